@@ -1,0 +1,3 @@
+//! The daemon program: arguments, then a library call.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Which networks carry a packet, without I/O.

@@ -1,0 +1,153 @@
+//! The knobs of a ring, checked once.
+
+use std::fmt;
+
+use crate::time::Duration;
+use crate::wire::{DaemonId, Incarnation};
+
+/// How a ring is set up. [`Config::new`] gives the defaults; [`Config::check`] says what is wrong.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This daemon.
+    pub me: DaemonId,
+    /// This life of this daemon.
+    pub incarnation: Incarnation,
+    /// All daemons that may be members, in ring order; must include `me`.
+    pub daemons: Vec<DaemonId>,
+    /// No ring of this daemon gets a sequence at or below this. Must exceed the ring sequences of all earlier lives.
+    pub sequence_floor: u64,
+    /// Silence of the token after which the ring is given up. Default 1 s.
+    pub token_timeout: Duration,
+    /// How long the representative holds the token of an idle ring. Default 20 ms.
+    pub token_hold: Duration,
+    /// Longest wait before a token nobody answered is sent again. Default 40 ms; must exceed `token_hold`.
+    pub token_retransmit: Duration,
+    /// How often a join packet is repeated while gathering. Default 30 ms.
+    pub join_interval: Duration,
+    /// How long gathering waits for a daemon that does not answer before it goes on without it. Default 300 ms.
+    pub consensus_timeout: Duration,
+    /// How often a daemon says that it is here, for rings that do not know each other. Default 200 ms.
+    pub probe_interval: Duration,
+    /// Packets that all members together may send in one rotation. Default 512.
+    pub window: u32,
+    /// Packets that one member may send while it holds the token. Default 128.
+    pub personal_window: u32,
+    /// Bytes of packet body that fit one datagram, header excluded. Default 1436 (1500 - 28 of IP and UDP - 36).
+    pub body_limit: usize,
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// `daemons` does not include `me`, names one twice, or has more than [`Config::DAEMON_LIMIT`].
+    Daemons(&'static str),
+    /// A time is zero or does not fit another; the rule.
+    Times(&'static str),
+    /// A window is zero or does not fit the other; the rule.
+    Windows(&'static str),
+    /// `body_limit` is too small for any packet or too large for a datagram.
+    BodyLimit,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Daemons(rule) | ConfigError::Times(rule) | ConfigError::Windows(rule) => f.write_str(rule),
+            ConfigError::BodyLimit => write!(f, "body_limit must lie in 512..=65000"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// How many daemons one ring may have.
+    pub const DAEMON_LIMIT: usize = 128;
+
+    /// The defaults for `me` among `daemons`.
+    pub fn new(me: DaemonId, incarnation: Incarnation, daemons: Vec<DaemonId>) -> Config {
+        Config {
+            me,
+            incarnation,
+            daemons,
+            sequence_floor: 0,
+            token_timeout: Duration::from_millis(1000),
+            token_hold: Duration::from_millis(20),
+            token_retransmit: Duration::from_millis(40),
+            join_interval: Duration::from_millis(30),
+            consensus_timeout: Duration::from_millis(300),
+            probe_interval: Duration::from_millis(200),
+            window: 512,
+            personal_window: 128,
+            body_limit: 1436,
+        }
+    }
+
+    /// Checks every rule once.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut ids = self.daemons.clone();
+        ids.sort();
+        ids.dedup();
+        let rule = |broken: bool, error: ConfigError| if broken { Err(error) } else { Ok(()) };
+        rule(ids.binary_search(&self.me).is_err(), ConfigError::Daemons("daemons must include me"))?;
+        rule(ids.len() != self.daemons.len(), ConfigError::Daemons("daemons names one twice"))?;
+        rule(ids.contains(&DaemonId(0)), ConfigError::Daemons("0 is not a daemon id"))?;
+        rule(ids.len() > Config::DAEMON_LIMIT, ConfigError::Daemons("more than 128 daemons"))?;
+        let times = [self.token_timeout, self.token_hold, self.token_retransmit];
+        let more = [self.join_interval, self.consensus_timeout, self.probe_interval];
+        rule(times.iter().chain(&more).any(Duration::is_zero), ConfigError::Times("no time may be zero"))?;
+        rule(
+            self.token_hold >= self.token_retransmit,
+            ConfigError::Times("token_hold must be below token_retransmit"),
+        )?;
+        rule(
+            self.token_retransmit * 3 > self.token_timeout,
+            ConfigError::Times("token_timeout must be at least three times token_retransmit"),
+        )?;
+        rule(
+            self.join_interval * 2 > self.consensus_timeout,
+            ConfigError::Times("consensus_timeout must be at least twice join_interval"),
+        )?;
+        rule(self.personal_window == 0, ConfigError::Windows("personal_window must not be zero"))?;
+        rule(self.personal_window > self.window, ConfigError::Windows("personal_window must not exceed window"))?;
+        rule(self.window > 8192, ConfigError::Windows("window must not exceed 8192"))?;
+        rule(!(512..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1), DaemonId(2)])
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(config().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_rule_is_enforced() {
+        type Breaker = fn(&mut Config);
+        let breakers: [Breaker; 11] = [
+            |c| c.me = DaemonId(3),
+            |c| c.daemons = vec![DaemonId(1), DaemonId(1)],
+            |c| c.daemons.push(DaemonId(0)),
+            |c| c.daemons = (1..=129).map(DaemonId).collect(),
+            |c| c.join_interval = Duration::ZERO,
+            |c| c.token_hold = c.token_retransmit,
+            |c| c.token_timeout = c.token_retransmit,
+            |c| c.consensus_timeout = c.join_interval,
+            |c| c.personal_window = 0,
+            |c| c.window = c.personal_window - 1,
+            |c| c.body_limit = 511,
+        ];
+        for (n, breaker) in breakers.iter().enumerate() {
+            let mut broken = config();
+            breaker(&mut broken);
+            assert!(broken.check().is_err(), "rule {n}");
+        }
+    }
+}

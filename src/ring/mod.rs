@@ -1,0 +1,47 @@
+//! Total order, membership and recovery of one ring, without I/O.
+
+mod config;
+
+pub use config::{Config, ConfigError};
+
+use crate::wire::{DaemonId, Payload, RingId, Service};
+
+/// A configuration as extended virtual synchrony defines it: the daemons that share deliveries from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// Regular, or the transitional one that leads to the next regular one.
+    pub kind: ConfigurationKind,
+    /// The ring: the new one for a regular configuration, the one being left for a transitional one.
+    pub ring: RingId,
+    /// The members in ring order (the order of the daemons in the configuration file), the same list at every member.
+    pub members: Vec<DaemonId>,
+}
+
+/// The two kinds of configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigurationKind {
+    /// Messages are originated and delivered with all promises.
+    Regular,
+    /// What the old ring still owes is delivered among those who leave it together. No message is originated in it.
+    Transitional,
+}
+
+/// A message at its place in the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The daemon that sent it.
+    pub origin: DaemonId,
+    /// The promise it was sent with.
+    pub service: Service,
+    /// Its bytes.
+    pub payload: Payload,
+}
+
+/// What the ring tells the level above, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A configuration begins.
+    Configuration(Configuration),
+    /// A message is delivered.
+    Message(Message),
+}
