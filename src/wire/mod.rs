@@ -7,11 +7,24 @@
 //! Laws, tested for every format: decode(encode(p)) = p; every shorter prefix fails; no bytes at all can panic.
 
 mod codec;
+mod data;
+mod form;
+mod header;
 mod ids;
+mod join;
 mod name;
+mod packet;
+mod probe;
 mod slice;
+mod token;
 
 pub use codec::{DecodeError, Reader, Writer};
+pub use data::{Data, MESSAGE_PREFIX};
+pub use form::{Brings, Form, FormMember, FormPart};
+pub use header::{Header, PacketKind};
 pub use ids::{DaemonId, Incarnation, NetworkId, RingId, Service};
+pub use join::Join;
 pub use name::{Name, NameError};
+pub use packet::Packet;
 pub use slice::{Payload, Slice};
+pub use token::Token;

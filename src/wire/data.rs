@@ -1,0 +1,150 @@
+//! A data packet: one number in the total order of a ring, and a stretch of its origin's stream of messages.
+//!
+//! ```text
+//!  0  8  ring sequence
+//!  8  4  ring representative
+//! 12  8  seq: place in the total order of the ring, from 1
+//! 20  4  origin: the member that numbered the packet (a retransmission comes from somebody else)
+//! 24  8  offset of the payload in the origin's stream, which begins at 0 with each ring
+//! 32  2  where in the payload the first message begins; 0xffff if none does
+//! 34  1  strongest service of the messages that end in this packet; 0 if none ends
+//! 35  1  flags: 1 = recovered, the payload is a data packet of an older ring
+//! 36     payload
+//! ```
+//!
+//! Messages flow through the packets of their origin as a stream: small ones share a packet, large ones span packets, each as
+//! a 32-bit length, a service byte and its bytes. So packets can be of equal size, without padding. The offset shows whether a
+//! packet of this origin is missing in between, and the first beginning where to start reading again.
+
+use super::{DaemonId, DecodeError, Reader, RingId, Service, Slice, Writer};
+
+/// A data packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The ring it belongs to.
+    pub ring: RingId,
+    /// Place in the total order.
+    pub seq: u64,
+    /// Who numbered it.
+    pub origin: DaemonId,
+    /// Place of the payload in the origin's stream.
+    pub offset: u64,
+    /// Where in the payload the first message begins, if one does.
+    pub first_message: Option<u16>,
+    /// The strongest service of the messages that end here, if one does.
+    pub service: Option<Service>,
+    /// Whether the payload is a data packet of an older ring, sent again during recovery.
+    pub recovered: bool,
+    /// The stretch of stream.
+    pub payload: Slice,
+}
+
+/// Bytes before each message in the stream: length and service.
+pub const MESSAGE_PREFIX: usize = 5;
+
+const NO_MESSAGE: u16 = 0xffff;
+const RECOVERED: u8 = 1;
+
+impl Data {
+    /// Bytes of the body before the payload.
+    pub const OVERHEAD: usize = 36;
+
+    /// Reads a data packet's body; the payload shares it.
+    pub fn decode(body: &Slice) -> Result<Data, DecodeError> {
+        let mut reader = Reader::new(body);
+        let ring = RingId::decode(&mut reader)?;
+        let seq = reader.u64()?;
+        if seq == 0 {
+            return Err(DecodeError::BadValue("seq"));
+        }
+        let origin = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("origin"))?;
+        let offset = reader.u64()?;
+        let first_message = Some(reader.u16()?).filter(|&at| at != NO_MESSAGE);
+        let service = match reader.u8()? {
+            0 => None,
+            number => Some(Service::from_wire(number).ok_or(DecodeError::BadValue("service"))?),
+        };
+        let flags = reader.u8()?;
+        if flags & !RECOVERED != 0 {
+            return Err(DecodeError::BadValue("flags"));
+        }
+        let payload = body.tail(Data::OVERHEAD);
+        if first_message.is_some_and(|at| usize::from(at) >= payload.len()) {
+            return Err(DecodeError::BadValue("first_message"));
+        }
+        Ok(Data { ring, seq, origin, offset, first_message, service, recovered: flags & RECOVERED != 0, payload })
+    }
+
+    /// The bytes of the body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(Data::OVERHEAD + self.payload.len());
+        self.ring.encode(&mut writer);
+        writer.u64(self.seq);
+        writer.u32(self.origin.0);
+        writer.u64(self.offset);
+        writer.u16(self.first_message.unwrap_or(NO_MESSAGE));
+        writer.u8(self.service.map_or(0, |service| service as u8));
+        writer.u8(if self.recovered { RECOVERED } else { 0 });
+        writer.bytes(&self.payload);
+        writer.finish()
+    }
+}
+
+impl RingId {
+    /// Bytes of a ring id.
+    pub(crate) const SIZE: usize = 12;
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<RingId, DecodeError> {
+        let sequence = reader.u64()?;
+        let representative = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("representative"))?;
+        Ok(RingId { sequence, representative })
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.sequence);
+        writer.u32(self.representative.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> Data {
+        Data {
+            ring: RingId { sequence: 3, representative: DaemonId(4) },
+            seq: 5,
+            origin: DaemonId(6),
+            offset: 7,
+            first_message: Some(1),
+            service: Some(Service::Agreed),
+            recovered: true,
+            payload: Slice::copy_from(b"ab"),
+        }
+    }
+
+    #[test]
+    fn literal_bytes() {
+        let bytes = [
+            0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 5, 1,
+            b'a', b'b',
+        ];
+        assert_eq!(data().encode(), bytes);
+        assert_eq!(Data::decode(&Slice::copy_from(&bytes)), Ok(data()));
+    }
+
+    #[test]
+    fn every_prefix_of_the_overhead_fails() {
+        let bytes = Slice::from(data().encode());
+        assert!((0..Data::OVERHEAD).all(|n| Data::decode(&bytes.part(0, n)).is_err()));
+    }
+
+    #[test]
+    fn values_without_meaning_are_refused() {
+        for (at, value) in [(19, 0), (23, 0), (34, 7), (35, 2), (33, 2)] {
+            let mut bytes = data().encode();
+            bytes[at] = value;
+            assert!(Data::decode(&bytes.into()).is_err(), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The header of every datagram between daemons. It belongs to one hop: a relayed or retransmitted body gets a new header from
+//! the daemon that sends it. Numbers are big-endian.
+//!
+//! ```text
+//!  0  2  magic "TC"
+//!  2  1  version
+//!  3  1  kind of the body
+//!  4  1  network the datagram was sent on
+//!  5  1  protection: 0 plain; other values name a key slot, the body is then sealed and a tag follows it
+//!  6  2  reserved for relaying, zero
+//!  8  4  sender: the daemon that put the datagram on this network
+//! 12  4  destination: a daemon, or 0 for all
+//! 16  4  system: digest of the membership table
+//! 20  8  incarnation of the sender
+//! 28  8  counter: 1, 2, 3, … for each destination; the copies of one packet on several networks share it
+//! 36     body
+//! ```
+//!
+//! (incarnation, destination, network, counter) never repeats, so it can be the nonce of a sealed packet.
+
+use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Writer};
+
+const MAGIC: u16 = 0x5443;
+const VERSION: u8 = 1;
+
+/// The header of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the body is.
+    pub kind: PacketKind,
+    /// The network it was sent on.
+    pub network: NetworkId,
+    /// Who sent it on this network.
+    pub sender: DaemonId,
+    /// Whom it is for; `None` for all.
+    pub destination: Option<DaemonId>,
+    /// Digest of the sender's membership table.
+    pub system: u32,
+    /// The sender's life.
+    pub incarnation: Incarnation,
+    /// Number of this packet among those of this sender to this destination, the same on every network.
+    pub counter: u64,
+}
+
+/// The kinds of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum PacketKind {
+    /// Numbered packets of the ring.
+    Data = 1,
+    /// The right to send.
+    Token = 2,
+    /// Who is there, while gathering.
+    Join = 3,
+    /// The token that forms a new ring.
+    Form = 4,
+    /// A sign of life of an installed ring.
+    Probe = 5,
+    /// Asks the representative to let go of the token of an idle ring.
+    Hurry = 6,
+}
+
+impl PacketKind {
+    fn from_wire(number: u8) -> Option<PacketKind> {
+        use PacketKind::*;
+        [Data, Token, Join, Form, Probe, Hurry].into_iter().find(|&kind| kind as u8 == number)
+    }
+}
+
+impl Header {
+    /// Bytes of a header.
+    pub const SIZE: usize = 36;
+
+    /// Reads the header at the front of a datagram.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
+        if reader.u16()? != MAGIC {
+            return Err(DecodeError::BadValue("magic"));
+        }
+        if reader.u8()? != VERSION {
+            return Err(DecodeError::BadValue("version"));
+        }
+        let kind = PacketKind::from_wire(reader.u8()?).ok_or(DecodeError::BadValue("kind"))?;
+        let network = NetworkId(reader.u8()?);
+        if usize::from(network.0) >= NetworkId::LIMIT {
+            return Err(DecodeError::BadValue("network"));
+        }
+        if reader.u8()? != 0 {
+            return Err(DecodeError::BadValue("protection"));
+        }
+        if reader.u16()? != 0 {
+            return Err(DecodeError::BadValue("reserved"));
+        }
+        Ok(Header {
+            kind,
+            network,
+            sender: DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("sender"))?,
+            destination: DaemonId::from_wire(reader.u32()?),
+            system: reader.u32()?,
+            incarnation: Incarnation(reader.u64()?),
+            counter: reader.u64()?,
+        })
+    }
+
+    /// The bytes of this header.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(Header::SIZE);
+        writer.u16(MAGIC);
+        writer.u8(VERSION);
+        writer.u8(self.kind as u8);
+        writer.u8(self.network.0);
+        writer.u8(0);
+        writer.u16(0);
+        writer.u32(self.sender.0);
+        writer.u32(DaemonId::to_wire(self.destination));
+        writer.u32(self.system);
+        writer.u64(self.incarnation.0);
+        writer.u64(self.counter);
+        writer.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            kind: PacketKind::Token,
+            network: NetworkId(1),
+            sender: DaemonId(0x0a4d_0001),
+            destination: Some(DaemonId(0x0a4d_0002)),
+            system: 0xdead_beef,
+            incarnation: Incarnation(7),
+            counter: 9,
+        }
+    }
+
+    #[test]
+    fn literal_bytes() {
+        let bytes = [
+            b'T', b'C', 1, 2, 1, 0, 0, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
+            0, 7, 0, 0, 0, 0, 0, 0, 0, 9,
+        ];
+        assert_eq!(header().encode(), bytes);
+        assert_eq!(Header::decode(&mut Reader::new(&bytes)), Ok(header()));
+    }
+
+    #[test]
+    fn every_prefix_fails() {
+        let bytes = header().encode();
+        assert!((0..bytes.len()).all(|n| Header::decode(&mut Reader::new(&bytes[..n])).is_err()));
+    }
+
+    #[test]
+    fn foreign_values_are_named() {
+        for (at, value, field) in [
+            (0, 0, "magic"),
+            (2, 2, "version"),
+            (3, 0, "kind"),
+            (4, 8, "network"),
+            (5, 1, "protection"),
+            (7, 1, "reserved"),
+        ] {
+            let mut bytes = header().encode();
+            bytes[at] = value;
+            assert_eq!(Header::decode(&mut Reader::new(&bytes)), Err(DecodeError::BadValue(field)));
+        }
+    }
+}

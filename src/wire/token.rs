@@ -1,0 +1,173 @@
+//! The token: the right to send, the state of the order, and the requests for what is missing.
+//!
+//! ```text
+//!  0 12  ring id
+//! 12  8  hop: +1 each time the token is passed on; with the ring id it identifies this token for ever
+//! 20  8  seq: the highest number given out
+//! 28  8  aru: every member has everything up to here, as far as the token knows
+//! 36  4  aru_by: the member that lowered aru, or 0
+//! 40  4  owing_by: during recovery, a member that still has old packets to send, or 0
+//! 44  4  sent: packets sent by all members in the last rotation
+//! 48  4  backlog: packets that members had to leave unsent
+//! 52  2  number of request ranges
+//! 54  8  base of the first range, only if there is one
+//! 62  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
+//! ```
+//!
+//! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
+//! asked for when the first are there.
+
+use super::{DaemonId, DecodeError, Reader, RingId, Writer};
+
+/// The token of a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The ring it belongs to.
+    pub ring: RingId,
+    /// How often it was passed on.
+    pub hop: u64,
+    /// The highest number given out.
+    pub seq: u64,
+    /// All received up to here, by all members.
+    pub aru: u64,
+    /// Who lowered `aru`.
+    pub aru_by: Option<DaemonId>,
+    /// Who still owes old packets, during recovery.
+    pub owing_by: Option<DaemonId>,
+    /// Packets sent in the last rotation.
+    pub sent: u32,
+    /// Packets left unsent.
+    pub backlog: u32,
+    /// Missing packets: ranges of (first, length), ascending, apart from each other.
+    pub requests: Vec<(u64, u16)>,
+}
+
+impl Token {
+    /// How many ranges of missing packets one token carries: 54 + 8 + 4 * 96 = 446 bytes at most, in every datagram.
+    pub const RANGE_LIMIT: usize = 96;
+
+    /// Reads a token's body.
+    pub fn decode(body: &[u8]) -> Result<Token, DecodeError> {
+        let mut reader = Reader::new(body);
+        let mut token = Token {
+            ring: RingId::decode(&mut reader)?,
+            hop: reader.u64()?,
+            seq: reader.u64()?,
+            aru: reader.u64()?,
+            aru_by: DaemonId::from_wire(reader.u32()?),
+            owing_by: DaemonId::from_wire(reader.u32()?),
+            sent: reader.u32()?,
+            backlog: reader.u32()?,
+            requests: Vec::new(),
+        };
+        let count = reader.count(Token::RANGE_LIMIT, "request ranges")?;
+        if count > 0 {
+            token.requests = decode_ranges(&mut reader, count)?;
+        }
+        reader.end()?;
+        if token.aru > token.seq {
+            return Err(DecodeError::BadValue("aru"));
+        }
+        Ok(token)
+    }
+
+    /// The bytes of the body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(62 + 4 * self.requests.len());
+        self.ring.encode(&mut writer);
+        writer.u64(self.hop);
+        writer.u64(self.seq);
+        writer.u64(self.aru);
+        writer.u32(DaemonId::to_wire(self.aru_by));
+        writer.u32(DaemonId::to_wire(self.owing_by));
+        writer.u32(self.sent);
+        writer.u32(self.backlog);
+        encode_ranges(&mut writer, &self.requests);
+        writer.finish()
+    }
+}
+
+fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)>, DecodeError> {
+    let mut end = reader.u64()?;
+    let mut ranges = Vec::with_capacity(count);
+    for _ in 0..count {
+        let first = end.checked_add(u64::from(reader.u16()?)).ok_or(DecodeError::BadValue("range"))?;
+        let length = reader.u16()?;
+        if length == 0 {
+            return Err(DecodeError::BadValue("range"));
+        }
+        end = first.checked_add(u64::from(length)).ok_or(DecodeError::BadValue("range"))?;
+        ranges.push((first, length));
+    }
+    Ok(ranges)
+}
+
+fn encode_ranges(writer: &mut Writer, ranges: &[(u64, u16)]) {
+    assert!(ranges.len() <= Token::RANGE_LIMIT, "the ring cuts its requests");
+    writer.count(ranges.len());
+    let Some(&(mut end, _)) = ranges.first() else { return };
+    writer.u64(end);
+    for &(first, length) in ranges {
+        writer.u16(u16::try_from(first - end).expect("requests lie within one window, far below 65536 packets"));
+        writer.u16(length);
+        end = first + u64::from(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    fn token(requests: Vec<(u64, u16)>) -> Token {
+        Token {
+            ring: RingId { sequence: 1, representative: DaemonId(2) },
+            hop: 3,
+            seq: 900,
+            aru: 800,
+            aru_by: Some(DaemonId(6)),
+            owing_by: None,
+            sent: 7,
+            backlog: 8,
+            requests,
+        }
+    }
+
+    #[test]
+    fn literal_bytes() {
+        let bytes = [
+            0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0, 3,
+            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10,
+            0, 1,
+        ];
+        let token = token(vec![(801, 2), (813, 1)]);
+        assert_eq!(token.encode(), bytes);
+        assert_eq!(Token::decode(&bytes), Ok(token));
+    }
+
+    #[test]
+    fn every_prefix_fails_and_nothing_may_follow() {
+        for token in [token(vec![]), token(vec![(801, 2), (813, 1)])] {
+            let mut bytes = token.encode();
+            assert!((0..bytes.len()).all(|n| Token::decode(&bytes[..n]).is_err()));
+            bytes.push(0);
+            assert_eq!(Token::decode(&bytes), Err(DecodeError::TrailingBytes));
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_or_fail_quietly() {
+        let mut rng = Rng::new(3);
+        let template = token(vec![(801, 2), (813, 1)]).encode();
+        for _ in 0..20_000 {
+            let mut bytes = template.clone();
+            for _ in 0..=rng.below(4) {
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] = rng.next_u64() as u8;
+            }
+            if let Ok(token) = Token::decode(&bytes) {
+                assert_eq!(Token::decode(&token.encode()), Ok(token));
+            }
+        }
+    }
+}
