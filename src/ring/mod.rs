@@ -1,10 +1,40 @@
 //! Total order, membership and recovery of one ring, without I/O.
+//!
+//! gather → form → recovery → operational, and back to gather when the ring breaks. Each state is a file and owns its data; the
+//! only door between them is [`Ring::enter`]. After Amir, Moser, Melliar-Smith, Agarwal, Ciarfella, *The Totem Single-Ring Ordering
+//! and Membership Protocol* (1995), with the token passed before the packets it numbers (Babay, Amir, *Accelerated Ring*, 2016)
+//! and token identity by a 64-bit hop.
 
+mod circulation;
 mod config;
+mod core;
+mod delivery;
+mod form;
+mod gather;
+mod operational;
+mod owed;
+mod recovery;
+mod sender;
+mod state;
+mod stats;
+#[cfg(test)]
+mod testing;
+mod timer;
+mod window;
 
+pub use self::core::Transmit;
 pub use config::{Config, ConfigError};
+pub use state::GatherReason;
+pub use stats::{Dropped, Stats};
 
-use crate::wire::{DaemonId, Payload, RingId, Service};
+use self::core::Core;
+use crate::time::Instant;
+use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
+use form::Forming;
+use gather::Gather;
+use owed::Owed;
+use recovery::Recovery;
+use state::{Regather, State, Transition};
 
 /// A configuration as extended virtual synchrony defines it: the daemons that share deliveries from here on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,3 +75,238 @@ pub enum Event {
     /// A message is delivered.
     Message(Message),
 }
+
+/// One daemon's part in a ring.
+#[derive(Debug)]
+pub struct Ring {
+    core: Core,
+    state: State,
+}
+
+impl Ring {
+    /// A ring that begins to gather at `now`.
+    pub fn new(config: Config, now: Instant) -> Result<Ring, ConfigError> {
+        config.check()?;
+        let mut core = Core::new(config);
+        let owed = Owed::nothing(core.ring_of_nobody());
+        let how = Regather { reason: GatherReason::Start, present: Default::default(), failed: Default::default() };
+        let state = State::Gather(Gather::enter(&mut core, now, owed, how));
+        Ok(Ring { core, state })
+    }
+
+    /// A packet that `from` sent has arrived. Copies and stale packets are welcome; they lead to nothing.
+    pub fn handle_packet(&mut self, now: Instant, from: DaemonId, packet: Packet) {
+        if from == self.core.me() || !self.core.config.daemons.contains(&from) {
+            self.core.stats.dropped.unknown_sender += 1;
+            return;
+        }
+        let transition = match packet {
+            Packet::Data(data) => {
+                self.on_data(data);
+                None
+            }
+            Packet::Token(token) => self.on_token(now, token),
+            Packet::Join(join) => self.on_join(now, join),
+            Packet::Form(part) => self.on_form(now, part),
+            Packet::Probe(ring) => self.on_probe(now, from, ring),
+            Packet::Hurry(ring) => {
+                if let State::Operational(operational) = &mut self.state {
+                    operational.on_hurry(&mut self.core, now, ring);
+                }
+                None
+            }
+        };
+        self.follow(now, transition);
+    }
+
+    /// The time that [`Ring::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.core.timers.expired(now) {
+            let core = &mut self.core;
+            let transition = match &mut self.state {
+                State::Gather(gather) => gather.on_timer(core, now, timer),
+                State::Form(forming) => forming.on_timer(core, now, timer),
+                State::Recovery(recovery) => recovery.on_timer(core, now, timer),
+                State::Operational(operational) => operational.on_timer(core, now, timer),
+                State::Between => None,
+            };
+            self.follow(now, transition);
+        }
+    }
+
+    /// Sends a message to all members, this daemon included, when the token comes.
+    pub fn submit(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.core.sender.push(service, payload);
+        if let State::Operational(operational) = &mut self.state {
+            operational.on_submit(&mut self.core, now);
+        }
+    }
+
+    /// Like [`Ring::submit`], but before everything that waits. Only in answer to [`Event::Configuration`], before any other input.
+    pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.core.sender.push_first(service, payload);
+        if let State::Operational(operational) = &mut self.state {
+            operational.on_submit(&mut self.core, now);
+        }
+    }
+
+    /// Tells the others that this daemon is about to stop, so that they need not wait for a timeout.
+    pub fn leave(&mut self) {
+        let join = Join {
+            origin: self.core.me(),
+            incarnation: self.core.config.incarnation,
+            sequence: self.core.sequence,
+            leaving: true,
+            present: [self.core.me()].into(),
+            failed: Default::default(),
+        };
+        self.core.transmit(None, Packet::Join(join));
+    }
+
+    /// Payload bytes that were submitted and have no number yet.
+    pub fn waiting_bytes(&self) -> usize {
+        self.core.sender.bytes()
+    }
+
+    /// The next packet to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.core.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.core.events.pop_front()?;
+        match &event {
+            Event::Message(_) => self.core.stats.messages += 1,
+            Event::Configuration(configuration) if configuration.kind == ConfigurationKind::Regular => {
+                self.core.stats.configurations += 1;
+            }
+            Event::Configuration(_) => {}
+        }
+        Some(event)
+    }
+
+    /// When [`Ring::handle_timeout`] must be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.core.timers.next()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> &Stats {
+        &self.core.stats
+    }
+
+    /// The state's name: gather, form, recovery or operational.
+    pub fn state_name(&self) -> &'static str {
+        self.state.name()
+    }
+
+    fn on_data(&mut self, data: Data) {
+        match &mut self.state {
+            State::Operational(operational) => operational.on_data(&mut self.core, data),
+            State::Recovery(recovery) => recovery.on_data(&mut self.core, data),
+            State::Gather(gather) => gather.owed.on_late_data(data, &mut self.core.stats),
+            State::Form(forming) => forming.owed.on_late_data(data, &mut self.core.stats),
+            State::Between => {}
+        }
+    }
+
+    fn on_token(&mut self, now: Instant, token: Token) -> Option<Transition> {
+        match &mut self.state {
+            State::Operational(operational) => operational.on_token(&mut self.core, now, token),
+            State::Recovery(recovery) => return recovery.on_token(&mut self.core, now, token),
+            State::Gather(_) | State::Form(_) | State::Between => self.core.stats.dropped.out_of_state += 1,
+        }
+        None
+    }
+
+    fn on_join(&mut self, now: Instant, join: Join) -> Option<Transition> {
+        if join.origin == self.core.me() || !self.core.config.daemons.contains(&join.origin) {
+            self.core.stats.dropped.unknown_sender += 1;
+            return None;
+        }
+        if !self.core.is_fresh(&join) {
+            self.core.stats.dropped.stale_join += 1;
+            return None;
+        }
+        self.core.learn_sequence(join.sequence);
+        match &mut self.state {
+            State::Gather(gather) => gather.on_join(&mut self.core, now, join),
+            State::Form(forming) => forming.on_join(&join),
+            State::Recovery(recovery) => recovery.on_join(&join),
+            State::Operational(operational) => operational.on_join(&self.core, now, &join),
+            State::Between => None,
+        }
+    }
+
+    fn on_form(&mut self, now: Instant, part: FormPart) -> Option<Transition> {
+        match &mut self.state {
+            State::Gather(gather) => gather.on_form(&mut self.core, part),
+            State::Form(forming) => forming.on_form(&mut self.core, part),
+            State::Recovery(recovery) => recovery.on_form(&mut self.core, now, part),
+            State::Operational(_) | State::Between => {
+                self.core.stats.dropped.stale_form += 1;
+                None
+            }
+        }
+    }
+
+    fn on_probe(&mut self, now: Instant, from: DaemonId, ring: RingId) -> Option<Transition> {
+        match &mut self.state {
+            State::Operational(operational) => operational.on_probe(&mut self.core, now, from, ring),
+            _ => None,
+        }
+    }
+
+    fn follow(&mut self, now: Instant, mut transition: Option<Transition>) {
+        while let Some(next) = transition.take() {
+            transition = self.enter(now, next);
+        }
+    }
+
+    /// The one door between states.
+    fn enter(&mut self, now: Instant, transition: Transition) -> Option<Transition> {
+        assert!(self.state.may(&transition), "no move from {} by {transition:?}", self.state.name());
+        let before = std::mem::replace(&mut self.state, State::Between);
+        let from = before.name();
+        let core = &mut self.core;
+        core.timers.stop_all();
+        let mut next = None;
+        self.state = match (transition, before) {
+            (Transition::Gather(how), before) => {
+                core.stats.gathers += 1;
+                tracing::info!(me = %core.me(), from, reason = %how.reason, "gather");
+                State::Gather(Gather::enter(core, now, into_owed(before), how))
+            }
+            (Transition::Form(form), before) => {
+                let forming = Forming::enter(core, now, into_owed(before), form);
+                next = forming.alone();
+                State::Form(forming)
+            }
+            (Transition::Recovery(form), before) => {
+                let mut recovery = Recovery::enter(core, now, into_owed(before), form);
+                if recovery.is_alone() {
+                    next = recovery.start(core, now);
+                }
+                State::Recovery(recovery)
+            }
+            (Transition::Operational, State::Recovery(recovery)) => State::Operational(recovery.install(core, now)),
+            (Transition::Operational, _) => unreachable!("the table of moves allows it from recovery only"),
+        };
+        tracing::debug!(me = %core.me(), from, to = self.state.name(), "ring state");
+        next
+    }
+}
+
+fn into_owed(state: State) -> Owed {
+    match state {
+        State::Gather(gather) => gather.owed,
+        State::Form(forming) => forming.owed,
+        State::Recovery(recovery) => recovery.owed,
+        State::Operational(operational) => operational.into_owed(),
+        State::Between => unreachable!("a state is carried over once"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

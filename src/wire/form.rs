@@ -11,7 +11,7 @@
 //! 24  2  entries in this part, then 65 bytes each:
 //!        0  4  daemon
 //!        4  8  incarnation
-//!       12  1  flags: 1 = filled in, 2 = exchanged (everything of the old ring was exchanged in an earlier attempt)
+//!       12  1  flags: 1 = filled in
 //!       13 12  old ring id
 //!       25  8  aru: it has every packet of the old ring up to here
 //!       33  8  delivered: it delivered the old ring up to here, in order
@@ -54,8 +54,6 @@ pub struct Brings {
     pub delivered: u64,
     /// The highest packet number it has seen.
     pub high: u64,
-    /// Whether everything was exchanged in an earlier attempt, among the trusted.
-    pub exchanged: bool,
     /// Members of the old ring, as bits by ring order, whose packets must be delivered even behind a hole.
     pub trusted: u128,
 }
@@ -80,7 +78,6 @@ pub const PART_ENTRIES: usize = 16;
 
 const MEMBER_LIMIT: u16 = 128;
 const FILLED: u8 = 1;
-const EXCHANGED: u8 = 2;
 const ENTRY_SIZE: usize = 65;
 
 impl Form {
@@ -138,7 +135,7 @@ impl FormMember {
         let daemon = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("daemon"))?;
         let incarnation = Incarnation(reader.u64()?);
         let flags = reader.u8()?;
-        if flags & !(FILLED | EXCHANGED) != 0 {
+        if flags & !FILLED != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
         if flags & FILLED == 0 {
@@ -150,7 +147,6 @@ impl FormMember {
             aru: reader.u64()?,
             delivered: reader.u64()?,
             high: reader.u64()?,
-            exchanged: flags & EXCHANGED != 0,
             trusted: u128::from_be_bytes(reader.array()?),
         };
         Ok(FormMember { daemon, incarnation, brings: Some(brings) })
@@ -164,7 +160,7 @@ impl FormMember {
             writer.bytes(&[0; ENTRY_SIZE - 13]);
             return;
         };
-        writer.u8(FILLED | if brings.exchanged { EXCHANGED } else { 0 });
+        writer.u8(FILLED);
         brings.ring.encode(writer);
         writer.u64(brings.aru);
         writer.u64(brings.delivered);
@@ -183,7 +179,6 @@ mod tests {
             aru: 10,
             delivered: 8,
             high: 12,
-            exchanged: n == 1,
             trusted: 5,
         };
         FormMember { daemon: DaemonId(n), incarnation: Incarnation(7), brings: (n % 2 == 1).then_some(brings) }
@@ -211,7 +206,7 @@ mod tests {
     fn literal_bytes() {
         let bytes = form(1).parts().next().unwrap().encode();
         let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 0, 0, 1];
-        expected.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1]);
+        expected.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 12]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5]);
         assert_eq!(bytes, expected);

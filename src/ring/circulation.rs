@@ -1,0 +1,278 @@
+//! A token going round: what recovery and operation have in common. Accepting the token, serving and making requests, numbering
+//! packets, keeping aru and the safe line, passing the token on and sending it again.
+//!
+//! - A token is identified by ring and hop, which only grows. The first copy wins; any other copy, however late and from whatever
+//!   network, has a hop that was seen and dies (rings.md, token identity). So no network ever waits for another.
+//! - The token is passed on before the packets that it numbers are sent (accelerated ring). Packets numbered in this rotation may
+//!   still be under way when the token comes, so only numbers up to the token of the *previous* visit are asked for. The same rule
+//!   covers networks of unequal delay: a copy on a slower network has a whole rotation to arrive before anyone asks.
+//! - Safe: everyone has what the token said at two visits in a row (Totem SRP §4.3), because whoever lacked a packet has lowered
+//!   aru in between and nobody else may raise it.
+
+use super::core::Core;
+use super::timer::Timer;
+use super::window::{Inserted, SPAN_LIMIT, Window};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, Data, Form, Incarnation, Packet, RingId, Token};
+
+/// A ring with its token going round.
+#[derive(Debug)]
+pub(crate) struct Circulation {
+    pub(crate) ring: RingId,
+    pub(crate) members: Vec<DaemonId>,
+    pub(crate) window: Window,
+    /// Everybody has everything up to here.
+    pub(crate) safe: u64,
+    lives: Vec<Incarnation>,
+    successor: DaemonId,
+    /// Hop of the newest token seen or sent.
+    hop: u64,
+    /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
+    passed: Option<Token>,
+    retransmit_after: Duration,
+    /// Packets this daemon sent at its last visit.
+    sent: u32,
+    /// How long the token takes to come round, smoothed.
+    rotation: Duration,
+    visited_at: Option<Instant>,
+}
+
+/// Shortest wait before a token is sent again.
+const RETRANSMIT_MIN: Duration = Duration::from_millis(2);
+
+impl Circulation {
+    /// The ring that this form token makes, before its first token.
+    pub(crate) fn new(core: &Core, form: &Form) -> Circulation {
+        let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
+        Circulation {
+            ring: form.ring,
+            successor: successor(&members, core.me()),
+            lives: form.members.iter().map(|member| member.incarnation).collect(),
+            members,
+            window: Window::default(),
+            safe: 0,
+            hop: 0,
+            passed: None,
+            retransmit_after: RETRANSMIT_MIN,
+            sent: 0,
+            rotation: Duration::ZERO,
+            visited_at: None,
+        }
+    }
+
+    /// The first token of this ring.
+    pub(crate) fn first_token(&self) -> Token {
+        Token { ring: self.ring, hop: 1, seq: 0, aru: 0, aru_by: None, owing_by: None, sent: 0, requests: Vec::new() }
+    }
+
+    /// Whether this daemon is the only member.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.members.len() == 1
+    }
+
+    /// The life in which this daemon is a member.
+    pub(crate) fn life(&self, daemon: DaemonId) -> Option<Incarnation> {
+        self.members.iter().zip(&self.lives).find(|(member, _)| **member == daemon).map(|(_, &life)| life)
+    }
+
+    /// Whether the token, as it was passed on, says that everyone has everything.
+    pub(crate) fn has_all_passed(&self) -> bool {
+        self.passed.as_ref().is_some_and(|token| token.aru == token.seq)
+    }
+
+    /// Whether the token was passed on with nothing left to do in the ring.
+    pub(crate) fn passed_idle(&self) -> bool {
+        self.passed.as_ref().is_some_and(is_idle)
+    }
+
+    /// Takes the token if it is a new one of this ring.
+    pub(crate) fn accept(&mut self, core: &mut Core, now: Instant, token: &Token) -> bool {
+        if token.ring != self.ring || token.hop <= self.hop {
+            core.stats.tokens_repeated += 1;
+            return false;
+        }
+        self.hop = token.hop;
+        core.stats.tokens += 1;
+        core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+        core.timers.stop(Timer::TokenRetransmit);
+        if let Some(before) = self.visited_at.replace(now).filter(|_| !self.passed_idle()) {
+            self.rotation = (self.rotation * 7 + now.since(before)) / 8;
+        }
+        true
+    }
+
+    /// A data packet of this ring arrived. True if it was missing.
+    pub(crate) fn receive(&mut self, core: &mut Core, data: Data) -> bool {
+        if !self.members.contains(&data.origin) {
+            core.stats.dropped.foreign += 1;
+            return false;
+        }
+        if self.passed.as_ref().is_some_and(|token| data.seq > token.seq) {
+            // Somebody behind us has numbered packets, so the token that we passed on has arrived.
+            core.timers.stop(Timer::TokenRetransmit);
+        }
+        match self.window.insert(data) {
+            Inserted::New => true,
+            Inserted::Duplicate => {
+                core.stats.duplicates += 1;
+                false
+            }
+            Inserted::TooFar => {
+                core.stats.dropped.too_far += 1;
+                false
+            }
+        }
+    }
+
+    /// Sends again what the token asks for and this daemon has; takes it off the list.
+    pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
+        let mut budget = core.config.personal_window;
+        let mut left = Ranges::default();
+        for &(first, length) in &token.requests {
+            for seq in first..first + u64::from(length) {
+                match self.window.packet(seq).filter(|_| budget > 0) {
+                    Some(data) => {
+                        core.transmit(None, Packet::Data(data.clone()));
+                        core.stats.retransmitted += 1;
+                        budget -= 1;
+                    }
+                    None if seq > token.aru && seq <= token.seq => left.add(seq),
+                    None => {}
+                }
+            }
+        }
+        token.requests = left.list;
+        token.sent = token.sent.saturating_sub(self.sent);
+        self.sent = 0;
+    }
+
+    /// How many packets may be numbered at this visit: a share of the window that the others left, while memory is bounded.
+    pub(crate) fn allowance(&self, core: &Core, token: &Token) -> u32 {
+        let span = (self.safe + SPAN_LIMIT / 2).saturating_sub(token.seq);
+        let window = core.config.window.saturating_sub(token.sent);
+        core.config.personal_window.min(window).min(u32::try_from(span).unwrap_or(u32::MAX))
+    }
+
+    /// Gives the next number to a packet of this daemon and keeps it.
+    pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
+        token.seq += 1;
+        token.sent += 1;
+        self.sent += 1;
+        data.seq = token.seq;
+        let inserted = self.window.insert(data.clone());
+        assert_eq!(inserted, Inserted::New, "a number is given once, and the allowance keeps it within the window");
+        data
+    }
+
+    /// Brings the token up to date, passes it on, and sends what was numbered behind it. In a ring of one the token comes back.
+    pub(crate) fn pass(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        mut token: Token,
+        numbered: Vec<Data>,
+    ) -> Option<Token> {
+        self.update_aru(core, &mut token);
+        self.request(&mut token);
+        let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
+        self.safe = self.safe.max(passed_aru.min(token.aru));
+        token.hop += 1;
+        let alone = self.is_alone();
+        if !alone {
+            self.hop = token.hop;
+            core.transmit(Some(self.successor), Packet::Token(token.clone()));
+            let quick = (self.rotation * 4).clamp(RETRANSMIT_MIN, core.config.token_retransmit);
+            self.retransmit_after = if is_idle(&token) { core.config.token_retransmit } else { quick };
+            core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
+            numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
+        }
+        self.passed = Some(token.clone());
+        alone.then_some(token)
+    }
+
+    /// Sends the token again, later each time.
+    pub(crate) fn retransmit(&mut self, core: &mut Core, now: Instant) {
+        let Some(token) = &self.passed else { return };
+        core.transmit(Some(self.successor), Packet::Token(token.clone()));
+        core.stats.tokens_retransmitted += 1;
+        self.retransmit_after = (self.retransmit_after * 2).min(core.config.token_retransmit);
+        core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
+    }
+
+    fn update_aru(&self, core: &Core, token: &mut Token) {
+        let mine = self.window.aru().min(token.seq);
+        if mine < token.aru || token.aru_by.is_none_or(|by| by == core.me()) {
+            token.aru = mine;
+            token.aru_by = (mine < token.seq).then_some(core.me());
+        }
+    }
+
+    fn request(&self, token: &mut Token) {
+        let Some(before) = &self.passed else { return };
+        if self.window.aru() >= before.seq {
+            return;
+        }
+        let mut ranges = Ranges::default();
+        let theirs = token.requests.iter().copied();
+        let mut wanted: Vec<(u64, u16)> = theirs.chain(self.window.missing(before.seq)).collect();
+        wanted.sort_unstable();
+        for (first, length) in wanted {
+            (first..first + u64::from(length)).for_each(|seq| ranges.add(seq));
+        }
+        token.requests = ranges.list;
+    }
+}
+
+/// Whether nothing is left to do in the ring: everyone has everything and nobody wants to send.
+pub(crate) fn is_idle(token: &Token) -> bool {
+    token.aru == token.seq && token.requests.is_empty() && token.sent == 0
+}
+
+/// The next member round the ring.
+pub(crate) fn successor(members: &[DaemonId], me: DaemonId) -> DaemonId {
+    let place = members.iter().position(|&member| member == me).expect("a daemon is a member of its own ring");
+    members[(place + 1) % members.len()]
+}
+
+/// Ascending ranges that fit a token: numbers that do not fit are left out, to be asked for later.
+#[derive(Default)]
+struct Ranges {
+    list: Vec<(u64, u16)>,
+}
+
+impl Ranges {
+    fn add(&mut self, seq: u64) {
+        let base = self.list.first().map_or(seq, |&(first, _)| first);
+        if seq - base >= SPAN_LIMIT {
+            return;
+        }
+        let room = self.list.len() < Token::RANGE_LIMIT;
+        match self.list.last_mut() {
+            Some((first, length)) if seq < *first + u64::from(*length) => {}
+            Some((first, length)) if seq == *first + u64::from(*length) => *length += 1,
+            _ if room => self.list.push((seq, 1)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_merge_and_stay_within_the_token() {
+        let mut ranges = Ranges::default();
+        [5, 6, 6, 5, 9, 5 + SPAN_LIMIT].into_iter().for_each(|seq| ranges.add(seq));
+        assert_eq!(ranges.list, [(5, 2), (9, 1)]);
+        (0..1000).for_each(|n| ranges.add(20 + 2 * n));
+        assert_eq!(ranges.list.len(), Token::RANGE_LIMIT);
+    }
+
+    #[test]
+    fn the_ring_closes() {
+        let members = [DaemonId(3), DaemonId(1), DaemonId(2)];
+        assert_eq!(successor(&members, DaemonId(3)), DaemonId(1));
+        assert_eq!(successor(&members, DaemonId(2)), DaemonId(3));
+    }
+}

@@ -1,0 +1,123 @@
+//! What outlives the states of a ring: settings, timers, outputs, the outgoing stream, and what was heard of whom.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::sender::Sender;
+use super::timer::Timers;
+use super::{Config, Event, Stats};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
+
+/// A packet to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// One daemon, or all others.
+    pub to: Option<DaemonId>,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// The part of a ring that outlives its states.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) timers: Timers,
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) sender: Sender,
+    pub(crate) stats: Stats,
+    /// The highest ring sequence known, from joins and form tokens.
+    pub(crate) sequence: u64,
+    /// The sequence of the last form token accepted; an older one is stale.
+    pub(crate) formed: u64,
+    heard: BTreeMap<DaemonId, (Incarnation, u64)>,
+    shunned: BTreeMap<DaemonId, Shun>,
+}
+
+/// A daemon that was given up while it could be heard: merging with it is not tried again before `until`.
+#[derive(Debug)]
+struct Shun {
+    until: Instant,
+    pause: Duration,
+}
+
+const SHUN_FIRST: Duration = Duration::from_millis(500);
+const SHUN_LIMIT: Duration = Duration::from_secs(30);
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Core {
+        Core {
+            sequence: config.sequence_floor,
+            formed: config.sequence_floor,
+            config,
+            timers: Timers::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            sender: Sender::default(),
+            stats: Stats::default(),
+            heard: BTreeMap::new(),
+            shunned: BTreeMap::new(),
+        }
+    }
+
+    /// This daemon.
+    pub(crate) fn me(&self) -> DaemonId {
+        self.config.me
+    }
+
+    /// Sends a packet to one daemon or to all others.
+    pub(crate) fn transmit(&mut self, to: Option<DaemonId>, packet: Packet) {
+        self.transmits.push_back(Transmit { to, packet });
+    }
+
+    /// The payload bytes of a data packet: what fits a datagram, even when the whole packet must later be carried inside
+    /// another one during recovery.
+    pub(crate) fn payload_room(&self) -> usize {
+        self.config.body_limit - 2 * crate::wire::Data::OVERHEAD
+    }
+
+    /// A ring sequence was heard of.
+    pub(crate) fn learn_sequence(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
+    /// Whether this join is news: not one that was overtaken by a later one of the same life.
+    pub(crate) fn is_fresh(&mut self, join: &Join) -> bool {
+        let heard = self.heard.entry(join.origin).or_insert((join.incarnation, join.sequence));
+        if heard.0 == join.incarnation && join.sequence < heard.1 {
+            return false;
+        }
+        *heard = (join.incarnation, join.sequence);
+        true
+    }
+
+    /// Merging with these daemons has just failed: leave them alone for a while, longer each time.
+    pub(crate) fn shun(&mut self, now: Instant, daemons: impl Iterator<Item = DaemonId>) {
+        for daemon in daemons {
+            let pause = self.shunned.get(&daemon).map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
+            self.shunned.insert(daemon, Shun { until: now + pause, pause });
+        }
+    }
+
+    /// These daemons are in the ring: whatever was wrong is over.
+    pub(crate) fn forgive(&mut self, daemons: &[DaemonId]) {
+        self.shunned.retain(|daemon, _| !daemons.contains(daemon));
+    }
+
+    /// Whether merging with this daemon should not be tried now.
+    pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId) -> bool {
+        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until)
+    }
+
+    /// The members in ring order.
+    pub(crate) fn in_ring_order(&self, mut members: Vec<DaemonId>) -> Vec<DaemonId> {
+        let place = |member: &DaemonId| self.config.daemons.iter().position(|daemon| daemon == member);
+        members.sort_by_key(|member| (place(member), *member));
+        members
+    }
+
+    /// The ring that this daemon is in before it has been in any.
+    pub(crate) fn ring_of_nobody(&self) -> RingId {
+        RingId { sequence: self.config.sequence_floor, representative: self.me() }
+    }
+}

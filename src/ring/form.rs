@@ -1,0 +1,183 @@
+//! Form: the membership is agreed, and the form token goes round it twice (Totem SRP §4.2, commit token). On the first rotation
+//! each member writes down what it brings, on the second each learns what the others bring, and recovery begins.
+
+use std::collections::BTreeMap;
+
+use super::circulation::successor;
+use super::core::Core;
+use super::owed::Owed;
+use super::state::{GatherReason, Transition};
+use super::timer::Timer;
+use crate::time::Instant;
+use crate::wire::{DaemonId, Form, FormPart, Join, Packet, RingId};
+
+/// Waiting for the form token to come back.
+#[derive(Debug)]
+pub(crate) struct Forming {
+    pub(crate) owed: Owed,
+    collector: Collector,
+    passed: PassedForm,
+}
+
+/// The form token as it was passed on, for sending it again until somebody answers.
+#[derive(Debug)]
+pub(crate) struct PassedForm {
+    form: Form,
+    to: DaemonId,
+}
+
+impl Forming {
+    /// Writes down what this daemon brings and passes the form token on, for the first time.
+    pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, mut form: Form) -> Forming {
+        let me = core.me();
+        for member in form.members.iter_mut().filter(|member| member.daemon == me) {
+            member.brings = Some(owed.brings());
+        }
+        core.learn_sequence(form.ring.sequence);
+        core.formed = form.ring.sequence;
+        core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
+        let passed = PassedForm::pass(core, now, form);
+        Forming { owed, collector: Collector::default(), passed }
+    }
+
+    /// The ring being formed, if this daemon is alone in it and there is nobody to pass the form token to.
+    pub(crate) fn alone(&self) -> Option<Transition> {
+        (self.passed.form.members.len() == 1).then(|| Transition::Recovery(self.passed.form.clone()))
+    }
+
+    /// A part of a form token arrived.
+    pub(crate) fn on_form(&mut self, core: &mut Core, part: FormPart) -> Option<Transition> {
+        let form = self.collector.add(part)?;
+        let ours = &self.passed.form;
+        let same_members = form.members.len() == ours.members.len()
+            && form
+                .members
+                .iter()
+                .zip(&ours.members)
+                .all(|(a, b)| (a.daemon, a.incarnation) == (b.daemon, b.incarnation));
+        if form.ring == ours.ring && form.hop > ours.hop && same_members {
+            let whole = form.members.iter().all(|member| member.brings.is_some());
+            return whole.then_some(Transition::Recovery(form));
+        }
+        if form.ring.sequence > ours.ring.sequence && same_members {
+            return Some(Transition::Form(form));
+        }
+        core.stats.dropped.stale_form += 1;
+        None
+    }
+
+    /// A join arrived. One from before the agreement is stale; one from a member after it means that the member has given up.
+    pub(crate) fn on_join(&self, join: &Join) -> Option<Transition> {
+        let form = &self.passed.form;
+        let life = form.members.iter().find(|member| member.daemon == join.origin).map(|member| member.incarnation);
+        after_agreement(join, form.ring, life?)
+    }
+
+    /// A timer expired.
+    pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
+        match timer {
+            Timer::TokenRetransmit => self.passed.again(core, now),
+            Timer::Consensus => return Some(Transition::gather(GatherReason::FormTimeout)),
+            _ => {}
+        }
+        None
+    }
+}
+
+/// What a join of a member in this life means once the membership of `ring` is agreed.
+pub(crate) fn after_agreement(join: &Join, ring: RingId, life: crate::wire::Incarnation) -> Option<Transition> {
+    if join.leaving {
+        let failed = [join.origin].into();
+        let reason = GatherReason::MemberLeaving;
+        return Some(Transition::Gather(super::state::Regather { reason, present: Default::default(), failed }));
+    }
+    let stale = join.incarnation == life && join.sequence < ring.sequence;
+    (!stale).then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
+}
+
+impl PassedForm {
+    /// Passes the form token on.
+    pub(crate) fn pass(core: &mut Core, now: Instant, mut form: Form) -> PassedForm {
+        form.hop += 1;
+        let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
+        let passed = PassedForm { form, to: successor(&members, core.me()) };
+        if members.len() > 1 {
+            passed.again(core, now);
+        }
+        passed
+    }
+
+    /// Sends it again.
+    pub(crate) fn again(&self, core: &mut Core, now: Instant) {
+        for part in self.form.parts() {
+            core.transmit(Some(self.to), Packet::Form(part));
+        }
+        core.timers.set(Timer::TokenRetransmit, now + core.config.token_retransmit / 4);
+    }
+}
+
+/// Puts the parts of form tokens together. Copies and older hops are dropped, so each token comes out once, however many
+/// networks bring it (scenario S27).
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    /// Ring, hop and size of the token being collected.
+    wanted: Option<(RingId, u64, u16)>,
+    parts: BTreeMap<u16, FormPart>,
+    done: bool,
+}
+
+impl Collector {
+    /// Adds a part; the token if it is whole now.
+    pub(crate) fn add(&mut self, part: FormPart) -> Option<Form> {
+        let this = (part.ring, part.hop, part.total);
+        if self.wanted.is_none_or(|wanted| (wanted.0, wanted.1) < (part.ring, part.hop)) {
+            *self = Collector { wanted: Some(this), ..Collector::default() };
+        }
+        if self.wanted != Some(this) || self.done {
+            return None;
+        }
+        self.parts.insert(part.first, part);
+        let have: usize = self.parts.values().map(|part| part.entries.len()).sum();
+        if have < usize::from(this.2) {
+            return None;
+        }
+        self.done = true;
+        let members = std::mem::take(&mut self.parts).into_values().flat_map(|part| part.entries).collect();
+        Some(Form { ring: this.0, hop: this.1, members })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FormMember, Incarnation};
+
+    fn form(hop: u64, members: u32) -> Form {
+        let member = |n| FormMember { daemon: DaemonId(n), incarnation: Incarnation(1), brings: None };
+        Form {
+            ring: RingId { sequence: 5, representative: DaemonId(1) },
+            hop,
+            members: (1..=members).map(member).collect(),
+        }
+    }
+
+    #[test]
+    fn a_form_token_comes_out_once_whatever_the_copies() {
+        let form = form(3, 40);
+        let parts: Vec<FormPart> = form.parts().collect();
+        let mut collector = Collector::default();
+        let order = [2, 0, 0, 2, 1, 1, 0, 2];
+        let mut whole: Vec<Form> = order.iter().filter_map(|&n| collector.add(parts[n].clone())).collect();
+        assert_eq!(whole.pop(), Some(form));
+        assert!(whole.is_empty());
+    }
+
+    #[test]
+    fn an_older_hop_does_not_disturb_a_newer_one() {
+        let (old, new) = (form(1, 20), form(2, 20));
+        let mut collector = Collector::default();
+        let parts = [new.parts().next(), old.parts().next(), old.parts().nth(1), new.parts().nth(1)];
+        let whole: Vec<Form> = parts.into_iter().flatten().filter_map(|part| collector.add(part)).collect();
+        assert_eq!(whole, [new]);
+    }
+}

@@ -1,0 +1,175 @@
+//! Gather: finding out who is there, until all who are there say the same (Totem SRP §4.2, join packets).
+//!
+//! Each daemon says whom it has heard of (`present`) and whom of them it goes on without (`failed`). Both sets only grow during
+//! one gather, so it ends: either everyone left says the same, or those who do not are given up when the consensus timer
+//! expires, down to oneself alone. A daemon that was given up wrongly is found again by the probes of the rings that formed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::core::Core;
+use super::form::Collector;
+use super::owed::Owed;
+use super::state::{GatherReason, Regather, Transition};
+use super::timer::Timer;
+use crate::time::Instant;
+use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
+
+/// Finding out who is there.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    pub(crate) owed: Owed,
+    present: BTreeSet<DaemonId>,
+    failed: BTreeSet<DaemonId>,
+    /// The latest join of each daemon.
+    joins: BTreeMap<DaemonId, Join>,
+    /// The sets have not changed for a moment.
+    settled: bool,
+    collector: Collector,
+}
+
+impl Gather {
+    /// Begins to gather.
+    pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, how: Regather) -> Gather {
+        let mut present = how.present;
+        present.extend(&owed.members);
+        present.extend(&how.failed);
+        present.insert(core.me());
+        let mut gather = Gather {
+            owed,
+            present,
+            failed: how.failed,
+            joins: BTreeMap::new(),
+            settled: false,
+            collector: Collector::default(),
+        };
+        gather.changed(core, now);
+        core.timers.set(Timer::Join, now + core.config.join_interval);
+        gather
+    }
+
+    /// A join arrived.
+    pub(crate) fn on_join(&mut self, core: &mut Core, now: Instant, join: Join) -> Option<Transition> {
+        let origin = join.origin;
+        if join.leaving {
+            if self.present.insert(origin) | self.failed.insert(origin) {
+                self.changed(core, now);
+            }
+            return None;
+        }
+        let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
+        if !behind && !self.failed.contains(&origin) {
+            self.merge(core, &join);
+            self.changed(core, now);
+        }
+        self.joins.insert(origin, join);
+        self.agree(core)
+    }
+
+    /// A part of a form token arrived.
+    pub(crate) fn on_form(&mut self, core: &mut Core, part: FormPart) -> Option<Transition> {
+        let form = self.collector.add(part)?;
+        let members: BTreeSet<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
+        if form.ring.sequence <= core.formed || members != self.going_on() {
+            core.stats.dropped.stale_form += 1;
+            return None;
+        }
+        Some(Transition::Form(form))
+    }
+
+    /// A timer expired.
+    pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
+        match timer {
+            Timer::Join => {
+                self.say(core);
+                core.timers.set(Timer::Join, now + core.config.join_interval);
+                None
+            }
+            Timer::Settle => {
+                self.settled = true;
+                self.agree(core)
+            }
+            Timer::Consensus => self.give_up(core, now),
+            _ => None,
+        }
+    }
+
+    /// The daemons that this one means to go on with.
+    fn going_on(&self) -> BTreeSet<DaemonId> {
+        self.present.difference(&self.failed).copied().collect()
+    }
+
+    fn merge(&mut self, core: &Core, join: &Join) {
+        let known = |daemon: &&DaemonId| core.config.daemons.contains(daemon);
+        self.present.extend(join.present.iter().filter(known));
+        self.present.insert(join.origin);
+        if join.failed.contains(&core.me()) {
+            // It goes on without us, whatever we say; so we go on without it, and both terminate.
+            self.failed.insert(join.origin);
+        } else {
+            self.failed.extend(join.failed.iter().filter(known));
+        }
+    }
+
+    /// The sets changed: say so, and let time for agreement begin anew.
+    fn changed(&mut self, core: &mut Core, now: Instant) {
+        self.settled = false;
+        self.say(core);
+        core.timers.set(Timer::Settle, now + core.config.join_interval / 3);
+        core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
+    }
+
+    fn say(&self, core: &mut Core) {
+        let join = Join {
+            origin: core.me(),
+            incarnation: core.config.incarnation,
+            sequence: core.sequence,
+            leaving: false,
+            present: self.present.clone(),
+            failed: self.failed.clone(),
+        };
+        core.transmit(None, Packet::Join(join));
+    }
+
+    fn agrees(&self, daemon: &DaemonId) -> bool {
+        self.joins.get(daemon).is_some_and(|join| join.present == self.present && join.failed == self.failed)
+    }
+
+    /// Forms the ring, if all who go on say the same and this is the representative. A daemon that has not heard of anybody waits
+    /// as long as [`super::Config::consensus_timeout`] before it forms a ring alone.
+    fn agree(&mut self, core: &mut Core) -> Option<Transition> {
+        let going_on = self.going_on();
+        let me = core.me();
+        let agreed = going_on.iter().all(|daemon| *daemon == me || self.agrees(daemon));
+        let unheard = self.present.len() == 1;
+        if !self.settled || !agreed || unheard || going_on.first() != Some(&me) {
+            return None;
+        }
+        Some(Transition::Form(self.form(core, going_on)))
+    }
+
+    fn form(&self, core: &mut Core, members: BTreeSet<DaemonId>) -> Form {
+        core.learn_sequence(core.sequence + 1);
+        let life = |daemon: DaemonId| self.joins.get(&daemon).map_or(core.config.incarnation, |join| join.incarnation);
+        let members = core.in_ring_order(members.into_iter().collect());
+        let members =
+            members.into_iter().map(|daemon| FormMember { daemon, incarnation: life(daemon), brings: None }).collect();
+        Form { ring: RingId { sequence: core.sequence, representative: core.me() }, hop: 0, members }
+    }
+
+    fn give_up(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
+        let me = core.me();
+        let going_on = self.going_on();
+        if going_on.len() == 1 {
+            return Some(Transition::Form(self.form(core, going_on)));
+        }
+        let silent: Vec<DaemonId> =
+            going_on.into_iter().filter(|daemon| *daemon != me && !self.agrees(daemon)).collect();
+        if silent.is_empty() {
+            return Some(Transition::gather_with(GatherReason::RepresentativeSilent, self.present.clone()));
+        }
+        core.shun(now, silent.iter().copied());
+        self.failed.extend(silent);
+        self.changed(core, now);
+        None
+    }
+}

@@ -1,0 +1,201 @@
+//! Operational: the ring is installed; messages are numbered, delivered and forgotten as the token goes round (Totem SRP §4.1).
+//!
+//! An idle ring is quiet: when there is nothing left to do the representative holds the token for a while. Whoever then has
+//! something to send asks for it with a hurry packet, so that a lone message leaves at once.
+
+use super::circulation::{Circulation, is_idle};
+use super::core::Core;
+use super::delivery::Delivery;
+use super::form::after_agreement;
+use super::owed::Owed;
+use super::sender::Stretch;
+use super::state::{GatherReason, Transition};
+use super::timer::Timer;
+use crate::time::Instant;
+use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
+
+/// Ordering and delivering.
+#[derive(Debug)]
+pub(crate) struct Operational {
+    circulation: Circulation,
+    delivery: Delivery,
+    /// The token, while this daemon holds it because the ring is idle.
+    held: Option<Token>,
+    /// Somebody asked for the token while it was elsewhere: do not hold it next time.
+    hurried: bool,
+    /// This daemon has asked for the token since its last visit.
+    asked: bool,
+}
+
+impl Operational {
+    /// The ring is installed. In a ring of one the token is here; it is used at the next timeout, so that the level above can
+    /// answer the new configuration first.
+    pub(crate) fn enter(core: &mut Core, now: Instant, circulation: Circulation, held: Option<Token>) -> Operational {
+        // What recovery numbered has been taken care of there: delivery begins behind it, and its messages are nobody's.
+        let delivery = Delivery::behind(circulation.window.aru());
+        core.timers.set(Timer::Probe, now);
+        core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+        if held.is_some() {
+            core.timers.set(Timer::TokenHold, now);
+        }
+        Operational { circulation, delivery, held, hurried: false, asked: false }
+    }
+
+    /// What the ring is owed when it is left.
+    pub(crate) fn into_owed(self) -> Owed {
+        Owed::new(self.circulation.ring, self.circulation.members, self.circulation.window, self.delivery)
+    }
+
+    /// A message was submitted: make sure that the token comes.
+    pub(crate) fn on_submit(&mut self, core: &mut Core, now: Instant) {
+        if let Some(token) = self.held.take() {
+            self.let_go(core, now, token);
+        } else if self.circulation.passed_idle() && !self.asked {
+            self.asked = true;
+            core.transmit(Some(self.circulation.ring.representative), Packet::Hurry(self.circulation.ring));
+        }
+    }
+
+    /// The token arrived.
+    pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) {
+        // In a ring of one the token comes back at once, until there is nothing left to do.
+        let mut next = Some(token);
+        while let Some(token) = next.take().filter(|token| self.circulation.accept(core, now, token)) {
+            next = self.visit(core, now, token);
+        }
+    }
+
+    /// A data packet arrived.
+    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
+        if data.ring != self.circulation.ring {
+            core.stats.dropped.foreign += 1;
+        } else if self.circulation.receive(core, data) {
+            self.deliver(core);
+        }
+    }
+
+    /// Somebody asks for the token.
+    pub(crate) fn on_hurry(&mut self, core: &mut Core, now: Instant, ring: RingId) {
+        if ring != self.circulation.ring {
+            return;
+        }
+        match self.held.take() {
+            Some(token) => self.let_go(core, now, token),
+            None => self.hurried = true,
+        }
+    }
+
+    /// A daemon says that it has this ring installed.
+    pub(crate) fn on_probe(
+        &mut self,
+        core: &mut Core,
+        now: Instant,
+        from: DaemonId,
+        ring: RingId,
+    ) -> Option<Transition> {
+        if ring == self.circulation.ring {
+            return None;
+        }
+        let reason = if !self.circulation.members.contains(&from) {
+            GatherReason::ForeignRing
+        } else if ring.sequence > self.circulation.ring.sequence {
+            GatherReason::MemberMoved
+        } else {
+            return None;
+        };
+        (!core.is_shunned(now, from)).then(|| Transition::gather_with(reason, [from]))
+    }
+
+    /// A join arrived.
+    pub(crate) fn on_join(&self, core: &Core, now: Instant, join: &Join) -> Option<Transition> {
+        if let Some(life) = self.circulation.life(join.origin) {
+            return after_agreement(join, self.circulation.ring, life);
+        }
+        // A daemon with which merging has just failed counts again as soon as it shows that it hears us.
+        let hears_us = join.present.contains(&core.me()) && !join.failed.contains(&core.me());
+        let welcome = !join.leaving && (hears_us || !core.is_shunned(now, join.origin));
+        welcome.then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
+    }
+
+    /// A timer expired.
+    pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
+        match timer {
+            Timer::TokenLoss => return Some(Transition::gather(GatherReason::TokenLost)),
+            Timer::TokenRetransmit => self.circulation.retransmit(core, now),
+            Timer::TokenHold => {
+                if let Some(token) = self.held.take() {
+                    self.let_go(core, now, token);
+                }
+            }
+            Timer::Probe => {
+                core.transmit(None, Packet::Probe(self.circulation.ring));
+                core.timers.set(Timer::Probe, now + core.config.probe_interval);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Holds the token, or uses it; gives it back if this daemon is alone.
+    fn visit(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Token> {
+        let hold = self.may_hold(core, &token);
+        self.hurried = false;
+        if !hold {
+            return self.turn(core, now, token);
+        }
+        self.held = Some(token);
+        core.timers.set(Timer::TokenHold, now + core.config.token_hold);
+        None
+    }
+
+    /// Uses the token that was held.
+    fn let_go(&mut self, core: &mut Core, now: Instant, token: Token) {
+        if let Some(token) = self.turn(core, now, token) {
+            self.on_token(core, now, token);
+        }
+    }
+
+    fn may_hold(&self, core: &Core, token: &Token) -> bool {
+        let everything_safe = self.circulation.safe == token.seq;
+        let representative = self.circulation.ring.representative == core.me();
+        representative && !self.hurried && is_idle(token) && everything_safe && core.sender.is_empty()
+    }
+
+    /// What one visit of the token is for.
+    fn turn(&mut self, core: &mut Core, now: Instant, mut token: Token) -> Option<Token> {
+        core.timers.stop(Timer::TokenHold);
+        self.asked = false;
+        self.circulation.serve(core, &mut token);
+        let numbered = self.send(core, &mut token);
+        let returned = self.circulation.pass(core, now, token, numbered);
+        self.deliver(core);
+        self.circulation.window.forget(self.circulation.safe.min(self.delivery.delivered));
+        returned
+    }
+
+    fn send(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
+        let mut numbered = Vec::new();
+        let room = core.payload_room();
+        for _ in 0..self.circulation.allowance(core, token) {
+            let Some(stretch) = core.sender.stretch(room) else { break };
+            let data = packet(core.me(), self.circulation.ring, stretch);
+            numbered.push(self.circulation.number(token, data));
+        }
+        core.stats.packets_sent += numbered.len() as u64;
+        numbered
+    }
+
+    fn deliver(&mut self, core: &mut Core) {
+        while let Some(data) = self.circulation.window.packet(self.delivery.delivered + 1) {
+            if data.service >= Some(Service::Safe) && data.seq > self.circulation.safe {
+                break;
+            }
+            self.delivery.deliver(data, &mut core.events);
+        }
+    }
+}
+
+fn packet(origin: DaemonId, ring: RingId, stretch: Stretch) -> Data {
+    let Stretch { offset, first_message, service, payload } = stretch;
+    Data { ring, seq: 0, origin, offset, first_message, service, recovered: false, payload }
+}

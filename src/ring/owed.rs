@@ -1,0 +1,178 @@
+//! The ring that was left, and what this daemon still owes it.
+//!
+//! From the moment a ring breaks until the next one is installed, its packets are kept whole. The rules of what is delivered
+//! (extended virtual synchrony; Totem SRP §5, [`Owed::settle`]):
+//!
+//! - *The peers* are the members of the next ring that come from this one. Each has said how far it delivered in order; the
+//!   farthest is `line`. During recovery the peers exchange what they have, so that all hold the same packets.
+//! - Delivered in the old regular configuration: everything up to the first hole, or up to the first safe message above `line`.
+//!   Up to `line` some peer has delivered, so the others must, and nothing is missing there: a packet is forgotten only when
+//!   every member has it. All peers know the same line and hold the same packets, so all cut at the same place.
+//! - Then the transitional configuration, then the rest. Behind a hole only packets of *trusted* origins: what another origin
+//!   sent may depend on the missing packet. A peer's own packets are all here, and whatever it depended on it has
+//!   contributed, so behind a hole nothing of a peer depends on the missing packet.
+//! - Trust outlives a recovery that fails after its exchange is complete ([`Owed::trust`]): another peer may already have
+//!   installed that ring and delivered packets of its members, so they must be delivered here too, with whomever this daemon
+//!   goes on. Nobody installs before every member has completed the exchange (recovery.rs), so nobody delivers what others may
+//!   drop. The peers of the next attempt take over each other's trust, which is harmless to those who did not share the
+//!   exchange: its members had nothing that the packet behind the hole could depend on.
+
+use std::collections::VecDeque;
+
+use super::delivery::Delivery;
+use super::window::Window;
+use super::{Configuration, ConfigurationKind, Event, Stats};
+use crate::wire::{Brings, DaemonId, Data, RingId, Service};
+
+/// A ring that was left.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    pub(crate) ring: RingId,
+    /// Its members in ring order; empty if this daemon has not been in a ring yet.
+    pub(crate) members: Vec<DaemonId>,
+    pub(crate) window: Window,
+    pub(crate) delivery: Delivery,
+    /// Bit n is the n-th member: its packets are delivered even behind a hole.
+    trusted: u128,
+}
+
+impl Owed {
+    /// What is owed to a ring that broke.
+    pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
+        Owed { ring, members, window, delivery, trusted: 0 }
+    }
+
+    /// What a daemon brings that was in no ring yet.
+    pub(crate) fn nothing(ring: RingId) -> Owed {
+        Owed::new(ring, Vec::new(), Window::default(), Delivery::default())
+    }
+
+    /// What to tell the others.
+    pub(crate) fn brings(&self) -> Brings {
+        Brings {
+            ring: self.ring,
+            aru: self.window.aru(),
+            delivered: self.delivery.delivered,
+            high: self.window.high(),
+            trusted: self.trusted,
+        }
+    }
+
+    /// A packet arrived late. Before recovery it is as good as one that was in time: what is held when recovery begins is
+    /// exchanged, even if it is more than was said.
+    pub(crate) fn on_late_data(&mut self, data: Data, stats: &mut Stats) {
+        if data.ring == self.ring && self.members.contains(&data.origin) {
+            self.window.insert(data);
+        } else {
+            stats.dropped.foreign += 1;
+        }
+    }
+
+    /// The exchange among `peers` is complete; `inherited` is what they trusted before.
+    pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
+        self.trusted |= inherited;
+        for (place, member) in self.members.iter().enumerate() {
+            if peers.contains(member) {
+                self.trusted |= 1 << place;
+            }
+        }
+    }
+
+    /// Delivers all that is owed, with the transitional configuration at its place. The exchange among `peers` is complete.
+    pub(crate) fn settle(mut self, peers: Vec<DaemonId>, line: u64, events: &mut VecDeque<Event>) {
+        if self.members.is_empty() {
+            return;
+        }
+        self.deliver_regular(line, events);
+        let kind = ConfigurationKind::Transitional;
+        events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers }));
+        self.deliver_transitional(events);
+    }
+
+    fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<Event>) {
+        while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
+            if data.seq > line && data.service >= Some(Service::Safe) {
+                break;
+            }
+            self.delivery.deliver(data, events);
+        }
+    }
+
+    fn deliver_transitional(&mut self, events: &mut VecDeque<Event>) {
+        let mut hole = false;
+        for seq in self.delivery.delivered + 1..=self.window.high() {
+            match self.window.packet(seq) {
+                None => hole = true,
+                Some(data) if !hole || self.trusts(data.origin) => self.delivery.deliver(data, events),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn trusts(&self, origin: DaemonId) -> bool {
+        self.members.iter().position(|&member| member == origin).is_some_and(|place| self.trusted & (1 << place) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::testing::message_packet;
+
+    const A: DaemonId = DaemonId(1);
+    const B: DaemonId = DaemonId(2);
+    const C: DaemonId = DaemonId(3);
+
+    fn owed(packets: Vec<Data>) -> Owed {
+        let mut window = Window::default();
+        packets.into_iter().for_each(|data| drop(window.insert(data)));
+        let ring = RingId { sequence: 1, representative: A };
+        Owed::new(ring, vec![A, B, C], window, Delivery::default())
+    }
+
+    fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
+        owed.trust(peers, 0);
+        let mut events = VecDeque::new();
+        owed.settle(peers.to_vec(), line, &mut events);
+        let text = |event| match event {
+            Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+            Event::Configuration(configuration) => format!("{:?} {}", configuration.kind, configuration.members.len()),
+        };
+        events.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_safe_message_above_the_line_waits_for_the_transitional_configuration() {
+        let packets = || {
+            let services = [Service::Safe, Service::Agreed, Service::Safe, Service::Agreed];
+            let data = |(n, service)| message_packet(n as u64 + 1, A, service, n as u64);
+            services.into_iter().enumerate().map(data).collect()
+        };
+        assert_eq!(settled(owed(packets()), &[A, B], 1), ["0", "1", "Transitional 2", "2", "3"]);
+        assert_eq!(settled(owed(packets()), &[A, B], 3), ["0", "1", "2", "3", "Transitional 2"]);
+        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn behind_a_hole_only_trusted_origins_are_delivered() {
+        let packets = vec![
+            message_packet(1, C, Service::Agreed, 0),
+            message_packet(3, C, Service::Agreed, 2),
+            message_packet(4, B, Service::Agreed, 0),
+        ];
+        assert_eq!(settled(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
+    }
+
+    #[test]
+    fn trust_is_kept_through_a_failed_recovery() {
+        let mut owed = owed(vec![message_packet(2, C, Service::Agreed, 0)]);
+        owed.trust(&[A, C], 0);
+        assert_eq!(settled(owed, &[A], 0), ["Transitional 1", "0"]);
+    }
+
+    #[test]
+    fn a_daemon_without_a_past_owes_nothing() {
+        let ring = RingId { sequence: 0, representative: A };
+        assert!(settled(Owed::nothing(ring), &[A], 0).is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! Recovery: the new ring runs, but its packets carry only packets of the old rings, until everyone has what its peers have.
+//!
+//! Each member sends what it holds above the lowest aru of its peers, and leaves out what a peer has sent already. The token says
+//! whether anybody still owes (`owing_by`). A visit is *calm* when nobody owes and everyone has everything:
+//!
+//! - at the second calm visit in a row, all members have been calm: the exchange is complete, and trust is extended (owed.rs);
+//! - at the third, all members have extended their trust: this daemon installs the ring.
+//!
+//! Whatever makes a visit not calm is undone only by the member that caused it, at its next visit, so it is seen by all others in
+//! between. Hence the members install one after the other in a single rotation, none originates before all have installed, and
+//! nobody installs a ring that another member may still drop without the trust that repairs it.
+
+use std::collections::BTreeSet;
+
+use super::circulation::Circulation;
+use super::core::Core;
+use super::form::{PassedForm, after_agreement};
+use super::operational::Operational;
+use super::owed::Owed;
+use super::state::{GatherReason, Transition};
+use super::timer::Timer;
+use super::{Configuration, ConfigurationKind, Event};
+use crate::time::Instant;
+use crate::wire::{DaemonId, Data, Form, Join, Packet, Slice, Token};
+
+/// Exchanging what the old rings owe.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    pub(crate) owed: Owed,
+    circulation: Circulation,
+    /// Members of the new ring that come from the same old ring, this daemon included.
+    peers: Vec<DaemonId>,
+    /// How far a peer has delivered in order.
+    line: u64,
+    /// Trust that the peers bring.
+    inherited: u128,
+    /// Packets of the old ring that this daemon has to send.
+    owing: BTreeSet<u64>,
+    calm_visits: u32,
+    /// In a ring of one, the token that came back from the last visit.
+    returned: Option<Token>,
+    /// The form token, until the first token shows that it went round.
+    passed: Option<PassedForm>,
+}
+
+impl Recovery {
+    /// Begins the exchange and lets the form token finish its second rotation.
+    pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, form: Form) -> Recovery {
+        let circulation = Circulation::new(core, &form);
+        let brings = || form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
+        let peers = || brings().filter(|(_, brings)| brings.ring == owed.ring);
+        let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
+        let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
+        core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+        Recovery {
+            circulation,
+            peers: peers().map(|(daemon, _)| daemon).collect(),
+            line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
+            inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
+            owing,
+            calm_visits: 0,
+            returned: None,
+            passed: Some(PassedForm::pass(core, now, form)),
+            owed,
+        }
+    }
+
+    /// The representative lets the first token go when the form token has come back; alone there is nothing to wait for.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.circulation.is_alone()
+    }
+
+    /// The form token came back to the representative, so all members are in recovery: here is the first token.
+    pub(crate) fn start(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
+        let token = self.circulation.first_token();
+        self.on_token(core, now, token)
+    }
+
+    /// A part of a form token arrived: to the representative it is the form token coming back from its second rotation.
+    pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: crate::wire::FormPart) -> Option<Transition> {
+        let rotations = 2 * self.circulation.members.len() as u64;
+        let ours = part.ring == self.circulation.ring && self.circulation.ring.representative == core.me();
+        if ours && part.hop == rotations && self.passed.is_some() { self.start(core, now) } else { None }
+    }
+
+    /// The token arrived.
+    pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Transition> {
+        let mut token = Some(token);
+        while let Some(mut visit) = token.take() {
+            if !self.circulation.accept(core, now, &visit) {
+                return None;
+            }
+            self.passed = None;
+            self.circulation.serve(core, &mut visit);
+            let numbered = self.send_owing(core, &mut visit);
+            let calm_before = visit.owing_by.is_none() && visit.aru == visit.seq && numbered.is_empty();
+            token = self.circulation.pass(core, now, visit, numbered);
+            let calm = calm_before && self.circulation.has_all_passed();
+            self.calm_visits = if calm { self.calm_visits + 1 } else { 0 };
+            match self.calm_visits {
+                2 => self.owed.trust(&self.peers, self.inherited),
+                3 => {
+                    self.returned = token;
+                    return Some(Transition::Operational);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// A data packet arrived.
+    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
+        if data.ring == self.owed.ring {
+            // Too late: the exchange has begun, and a packet that only this daemon holds would part it from its peers. If one
+            // of them had it when recovery began, it is on its way.
+            core.stats.dropped.late += 1;
+            return;
+        }
+        if data.ring != self.circulation.ring || !data.recovered {
+            core.stats.dropped.foreign += 1;
+            return;
+        }
+        let payload = data.payload.clone();
+        if self.circulation.receive(core, data) {
+            self.keep(core, &payload);
+        }
+    }
+
+    /// A join arrived.
+    pub(crate) fn on_join(&self, join: &Join) -> Option<Transition> {
+        after_agreement(join, self.circulation.ring, self.circulation.life(join.origin)?)
+    }
+
+    /// A timer expired.
+    pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
+        match (timer, &self.passed) {
+            (Timer::TokenLoss, _) => return Some(Transition::gather(GatherReason::TokenLostInRecovery)),
+            (Timer::TokenRetransmit, Some(form)) => form.again(core, now),
+            (Timer::TokenRetransmit, None) => self.circulation.retransmit(core, now),
+            _ => {}
+        }
+        None
+    }
+
+    /// Settles what is owed and installs the new ring, in one step.
+    pub(crate) fn install(self, core: &mut Core, now: Instant) -> Operational {
+        self.owed.settle(self.peers, self.line, &mut core.events);
+        let configuration = Configuration {
+            kind: ConfigurationKind::Regular,
+            ring: self.circulation.ring,
+            members: self.circulation.members.clone(),
+        };
+        core.events.push_back(Event::Configuration(configuration));
+        core.forgive(&self.circulation.members);
+        core.sender.restart();
+        Operational::enter(core, now, self.circulation, self.returned)
+    }
+
+    fn send_owing(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
+        let mut numbered = Vec::new();
+        for _ in 0..self.circulation.allowance(core, token) {
+            let Some(seq) = self.owing.pop_first() else { break };
+            let Some(old) = self.owed.window.packet(seq) else { continue };
+            let wrapped = wrap(core.me(), &self.circulation, old);
+            numbered.push(self.circulation.number(token, wrapped));
+        }
+        let me = core.me();
+        match token.owing_by {
+            _ if !self.owing.is_empty() => token.owing_by = Some(me),
+            Some(by) if by == me => token.owing_by = None,
+            _ => {}
+        }
+        numbered
+    }
+
+    fn keep(&mut self, core: &mut Core, payload: &Slice) {
+        match Data::decode(payload) {
+            Ok(old) if old.ring == self.owed.ring && self.owed.members.contains(&old.origin) => {
+                self.owing.remove(&old.seq);
+                self.owed.window.insert(old);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a recovered packet is malformed");
+                core.stats.dropped.malformed += 1;
+            }
+        }
+    }
+}
+
+fn wrap(me: DaemonId, circulation: &Circulation, old: &Data) -> Data {
+    Data {
+        ring: circulation.ring,
+        seq: 0,
+        origin: me,
+        offset: 0,
+        first_message: None,
+        service: None,
+        recovered: true,
+        payload: Packet::Data(old.clone()).encode(),
+    }
+}

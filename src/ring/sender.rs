@@ -1,0 +1,169 @@
+//! Outgoing messages as a stream that is cut into packets.
+//!
+//! A message belongs to the ring in which its last packet got a number. A message that was only partly numbered when the ring
+//! broke is kept whole and begins again in the next ring; its receivers drop the part they have with the old ring.
+
+use std::collections::VecDeque;
+
+use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
+
+/// The messages of this daemon that have no number yet.
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    queue: VecDeque<Outgoing>,
+    /// Payload bytes in the queue.
+    bytes: usize,
+    /// Place in the stream of this ring.
+    offset: u64,
+    /// How much of the first message, its prefix included, is already numbered.
+    written: usize,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    service: Service,
+    payload: Payload,
+}
+
+/// A stretch of the stream, to become a data packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) offset: u64,
+    pub(crate) first_message: Option<u16>,
+    pub(crate) service: Option<Service>,
+    pub(crate) payload: Slice,
+}
+
+impl Sender {
+    /// Adds a message behind the others.
+    pub(crate) fn push(&mut self, service: Service, payload: Payload) {
+        self.bytes += payload.len();
+        self.queue.push_back(Outgoing { service, payload });
+    }
+
+    /// Adds a message before the others. Only between rings, when no message is partly numbered.
+    pub(crate) fn push_first(&mut self, service: Service, payload: Payload) {
+        assert_eq!(self.written, 0, "a message cannot pass one that has begun");
+        self.bytes += payload.len();
+        self.queue.push_front(Outgoing { service, payload });
+    }
+
+    /// Payload bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many packets of this payload size the waiting messages fill, up to `limit`.
+    pub(crate) fn packets(&self, room: usize, limit: u32) -> u32 {
+        let stream = self.bytes + self.queue.len() * MESSAGE_PREFIX - self.written.min(self.bytes);
+        u32::try_from(stream.div_ceil(room)).unwrap_or(u32::MAX).min(limit)
+    }
+
+    /// A new ring begins: its stream starts at 0, with whole messages.
+    pub(crate) fn restart(&mut self) {
+        self.offset = 0;
+        self.written = 0;
+    }
+
+    /// The next stretch of at most `room` bytes.
+    pub(crate) fn stretch(&mut self, room: usize) -> Option<Stretch> {
+        let mut payload = Vec::with_capacity(room.min(self.bytes + self.queue.len() * MESSAGE_PREFIX));
+        let (mut first_message, mut service) = (None, None);
+        while payload.len() < room {
+            let Some(message) = self.queue.front() else { break };
+            if self.written == 0 && first_message.is_none() {
+                first_message = Some(payload.len() as u16);
+            }
+            self.written += message.copy(self.written, room - payload.len(), &mut payload);
+            if self.written == message.size() {
+                service = service.max(Some(message.service));
+                self.bytes -= message.payload.len();
+                self.written = 0;
+                self.queue.pop_front();
+            }
+        }
+        if payload.is_empty() {
+            return None;
+        }
+        let offset = self.offset;
+        self.offset += payload.len() as u64;
+        Some(Stretch { offset, first_message, service, payload: payload.into() })
+    }
+}
+
+impl Outgoing {
+    fn size(&self) -> usize {
+        MESSAGE_PREFIX + self.payload.len()
+    }
+
+    /// Appends at most `room` bytes of this message, prefix included, from `at` on; says how many.
+    fn copy(&self, mut at: usize, room: usize, out: &mut Vec<u8>) -> usize {
+        let begin = out.len();
+        let mut prefix = [0; MESSAGE_PREFIX];
+        prefix[..4].copy_from_slice(&(self.payload.len() as u32).to_be_bytes());
+        prefix[4] = self.service as u8;
+        for piece in std::iter::once(&prefix[..]).chain(self.payload.slices().map(|slice| &slice[..])) {
+            let skipped = at.min(piece.len());
+            at -= skipped;
+            let left = room - (out.len() - begin);
+            let piece = &piece[skipped..];
+            out.extend_from_slice(&piece[..left.min(piece.len())]);
+        }
+        out.len() - begin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: &str) -> Payload {
+        Payload::from(bytes.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn small_messages_share_a_packet() {
+        let mut sender = Sender::default();
+        sender.push(Service::Agreed, message("ab"));
+        sender.push(Service::Safe, message("c"));
+        assert_eq!(sender.packets(100, 9), 1);
+        let stretch = sender.stretch(100).unwrap();
+        assert_eq!(&stretch.payload[..], b"\0\0\0\x02\x05ab\0\0\0\x01\x06c");
+        assert_eq!((stretch.offset, stretch.first_message, stretch.service), (0, Some(0), Some(Service::Safe)));
+        assert_eq!(sender.stretch(100), None);
+        assert!(sender.is_empty());
+        assert_eq!(sender.bytes(), 0);
+    }
+
+    #[test]
+    fn a_large_message_spans_packets_of_equal_size() {
+        let mut sender = Sender::default();
+        sender.push(Service::Agreed, message("abcdefgh"));
+        sender.push(Service::Agreed, message("xy"));
+        assert_eq!(sender.packets(6, 9), 4);
+        let stretches: Vec<Stretch> = std::iter::from_fn(|| sender.stretch(6)).collect();
+        let sizes: Vec<usize> = stretches.iter().map(|stretch| stretch.payload.len()).collect();
+        assert_eq!(sizes, [6, 6, 6, 2]);
+        assert_eq!(stretches.iter().map(|s| s.first_message).collect::<Vec<_>>(), [Some(0), None, Some(1), None]);
+        assert_eq!(stretches.iter().map(|s| s.service.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
+        assert_eq!(stretches[3].offset, 18);
+    }
+
+    #[test]
+    fn a_broken_message_begins_again_in_the_next_ring() {
+        let mut sender = Sender::default();
+        sender.push(Service::Agreed, message("abcdef"));
+        let before = sender.stretch(8).unwrap();
+        sender.restart();
+        sender.push_first(Service::Agreed, message("!"));
+        let after = sender.stretch(100).unwrap();
+        assert_eq!(&before.payload[..], b"\0\0\0\x06\x05abc");
+        assert_eq!(&after.payload[..], b"\0\0\0\x01\x05!\0\0\0\x06\x05abcdef");
+        assert_eq!(after.offset, 0);
+    }
+}

@@ -1,0 +1,193 @@
+//! Whole rings on a bus without faults except those that a test asks for: the four states end to end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+use crate::time::Duration;
+use crate::wire::Incarnation;
+
+struct Bus {
+    now: Instant,
+    rings: BTreeMap<DaemonId, Ring>,
+    /// Who is on which side of a partition.
+    side: BTreeMap<DaemonId, u32>,
+    flying: VecDeque<(DaemonId, Option<DaemonId>, Packet)>,
+    log: BTreeMap<DaemonId, Vec<String>>,
+    drop: Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>,
+}
+
+impl Bus {
+    fn new(count: u32) -> Bus {
+        let ids: Vec<DaemonId> = (1..=count).map(DaemonId).collect();
+        let ring =
+            |&me: &DaemonId| (me, Ring::new(Config::new(me, Incarnation(1), ids.clone()), Instant::ZERO).unwrap());
+        Bus {
+            now: Instant::ZERO,
+            rings: ids.iter().map(ring).collect(),
+            side: ids.iter().map(|&id| (id, 0)).collect(),
+            flying: VecDeque::new(),
+            log: ids.iter().map(|&id| (id, Vec::new())).collect(),
+            drop: Box::new(|_, _, _| false),
+        }
+    }
+
+    fn drain(&mut self, id: DaemonId) {
+        let ring = self.rings.get_mut(&id).unwrap();
+        while let Some(transmit) = ring.poll_transmit() {
+            self.flying.push_back((id, transmit.to, transmit.packet));
+        }
+        while let Some(event) = ring.poll_event() {
+            let line = match event {
+                Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+                Event::Configuration(c) => {
+                    let members: Vec<u32> = c.members.iter().map(|member| member.0).collect();
+                    format!("{:?}{members:?}", c.kind)
+                }
+            };
+            self.log.get_mut(&id).unwrap().push(line);
+        }
+    }
+
+    fn submit(&mut self, id: u32, service: Service, text: &str) {
+        self.rings.get_mut(&DaemonId(id)).unwrap().submit(self.now, service, Payload::from(text.as_bytes().to_vec()));
+        self.drain(DaemonId(id));
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            while let Some((from, to, packet)) = self.flying.pop_front() {
+                // A packet takes 10 µs, so that time goes on while tokens rotate.
+                self.now += Duration::from_micros(10);
+                let ids: Vec<DaemonId> = self.rings.keys().copied().collect();
+                for id in ids {
+                    let addressed = id != from && to.is_none_or(|to| to == id);
+                    if !addressed || self.side[&id] != self.side[&from] || (self.drop)(from, id, &packet) {
+                        continue;
+                    }
+                    self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, packet.clone());
+                    self.drain(id);
+                }
+                if self.now > end {
+                    return;
+                }
+            }
+            let next = self.rings.iter().filter_map(|(id, ring)| Some((ring.poll_timeout()?, *id))).min();
+            match next {
+                Some((at, id)) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.rings.get_mut(&id).unwrap().handle_timeout(self.now);
+                    self.drain(id);
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, id: u32) -> Vec<String> {
+        std::mem::take(self.log.get_mut(&DaemonId(id)).unwrap())
+    }
+
+    fn partition(&mut self, side: &[u32]) {
+        self.side.values_mut().for_each(|side| *side = 0);
+        side.iter().for_each(|&id| drop(self.side.insert(DaemonId(id), 1)));
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn three_daemons_form_one_ring_and_agree_on_an_order() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    for id in 1..=3 {
+        assert_eq!(bus.take(id).last().unwrap(), "Regular[1, 2, 3]");
+    }
+    for n in 0..50 {
+        bus.submit(n % 3 + 1, if n % 4 == 0 { Service::Safe } else { Service::Agreed }, &n.to_string());
+    }
+    bus.run(SECOND);
+    let first = bus.take(1);
+    assert_eq!(first.len(), 50);
+    assert_eq!(bus.take(2), first);
+    assert_eq!(bus.take(3), first);
+}
+
+#[test]
+fn a_daemon_alone_delivers_to_itself() {
+    let mut bus = Bus::new(1);
+    bus.run(SECOND);
+    bus.submit(1, Service::Safe, "hello");
+    assert_eq!(bus.take(1), ["Regular[1]", "hello"]);
+}
+
+#[test]
+fn large_messages_cross_packets() {
+    let mut bus = Bus::new(2);
+    bus.run(SECOND);
+    let large = "x".repeat(1_000_000);
+    bus.submit(1, Service::Agreed, &large);
+    bus.submit(2, Service::Agreed, "small");
+    bus.run(SECOND);
+    let log = bus.take(2);
+    assert!(log.contains(&large) && log.contains(&"small".to_string()));
+    assert_eq!(bus.take(1)[1..], log[1..]);
+}
+
+#[test]
+fn a_partition_splits_the_ring_and_healing_merges_it() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.partition(&[3]);
+    bus.submit(1, Service::Agreed, "left");
+    bus.submit(3, Service::Agreed, "right");
+    bus.run(SECOND * 3);
+    let expected = ["left", "Transitional[1, 2]", "Regular[1, 2]"];
+    assert_eq!(bus.take(1), expected);
+    assert_eq!(bus.take(2), expected);
+    let alone = bus.take(3);
+    assert_eq!(alone.iter().filter(|line| *line == "right").count(), 1);
+    assert!(
+        alone.ends_with(&["Regular[3]".to_string()]) || alone.ends_with(&["Regular[3]".into(), "right".into()]),
+        "{alone:?}"
+    );
+    bus.partition(&[]);
+    bus.run(SECOND * 2);
+    assert_eq!(bus.take(2), ["Transitional[1, 2]", "Regular[1, 2, 3]"]);
+    assert_eq!(bus.take(3), ["Transitional[3]", "Regular[1, 2, 3]"]);
+}
+
+#[test]
+fn lost_packets_are_sent_again() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    let mut rng = crate::rng::Rng::new(1);
+    bus.drop = Box::new(move |_, _, _| rng.chance(0.1));
+    for n in 0..500 {
+        bus.submit(n % 3 + 1, Service::Agreed, &"y".repeat(n as usize * 10));
+    }
+    bus.run(SECOND * 5);
+    let logs: Vec<Vec<String>> = (1..=3).map(|id| bus.take(id)).collect();
+    assert!(logs.iter().all(|log| log == &logs[0]));
+    assert_eq!(logs[0].iter().filter(|line| line.starts_with('y') || line.is_empty()).count(), 500);
+    assert_eq!(logs[0].iter().filter(|line| line.contains('[')).count(), 1, "loss alone changes no configuration");
+}
+
+#[test]
+fn a_leaving_daemon_is_not_waited_for() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    bus.rings.get_mut(&DaemonId(2)).unwrap().leave();
+    bus.drain(DaemonId(2));
+    bus.side.insert(DaemonId(2), 9);
+    // What daemon 2 said last still reaches the others.
+    bus.side.iter_mut().for_each(|(_, side)| *side = 9);
+    bus.run(Duration::from_micros(30));
+    bus.partition(&[2]);
+    bus.run(Duration::from_millis(100));
+    assert_eq!(bus.take(1).last().unwrap(), "Regular[1, 3]");
+}

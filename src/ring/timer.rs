@@ -1,0 +1,82 @@
+//! Every timer of a ring in one table.
+
+use crate::time::Instant;
+
+/// What can time out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The token has not come round: the ring is given up.
+    TokenLoss,
+    /// Nobody answered the token that was passed on: it is sent again.
+    TokenRetransmit,
+    /// The token of an idle ring was held long enough.
+    TokenHold,
+    /// The join packet is due again.
+    Join,
+    /// Membership has not changed for a moment, so it may be agreed on.
+    Settle,
+    /// Daemons that have not answered, or a ring that did not form, are given up.
+    Consensus,
+    /// The sign of life is due.
+    Probe,
+}
+
+const COUNT: usize = Timer::Probe as usize + 1;
+const ALL: [Timer; COUNT] = {
+    use Timer::*;
+    [TokenLoss, TokenRetransmit, TokenHold, Join, Settle, Consensus, Probe]
+};
+
+/// When each timer expires.
+#[derive(Debug, Default)]
+pub(crate) struct Timers([Option<Instant>; COUNT]);
+
+impl Timers {
+    /// Sets or moves a timer.
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    /// Stops a timer.
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    /// Stops them all.
+    pub(crate) fn stop_all(&mut self) {
+        *self = Timers::default();
+    }
+
+    /// When the next one expires.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes the earliest timer that has expired at `now`.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
+        let due = |&timer: &Timer| self.0[timer as usize].filter(|&at| at <= now);
+        let timer = ALL.into_iter().filter(|timer| due(timer).is_some()).min_by_key(|timer| due(timer))?;
+        self.stop(timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_expire_in_order_of_time_and_once() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Probe, Instant::from_millis(1));
+        timers.set(Timer::TokenLoss, Instant::from_millis(2));
+        timers.set(Timer::Join, Instant::from_millis(9));
+        assert_eq!(timers.next(), Some(Instant::from_millis(1)));
+        let now = Instant::from_millis(3);
+        assert_eq!(timers.expired(now), Some(Timer::Probe));
+        assert_eq!(timers.expired(now), Some(Timer::TokenLoss));
+        assert_eq!(timers.expired(now), None);
+        timers.stop_all();
+        assert_eq!(timers.next(), None);
+    }
+}
