@@ -9,9 +9,12 @@
 mod codec;
 mod data;
 mod form;
+mod frame;
+mod handshake;
 mod header;
 mod ids;
 mod join;
+mod membership;
 mod name;
 mod packet;
 mod probe;
@@ -21,9 +24,17 @@ mod token;
 pub use codec::{DecodeError, Reader, Writer};
 pub use data::{Data, MESSAGE_PREFIX};
 pub use form::{Brings, Form, FormMember, FormPart};
+pub use frame::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT};
+pub use handshake::{
+    Answer, AnswerError, Arrived, ConnectRequest, ListError, MethodChoice, MethodList, MethodName, PrivateName,
+    Refusal, Version,
+};
 pub use header::{Header, PacketKind};
 pub use ids::{DaemonId, Incarnation, NetworkId, RingId, Service};
 pub use join::Join;
+pub use membership::{
+    Cause, EncodedMembership, GroupId, MembershipBody, RegularMembership, encode_self_leave, encode_transitional,
+};
 pub use name::{Name, NameError};
 pub use packet::Packet;
 pub use slice::{Payload, Slice};

@@ -1,0 +1,395 @@
+//! The frames of an open client session, in both directions.
+//!
+//! ```text
+//! offset  size  field
+//!      0     4  type: bits of FrameType and the writer's byte order
+//!      4    32  name: the sender's private group, or the group of a membership frame
+//!     36     4  number of groups g
+//!     40     4  hint: application type and byte order of the original sender
+//!     44     4  data length d
+//!     48    (4) type of the refused message, only in reject frames
+//!      …  32·g  group names
+//!      …     d  data
+//! ```
+//!
+//! Each frame says its own byte order; ours are always little-endian. The hint, names and data pass through a daemon
+//! untouched. The two numbers stay signed and unchecked here, because who reads them decides what a bad one means.
+
+use std::ops::BitOr;
+
+use super::{Name, Service};
+
+/// Most groups that a client may address with one message.
+pub const MAX_GROUPS: usize = 100;
+
+/// Most bytes of data and group names that the classic library accepts from a program.
+pub const MESSAGE_LIMIT: usize = 144_000;
+
+/// Most bytes of data and group names that a daemon accepts from a client.
+pub const DAEMON_LIMIT: usize = MESSAGE_LIMIT - FrameHeader::SIZE;
+
+/// Most bytes of data and group names that every daemon in the field survives.
+pub const LIBRARY_LIMIT: usize = 143_152;
+
+/// The byte order of a frame's writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// Least significant byte first.
+    Little,
+    /// Most significant byte first.
+    Big,
+}
+
+impl ByteOrder {
+    /// The order of this machine.
+    pub const NATIVE: ByteOrder = if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
+
+    /// The bits that mark a little-endian writer; the same number in both orders.
+    const MARKING: u32 = 0x8000_0080;
+
+    /// The order that a marked field announces: little only if both marking bits are set.
+    fn of_field(field: [u8; 4]) -> ByteOrder {
+        let marked = u32::from_le_bytes(field) & ByteOrder::MARKING == ByteOrder::MARKING;
+        if marked { ByteOrder::Little } else { ByteOrder::Big }
+    }
+
+    /// A marked field's value, without its marking.
+    fn unmark(self, field: [u8; 4]) -> u32 {
+        match self {
+            ByteOrder::Little => self.u32(field) & !ByteOrder::MARKING,
+            ByteOrder::Big => self.u32(field),
+        }
+    }
+
+    /// The field of a value below the marking bits, marked.
+    fn mark(self, value: u32) -> [u8; 4] {
+        match self {
+            ByteOrder::Little => (value | ByteOrder::MARKING).to_le_bytes(),
+            ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+
+    /// A number read in this order.
+    pub fn u32(self, field: [u8; 4]) -> u32 {
+        match self {
+            ByteOrder::Little => u32::from_le_bytes(field),
+            ByteOrder::Big => u32::from_be_bytes(field),
+        }
+    }
+
+    /// The bytes of a number in this order.
+    pub fn field(self, value: u32) -> [u8; 4] {
+        match self {
+            ByteOrder::Little => value.to_le_bytes(),
+            ByteOrder::Big => value.to_be_bytes(),
+        }
+    }
+}
+
+/// What a frame is: service and kind bits, without the byte-order marking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameType(pub u32);
+
+impl FrameType {
+    /// Data, unreliable service.
+    pub const UNRELIABLE: FrameType = FrameType(0x0000_0001);
+    /// Data, reliable service.
+    pub const RELIABLE: FrameType = FrameType(0x0000_0002);
+    /// Data, FIFO service.
+    pub const FIFO: FrameType = FrameType(0x0000_0004);
+    /// Data, causal service.
+    pub const CAUSAL: FrameType = FrameType(0x0000_0008);
+    /// Data, agreed service.
+    pub const AGREED: FrameType = FrameType(0x0000_0010);
+    /// Data, safe service.
+    pub const SAFE: FrameType = FrameType(0x0000_0020);
+    /// The sender wants no copy of its own message.
+    pub const SELF_DISCARD: FrameType = FrameType(0x0000_0040);
+    /// A membership change because a member joined.
+    pub const CAUSED_BY_JOIN: FrameType = FrameType(0x0000_0100);
+    /// A membership change because a member left; alone, the end of the receiver's own membership.
+    pub const CAUSED_BY_LEAVE: FrameType = FrameType(0x0000_0200);
+    /// A membership change because a member's session ended.
+    pub const CAUSED_BY_DISCONNECT: FrameType = FrameType(0x0000_0400);
+    /// A membership change because daemons came or went.
+    pub const CAUSED_BY_NETWORK: FrameType = FrameType(0x0000_0800);
+    /// A regular membership.
+    pub const REG_MEMB: FrameType = FrameType(0x0000_1000);
+    /// A transitional membership.
+    pub const TRANSITION: FrameType = FrameType(0x0000_2000);
+    /// A request to join a group.
+    pub const JOIN: FrameType = FrameType(0x0001_0000);
+    /// A request to leave a group.
+    pub const LEAVE: FrameType = FrameType(0x0002_0000);
+    /// A request to end the session.
+    pub const KILL: FrameType = FrameType(0x0004_0000);
+    /// Never sent between client and daemon; reserved among classic daemons.
+    pub const INTERNAL: FrameType = FrameType(0x0008_0000);
+    /// A message that access control refused, on its way back to its sender.
+    pub const REJECT: FrameType = FrameType(0x0040_0000);
+    /// Only an argument of the library's receive call, never on the wire.
+    pub const DROP_RECV: FrameType = FrameType(0x0100_0000);
+    /// Bits that programs and libraries above may use as they like; the Flush library uses the highest.
+    pub const FREE: FrameType = FrameType(0x7e00_0000);
+
+    /// All service bits.
+    pub const SERVICES: FrameType = FrameType(0x0000_003f);
+    /// The bits of which a client's frame must have exactly one.
+    pub const REQUESTS: FrameType = FrameType(0x0007_003f);
+    /// All membership bits.
+    pub const MEMBERSHIP: FrameType = FrameType(0x0000_3f00);
+
+    /// Whether all of `bits` are set.
+    pub const fn contains(self, bits: FrameType) -> bool {
+        self.0 & bits.0 == bits.0
+    }
+
+    /// Whether any of `bits` is set.
+    pub const fn intersects(self, bits: FrameType) -> bool {
+        self.0 & bits.0 != 0
+    }
+
+    /// Only those bits that are in `mask`.
+    pub const fn masked(self, mask: FrameType) -> FrameType {
+        FrameType(self.0 & mask.0)
+    }
+
+    /// How many of `bits` are set.
+    pub const fn count(self, bits: FrameType) -> u32 {
+        (self.0 & bits.0).count_ones()
+    }
+
+    /// The service, if exactly one service bit is set.
+    pub const fn service(self) -> Option<Service> {
+        match self.masked(FrameType::SERVICES) {
+            FrameType::UNRELIABLE => Some(Service::Unreliable),
+            FrameType::RELIABLE => Some(Service::Reliable),
+            FrameType::FIFO => Some(Service::Fifo),
+            FrameType::CAUSAL => Some(Service::Causal),
+            FrameType::AGREED => Some(Service::Agreed),
+            FrameType::SAFE => Some(Service::Safe),
+            _ => None,
+        }
+    }
+
+    /// Reads a type field by its own marking.
+    pub fn decode(field: [u8; 4]) -> FrameType {
+        FrameType(ByteOrder::of_field(field).unmark(field))
+    }
+
+    /// The little-endian, marked field.
+    pub fn encode(self) -> [u8; 4] {
+        ByteOrder::Little.mark(self.0)
+    }
+}
+
+impl From<Service> for FrameType {
+    fn from(service: Service) -> FrameType {
+        match service {
+            Service::Unreliable => FrameType::UNRELIABLE,
+            Service::Reliable => FrameType::RELIABLE,
+            Service::Fifo => FrameType::FIFO,
+            Service::Causal => FrameType::CAUSAL,
+            Service::Agreed => FrameType::AGREED,
+            Service::Safe => FrameType::SAFE,
+        }
+    }
+}
+
+impl BitOr for FrameType {
+    type Output = FrameType;
+    fn bitor(self, other: FrameType) -> FrameType {
+        FrameType(self.0 | other.0)
+    }
+}
+
+/// The application's message type, in the byte order of the original sender: raw, because daemons pass it on untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint(pub [u8; 4]);
+
+impl Hint {
+    /// Where the message type lies.
+    const MESS_TYPE: u32 = 0x00ff_ff00;
+
+    /// The hint of a sender with this byte order; [`ByteOrder::NATIVE`] for oneself.
+    pub fn new(mess_type: i16, order: ByteOrder) -> Hint {
+        Hint(order.mark(u32::from(mess_type as u16) << 8))
+    }
+
+    /// The original sender's byte order.
+    pub fn order(self) -> ByteOrder {
+        ByteOrder::of_field(self.0)
+    }
+
+    /// The application's message type.
+    pub fn mess_type(self) -> i16 {
+        ((self.order().unmark(self.0) & Hint::MESS_TYPE) >> 8) as i16
+    }
+
+    /// Whether no bit is set besides marking and message type.
+    pub fn is_valid(self) -> bool {
+        self.order().unmark(self.0) & !Hint::MESS_TYPE == 0
+    }
+}
+
+/// The fixed front of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// What the frame is.
+    pub kind: FrameType,
+    /// The sender's private group, or the group of a membership frame.
+    pub name: Name,
+    /// How many group names follow, as the writer put it: a bad writer's number may be negative.
+    pub groups: i32,
+    /// The application's message type.
+    pub hint: Hint,
+    /// How many bytes of data follow, as the writer put it: a bad writer's number may be negative.
+    pub data_len: i32,
+    /// The byte order of whoever wrote this header.
+    pub order: ByteOrder,
+}
+
+impl FrameHeader {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 48;
+    /// Where the name lies.
+    const NAME: usize = 4;
+    /// Where the number of groups lies.
+    const GROUPS: usize = 36;
+    /// Where the hint lies.
+    const HINT: usize = 40;
+    /// Where the data length lies.
+    const DATA_LEN: usize = 44;
+
+    /// Reads a header in its writer's byte order.
+    pub fn decode(bytes: &[u8; FrameHeader::SIZE]) -> FrameHeader {
+        let kind = field(bytes, 0);
+        let order = ByteOrder::of_field(kind);
+        FrameHeader {
+            kind: FrameType(order.unmark(kind)),
+            name: Name::from_field(&field(bytes, FrameHeader::NAME)),
+            groups: order.u32(field(bytes, FrameHeader::GROUPS)) as i32,
+            hint: Hint(field(bytes, FrameHeader::HINT)),
+            data_len: order.u32(field(bytes, FrameHeader::DATA_LEN)) as i32,
+            order,
+        }
+    }
+
+    /// Writes the header little-endian, whatever its `order`.
+    pub fn encode(&self) -> [u8; FrameHeader::SIZE] {
+        let mut bytes = [0; FrameHeader::SIZE];
+        bytes[..FrameHeader::NAME].copy_from_slice(&self.kind.encode());
+        bytes[FrameHeader::NAME..FrameHeader::GROUPS].copy_from_slice(self.name.field());
+        bytes[FrameHeader::GROUPS..FrameHeader::HINT].copy_from_slice(&self.groups.to_le_bytes());
+        bytes[FrameHeader::HINT..FrameHeader::DATA_LEN].copy_from_slice(&self.hint.0);
+        bytes[FrameHeader::DATA_LEN..].copy_from_slice(&self.data_len.to_le_bytes());
+        bytes
+    }
+
+    /// Bytes that follow the header, the type field of a reject frame included; `None` if a number makes no sense.
+    pub fn body_len(&self) -> Option<usize> {
+        let refused_type = if self.kind.contains(FrameType::REJECT) { 4 } else { 0 };
+        let groups = usize::try_from(self.groups).ok()?.checked_mul(Name::SIZE)?;
+        groups.checked_add(refused_type)?.checked_add(usize::try_from(self.data_len).ok()?)
+    }
+}
+
+fn field<const N: usize>(bytes: &[u8; FrameHeader::SIZE], at: usize) -> [u8; N] {
+    *bytes[at..].first_chunk().expect("every field lies inside the header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    const LITTLE: [u8; 48] = *b"\x90\0\0\x80#sess#localhost\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+        \x02\0\0\0\x80\x34\x12\x80\x01\x02\0\0";
+    const BIG: [u8; 48] = *b"\0\0\0\x10#sess#localhost\0garbage\0\0\0\0\0\0\0\0\0\
+        \0\0\0\x02\0\x12\x34\0\0\0\x02\x01";
+
+    fn header() -> FrameHeader {
+        FrameHeader {
+            kind: FrameType::AGREED,
+            name: Name::new(b"#sess#localhost").unwrap(),
+            groups: 2,
+            hint: Hint::new(0x1234, ByteOrder::Little),
+            data_len: 0x201,
+            order: ByteOrder::Little,
+        }
+    }
+
+    #[test]
+    fn a_header_is_written_little_endian() {
+        assert_eq!(header().encode(), LITTLE);
+        assert_eq!(FrameHeader::decode(&LITTLE), header());
+    }
+
+    #[test]
+    fn a_big_endian_header_means_the_same_and_its_hint_stays_raw() {
+        let decoded = FrameHeader::decode(&BIG);
+        let hint = Hint([0, 0x12, 0x34, 0]);
+        assert_eq!(decoded, FrameHeader { order: ByteOrder::Big, hint, ..header() });
+        assert_eq!(decoded.encode()[40..44], hint.0);
+        assert_eq!((hint.mess_type(), hint.order()), (0x1234, ByteOrder::Big));
+    }
+
+    #[test]
+    fn hints_have_the_recorded_bytes() {
+        let table = [
+            (0, [0x80, 0, 0, 0x80], [0, 0, 0, 0]),
+            (1, [0x80, 1, 0, 0x80], [0, 0, 1, 0]),
+            (-1, [0x80, 0xff, 0xff, 0x80], [0, 0xff, 0xff, 0]),
+            (0x1234, [0x80, 0x34, 0x12, 0x80], [0, 0x12, 0x34, 0]),
+        ];
+        for (mess_type, little, big) in table {
+            assert_eq!(Hint::new(mess_type, ByteOrder::Little).0, little);
+            assert_eq!(Hint::new(mess_type, ByteOrder::Big).0, big);
+            assert_eq!((Hint(little).mess_type(), Hint(big).mess_type()), (mess_type, mess_type));
+            assert!(Hint(little).is_valid() && Hint(big).is_valid());
+        }
+    }
+
+    #[test]
+    fn a_hint_with_other_bits_is_not_valid() {
+        for bad in
+            [[0x81, 0, 0, 0x80], [0x80, 0, 0, 0x81], [0x80, 0, 0, 0], [0, 0, 0, 0x80], [1, 0, 0, 0], [0, 0, 0, 1]]
+        {
+            assert!(!Hint(bad).is_valid(), "{bad:x?}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_service_bit_is_a_service() {
+        for number in 1..=6 {
+            let service = Service::from_wire(number).unwrap();
+            assert_eq!(FrameType::from(service).0, 1 << (number - 1));
+            assert_eq!((FrameType::from(service) | FrameType::SELF_DISCARD).service(), Some(service));
+        }
+        assert_eq!((FrameType::AGREED | FrameType::SAFE).service(), None);
+        assert_eq!(FrameType::JOIN.service(), None);
+    }
+
+    #[test]
+    fn body_length_counts_the_refused_type_and_refuses_nonsense() {
+        let frame = header();
+        assert_eq!(frame.body_len(), Some(2 * 32 + 0x201));
+        assert_eq!(FrameHeader { kind: FrameType::REJECT, ..frame }.body_len(), Some(4 + 2 * 32 + 0x201));
+        assert_eq!(FrameHeader { groups: -1, ..frame }.body_len(), None);
+        assert_eq!(FrameHeader { data_len: -1, ..frame }.body_len(), None);
+    }
+
+    #[test]
+    fn any_bytes_decode_without_panic_and_survive_a_second_trip() {
+        let mut rng = Rng::new(3);
+        for _ in 0..10_000 {
+            let mut bytes = [0; FrameHeader::SIZE];
+            bytes.fill_with(|| rng.next_u64() as u8);
+            let decoded = FrameHeader::decode(&bytes);
+            let _ = (decoded.body_len(), decoded.hint.mess_type(), decoded.hint.is_valid(), decoded.kind.service());
+            let clean = FrameHeader { kind: decoded.kind.masked(FrameType(!0x8000_0080)), ..decoded };
+            let again = FrameHeader::decode(&clean.encode());
+            assert_eq!(again, FrameHeader { order: ByteOrder::Little, ..clean });
+        }
+    }
+}
