@@ -1,8 +1,31 @@
 //! One client's conversation with its daemon, without I/O.
+//!
+//! Bytes go in with [`Session::handle_bytes`]; [`Session::poll_request`] hands out what they ask for, until it has nothing;
+//! what the client must be told waits in the [`Outbox`]. The session knows the protocol and who may connect. Names, groups,
+//! order and time are its owner's, who answers [`Request::Hello`] and closes what stays half-open too long.
+//!
+//! ```text
+//! greeting ── hello ──► admission ── admit ──► authentication ── good ──► open
+//!     └─────────────────────┴── refused, violation, kill ──┴────────────────┴──► closed
+//! ```
 
-/// What clients must show and may use.
-#[derive(Clone, Debug, Default)]
-pub struct Config {}
+mod access;
+mod config;
+mod handshake;
+mod input;
+mod open;
+mod outbox;
+
+use std::fmt;
+
+pub use access::{AccessError, AccessList};
+pub use config::{Config, Method};
+pub use outbox::{Outbox, Overflow};
+
+use crate::wire::{ConnectRequest, FrameHeader, Name, Refusal, Service, Slice};
+use handshake::{Authentication, Authenticator};
+use input::Input;
+use open::Open;
 
 /// Where a client's connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,4 +34,185 @@ pub enum Peer {
     Unix,
     /// TCP from this address.
     Tcp(std::net::IpAddr),
+}
+
+/// What a client asks of its daemon, in the order of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The client says who it is. Answer with [`Session::admit`] or [`Session::refuse`]; nothing else comes before.
+    Hello(ConnectRequest),
+    /// The client is authenticated and its answer waits in the outbox: the session is open.
+    Opened,
+    /// Join this group.
+    Join(Name),
+    /// Leave this group.
+    Leave(Name),
+    /// Multicast this frame.
+    Multicast {
+        /// The promise to keep.
+        service: Service,
+        /// The whole frame as receivers get it: a little-endian header, names without garbage, hint and data untouched.
+        frame: Slice,
+    },
+    /// The client ends the session. Nothing follows; what the outbox holds is not worth writing.
+    Kill,
+    /// The client may not connect; the outbox holds the refusal. Nothing follows; a name given by `admit` is free again.
+    Refused(Refusal),
+    /// The client broke the protocol. Nothing follows; close without a word.
+    Violation(Violation),
+}
+
+/// How a client broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// Not exactly one service or request bit.
+    Kind,
+    /// A bit that only daemons may set.
+    Forbidden,
+    /// The sender is not the session's own private group.
+    Sender,
+    /// A negative number of groups, or more than [`MAX_GROUPS`](crate::wire::MAX_GROUPS).
+    Groups,
+    /// Unknown bits in the hint.
+    Hint,
+    /// A negative data length, or more data and group names than [`Config::message_limit`].
+    Length,
+    /// More than a whole frame waits although nobody may read it yet.
+    Flood,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Violation::Kind => "no single service or request",
+            Violation::Forbidden => "a bit that clients may not set",
+            Violation::Sender => "another sender than the session",
+            Violation::Groups => "a number of groups out of range",
+            Violation::Hint => "unknown bits in the hint",
+            Violation::Length => "a message out of range",
+            Violation::Flood => "bytes far ahead of the handshake",
+        })
+    }
+}
+
+/// One client's conversation.
+#[derive(Debug)]
+pub struct Session {
+    authenticator: Authenticator,
+    message_limit: usize,
+    input: Input,
+    outbox: Outbox,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    /// The owner has not yet answered this request.
+    Admission(ConnectRequest),
+    Authentication(Authentication),
+    Open(Open),
+    Closed,
+}
+
+/// What a state makes of the bytes so far.
+struct Step {
+    request: Request,
+    output: Option<Vec<u8>>,
+    next: Option<State>,
+}
+
+impl Step {
+    fn stay(request: Request) -> Step {
+        Step { request, output: None, next: None }
+    }
+
+    fn enter(next: State, request: Request) -> Step {
+        Step { request, output: None, next: Some(next) }
+    }
+
+    fn refuse(refusal: Refusal) -> Step {
+        Step { output: Some(vec![refusal.encode()]), ..Step::enter(State::Closed, Request::Refused(refusal)) }
+    }
+}
+
+impl Session {
+    /// A conversation with a client that has just connected.
+    pub fn new(config: &Config, peer: Peer) -> Session {
+        Session {
+            authenticator: Authenticator::new(config, peer),
+            message_limit: config.message_limit,
+            input: Input::new(FrameHeader::SIZE + config.message_limit),
+            outbox: Outbox::new(config.max_session_messages, config.max_outbox_bytes),
+            state: State::Greeting,
+        }
+    }
+
+    /// Bytes arrived. Drain [`Session::poll_request`] before the next ones.
+    pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Closed) {
+            self.input.push(bytes);
+        }
+    }
+
+    /// The next thing that the client asks for.
+    pub fn poll_request(&mut self) -> Option<Request> {
+        let step = if self.input.is_flooded() {
+            Step::enter(State::Closed, Request::Violation(Violation::Flood))
+        } else {
+            match &self.state {
+                State::Greeting => handshake::poll_greeting(&mut self.input),
+                State::Authentication(state) => state.poll(&mut self.input, &self.authenticator, self.message_limit),
+                State::Open(open) => open.poll(&mut self.input),
+                State::Admission(_) | State::Closed => None,
+            }?
+        };
+        step.output.into_iter().for_each(|bytes| self.outbox.push_handshake(bytes));
+        step.next.into_iter().for_each(|next| self.enter(next));
+        Some(step.request)
+    }
+
+    /// Answers [`Request::Hello`]: the client may go on under this private group. Then drain [`Session::poll_request`] again.
+    pub fn admit(&mut self, private_group: Name) {
+        let State::Admission(request) = &self.state else { panic!("admit answers a Hello, once") };
+        let version = request.version;
+        if version.has_authentication() {
+            self.outbox.push_handshake(self.authenticator.list().encode());
+        }
+        self.enter(State::Authentication(Authentication { version, private_group }));
+    }
+
+    /// Refuses the client: at once after it connected, or as an answer to [`Request::Hello`]. The session is over.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        assert!(matches!(self.state, State::Greeting | State::Admission(_)), "refuse comes before admit, once");
+        self.outbox.push_handshake(vec![refusal.encode()]);
+        self.enter(State::Closed);
+    }
+
+    /// Whether the handshake is done and the session not over.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// What waits for the client.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// What waits for the client, to add to it or to note what was written.
+    pub fn outbox_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// What still waits for the client whose session is over.
+    pub fn into_outbox(self) -> Outbox {
+        self.outbox
+    }
+
+    fn enter(&mut self, next: State) {
+        if matches!(next, State::Closed) {
+            self.input.clear();
+        }
+        self.state = next;
+    }
 }

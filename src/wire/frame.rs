@@ -292,6 +292,21 @@ impl FrameHeader {
         let groups = usize::try_from(self.groups).ok()?.checked_mul(Name::SIZE)?;
         groups.checked_add(refused_type)?.checked_add(usize::try_from(self.data_len).ok()?)
     }
+
+    /// Writes this header over the front of a client's whole frame and zeroes its group names behind their NUL; the data
+    /// stays. The frame is no reject frame and as long as [`FrameHeader::body_len`] says.
+    pub fn rewrite(&self, frame: &mut [u8]) {
+        let (front, body) = frame.split_first_chunk_mut().expect("a whole frame has a header");
+        *front = self.encode();
+        let groups = usize::try_from(self.groups).expect("a whole frame has no negative count");
+        let (names, _) = body.as_chunks_mut::<{ Name::SIZE }>();
+        names[..groups].iter_mut().for_each(|field| *field = *Name::from_field(field).field());
+    }
+}
+
+/// The names in consecutive fields, such as the groups behind a header; a field cut short is left out.
+pub fn decode_names(fields: &[u8]) -> impl Iterator<Item = Name> {
+    fields.as_chunks().0.iter().map(Name::from_field)
 }
 
 fn field<const N: usize>(bytes: &[u8; FrameHeader::SIZE], at: usize) -> [u8; N] {
@@ -377,6 +392,18 @@ mod tests {
         assert_eq!(FrameHeader { kind: FrameType::REJECT, ..frame }.body_len(), Some(4 + 2 * 32 + 0x201));
         assert_eq!(FrameHeader { groups: -1, ..frame }.body_len(), None);
         assert_eq!(FrameHeader { data_len: -1, ..frame }.body_len(), None);
+    }
+
+    #[test]
+    fn a_rewritten_frame_is_little_endian_and_carries_no_garbage() {
+        let mut frame = [&BIG[..], b"g\0garbage", &[b'x'; 23], &[b'y'; 32], b"\0data"].concat();
+        FrameHeader::decode(&BIG).rewrite(&mut frame);
+        let names: Vec<_> = decode_names(&frame[48..112]).collect();
+        assert_eq!(frame[..40], LITTLE[..40]);
+        assert_eq!((&frame[40..44], &frame[44..48]), (&[0, 0x12, 0x34, 0][..], &LITTLE[44..]));
+        assert_eq!(names, [Name::new(b"g").unwrap(), Name::new(&[b'y'; 31]).unwrap()]);
+        assert_eq!(frame[48..112], [*names[0].field(), *names[1].field()].concat());
+        assert_eq!(frame[112..], *b"\0data");
     }
 
     #[test]

@@ -24,7 +24,9 @@ mod token;
 pub use codec::{DecodeError, Reader, Writer};
 pub use data::{Data, MESSAGE_PREFIX};
 pub use form::{Brings, Form, FormMember, FormPart};
-pub use frame::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT};
+pub use frame::{
+    ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,
+};
 pub use handshake::{
     Answer, AnswerError, Arrived, ConnectRequest, ListError, MethodChoice, MethodList, MethodName, PrivateName,
     Refusal, Version,

@@ -1,0 +1,64 @@
+//! What clients must show and may use.
+
+use super::AccessList;
+use crate::wire::{DAEMON_LIMIT, MethodName};
+
+/// How a daemon treats its clients.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Methods that a client may choose. Default: NULL.
+    pub allowed: Vec<Method>,
+    /// Methods that must accept every client whatever it chose. Default: none.
+    pub required: Vec<Method>,
+    /// Whom the method IP accepts. Default: nobody.
+    pub access: AccessList,
+    /// Most bytes of data and group names in one message. Default [`DAEMON_LIMIT`].
+    pub message_limit: usize,
+    /// Messages that may wait for a client which does not read. Default 1000.
+    pub max_session_messages: usize,
+    /// Bytes that may wait for a client. Default 64 MiB.
+    pub max_outbox_bytes: usize,
+    /// Sessions that a daemon takes; kept by the session's owner. Default 997.
+    pub quota: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            allowed: vec![Method::Null],
+            required: Vec::new(),
+            access: AccessList::default(),
+            message_limit: DAEMON_LIMIT,
+            max_session_messages: 1000,
+            max_outbox_bytes: 64 << 20,
+            quota: 997,
+        }
+    }
+}
+
+/// A way to decide who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Everybody.
+    Null,
+    /// Clients whose address the access list has.
+    Ip,
+}
+
+impl Method {
+    /// All methods, in the order in which they are offered.
+    pub const ALL: [Method; 2] = [Method::Null, Method::Ip];
+
+    /// Its name in the handshake and in the configuration.
+    pub const fn name(self) -> MethodName {
+        match self {
+            Method::Null => MethodName::NULL,
+            Method::Ip => MethodName::IP,
+        }
+    }
+
+    /// The method of this name.
+    pub fn from_name(name: MethodName) -> Option<Method> {
+        Method::ALL.into_iter().find(|method| method.name() == name)
+    }
+}

@@ -1,0 +1,91 @@
+//! The bytes of a client that nobody has read yet. What arrives while more than the limit waits is thrown away, and the
+//! session must end: the limit is one whole frame, so it is never reached by a client that keeps to the protocol.
+
+/// Room that is kept for the next bytes when all are read.
+const KEPT_CAPACITY: usize = 16 * 1024;
+
+/// Bytes waiting to be read, from the front.
+#[derive(Debug)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    /// How many of them are read.
+    read: usize,
+    limit: usize,
+    flooded: bool,
+}
+
+impl Input {
+    pub(super) fn new(limit: usize) -> Input {
+        Input { bytes: Vec::new(), read: 0, limit, flooded: false }
+    }
+
+    /// Whether bytes came although too many were waiting.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.front().len() > self.limit {
+            self.flooded = true;
+            return;
+        }
+        self.bytes.drain(..self.read);
+        self.read = 0;
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEPT_CAPACITY);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// All that waits.
+    pub(super) fn front(&self) -> &[u8] {
+        &self.bytes[self.read..]
+    }
+
+    /// Reads `n` bytes, if so many are there.
+    pub(super) fn take(&mut self, n: usize) -> Option<&mut [u8]> {
+        let taken = self.bytes[self.read..].get_mut(..n)?;
+        self.read += n;
+        Some(taken)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Input::new(self.limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_taken_from_the_front_when_all_are_there() {
+        let mut input = Input::new(100);
+        input.push(b"abc");
+        assert_eq!(input.take(4), None);
+        input.push(b"def");
+        assert_eq!(input.take(4).as_deref(), Some(&b"abcd"[..]));
+        input.push(b"g");
+        assert_eq!(input.front(), b"efg");
+    }
+
+    #[test]
+    fn more_bytes_above_the_limit_are_a_flood_and_take_no_memory() {
+        let mut input = Input::new(4);
+        input.push(b"abcd");
+        input.push(b"e");
+        assert!(!input.is_flooded());
+        input.push(b"f");
+        assert!(input.is_flooded());
+        assert_eq!(input.front(), b"abcde");
+    }
+
+    #[test]
+    fn the_room_of_a_large_frame_is_given_back() {
+        let mut input = Input::new(1 << 20);
+        input.push(&[0; 1 << 20]);
+        input.take(1 << 20);
+        input.push(b"a");
+        assert!(input.bytes.capacity() <= KEPT_CAPACITY);
+    }
+}

@@ -1,0 +1,199 @@
+//! The open session: which frames a client may send, and what becomes of them.
+//!
+//! A header is judged as soon as it is there, before any memory is taken for its body. Frames leave here normalised, so
+//! nothing below needs to think about a client's byte order or about what lay behind the NUL of its names.
+
+use tracing::debug;
+
+use super::input::Input;
+use super::{Request, State, Step, Violation};
+use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names};
+
+/// The state of an open session.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) private_group: Name,
+    pub(super) message_limit: usize,
+}
+
+/// Bits that only daemons may set.
+const FORBIDDEN: FrameType = FrameType(FrameType::INTERNAL.0 | FrameType::REJECT.0);
+
+/// Bits of a data frame that receivers see; others are taken out.
+const PASSED: FrameType = FrameType(FrameType::SERVICES.0 | FrameType::SELF_DISCARD.0 | FrameType::FREE.0);
+
+impl Open {
+    /// The next request among the bytes so far.
+    pub(super) fn poll(&self, input: &mut Input) -> Option<Step> {
+        loop {
+            let header = FrameHeader::decode(input.front().first_chunk()?);
+            let body = match self.check(&header) {
+                Ok(len) => len,
+                Err(violation) => return Some(Step::enter(State::Closed, Request::Violation(violation))),
+            };
+            let frame = input.take(FrameHeader::SIZE + body)?;
+            if header.kind.contains(FrameType::KILL) {
+                return Some(Step::enter(State::Closed, Request::Kill));
+            }
+            if let Some(request) = request(header, frame) {
+                return Some(Step::stay(request));
+            }
+        }
+    }
+
+    /// The length of the body, if the header may be followed by one.
+    fn check(&self, header: &FrameHeader) -> Result<usize, Violation> {
+        let ensure = |holds: bool, violation| if holds { Ok(()) } else { Err(violation) };
+        ensure(!header.kind.intersects(FORBIDDEN), Violation::Forbidden)?;
+        ensure(header.kind.count(FrameType::REQUESTS) == 1, Violation::Kind)?;
+        ensure(header.name == self.private_group, Violation::Sender)?;
+        ensure((0..=MAX_GROUPS as i32).contains(&header.groups), Violation::Groups)?;
+        ensure(header.hint.is_valid(), Violation::Hint)?;
+        header.body_len().filter(|&len| len <= self.message_limit).ok_or(Violation::Length)
+    }
+}
+
+/// What a checked frame asks for; nothing if it is to be ignored.
+fn request(header: FrameHeader, frame: &mut [u8]) -> Option<Request> {
+    if header.kind.contains(FrameType::JOIN) {
+        return group(&header, frame).map(Request::Join);
+    }
+    if header.kind.contains(FrameType::LEAVE) {
+        return group(&header, frame).map(Request::Leave);
+    }
+    let service = header.kind.service().expect("the one request bit is neither join, leave nor kill");
+    FrameHeader { kind: header.kind.masked(PASSED), ..header }.rewrite(frame);
+    Some(Request::Multicast { service, frame: Slice::copy_from(frame) })
+}
+
+/// The group of a join or leave: the first one. Private groups have their one member, and a group has a name.
+fn group(header: &FrameHeader, frame: &[u8]) -> Option<Name> {
+    let named = decode_names(&frame[FrameHeader::SIZE..]).next().filter(|_| header.groups > 0);
+    let group = named.filter(|name| !name.is_empty() && !name.as_bytes().starts_with(b"#"));
+    if group.is_none() {
+        debug!(session = %header.name, ?named, "ignored a join or leave without an ordinary group");
+    }
+    group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crate::wire::{ByteOrder, DAEMON_LIMIT, Hint, Service};
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    fn open() -> Open {
+        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT }
+    }
+
+    fn header(kind: FrameType) -> FrameHeader {
+        let hint = Hint::new(7, ByteOrder::Little);
+        FrameHeader { kind, name: name("#a#d1"), groups: 1, hint, data_len: 2, order: ByteOrder::Little }
+    }
+
+    fn frame(header: FrameHeader) -> Vec<u8> {
+        [&header.encode()[..], name("g").field(), b"hi"].concat()
+    }
+
+    fn requests(bytes: &[u8]) -> Vec<Request> {
+        let mut input = Input::new(DAEMON_LIMIT);
+        input.push(bytes);
+        let mut requests = Vec::new();
+        while let Some(step) = open().poll(&mut input) {
+            requests.push(step.request);
+            if step.next.is_some() {
+                break;
+            }
+        }
+        requests
+    }
+
+    #[test]
+    fn frames_become_requests_in_their_order() {
+        let multicast = frame(header(FrameType::SAFE | FrameType::SELF_DISCARD));
+        let stream = [
+            frame(header(FrameType::JOIN)),
+            multicast.clone(),
+            frame(header(FrameType::LEAVE | FrameType::SELF_DISCARD)),
+            frame(header(FrameType::KILL)),
+        ]
+        .concat();
+        let expected = [
+            Request::Join(name("g")),
+            Request::Multicast { service: Service::Safe, frame: multicast.into() },
+            Request::Leave(name("g")),
+            Request::Kill,
+        ];
+        assert_eq!(requests(&stream), expected);
+    }
+
+    #[test]
+    fn a_frame_waits_for_its_last_byte() {
+        let bytes = frame(header(FrameType::AGREED));
+        assert!((0..bytes.len()).all(|end| requests(&bytes[..end]).is_empty()));
+    }
+
+    #[test]
+    fn a_bad_header_is_judged_without_its_body() {
+        let good = header(FrameType::AGREED);
+        let limit = DAEMON_LIMIT as i32;
+        for (bad, violation) in [
+            (header(FrameType(0)), Violation::Kind),
+            (header(FrameType::SELF_DISCARD), Violation::Kind),
+            (header(FrameType::AGREED | FrameType::SAFE), Violation::Kind),
+            (header(FrameType::AGREED | FrameType::JOIN), Violation::Kind),
+            (header(FrameType::AGREED | FrameType::INTERNAL), Violation::Forbidden),
+            (header(FrameType::AGREED | FrameType::REJECT), Violation::Forbidden),
+            (FrameHeader { name: name("#b#d1"), ..good }, Violation::Sender),
+            (FrameHeader { groups: -1, ..good }, Violation::Groups),
+            (FrameHeader { groups: 101, ..good }, Violation::Groups),
+            (FrameHeader { hint: Hint([0x81, 0, 0, 0x80]), ..good }, Violation::Hint),
+            (FrameHeader { data_len: -1, ..good }, Violation::Length),
+            (FrameHeader { data_len: limit - 31, ..good }, Violation::Length),
+            (FrameHeader { data_len: i32::MAX, groups: 100, ..good }, Violation::Length),
+        ] {
+            assert_eq!(requests(&bad.encode())[0], Request::Violation(violation), "{bad:?}");
+        }
+        assert_eq!(requests(&FrameHeader { data_len: limit - 32, ..good }.encode()), []);
+    }
+
+    #[test]
+    fn bits_that_mean_something_else_to_receivers_are_taken_out() {
+        let noise = FrameType(0x01b0_ff00) | FrameType::FREE;
+        let [Request::Multicast { service, frame }] = &requests(&frame(header(FrameType::FIFO | noise)))[..] else {
+            panic!("not one multicast");
+        };
+        assert_eq!(*service, Service::Fifo);
+        assert_eq!(FrameType::decode(*frame.first_chunk().unwrap()), FrameType::FIFO | FrameType::FREE);
+    }
+
+    #[test]
+    fn joins_and_leaves_without_an_ordinary_group_are_ignored() {
+        let mut stream = FrameHeader { groups: 0, data_len: 0, ..header(FrameType::JOIN) }.encode().to_vec();
+        stream.extend(FrameHeader { groups: 0, data_len: 40, ..header(FrameType::LEAVE) }.encode());
+        stream.extend([b'x'; 40]);
+        for group in ["", "#a#d1"] {
+            stream.extend(FrameHeader { data_len: 0, ..header(FrameType::JOIN) }.encode());
+            stream.extend(name(group).field());
+        }
+        stream.extend(frame(header(FrameType::KILL)));
+        assert_eq!(requests(&stream), [Request::Kill]);
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_not_panic() {
+        let mut rng = Rng::new(6);
+        for _ in 0..5_000 {
+            let mut bytes = frame(header(FrameType(1 << rng.below(32)))).repeat(3);
+            for _ in 0..rng.below(4) {
+                let at = rng.below(bytes.len() as u64) as usize;
+                bytes[at] = rng.next_u64() as u8;
+            }
+            let _ = requests(&bytes);
+        }
+    }
+}
