@@ -2,7 +2,7 @@
 //!
 //! One rule a line: `unix`, `local`, an address, or an address and the number of its leading bits that count. The address is
 //! compared as written, so one with bits set behind those that count matches nobody: widening it silently would let clients
-//! in that were kept out before.
+//! in that were kept out before. `0.0.0.0/0` is everybody, the unix socket included, as existing files mean it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,6 +21,7 @@ pub struct AccessList {
 enum Rule {
     Unix,
     Local,
+    Everybody,
     Prefix { address: IpAddr, bits: u32 },
 }
 
@@ -74,6 +75,9 @@ impl Rule {
             None => width,
             Some(bits) => bits.trim().parse().ok().filter(|bits| *bits <= width).ok_or("no such number of bits")?,
         };
+        if bits == 0 && address.is_unspecified() {
+            return Ok(Rule::Everybody);
+        }
         if leading(address, bits) != number(address) {
             warn!(line, "this access rule matches nobody: bits are set behind those that count");
         }
@@ -82,7 +86,7 @@ impl Rule {
 
     fn has(&self, peer: Peer) -> bool {
         match (self, peer) {
-            (Rule::Unix, Peer::Unix) => true,
+            (Rule::Everybody, _) | (Rule::Unix, Peer::Unix) => true,
             (Rule::Local, Peer::Tcp(client)) => client.to_canonical().is_loopback(),
             (Rule::Prefix { address, bits }, Peer::Tcp(client)) => {
                 let client = client.to_canonical();
@@ -141,11 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn no_bits_are_everybody_of_that_family() {
-        assert!(allows("0.0.0.0/0", "203.0.113.9"));
-        assert!(!allows("0.0.0.0/0", "unix"));
-        assert!(!allows("0.0.0.0/0", "2001:db8::1"));
+    fn no_bits_at_all_are_everybody() {
+        for peer in ["203.0.113.9", "unix", "2001:db8::1"] {
+            assert!(allows("0.0.0.0/0", peer), "{peer}");
+            assert!(!allows("10.0.0.0/0", peer), "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_for_one_family() {
         assert!(allows("2001:db8::/32", "2001:db8::1"));
+        assert!(!allows("2001:db8::/32", "32.1.13.184"));
+        assert!(!allows("10.0.0.0/1", "::1"));
     }
 
     #[test]

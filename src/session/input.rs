@@ -31,9 +31,6 @@ impl Input {
         }
         self.bytes.drain(..self.read);
         self.read = 0;
-        if self.bytes.is_empty() {
-            self.bytes.shrink_to(KEPT_CAPACITY);
-        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -47,6 +44,15 @@ impl Input {
         let taken = self.bytes[self.read..].get_mut(..n)?;
         self.read += n;
         Some(taken)
+    }
+
+    /// Nothing more can be read for now: gives room back that only a large frame needed.
+    pub(super) fn settle(&mut self) {
+        if self.front().is_empty() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_CAPACITY);
+            self.read = 0;
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -84,8 +90,10 @@ mod tests {
     fn the_room_of_a_large_frame_is_given_back() {
         let mut input = Input::new(1 << 20);
         input.push(&[0; 1 << 20]);
+        input.settle();
+        assert_eq!(input.front().len(), 1 << 20);
         input.take(1 << 20);
-        input.push(b"a");
+        input.settle();
         assert!(input.bytes.capacity() <= KEPT_CAPACITY);
     }
 }

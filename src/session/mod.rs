@@ -157,15 +157,9 @@ impl Session {
 
     /// The next thing that the client asks for.
     pub fn poll_request(&mut self) -> Option<Request> {
-        let step = if self.input.is_flooded() {
-            Step::enter(State::Closed, Request::Violation(Violation::Flood))
-        } else {
-            match &self.state {
-                State::Greeting => handshake::poll_greeting(&mut self.input),
-                State::Authentication(state) => state.poll(&mut self.input, &self.authenticator, self.message_limit),
-                State::Open(open) => open.poll(&mut self.input),
-                State::Admission(_) | State::Closed => None,
-            }?
+        let Some(step) = self.step() else {
+            self.input.settle();
+            return None;
         };
         step.output.into_iter().for_each(|bytes| self.outbox.push_handshake(bytes));
         step.next.into_iter().for_each(|next| self.enter(next));
@@ -207,6 +201,18 @@ impl Session {
     /// What still waits for the client whose session is over.
     pub fn into_outbox(self) -> Outbox {
         self.outbox
+    }
+
+    fn step(&mut self) -> Option<Step> {
+        if self.input.is_flooded() {
+            return Some(Step::enter(State::Closed, Request::Violation(Violation::Flood)));
+        }
+        match &self.state {
+            State::Greeting => handshake::poll_greeting(&mut self.input),
+            State::Authentication(state) => state.poll(&mut self.input, &self.authenticator, self.message_limit),
+            State::Open(open) => open.poll(&mut self.input),
+            State::Admission(_) | State::Closed => None,
+        }
     }
 
     fn enter(&mut self, next: State) {
