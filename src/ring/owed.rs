@@ -125,7 +125,9 @@ mod tests {
 
     fn owed(packets: Vec<Data>) -> Owed {
         let mut window = Window::default();
-        packets.into_iter().for_each(|data| drop(window.insert(data)));
+        for data in packets {
+            window.insert(data);
+        }
         let ring = RingId { sequence: 1, representative: A };
         Owed::new(ring, vec![A, B, C], window, Delivery::default())
     }

@@ -58,12 +58,6 @@ impl Sender {
         self.queue.is_empty()
     }
 
-    /// How many packets of this payload size the waiting messages fill, up to `limit`.
-    pub(crate) fn packets(&self, room: usize, limit: u32) -> u32 {
-        let stream = self.bytes + self.queue.len() * MESSAGE_PREFIX - self.written.min(self.bytes);
-        u32::try_from(stream.div_ceil(room)).unwrap_or(u32::MAX).min(limit)
-    }
-
     /// A new ring begins: its stream starts at 0, with whole messages.
     pub(crate) fn restart(&mut self) {
         self.offset = 0;
@@ -131,7 +125,6 @@ mod tests {
         let mut sender = Sender::default();
         sender.push(Service::Agreed, message("ab"));
         sender.push(Service::Safe, message("c"));
-        assert_eq!(sender.packets(100, 9), 1);
         let stretch = sender.stretch(100).unwrap();
         assert_eq!(&stretch.payload[..], b"\0\0\0\x02\x05ab\0\0\0\x01\x06c");
         assert_eq!((stretch.offset, stretch.first_message, stretch.service), (0, Some(0), Some(Service::Safe)));
@@ -145,7 +138,6 @@ mod tests {
         let mut sender = Sender::default();
         sender.push(Service::Agreed, message("abcdefgh"));
         sender.push(Service::Agreed, message("xy"));
-        assert_eq!(sender.packets(6, 9), 4);
         let stretches: Vec<Stretch> = std::iter::from_fn(|| sender.stretch(6)).collect();
         let sizes: Vec<usize> = stretches.iter().map(|stretch| stretch.payload.len()).collect();
         assert_eq!(sizes, [6, 6, 6, 2]);

@@ -11,6 +11,7 @@ use crate::wire::{DaemonId, Form};
 
 /// Where a ring is.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one state in a ring, and it moves a few times an hour")]
 pub(crate) enum State {
     /// Finding out who is there.
     Gather(Gather),

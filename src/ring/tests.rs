@@ -6,6 +6,8 @@ use super::*;
 use crate::time::Duration;
 use crate::wire::Incarnation;
 
+type Dropper = Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>;
+
 struct Bus {
     now: Instant,
     rings: BTreeMap<DaemonId, Ring>,
@@ -13,7 +15,7 @@ struct Bus {
     side: BTreeMap<DaemonId, u32>,
     flying: VecDeque<(DaemonId, Option<DaemonId>, Packet)>,
     log: BTreeMap<DaemonId, Vec<String>>,
-    drop: Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>,
+    drop: Dropper,
 }
 
 impl Bus {
@@ -93,7 +95,7 @@ impl Bus {
 
     fn partition(&mut self, side: &[u32]) {
         self.side.values_mut().for_each(|side| *side = 0);
-        side.iter().for_each(|&id| drop(self.side.insert(DaemonId(id), 1)));
+        self.side.extend(side.iter().map(|&id| (DaemonId(id), 1)));
     }
 }
 
