@@ -1,1 +1,3 @@
-//! To be filled.
+//! The daemon around the node.
+
+pub mod config;

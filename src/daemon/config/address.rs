@@ -1,0 +1,130 @@
+//! Words that are addresses: `10.0.0.1`, `10.0.0.1:4803`, `[ff02::77]:4803`, `ff02::77`.
+//!
+//! A word has the *shape* of an address or it has not; only the former is an error when its numbers do not fit. IPv4 is read in
+//! the classic way: one to three decimal digits a part, leading zeros allowed, a port of one to five digits.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::wire::DaemonId;
+
+/// An address as written, and the port if there was one, not checked for its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub ip: IpAddr,
+    pub port: Option<u32>,
+}
+
+/// What a word is, as an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Anything else.
+    NoAddress,
+    /// It has the shape of an address, and this rule is broken.
+    Broken(&'static str),
+    /// An address.
+    Address(Endpoint),
+}
+
+/// Reads a word as an address.
+pub(super) fn read(word: &str) -> Reading {
+    if let Some(inner) = word.strip_prefix('[') {
+        return bracketed(inner);
+    }
+    if let Ok(ip) = word.parse::<Ipv6Addr>() {
+        return Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: None });
+    }
+    let (ip, port) = match word.split_once(':') {
+        Some((ip, port)) => (ip, Some(port)),
+        None => (word, None),
+    };
+    let parts: Option<Vec<u32>> = ip.split('.').map(|part| digits(part, 3)).collect();
+    let port = port.map(|port| digits(port, 5));
+    match (parts.as_deref(), port) {
+        (Some([a, b, c, d]), None) => ipv4([*a, *b, *c, *d], None),
+        (Some([a, b, c, d]), Some(Some(port))) => ipv4([*a, *b, *c, *d], Some(port)),
+        _ => Reading::NoAddress,
+    }
+}
+
+/// The number that is written with 1 to `limit` decimal digits and nothing else.
+pub(super) fn digits(text: &str, limit: usize) -> Option<u32> {
+    let fits = (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { text.parse().ok() } else { None }
+}
+
+/// The id of the daemon with this address: IPv4 as a number; IPv6 folded into 240.0.0.0/4, which no host has.
+pub(super) fn daemon_id(ip: IpAddr) -> DaemonId {
+    match ip {
+        IpAddr::V4(ip) => DaemonId(ip.to_bits()),
+        IpAddr::V6(ip) => DaemonId(0xf000_0000 | (fnv1a(&ip.octets()) & 0x0fff_ffff)),
+    }
+}
+
+/// The 32-bit FNV-1a hash.
+pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+fn ipv4(parts: [u32; 4], port: Option<u32>) -> Reading {
+    let octets = parts.map(u8::try_from);
+    match octets {
+        [Ok(a), Ok(b), Ok(c), Ok(d)] => Reading::Address(Endpoint { ip: Ipv4Addr::new(a, b, c, d).into(), port }),
+        _ => Reading::Broken("each part of an IPv4 address is at most 255"),
+    }
+}
+
+fn bracketed(inner: &str) -> Reading {
+    let Some((ip, rest)) = inner.split_once(']') else {
+        return Reading::Broken("an IPv6 address in brackets is written [fd00::1] or [fd00::1]:4803");
+    };
+    let port = rest.strip_prefix(':').map(|port| digits(port, 5));
+    match (ip.parse::<Ipv6Addr>(), rest.is_empty(), port) {
+        (Ok(ip), true, _) => Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: None }),
+        (Ok(ip), _, Some(Some(port))) => {
+            Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: Some(port) })
+        }
+        _ => Reading::Broken("an IPv6 address in brackets is written [fd00::1] or [fd00::1]:4803"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(ip: &str, port: Option<u32>) -> Reading {
+        Reading::Address(Endpoint { ip: ip.parse().unwrap(), port })
+    }
+
+    #[test]
+    fn addresses_are_read_in_all_their_forms() {
+        assert_eq!(read("10.0.0.1"), address("10.0.0.1", None));
+        assert_eq!(read("010.000.0.01:99999"), address("10.0.0.1", Some(99_999)));
+        assert_eq!(read("[ff02::77]:4803"), address("ff02::77", Some(4803)));
+        assert_eq!(read("[::1]"), address("::1", None));
+        assert_eq!(read("fd00::1"), address("fd00::1", None));
+        assert_eq!(read("::ffff:10.0.0.1"), address("10.0.0.1", None));
+    }
+
+    #[test]
+    fn only_the_shape_of_an_address_can_be_a_broken_address() {
+        for word in ["10.0.0.256", "999.0.0.1:80", "[fd00::1", "[fd00::1]x", "[fd00::1]:", "[10.0.0.1]"] {
+            assert!(matches!(read(word), Reading::Broken(_)), "{word}");
+        }
+        for word in ["", ".", "10.0.0", "10.0.0.1.2", "1000.0.0.1", "10.0.0.1:", "10.0.0.1:123456", "host", "a:b", "+1.0.0.1"]
+        {
+            assert_eq!(read(word), Reading::NoAddress, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_id_lies_where_no_host_is() {
+        assert_eq!(daemon_id("10.0.0.1".parse().unwrap()), DaemonId(0x0a00_0001));
+        let [one, two] = ["fd00::1", "fd00::2"].map(|ip| daemon_id(ip.parse().unwrap()));
+        assert!(one != two && one.0 >> 28 == 15 && two.0 >> 28 == 15);
+    }
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!([fnv1a(b""), fnv1a(b"a"), fnv1a(b"foobar")], [0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968]);
+    }
+}

@@ -1,0 +1,445 @@
+//! The membership rules of a file: from the tree of its segments to segments and daemons that fit together.
+//!
+//! A daemon with a mistake is left out and the next one looked at, so that each is reported once. Rules about the whole file
+//! are judged only when every part of it is sound: otherwise they would report what is merely left out.
+//!
+//! One segment address with several D interfaces is the classic form, in which interfaces are alternatives of one network: the
+//! daemon then uses the D interface that equals its id, otherwise the first, and a warning says so.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::address::{self, Endpoint};
+use super::error::{Findings, Mistake, Position, shown};
+use super::model::{ClientAddresses, Configuration, Daemon, Network, NetworkPolicy, Segment};
+use super::networks;
+use super::params::Draft;
+use super::syntax::{DaemonSyntax, InterfaceSyntax, SegmentSyntax, Spanned, Tree};
+use super::tunables;
+use crate::wire::DaemonId;
+
+/// How the name of a daemon without an address becomes one.
+pub(super) type Resolve<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
+
+/// The configuration of this tree. Only meaningful if nothing was found wrong.
+pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -> Configuration {
+    let mut draft = Draft::default();
+    for setting in tree.settings {
+        draft.set(setting);
+    }
+    let policy = draft.network_policy;
+    let parameters = tunables::settle(draft, findings);
+    let mut table = Table { resolve, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
+    if let Some(extra) = tree.segments.get(Configuration::SEGMENT_LIMIT) {
+        let message = format!("more than {} segments", Configuration::SEGMENT_LIMIT);
+        findings.error(Mistake::new(extra.at, message));
+    }
+    for segment in tree.segments.iter().take(Configuration::SEGMENT_LIMIT) {
+        table.segment(segment, findings);
+    }
+    let Table { segments, mut daemons, .. } = table;
+    if !findings.has_errors()
+        && let Err(mistake) = check_whole(&tree.segments, &segments, &daemons, policy)
+    {
+        findings.error(mistake);
+    }
+    let networks = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
+    for daemon in &mut daemons {
+        daemon.addresses.resize(networks, None);
+    }
+    Configuration { segments, daemons, parameters, warnings: Vec::new() }
+}
+
+/// The segments and daemons so far.
+struct Table<'a> {
+    resolve: Resolve<'a>,
+    segments: Vec<Segment>,
+    daemons: Vec<Daemon>,
+    names: BTreeMap<String, Position>,
+    ids: BTreeMap<DaemonId, Position>,
+}
+
+impl Table<'_> {
+    fn segment(&mut self, syntax: &SegmentSyntax, findings: &mut Findings) {
+        let networks = match networks::of(syntax, findings) {
+            Ok(networks) => networks,
+            Err(mistake) => return findings.error(mistake),
+        };
+        let first = self.daemons.len();
+        for daemon in &syntax.daemons {
+            if self.names.len() == Configuration::DAEMON_LIMIT {
+                let message = format!("more than {} daemons", Configuration::DAEMON_LIMIT);
+                findings.error(Mistake::new(daemon.name.at, message));
+                break;
+            }
+            match self.daemon(daemon, &networks, findings) {
+                Ok(daemon) => self.daemons.push(daemon),
+                Err(mistake) => findings.error(mistake),
+            }
+        }
+        networks::warn_of_shared_wires(syntax.at, &networks, &self.daemons[first..], findings);
+        self.segments.push(Segment { networks });
+    }
+
+    fn daemon(&mut self, syntax: &DaemonSyntax, networks: &[Network], findings: &mut Findings) -> Result<Daemon, Mistake> {
+        let name = &syntax.name;
+        check_name(name)?;
+        if let Some(other) = self.names.insert(name.value.clone(), name.at) {
+            let message = format!("a daemon named {} is already in line {}", shown(&name.value), other.line);
+            return Err(Mistake::new(name.at, message));
+        }
+        let identity = self.identity(syntax)?;
+        let id = address::daemon_id(identity.value);
+        if let Some(other) = self.ids.insert(id, identity.at) {
+            let message = format!("{} already identifies the daemon in line {}", identity.value, other.line);
+            return Err(Mistake::new(identity.at, message));
+        }
+        check_interfaces(syntax, &identity)?;
+        let addresses = traffic_addresses(syntax, &identity, networks.len(), findings)?;
+        for address in &addresses {
+            check_usable(address)?;
+        }
+        warn_of_ports(syntax, networks, findings);
+        Ok(Daemon {
+            id,
+            name: name.value.clone(),
+            segment: self.segments.len(),
+            addresses: addresses.iter().map(|address| Some(address.value)).collect(),
+            clients: client_addresses(syntax, findings),
+        })
+    }
+
+    fn identity(&self, syntax: &DaemonSyntax) -> Result<Spanned<IpAddr>, Mistake> {
+        let name = &syntax.name;
+        let given = syntax.addresses.first().map(|address| Spanned { value: address.value.ip, at: address.at });
+        let found = given.or_else(|| (self.resolve)(&name.value).map(|value| Spanned { value, at: name.at }));
+        let unknown = || {
+            let shown = shown(&name.value);
+            Mistake::new(name.at, format!("the daemon {shown} has no address and no host has its name: write NAME ADDRESS"))
+        };
+        let identity = found.ok_or_else(unknown)?;
+        check_usable(&identity)?;
+        Ok(identity)
+    }
+}
+
+fn check_name(name: &Spanned<String>) -> Result<(), Mistake> {
+    let limit = Configuration::NAME_LIMIT;
+    let bad = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    let rule = match &name.value {
+        text if text.is_empty() => "must not be empty".to_string(),
+        text if text.len() > limit => format!("has {} bytes: shorten it to {limit}", text.len()),
+        text if text.contains('#') => "contains #, which separates the parts of private groups: leave it out".to_string(),
+        text if text.contains(bad) => "contains characters that cannot be shown: leave them out".to_string(),
+        _ => return Ok(()),
+    };
+    Err(Mistake::new(name.at, format!("the daemon name {} {rule}", shown(&name.value))))
+}
+
+fn check_interfaces(syntax: &DaemonSyntax, identity: &Spanned<IpAddr>) -> Result<(), Mistake> {
+    let Some(interfaces) = &syntax.interfaces else {
+        return Ok(());
+    };
+    if let Some(second) = syntax.addresses.get(1) {
+        let message = "addresses of further networks go either after the name or into the { }: move this one inside";
+        return Err(Mistake::new(second.at, message));
+    }
+    if let Some(extra) = interfaces.get(Configuration::INTERFACE_LIMIT) {
+        let message = format!("more than {} interfaces for one daemon", Configuration::INTERFACE_LIMIT);
+        return Err(Mistake::new(extra.address.at, message));
+    }
+    if interfaces.iter().all(|interface| interface.address.value.ip != identity.value) {
+        let ip = identity.value;
+        let message = format!("the interfaces do not include {ip}, which identifies the daemon: add D {ip} or C {ip}");
+        return Err(Mistake::new(identity.at, message));
+    }
+    Ok(())
+}
+
+/// One address a network.
+fn traffic_addresses(
+    syntax: &DaemonSyntax,
+    identity: &Spanned<IpAddr>,
+    networks: usize,
+    findings: &mut Findings,
+) -> Result<Vec<Spanned<IpAddr>>, Mistake> {
+    let plain = |address: &Spanned<Endpoint>| Spanned { value: address.value.ip, at: address.at };
+    let addresses: Vec<Spanned<IpAddr>> = match &syntax.interfaces {
+        None if syntax.addresses.len() < 2 => vec![*identity],
+        None => syntax.addresses.iter().map(plain).collect(),
+        Some(interfaces) => {
+            let traffic: Vec<_> = traffic_interfaces(interfaces).map(|interface| plain(&interface.address)).collect();
+            if networks == 1 { vec![classic_choice(syntax, identity, &traffic, findings)] } else { traffic }
+        }
+    };
+    if addresses.len() == networks {
+        return Ok(addresses);
+    }
+    Err(wrong_count(syntax, addresses.len(), networks))
+}
+
+fn traffic_interfaces(interfaces: &[InterfaceSyntax]) -> impl Iterator<Item = &InterfaceSyntax> {
+    interfaces.iter().filter(|interface| interface.traffic)
+}
+
+/// Of the interfaces of a daemon with one network, the one to use.
+fn classic_choice(
+    syntax: &DaemonSyntax,
+    identity: &Spanned<IpAddr>,
+    traffic: &[Spanned<IpAddr>],
+    findings: &mut Findings,
+) -> Spanned<IpAddr> {
+    let name = shown(&syntax.name.value);
+    let same = traffic.iter().find(|interface| interface.value == identity.value);
+    let chosen = *same.or(traffic.first()).unwrap_or(identity);
+    let ip = chosen.value;
+    let warning = match traffic.len() {
+        0 => format!("the daemon {name} has no D interface: it uses {ip}"),
+        1 => return chosen,
+        _ => format!("the segment has one network, so of its D interfaces the daemon {name} uses {ip} only; to use more, write more segment addresses"),
+    };
+    findings.warning(syntax.name.at, warning);
+    chosen
+}
+
+fn wrong_count(syntax: &DaemonSyntax, count: usize, networks: usize) -> Mistake {
+    let name = shown(&syntax.name.value);
+    let plural = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+    let (has, wanted) = (plural(count, "address", "addresses"), plural(networks, "network", "networks"));
+    let advice = match syntax.interfaces {
+        Some(_) => "write one D interface for each segment address",
+        None => "write one address after the name for each segment address",
+    };
+    Mistake::new(syntax.name.at, format!("the daemon {name} has {has} for daemon traffic, its segment has {wanted}: {advice}"))
+}
+
+fn check_usable(address: &Spanned<IpAddr>) -> Result<(), Mistake> {
+    let ip = address.value;
+    let rule = match ip {
+        _ if ip.is_unspecified() => "stands for no machine: write the address of one",
+        _ if ip.is_multicast() => "is a multicast group: write the address of one machine",
+        IpAddr::V4(ip) if ip.is_broadcast() => "is everybody: write the address of one machine",
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => "is valid on one link only: write a unique local or global address",
+        _ => return Ok(()),
+    };
+    Err(Mistake::new(address.at, format!("{ip} {rule}")))
+}
+
+fn client_addresses(syntax: &DaemonSyntax, findings: &mut Findings) -> ClientAddresses {
+    let Some(interfaces) = &syntax.interfaces else {
+        return ClientAddresses::All;
+    };
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for interface in interfaces.iter().filter(|interface| interface.clients) {
+        if !addresses.contains(&interface.address.value.ip) {
+            addresses.push(interface.address.value.ip);
+        }
+    }
+    if addresses.is_empty() {
+        let name = shown(&syntax.name.value);
+        let message = format!("the daemon {name} has no C interface: clients reach it by its unix socket only");
+        findings.warning(syntax.name.at, message);
+    }
+    ClientAddresses::Only(addresses)
+}
+
+fn warn_of_ports(syntax: &DaemonSyntax, networks: &[Network], findings: &mut Findings) {
+    let interfaces = syntax.interfaces.iter().flatten().map(|interface| &interface.address);
+    for address in syntax.addresses.iter().chain(interfaces) {
+        let Some(port) = address.value.port else {
+            continue;
+        };
+        if networks.iter().all(|network| u32::from(network.port) != port) {
+            let message = format!("port {port} is ignored: all daemons of a segment use the ports of its addresses");
+            findings.warning(address.at, message);
+        }
+    }
+}
+
+/// The rules that no single daemon can break.
+fn check_whole(
+    syntax: &[SegmentSyntax],
+    segments: &[Segment],
+    daemons: &[Daemon],
+    policy: Option<Spanned<NetworkPolicy>>,
+) -> Result<(), Mistake> {
+    if daemons.is_empty() {
+        let at = syntax.first().map_or(Position::START, |segment| segment.at);
+        let message = "there is no daemon: write one, such as Spread_Segment 127.0.0.1:4803 { localhost 127.0.0.1 }";
+        return Err(Mistake::new(at, message));
+    }
+    let place = |daemon: &Daemon| {
+        let named = syntax.iter().flat_map(|segment| &segment.daemons).find(|other| other.name.value == daemon.name);
+        named.map_or(Position::START, |daemon| daemon.name.at)
+    };
+    check_sockets(segments, daemons, place)?;
+    networks::check_families(segments, daemons, place)?;
+    networks::check_loopback(syntax, daemons)?;
+    let networks = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
+    match policy {
+        Some(Spanned { value: NetworkPolicy::Copies(copies), at }) if usize::from(copies) > networks => {
+            Err(Mistake::new(at, format!("active {copies} needs {copies} networks, there are {networks}: write active")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// No two daemons, and no two networks of one daemon, share an address and port.
+fn check_sockets(
+    segments: &[Segment],
+    daemons: &[Daemon],
+    place: impl Fn(&Daemon) -> Position,
+) -> Result<(), Mistake> {
+    let mut taken: BTreeMap<SocketAddr, (&Daemon, usize)> = BTreeMap::new();
+    for daemon in daemons {
+        let networks = segments[daemon.segment].networks.iter();
+        for (index, (address, network)) in daemon.addresses.iter().flatten().zip(networks).enumerate() {
+            let socket = SocketAddr::new(*address, network.port);
+            if let Some((other, other_index)) = taken.insert(socket, (daemon, index)) {
+                let message = format!(
+                    "{socket} is the address of {} on network {other_index} and of {} on network {index}: \
+                     write an address of its own for each",
+                    shown(&other.name),
+                    shown(&daemon.name)
+                );
+                return Err(Mistake::new(place(daemon), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Configuration {
+        parse(text).unwrap()
+    }
+
+    fn parse(text: &str) -> Result<Configuration, String> {
+        Configuration::parse_with("f", text.as_bytes(), &|_| None).map_err(|error| error.to_string())
+    }
+
+    /// The message about the daemons of one segment, without its file.
+    fn refusal(networks: &str, daemons: &str) -> String {
+        parse(&format!("Spread_Segment {networks} {{\n{daemons}\n}}")).unwrap_err()
+    }
+
+    fn addresses(daemon: &Daemon) -> Vec<String> {
+        daemon.addresses.iter().map(|address| address.map_or("-".to_string(), |ip| ip.to_string())).collect()
+    }
+
+    #[test]
+    fn the_ith_interface_is_on_the_ith_network() {
+        let configuration = read(
+            "Spread_Segment 239.77.0.1:4803 239.77.1.1:4803 {
+                alpha 10.77.0.1 { D 10.77.0.1  D 10.77.1.1  C 127.0.0.1 }
+                beta  10.77.0.2   10.77.1.2
+            }
+            Spread_Segment 10.78.0.255 { gamma 10.78.0.1 }",
+        );
+        let [alpha, beta, gamma] = &configuration.daemons[..] else { panic!("three daemons") };
+        assert_eq!(addresses(alpha), ["10.77.0.1", "10.77.1.1"]);
+        assert_eq!(alpha.clients, ClientAddresses::Only(vec![IpAddr::from([127, 0, 0, 1])]));
+        assert_eq!(addresses(beta), ["10.77.0.2", "10.77.1.2"]);
+        assert_eq!(beta.clients, ClientAddresses::All);
+        assert_eq!((addresses(gamma), gamma.segment), (vec!["10.78.0.1".to_string(), "-".to_string()], 1));
+    }
+
+    #[test]
+    fn addresses_and_networks_must_be_as_many() {
+        let two = "239.77.0.1 239.77.1.1";
+        for (networks, daemon) in [
+            (two, "a 10.0.0.1"),
+            (two, "a 10.0.0.1 10.0.1.1 10.0.2.1"),
+            (two, "a 10.0.0.1 { D 10.0.0.1 C 10.0.1.1 }"),
+            (two, "a 10.0.0.1 { D 10.0.0.1 D 10.0.1.1 D 10.0.2.1 }"),
+            ("239.77.0.1", "a 10.0.0.1 10.0.1.1"),
+        ] {
+            let message = refusal(networks, daemon);
+            assert!(message.starts_with("f:2:1: the daemon \"a\" has "), "{message}");
+        }
+        assert!(refusal(two, "a 10.0.0.1 10.0.1.1 { D 10.0.0.1 D 10.0.1.1 }").starts_with("f:2:12: addresses of"));
+    }
+
+    #[test]
+    fn the_classic_form_uses_one_of_several_interfaces() {
+        let chosen = |block: &str| {
+            let configuration = read(&format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 {{ {block} }} }}"));
+            (addresses(&configuration.daemons[0]).join(" "), configuration.warnings.len())
+        };
+        assert_eq!(chosen("D C 10.0.0.1"), ("10.0.0.1".to_string(), 0));
+        assert_eq!(chosen("D 10.0.1.1 C 10.0.0.1"), ("10.0.1.1".to_string(), 0));
+        assert_eq!(chosen("10.0.1.1 10.0.0.1"), ("10.0.0.1".to_string(), 1));
+        assert_eq!(chosen("D 10.0.1.1 D 10.0.2.1 C 10.0.0.1"), ("10.0.1.1".to_string(), 1));
+        assert_eq!(chosen("C 10.0.0.1"), ("10.0.0.1".to_string(), 1));
+    }
+
+    #[test]
+    fn every_daemon_with_a_mistake_is_reported_once() {
+        let daemons = "a 10.0.0.1\na 10.0.0.2\nb 10.0.0.1\n\"c#d\" 10.0.0.3\nabcdefghijklmnopqrst 10.0.0.4\n\"\" 10.0.0.5
+e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8";
+        let messages = refusal("10.0.0.255", daemons);
+        let expected = [
+            "f:3:1: a daemon named \"a\" is already in line 2",
+            "f:4:3: 10.0.0.1 already identifies the daemon in line 2",
+            "f:5:1: the daemon name \"c#d\" contains #, which separates the parts of private groups: leave it out",
+            "f:6:1: the daemon name \"abcdefghijklmnopqrst\" has 20 bytes: shorten it to 19",
+            "f:7:1: the daemon name \"\" must not be empty",
+            "f:8:3: the interfaces do not include 10.0.0.6, which identifies the daemon: add D 10.0.0.6 or C 10.0.0.6",
+            "f:9:3: 0.0.0.0 stands for no machine: write the address of one",
+            "f:10:3: 239.0.0.1 is a multicast group: write the address of one machine",
+            "f:11:3: fe80::1 is valid on one link only: write a unique local or global address",
+            "f:12:1: the daemon name \"i\\tj\" contains characters that cannot be shown: leave them out",
+        ];
+        assert_eq!(messages.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn no_address_is_used_twice() {
+        let two = "239.77.0.1 239.77.1.1";
+        let message = refusal(two, "a 10.0.0.1 10.0.1.1\nb 10.0.0.2 10.0.1.1");
+        assert!(message.starts_with("f:3:1: 10.0.1.1:4803 is the address of \"a\" on network 1 and of \"b\" on network 1"));
+        assert!(refusal(two, "a 10.0.0.1 10.0.0.1").contains("on network 0 and of \"a\" on network 1"));
+        read("Spread_Segment unicast:4803 unicast:4900 { a 127.0.0.1 127.0.0.1 }");
+    }
+
+    #[test]
+    fn there_is_a_limit_to_everything() {
+        let daemons = |n: u32| (1..=n).map(|i| format!("h{i} 10.0.0.{i}\n")).collect::<String>();
+        read(&format!("Spread_Segment 10.0.0.255 {{ {} }}", daemons(128)));
+        assert!(refusal("10.0.0.255", &daemons(130)).starts_with("f:130:1: more than 128 daemons"));
+
+        let segments = |n: u32| (1..=n).map(|i| format!("Spread_Segment 10.0.{i}.255 {{ s{i} 10.0.{i}.1 }}\n")).collect::<String>();
+        read(&segments(20));
+        assert_eq!(parse(&segments(22)).unwrap_err(), "f:21:1: more than 20 segments");
+
+        let list = |word: &str, n: u32| (1..=n).map(|i| format!("{word} 10.0.{i}.1 ")).collect::<String>();
+        read(&format!("Spread_Segment {} {{ a {} }}", "unicast ".repeat(8), list("", 8)));
+        assert_eq!(refusal(&"unicast ".repeat(9), "a 10.0.0.1"), "f:1:80: more than 8 networks");
+        read(&format!("Spread_Segment 10.0.1.255 {{ a 10.0.1.1 {{ {} }} }}", list("C", 10)));
+        assert!(refusal("10.0.1.255", &format!("a 10.0.1.1 {{ {} }}", list("C", 11))).contains("more than 10 interfaces"));
+    }
+
+    #[test]
+    fn a_file_without_daemons_is_refused() {
+        assert!(parse("").unwrap_err().starts_with("f:1:1: there is no daemon"));
+        assert!(parse("\nSpread_Segment 10.0.0.255 { }").unwrap_err().starts_with("f:2:1: there is no daemon"));
+    }
+
+    #[test]
+    fn a_policy_fits_the_number_of_networks() {
+        let with = |copies| parse(&format!("NetworkPolicy = active {copies} Spread_Segment unicast unicast {{ a 10.0.0.1 10.0.1.1 }}"));
+        assert!(with(2).is_ok());
+        assert_eq!(with(3).unwrap_err(), "f:1:17: active 3 needs 3 networks, there are 2: write active");
+    }
+
+    #[test]
+    fn a_port_in_the_wrong_place_is_a_warning() {
+        let warnings = |daemon: &str| read(&format!("Spread_Segment 10.0.0.255:4900 {{ {daemon} }}")).warnings.len();
+        assert_eq!(warnings("a 10.0.0.1:4900"), 0);
+        assert_eq!(warnings("a 10.0.0.1:4901"), 1);
+        assert_eq!(warnings("a 10.0.0.1 { 10.0.0.1:4901 }"), 1);
+    }
+}

@@ -1,0 +1,117 @@
+//! A configuration in words, for `spread --check FILE`.
+
+use std::fmt::Write;
+
+use super::model::{ClientAddresses, Configuration, Daemon, Network, NetworkKind, NetworkPolicy, Segment};
+
+/// What the configuration means: its networks, its policy, its daemons with `me` marked, and its warnings.
+pub fn explain(configuration: &Configuration, me: Option<&Daemon>) -> String {
+    let mut text = String::new();
+    write(&mut text, configuration, me).expect("a string takes every text");
+    text
+}
+
+fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) -> std::fmt::Result {
+    let networks = configuration.network_count();
+    writeln!(
+        text,
+        "{}, {}, {}; table {:08x}",
+        count(configuration.daemons.len(), "daemon"),
+        count(networks, "network"),
+        count(configuration.segments.len(), "segment"),
+        configuration.digest()
+    )?;
+    writeln!(text, "policy: {}", policy(configuration.policy(), networks))?;
+    for (index, segment) in configuration.segments.iter().enumerate() {
+        writeln!(text, "\nsegment {}, clients on port {}", index + 1, segment.client_port())?;
+        for (id, network) in segment.networks.iter().enumerate() {
+            writeln!(text, "  network {id}: {}, port {}", reach(network), network.port)?;
+        }
+        for daemon in configuration.daemons.iter().filter(|daemon| daemon.segment == index) {
+            write_daemon(text, daemon, segment, me == Some(daemon))?;
+        }
+    }
+    for (n, warning) in configuration.warnings.iter().enumerate() {
+        let before = if n == 0 { "\n" } else { "" };
+        writeln!(text, "{before}warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bool) -> std::fmt::Result {
+    let mark = if is_me { " (this daemon)" } else { "" };
+    writeln!(text, "  daemon {}, id {}{mark}", daemon.name, daemon.id)?;
+    for (id, address) in daemon.addresses.iter().take(segment.networks.len()).enumerate() {
+        if let Some(address) = address {
+            writeln!(text, "    network {id} at {address}")?;
+        }
+    }
+    let clients = match &daemon.clients {
+        ClientAddresses::All => "every address".to_string(),
+        ClientAddresses::Only(addresses) if addresses.is_empty() => "the unix socket only".to_string(),
+        ClientAddresses::Only(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    writeln!(text, "    clients at {clients}")
+}
+
+fn reach(network: &Network) -> String {
+    match network.kind {
+        NetworkKind::Multicast(group) => format!("multicast to {group}"),
+        NetworkKind::Broadcast(address) => format!("broadcast to {address}"),
+        NetworkKind::Unicast => "unicast to each daemon in turn".to_string(),
+    }
+}
+
+fn policy(policy: NetworkPolicy, networks: usize) -> String {
+    match policy {
+        _ if networks == 1 => "one network carries everything".to_string(),
+        NetworkPolicy::Active => format!("active, every packet travels on all {networks} networks"),
+        NetworkPolicy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
+        NetworkPolicy::Passive => format!("passive, packets take the {networks} networks in turn"),
+        NetworkPolicy::Primary => format!("primary, packets take the first healthy one of {networks} networks"),
+    }
+}
+
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_explained_in_words() {
+        let text = "Spread_Segment 239.77.0.1 10.77.1.255:4900 unicast {
+                alpha 10.77.0.1 { D C 10.77.0.1  D 10.77.1.1  D 10.77.2.1 }
+                beta  10.77.0.2 10.77.1.2 10.77.2.2
+            }
+            NetworkPolicy = active 2
+            LinkProtocol = Hop";
+        let configuration = Configuration::parse("f", text.as_bytes()).unwrap();
+        let expected = format!(
+            "2 daemons, 3 networks, 1 segment; table {:08x}
+policy: active, every packet travels on 2 of 3 networks
+
+segment 1, clients on port 4803
+  network 0: multicast to 239.77.0.1, port 4803
+  network 1: broadcast to 10.77.1.255, port 4900
+  network 2: unicast to each daemon in turn, port 4803
+  daemon alpha, id 10.77.0.1
+    network 0 at 10.77.0.1
+    network 1 at 10.77.1.1
+    network 2 at 10.77.2.1
+    clients at 10.77.0.1
+  daemon beta, id 10.77.0.2 (this daemon)
+    network 0 at 10.77.0.2
+    network 1 at 10.77.1.2
+    network 2 at 10.77.2.2
+    clients at every address
+
+warning: f:6:13: LinkProtocol has no effect: daemons always talk by UDP
+",
+            configuration.digest()
+        );
+        assert_eq!(explain(&configuration, configuration.daemons.get(1)), expected);
+    }
+}

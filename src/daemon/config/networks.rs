@@ -1,0 +1,221 @@
+//! The networks of a segment: what kind each address means, and whether the daemons on a network can hear each other.
+//!
+//! A group address is multicast. Loopback has no broadcast, and the address of one of the daemons is none, so these mean
+//! unicast, as does the word. Any other IPv4 address is taken for the broadcast address of its subnet, as it always was.
+
+use std::net::IpAddr;
+
+use super::error::{Findings, Mistake, Position};
+use super::model::{Configuration, Daemon, Network, NetworkKind, Segment};
+use super::syntax::{NetworkSyntax, SegmentSyntax, Spanned};
+use crate::wire::NetworkId;
+
+/// The networks of this segment.
+pub(super) fn of(segment: &SegmentSyntax, findings: &mut Findings) -> Result<Vec<Network>, Mistake> {
+    if let Some(extra) = segment.networks.get(NetworkId::LIMIT) {
+        return Err(Mistake::new(extra.at, format!("more than {} networks", NetworkId::LIMIT)));
+    }
+    segment.networks.iter().map(|network| read(network, segment, findings)).collect()
+}
+
+fn read(syntax: &Spanned<NetworkSyntax>, segment: &SegmentSyntax, findings: &mut Findings) -> Result<Network, Mistake> {
+    let (kind, port) = match syntax.value {
+        NetworkSyntax::Unicast { port } => (NetworkKind::Unicast, port),
+        NetworkSyntax::Address(endpoint) => (kind(endpoint.ip, syntax.at, segment)?, endpoint.port),
+    };
+    Ok(Network { kind, port: checked_port(port, syntax.at, findings)? })
+}
+
+fn kind(ip: IpAddr, at: Position, segment: &SegmentSyntax) -> Result<NetworkKind, Mistake> {
+    match ip {
+        _ if ip.is_unspecified() => Err(Mistake::new(at, format!("{ip} is no network: write its broadcast address"))),
+        _ if ip.is_multicast() => Ok(NetworkKind::Multicast(ip)),
+        _ if ip.is_loopback() || is_of_a_daemon(ip, segment) => Ok(NetworkKind::Unicast),
+        IpAddr::V4(ip) => Ok(NetworkKind::Broadcast(ip)),
+        IpAddr::V6(_) => {
+            let message = format!("{ip} is no group and IPv6 has no broadcast: write one such as ff02::77, or unicast");
+            Err(Mistake::new(at, message))
+        }
+    }
+}
+
+fn is_of_a_daemon(ip: IpAddr, segment: &SegmentSyntax) -> bool {
+    segment.daemons.iter().any(|daemon| {
+        let interfaces = daemon.interfaces.iter().flatten().map(|interface| &interface.address);
+        daemon.addresses.iter().chain(interfaces).any(|address| address.value.ip == ip)
+    })
+}
+
+/// The port to use. The classic daemon keeps the lower 16 bits of any number, so files with such numbers work.
+fn checked_port(port: Option<u32>, at: Position, findings: &mut Findings) -> Result<u16, Mistake> {
+    let Some(written) = port else {
+        return Ok(Configuration::DEFAULT_PORT);
+    };
+    let port = (written & 0xffff) as u16;
+    if u32::from(port) != written {
+        findings.warning(at, format!("port {written} is too large and counts as {port}: write {port}"));
+    }
+    match port {
+        0 | 65535 => Err(Mistake::new(at, format!("port {port} cannot be used: write one from 1 to 65534"))),
+        _ => Ok(port),
+    }
+}
+
+/// Warns when two networks of a segment seem to be one: the same group, or the same /24.
+pub(super) fn warn_of_shared_wires(at: Position, networks: &[Network], daemons: &[Daemon], findings: &mut Findings) {
+    for (b, network) in networks.iter().enumerate() {
+        for (a, other) in networks[..b].iter().enumerate() {
+            if network.kind != NetworkKind::Unicast && network.kind.address() == other.kind.address() {
+                findings.warning(at, format!("networks {a} and {b} have the same address: give each its own"));
+            } else if daemons.iter().any(|daemon| same_subnet(daemon.addresses[a], daemon.addresses[b])) {
+                let message = format!(
+                    "networks {a} and {b} seem to lie in one subnet, so packets of both may leave by one interface: \
+                     give each its own subnet"
+                );
+                findings.warning(at, message);
+            }
+        }
+    }
+}
+
+fn same_subnet(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
+    match (a, b) {
+        (Some(IpAddr::V4(a)), Some(IpAddr::V4(b))) => !a.is_loopback() && a.octets()[..3] == b.octets()[..3],
+        _ => false,
+    }
+}
+
+/// All daemons on a network, in whatever segment, and the group they hear are IPv4, or all are IPv6.
+pub(super) fn check_families(
+    segments: &[Segment],
+    daemons: &[Daemon],
+    place: impl Fn(&Daemon) -> Position,
+) -> Result<(), Mistake> {
+    let mut families = [None; NetworkId::LIMIT];
+    for daemon in daemons {
+        let networks = &segments[daemon.segment].networks;
+        for (index, (address, network)) in daemon.addresses.iter().flatten().zip(networks).enumerate() {
+            let family = *families[index].get_or_insert(address.is_ipv4());
+            let group = network.kind.address().map_or(family, |group| group.is_ipv4());
+            if address.is_ipv4() != family || group != family {
+                let message = format!("network {index} mixes IPv4 and IPv6: write {address} as the other kind");
+                return Err(Mistake::new(place(daemon), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Either all networks are on the loopback interface or none is. The word `unicast` is where its daemons are.
+pub(super) fn check_loopback(syntax: &[SegmentSyntax], daemons: &[Daemon]) -> Result<(), Mistake> {
+    let mut all: Option<bool> = None;
+    for (segment, written) in syntax.iter().enumerate() {
+        for (network, written) in written.networks.iter().enumerate() {
+            let places = match written.value {
+                NetworkSyntax::Address(endpoint) => vec![endpoint.ip],
+                NetworkSyntax::Unicast { .. } => addresses_on(segment, network, daemons),
+            };
+            if places.iter().any(|ip| *all.get_or_insert(ip.is_loopback()) != ip.is_loopback()) {
+                let message = "loopback addresses (127.x, ::1) and others cannot meet: write one kind in the whole file";
+                return Err(Mistake::new(written.at, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn addresses_on(segment: usize, network: usize, daemons: &[Daemon]) -> Vec<IpAddr> {
+    let here = daemons.iter().filter(|daemon| daemon.segment == segment);
+    here.filter_map(|daemon| daemon.addresses[network]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Configuration, String> {
+        Configuration::parse_with("f", text.as_bytes(), &|_| None).map_err(|error| error.to_string())
+    }
+
+    fn network(address: &str, daemon: &str) -> Result<Network, String> {
+        parse(&format!("Spread_Segment {address} {{ a {daemon} }}")).map(|it| it.segments[0].networks[0])
+    }
+
+    fn kind(address: &str, daemon: &str) -> NetworkKind {
+        network(address, daemon).unwrap().kind
+    }
+
+    #[test]
+    fn the_address_says_the_kind() {
+        assert_eq!(kind("239.1.2.3", "10.0.0.1"), NetworkKind::Multicast([239, 1, 2, 3].into()));
+        assert_eq!(kind("[ff02::77]:4803", "fd00::1"), NetworkKind::Multicast("ff02::77".parse().unwrap()));
+        assert_eq!(kind("10.0.0.255", "10.0.0.1"), NetworkKind::Broadcast([10, 0, 0, 255].into()));
+        assert_eq!(kind("10.0.3.127", "10.0.3.1"), NetworkKind::Broadcast([10, 0, 3, 127].into()));
+        for (address, daemon) in [
+            ("unicast", "10.0.0.1"),
+            ("unicast:5000", "fd00::1"),
+            ("127.0.0.255", "127.0.0.1"),
+            ("::1", "::1"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(kind(address, daemon), NetworkKind::Unicast, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_no_network_is_refused() {
+        assert!(network("0.0.0.0", "10.0.0.1").unwrap_err().starts_with("f:1:16: 0.0.0.0 is no network"));
+        assert!(network("fd00::ff", "fd00::1").unwrap_err().contains("write one such as ff02::77"));
+        assert!(network("unicats", "10.0.0.1").unwrap_err().contains("expected a network address, the word unicast"));
+        assert!(network("unicast:x", "10.0.0.1").unwrap_err().contains("unicast:PORT"));
+        assert!(network("10.0.0.256", "10.0.0.1").unwrap_err().contains("at most 255"));
+    }
+
+    #[test]
+    fn ports_have_a_default_and_two_that_cannot_be() {
+        let port = |address: &str| network(address, "10.0.0.1").map(|network| network.port);
+        assert_eq!(port("10.0.0.255"), Ok(4803));
+        assert_eq!(port("unicast:65534"), Ok(65534));
+        assert_eq!(port("10.0.0.255:99999"), Ok(34463));
+        for wrong in ["10.0.0.255:0", "10.0.0.255:65535", "unicast:65536"] {
+            assert!(port(wrong).unwrap_err().contains("write one from 1 to 65534"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_of_one_family() {
+        for wrong in [
+            "Spread_Segment unicast { a 10.0.0.1 b fd00::2 }",
+            "Spread_Segment 239.0.0.1 { a fd00::1 }",
+            "Spread_Segment ff02::77 { a 10.0.0.1 }",
+            "Spread_Segment unicast { a 10.0.0.1 } Spread_Segment unicast { b fd00::2 }",
+        ] {
+            assert!(parse(wrong).unwrap_err().contains("network 0 mixes IPv4 and IPv6"), "{wrong}");
+        }
+        assert!(parse("Spread_Segment unicast ff02::77 { a 10.0.0.1 fd00::1 b 10.0.0.2 fd00::2 }").is_ok());
+    }
+
+    #[test]
+    fn loopback_and_other_networks_do_not_meet() {
+        for wrong in [
+            "Spread_Segment 127.0.0.255 { a 127.0.0.1 } Spread_Segment 10.0.0.255 { b 10.0.0.1 }",
+            "Spread_Segment 127.0.0.255 10.0.0.255 { a 127.0.0.1 10.0.0.1 }",
+            "Spread_Segment unicast { a 127.0.0.1 b 10.0.0.1 }",
+            "Spread_Segment unicast { a 127.0.0.1 } Spread_Segment unicast { b 10.0.0.1 }",
+        ] {
+            assert!(parse(wrong).unwrap_err().contains("loopback"), "{wrong}");
+        }
+        assert!(parse("Spread_Segment 239.1.2.3 { a 127.0.0.1 b 127.0.0.2 }").is_ok());
+    }
+
+    #[test]
+    fn networks_that_seem_to_be_one_are_a_warning() {
+        let warnings = |networks: &str, addresses: &str| {
+            parse(&format!("Spread_Segment {networks} {{ a {addresses} }}")).unwrap().warnings.len()
+        };
+        assert_eq!(warnings("239.0.0.1 239.0.0.2", "10.0.0.1 10.0.1.1"), 0);
+        assert_eq!(warnings("239.0.0.1 239.0.0.1", "10.0.0.1 10.0.1.1"), 1);
+        assert_eq!(warnings("unicast unicast", "10.0.0.1 10.0.0.2"), 1);
+        assert_eq!(warnings("unicast unicast", "127.0.0.1 127.0.0.2"), 0);
+    }
+}

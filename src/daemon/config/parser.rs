@@ -1,0 +1,362 @@
+//! Tokens to a tree, by recursive descent.
+//!
+//! A stanza ends at its first mistake; reading goes on at the next word that can begin a stanza, so that every stanza with a
+//! mistake is reported. Each method consumes at least one token or fails, and each stanza begins by consuming its keyword: the
+//! work is linear in the number of tokens whatever they are.
+
+use super::address::{self, Endpoint, Reading};
+use super::error::{Findings, Mistake, shown};
+use super::lexer::{Kind, Token};
+use super::model::NetworkPolicy;
+use super::params::{self, Form, Keyword, Setting};
+use super::syntax::{DaemonSyntax, InterfaceSyntax, NetworkSyntax, SegmentSyntax, Spanned, Tree};
+use super::values;
+
+/// The tree of these tokens, as far as it could be read.
+pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
+    let mut parser = Parser { tokens, next: 0, in_segment: false };
+    let mut tree = Tree::default();
+    while parser.peek().kind != Kind::End {
+        if let Err(mistake) = parser.stanza(&mut tree, findings) {
+            findings.error(mistake);
+            parser.skip_to_stanza();
+        }
+    }
+    tree
+}
+
+pub(super) type Parsed<T> = Result<T, Mistake>;
+
+/// The tokens and how far they are read.
+pub(super) struct Parser<'a> {
+    tokens: &'a [Token],
+    next: usize,
+    /// A segment was given up between its braces, so its closing brace may still come.
+    in_segment: bool,
+}
+
+impl<'a> Parser<'a> {
+    fn stanza(&mut self, tree: &mut Tree, findings: &mut Findings) -> Parsed<()> {
+        let token = self.bump();
+        if token.kind == Kind::Close && std::mem::take(&mut self.in_segment) {
+            return Ok(());
+        }
+        let Some(keyword) = params::keyword(&token.text).filter(|_| token.kind == Kind::Word) else {
+            return Err(no_stanza(token));
+        };
+        if let Some(note) = keyword.note {
+            findings.warning(token.at, format!("{} {note}", keyword.name));
+        }
+        match keyword.form {
+            Form::Segment => tree.segments.push(self.segment(token)?),
+            Form::Routes => self.routes()?,
+            _ => tree.settings.extend(self.setting(keyword)?),
+        }
+        Ok(())
+    }
+
+    fn skip_to_stanza(&mut self) {
+        while !self.at_stanza() {
+            self.bump();
+        }
+    }
+
+    /// Whether the next token is the end, a keyword, or a word that somebody took for one.
+    fn at_stanza(&self) -> bool {
+        let token = self.peek();
+        let Some(word) = token.word() else {
+            return token.kind == Kind::End;
+        };
+        let key = word.split_once('=').map_or(word, |(key, _)| key);
+        params::keyword(key).is_some() || self.tokens[self.next + 1].kind == Kind::Equals
+    }
+
+    fn segment(&mut self, keyword: &Token) -> Parsed<SegmentSyntax> {
+        let mut networks = Vec::new();
+        while self.peek().kind != Kind::Open {
+            networks.push(self.network()?);
+        }
+        let open = self.bump();
+        if networks.is_empty() {
+            let message = "a segment needs an address, such as 239.77.0.1:4803, or the word unicast before its {";
+            return Err(Mistake::new(open.at, message));
+        }
+        self.in_segment = true;
+        let mut daemons = Vec::new();
+        while self.peek().kind != Kind::Close {
+            daemons.push(self.daemon(keyword)?);
+        }
+        self.bump();
+        self.in_segment = false;
+        Ok(SegmentSyntax { at: keyword.at, networks, daemons })
+    }
+
+    fn network(&mut self) -> Parsed<Spanned<NetworkSyntax>> {
+        let token = self.peek();
+        let value = match values::unicast(token) {
+            Some(port) => NetworkSyntax::Unicast { port: port? },
+            None => NetworkSyntax::Address(self.endpoint("a network address, the word unicast, or {")?),
+        };
+        if matches!(value, NetworkSyntax::Unicast { .. }) {
+            self.bump();
+        }
+        Ok(Spanned { value, at: token.at })
+    }
+
+    fn daemon(&mut self, segment: &Token) -> Parsed<DaemonSyntax> {
+        let token = self.peek();
+        if token.kind == Kind::End {
+            let message = format!("the file ends inside the segment begun in line {}: write }}", segment.at.line);
+            return Err(Mistake::new(token.at, message));
+        }
+        let name = Spanned { value: values::daemon_name(token)?, at: token.at };
+        self.bump();
+        let mut addresses = Vec::new();
+        while self.at_address() {
+            let at = self.peek().at;
+            addresses.push(Spanned { value: self.endpoint("an address")?, at });
+        }
+        let interfaces = if self.peek().kind == Kind::Open { Some(self.interfaces()?) } else { None };
+        Ok(DaemonSyntax { name, addresses, interfaces })
+    }
+
+    fn interfaces(&mut self) -> Parsed<Vec<InterfaceSyntax>> {
+        let open = self.bump();
+        let mut interfaces = Vec::new();
+        while self.peek().kind != Kind::Close {
+            interfaces.push(self.interface()?);
+        }
+        self.bump();
+        if interfaces.is_empty() {
+            return Err(Mistake::new(open.at, "an empty block: list interfaces such as D 10.0.0.1, or leave out the { }"));
+        }
+        Ok(interfaces)
+    }
+
+    fn interface(&mut self) -> Parsed<InterfaceSyntax> {
+        let (mut traffic, mut clients, mut monitors) = (false, false, false);
+        while self.peek().kind == Kind::Word {
+            match self.peek().text.as_str() {
+                "D" => traffic = true,
+                "C" => clients = true,
+                "M" => monitors = true,
+                _ => break,
+            }
+            self.bump();
+        }
+        let at = self.peek().at;
+        let value = self.endpoint("D, C, M, an address, or }")?;
+        let all = !(traffic || clients || monitors);
+        Ok(InterfaceSyntax { traffic: traffic || all, clients: clients || all, address: Spanned { value, at } })
+    }
+
+    fn routes(&mut self) -> Parsed<()> {
+        self.expect(Kind::Open, "{ after RouteMatrix")?;
+        while self.peek().kind != Kind::Close {
+            values::number(self.peek())?;
+            self.bump();
+        }
+        self.bump();
+        Ok(())
+    }
+
+    /// The value of a parameter; `None` if it is not worth keeping.
+    fn setting(&mut self, keyword: &Keyword) -> Parsed<Option<Setting>> {
+        if let Form::Bare(store) = keyword.form {
+            return self.no_value(keyword).map(|()| Some(Setting::Bare(store)));
+        }
+        if let Form::OptionalText(store) = keyword.form
+            && self.peek().kind != Kind::Equals
+        {
+            return Ok(Some(Setting::OptionalText(store, None)));
+        }
+        self.expect(Kind::Equals, &format!("= after {}, with a blank on both sides", keyword.name))?;
+        if matches!(keyword.form, Form::Flags) {
+            return self.flags().map(|()| None);
+        }
+        let value = self.peek();
+        let setting = match keyword.form {
+            Form::OptionalText(store) => Setting::OptionalText(store, Some(values::text(value)?.value)),
+            Form::Text(store) => Setting::Text(store, values::text(value)?),
+            Form::Number(store) => Setting::Number(store, values::number(value)?),
+            Form::Boolean(store) => Setting::Boolean(store, values::boolean(value)?),
+            Form::Reuse(store) => Setting::Reuse(store, values::reuse(value)?),
+            Form::Choice(words, store) => Setting::Choice(store, values::choice(value, words)?),
+            Form::Policy => return self.policy().map(Some),
+            Form::Segment | Form::Routes | Form::Bare(_) | Form::Flags => unreachable!("read above"),
+        };
+        self.bump();
+        Ok(Some(setting))
+    }
+
+    fn no_value(&mut self, keyword: &Keyword) -> Parsed<()> {
+        match self.peek().kind {
+            Kind::Equals => {
+                Err(Mistake::new(self.peek().at, format!("{} takes no value: it stands alone", keyword.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flags(&mut self) -> Parsed<()> {
+        self.expect(Kind::Open, "{ before the flags, as in DebugFlags = { PRINT EXIT }")?;
+        while self.peek().kind != Kind::Close {
+            let token = self.bump();
+            let word = match token.word() {
+                Some("!") => self.bump().word(),
+                word => word.map(|word| word.strip_prefix('!').unwrap_or(word)),
+            };
+            values::flag(word).map_err(|message| Mistake::new(token.at, message))?;
+        }
+        self.bump();
+        Ok(())
+    }
+
+    fn policy(&mut self) -> Parsed<Setting> {
+        let token = self.bump();
+        let index = values::choice(token, &params::POLICIES)?;
+        let policy = [NetworkPolicy::Active, NetworkPolicy::Passive, NetworkPolicy::Primary][index];
+        let counted = policy == NetworkPolicy::Active && values::number(self.peek()).is_ok();
+        let value = if counted { NetworkPolicy::Copies(values::copies(self.bump())?) } else { policy };
+        Ok(Setting::Policy(Spanned { value, at: token.at }))
+    }
+
+    fn at_address(&self) -> bool {
+        self.peek().word().is_some_and(|word| address::read(word) != Reading::NoAddress)
+    }
+
+    fn endpoint(&mut self, wanted: &str) -> Parsed<Endpoint> {
+        let token = self.peek();
+        match token.word().map_or(Reading::NoAddress, address::read) {
+            Reading::Address(endpoint) => {
+                self.bump();
+                Ok(endpoint)
+            }
+            Reading::Broken(rule) => Err(Mistake::new(token.at, format!("{}: {rule}", shown(&token.text)))),
+            Reading::NoAddress => Err(values::unexpected(token, wanted)),
+        }
+    }
+
+    fn expect(&mut self, kind: Kind, wanted: &str) -> Parsed<()> {
+        let token = self.peek();
+        if token.kind != kind {
+            return Err(values::unexpected(token, wanted));
+        }
+        self.bump();
+        Ok(())
+    }
+
+    fn peek(&self) -> &'a Token {
+        &self.tokens[self.next]
+    }
+
+    /// The next token, which is then behind us; the end stays where it is.
+    fn bump(&mut self) -> &'a Token {
+        let token = self.peek();
+        if token.kind != Kind::End {
+            self.next += 1;
+        }
+        token
+    }
+}
+
+fn no_stanza(token: &Token) -> Mistake {
+    let word = shown(&token.text);
+    let message = match (token.kind, token.text.split_once('=')) {
+        (Kind::Word, Some((key, value))) if params::keyword(key).is_some() => {
+            let value = if value.is_empty() { "..." } else { value };
+            format!("{word}: = needs a blank on both sides: write {}", shown(&format!("{key} = {value}")))
+        }
+        (Kind::Word, _) => match params::nearest_keyword(&token.text) {
+            Some(keyword) => format!("{word} is no keyword: did you mean {keyword}?"),
+            None => format!("{word} is no keyword: write Spread_Segment or a parameter, such as EventPriority = INFO"),
+        },
+        _ => values::unexpected(token, "a keyword, such as Spread_Segment").message,
+    };
+    Mistake::new(token.at, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::config::lexer;
+
+    fn parsed(text: &str) -> (Tree, Vec<String>) {
+        let mut findings = Findings::default();
+        let tokens = lexer::tokens(text.as_bytes(), &mut findings);
+        let tree = parse(&tokens, &mut findings);
+        let (errors, _) = findings.into_diagnostics("f");
+        (tree, errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        parsed(text).1
+    }
+
+    #[test]
+    fn networks_daemons_and_interfaces_are_read_in_order() {
+        let (tree, errors) =
+            parsed("Spread_Segment 239.0.0.1:4000 unicast:4001{a 10.0.0.1{D 10.0.0.1 C M 10.0.0.2 fd00::1}b 10.0.0.3 10.0.1.3}");
+        assert_eq!(errors, [""; 0]);
+        let segment = &tree.segments[0];
+        assert_eq!(segment.networks[1].value, NetworkSyntax::Unicast { port: Some(4001) });
+        let interfaces = segment.daemons[0].interfaces.as_ref().unwrap();
+        let letters: Vec<_> = interfaces.iter().map(|i| (i.traffic, i.clients)).collect();
+        assert_eq!(letters, [(true, false), (false, true), (true, true)]);
+        assert_eq!(segment.daemons[1].addresses.len(), 2);
+    }
+
+    #[test]
+    fn every_broken_stanza_is_reported_with_its_place() {
+        let text = "spread_segment 10.0.0.255 { a 10.0.0.1 }\nWindow=160\nPersonalWindow = many\nFoo = 1\nBar = 2\n\
+                    Spread_Segment 10.0.0.255 {\n C 10.0.0.1\n}\nSpread_Segment 10.0.0.255 {\n a 10.0.0.1";
+        let expected = [
+            "f:1:1: \"spread_segment\" is no keyword: did you mean Spread_Segment?",
+            "f:2:1: \"Window=160\": = needs a blank on both sides: write \"Window = 160\"",
+            "f:3:18: expected a number of 1 to 6 digits, found \"many\"",
+            "f:4:1: \"Foo\" is no keyword: write Spread_Segment or a parameter, such as EventPriority = INFO",
+            "f:5:1: \"Bar\" is no keyword: write Spread_Segment or a parameter, such as EventPriority = INFO",
+            "f:7:2: \"C\" has a meaning of its own: to name a daemon so, put it in quotes",
+            "f:10:12: the file ends inside the segment begun in line 9: write }",
+        ];
+        assert_eq!(errors(text), expected);
+    }
+
+    #[test]
+    fn a_parameter_inside_a_segment_is_one_mistake() {
+        let errors = errors("Spread_Segment 10.0.0.255 {\n a 10.0.0.1\n Window = 50\n}\nEventPriority = INFO");
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].starts_with("f:3:2: Window cannot stand inside a segment"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn a_stray_brace_is_a_mistake() {
+        assert_eq!(errors("}"), ["f:1:1: expected a keyword, such as Spread_Segment, found }"]);
+        assert_eq!(errors("Spread_Segment { }").len(), 1);
+    }
+
+    #[test]
+    fn flags_may_be_negated_with_or_without_a_blank() {
+        assert_eq!(errors("DebugFlags = { ALL !DATA_LINK ! EVENTS NONE } DebugFlags = { }"), [""; 0]);
+        for wrong in ["{ print }", "{ PRINT, EXIT }", "PRINT", "{ ! }", "{ \"PRINT\" }", "{ PRINT"] {
+            assert_eq!(errors(&format!("DebugFlags = {wrong}")).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_policy_may_say_how_many_networks() {
+        for good in ["active", "active 2", "passive", "primary"] {
+            assert_eq!(errors(&format!("NetworkPolicy = {good} Window = 100")), [""; 0], "{good}");
+        }
+        for wrong in ["activ", "active 0", "active 9", "passive 2", "\"active\"", ""] {
+            assert_eq!(errors(&format!("NetworkPolicy = {wrong}")).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_be_forgotten() {
+        assert_eq!(errors("EventLogFile = \nDaemonUser = root").len(), 1);
+        assert_eq!(errors("EventTimeStamp\nEventPreciseTimeStamp\nDaemonUser = root"), [""; 0]);
+        assert_eq!(errors("EventPreciseTimeStamp = true").len(), 1);
+    }
+}

@@ -1,0 +1,60 @@
+//! The tree of a configuration file: what is written where, before any rule beyond the grammar.
+//!
+//!     file       = { segment | parameter | routes }
+//!     segment    = "Spread_Segment" network { network } "{" { daemon } "}"
+//!     network    = address | "unicast" | "unicast:PORT"
+//!     daemon     = name { address } [ "{" interface { interface } "}" ]
+//!     interface  = { "D" | "C" | "M" } address
+//!     routes     = "RouteMatrix" "{" { number } "}"
+//!     parameter  = keyword [ "=" value ]
+//!
+//! The classic grammar has one network a segment and at most one address after a name.
+
+use super::address::Endpoint;
+use super::error::Position;
+use super::params::Setting;
+
+/// Something and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spanned<T> {
+    pub value: T,
+    pub at: Position,
+}
+
+/// A whole file.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub segments: Vec<SegmentSyntax>,
+    pub settings: Vec<Setting>,
+}
+
+/// `Spread_Segment ...`
+#[derive(Debug)]
+pub(super) struct SegmentSyntax {
+    pub at: Position,
+    pub networks: Vec<Spanned<NetworkSyntax>>,
+    pub daemons: Vec<DaemonSyntax>,
+}
+
+/// What stands between `Spread_Segment` and the brace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NetworkSyntax {
+    Address(Endpoint),
+    Unicast { port: Option<u32> },
+}
+
+/// One daemon of a segment.
+#[derive(Debug)]
+pub(super) struct DaemonSyntax {
+    pub name: Spanned<String>,
+    pub addresses: Vec<Spanned<Endpoint>>,
+    pub interfaces: Option<Vec<InterfaceSyntax>>,
+}
+
+/// One line of a daemon's block. The letter M has no meaning and is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InterfaceSyntax {
+    pub traffic: bool,
+    pub clients: bool,
+    pub address: Spanned<Endpoint>,
+}

@@ -1,0 +1,138 @@
+//! What one token may be where a value, a name or a flag is wanted, and what to say when it is not.
+//!
+//! Text is taken more freely than the classic daemon takes it: a number or a reserved word may be a value. Only a keyword may
+//! not, because then the value itself was forgotten.
+
+use super::address::{self, Reading};
+use super::error::{Mistake, shown};
+use super::lexer::{Kind, Token};
+use super::model::PortReuse;
+use super::params;
+use super::parser::Parsed;
+use super::syntax::Spanned;
+use crate::wire::NetworkId;
+
+/// Decimal digits of the largest number.
+const DIGIT_LIMIT: usize = 6;
+
+impl Token {
+    /// The text of a bare word.
+    pub(super) fn word(&self) -> Option<&str> {
+        if self.kind == Kind::Word { Some(&self.text) } else { None }
+    }
+}
+
+/// The mistake that this token is not what was wanted.
+pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
+    let found = match token.kind {
+        Kind::End => "the end of the file".to_string(),
+        Kind::Open | Kind::Close | Kind::Equals => token.text.clone(),
+        Kind::Word => shown(&token.text),
+        Kind::Quoted => format!("the quoted text {}", shown(&token.text)),
+    };
+    Mistake::new(token.at, format!("expected {wanted}, found {found}"))
+}
+
+/// A number.
+pub(super) fn number(token: &Token) -> Parsed<Spanned<u32>> {
+    let number = token.word().and_then(|word| address::digits(word, DIGIT_LIMIT));
+    number
+        .map(|value| Spanned { value, at: token.at })
+        .ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
+}
+
+/// The number of networks in `active K`.
+pub(super) fn copies(token: &Token) -> Parsed<u8> {
+    let value = number(token)?.value;
+    let copies = u8::try_from(value).ok().filter(|&copies| (1..=NetworkId::LIMIT).contains(&usize::from(copies)));
+    copies.ok_or_else(|| unexpected(token, "a number of networks from 1 to 8"))
+}
+
+/// A text, quoted or a bare word that is no keyword.
+pub(super) fn text(token: &Token) -> Parsed<Spanned<String>> {
+    let is_text = match token.kind {
+        Kind::Quoted => true,
+        Kind::Word => params::keyword(&token.text).is_none(),
+        Kind::Open | Kind::Close | Kind::Equals | Kind::End => false,
+    };
+    if is_text {
+        Ok(Spanned { value: token.text.clone(), at: token.at })
+    } else {
+        Err(unexpected(token, "a text; quotes let it be any text"))
+    }
+}
+
+/// true, yes, false or no, in any case.
+pub(super) fn boolean(token: &Token) -> Parsed<Spanned<bool>> {
+    let value = match token.word().map(str::to_ascii_lowercase).as_deref() {
+        Some("true" | "yes") => true,
+        Some("false" | "no") => false,
+        _ => return Err(unexpected(token, "true or false")),
+    };
+    Ok(Spanned { value, at: token.at })
+}
+
+/// on, off or auto, in any case.
+pub(super) fn reuse(token: &Token) -> Parsed<PortReuse> {
+    match token.word().map(str::to_ascii_lowercase).as_deref() {
+        Some("on") => Ok(PortReuse::On),
+        Some("off") => Ok(PortReuse::Off),
+        Some("auto") => Ok(PortReuse::Auto),
+        _ => Err(unexpected(token, "AUTO, ON or OFF")),
+    }
+}
+
+/// One of these words; its index.
+pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
+    let index = token.word().and_then(|word| words.iter().position(|known| *known == word));
+    index.ok_or_else(|| unexpected(token, &format!("one of {}", words.join(", "))))
+}
+
+/// Checks one flag of `DebugFlags`; `None` is something that is no bare word.
+pub(super) fn flag(word: Option<&str>) -> Result<(), String> {
+    let known = || params::FLAGS.join(", ");
+    let Some(word) = word else {
+        return Err(format!("expected a flag or }}; the flags are {}", known()));
+    };
+    if params::FLAGS.contains(&word) {
+        return Ok(());
+    }
+    Err(match params::nearest(word, params::FLAGS.into_iter()) {
+        Some(flag) => format!("{} is no flag: did you mean {flag}?", shown(word)),
+        None => format!("{} is no flag; the flags are {}", shown(word), known()),
+    })
+}
+
+/// `unicast` or `unicast:PORT` in place of a network address; `None` if the token is something else.
+pub(super) fn unicast(token: &Token) -> Option<Parsed<Option<u32>>> {
+    let rest = token.word()?.strip_prefix("unicast")?;
+    let port = rest.strip_prefix(':').map(|port| address::digits(port, 5));
+    match (rest.is_empty(), port) {
+        (true, _) => Some(Ok(None)),
+        (false, Some(Some(port))) => Some(Ok(Some(port))),
+        _ => Some(Err(unexpected(token, "unicast or unicast:PORT"))),
+    }
+}
+
+/// The name of a daemon, as far as it concerns the grammar.
+pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
+    let name = shown(&token.text);
+    let message = match token.kind {
+        Kind::Quoted => return Ok(token.text.clone()),
+        Kind::Word if params::keyword(&token.text).is_some() => {
+            format!("{} cannot stand inside a segment: write }} before it", token.text)
+        }
+        Kind::Word if params::is_reserved(&token.text) => {
+            format!("{name} has a meaning of its own: to name a daemon so, put it in quotes")
+        }
+        Kind::Word if address::read(&token.text) != Reading::NoAddress => {
+            format!("the address {name} has no daemon name before it: write NAME {}", token.text)
+        }
+        Kind::Word if address::digits(&token.text, DIGIT_LIMIT).is_some() => {
+            format!("{name} is a number: to name a daemon so, put it in quotes")
+        }
+        Kind::Word => return Ok(token.text.clone()),
+        Kind::Open | Kind::Close | Kind::Equals | Kind::End => return Err(unexpected(token, "the name of a daemon")),
+    };
+    Err(Mistake::new(token.at, message))
+}
