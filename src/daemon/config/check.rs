@@ -29,7 +29,8 @@ pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -
     }
     let policy = draft.network_policy;
     let parameters = tunables::settle(draft, findings);
-    let mut table = Table { resolve, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
+    let mut table =
+        Table { resolve, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
     if let Some(extra) = tree.segments.get(Configuration::SEGMENT_LIMIT) {
         let message = format!("more than {} segments", Configuration::SEGMENT_LIMIT);
         findings.error(Mistake::new(extra.at, message));
@@ -81,7 +82,12 @@ impl Table<'_> {
         self.segments.push(Segment { networks });
     }
 
-    fn daemon(&mut self, syntax: &DaemonSyntax, networks: &[Network], findings: &mut Findings) -> Result<Daemon, Mistake> {
+    fn daemon(
+        &mut self,
+        syntax: &DaemonSyntax,
+        networks: &[Network],
+        findings: &mut Findings,
+    ) -> Result<Daemon, Mistake> {
         let name = &syntax.name;
         check_name(name)?;
         if let Some(other) = self.names.insert(name.value.clone(), name.at) {
@@ -115,7 +121,10 @@ impl Table<'_> {
         let found = given.or_else(|| (self.resolve)(&name.value).map(|value| Spanned { value, at: name.at }));
         let unknown = || {
             let shown = shown(&name.value);
-            Mistake::new(name.at, format!("the daemon {shown} has no address and no host has its name: write NAME ADDRESS"))
+            Mistake::new(
+                name.at,
+                format!("the daemon {shown} has no address and no host has its name: write NAME ADDRESS"),
+            )
         };
         let identity = found.ok_or_else(unknown)?;
         check_usable(&identity)?;
@@ -129,7 +138,9 @@ fn check_name(name: &Spanned<String>) -> Result<(), Mistake> {
     let rule = match &name.value {
         text if text.is_empty() => "must not be empty".to_string(),
         text if text.len() > limit => format!("has {} bytes: shorten it to {limit}", text.len()),
-        text if text.contains('#') => "contains #, which separates the parts of private groups: leave it out".to_string(),
+        text if text.contains('#') => {
+            "contains #, which separates the parts of private groups: leave it out".to_string()
+        }
         text if text.contains(bad) => "contains characters that cannot be shown: leave them out".to_string(),
         _ => return Ok(()),
     };
@@ -196,7 +207,10 @@ fn classic_choice(
     let warning = match traffic.len() {
         0 => format!("the daemon {name} has no D interface: it uses {ip}"),
         1 => return chosen,
-        _ => format!("the segment has one network, so of its D interfaces the daemon {name} uses {ip} only; to use more, write more segment addresses"),
+        _ => format!(
+            "the segment has one network, so of its D interfaces the daemon {name} uses {ip} only; \
+             to use more, write more segment addresses"
+        ),
     };
     findings.warning(syntax.name.at, warning);
     chosen
@@ -210,7 +224,10 @@ fn wrong_count(syntax: &DaemonSyntax, count: usize, networks: usize) -> Mistake 
         Some(_) => "write one D interface for each segment address",
         None => "write one address after the name for each segment address",
     };
-    Mistake::new(syntax.name.at, format!("the daemon {name} has {has} for daemon traffic, its segment has {wanted}: {advice}"))
+    Mistake::new(
+        syntax.name.at,
+        format!("the daemon {name} has {has} for daemon traffic, its segment has {wanted}: {advice}"),
+    )
 }
 
 fn check_usable(address: &Spanned<IpAddr>) -> Result<(), Mistake> {
@@ -219,7 +236,9 @@ fn check_usable(address: &Spanned<IpAddr>) -> Result<(), Mistake> {
         _ if ip.is_unspecified() => "stands for no machine: write the address of one",
         _ if ip.is_multicast() => "is a multicast group: write the address of one machine",
         IpAddr::V4(ip) if ip.is_broadcast() => "is everybody: write the address of one machine",
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => "is valid on one link only: write a unique local or global address",
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+            "is valid on one link only: write a unique local or global address"
+        }
         _ => return Ok(()),
     };
     Err(Mistake::new(address.at, format!("{ip} {rule}")))
@@ -277,19 +296,15 @@ fn check_whole(
     networks::check_loopback(syntax, daemons)?;
     let networks = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
     match policy {
-        Some(Spanned { value: NetworkPolicy::Copies(copies), at }) if usize::from(copies) > networks => {
-            Err(Mistake::new(at, format!("active {copies} needs {copies} networks, there are {networks}: write active")))
-        }
+        Some(Spanned { value: NetworkPolicy::Copies(copies), at }) if usize::from(copies) > networks => Err(
+            Mistake::new(at, format!("active {copies} needs {copies} networks, there are {networks}: write active")),
+        ),
         _ => Ok(()),
     }
 }
 
 /// No two daemons, and no two networks of one daemon, share an address and port.
-fn check_sockets(
-    segments: &[Segment],
-    daemons: &[Daemon],
-    place: impl Fn(&Daemon) -> Position,
-) -> Result<(), Mistake> {
+fn check_sockets(segments: &[Segment], daemons: &[Daemon], place: impl Fn(&Daemon) -> Position) -> Result<(), Mistake> {
     let mut taken: BTreeMap<SocketAddr, (&Daemon, usize)> = BTreeMap::new();
     for daemon in daemons {
         let networks = segments[daemon.segment].networks.iter();
@@ -378,7 +393,8 @@ mod tests {
 
     #[test]
     fn every_daemon_with_a_mistake_is_reported_once() {
-        let daemons = "a 10.0.0.1\na 10.0.0.2\nb 10.0.0.1\n\"c#d\" 10.0.0.3\nabcdefghijklmnopqrst 10.0.0.4\n\"\" 10.0.0.5
+        let daemons =
+            "a 10.0.0.1\na 10.0.0.2\nb 10.0.0.1\n\"c#d\" 10.0.0.3\nabcdefghijklmnopqrst 10.0.0.4\n\"\" 10.0.0.5
 e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8";
         let messages = refusal("10.0.0.255", daemons);
         let expected = [
@@ -400,7 +416,9 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
     fn no_address_is_used_twice() {
         let two = "239.77.0.1 239.77.1.1";
         let message = refusal(two, "a 10.0.0.1 10.0.1.1\nb 10.0.0.2 10.0.1.1");
-        assert!(message.starts_with("f:3:1: 10.0.1.1:4803 is the address of \"a\" on network 1 and of \"b\" on network 1"));
+        assert!(
+            message.starts_with("f:3:1: 10.0.1.1:4803 is the address of \"a\" on network 1 and of \"b\" on network 1")
+        );
         assert!(refusal(two, "a 10.0.0.1 10.0.0.1").contains("on network 0 and of \"a\" on network 1"));
         read("Spread_Segment unicast:4803 unicast:4900 { a 127.0.0.1 127.0.0.1 }");
     }
@@ -411,7 +429,9 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
         read(&format!("Spread_Segment 10.0.0.255 {{ {} }}", daemons(128)));
         assert!(refusal("10.0.0.255", &daemons(130)).starts_with("f:130:1: more than 128 daemons"));
 
-        let segments = |n: u32| (1..=n).map(|i| format!("Spread_Segment 10.0.{i}.255 {{ s{i} 10.0.{i}.1 }}\n")).collect::<String>();
+        let segments = |n: u32| {
+            (1..=n).map(|i| format!("Spread_Segment 10.0.{i}.255 {{ s{i} 10.0.{i}.1 }}\n")).collect::<String>()
+        };
         read(&segments(20));
         assert_eq!(parse(&segments(22)).unwrap_err(), "f:21:1: more than 20 segments");
 
@@ -419,7 +439,9 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
         read(&format!("Spread_Segment {} {{ a {} }}", "unicast ".repeat(8), list("", 8)));
         assert_eq!(refusal(&"unicast ".repeat(9), "a 10.0.0.1"), "f:1:80: more than 8 networks");
         read(&format!("Spread_Segment 10.0.1.255 {{ a 10.0.1.1 {{ {} }} }}", list("C", 10)));
-        assert!(refusal("10.0.1.255", &format!("a 10.0.1.1 {{ {} }}", list("C", 11))).contains("more than 10 interfaces"));
+        assert!(
+            refusal("10.0.1.255", &format!("a 10.0.1.1 {{ {} }}", list("C", 11))).contains("more than 10 interfaces")
+        );
     }
 
     #[test]
@@ -430,7 +452,9 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
 
     #[test]
     fn a_policy_fits_the_number_of_networks() {
-        let with = |copies| parse(&format!("NetworkPolicy = active {copies} Spread_Segment unicast unicast {{ a 10.0.0.1 10.0.1.1 }}"));
+        let with = |copies| {
+            parse(&format!("NetworkPolicy = active {copies} Spread_Segment unicast unicast {{ a 10.0.0.1 10.0.1.1 }}"))
+        };
         assert!(with(2).is_ok());
         assert_eq!(with(3).unwrap_err(), "f:1:17: active 3 needs 3 networks, there are 2: write active");
     }

@@ -94,9 +94,9 @@ impl fmt::Display for EntryError {
             EntryError::UnknownName(name, known) => {
                 write!(f, "the configuration has no daemon {}; it has {}", shown(name), known.join(", "))
             }
-            EntryError::NoAddress => {
-                f.write_str("no daemon of the configuration has an address of this machine; say which to be with -n NAME")
-            }
+            EntryError::NoAddress => f.write_str(
+                "no daemon of the configuration has an address of this machine; say which to be with -n NAME",
+            ),
             EntryError::Ambiguous(names) => {
                 write!(f, "this machine could be any of {}; say which to be with -n NAME", names.join(", "))
             }

@@ -2,13 +2,15 @@
 //!
 //! Four stages, a file each: `lexer` cuts the bytes, `parser` builds a tree (`syntax`), `check` applies the rules (with
 //! `networks` and `tunables`), `model` is the result. The keywords are a table in `params`. Every file that a classic daemon
-//! takes is taken, save where it could not have worked; nothing that stands in a file can panic.
+//! takes is taken, save where it could not have worked; nothing that stands in a file can panic. The other file that a daemon
+//! reads, for clients' addresses, is in `access`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+mod access;
 mod address;
 mod check;
 mod error;
@@ -22,6 +24,7 @@ mod syntax;
 mod tunables;
 mod values;
 
+pub use access::{ACCESS_FILE, AccessList};
 pub use error::{ConfigError, Diagnostic, EntryError, FINDING_LIMIT, Position};
 pub use explain::explain;
 pub use model::{
@@ -37,7 +40,12 @@ pub const DEFAULT_FILE: &str = "spread.conf";
 /// The file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`; the first that
 /// is not plainly absent, even if it turns out not to be readable.
 pub fn find_file(name: &Path) -> Option<PathBuf> {
-    first_present(&[name, Path::new("./spread.conf"), Path::new("/etc/spread.conf")])
+    first_present(&[name, Path::new(DEFAULT_FILE), Path::new("/etc/spread.conf")])
+}
+
+/// The access file to read: in the working directory, otherwise in `/etc`.
+pub fn find_access_file() -> Option<PathBuf> {
+    first_present(&[Path::new(ACCESS_FILE), &Path::new("/etc").join(ACCESS_FILE)])
 }
 
 fn first_present(candidates: &[&Path]) -> Option<PathBuf> {
@@ -49,14 +57,7 @@ fn first_present(candidates: &[&Path]) -> Option<PathBuf> {
 impl Configuration {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Configuration, ConfigError> {
-        let mut text = Vec::new();
-        let limit = Configuration::FILE_LIMIT as u64 + 1;
-        File::open(path)
-            .and_then(|file| file.take(limit).read_to_end(&mut text))
-            .map_err(|error| ConfigError::Unreadable(path.to_path_buf(), error))?;
-        if text.len() > Configuration::FILE_LIMIT {
-            return Err(ConfigError::TooLarge(path.to_path_buf()));
-        }
+        let text = read_limited(path)?;
         Configuration::parse(&path.display().to_string(), &text)
     }
 
@@ -76,8 +77,25 @@ impl Configuration {
         let tree = parser::parse(&tokens, &mut findings);
         let configuration = check::check(tree, resolve, &mut findings);
         let (errors, warnings) = findings.into_diagnostics(file);
-        if errors.is_empty() { Ok(Configuration { warnings, ..configuration }) } else { Err(ConfigError::Invalid(errors)) }
+        if errors.is_empty() {
+            Ok(Configuration { warnings, ..configuration })
+        } else {
+            Err(ConfigError::Invalid(errors))
+        }
     }
+}
+
+/// The bytes of a file that is not too large.
+fn read_limited(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let mut text = Vec::new();
+    let limit = Configuration::FILE_LIMIT as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut text))
+        .map_err(|error| ConfigError::Unreadable(path.to_path_buf(), error))?;
+    if text.len() > Configuration::FILE_LIMIT {
+        return Err(ConfigError::TooLarge(path.to_path_buf()));
+    }
+    Ok(text)
 }
 
 /// An address of the host with this name, IPv4 if it has one.
@@ -117,10 +135,46 @@ mod tests {
     #[test]
     fn random_words_give_a_value() {
         const WORDS: [&str; 40] = [
-            "Spread_Segment", "Spread_Segment", "{", "{", "}", "}", "=", "= ", "\n", "#", "\"", "'", "a", "b", "a#b", "\"\"",
-            "10.0.0.1", "10.0.0.2:0", "10.0.0.255:4803", "[ff02::1]:99999", "fd00::1", "127.0.0.1", "unicast", "unicast:",
-            "D", "C", "M", "!", "PRINT", "DebugFlags", "Window", "160", "1000000", "TokenTimeout", "RouteMatrix",
-            "NetworkPolicy", "active", "9", "EventTimeStamp", "\u{fffd}\u{1f600}",
+            "Spread_Segment",
+            "Spread_Segment",
+            "{",
+            "{",
+            "}",
+            "}",
+            "=",
+            "= ",
+            "\n",
+            "#",
+            "\"",
+            "'",
+            "a",
+            "b",
+            "a#b",
+            "\"\"",
+            "10.0.0.1",
+            "10.0.0.2:0",
+            "10.0.0.255:4803",
+            "[ff02::1]:99999",
+            "fd00::1",
+            "127.0.0.1",
+            "unicast",
+            "unicast:",
+            "D",
+            "C",
+            "M",
+            "!",
+            "PRINT",
+            "DebugFlags",
+            "Window",
+            "160",
+            "1000000",
+            "TokenTimeout",
+            "RouteMatrix",
+            "NetworkPolicy",
+            "active",
+            "9",
+            "EventTimeStamp",
+            "\u{fffd}\u{1f600}",
         ];
         let mut rng = Rng::new(2);
         for _ in 0..5000 {
@@ -156,6 +210,12 @@ mod tests {
         let missing = Configuration::read(Path::new("no/such/spread.conf")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such/spread.conf: cannot be read: "), "{missing}");
         assert!(matches!(Configuration::read(Path::new("src")), Err(ConfigError::Unreadable(..))));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_end_is_refused() {
+        assert!(matches!(Configuration::read(Path::new("/dev/zero")), Err(ConfigError::TooLarge(..))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::time::Duration;
 use crate::wire::{DaemonId, NetworkId};
 
 /// A whole configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     /// The segments, in file order. There is at least one.
     pub segments: Vec<Segment>,
@@ -177,7 +177,7 @@ pub struct Timers {
 }
 
 /// What may differ from daemon to daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// Which networks carry data; `None` if the file does not say. See [`Configuration::policy`].
     pub network_policy: Option<NetworkPolicy>,
@@ -321,8 +321,8 @@ impl Configuration {
     /// A digest of the membership table. Daemons with different digests form separate systems.
     ///
     /// It is the 32-bit FNV-1a hash of a canonical text with the address and port of each segment's networks (unicast has no
-    /// address), and the id, traffic addresses and name of each daemon, in file order. Layout, comments, parameters and client addresses do not
-    /// count.
+    /// address), and the id, traffic addresses and name of each daemon, in file order. Layout, comments, parameters and
+    /// client addresses do not count.
     pub fn digest(&self) -> u32 {
         let mut text = String::new();
         for (index, segment) in self.segments.iter().enumerate() {

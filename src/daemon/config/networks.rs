@@ -116,7 +116,8 @@ pub(super) fn check_loopback(syntax: &[SegmentSyntax], daemons: &[Daemon]) -> Re
                 NetworkSyntax::Unicast { .. } => addresses_on(segment, network, daemons),
             };
             if places.iter().any(|ip| *all.get_or_insert(ip.is_loopback()) != ip.is_loopback()) {
-                let message = "loopback addresses (127.x, ::1) and others cannot meet: write one kind in the whole file";
+                let message =
+                    "loopback addresses (127.x, ::1) and others cannot meet: write one kind in the whole file";
                 return Err(Mistake::new(written.at, message));
             }
         }

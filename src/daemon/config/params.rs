@@ -109,14 +109,8 @@ pub(super) const TIMERS: [&str; 9] = [
 
 const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"];
 
-const PRIORITY_OF: [Priority; 6] = [
-    Priority::Debug,
-    Priority::Info,
-    Priority::Warning,
-    Priority::Error,
-    Priority::Critical,
-    Priority::Fatal,
-];
+const PRIORITY_OF: [Priority; 6] =
+    [Priority::Debug, Priority::Info, Priority::Warning, Priority::Error, Priority::Critical, Priority::Fatal];
 
 const LINK_PROTOCOLS: [&str; 2] = ["Hop", "TcpHop"];
 
@@ -167,7 +161,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     plain("RuntimeDir", Form::Text(|d, text| d.runtime_dir = Some(text.value))),
     plain("DaemonUser", Form::Text(|d, text| d.daemon_user = Some(text.value))),
     plain("DaemonGroup", Form::Text(|d, text| d.daemon_group = Some(text.value))),
-    noted("DebugInitialSequence", Form::Bare(|_| ()), "has no effect: sequence numbers are 64 bits wide and never wrap"),
+    noted(
+        "DebugInitialSequence",
+        Form::Bare(|_| ()),
+        "has no effect: sequence numbers are 64 bits wide and never wrap",
+    ),
     plain("AllowedAuthMethods", Form::Text(|d, text| d.allowed.push(text))),
     plain("RequiredAuthMethods", Form::Text(|d, text| d.required.push(text))),
     plain("AccessControlPolicy", Form::Text(|d, text| d.access_policy = Some(text))),

@@ -128,7 +128,10 @@ impl<'a> Parser<'a> {
         }
         self.bump();
         if interfaces.is_empty() {
-            return Err(Mistake::new(open.at, "an empty block: list interfaces such as D 10.0.0.1, or leave out the { }"));
+            return Err(Mistake::new(
+                open.at,
+                "an empty block: list interfaces such as D 10.0.0.1, or leave out the { }",
+            ));
         }
         Ok(interfaces)
     }
@@ -295,8 +298,9 @@ mod tests {
 
     #[test]
     fn networks_daemons_and_interfaces_are_read_in_order() {
-        let (tree, errors) =
-            parsed("Spread_Segment 239.0.0.1:4000 unicast:4001{a 10.0.0.1{D 10.0.0.1 C M 10.0.0.2 fd00::1}b 10.0.0.3 10.0.1.3}");
+        let (tree, errors) = parsed(
+            "Spread_Segment 239.0.0.1:4000 unicast:4001{a 10.0.0.1{D 10.0.0.1 C M 10.0.0.2 fd00::1}b 10.0.0.3 10.0.1.3}",
+        );
         assert_eq!(errors, [""; 0]);
         let segment = &tree.segments[0];
         assert_eq!(segment.networks[1].value, NetworkSyntax::Unicast { port: Some(4001) });

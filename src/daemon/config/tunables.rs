@@ -79,7 +79,8 @@ fn methods(lists: &[Spanned<String>], findings: &mut Findings) -> Vec<AuthMethod
                 Some(method) if methods.contains(&method) => {}
                 Some(method) => methods.push(method),
                 None => {
-                    let message = format!("{} is no authentication method and is ignored; there are NULL and IP", shown(name));
+                    let message =
+                        format!("{} is no authentication method and is ignored; there are NULL and IP", shown(name));
                     findings.warning(list.at, message);
                 }
             }
@@ -113,7 +114,8 @@ fn windows(draft: &Draft, findings: &mut Findings) -> Option<Windows> {
     let early = draft.accelerated_window.map_or(DEFAULT_ACCELERATED_WINDOW, |window| window.value);
     if let Some(on) = accelerated.filter(|accelerated| accelerated.value && early > windows.personal) {
         let at = draft.accelerated_window.or(personal).map_or(on.at, |window| window.at);
-        let message = format!("AcceleratedWindow, here {early}, must not exceed PersonalWindow, here {}", windows.personal);
+        let message =
+            format!("AcceleratedWindow, here {early}, must not exceed PersonalWindow, here {}", windows.personal);
         findings.error(Mistake::new(at, message));
     }
     at.map(|_| windows)
@@ -210,7 +212,10 @@ mod tests {
         assert_eq!(parameters(&all_timers("250")).timers.unwrap().lookup, Duration::from_millis(250));
         assert!(read(&all_timers("0")).is_err());
         let lonely = read("\nHurryTimeout = 5").unwrap_err();
-        assert!(lonely.starts_with("f:2:16: the nine timers go together: also set TokenTimeout, AliveTimeout"), "{lonely}");
+        assert!(
+            lonely.starts_with("f:2:16: the nine timers go together: also set TokenTimeout, AliveTimeout"),
+            "{lonely}"
+        );
     }
 
     #[test]

@@ -36,9 +36,7 @@ pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
 /// A number.
 pub(super) fn number(token: &Token) -> Parsed<Spanned<u32>> {
     let number = token.word().and_then(|word| address::digits(word, DIGIT_LIMIT));
-    number
-        .map(|value| Spanned { value, at: token.at })
-        .ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
+    number.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
 }
 
 /// The number of networks in `active K`.
