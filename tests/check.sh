@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs what the tests need and is missing, then runs every check. Works without root; then it says what it could not do.
+set -eu
+cd "$(dirname "$0")/.."
+
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
+say() { printf '== %s\n' "$*"; }
+
+# Debian package, and a program or file that shows it is there.
+missing=
+need() {
+    if ! command -v "$2" >/dev/null 2>&1 && ! [ -e "$2" ]; then missing="$missing $1"; fi
+}
+need gcc gcc; need g++ g++; need libc6-dev /usr/include/stdlib.h; need make make; need binutils nm
+need python3 python3; need iproute2 ip; need nftables nft
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing$missing"
+        apt-get update -qq
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    else
+        say "missing packages:$missing; tests that need them will say so"
+    fi
+fi
+command -v cargo >/dev/null 2>&1 || { say "Rust is missing: install it from your distribution or with rustup"; exit 1; }
+
+say "format"
+if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; else say "rustfmt is not installed: skipped"; fi
+say "lints"
+if cargo clippy --version >/dev/null 2>&1; then
+    cargo clippy --locked --all-targets -- -D warnings
+else
+    say "clippy is not installed: skipped"
+fi
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
+say "tests"
+cargo build --locked --all-targets
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --no-fail-fast
+else
+    cargo test --locked --no-fail-fast --lib --bins --tests
+fi
+cargo test --locked --doc
+say "all checks passed"
