@@ -119,19 +119,18 @@ impl Ring {
         self.follow(now, transition);
     }
 
-    /// The time that [`Ring::poll_timeout`] named has come.
+    /// The time that [`Ring::poll_timeout`] named has come. One timer is one input: drain the outputs, then ask again.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(timer) = self.core.timers.expired(now) {
-            let core = &mut self.core;
-            let transition = match &mut self.state {
-                State::Gather(gather) => gather.on_timer(core, now, timer),
-                State::Form(forming) => forming.on_timer(core, now, timer),
-                State::Recovery(recovery) => recovery.on_timer(core, now, timer),
-                State::Operational(operational) => operational.on_timer(core, now, timer),
-                State::Between => None,
-            };
-            self.follow(now, transition);
-        }
+        let Some(timer) = self.core.timers.expired(now) else { return };
+        let core = &mut self.core;
+        let transition = match &mut self.state {
+            State::Gather(gather) => gather.on_timer(core, now, timer),
+            State::Form(forming) => forming.on_timer(core, now, timer),
+            State::Recovery(recovery) => recovery.on_timer(core, now, timer),
+            State::Operational(operational) => operational.on_timer(core, now, timer),
+            State::Between => None,
+        };
+        self.follow(now, transition);
     }
 
     /// Sends a message to all members, this daemon included, when the token comes.
