@@ -8,6 +8,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::session::AccessError;
+
 /// How many errors, and how many warnings, are kept for one file.
 pub const FINDING_LIMIT: usize = 100;
 
@@ -50,6 +52,8 @@ pub enum ConfigError {
     TooLarge(PathBuf),
     /// The file breaks these rules, in file order; never empty.
     Invalid(Vec<Diagnostic>),
+    /// A line of the access file is no rule.
+    AccessFile(PathBuf, AccessError),
 }
 
 impl fmt::Display for ConfigError {
@@ -57,6 +61,7 @@ impl fmt::Display for ConfigError {
         match self {
             ConfigError::Unreadable(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
             ConfigError::TooLarge(path) => write!(f, "{}: too large for a configuration", path.display()),
+            ConfigError::AccessFile(path, error) => write!(f, "{}: {error}", path.display()),
             ConfigError::Invalid(diagnostics) => {
                 for (n, diagnostic) in diagnostics.iter().enumerate() {
                     let separator = if n == 0 { "" } else { "\n" };
@@ -72,6 +77,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ConfigError::Unreadable(_, error) => Some(error),
+            ConfigError::AccessFile(_, error) => Some(error),
             ConfigError::TooLarge(_) | ConfigError::Invalid(_) => None,
         }
     }

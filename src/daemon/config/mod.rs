@@ -2,15 +2,14 @@
 //!
 //! Four stages, a file each: `lexer` cuts the bytes, `parser` builds a tree (`syntax`), `check` applies the rules (with
 //! `networks` and `tunables`), `model` is the result. The keywords are a table in `params`. Every file that a classic daemon
-//! takes is taken, save where it could not have worked; nothing that stands in a file can panic. The other file that a daemon
-//! reads, for clients' addresses, is in `access`.
+//! takes is taken, save where it could not have worked; nothing that stands in a file can panic. The access file, which
+//! names clients' addresses, is only read here; `session` knows what it means.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-mod access;
 mod address;
 mod check;
 mod error;
@@ -24,7 +23,6 @@ mod syntax;
 mod tunables;
 mod values;
 
-pub use access::{ACCESS_FILE, AccessList};
 pub use error::{ConfigError, Diagnostic, EntryError, FINDING_LIMIT, Position};
 pub use explain::explain;
 pub use model::{
@@ -32,10 +30,14 @@ pub use model::{
     Priority, Segment, Timers, Windows,
 };
 
+use crate::session::{AccessError, AccessList};
 use error::Findings;
 
 /// The name of the file when none is given.
 pub const DEFAULT_FILE: &str = "spread.conf";
+
+/// The name of the access file, looked for in the working directory and in `/etc`.
+pub const ACCESS_FILE: &str = "spread.access_ip";
 
 /// The file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`; the first that
 /// is not plainly absent, even if it turns out not to be readable.
@@ -46,6 +48,12 @@ pub fn find_file(name: &Path) -> Option<PathBuf> {
 /// The access file to read: in the working directory, otherwise in `/etc`.
 pub fn find_access_file() -> Option<PathBuf> {
     first_present(&[Path::new(ACCESS_FILE), &Path::new("/etc").join(ACCESS_FILE)])
+}
+
+/// Reads an access file.
+pub fn read_access_file(path: &Path) -> Result<AccessList, ConfigError> {
+    let text = read_limited(path)?;
+    AccessList::parse(&String::from_utf8_lossy(&text)).map_err(|error| ConfigError::AccessFile(path.into(), error))
 }
 
 fn first_present(candidates: &[&Path]) -> Option<PathBuf> {
