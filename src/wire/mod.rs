@@ -8,6 +8,7 @@
 
 mod codec;
 mod data;
+mod envelope;
 mod form;
 mod frame;
 mod handshake;
@@ -23,7 +24,9 @@ mod token;
 
 pub use codec::{DecodeError, Reader, Writer};
 pub use data::{Data, MESSAGE_PREFIX};
+pub use envelope::{Basis, Envelope, GroupState, State};
 pub use form::{Brings, Form, FormMember, FormPart};
+pub use frame::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT};
 pub use frame::{
     ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,
 };
