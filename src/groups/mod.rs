@@ -1,5 +1,240 @@
 //! Process groups, views and vs-sets on top of configurations, without I/O.
+//!
+//! Every daemon runs the same rules over the same total order, so that equal histories give equal tables: nothing is agreed
+//! upon except through the order itself. A *component* is what daemons with an equal [`Basis`] form: they saw the same exchange
+//! complete, passed every transitional configuration since then together, and so hold equal tables.
+//!
+//! - **Exchange.** A regular configuration begins with every daemon saying its own clients' memberships. The exchange is
+//!   complete at the message that completes the set, the same place in the order everywhere; there the tables are merged and the
+//!   views that changed are announced. Until then other messages are held.
+//! - **Complete in transition.** An exchange may also complete among the messages of the transitional configuration. The state
+//!   is sent with the safe service: if one daemon completes in the regular configuration, then every member has the state and
+//!   completes as well, before or after its transitional configuration, or fails. So no client is told of a view, nor given a safe
+//!   message in it, that a surviving member of the view never hears of.
+//! - **Abandon.** If the next regular configuration comes first, the held messages are carried out in the old tables, as messages
+//!   of the old views after their TRANSITION. All of a component hold the same ones. Nothing is sent again: what another
+//!   component already delivered cannot arrive there twice, and a daemon carries out messages in the ring's order, always.
+//! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry them
+//!   out, and the next exchange brings the result. Data of anyone is delivered.
+//!
+//! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids` the
+//! identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data; `exchange` the
+//! gathering of all tables.
+//!
+//! [`Basis`]: crate::wire::Basis
 
-/// One client connection of this daemon; chosen by the caller, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
+mod announce;
+mod change;
+mod deliver;
+mod exchange;
+mod ids;
+mod sessions;
+mod table;
+mod views;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::ring::{self, Configuration, ConfigurationKind};
+use crate::wire::{DaemonId, Envelope, Name, Payload, Service};
+use exchange::Exchange;
+pub use exchange::HELD_LIMIT;
+pub use sessions::{NameInUse, Session, SessionId};
+pub use table::GROUPS_PER_MEMBER;
+use views::Views;
+
+/// What the level above must do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Submit these bytes to the ring, ahead of every message of a client that still waits there.
+    Submit {
+        /// The message.
+        payload: Payload,
+        /// The promise it needs.
+        service: Service,
+    },
+    /// Write this frame to these sessions. Sessions that have ended meanwhile may be among them.
+    Deliver {
+        /// The receivers, each once.
+        to: Arc<[SessionId]>,
+        /// What their sockets get.
+        frame: Payload,
+    },
+    /// The disconnection of this session is ordered everywhere: its name may be used again.
+    Released(SessionId),
+}
+
+/// What was not carried out, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Messages and frames that could not be read, and states from outside the configuration.
+    pub malformed: u64,
+    /// States said for a configuration that was over when they arrived.
+    pub stale_states: u64,
+    /// Joins, leaves and disconnects of daemons outside the component.
+    pub outsiders: u64,
+    /// Joins of members that are in [`GROUPS_PER_MEMBER`] groups already.
+    pub too_many_groups: u64,
+    /// Messages above [`HELD_LIMIT`] in one exchange.
+    pub held: u64,
+}
+
+/// Where the groups stand between configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Messages are carried out as they come.
+    Operational,
+    /// The ring broke: what it still owes is carried out.
+    Transitional,
+    /// A new ring: tables are exchanged, messages wait. Also before the first configuration.
+    Exchanging,
+    /// The ring broke while tables were exchanged.
+    ExchangingInTransition,
+}
+
+/// The groups of all daemons as one daemon knows them, and the sessions of this daemon.
+#[derive(Debug)]
+pub struct Groups {
+    views: Views,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No configuration yet.
+    Starting,
+    /// The tables of the configuration are merged, and it may have broken since.
+    Open,
+    /// The tables are being exchanged.
+    Exchange(Exchange),
+}
+
+impl Groups {
+    /// No groups and no sessions at the daemon `me`.
+    pub fn new(me: DaemonId) -> Groups {
+        Groups { views: Views::new(me), phase: Phase::Starting }
+    }
+
+    /// A client connected. Its private group stays in use until [`Event::Released`], which the ordered
+    /// [`Envelope::Disconnect`] of the session leads to.
+    pub fn connect(&mut self, session: Session) -> Result<(), NameInUse> {
+        self.views.sessions.add(session)
+    }
+
+    /// The ring delivered something.
+    pub fn handle_event(&mut self, event: ring::Event) {
+        match event {
+            ring::Event::Message(message) => self.on_message(message),
+            ring::Event::Configuration(configuration) => match configuration.kind {
+                ConfigurationKind::Transitional => self.on_transitional(configuration),
+                ConfigurationKind::Regular => self.on_regular(configuration),
+            },
+        }
+    }
+
+    /// What to do next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.views.events.pop_front()
+    }
+
+    /// Whether messages wait for an exchange. While they do, clients are not read, so that little waits.
+    pub fn is_exchanging(&self) -> bool {
+        !matches!(self.phase, Phase::Open)
+    }
+
+    /// Where the groups stand.
+    pub fn status(&self) -> Status {
+        match &self.phase {
+            Phase::Open if self.views.in_transition() => Status::Transitional,
+            Phase::Open => Status::Operational,
+            Phase::Exchange(exchange) if exchange.remaining().is_some() => Status::ExchangingInTransition,
+            Phase::Starting | Phase::Exchange(_) => Status::Exchanging,
+        }
+    }
+
+    /// How many groups have members.
+    pub fn group_count(&self) -> usize {
+        self.views.table.len()
+    }
+
+    /// How many members a group has.
+    pub fn member_count(&self, group: &Name) -> usize {
+        self.views.table.view(group).map_or(0, |view| view.members.len())
+    }
+
+    /// What was not carried out so far.
+    pub fn dropped(&self) -> &Dropped {
+        &self.views.dropped
+    }
+
+    fn on_message(&mut self, message: ring::Message) {
+        let envelope = match Envelope::decode(&message.payload) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                debug!(origin = %message.origin, %error, "not an envelope");
+                self.views.dropped.malformed += 1;
+                return;
+            }
+        };
+        match (&mut self.phase, envelope) {
+            (Phase::Exchange(exchange), Envelope::State(state)) => {
+                exchange.on_state(message.origin, state, &mut self.views.dropped);
+                if exchange.is_complete() {
+                    self.complete();
+                }
+            }
+            (Phase::Exchange(exchange), envelope) => exchange.hold(message.origin, envelope, &mut self.views.dropped),
+            (Phase::Open, envelope) => self.views.on_envelope(message.origin, envelope),
+            (Phase::Starting, _) => unreachable!("a ring delivers nothing before its first configuration"),
+        }
+    }
+
+    /// The ring broke. During an exchange that says nothing yet: if it completes, the members lost are lost from the new views,
+    /// and if not, from the old ones.
+    fn on_transitional(&mut self, configuration: Configuration) {
+        match &mut self.phase {
+            Phase::Starting => {}
+            Phase::Open => self.views.part(configuration.ring, &configuration.members),
+            Phase::Exchange(exchange) => exchange.part(configuration.members),
+        }
+    }
+
+    fn on_regular(&mut self, configuration: Configuration) {
+        if let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) {
+            self.abandon(exchange);
+        }
+        let exchange = Exchange::new(configuration.ring, configuration.members);
+        for state in exchange::states(&self.views, configuration.ring) {
+            let payload = Envelope::State(state).encode();
+            self.views.events.push_back(Event::Submit { payload, service: Service::Safe });
+        }
+        self.phase = Phase::Exchange(exchange);
+    }
+
+    fn complete(&mut self) {
+        let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) else {
+            unreachable!("only an exchange completes");
+        };
+        let ring = exchange.ring();
+        let remaining = exchange.remaining().map(<[DaemonId]>::to_vec);
+        let held = self.views.install(exchange);
+        if let Some(remaining) = remaining {
+            self.views.part(ring, &remaining);
+        }
+        held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
+    }
+
+    fn abandon(&mut self, exchange: Exchange) {
+        let remaining =
+            exchange.remaining().expect("a transitional configuration precedes every regular one but the first");
+        self.views.part(exchange.ring(), remaining);
+        let held = exchange.into_held();
+        held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
+    }
+}
+
+/// The events to come; drained after every input.
+type Events = VecDeque<Event>;

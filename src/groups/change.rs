@@ -1,0 +1,85 @@
+//! Joins, leaves and disconnects at their place in the order.
+//!
+//! Where the view has lost members, which is only known after a transitional configuration, a change cannot be told as a join or
+//! leave: the members would take the view for whole. It is told as a view of the network, and as that view is broken as well,
+//! another TRANSITION follows at once.
+
+use tracing::debug;
+
+use super::Event;
+use super::table::{Joined, Member};
+use super::views::Views;
+use crate::wire::{Cause, DaemonId, GroupId, Name};
+
+impl Views {
+    /// A client joins a group.
+    pub fn on_join(&mut self, origin: DaemonId, member: Name, group: Name) {
+        let Some(member) = self.insider(origin, member) else { return };
+        match self.table.join(group, member, &self.sessions) {
+            Joined::Done(before) => self.changed(&group, before, Cause::Join, member),
+            Joined::Already => {}
+            Joined::TooMany => {
+                debug!(%origin, member = %member.name, "too many groups");
+                self.dropped.too_many_groups += 1;
+            }
+        }
+    }
+
+    /// A client leaves a group.
+    pub fn on_leave(&mut self, origin: DaemonId, member: Name, group: Name) {
+        let Some(member) = self.insider(origin, member) else { return };
+        if self.table.leave(&group, &member, &self.sessions) {
+            if member.at == self.table.me() {
+                self.announce_self_leave(&group, &member.name);
+            }
+            self.removed(&group, Cause::Leave, member);
+        }
+    }
+
+    /// A client's session ended: it leaves all its groups, bytewise, and if it was here its name is free.
+    pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) {
+        let Some(member) = self.insider(origin, member) else { return };
+        for group in self.table.groups_of(&member) {
+            self.table.leave(&group, &member, &self.sessions);
+            self.removed(&group, Cause::Disconnect, member);
+        }
+        if member.at == self.table.me()
+            && let Some(id) = self.sessions.remove(&member.name)
+        {
+            self.events.push_back(Event::Released(id));
+        }
+    }
+
+    /// The member, if its daemon is in this daemon's component. The changes of others are carried out in theirs.
+    fn insider(&mut self, origin: DaemonId, name: Name) -> Option<Member> {
+        let inside = self.basis.together.contains(&origin);
+        let at = self.table.position(origin).filter(|_| inside);
+        if at.is_none() {
+            debug!(%origin, member = %name, "change from outside the component");
+            self.dropped.outsiders += 1;
+        }
+        at.map(|at| Member { at, name })
+    }
+
+    fn removed(&mut self, group: &Name, cause: Cause, member: Member) {
+        let Some(view) = self.table.view(group) else { return };
+        let before = view.id;
+        if view.members.is_empty() {
+            self.ids.end(*group, before);
+            self.table.remove(group);
+        } else {
+            self.changed(group, Some(before), cause, member);
+        }
+    }
+
+    fn changed(&mut self, group: &Name, before: Option<GroupId>, cause: Cause, member: Member) {
+        let Some(view) = self.table.view_mut(group) else { return };
+        view.id = self.ids.next(group, before);
+        if view.broken {
+            self.announce_broken_change(group, Some(member).filter(|_| cause == Cause::Join));
+            self.announce_transition(group);
+        } else {
+            self.announce_change(group, cause, member);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Data at its place in the order: who here gets it.
+//!
+//! The frame is shared by all receivers. A message to one group takes the list that the view keeps ready.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::views::Views;
+use super::{Event, SessionId};
+use crate::wire::{DecodeError, FrameHeader, FrameType, MAX_GROUPS, Name, Payload, Reader, Slice};
+
+impl Views {
+    /// A client's message.
+    pub fn on_data(&mut self, frame: Payload) {
+        match self.receivers(&frame) {
+            Ok(to) if to.is_empty() => {}
+            Ok(to) => self.events.push_back(Event::Deliver { to, frame }),
+            Err(error) => {
+                debug!(%error, "not a data frame");
+                self.dropped.malformed += 1;
+            }
+        }
+    }
+
+    fn receivers(&self, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
+        let (header, names) = split(frame)?;
+        let (names, _) = names.as_chunks();
+        let to = self.addressed(names);
+        if !header.kind.contains(FrameType::SELF_DISCARD) {
+            return Ok(to);
+        }
+        match self.sessions.id(&header.name) {
+            Some(sender) if to.contains(&sender) => Ok(to.iter().copied().filter(|&id| id != sender).collect()),
+            _ => Ok(to),
+        }
+    }
+
+    fn addressed(&self, names: &[[u8; Name::SIZE]]) -> Arc<[SessionId]> {
+        if let [name] = names {
+            return self.destination(&Name::from_field(name));
+        }
+        let all = names.iter().flat_map(|name| self.destination(&Name::from_field(name)).to_vec());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The sessions here behind one name: a private group's own, or a group's members.
+    fn destination(&self, name: &Name) -> Arc<[SessionId]> {
+        if name.as_bytes().starts_with(b"#") {
+            return self.sessions.id(name).into_iter().collect();
+        }
+        self.table.view(name).map(|view| Arc::clone(&view.local)).unwrap_or_default()
+    }
+}
+
+/// The header and the bytes of the destinations.
+fn split(frame: &Payload) -> Result<(FrameHeader, Slice), DecodeError> {
+    let header = FrameHeader::decode(&Reader::new(&frame.front(FrameHeader::SIZE)).array()?);
+    let groups = usize::try_from(header.groups).map_err(|_| DecodeError::BadValue("groups"))?;
+    if groups > MAX_GROUPS {
+        return Err(DecodeError::TooLarge("groups"));
+    }
+    let body = header.body_len().ok_or(DecodeError::BadValue("data length"))?;
+    if frame.len() != FrameHeader::SIZE + body {
+        return Err(DecodeError::BadValue("frame length"));
+    }
+    let names = frame.front(FrameHeader::SIZE + groups * Name::SIZE).tail(FrameHeader::SIZE);
+    Ok((header, names))
+}

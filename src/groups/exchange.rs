@@ -1,0 +1,254 @@
+//! The gathering of all daemons' tables in a new regular configuration.
+//!
+//! Each daemon says who is in its groups *at itself*, so nobody's word about others counts. A group's view is unchanged if all that
+//! have members of it say the same id and none has lost members: ids are unique, so they mean the same members, and had one of
+//! these been lost, someone would say so. Every other group gets a new view, with one vs set for each component.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracing::debug;
+
+use super::Dropped;
+use super::table::Member;
+use super::views::Views;
+use crate::wire::{Basis, DaemonId, Envelope, GroupId, GroupState, Name, RingId, State};
+
+/// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have on
+/// their way when an exchange begins, as clients are not read during it.
+pub const HELD_LIMIT: usize = 1 << 18;
+
+/// Messages that waited for an exchange, in order.
+pub(super) type Held = Vec<(DaemonId, Envelope)>;
+
+/// What this daemon says in the configuration `exchange`.
+pub(super) fn states(views: &Views, exchange: RingId) -> Vec<State> {
+    let mut parts = Parts::default();
+    for (&group, view) in views.table.views() {
+        let members: Vec<Name> = view.at(views.table.me()).map(|member| member.name).collect();
+        parts.add(&GroupState { group, id: view.id, broken: view.broken, members });
+    }
+    let groups = parts.finish();
+    let count = u32::try_from(groups.len()).expect("a table that fits in memory has fewer parts");
+    let basis = &views.basis;
+    groups.into_iter().map(|groups| State { exchange, basis: basis.clone(), parts: count, groups }).collect()
+}
+
+/// A table cut to the size of state envelopes.
+#[derive(Default)]
+struct Parts {
+    full: Vec<Vec<GroupState>>,
+    last: Vec<GroupState>,
+    used: usize,
+}
+
+impl Parts {
+    const ROOM: usize = State::SIZE_LIMIT - State::FRAME_SIZE;
+
+    fn add(&mut self, state: &GroupState) {
+        let mut members = &state.members[..];
+        while !members.is_empty() {
+            if Parts::ROOM - self.used < GroupState::FRAME_SIZE + Name::SIZE {
+                self.full.push(std::mem::take(&mut self.last));
+                self.used = 0;
+            }
+            let fit = (Parts::ROOM - self.used - GroupState::FRAME_SIZE) / Name::SIZE;
+            let (now, later) = members.split_at(fit.min(members.len()));
+            self.used += GroupState::FRAME_SIZE + now.len() * Name::SIZE;
+            self.last.push(GroupState { members: now.to_vec(), ..*state });
+            members = later;
+        }
+    }
+
+    fn finish(mut self) -> Vec<Vec<GroupState>> {
+        self.full.push(self.last);
+        self.full
+    }
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    ring: RingId,
+    members: Vec<DaemonId>,
+    remaining: Option<Vec<DaemonId>>,
+    reports: BTreeMap<DaemonId, Report>,
+    held: Held,
+}
+
+/// What one daemon has said so far.
+#[derive(Debug)]
+struct Report {
+    basis: Basis,
+    missing: u32,
+    groups: Vec<GroupState>,
+}
+
+/// What a complete exchange led to.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub ring: RingId,
+    pub order: Vec<DaemonId>,
+    /// The component of each position, numbered in the order of vs sets.
+    pub components: Vec<usize>,
+    pub groups: BTreeMap<Name, Gathered>,
+    pub held: Held,
+}
+
+/// A group put together from what all said.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    /// The view, if all its members are in the same one and nobody was lost from it.
+    pub unchanged: Option<GroupId>,
+    pub members: BTreeSet<Member>,
+}
+
+impl Exchange {
+    pub fn new(ring: RingId, members: Vec<DaemonId>) -> Exchange {
+        Exchange { ring, members, remaining: None, reports: BTreeMap::new(), held: Held::new() }
+    }
+
+    /// The configuration in which tables are exchanged.
+    pub fn ring(&self) -> RingId {
+        self.ring
+    }
+
+    /// The members that go on together, once the ring broke.
+    pub fn remaining(&self) -> Option<&[DaemonId]> {
+        self.remaining.as_deref()
+    }
+
+    /// The ring broke.
+    pub fn part(&mut self, remaining: Vec<DaemonId>) {
+        self.remaining = Some(remaining);
+    }
+
+    /// A part of a daemon's table arrived.
+    pub fn on_state(&mut self, origin: DaemonId, state: State, dropped: &mut Dropped) {
+        if state.exchange != self.ring {
+            dropped.stale_states += 1;
+            return;
+        }
+        let State { basis, parts, groups, .. } = state;
+        let report = self.reports.entry(origin).or_insert(Report { basis, missing: parts, groups: Vec::new() });
+        if report.missing == 0 || !self.members.contains(&origin) {
+            debug!(%origin, "state that nobody waits for");
+            dropped.malformed += 1;
+            return;
+        }
+        report.missing -= 1;
+        report.groups.extend(groups);
+    }
+
+    /// Another message arrived: it waits.
+    pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) {
+        if self.held.len() < HELD_LIMIT {
+            self.held.push((origin, envelope));
+        } else {
+            debug!(%origin, "too many messages during an exchange");
+            dropped.held += 1;
+        }
+    }
+
+    /// Whether every member has said everything.
+    pub fn is_complete(&self) -> bool {
+        let said = |member| self.reports.get(member).is_some_and(|report| report.missing == 0);
+        self.members.iter().all(said)
+    }
+
+    /// The messages that waited.
+    pub fn into_held(self) -> Held {
+        self.held
+    }
+
+    /// Merges the tables of all members, who must have said everything.
+    pub fn agree(self) -> Agreed {
+        let components = self.components();
+        let mut groups = BTreeMap::new();
+        for (at, member) in self.members.iter().enumerate() {
+            self.reports[member].groups.iter().for_each(|said| gather(&mut groups, at, said));
+        }
+        Agreed { ring: self.ring, order: self.members, components, groups, held: self.held }
+    }
+
+    /// Numbers the components in the order of their last configurations: by representative, then sequence. Components of one
+    /// configuration that broke follow each other by their members.
+    fn components(&self) -> Vec<usize> {
+        let key = |member: &DaemonId| {
+            let basis = &self.reports[member].basis;
+            (basis.ring.representative, basis.ring.sequence, &basis.together)
+        };
+        let keys: BTreeSet<_> = self.members.iter().map(key).collect();
+        let numbers: BTreeMap<_, _> = keys.into_iter().zip(0..).collect();
+        self.members.iter().map(|member| numbers[&key(member)]).collect()
+    }
+}
+
+fn gather(groups: &mut BTreeMap<Name, Gathered>, at: usize, said: &GroupState) {
+    let first = || Gathered { unchanged: Some(said.id), members: BTreeSet::new() };
+    let gathered = groups.entry(said.group).or_insert_with(first);
+    gathered.unchanged = gathered.unchanged.filter(|id| *id == said.id && !said.broken);
+    gathered.members.extend(said.members.iter().map(|&name| Member { at, name }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RING: RingId = RingId { sequence: 5, representative: DaemonId(1) };
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    fn state(exchange: RingId) -> State {
+        let basis = Basis { ring: RING, together: vec![DaemonId(1)] };
+        State { exchange, basis, parts: 1, groups: Vec::new() }
+    }
+
+    #[test]
+    fn a_large_table_is_cut_into_parts_that_meet_the_limit() {
+        let mut parts = Parts::default();
+        let (mut groups, mut said) = (0, 0);
+        for (n, size) in [1, 5000, 2000, 7, 1].into_iter().chain((0..3000).map(|n| n % 4)).enumerate() {
+            let members: Vec<Name> = (0..size).map(|n| name(&format!("#m{n}#d1"))).collect();
+            (groups, said) = (groups + usize::from(size > 0), said + size);
+            parts.add(&GroupState { group: name(&format!("g{n}")), id: GroupId::default(), broken: false, members });
+        }
+        let parts = parts.finish();
+        let together = (1..=State::TOGETHER_LIMIT as u32).map(DaemonId).collect();
+        let basis = Basis { ring: RING, together };
+        let mut seen: BTreeMap<Name, usize> = BTreeMap::new();
+        for groups in parts {
+            groups.iter().for_each(|group| *seen.entry(group.group).or_default() += group.members.len());
+            let envelope = Envelope::State(State { exchange: RING, basis: basis.clone(), parts: 9, groups });
+            let payload = envelope.encode();
+            assert!(payload.len() <= State::SIZE_LIMIT, "{} bytes", payload.len());
+            assert_eq!(Envelope::decode(&payload), Ok(envelope));
+        }
+        assert_eq!((seen.len(), seen.values().sum::<usize>()), (groups, said));
+    }
+
+    #[test]
+    fn states_of_other_rings_outsiders_and_talkers_do_not_count() {
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)]);
+        let mut dropped = Dropped::default();
+        exchange.on_state(DaemonId(1), state(RingId { sequence: 4, ..RING }), &mut dropped);
+        exchange.on_state(DaemonId(3), state(RING), &mut dropped);
+        exchange.on_state(DaemonId(1), state(RING), &mut dropped);
+        exchange.on_state(DaemonId(1), state(RING), &mut dropped);
+        assert!(!exchange.is_complete());
+        assert_eq!(dropped, Dropped { stale_states: 1, malformed: 2, ..Dropped::default() });
+        exchange.on_state(DaemonId(2), state(RING), &mut dropped);
+        assert!(exchange.is_complete());
+    }
+
+    #[test]
+    fn messages_above_the_limit_of_an_exchange_are_counted() {
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1)]);
+        let mut dropped = Dropped::default();
+        for _ in 0..HELD_LIMIT + 2 {
+            exchange.hold(DaemonId(1), Envelope::Disconnect { member: name("#a#d1") }, &mut dropped);
+        }
+        assert_eq!((exchange.held.len(), dropped.held), (HELD_LIMIT, 2));
+    }
+}

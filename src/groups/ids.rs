@@ -1,0 +1,154 @@
+//! The identities of views: never one for two views, equal at all daemons that install the view.
+//!
+//! A regular view is named by the representative and sequence of the configuration in which it was installed, and a counter.
+//! All that install it delivered the same beginning of that configuration's order. A view that outlives a configuration keeps
+//! its name, but its successor is named after the current configuration: a daemon may have delivered less of the old
+//! configuration than another that it left behind, and counting on would name two views alike.
+//!
+//! A view that begins after a transitional configuration is known to one component only. It is named by that component's first
+//! daemon, the sequence of the ring being left, and a counter with [`TRANSITIONAL`] set: components of one ring have no daemon in
+//! common, and no daemon is in two rings of one sequence. The names hold the lower 32 bits of the sequence, so they are unique as
+//! long as a daemon's ring sequences are within 2^32.
+
+use std::collections::BTreeMap;
+
+use crate::wire::{DaemonId, GroupId, Name, RingId};
+
+/// Marks the counter of a view that is known to one component of a broken ring.
+pub(super) const TRANSITIONAL: u32 = 1 << 31;
+
+/// How many ended groups a configuration remembers one by one.
+const ENDED_LIMIT: usize = 1024;
+
+/// Names the views that begin.
+#[derive(Debug)]
+pub(super) enum Ids {
+    /// In a regular configuration, each group counts its own views.
+    Regular(RegularIds),
+    /// After a transitional configuration, all groups share a counter.
+    Transitional { representative: DaemonId, sequence: u64, count: u32 },
+}
+
+#[derive(Debug)]
+pub(super) struct RegularIds {
+    ring: RingId,
+    /// Counters of groups that lost their last member, so that a group of that name does not begin again with 1.
+    ended: BTreeMap<Name, u32>,
+    /// The highest counter of the groups forgotten in `ended`.
+    forgotten: u32,
+}
+
+impl Ids {
+    /// Names for views of the regular configuration `ring`.
+    pub fn regular(ring: RingId) -> Ids {
+        Ids::Regular(RegularIds { ring, ended: BTreeMap::new(), forgotten: 0 })
+    }
+
+    /// Names for views that begin among the daemons led by `representative` when they leave `ring`.
+    pub fn transitional(ring: RingId, representative: DaemonId) -> Ids {
+        Ids::Transitional { representative, sequence: ring.sequence, count: 0 }
+    }
+
+    /// The name of the view of `group` that follows `current`; of a new group's first one if there is none.
+    pub fn next(&mut self, group: &Name, current: Option<GroupId>) -> GroupId {
+        match self {
+            Ids::Regular(ids) => ids.next(group, current),
+            Ids::Transitional { representative, sequence, count } => {
+                *count = counted(*count);
+                GroupId([representative.0, *sequence as u32, TRANSITIONAL | *count])
+            }
+        }
+    }
+
+    /// The group's last view was `last`; now it has no members.
+    pub fn end(&mut self, group: Name, last: GroupId) {
+        if let Ids::Regular(ids) = self {
+            ids.end(group, last);
+        }
+    }
+}
+
+impl RegularIds {
+    fn next(&mut self, group: &Name, current: Option<GroupId>) -> GroupId {
+        let counter = match current {
+            Some(id) => self.counter(id).unwrap_or(0),
+            None => self.ended.remove(group).unwrap_or(self.forgotten),
+        };
+        self.name(counted(counter))
+    }
+
+    fn end(&mut self, group: Name, last: GroupId) {
+        let Some(counter) = self.counter(last) else { return };
+        if self.ended.len() == ENDED_LIMIT {
+            let highest = self.ended.values().copied().max().unwrap_or(0);
+            self.forgotten = self.forgotten.max(highest);
+            self.ended.clear();
+        }
+        self.ended.insert(group, counter);
+    }
+
+    /// The counter of a view of this configuration.
+    fn counter(&self, id: GroupId) -> Option<u32> {
+        (id == self.name(id.0[2]) && id.0[2] & TRANSITIONAL == 0).then_some(id.0[2])
+    }
+
+    fn name(&self, counter: u32) -> GroupId {
+        GroupId([self.ring.representative.0, self.ring.sequence as u32, counter])
+    }
+}
+
+fn counted(counter: u32) -> u32 {
+    counter.wrapping_add(1) & !TRANSITIONAL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RING: RingId = RingId { sequence: 7, representative: DaemonId(1) };
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_group_counts_its_views_and_a_group_of_the_same_name_goes_on() {
+        let mut ids = Ids::regular(RING);
+        let first = ids.next(&name("g"), None);
+        let second = ids.next(&name("g"), Some(first));
+        assert_eq!((first.0, second.0), ([1, 7, 1], [1, 7, 2]));
+        ids.end(name("g"), second);
+        assert_eq!(ids.next(&name("h"), None).0, [1, 7, 1]);
+        assert_eq!(ids.next(&name("g"), None).0, [1, 7, 3]);
+    }
+
+    #[test]
+    fn a_view_of_an_older_configuration_is_followed_by_one_of_this() {
+        let mut ids = Ids::regular(RING);
+        assert_eq!(ids.next(&name("g"), Some(GroupId([1, 6, 9]))).0, [1, 7, 1]);
+        assert_eq!(ids.next(&name("g"), Some(GroupId([1, 7, TRANSITIONAL | 3]))).0, [1, 7, 1]);
+    }
+
+    #[test]
+    fn ended_groups_above_the_limit_are_forgotten_but_no_name_comes_back() {
+        let mut ids = Ids::regular(RING);
+        for n in 0..=ENDED_LIMIT {
+            let group = name(&format!("g{n}"));
+            let first = ids.next(&group, None);
+            let second = ids.next(&group, Some(first));
+            ids.end(group, second);
+        }
+        let Ids::Regular(regular) = &ids else { panic!("regular") };
+        assert_eq!((regular.ended.len(), regular.forgotten), (1, 2));
+        assert_eq!(ids.next(&name("g0"), None).0, [1, 7, 3]);
+    }
+
+    #[test]
+    fn transitional_names_differ_from_regular_ones_and_from_other_components() {
+        let mut ours = Ids::transitional(RING, DaemonId(1));
+        let mut theirs = Ids::transitional(RING, DaemonId(2));
+        assert_eq!(ours.next(&name("g"), None).0, [1, 7, TRANSITIONAL | 1]);
+        assert_eq!(ours.next(&name("h"), None).0, [1, 7, TRANSITIONAL | 2]);
+        assert_eq!(theirs.next(&name("g"), None).0, [2, 7, TRANSITIONAL | 1]);
+    }
+}

@@ -1,0 +1,227 @@
+//! Who is in which group: the views of all groups, and for each member its groups.
+//!
+//! Members are kept in the order that clients see: daemons in ring order, then private groups bytewise. The table belongs to
+//! the configuration whose exchange made it; a daemon is known by its position there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::SessionId;
+use super::sessions::Sessions;
+use crate::wire::{DaemonId, GroupId, Name};
+
+/// How many groups one member may be in; further joins have no effect.
+pub const GROUPS_PER_MEMBER: usize = 16_384;
+
+/// A client somewhere, ordered as clients see members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Member {
+    /// The position of its daemon.
+    pub at: usize,
+    /// Its private group.
+    pub name: Name,
+}
+
+/// The members of a group at one place in the order.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// What clients know it by.
+    pub id: GroupId,
+    /// Whether a TRANSITION was due because members are at daemons that were lost; they stay until the next exchange.
+    pub broken: bool,
+    /// Everyone in the group.
+    pub members: BTreeSet<Member>,
+    /// The sessions of the members at this daemon, ready to deliver to.
+    pub local: Arc<[SessionId]>,
+}
+
+impl View {
+    /// A view that nobody at this daemon is in so far.
+    pub fn new(id: GroupId, members: BTreeSet<Member>) -> View {
+        View { id, broken: false, members, local: Arc::default() }
+    }
+
+    /// The members at one daemon.
+    pub fn at(&self, at: usize) -> impl Iterator<Item = &Member> {
+        self.members.range(first_at(at)..first_at(at + 1))
+    }
+
+    /// All members as clients see them.
+    pub fn names(&self) -> Vec<Name> {
+        self.members.iter().map(|member| member.name).collect()
+    }
+
+    /// Looks up the sessions of the members at this daemon again.
+    pub fn refresh(&mut self, me: usize, sessions: &Sessions) {
+        self.local = self.at(me).filter_map(|member| sessions.id(&member.name)).collect();
+    }
+}
+
+/// What sorts before every member at a daemon.
+fn first_at(at: usize) -> Member {
+    Member { at, name: Name::from_field(&[0; Name::SIZE]) }
+}
+
+/// What a join led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// The member is in now; the view it came into, if the group was there.
+    Done(Option<GroupId>),
+    /// It was in already.
+    Already,
+    /// It is in too many groups.
+    TooMany,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    order: Vec<DaemonId>,
+    me: usize,
+    groups: BTreeMap<Name, View>,
+    groups_of: BTreeMap<Member, BTreeSet<Name>>,
+}
+
+impl Table {
+    /// No groups among the daemons `order`, of which `me` is one.
+    pub fn new(order: Vec<DaemonId>, me: DaemonId) -> Table {
+        let me = order.iter().position(|&daemon| daemon == me).expect("a daemon is a member of its configurations");
+        Table { order, me, groups: BTreeMap::new(), groups_of: BTreeMap::new() }
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The daemons, in ring order.
+    pub fn order(&self) -> &[DaemonId] {
+        &self.order
+    }
+
+    /// The position of this daemon.
+    pub fn me(&self) -> usize {
+        self.me
+    }
+
+    /// The position of a daemon.
+    pub fn position(&self, daemon: DaemonId) -> Option<usize> {
+        self.order.iter().position(|&member| member == daemon)
+    }
+
+    /// The view of a group.
+    pub fn view(&self, group: &Name) -> Option<&View> {
+        self.groups.get(group)
+    }
+
+    /// The view of a group, to be changed except for its members.
+    pub fn view_mut(&mut self, group: &Name) -> Option<&mut View> {
+        self.groups.get_mut(group)
+    }
+
+    /// All groups, bytewise.
+    pub fn views(&self) -> impl Iterator<Item = (&Name, &View)> {
+        self.groups.iter()
+    }
+
+    /// All groups, bytewise, their views to be changed except for the members.
+    pub fn views_mut(&mut self) -> impl Iterator<Item = (&Name, &mut View)> {
+        self.groups.iter_mut()
+    }
+
+    /// The groups of a member, bytewise.
+    pub fn groups_of(&self, member: &Member) -> Vec<Name> {
+        self.groups_of.get(member).map(|groups| groups.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Adds a whole view of a group that is not there.
+    pub fn insert(&mut self, group: Name, view: View) {
+        for member in &view.members {
+            self.groups_of.entry(*member).or_default().insert(group);
+        }
+        self.groups.insert(group, view);
+    }
+
+    /// Puts a member into a group, a new one if need be. The caller names the view.
+    pub fn join(&mut self, group: Name, member: Member, sessions: &Sessions) -> Joined {
+        let groups = self.groups_of.entry(member).or_default();
+        if groups.contains(&group) {
+            return Joined::Already;
+        }
+        if groups.len() >= GROUPS_PER_MEMBER {
+            return Joined::TooMany;
+        }
+        groups.insert(group);
+        let before = self.groups.get(&group).map(|view| view.id);
+        let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default(), BTreeSet::new()));
+        view.members.insert(member);
+        if member.at == self.me {
+            view.refresh(self.me, sessions);
+        }
+        Joined::Done(before)
+    }
+
+    /// Takes a member out of a group, and says whether it was in. The group stays, even without members.
+    pub fn leave(&mut self, group: &Name, member: &Member, sessions: &Sessions) -> bool {
+        let Some(view) = self.groups.get_mut(group) else { return false };
+        if !view.members.remove(member) {
+            return false;
+        }
+        if member.at == self.me {
+            view.refresh(self.me, sessions);
+        }
+        if let Some(groups) = self.groups_of.get_mut(member) {
+            groups.remove(group);
+            if groups.is_empty() {
+                self.groups_of.remove(member);
+            }
+        }
+        true
+    }
+
+    /// Forgets a group without members.
+    pub fn remove(&mut self, group: &Name) {
+        let gone = self.groups.remove(group);
+        debug_assert!(gone.is_none_or(|view| view.members.is_empty()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn members_stand_in_ring_order_and_then_bytewise() {
+        let daemons = [DaemonId(3), DaemonId(1), DaemonId(2)];
+        let mut table = Table::new(daemons.to_vec(), DaemonId(1));
+        let listed = ["#a#d3", "#A#d1", "#a.1#d1", "#ab#d1", "#a~#d1", "#zz#d1", "#b#d2"];
+        for text in ["#zz#d1", "#b#d2", "#a~#d1", "#ab#d1", "#a.1#d1", "#A#d1", "#a#d3"] {
+            let daemon = DaemonId(u32::from(text.as_bytes()[text.len() - 1] - b'0'));
+            let member = Member { at: table.position(daemon).unwrap(), name: name(text) };
+            table.join(name("g"), member, &Sessions::default());
+        }
+        let view = table.view(&name("g")).unwrap();
+        assert_eq!(view.names(), listed.map(name));
+        assert_eq!(
+            view.at(1).map(|member| member.name).collect::<Vec<_>>(),
+            listed[1..6].iter().map(|n| name(n)).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_member_meets_the_limit_of_its_groups() {
+        let mut table = Table::new(vec![DaemonId(1)], DaemonId(1));
+        let member = Member { at: 0, name: name("#a#d1") };
+        let mut join = |table: &mut Table, n: usize| table.join(name(&format!("g{n}")), member, &Sessions::default());
+        for n in 0..GROUPS_PER_MEMBER {
+            assert_eq!(join(&mut table, n), Joined::Done(None));
+        }
+        assert_eq!(join(&mut table, GROUPS_PER_MEMBER), Joined::TooMany);
+        assert_eq!(join(&mut table, 0), Joined::Already);
+        assert!(table.leave(&name("g0"), &member, &Sessions::default()));
+        assert_eq!(join(&mut table, GROUPS_PER_MEMBER), Joined::Done(None));
+    }
+}

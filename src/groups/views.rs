@@ -1,0 +1,96 @@
+//! The tables between two exchanges: what was merged last, and what separation did to it since.
+//!
+//! Separation takes nobody out of a view. A view that has members at lost daemons is *broken*: its members here get one TRANSITION,
+//! and the lost stay in it until the next exchange makes a new view. Who is lost never comes back before that exchange, even if
+//! its daemon does, for it may have missed messages meanwhile.
+
+use super::exchange::{Exchange, Held};
+use super::ids::Ids;
+use super::sessions::Sessions;
+use super::table::{Table, View};
+use super::{Dropped, Events};
+use crate::wire::{Basis, DaemonId, Envelope, Name, RingId};
+
+#[derive(Debug)]
+pub(super) struct Views {
+    pub me: DaemonId,
+    pub sessions: Sessions,
+    pub table: Table,
+    pub basis: Basis,
+    pub ids: Ids,
+    pub events: Events,
+    pub dropped: Dropped,
+}
+
+impl Views {
+    /// What a daemon knows before its first exchange: itself, and a ring that no daemon was ever in.
+    pub fn new(me: DaemonId) -> Views {
+        let nowhere = RingId { sequence: 0, representative: me };
+        Views {
+            me,
+            sessions: Sessions::default(),
+            table: Table::new(vec![me], me),
+            basis: Basis { ring: nowhere, together: vec![me] },
+            ids: Ids::transitional(nowhere, me),
+            events: Events::new(),
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Whether the configuration of the last exchange has broken.
+    pub fn in_transition(&self) -> bool {
+        matches!(self.ids, Ids::Transitional { .. })
+    }
+
+    /// Whether the daemon at each position is in this daemon's component.
+    pub fn component(&self) -> Vec<bool> {
+        self.table.order().iter().map(|daemon| self.basis.together.contains(daemon)).collect()
+    }
+
+    /// Carries out one message.
+    pub fn on_envelope(&mut self, origin: DaemonId, envelope: Envelope) {
+        match envelope {
+            Envelope::Data(frame) => self.on_data(frame),
+            Envelope::Join { member, group } => self.on_join(origin, member, group),
+            Envelope::Leave { member, group } => self.on_leave(origin, member, group),
+            Envelope::Disconnect { member } => self.on_disconnect(origin, member),
+            Envelope::State(_) => self.dropped.stale_states += 1,
+        }
+    }
+
+    /// Only `remaining` go on together from `ring`: tells the members of every view that breaks.
+    pub fn part(&mut self, ring: RingId, remaining: &[DaemonId]) {
+        self.basis.together.retain(|daemon| remaining.contains(daemon));
+        let first = *self.basis.together.first().expect("a daemon stays with itself");
+        self.ids = Ids::transitional(ring, first);
+        let component = self.component();
+        let loses = |view: &View| !view.broken && view.members.iter().any(|member| !component[member.at]);
+        let mut broken = Vec::new();
+        for (group, view) in self.table.views_mut().filter(|(_, view)| loses(view)) {
+            view.broken = true;
+            broken.push(*group);
+        }
+        broken.iter().for_each(|group| self.announce_transition(group));
+    }
+
+    /// Replaces the tables by the outcome of a complete exchange, announces the views that changed, and hands back the messages
+    /// that waited.
+    pub fn install(&mut self, exchange: Exchange) -> Held {
+        let agreed = exchange.agree();
+        self.table = Table::new(agreed.order.clone(), self.me);
+        self.basis = Basis { ring: agreed.ring, together: agreed.order };
+        self.ids = Ids::regular(agreed.ring);
+        let mut changed: Vec<Name> = Vec::new();
+        for (group, gathered) in agreed.groups {
+            let id = gathered.unchanged.unwrap_or_else(|| self.ids.next(&group, None));
+            if gathered.unchanged.is_none() {
+                changed.push(group);
+            }
+            let mut view = View::new(id, gathered.members);
+            view.refresh(self.table.me(), &self.sessions);
+            self.table.insert(group, view);
+        }
+        changed.iter().for_each(|group| self.announce_merge(group, &agreed.components));
+        agreed.held
+    }
+}
