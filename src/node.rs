@@ -1,17 +1,28 @@
-//! A whole daemon without I/O: ring, paths, groups and sessions composed behind the four verbs.
+//! A whole daemon without I/O: paths, ring, groups and sessions composed behind the four verbs.
+//!
+//! Datagrams go through [`multipath`](crate::multipath) to the ring, what the ring delivers goes to the groups, and what the groups
+//! say goes to the outboxes of the sessions. Client bytes go the other way: session, envelope, ring.
 
-use crate::groups::SessionId;
-use crate::ring::{self, Configuration};
-use crate::session;
-use crate::time::Instant;
-use crate::wire::{DaemonId, NetworkId, Payload, Slice};
+mod clients;
+
+use std::collections::VecDeque;
+
+use crate::groups::{self, Groups, SessionId};
+use crate::multipath::{self, Multipath, Path};
+use crate::ring::{self, Configuration, Ring};
+use crate::session::{self, Peer};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
+use clients::{Clients, Demand};
+
+pub use clients::EndReason;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The ring, `me` and all daemons included.
     pub ring: ring::Config,
-    /// This daemon's name, the last part of its clients' private groups.
+    /// This daemon's name, the last part of its clients' private groups. At most 19 bytes.
     pub name: String,
     /// How many networks there are, 1 to 8.
     pub networks: u8,
@@ -19,6 +30,8 @@ pub struct Config {
     pub system: u32,
     /// What clients must show and may use.
     pub session: session::Config,
+    /// How long a client may take over its handshake. Default 10 s.
+    pub handshake_timeout: Duration,
     /// Seed for every random choice.
     pub seed: u64,
 }
@@ -40,7 +53,7 @@ pub struct Transmit {
 #[derive(Debug)]
 pub enum ClientInput<'a> {
     /// A client connected.
-    Connected(session::Peer),
+    Connected(Peer),
     /// Bytes arrived.
     Bytes(&'a [u8]),
     /// The stream ended or failed.
@@ -52,70 +65,199 @@ pub enum ClientInput<'a> {
 pub enum Event {
     /// [`Node::client_output`] of this session became non-empty.
     Output(SessionId),
-    /// Write out what [`Node::client_output`] still holds, then close the connection. The node has forgotten the session.
-    Close(SessionId, Vec<Payload>),
+    /// Write what is left, if the socket takes it, then close the connection. The node has forgotten the session.
+    Close {
+        /// The session that is over.
+        id: SessionId,
+        /// Why.
+        reason: EndReason,
+        /// What it may still be told.
+        rest: Vec<Payload>,
+    },
     /// The ring installed a configuration.
     Configuration(Configuration),
 }
 
+/// Payload bytes that may wait for the token before clients are no longer read.
+const WAITING_LIMIT: usize = 1 << 20;
+
 /// A daemon without I/O.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    ring: Ring,
+    paths: Multipath,
+    groups: Groups,
+    clients: Clients,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    dropped_packets: u64,
+}
 
-#[expect(unused_variables, clippy::todo, reason = "the shape that the parts are written against")]
 impl Node {
     /// A daemon that begins to gather at `now`.
     pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
-        todo!()
+        let ring = &config.ring;
+        let mut node = Node {
+            paths: Multipath::new(ring.me, ring.incarnation, config.system, config.networks, &ring.daemons),
+            groups: Groups::new(ring.me),
+            ring: Ring::new(ring.clone(), now)?,
+            clients: Clients::new(&config),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            dropped_packets: 0,
+        };
+        node.pump(now);
+        Ok(node)
     }
 
     /// A datagram arrived on `network`.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: Slice) {
-        todo!()
+        let Some((header, body)) = self.paths.handle_datagram(now, network, &datagram) else { return };
+        match Packet::decode(header.kind, &body) {
+            Ok(packet) => self.ring.handle_packet(now, header.sender, packet),
+            Err(error) => {
+                tracing::debug!(%error, sender = %header.sender, kind = ?header.kind, "malformed packet");
+                self.dropped_packets += 1;
+            }
+        }
+        self.pump(now);
     }
 
     /// A client's connection brought something. The caller chooses the id and never uses it twice.
     pub fn handle_client(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
-        todo!()
+        match input {
+            ClientInput::Connected(peer) => self.clients.connected(now, id, peer),
+            ClientInput::Bytes(bytes) => self.clients.bytes(id, bytes),
+            ClientInput::Closed => self.clients.end(id, EndReason::Gone),
+        }
+        self.pump(now);
     }
 
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.ring.handle_timeout(now);
+        self.clients.handle_timeout(now);
+        self.pump(now);
     }
 
     /// Leaves the ring at once, so that the others need not wait for a timeout. Drain the transmits, then drop the node.
     pub fn leave(&mut self, now: Instant) {
-        todo!()
+        self.ring.leave();
+        self.pump(now);
     }
 
     /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
-        todo!()
+        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging()
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        todo!()
+        self.transmits.pop_front()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        self.events.pop_front()
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.ring.poll_timeout().into_iter().chain(self.clients.poll_timeout()).min()
     }
 
     /// Bytes waiting for this client: the slices to write first, as many as are convenient.
     pub fn client_output(&self, id: SessionId) -> impl Iterator<Item = &Slice> {
-        std::iter::empty()
+        self.clients.outbox(id).into_iter().flat_map(|outbox| outbox.slices())
     }
 
     /// The first `n` bytes of [`Node::client_output`] have been written.
     pub fn client_wrote(&mut self, id: SessionId, n: usize) {
-        todo!()
+        if let Some(outbox) = self.clients.outbox_mut(id) {
+            outbox.wrote(n);
+        }
+    }
+
+    /// The client's socket takes no more for now: from here on its messages are counted against its limit.
+    pub fn client_blocked(&mut self, id: SessionId) {
+        if let Some(outbox) = self.clients.outbox_mut(id) {
+            outbox.block();
+        }
+    }
+
+    /// What is known of every path at `now`.
+    pub fn paths(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
+        self.paths.paths(now)
+    }
+
+    /// Counters of the ring.
+    pub fn ring_stats(&self) -> &ring::Stats {
+        self.ring.stats()
+    }
+
+    /// Counters of the networks.
+    pub fn multipath_stats(&self) -> &multipath::Stats {
+        self.paths.stats()
+    }
+
+    /// The ring's state: gather, form, recovery or operational.
+    pub fn ring_state(&self) -> &'static str {
+        self.ring.state_name()
+    }
+
+    /// How many client sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Passes outputs from part to part until there are none.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            if let Some(event) = self.ring.poll_event() {
+                if let ring::Event::Configuration(configuration) = &event {
+                    self.events.push_back(Event::Configuration(configuration.clone()));
+                }
+                self.groups.handle_event(event);
+            } else if let Some(demand) = self.clients.poll_demand() {
+                self.on_demand(now, demand);
+            } else {
+                break;
+            }
+            while let Some(event) = self.groups.poll_event() {
+                self.on_groups(now, event);
+            }
+        }
+        while let Some(event) = self.clients.poll_event() {
+            self.events.push_back(event);
+        }
+        while let Some(transmit) = self.ring.poll_transmit() {
+            self.transmit(transmit);
+        }
+    }
+
+    fn on_demand(&mut self, now: Instant, demand: Demand) {
+        match demand {
+            Demand::Open(session) => self.groups.connect(session).expect("the clients keep their names apart"),
+            Demand::Submit { service, payload } => self.ring.submit(now, service, payload),
+        }
+    }
+
+    fn on_groups(&mut self, now: Instant, event: groups::Event) {
+        match event {
+            groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
+            groups::Event::Deliver { to, frame } => to.iter().for_each(|&id| self.clients.deliver(id, frame.clone())),
+            groups::Event::Released(id) => self.clients.released(id),
+        }
+    }
+
+    fn transmit(&mut self, ring::Transmit { to, packet }: ring::Transmit) {
+        let body = packet.encode();
+        for header in self.paths.route(packet.kind(), to) {
+            let transmit = Transmit { network: header.network, to, header: header.encode(), body: body.clone() };
+            self.transmits.push_back(transmit);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub use model::{
     Priority, Segment, Timers, Windows,
 };
 
-use crate::session::{AccessError, AccessList};
+use crate::session::AccessList;
 use error::Findings;
 
 /// The name of the file when none is given.

@@ -1,0 +1,260 @@
+//! The client sessions of a daemon: their names, their ends, and what they ask of the ring.
+//!
+//! A session may end at any time; its private name stays taken until its disconnection has gone through the order of the ring, so
+//! that whatever the old session sent is before whatever a new session of the same name sends.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use super::{Config, Event};
+use crate::groups::{self, SessionId};
+use crate::rng::Rng;
+use crate::session::{self, Outbox, Overflow, Peer, Request, Session, Violation};
+use crate::time::{Duration, Instant};
+use crate::wire::{ConnectRequest, Envelope, Name, Payload, Refusal, Service};
+
+/// All client sessions of a daemon.
+#[derive(Debug)]
+pub(super) struct Clients {
+    config: session::Config,
+    daemon: Vec<u8>,
+    handshake_timeout: Duration,
+    sessions: BTreeMap<SessionId, Client>,
+    /// Private groups in use, those of ended sessions included until they are released.
+    names: BTreeSet<Name>,
+    /// Ended sessions whose disconnection is on its way through the ring.
+    leaving: BTreeMap<SessionId, Name>,
+    /// When each handshake must be over, in order of time.
+    handshakes: VecDeque<(Instant, SessionId)>,
+    demands: VecDeque<Demand>,
+    events: VecDeque<Event>,
+    rng: Rng,
+}
+
+#[derive(Debug)]
+struct Client {
+    session: Session,
+    /// The name it was admitted under.
+    private_group: Option<Name>,
+    membership: bool,
+    /// The handshake is done: the groups know the session.
+    opened: bool,
+}
+
+/// What a client asks of the rest of the daemon.
+#[derive(Debug)]
+pub(super) enum Demand {
+    /// The session is open.
+    Open(groups::Session),
+    /// A message for the ring.
+    Submit { service: Service, payload: Payload },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client said so.
+    Kill,
+    /// The connection ended or failed.
+    Gone,
+    /// The client was refused.
+    Refused(Refusal),
+    /// The client broke the protocol.
+    Violation(Violation),
+    /// The client did not finish its handshake in time.
+    HandshakeTimeout,
+    /// The client did not read fast enough.
+    Slow(Overflow),
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndReason::Kill => write!(f, "disconnected"),
+            EndReason::Gone => write!(f, "connection ended"),
+            EndReason::Refused(refusal) => write!(f, "refused ({})", refusal.0),
+            EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
+            EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
+            EndReason::Slow(overflow) => write!(f, "reads too slowly: {overflow}"),
+        }
+    }
+}
+
+impl Clients {
+    pub(super) fn new(config: &Config) -> Clients {
+        Clients {
+            config: config.session.clone(),
+            daemon: config.name.clone().into_bytes(),
+            handshake_timeout: config.handshake_timeout,
+            sessions: BTreeMap::new(),
+            names: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            handshakes: VecDeque::new(),
+            demands: VecDeque::new(),
+            events: VecDeque::new(),
+            rng: Rng::new(config.seed),
+        }
+    }
+
+    /// How many sessions there are, unfinished handshakes included.
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// A client connected.
+    pub(super) fn connected(&mut self, now: Instant, id: SessionId, peer: Peer) {
+        let session = Session::new(&self.config, peer);
+        self.handshakes.push_back((now + self.handshake_timeout, id));
+        let replaced =
+            self.sessions.insert(id, Client { session, private_group: None, membership: false, opened: false });
+        assert!(replaced.is_none(), "a session id is used once");
+        if self.sessions.len() > self.config.quota {
+            self.refuse(id, Refusal::QUOTA);
+        }
+    }
+
+    /// A client's bytes arrived.
+    pub(super) fn bytes(&mut self, id: SessionId, bytes: &[u8]) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let quiet = client.session.outbox().is_empty();
+        client.session.handle_bytes(bytes);
+        while let Some(request) = self.sessions.get_mut(&id).and_then(|client| client.session.poll_request()) {
+            self.on_request(id, request);
+        }
+        if quiet && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
+            self.events.push_back(Event::Output(id));
+        }
+    }
+
+    /// A frame for a client.
+    pub(super) fn deliver(&mut self, id: SessionId, frame: Payload) {
+        let Some(outbox) = self.outbox_mut(id) else { return };
+        let quiet = outbox.is_empty();
+        match outbox.push(frame) {
+            Ok(()) if quiet => self.events.push_back(Event::Output(id)),
+            Ok(()) => {}
+            Err(overflow) => self.end(id, EndReason::Slow(overflow)),
+        }
+    }
+
+    /// The session is over. Its disconnection goes through the ring; until then its name is taken.
+    pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
+        let Some(client) = self.sessions.remove(&id) else { return };
+        if let Some(private_group) = client.private_group {
+            if client.opened {
+                self.leaving.insert(id, private_group);
+                self.submit(Service::Agreed, Envelope::Disconnect { member: private_group }.encode());
+            } else {
+                self.names.remove(&private_group);
+            }
+        }
+        let rest = match reason {
+            EndReason::Refused(_) => client.session.into_outbox().into_messages(),
+            _ => Vec::new(),
+        };
+        self.events.push_back(Event::Close { id, reason, rest });
+    }
+
+    /// The session's disconnection has gone through the order: its name is free.
+    pub(super) fn released(&mut self, id: SessionId) {
+        if let Some(name) = self.leaving.remove(&id) {
+            self.names.remove(&name);
+        }
+    }
+
+    /// What waits for a client.
+    pub(super) fn outbox(&self, id: SessionId) -> Option<&Outbox> {
+        Some(self.sessions.get(&id)?.session.outbox())
+    }
+
+    /// What waits for a client.
+    pub(super) fn outbox_mut(&mut self, id: SessionId) -> Option<&mut Outbox> {
+        Some(self.sessions.get_mut(&id)?.session.outbox_mut())
+    }
+
+    /// When the next handshake must be over.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.handshakes.front().map(|&(at, _)| at)
+    }
+
+    /// Ends the handshakes that took too long.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, id)) = self.handshakes.pop_front_if(|&mut (at, _)| at <= now) {
+            if self.sessions.get(&id).is_some_and(|client| !client.opened) {
+                self.end(id, EndReason::HandshakeTimeout);
+            }
+        }
+    }
+
+    pub(super) fn poll_demand(&mut self) -> Option<Demand> {
+        self.demands.pop_front()
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn on_request(&mut self, id: SessionId, request: Request) {
+        match request {
+            Request::Hello(hello) => self.on_hello(id, &hello),
+            Request::Opened => self.on_opened(id),
+            Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
+            Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
+            Request::Multicast { service, frame } => self.submit(service, Envelope::Data(frame.into()).encode()),
+            Request::Kill => self.end(id, EndReason::Kill),
+            Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
+            Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
+        }
+    }
+
+    fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
+        let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
+        if !self.names.insert(name) {
+            return self.refuse(id, Refusal::NOT_UNIQUE);
+        }
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.private_group = Some(name);
+            client.membership = hello.membership;
+            client.session.admit(name);
+        }
+    }
+
+    /// The private group that the client asks for, or one that is made up for it.
+    fn private_group(&mut self, id: SessionId, hello: &ConnectRequest) -> Option<Name> {
+        if let Some(name) = &hello.name {
+            return Name::private_group(name.as_bytes(), &self.daemon).ok();
+        }
+        loop {
+            let name = format!("r{}-{}", self.rng.below(9999), id.0 % 1000);
+            let name = Name::private_group(name.as_bytes(), &self.daemon).ok()?;
+            if !self.names.contains(&name) {
+                return Some(name);
+            }
+        }
+    }
+
+    fn on_opened(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let private_group = client.private_group.expect("a session opens under the name it was admitted with");
+        client.opened = true;
+        let session = groups::Session { id, private_group, wants_membership: client.membership };
+        self.demands.push_back(Demand::Open(session));
+    }
+
+    fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
+        if let Some(member) = self.sessions.get(&id).and_then(|client| client.private_group) {
+            self.submit(Service::Agreed, envelope(member).encode());
+        }
+    }
+
+    fn refuse(&mut self, id: SessionId, refusal: Refusal) {
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.session.refuse(refusal);
+            self.end(id, EndReason::Refused(refusal));
+        }
+    }
+
+    fn submit(&mut self, service: Service, payload: Payload) {
+        self.demands.push_back(Demand::Submit { service, payload });
+    }
+}
