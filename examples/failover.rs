@@ -160,7 +160,8 @@ fn watch(daemons: &[Running], logs: &[Log], start: Instant) {
     for second in 1..=SECONDS {
         thread::sleep((start + Duration::from_secs(second)).saturating_duration_since(Instant::now()));
         let delivered: Vec<u64> = logs.iter().map(Log::delivered).collect();
-        let rates: Vec<String> = delivered.iter().zip(before).map(|(now, before)| format!("{:>7}", now - before)).collect();
+        let rates: Vec<String> =
+            delivered.iter().zip(before).map(|(now, before)| format!("{:>7}", now - before)).collect();
         let sent: u64 = logs.iter().map(|log| log.sent.load(Ordering::Relaxed)).sum();
         let gap = logs.iter().map(|log| log.gap.swap(0, Ordering::Relaxed)).max().unwrap_or_default();
         let network = if (CUT_AT..HEAL_AT).contains(&(second - 1)) { "CUT" } else { "ok" };
