@@ -1,1 +1,47 @@
-//! To be filled.
+//! The blocking client: a mailbox at a daemon, for Rust programs and for the C functions of `ffi`.
+//!
+//! ```no_run
+//! use spread::client::{ConnectOptions, Mailbox, Received};
+//! use spread::wire::{FrameType, Name};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions { daemon: "4803@localhost".into(), private_name: "alice".into(), ..Default::default() };
+//! let mailbox = Mailbox::connect(&options)?;
+//! let group = Name::new(b"chat").expect("short");
+//! mailbox.join(group)?;
+//! mailbox.multicast(FrameType::SAFE, &[group], 0, b"hello")?;
+//! loop {
+//!     match mailbox.receive()? {
+//!         Received::Message(message) => println!("{}: {}", message.sender, message.body.escape_ascii()),
+//!         Received::View(view) => println!("{} has {} members", view.group, view.members.len()),
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! One thread may receive while others send. A mailbox never reads ahead of the message that it is asked for, so its descriptor
+//! is readable for select and poll whenever a message waits.
+
+#![expect(clippy::disallowed_types, reason = "above the I/O line: connecting has a deadline")]
+
+mod address;
+mod auth;
+mod error;
+mod handshake;
+mod mailbox;
+mod membership;
+mod platform;
+mod received;
+mod receiving;
+mod registry;
+mod transport;
+
+pub use address::Address;
+pub use auth::{AuthMethod, Conversation};
+pub use error::{ConnectError, GroupError, Lost, MembershipError, ReceiveError, SendError};
+pub use mailbox::{ConnectOptions, Mailbox};
+pub use membership::{BodyBytes, MembershipReader, VsSet};
+pub use received::{Message, Received, View};
+pub use receiving::{Envelope, Excess, Fate, Room};
+pub use registry::{find, forget, open, register_methods};

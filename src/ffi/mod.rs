@@ -1,1 +1,52 @@
-//! To be filled.
+//! The C face: the classic `SP_` functions over `client`, and the types and constants of their header.
+//!
+//! An exported function converts its arguments, calls `client` and maps the result, inside [`guard`]: nothing unwinds into C.
+//! Everything `pub` here ends up in `include/sp.h`, doc comments included, so they are plain sentences for C readers. After a
+//! change run `BLESS=1 cargo test --test abi`.
+
+#![expect(non_camel_case_types, reason = "the classic names")]
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "doc comments are header text, where every pointer is the caller's business"
+)]
+
+mod connect;
+mod errors;
+mod memb;
+mod memory;
+mod receive;
+mod send;
+mod types;
+
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use connect::*;
+pub use errors::{SP_error, SP_strerror};
+pub use memb::*;
+pub use receive::*;
+pub use send::*;
+pub use types::*;
+
+use errors::Code;
+
+/// Runs an exported function: its number or its error's code, or `SP_BUG` if it panics.
+fn guard(function: impl FnOnce() -> Result<c_int, Code>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(function)) {
+        Ok(Ok(number)) => number,
+        Ok(Err(Code(code))) => code,
+        Err(_) => SP_BUG,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_code() {
+        assert_eq!(guard(|| panic!("on purpose")), SP_BUG);
+        assert_eq!(guard(|| Err(Code(ILLEGAL_GROUP))), ILLEGAL_GROUP);
+        assert_eq!(guard(|| Ok(7)), 7);
+    }
+}

@@ -1,0 +1,184 @@
+//! The stream to a daemon: connecting within a time, and whole reads and writes on a blocking socket.
+//!
+//! Signals end no call here: what they interrupt is taken up again. Nothing is ever read ahead of what the caller asked for, so
+//! the descriptor is readable whenever a message waits.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{Address, ConnectError, platform};
+
+/// The socket buffers that are asked for, each way.
+const SOCKET_BUFFER: usize = 200 * 1024;
+/// By how much less is asked for when the system refuses.
+const SOCKET_BUFFER_STEP: usize = 5 * 1024;
+/// The longest wait for a TCP connection when the caller sets none; systems give up long before.
+const CONNECT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most slices in one system call, the lowest limit of the systems we know.
+const SLICE_LIMIT: usize = 1024;
+/// Where daemons put their unix sockets.
+#[cfg(unix)]
+const SOCKET_DIRECTORY: &str = "/tmp";
+
+/// When a connect call must be done; `None` for never.
+pub type Deadline = Option<Instant>;
+
+/// A connected stream.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+}
+
+impl Stream {
+    /// Connects to a daemon.
+    pub fn connect(address: &Address, deadline: Deadline) -> Result<Stream, ConnectError> {
+        let socket = match address {
+            Address::Local(port) => connect_local(*port, deadline)?,
+            Address::Remote(host, port) => connect_host(host, *port, deadline)?,
+        };
+        raise_buffers(&socket);
+        Ok(Stream { socket })
+    }
+
+    /// The socket's number.
+    pub fn descriptor(&self) -> i32 {
+        platform::descriptor(&self.socket)
+    }
+
+    /// Makes reads and writes that last beyond the deadline fail with [`ErrorKind::TimedOut`] or [`ErrorKind::WouldBlock`].
+    pub fn set_deadline(&self, deadline: Deadline) -> io::Result<()> {
+        let limit = remaining(deadline).map_err(|_| ErrorKind::TimedOut)?;
+        self.socket.set_read_timeout(limit)?;
+        self.socket.set_write_timeout(limit)
+    }
+
+    /// Fills all the slices.
+    pub fn read_all(&self, mut slices: &mut [IoSliceMut<'_>]) -> io::Result<()> {
+        IoSliceMut::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let some = slices.len().min(SLICE_LIMIT);
+            match (&self.socket).read_vectored(&mut slices[..some]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => IoSliceMut::advance_slices(&mut slices, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `count` bytes that nobody wants.
+    pub fn skip(&self, mut count: usize) -> io::Result<()> {
+        let mut bin = [0; 4096];
+        while count > 0 {
+            let some = count.min(bin.len());
+            self.read_all(&mut [IoSliceMut::new(&mut bin[..some])])?;
+            count -= some;
+        }
+        Ok(())
+    }
+
+    /// Writes all the slices, with one system call if the socket takes it.
+    pub fn write_all(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let some = slices.len().min(SLICE_LIMIT);
+            match self.socket.send_vectored_with_flags(&slices[..some], platform::SEND) {
+                Ok(count) => IoSlice::advance_slices(&mut slices, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as much as the socket takes at once.
+    pub fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send_with_flags(bytes, platform::SEND_AT_ONCE)
+    }
+
+    /// Bytes that can be read without waiting; 0 on a broken stream.
+    pub fn bytes_waiting(&self) -> usize {
+        platform::bytes_waiting(&self.socket).unwrap_or(0)
+    }
+
+    /// Ends the stream both ways and wakes whoever is blocked on it.
+    pub fn shut_down(&self) {
+        // The error that the stream is broken already changes nothing.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// A second owner of the same descriptor, for a forked child that forgets the first.
+    #[cfg(unix)]
+    pub fn adopted(&self) -> Stream {
+        Stream { socket: platform::adopt(&self.socket) }
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Stream {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(unix)]
+fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
+    let address = SockAddr::unix(format!("{SOCKET_DIRECTORY}/{port}")).map_err(|_| ConnectError::IllegalAddress)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|_| ConnectError::Unreachable)?;
+    loop {
+        // A full backlog blocks a unix connect like a write.
+        socket.set_write_timeout(remaining(deadline)?).map_err(|_| ConnectError::Unreachable)?;
+        match socket.connect(&address) {
+            Ok(()) => return Ok(socket),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(ConnectError::Unreachable),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
+    connect_host("localhost", port, deadline)
+}
+
+/// Connects to the first of the host's addresses that answers.
+fn connect_host(host: &str, port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
+    let addresses = (host, port).to_socket_addrs().map_err(|_| ConnectError::IllegalAddress)?;
+    let mut outcome = Err(ConnectError::IllegalAddress);
+    for address in addresses {
+        let limit = remaining(deadline)?.unwrap_or(CONNECT_LIMIT);
+        outcome = connect_tcp(address, limit).map_err(|_| ConnectError::Unreachable);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn connect_tcp(address: SocketAddr, limit: Duration) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.connect_timeout(&address.into(), limit)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    Ok(socket)
+}
+
+/// Asks for as much buffer as the system grants, up to [`SOCKET_BUFFER`].
+fn raise_buffers(socket: &Socket) {
+    let sizes = || (SOCKET_BUFFER_STEP..=SOCKET_BUFFER).rev().step_by(SOCKET_BUFFER_STEP);
+    sizes().find(|&size| socket.set_send_buffer_size(size).is_ok());
+    sizes().find(|&size| socket.set_recv_buffer_size(size).is_ok());
+}
+
+/// How long it is to the deadline.
+fn remaining(deadline: Deadline) -> Result<Option<Duration>, ConnectError> {
+    let Some(deadline) = deadline else { return Ok(None) };
+    match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(ConnectError::Unreachable),
+        left => Ok(Some(left)),
+    }
+}

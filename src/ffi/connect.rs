@@ -1,0 +1,205 @@
+//! Connecting and disconnecting, authentication methods, the version.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::errors::Code;
+use super::types::*;
+use super::{guard, memory};
+use crate::client::{self, AuthMethod, ConnectError, ConnectOptions, Mailbox};
+use crate::wire::Version;
+
+/// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for success.
+type AuthFunction = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
+
+/// Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private name
+/// may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the connection gets
+/// membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn SP_connect(
+    spread_name: *const c_char,
+    private_name: *const c_char,
+    priority: c_int,
+    group_membership: c_int,
+    mbox: *mut mailbox,
+    private_group: *mut c_char,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's pointers, as this function's.
+        let options = unsafe { options(spread_name, private_name, priority, group_membership) };
+        // SAFETY: as above.
+        unsafe { connect(&options, mbox, private_group) }
+    })
+}
+
+/// As SP_connect, but gives up after this time; zero means no limit.
+#[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "the classic signature")]
+pub unsafe extern "C" fn SP_connect_timeout(
+    spread_name: *const c_char,
+    private_name: *const c_char,
+    priority: c_int,
+    group_membership: c_int,
+    mbox: *mut mailbox,
+    private_group: *mut c_char,
+    time_out: sp_time,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's pointers, as this function's.
+        let options = unsafe { options(spread_name, private_name, priority, group_membership) };
+        // SAFETY: as above.
+        unsafe { connect(&ConnectOptions { timeout: limit(time_out), ..options }, mbox, private_group) }
+    })
+}
+
+unsafe fn options(
+    spread_name: *const c_char,
+    private_name: *const c_char,
+    priority: c_int,
+    group_membership: c_int,
+) -> ConnectOptions {
+    ConnectOptions {
+        // SAFETY: the caller has a C string or NULL.
+        daemon: unsafe { memory::text(spread_name) },
+        // SAFETY: the same.
+        private_name: unsafe { memory::text(private_name) },
+        priority: u8::from(priority > 0),
+        membership: group_membership != 0,
+        ..ConnectOptions::default()
+    }
+}
+
+unsafe fn connect(options: &ConnectOptions, mbox: *mut mailbox, private_group: *mut c_char) -> Result<c_int, Code> {
+    // SAFETY: the caller has a mailbox and an array of 32 bytes there.
+    let (mbox, private_group) = unsafe { (mbox.as_mut(), private_group.cast::<[u8; MAX_GROUP_NAME]>().as_mut()) };
+    let (Some(mbox), Some(private_group)) = (mbox, private_group) else { return Err(Code(ILLEGAL_SESSION)) };
+    let opened = client::open(options).inspect_err(|&error| {
+        if error == ConnectError::TimedOut {
+            note_timeout();
+        }
+    })?;
+    *mbox = opened.descriptor();
+    *private_group = *opened.private_group().field();
+    Ok(ACCEPT_SESSION)
+}
+
+/// The time limit that a program asks for; none if it is not positive.
+fn limit(time: sp_time) -> Option<Duration> {
+    let seconds = Duration::from_secs(u64::try_from(time.sec).unwrap_or(0));
+    let limit = seconds.saturating_add(Duration::from_micros(u64::try_from(time.usec).unwrap_or(0)));
+    (!limit.is_zero()).then_some(limit)
+}
+
+/// Leaves the reason where C programs look for it.
+fn note_timeout() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the address is this thread's own errno.
+    unsafe {
+        *libc::__errno_location() = libc::ETIMEDOUT;
+    }
+}
+
+/// Ends a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox.
+#[unsafe(no_mangle)]
+pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
+    guard(|| {
+        client::forget(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
+        Ok(0)
+    })
+}
+
+/// Closes the mailbox in this process without telling the daemon: for the process that does not keep it after a fork.
+#[unsafe(no_mangle)]
+pub extern "C" fn SP_kill(mbox: mailbox) {
+    guard(|| {
+        drop(client::forget(mbox));
+        Ok(0)
+    });
+}
+
+/// Registers an authentication method for later connects, in place of all others. Returns 1, or 0 if it cannot be one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn SP_set_auth_method(
+    auth_name: *const c_char,
+    auth_function: Option<unsafe extern "C" fn(c_int, *mut c_void) -> c_int>,
+    auth_data: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller has a C string or NULL.
+        let method = unsafe { auth_method(auth_name, auth_function, auth_data) };
+        Ok(c_int::from(method.is_some_and(|method| client::register_methods(vec![method]))))
+    })
+}
+
+/// Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of them
+/// cannot be one; then nothing changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn SP_set_auth_methods(
+    num_methods: c_int,
+    auth_name: *mut *const c_char,
+    auth_function: *mut Option<unsafe extern "C" fn(c_int, *mut c_void) -> c_int>,
+    auth_data: *mut *mut c_void,
+) -> c_int {
+    guard(|| {
+        let count = usize::try_from(num_methods).unwrap_or(usize::MAX);
+        if count > AuthMethod::LIMIT {
+            return Ok(0);
+        }
+        // SAFETY: the caller has three arrays of this many elements.
+        let arrays = unsafe {
+            (
+                memory::array(auth_name.cast_const(), count),
+                memory::array(auth_function.cast_const(), count),
+                memory::array(auth_data.cast_const(), count),
+            )
+        };
+        let (Some(names), Some(functions), Some(data)) = arrays else { return Ok(0) };
+        let methods = names.iter().zip(functions).zip(data).map(|((&name, &function), &data)| {
+            // SAFETY: the caller has a C string or NULL in each place.
+            unsafe { auth_method(name, function, data) }
+        });
+        Ok(c_int::from(methods.collect::<Option<Vec<_>>>().is_some_and(client::register_methods)))
+    })
+}
+
+unsafe fn auth_method(name: *const c_char, function: Option<AuthFunction>, data: *mut c_void) -> Option<AuthMethod> {
+    /// The program's data, which it may share among threads at its own risk, as it always could.
+    struct Data(*mut c_void);
+    // SAFETY: we only hand the pointer back to the program.
+    unsafe impl Send for Data {}
+    // SAFETY: the same.
+    unsafe impl Sync for Data {}
+
+    let function = function.filter(|_| !name.is_null())?;
+    let data = Data(data);
+    let conversation = move |descriptor| {
+        let Data(data) = &data;
+        // SAFETY: the program registered this function to be called with this data.
+        unsafe { function(descriptor, *data) != 0 }
+    };
+    // SAFETY: not NULL, so the caller has a C string there.
+    AuthMethod::new(unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes(), Arc::new(conversation))
+}
+
+/// The version of the programming interface. Returns 1, or 0 if a pointer is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn SP_version(
+    major_version: *mut c_int,
+    minor_version: *mut c_int,
+    patch_version: *mut c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller has three numbers there, or NULL.
+        let numbers = unsafe { (major_version.as_mut(), minor_version.as_mut(), patch_version.as_mut()) };
+        let (Some(major), Some(minor), Some(patch)) = numbers else { return Ok(0) };
+        let Version { major: ours, minor: our_minor, patch: our_patch } = Version::OURS;
+        (*major, *minor, *patch) = (ours.into(), our_minor.into(), our_patch.into());
+        Ok(1)
+    })
+}
+
+/// The mailbox that a program names.
+pub(super) fn find(mbox: mailbox) -> Result<Arc<Mailbox>, Code> {
+    client::find(mbox).ok_or(Code(ILLEGAL_SESSION))
+}

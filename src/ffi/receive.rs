@@ -1,0 +1,132 @@
+//! Receiving, and what a call's many results mean.
+
+use std::ffi::{c_char, c_int, c_short};
+use std::io::IoSliceMut;
+
+use super::connect::find;
+use super::errors::Code;
+use super::types::*;
+use super::{guard, memory};
+use crate::client::{Envelope, Excess, Fate, Room};
+use crate::wire::FrameType;
+
+/// Where a program wants to know about a message.
+struct Outputs<'a> {
+    service_type: &'a mut service,
+    sender: &'a mut [u8; MAX_GROUP_NAME],
+    num_groups: &'a mut c_int,
+    groups: &'a mut [[u8; MAX_GROUP_NAME]],
+    mess_type: &'a mut c_short,
+    endian_mismatch: &'a mut c_int,
+}
+
+/// Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or body do
+/// not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups, or
+/// BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+#[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "the classic signature")]
+pub unsafe extern "C" fn SP_receive(
+    mbox: mailbox,
+    service_type: *mut service,
+    sender: *mut c_char,
+    max_groups: c_int,
+    num_groups: *mut c_int,
+    groups: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: *mut c_short,
+    endian_mismatch: *mut c_int,
+    max_mess_len: c_int,
+    mess: *mut c_char,
+) -> c_int {
+    guard(|| {
+        let mut outputs =
+            // SAFETY: the caller has all of this.
+            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+        let length = usize::try_from(max_mess_len).map_err(|_| Code(ILLEGAL_MESSAGE))?;
+        // SAFETY: the caller has so many bytes.
+        let body = unsafe { memory::array_mut(mess.cast::<u8>(), length) }.ok_or(Code(ILLEGAL_MESSAGE))?;
+        receive(mbox, &mut outputs, &mut [IoSliceMut::new(body)])
+    })
+}
+
+/// As SP_receive, with the body spread over the pieces of a scatter in order.
+#[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "the classic signature")]
+pub unsafe extern "C" fn SP_scat_receive(
+    mbox: mailbox,
+    service_type: *mut service,
+    sender: *mut c_char,
+    max_groups: c_int,
+    num_groups: *mut c_int,
+    groups: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: *mut c_short,
+    endian_mismatch: *mut c_int,
+    scat_mess: *mut scatter,
+) -> c_int {
+    guard(|| {
+        let mut outputs =
+            // SAFETY: the caller has all of this.
+            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+        // SAFETY: the caller has a scatter.
+        let mut body = unsafe { memory::pieces_mut(scat_mess)? };
+        receive(mbox, &mut outputs, &mut body)
+    })
+}
+
+/// The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+#[unsafe(no_mangle)]
+pub extern "C" fn SP_poll(mbox: mailbox) -> c_int {
+    guard(|| Ok(c_int::try_from(find(mbox)?.bytes_waiting()).unwrap_or(c_int::MAX)))
+}
+
+unsafe fn outputs<'a>(
+    service_type: *mut service,
+    sender: *mut c_char,
+    (max_groups, groups): (c_int, *mut [c_char; MAX_GROUP_NAME]),
+    num_groups: *mut c_int,
+    mess_type: *mut c_short,
+    endian_mismatch: *mut c_int,
+) -> Result<Outputs<'a>, Code> {
+    let length = usize::try_from(max_groups).map_err(|_| Code(ILLEGAL_GROUP))?;
+    // SAFETY: the caller has so many groups, and numbers, and an array of 32 bytes; char arrays are byte arrays.
+    unsafe {
+        Ok(Outputs {
+            service_type: service_type.as_mut().ok_or(Code(ILLEGAL_SERVICE))?,
+            sender: sender.cast::<[u8; MAX_GROUP_NAME]>().as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
+            num_groups: num_groups.as_mut().ok_or(Code(ILLEGAL_GROUP))?,
+            groups: memory::array_mut(groups.cast::<[u8; MAX_GROUP_NAME]>(), length).ok_or(Code(ILLEGAL_GROUP))?,
+            mess_type: mess_type.as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
+            endian_mismatch: endian_mismatch.as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
+        })
+    }
+}
+
+fn receive(mbox: mailbox, outputs: &mut Outputs<'_>, body: &mut [IoSliceMut<'_>]) -> Result<c_int, Code> {
+    let drop = FrameType(*outputs.service_type as u32).contains(FrameType::DROP_RECV);
+    let excess = if drop { Excess::Drop } else { Excess::Keep };
+    let body_room: usize = body.iter().fold(0, |sum, piece| sum.saturating_add(piece.len()));
+    let mut room = Room { groups: outputs.groups, body, excess };
+    let envelope = find(mbox)?.receive_into(&mut room)?;
+    report(&envelope, outputs, body_room)
+}
+
+/// Fills in the results. A number that does not fit its room is reported negative; where depends on the message's fate.
+fn report(envelope: &Envelope, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
+    let number = |length: usize| c_int::try_from(length).expect("a frame's numbers are 32 bits");
+    let (groups, body_len) = (number(envelope.groups), number(envelope.body_len));
+    let (groups_short, body_short) = (envelope.groups > outputs.groups.len(), envelope.body_len > body_room);
+    *outputs.service_type = envelope.kind.0 as service;
+    *outputs.sender = *envelope.sender.field();
+    *outputs.mess_type = envelope.mess_type;
+    match envelope.fate {
+        Fate::Kept => {
+            *outputs.num_groups = if groups_short { -groups } else { 0 };
+            *outputs.endian_mismatch = if body_short { -body_len } else { 0 };
+            Err(Code(if groups_short { GROUPS_TOO_SHORT } else { BUFFER_TOO_SHORT }))
+        }
+        Fate::Taken => {
+            *outputs.num_groups = if groups_short { -groups } else { groups };
+            *outputs.endian_mismatch = c_int::from(envelope.foreign_order);
+            if body_short { Err(Code(BUFFER_TOO_SHORT)) } else { Ok(body_len) }
+        }
+    }
+}
