@@ -56,7 +56,7 @@ pub unsafe extern "C" fn SP_get_memb_info(
 pub unsafe extern "C" fn SP_get_vs_sets_info(
     memb_mess: *const c_char,
     vs_sets: *mut vs_set_info,
-    num_vs_sets: c_uint,
+    num_vs_sets: c_int,
     my_vs_set_index: *mut c_uint,
 ) -> c_int {
     // SAFETY: the caller has a membership message and room for the answer.
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn SP_get_vs_set_members(
     memb_mess: *const c_char,
     vs_set: *const vs_set_info,
     member_names: *mut [c_char; MAX_GROUP_NAME],
-    member_names_count: c_uint,
+    member_names_count: c_int,
 ) -> c_int {
     // SAFETY: the caller has a membership message and room for the answer.
     guard(|| unsafe { members_of(&flat(memb_mess)?, vs_set, (member_names, member_names_count)) })
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn SP_scat_get_memb_info(
 pub unsafe extern "C" fn SP_scat_get_vs_sets_info(
     memb_mess: *const scatter,
     vs_sets: *mut vs_set_info,
-    num_vs_sets: c_uint,
+    num_vs_sets: c_int,
     my_vs_set_index: *mut c_uint,
 ) -> c_int {
     // SAFETY: the caller has a membership message and room for the answer.
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn SP_scat_get_vs_set_members(
     memb_mess: *const scatter,
     vs_set: *const vs_set_info,
     member_names: *mut [c_char; MAX_GROUP_NAME],
-    member_names_count: c_uint,
+    member_names_count: c_int,
 ) -> c_int {
     // SAFETY: the caller has a membership message and room for the answer.
     guard(|| unsafe { members_of(&scattered(memb_mess)?, vs_set, (member_names, member_names_count)) })
@@ -140,11 +140,12 @@ unsafe fn memb_info_of(
 
 unsafe fn vs_sets_of(
     body: &MembershipReader<impl BodyBytes>,
-    (vs_sets, room): (*mut vs_set_info, c_uint),
+    (vs_sets, room): (*mut vs_set_info, c_int),
     my_vs_set_index: *mut c_uint,
 ) -> Result<c_int, Code> {
+    let room = usize::try_from(room).map_err(|_| Code(BUFFER_TOO_SHORT))?;
     // SAFETY: the caller has so many sets, and a number.
-    let (out, index) = unsafe { (memory::array_mut(vs_sets, room as usize), my_vs_set_index.as_mut()) };
+    let (out, index) = unsafe { (memory::array_mut(vs_sets, room), my_vs_set_index.as_mut()) };
     let (Some(out), Some(index)) = (out, index) else { return Err(Code(ILLEGAL_MESSAGE)) };
     let mut sets = vec![VsSet::default(); out.len().min(body.sets()? as usize)];
     let (count, own) = body.copy_sets(&mut sets)?;
@@ -156,11 +157,11 @@ unsafe fn vs_sets_of(
 unsafe fn members_of(
     body: &MembershipReader<impl BodyBytes>,
     vs_set: *const vs_set_info,
-    (names, room): (*mut [c_char; MAX_GROUP_NAME], c_uint),
+    (names, room): (*mut [c_char; MAX_GROUP_NAME], c_int),
 ) -> Result<c_int, Code> {
+    let room = usize::try_from(room).map_err(|_| Code(BUFFER_TOO_SHORT))?;
     // SAFETY: the caller has one set, and so many names; char arrays are byte arrays.
-    let (set, out) =
-        unsafe { (vs_set.as_ref(), memory::array_mut(names.cast::<[u8; MAX_GROUP_NAME]>(), room as usize)) };
+    let (set, out) = unsafe { (vs_set.as_ref(), memory::array_mut(names.cast::<[u8; MAX_GROUP_NAME]>(), room)) };
     let (Some(set), Some(out)) = (set, out) else { return Err(Code(ILLEGAL_MESSAGE)) };
     let set = VsSet { members: set.num_members, offset: set.members_offset };
     Ok(body.copy_members(set, out)? as c_int)

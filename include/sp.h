@@ -1,0 +1,597 @@
+/* sp.h: the client interface of Spread 4, as the Torc library provides it. Generated from src/ffi; do not edit. */
+
+#ifndef INC_SP
+#define INC_SP
+
+#include <stddef.h>
+
+/* Old names for integers. */
+#define int16 short
+#define int32 int
+
+/* The number with its bytes turned around. */
+#define Flip_int16(type) ((((type) >> 8) & 0x00ff) | (((type) << 8) & 0xff00))
+#define Flip_int32(type) ((int)((((unsigned int)(type) >> 24) & 0x000000ff) | (((unsigned int)(type) >> 8) & 0x0000ff00) | \
+                                (((unsigned int)(type) & 0x0000ff00) << 8) | ((unsigned int)(type) << 24)))
+
+/* Version 4.4.0 of the interface: major, minor and patch in one byte each, from the highest. */
+#define SPREAD_VERSION 0x04040000
+
+/* Bits that mark byte order on the wire. Programs never see them. */
+#define ENDIAN_RESERVED 0x80000080
+
+/* What a received message is. These give the masked bits. */
+#define Is_unreliable_mess(type) ((type) & UNRELIABLE_MESS)
+#define Is_reliable_mess(type) ((type) & RELIABLE_MESS)
+#define Is_fifo_mess(type) ((type) & FIFO_MESS)
+#define Is_causal_mess(type) ((type) & CAUSAL_MESS)
+#define Is_agreed_mess(type) ((type) & AGREED_MESS)
+#define Is_safe_mess(type) ((type) & SAFE_MESS)
+#define Is_self_discard(type) ((type) & SELF_DISCARD)
+#define Is_reg_memb_mess(type) ((type) & REG_MEMB_MESS)
+#define Is_transition_mess(type) ((type) & TRANSITION_MESS)
+#define Is_caused_join_mess(type) ((type) & CAUSED_BY_JOIN)
+#define Is_caused_leave_mess(type) ((type) & CAUSED_BY_LEAVE)
+#define Is_caused_disconnect_mess(type) ((type) & CAUSED_BY_DISCONNECT)
+#define Is_caused_network_mess(type) ((type) & CAUSED_BY_NETWORK)
+#define Is_reject_mess(type) ((type) & REJECT_MESS)
+
+/* These give 0 or 1. */
+#define Is_regular_mess(type) (((type) & REGULAR_MESS) != 0 && ((type) & REJECT_MESS) == 0)
+#define Is_membership_mess(type) (((type) & MEMBERSHIP_MESS) != 0 && ((type) & REJECT_MESS) == 0)
+#define Is_self_leave(type) (((type) & CAUSED_BY_LEAVE) != 0 && ((type) & (REG_MEMB_MESS | TRANSITION_MESS)) == 0)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ Lowest priority.
+ */
+#define LOW_PRIORITY 0
+
+/*
+ Middle priority.
+ */
+#define MEDIUM_PRIORITY 1
+
+/*
+ Highest priority.
+ */
+#define HIGH_PRIORITY 2
+
+/*
+ The port at which clients find a daemon unless told otherwise.
+ */
+#define DEFAULT_SPREAD_PORT 4803
+
+/*
+ Bytes of a group name, the NUL included.
+ */
+#define MAX_GROUP_NAME 32
+
+/*
+ Characters of a private name, without a NUL.
+ */
+#define MAX_PRIVATE_NAME 10
+
+/*
+ Bytes of a daemon name, the NUL included.
+ */
+#define MAX_PROC_NAME 20
+
+/*
+ Elements of a scatter.
+ */
+#define MAX_CLIENT_SCATTER_ELEMENTS 100
+
+/*
+ Service: may be lost, no order.
+ */
+#define UNRELIABLE_MESS 1
+
+/*
+ Service: arrives, no order.
+ */
+#define RELIABLE_MESS (1 << 1)
+
+/*
+ Service: in the order of each sender.
+ */
+#define FIFO_MESS (1 << 2)
+
+/*
+ Service: after everything its sender had seen.
+ */
+#define CAUSAL_MESS (1 << 3)
+
+/*
+ Service: in one order at all receivers.
+ */
+#define AGREED_MESS (1 << 4)
+
+/*
+ Service: in one order, and only when all daemons have it.
+ */
+#define SAFE_MESS (1 << 5)
+
+/*
+ All service bits.
+ */
+#define REGULAR_MESS 63
+
+/*
+ The sender wants no copy of its own message.
+ */
+#define SELF_DISCARD (1 << 6)
+
+/*
+ A membership change because a member joined.
+ */
+#define CAUSED_BY_JOIN (1 << 8)
+
+/*
+ A membership change because a member left; alone, one's own membership has ended.
+ */
+#define CAUSED_BY_LEAVE (1 << 9)
+
+/*
+ A membership change because a member disconnected.
+ */
+#define CAUSED_BY_DISCONNECT (1 << 10)
+
+/*
+ A membership change because daemons came or went.
+ */
+#define CAUSED_BY_NETWORK (1 << 11)
+
+/*
+ A regular membership message.
+ */
+#define REG_MEMB_MESS (1 << 12)
+
+/*
+ A transitional membership message.
+ */
+#define TRANSITION_MESS (1 << 13)
+
+/*
+ All membership bits.
+ */
+#define MEMBERSHIP_MESS (63 << 8)
+
+/*
+ Bits that programs must not use.
+ */
+#define RESERVED (255 << 14)
+
+/*
+ A message of one's own that access control refused.
+ */
+#define REJECT_MESS (1 << 22)
+
+/*
+ For the receive functions: take the message even if it does not fit, and drop the rest.
+ */
+#define DROP_RECV (1 << 24)
+
+/*
+ The result of connecting.
+ */
+#define ACCEPT_SESSION 1
+
+/*
+ The daemon's name cannot be understood or its host not resolved.
+ */
+#define ILLEGAL_SPREAD -1
+
+/*
+ No daemon was reached.
+ */
+#define COULD_NOT_CONNECT -2
+
+/*
+ The daemon, or this process, has too many connections.
+ */
+#define REJECT_QUOTA -3
+
+/*
+ A name is missing.
+ */
+#define REJECT_NO_NAME -4
+
+/*
+ The private name has a wrong length or character.
+ */
+#define REJECT_ILLEGAL_NAME -5
+
+/*
+ The private name is in use at this daemon.
+ */
+#define REJECT_NOT_UNIQUE -6
+
+/*
+ The versions of library and daemon do not fit.
+ */
+#define REJECT_VERSION -7
+
+/*
+ The connection broke or was closed during this call.
+ */
+#define CONNECTION_CLOSED -8
+
+/*
+ Authentication or access control failed.
+ */
+#define REJECT_AUTH -9
+
+/*
+ There is no such mailbox.
+ */
+#define ILLEGAL_SESSION -11
+
+/*
+ The service type has no service bit.
+ */
+#define ILLEGAL_SERVICE -12
+
+/*
+ The message is malformed or of the wrong kind.
+ */
+#define ILLEGAL_MESSAGE -13
+
+/*
+ The group name is not allowed.
+ */
+#define ILLEGAL_GROUP -14
+
+/*
+ The message does not fit the buffer.
+ */
+#define BUFFER_TOO_SHORT -15
+
+/*
+ The groups do not fit the array.
+ */
+#define GROUPS_TOO_SHORT -16
+
+/*
+ The message and its groups are over the limit.
+ */
+#define MESSAGE_TOO_LONG -17
+
+/*
+ An earlier call found the connection broken; only disconnecting helps.
+ */
+#define NET_ERROR_ON_SESSION -18
+
+/*
+ An error inside the library.
+ */
+#define SP_BUG -19
+
+/*
+ File descriptors with events, for each priority.
+ */
+#define MAX_FD_EVENTS 2000
+
+/*
+ How many priorities there are.
+ */
+#define NUM_PRIORITY 3
+
+/*
+ How many kinds of file events there are.
+ */
+#define NUM_FDTYPES 3
+
+/*
+ File event: readable.
+ */
+#define READ_FD 0
+
+/*
+ File event: writable.
+ */
+#define WRITE_FD 1
+
+/*
+ File event: exception.
+ */
+#define EXCEPT_FD 2
+
+/*
+ A connection to a daemon. It is the descriptor of a socket: select and poll take it.
+ */
+typedef int mailbox;
+
+/*
+ A time, or a length of time.
+ */
+typedef struct sp_time {
+    /*
+     Seconds.
+     */
+    long sec;
+    /*
+     Microseconds.
+     */
+    long usec;
+} sp_time;
+
+/*
+ The kind of a message: service and other bits.
+ */
+typedef int service;
+
+/*
+ Some bytes.
+ */
+typedef struct scat_element {
+    /*
+     Where they are.
+     */
+    char *buf;
+    /*
+     How many there are.
+     */
+    size_t len;
+} scat_element;
+
+/*
+ A message in several pieces.
+ */
+typedef struct scatter {
+    /*
+     How many pieces there are.
+     */
+    size_t num_elements;
+    /*
+     The pieces in order.
+     */
+    struct scat_element elements[MAX_CLIENT_SCATTER_ELEMENTS];
+} scatter;
+
+/*
+ The identity of one view of a group. Compare with SP_equal_group_ids.
+ */
+typedef struct group_id {
+    /*
+     Three numbers without a meaning of their own.
+     */
+    int id[3];
+} group_id;
+
+/*
+ Members of a group that came to its view together.
+ */
+typedef struct vs_set_info {
+    /*
+     How many there are.
+     */
+    unsigned int num_members;
+    /*
+     Where their names begin in the membership message.
+     */
+    unsigned int members_offset;
+} vs_set_info;
+
+/*
+ What a membership message says.
+ */
+typedef struct membership_info {
+    /*
+     The view.
+     */
+    struct group_id gid;
+    /*
+     Who joined, left or disconnected.
+     */
+    char changed_member[MAX_GROUP_NAME];
+    /*
+     How many sets of members came together.
+     */
+    unsigned int num_vs_sets;
+    /*
+     The set that the receiver belongs to.
+     */
+    struct vs_set_info my_vs_set;
+} membership_info;
+
+/*
+ Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private name
+ may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the connection gets
+ membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a negative code.
+ */
+int SP_connect(const char *spread_name,
+               const char *private_name,
+               int priority,
+               int group_membership,
+               mailbox *mbox,
+               char *private_group);
+
+/*
+ As SP_connect, but gives up after this time; zero means no limit.
+ */
+int SP_connect_timeout(const char *spread_name,
+                       const char *private_name,
+                       int priority,
+                       int group_membership,
+                       mailbox *mbox,
+                       char *private_group,
+                       struct sp_time time_out);
+
+/*
+ Ends a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox.
+ */
+int SP_disconnect(mailbox mbox);
+
+/*
+ Closes the mailbox in this process without telling the daemon: for the process that does not keep it after a fork.
+ */
+void SP_kill(mailbox mbox);
+
+/*
+ Registers an authentication method for later connects, in place of all others. Returns 1, or 0 if it cannot be one.
+ */
+int SP_set_auth_method(const char *auth_name, int (*auth_function)(int, void*), void *auth_data);
+
+/*
+ Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of them
+ cannot be one; then nothing changes.
+ */
+int SP_set_auth_methods(int num_methods, const char **auth_name, int (**auth_function)(int, void*), void **auth_data);
+
+/*
+ The version of the programming interface. Returns 1, or 0 if a pointer is NULL.
+ */
+int SP_version(int *major_version, int *minor_version, int *patch_version);
+
+/*
+ Asks to join a group. Returns 0 when the request is sent; its effect shows as a membership message.
+ */
+int SP_join(mailbox mbox, const char *group);
+
+/*
+ Asks to leave a group. Returns 0 when the request is sent; its effect shows as a membership message.
+ */
+int SP_leave(mailbox mbox, const char *group);
+
+/*
+ Sends a message to a group or private group. Returns the number of bytes sent, or a negative code.
+ */
+int SP_multicast(mailbox mbox,
+                 service service_type,
+                 const char *group,
+                 short mess_type,
+                 int mess_len,
+                 const char *mess);
+
+/*
+ Sends a message in pieces to a group or private group. Returns the number of bytes sent, or a negative code.
+ */
+int SP_scat_multicast(mailbox mbox,
+                      service service_type,
+                      const char *group,
+                      short mess_type,
+                      const struct scatter *scat_mess);
+
+/*
+ Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a negative
+ code.
+ */
+int SP_multigroup_multicast(mailbox mbox,
+                            service service_type,
+                            int num_groups,
+                            const char (*groups)[MAX_GROUP_NAME],
+                            short mess_type,
+                            int mess_len,
+                            const char *mess);
+
+/*
+ Sends a message in pieces to several groups. Returns the number of bytes sent, or a negative code.
+ */
+int SP_multigroup_scat_multicast(mailbox mbox,
+                                 service service_type,
+                                 int num_groups,
+                                 const char (*groups)[MAX_GROUP_NAME],
+                                 short mess_type,
+                                 const struct scatter *scat_mess);
+
+/*
+ Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or body do
+ not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups, or
+ BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+ */
+int SP_receive(mailbox mbox,
+               service *service_type,
+               char *sender,
+               int max_groups,
+               int *num_groups,
+               char (*groups)[MAX_GROUP_NAME],
+               short *mess_type,
+               int *endian_mismatch,
+               int max_mess_len,
+               char *mess);
+
+/*
+ As SP_receive, with the body spread over the pieces of a scatter in order.
+ */
+int SP_scat_receive(mailbox mbox,
+                    service *service_type,
+                    char *sender,
+                    int max_groups,
+                    int *num_groups,
+                    char (*groups)[MAX_GROUP_NAME],
+                    short *mess_type,
+                    int *endian_mismatch,
+                    struct scatter *scat_mess);
+
+/*
+ The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+ */
+int SP_poll(mailbox mbox);
+
+/*
+ Reads a membership message's body. Returns 1, or ILLEGAL_MESSAGE for another kind of message.
+ */
+int SP_get_memb_info(const char *memb_mess, service service_type, struct membership_info *memb_info);
+
+/*
+ Lists the sets of members that came together, and which of them is the receiver's. Returns how many there are, or
+ BUFFER_TOO_SHORT if there is no room for so many.
+ */
+int SP_get_vs_sets_info(const char *memb_mess,
+                        struct vs_set_info *vs_sets,
+                        int num_vs_sets,
+                        unsigned int *my_vs_set_index);
+
+/*
+ Lists the members of a set. Returns how many there are, or BUFFER_TOO_SHORT if there is no room for so many.
+ */
+int SP_get_vs_set_members(const char *memb_mess,
+                          const struct vs_set_info *vs_set,
+                          char (*member_names)[MAX_GROUP_NAME],
+                          int member_names_count);
+
+/*
+ As SP_get_memb_info, for a body in pieces.
+ */
+int SP_scat_get_memb_info(const struct scatter *memb_mess, service service_type, struct membership_info *memb_info);
+
+/*
+ As SP_get_vs_sets_info, for a body in pieces.
+ */
+int SP_scat_get_vs_sets_info(const struct scatter *memb_mess,
+                             struct vs_set_info *vs_sets,
+                             int num_vs_sets,
+                             unsigned int *my_vs_set_index);
+
+/*
+ As SP_get_vs_set_members, for a body in pieces.
+ */
+int SP_scat_get_vs_set_members(const struct scatter *memb_mess,
+                               const struct vs_set_info *vs_set,
+                               char (*member_names)[MAX_GROUP_NAME],
+                               int member_names_count);
+
+/*
+ Returns 1 if both are the same view, else 0.
+ */
+int SP_equal_group_ids(struct group_id g1, struct group_id g2);
+
+/*
+ Prints a line about an error code to standard output.
+ */
+void SP_error(int error);
+
+/*
+ A short English text about an error code. It is constant and needs no release.
+ */
+const char *SP_strerror(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* INC_SP */
