@@ -1,0 +1,123 @@
+//! What the simulator drives: one daemon behind the four verbs.
+
+use std::collections::VecDeque;
+
+use spread::multipath::Multipath;
+use spread::ring::{Config, Event, Ring, Stats};
+use spread::time::Instant;
+use spread::wire::{DaemonId, Header, NetworkId, Packet, Payload, Reader, Service, Slice};
+
+/// A datagram on its way out.
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    pub network: NetworkId,
+    /// One daemon, or all others.
+    pub to: Option<DaemonId>,
+    pub bytes: Slice,
+}
+
+/// A daemon as the simulator sees it.
+pub trait Actor {
+    fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice);
+    fn handle_timeout(&mut self, now: Instant);
+    fn submit(&mut self, now: Instant, service: Service, payload: Payload);
+    /// Submits before everything that waits; only in answer to a configuration.
+    fn submit_first(&mut self, now: Instant, service: Service, payload: Payload);
+    /// Says goodbye to the others.
+    fn leave(&mut self, now: Instant);
+    fn poll_transmit(&mut self) -> Option<Datagram>;
+    fn poll_event(&mut self) -> Option<Event>;
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// For the log.
+    fn state(&self) -> &'static str;
+    fn stats(&self) -> &Stats;
+}
+
+/// Ring and multipath put together as the node does it, without groups and sessions.
+pub struct RingDaemon {
+    ring: Ring,
+    multipath: Multipath,
+    /// Later copies die in multipath. Without it the ring meets every copy and must cope alone.
+    filtered: bool,
+    me: DaemonId,
+    out: VecDeque<Datagram>,
+}
+
+/// The digest of the membership table that all daemons of a simulation share.
+pub const SYSTEM: u32 = 0x7030;
+
+impl RingDaemon {
+    pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
+        let multipath = Multipath::new(config.me, config.incarnation, SYSTEM, networks, &config.daemons);
+        let me = config.me;
+        let ring = Ring::new(config, now).expect("the simulator's settings are sound");
+        RingDaemon { ring, multipath, filtered: true, me, out: VecDeque::new() }
+    }
+
+    /// The same daemon without the filter for copies.
+    pub fn unfiltered(self) -> RingDaemon {
+        RingDaemon { filtered: false, ..self }
+    }
+
+    fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
+        if self.filtered {
+            return self.multipath.handle_datagram(now, network, datagram);
+        }
+        let header = Header::decode(&mut Reader::new(datagram)).ok()?;
+        let ours = header.system == SYSTEM && header.destination.is_none_or(|to| to == self.me);
+        ours.then(|| (header, datagram.tail(Header::SIZE)))
+    }
+}
+
+impl Actor for RingDaemon {
+    fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
+        let Some((header, body)) = self.first_copy(now, network, datagram) else { return };
+        if let Ok(packet) = Packet::decode(header.kind, &body) {
+            self.ring.handle_packet(now, header.sender, packet);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.ring.handle_timeout(now);
+    }
+
+    fn submit(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.ring.submit(now, service, payload);
+    }
+
+    fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.ring.submit_first(now, service, payload);
+    }
+
+    fn leave(&mut self, _now: Instant) {
+        self.ring.leave();
+    }
+
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        while self.out.is_empty() {
+            let transmit = self.ring.poll_transmit()?;
+            let body = transmit.packet.encode();
+            for header in self.multipath.route(transmit.packet.kind(), transmit.to) {
+                let bytes = Slice::from([&header.encode()[..], &body[..]].concat());
+                self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes });
+            }
+        }
+        self.out.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.ring.poll_event()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.ring.poll_timeout()
+    }
+
+    fn state(&self) -> &'static str {
+        self.ring.state_name()
+    }
+
+    fn stats(&self) -> &Stats {
+        self.ring.stats()
+    }
+}

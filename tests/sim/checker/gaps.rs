@@ -1,0 +1,36 @@
+//! Deliveries have no holes (6.3): who delivers a message has delivered everything that anybody delivered before it, unless the
+//! sender of what is missing is not in the configuration of the delivery.
+
+use super::{Chapter, Stay, Verdict, broken};
+use crate::trace::Trace;
+
+pub(super) fn there_are_no_holes(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
+    for other in &chapter.stays {
+        for receiver in 0..chapter.stays.len() {
+            compare(trace, chapter, receiver, other)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `other` delivered before something that the receiver delivered too.
+fn compare(trace: &Trace, chapter: &Chapter<'_>, receiver: usize, other: &Stay) -> Verdict {
+    let stay = chapter.stays[receiver];
+    let (mut common_regular, mut common) = (0, 0);
+    for (place, &number) in other.delivered.iter().enumerate() {
+        match chapter.place(receiver, number) {
+            Some(mine) if mine < stay.turn() => common_regular = place,
+            Some(_) => common = place,
+            None => {}
+        }
+    }
+    for (place, &number) in other.delivered.iter().enumerate().take(common.max(common_regular)) {
+        let sender = trace.processes[trace.messages[number].process].daemon;
+        let needed = place < common_regular || stay.companions().contains(&sender);
+        if needed && chapter.place(receiver, number).is_none() {
+            let (daemon, ring, has) = (stay.daemon, stay.ring(), other.daemon);
+            return Err(broken("6.3", format!("{daemon} has a hole in {ring}: message {number} that {has} delivered")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! What must be true when all faults are over for long enough (2.1, liveness), and when no fault ever parted two daemons (masking).
+
+use std::collections::BTreeMap;
+
+use super::{Stay, Verdict, broken};
+use crate::trace::{Event, ProcessNumber, Trace};
+
+/// The last stay of each living process.
+fn last_stays<'a>(trace: &Trace, stays: &'a [Stay]) -> BTreeMap<ProcessNumber, &'a Stay> {
+    let living = stays.iter().filter(|stay| !trace.processes[stay.process].ended);
+    living.map(|stay| (stay.process, stay)).collect()
+}
+
+/// The living share one configuration, which has no other members, and have delivered the same in it.
+pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict {
+    let last = last_stays(trace, stays);
+    let Some(first) = last.values().next() else { return Ok(()) };
+    for (number, process) in trace.processes.iter().enumerate().filter(|(_, process)| !process.ended) {
+        let Some(stay) = last.get(&number) else {
+            return Err(broken("2.1", format!("{} has no configuration", process.daemon)));
+        };
+        if stay.configuration != first.configuration {
+            let what = format!("{} is in {:?}, {} in {:?}", first.daemon, first.configuration, stay.daemon, stay.configuration);
+            return Err(broken("2.1", what));
+        }
+        if stay.delivered != first.delivered {
+            let (one, other) = (stay.delivered.len(), first.delivered.len());
+            return Err(broken("2.1", format!("{} delivered {one}, {} {other}", stay.daemon, first.daemon)));
+        }
+    }
+    let members = first.configuration.members.len();
+    if members != last.len() {
+        return Err(broken("2.1", format!("{members} members, but {} live", last.len())));
+    }
+    Ok(())
+}
+
+/// What a living process submitted was delivered, by itself at least.
+pub(super) fn every_accepted_message_was_delivered(trace: &Trace) -> Verdict {
+    let mut waiting = vec![None; trace.messages.len()];
+    for process in trace.processes.iter().filter(|process| !process.ended) {
+        for event in &process.events {
+            match event {
+                Event::Submit(number) => waiting[*number] = Some(process.daemon),
+                Event::Deliver(number) => waiting[*number] = None,
+                Event::Configuration(_) => {}
+            }
+        }
+    }
+    match waiting.iter().enumerate().find_map(|(number, daemon)| Some((number, daemon.as_ref()?))) {
+        Some((number, daemon)) => Err(broken("liveness", format!("message {number} of {daemon} was never delivered"))),
+        None => Ok(()),
+    }
+}
+
+/// Once all processes were in one configuration nobody leaves it.
+pub(super) fn the_first_common_configuration_stays(trace: &Trace, stays: &[Stay]) -> Verdict {
+    let whole = |stay: &&Stay| stay.configuration.members.len() == trace.processes.len();
+    match stays.iter().find(whole) {
+        None => Err(broken("masking", "there never was a common configuration".into())),
+        Some(first) => match stays.iter().filter(whole).find(|stay| stay.next.is_some()) {
+            Some(stay) => {
+                let what = format!("{} left {} for {:?}", stay.daemon, first.ring(), stay.next);
+                Err(broken("masking", what))
+            }
+            None => Ok(()),
+        },
+    }
+}
+
+/// Everything of the common configuration was delivered to everyone.
+pub(super) fn everyone_delivered_everything(trace: &Trace, stays: &[Stay]) -> Verdict {
+    the_living_are_together(trace, stays)?;
+    every_accepted_message_was_delivered(trace)
+}

@@ -1,0 +1,162 @@
+//! A trace cut into stays: what one process saw from one regular configuration to the next (rule 2.2: everything happens in a
+//! configuration).
+
+use std::collections::BTreeMap;
+
+use spread::ring::{Configuration, ConfigurationKind};
+use spread::wire::{DaemonId, RingId};
+
+use super::{Violation, broken};
+use crate::trace::{Event, MessageNumber, ProcessNumber, Trace};
+
+/// One process in one regular configuration, and in the transitional one that follows.
+#[derive(Debug)]
+pub(super) struct Stay {
+    pub(super) process: ProcessNumber,
+    pub(super) daemon: DaemonId,
+    pub(super) configuration: Configuration,
+    /// What it delivered, in order.
+    pub(super) delivered: Vec<MessageNumber>,
+    /// The transitional configuration and how much was delivered before it.
+    pub(super) transitional: Option<(Configuration, usize)>,
+    /// The next regular configuration.
+    pub(super) next: Option<RingId>,
+    /// The one before.
+    pub(super) previous: Option<RingId>,
+    /// What it submitted, and how much it had delivered by then.
+    pub(super) submitted: Vec<(MessageNumber, usize)>,
+    /// The process ended here.
+    pub(super) ended: bool,
+}
+
+impl Stay {
+    pub(super) fn ring(&self) -> RingId {
+        self.configuration.ring
+    }
+
+    /// What was delivered in the regular configuration.
+    pub(super) fn regular(&self) -> &[MessageNumber] {
+        &self.delivered[..self.turn()]
+    }
+
+    /// How much was delivered in the regular configuration.
+    pub(super) fn turn(&self) -> usize {
+        self.transitional.as_ref().map_or(self.delivered.len(), |(_, turn)| *turn)
+    }
+
+    /// The members of the transitional configuration.
+    pub(super) fn companions(&self) -> &[DaemonId] {
+        self.transitional.as_ref().map_or(&[], |(configuration, _)| &configuration.members)
+    }
+
+    fn enter(process: ProcessNumber, daemon: DaemonId, configuration: Configuration, previous: Option<RingId>) -> Stay {
+        let (delivered, submitted) = (Vec::new(), Vec::new());
+        let (transitional, next, ended) = (None, None, false);
+        Stay { process, daemon, configuration, delivered, transitional, next, previous, submitted, ended }
+    }
+}
+
+/// All stays, process by process, in order.
+pub(super) fn stays(trace: &Trace) -> Result<Vec<Stay>, Violation> {
+    let mut stays = Vec::new();
+    for (number, process) in trace.processes.iter().enumerate() {
+        let begin = stays.len();
+        for event in &process.events {
+            let stay = stays[begin..].last_mut();
+            if let Some(next) = advance(number, process.daemon, stay, event)? {
+                stays.push(next);
+            }
+        }
+        if let Some(stay) = stays[begin..].last_mut() {
+            stay.ended = process.ended;
+        }
+    }
+    Ok(stays)
+}
+
+fn advance(
+    process: ProcessNumber,
+    daemon: DaemonId,
+    stay: Option<&mut Stay>,
+    event: &Event,
+) -> Result<Option<Stay>, Violation> {
+    let wrong = |what: &str| Err(broken("2.2", format!("{daemon}: {what}: {event:?}")));
+    match (event, stay) {
+        (Event::Submit(_), None) => {}
+        (Event::Submit(number), Some(stay)) => stay.submitted.push((*number, stay.delivered.len())),
+        (Event::Deliver(_), None) => return wrong("delivery before the first configuration"),
+        (Event::Deliver(number), Some(stay)) => stay.delivered.push(*number),
+        (Event::Configuration(c), None) if c.kind == ConfigurationKind::Regular => {
+            return Ok(Some(Stay::enter(process, daemon, c.clone(), None)));
+        }
+        (Event::Configuration(_), None) => return wrong("a transitional configuration comes first"),
+        (Event::Configuration(c), Some(stay)) if c.kind == ConfigurationKind::Regular => {
+            if stay.transitional.is_none() {
+                return wrong("no transitional configuration between two regular ones");
+            }
+            stay.next = Some(c.ring);
+            return Ok(Some(Stay::enter(process, daemon, c.clone(), Some(stay.ring()))));
+        }
+        (Event::Configuration(c), Some(stay)) => {
+            if stay.transitional.is_some() || c.ring != stay.ring() {
+                return wrong("a transitional configuration that does not follow its regular one");
+            }
+            stay.transitional = Some((c.clone(), stay.delivered.len()));
+        }
+    }
+    Ok(None)
+}
+
+/// Everything about one regular configuration: who stayed in it, and its messages.
+#[derive(Debug)]
+pub(super) struct Chapter<'a> {
+    pub(super) stays: Vec<&'a Stay>,
+    /// Its messages, in the order of their numbers.
+    pub(super) messages: Vec<MessageNumber>,
+    /// For each stay: the place of each message, by its place in `messages`, in what was delivered.
+    places: Vec<Vec<Option<u32>>>,
+}
+
+impl Chapter<'_> {
+    /// Where a stay delivered a message, if it did.
+    pub(super) fn place(&self, stay: usize, message: MessageNumber) -> Option<usize> {
+        let index = self.messages.binary_search(&message).ok()?;
+        self.places[stay][index].map(|place| place as usize)
+    }
+}
+
+/// Groups stays by configuration. Every message must belong to one configuration (rule 1.3).
+pub(super) fn chapters<'a>(trace: &Trace, stays: &'a [Stay]) -> Result<Vec<Chapter<'a>>, Violation> {
+    let mut homes: Vec<Option<RingId>> = vec![None; trace.messages.len()];
+    let mut chapters: BTreeMap<RingId, Chapter<'_>> = BTreeMap::new();
+    for stay in stays {
+        let empty = || Chapter { stays: Vec::new(), messages: Vec::new(), places: Vec::new() };
+        let chapter = chapters.entry(stay.ring()).or_insert_with(empty);
+        chapter.stays.push(stay);
+        for &number in &stay.delivered {
+            match homes[number].replace(stay.ring()) {
+                None => chapter.messages.push(number),
+                Some(home) if home == stay.ring() => {}
+                Some(home) => {
+                    let ring = stay.ring();
+                    return Err(broken("1.3", format!("message {number} was delivered in {home} and in {ring}")));
+                }
+            }
+        }
+    }
+    let mut chapters: Vec<Chapter<'_>> = chapters.into_values().collect();
+    chapters.iter_mut().for_each(note_places);
+    Ok(chapters)
+}
+
+fn note_places(chapter: &mut Chapter<'_>) {
+    chapter.messages.sort_unstable();
+    for stay in &chapter.stays {
+        let mut places = vec![None; chapter.messages.len()];
+        for (place, number) in stay.delivered.iter().enumerate() {
+            let index = chapter.messages.binary_search(number).expect("what was delivered is a message of the chapter");
+            places[index] = Some(place as u32);
+        }
+        chapter.places.push(places);
+    }
+}

@@ -1,0 +1,259 @@
+//! The faults of a history, drawn from its seed: first which kinds there are at all, then how many, how strong and when. So some
+//! histories are harsh in one way only and others in all ways at once.
+//!
+//! Two modes. *Masked*: every pair of daemons keeps one network that works in both directions with moderate loss, all else may
+//! fail; then nobody may notice. *Anything goes*: links, networks, partitions, pauses and crashes without a limit; then order must
+//! hold at any time, and everything must come back when the faults end.
+
+use spread::ring::Config;
+use spread::rng::Rng;
+use spread::time::{Duration, Instant};
+use spread::wire::{DaemonId, Incarnation, Service};
+
+use crate::actor::{Actor, RingDaemon};
+use crate::links::{Quality, Which};
+use crate::world::{Action, Log, World};
+
+/// Everything that is drawn.
+#[derive(Debug)]
+pub struct Plan {
+    pub daemons: usize,
+    pub networks: usize,
+    pub masked: bool,
+    /// Whether multipath drops later copies before the ring sees them.
+    pub filtered: bool,
+    /// How long there are faults and load.
+    pub span: Duration,
+    seed: u64,
+    quality: Quality,
+    window: u32,
+    body_limit: usize,
+    actions: Vec<(Instant, Action)>,
+    /// For a masked history: the links that may fail by themselves, as (network, from, to).
+    bad_links: Vec<(usize, usize, usize, f64)>,
+}
+
+impl Plan {
+    pub fn draw(seed: u64) -> Plan {
+        let mut rng = Rng::new(seed ^ 0x5eed_0000_0000);
+        let masked = rng.chance(0.3);
+        let daemons = 2 + rng.below(5) as usize;
+        let networks = 1 + rng.below(3) as usize;
+        let mut plan = Plan {
+            daemons,
+            networks,
+            masked,
+            filtered: rng.chance(0.8),
+            span: millis(&mut rng, 2000, 6000),
+            seed: rng.next_u64(),
+            quality: quality(&mut rng, masked),
+            window: [8, 64, 512][rng.below(3) as usize],
+            body_limit: [512, 700, 1436][rng.below(3) as usize],
+            actions: Vec::new(),
+            bad_links: Vec::new(),
+        };
+        plan.draw_starts(&mut rng.fork());
+        plan.draw_load(&mut rng.fork());
+        if masked {
+            plan.draw_masked_faults(&mut rng.fork());
+        } else {
+            plan.draw_faults(&mut rng.fork());
+        }
+        plan
+    }
+
+    /// The world in which this will happen.
+    pub fn world(&self, log: Log) -> World<RingDaemon> {
+        let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
+        let (networks, window, body_limit, filtered) =
+            (self.networks as u8, self.window, self.body_limit, self.filtered);
+        let starter = move |me, life, now: Instant| {
+            let mut config = config(me, life, now, &ids);
+            (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
+            let daemon = RingDaemon::new(config, networks, now);
+            if filtered { daemon } else { daemon.unfiltered() }
+        };
+        let mut world = World::new(self.daemons, self.networks, self.seed, Box::new(starter), log);
+        world.links.heal(&self.quality);
+        for &(network, from, to, loss) in &self.bad_links {
+            world.links.link(network, from, to).quality.loss = loss;
+        }
+        for (at, action) in &self.actions {
+            world.at(*at, action.clone());
+        }
+        world
+    }
+
+    /// What the links are like when the faults are over.
+    pub fn calm(&self) -> Quality {
+        Quality { loss: 0.0, duplicate: 0.0, late: 0.0, mangle: 0.0, ..self.quality.clone() }
+    }
+
+    fn draw_starts(&mut self, rng: &mut Rng) {
+        let spread = [1, 50, 1500][rng.below(3) as usize];
+        for daemon in 0..self.daemons {
+            self.actions.push((Instant::ZERO + millis(rng, 0, spread), Action::Start(daemon)));
+        }
+    }
+
+    fn draw_load(&mut self, rng: &mut Rng) {
+        let bursts = [0, 5, 20, 60][rng.below(4) as usize];
+        let burst = [1, 5, 30][rng.below(3) as usize];
+        let large = rng.chance(0.3);
+        let one_service = rng.chance(0.3).then(|| service(rng));
+        for _ in 0..bursts {
+            let at = self.moment(rng);
+            let daemon = rng.below(self.daemons as u64) as usize;
+            for _ in 0..=rng.below(burst) {
+                let service = one_service.unwrap_or_else(|| service(rng));
+                let size = size(rng, large);
+                self.actions.push((at, Action::Submit { daemon, service, size }));
+            }
+        }
+    }
+
+    /// For each pair one network is kept; everything else may be cut, at times or for good, in one direction or both.
+    fn draw_masked_faults(&mut self, rng: &mut Rng) {
+        let mut kept = Vec::new();
+        for a in 0..self.daemons {
+            for b in 0..a {
+                let network = rng.below(self.networks as u64) as usize;
+                kept.extend([(network, a, b), (network, b, a)]);
+            }
+        }
+        let badness = [0.1, 0.5, 0.95][rng.below(3) as usize];
+        for network in 0..self.networks {
+            for from in 0..self.daemons {
+                for to in 0..self.daemons {
+                    if from != to && !kept.contains(&(network, from, to)) && rng.chance(badness) {
+                        self.draw_bad_link(rng, (network, from, to));
+                    }
+                }
+            }
+        }
+    }
+
+    fn draw_bad_link(&mut self, rng: &mut Rng, (network, from, to): (usize, usize, usize)) {
+        let which = Which { network: Some(network), from: Some(from), to: Some(to) };
+        match rng.below(3) {
+            0 => self.bad_links.push((network, from, to, 0.2 + 0.8 * fraction(rng))),
+            1 => self.actions.push((Instant::ZERO, Action::Cut(which, true))),
+            _ => {
+                for _ in 0..1 + rng.below(4) {
+                    let at = self.moment(rng);
+                    self.actions.push((at, Action::Cut(which, true)));
+                    self.actions.push((at + millis(rng, 1, 2000), Action::Cut(which, false)));
+                }
+            }
+        }
+    }
+
+    fn draw_faults(&mut self, rng: &mut Rng) {
+        const KINDS: usize = 7;
+        let allowed: Vec<usize> = (0..KINDS).filter(|_| rng.chance(0.5)).collect();
+        let count = [2, 6, 15, 40][rng.below(4) as usize];
+        if allowed.is_empty() {
+            return;
+        }
+        let gap = [5, 60, 400, 1500][rng.below(4) as usize];
+        let mut at = Instant::ZERO + millis(rng, 0, 1500);
+        for _ in 0..count {
+            let kind = allowed[rng.below(allowed.len() as u64) as usize];
+            self.draw_fault(rng, kind, at);
+            at += millis(rng, 0, gap);
+            if at.since(Instant::ZERO) > self.span {
+                break;
+            }
+        }
+    }
+
+    fn draw_fault(&mut self, rng: &mut Rng, kind: usize, at: Instant) {
+        let daemon = rng.below(self.daemons as u64) as usize;
+        let other = rng.below(self.daemons as u64) as usize;
+        let network = Some(rng.below(self.networks as u64) as usize).filter(|_| rng.chance(0.6));
+        let until = at + [millis(rng, 0, 60), millis(rng, 60, 800), millis(rng, 800, 4000)][rng.below(3) as usize];
+        let everywhere = Which { network, from: None, to: None };
+        match kind {
+            0 => self.cut(Which { from: Some(daemon), to: Some(other), ..everywhere }, at, until),
+            1 => self.cut(everywhere, at, until),
+            2 if rng.chance(0.5) => self.cut(Which { from: Some(daemon), ..everywhere }, at, until),
+            2 => self.cut(Which { to: Some(daemon), ..everywhere }, at, until),
+            3 => {
+                let sides = (0..self.daemons).map(|_| rng.below(3) as u8).collect();
+                self.actions.push((at, Action::Partition(sides)));
+            }
+            4 => self.during(Action::Pause(daemon), Action::Resume(daemon), at, until),
+            5 if rng.chance(0.3) => self.during(Action::Leave(daemon), Action::Start(daemon), at, until),
+            5 => self.during(Action::Crash(daemon), Action::Start(daemon), at, until),
+            _ => {
+                let which = Which { from: Some(daemon), ..everywhere };
+                self.actions.push((at, Action::Loss(which, 0.6 * fraction(rng))));
+            }
+        }
+    }
+
+    fn cut(&mut self, which: Which, at: Instant, until: Instant) {
+        self.during(Action::Cut(which, true), Action::Cut(which, false), at, until);
+    }
+
+    fn during(&mut self, begin: Action, end: Action, at: Instant, until: Instant) {
+        self.actions.push((at, begin));
+        self.actions.push((until, end));
+    }
+
+    fn moment(&self, rng: &mut Rng) -> Instant {
+        Instant::ZERO + Duration::from_nanos(rng.below(self.span.as_nanos() as u64))
+    }
+}
+
+/// The settings of a life that begins at `now`.
+pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config {
+    let mut config = Config::new(me, Incarnation(life), ids.to_vec());
+    config.sequence_floor = 1 + now.as_nanos() / 100_000;
+    config
+}
+
+/// Ends all faults: good links, everybody alive and awake.
+pub fn end_faults<A: Actor>(world: &mut World<A>, calm: &Quality) {
+    world.links.heal(calm);
+    for daemon in 0..world.daemons() {
+        world.act(Action::Resume(daemon));
+        world.act(Action::Start(daemon));
+    }
+}
+
+fn quality(rng: &mut Rng, masked: bool) -> Quality {
+    let losses: &[f64] = if masked { &[0.0, 0.01, 0.1] } else { &[0.0, 0.0, 0.01, 0.05, 0.2] };
+    let delay = Duration::from_micros([50, 200, 1000, 3000][rng.below(4) as usize]);
+    let seldom = |rng: &mut Rng, most: f64| if rng.chance(0.3) { most * fraction(rng) } else { 0.0 };
+    Quality {
+        delay,
+        jitter: delay * [0, 1, 5][rng.below(3) as usize],
+        loss: losses[rng.below(losses.len() as u64) as usize],
+        duplicate: seldom(rng, 0.3),
+        late: seldom(rng, 0.05),
+        late_by: Duration::from_millis([5, 100, 3000][rng.below(3) as usize]),
+        mangle: seldom(rng, 0.05),
+    }
+}
+
+fn service(rng: &mut Rng) -> Service {
+    Service::from_wire(1 + rng.below(6) as u8).expect("there are six")
+}
+
+fn size(rng: &mut Rng, large: bool) -> usize {
+    let most = match rng.below(20) {
+        0 if large => 40_000,
+        0..4 => 3000,
+        _ => 200,
+    };
+    rng.below(most) as usize
+}
+
+fn fraction(rng: &mut Rng) -> f64 {
+    rng.below(1000) as f64 / 1000.0
+}
+
+fn millis(rng: &mut Rng, least: u64, most: u64) -> Duration {
+    Duration::from_micros(least * 1000 + rng.below((most - least) * 1000 + 1))
+}

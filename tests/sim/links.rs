@@ -1,0 +1,122 @@
+//! The networks: a directed link for each network and each ordered pair of daemons, each with its own faults.
+
+use spread::rng::Rng;
+use spread::time::Duration;
+use spread::wire::{Header, NetworkId, Slice};
+
+/// How a link treats what it carries.
+#[derive(Clone, Debug)]
+pub struct Quality {
+    /// Shortest delay.
+    pub delay: Duration,
+    /// Longest additional delay; more than the distance between two datagrams reorders them.
+    pub jitter: Duration,
+    /// Probability that a datagram is lost.
+    pub loss: f64,
+    /// Probability that a datagram arrives twice.
+    pub duplicate: f64,
+    /// Probability that a copy arrives once more, up to `late_by` later.
+    pub late: f64,
+    pub late_by: Duration,
+    /// Probability that a datagram arrives mutilated.
+    pub mangle: f64,
+}
+
+impl Quality {
+    /// A LAN without faults.
+    pub fn good() -> Quality {
+        Quality {
+            delay: Duration::from_micros(200),
+            jitter: Duration::from_micros(100),
+            loss: 0.0,
+            duplicate: 0.0,
+            late: 0.0,
+            late_by: Duration::ZERO,
+            mangle: 0.0,
+        }
+    }
+}
+
+/// A directed link.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub quality: Quality,
+    pub cut: bool,
+}
+
+/// Which links a fault concerns; `None` means all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which {
+    pub network: Option<usize>,
+    pub from: Option<usize>,
+    pub to: Option<usize>,
+}
+
+/// All links, and who is on which side of a partition.
+#[derive(Debug)]
+pub struct Links {
+    daemons: usize,
+    links: Vec<Link>,
+    sides: Vec<u8>,
+}
+
+impl Links {
+    pub fn new(daemons: usize, networks: usize) -> Links {
+        let link = Link { quality: Quality::good(), cut: false };
+        Links { daemons, links: vec![link; networks * daemons * daemons], sides: vec![0; daemons] }
+    }
+
+    pub fn link(&mut self, network: usize, from: usize, to: usize) -> &mut Link {
+        &mut self.links[(network * self.daemons + from) * self.daemons + to]
+    }
+
+    /// The links that are meant.
+    pub fn select(&mut self, which: Which) -> impl Iterator<Item = &mut Link> {
+        let daemons = self.daemons;
+        let meant = move |(n, link)| {
+            let (network, from, to) = (n / daemons / daemons, n / daemons % daemons, n % daemons);
+            let fits = |wanted: Option<usize>, is| wanted.is_none_or(|wanted| wanted == is);
+            (fits(which.network, network) && fits(which.from, from) && fits(which.to, to)).then_some(link)
+        };
+        self.links.iter_mut().enumerate().filter_map(meant)
+    }
+
+    pub fn partition(&mut self, sides: &[u8]) {
+        self.sides.copy_from_slice(sides);
+    }
+
+    /// Every link becomes as good as this, and nothing is cut.
+    pub fn heal(&mut self, quality: &Quality) {
+        self.sides.fill(0);
+        self.select(Which::default()).for_each(|link| *link = Link { quality: quality.clone(), cut: false });
+    }
+
+    /// Whether anything gets through at all.
+    pub fn is_open(&self, network: usize, from: usize, to: usize) -> bool {
+        let link = &self.links[(network * self.daemons + from) * self.daemons + to];
+        !link.cut && self.sides[from] == self.sides[to]
+    }
+}
+
+/// Bytes that a receiver must recognise as no packet: cut short, a damaged header, or of another membership table. What no
+/// receiver can notice without a checksum (a changed payload) is not done, because UDP has one.
+pub fn mangle(rng: &mut Rng, datagram: &Slice, kind_is_data: bool) -> Slice {
+    let mut bytes = datagram.to_vec();
+    match rng.below(3) {
+        0 => {
+            let longest = if kind_is_data { (Header::SIZE + 36).min(bytes.len()) } else { bytes.len() };
+            bytes.truncate(rng.below(longest as u64) as usize);
+        }
+        1 => {
+            let at = [0, 1, 2, 4, 5, 6, 7][rng.below(7) as usize];
+            bytes[at] ^= 0x80 | rng.below(128) as u8;
+        }
+        _ => bytes[16] ^= 1 + rng.below(255) as u8,
+    }
+    Slice::from(bytes)
+}
+
+/// The index of a network.
+pub fn index(network: NetworkId) -> usize {
+    usize::from(network.0)
+}

@@ -1,0 +1,134 @@
+//! What happened, as the checker sees it: for each life of each daemon the list of its configurations, submissions and
+//! deliveries, in order. It knows messages by number; what travels as payload is derived from the number, so that a message that
+//! nobody sent or that was altered on its way is noticed when it comes out.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use spread::ring::{Configuration, ConfigurationKind, Message};
+use spread::wire::{DaemonId, Payload, Service};
+
+/// Number of a message in [`Trace::messages`].
+pub type MessageNumber = usize;
+/// Number of a process in [`Trace::processes`].
+pub type ProcessNumber = usize;
+
+/// One life of a daemon.
+#[derive(Debug)]
+pub struct Process {
+    pub daemon: DaemonId,
+    pub events: Vec<Event>,
+    /// It was killed or has left; otherwise it lives at the end of the trace.
+    pub ended: bool,
+}
+
+/// What a process did or saw.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Submit(MessageNumber),
+    Configuration(Configuration),
+    Deliver(MessageNumber),
+}
+
+/// A message that was submitted.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub process: ProcessNumber,
+    pub service: Service,
+    pub size: usize,
+    /// Submitted in answer to a configuration, before everything that waits.
+    pub first: bool,
+}
+
+/// Everything that happened.
+#[derive(Debug, Default)]
+pub struct Trace {
+    pub processes: Vec<Process>,
+    pub messages: Vec<Sent>,
+    /// Deliveries of something that was not submitted like this.
+    pub forged: Vec<String>,
+}
+
+const STAMP: usize = 4;
+
+impl Trace {
+    pub fn begin(&mut self, daemon: DaemonId) -> ProcessNumber {
+        self.processes.push(Process { daemon, events: Vec::new(), ended: false });
+        self.processes.len() - 1
+    }
+
+    pub fn end(&mut self, process: ProcessNumber) {
+        self.processes[process].ended = true;
+    }
+
+    /// Writes a submission down and gives the payload to submit: the message's number and filler.
+    pub fn submit(&mut self, sent: Sent) -> Payload {
+        let number = self.messages.len();
+        self.processes[sent.process].events.push(Event::Submit(number));
+        let payload = payload(number, sent.size);
+        self.messages.push(sent);
+        Payload::from(payload)
+    }
+
+    pub fn configuration(&mut self, process: ProcessNumber, configuration: Configuration) {
+        self.processes[process].events.push(Event::Configuration(configuration));
+    }
+
+    pub fn deliver(&mut self, process: ProcessNumber, message: &Message) -> Option<MessageNumber> {
+        let number = self.identify(message);
+        match number {
+            Some(number) => self.processes[process].events.push(Event::Deliver(number)),
+            None => self.forged.push(format!(
+                "{} delivered {} bytes of {} that were not submitted like this",
+                self.processes[process].daemon,
+                message.payload.len(),
+                message.origin
+            )),
+        }
+        number
+    }
+
+    /// The last regular configuration of a process.
+    pub fn current(&self, process: ProcessNumber) -> Option<&Configuration> {
+        self.processes[process].events.iter().rev().find_map(|event| match event {
+            Event::Configuration(c) if c.kind == ConfigurationKind::Regular => Some(c),
+            _ => None,
+        })
+    }
+
+    /// A number that two traces share only if the same happened in both.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for process in &self.processes {
+            (process.daemon, process.ended).hash(&mut hasher);
+            for event in &process.events {
+                match event {
+                    Event::Submit(number) => (0, number).hash(&mut hasher),
+                    Event::Deliver(number) => (1, number).hash(&mut hasher),
+                    Event::Configuration(c) => (c.kind as u8, c.ring, &c.members).hash(&mut hasher),
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    fn identify(&self, message: &Message) -> Option<MessageNumber> {
+        let bytes = message.payload.contiguous();
+        let number = u32::from_be_bytes(bytes.get(..STAMP)?.try_into().ok()?) as usize;
+        let sent = self.messages.get(number)?;
+        let genuine = self.processes[sent.process].daemon == message.origin
+            && sent.service == message.service
+            && payload(number, sent.size) == bytes[..];
+        genuine.then_some(number)
+    }
+}
+
+fn payload(number: MessageNumber, size: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(STAMP + size);
+    bytes.extend_from_slice(&(number as u32).to_be_bytes());
+    let mut filler = number as u8;
+    bytes.extend((0..size).map(|_| {
+        filler = filler.wrapping_mul(5).wrapping_add(113);
+        filler
+    }));
+    bytes
+}

@@ -1,0 +1,455 @@
+//! The world of one history: virtual time, the daemons, and what is on its way between them.
+//!
+//! Everything that will happen waits in one queue, ordered by time and then by when it was scheduled, so that the same seed gives
+//! the same history. A daemon takes no time to think; a paused one lets its input wait and then gets it all at once.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use spread::ring::{ConfigurationKind, Event};
+use spread::rng::Rng;
+use spread::time::{Duration, Instant};
+use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Service, Slice};
+
+use crate::actor::{Actor, Datagram};
+use crate::links::{Links, Which, index, mangle};
+use crate::trace::{ProcessNumber, Sent, Trace};
+
+/// What is done to the world at a certain time.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Start(usize),
+    Crash(usize),
+    /// Says goodbye, then stops.
+    Leave(usize),
+    Pause(usize),
+    Resume(usize),
+    Submit { daemon: usize, service: Service, size: usize },
+    Cut(Which, bool),
+    Loss(Which, f64),
+    Partition(Vec<u8>),
+}
+
+/// What a [`Rule`] sees of a datagram.
+pub struct Flight<'a> {
+    pub now: Instant,
+    pub network: NetworkId,
+    pub from: usize,
+    pub to: usize,
+    pub kind: PacketKind,
+    pub bytes: &'a Slice,
+}
+
+/// A fault of a named scenario: the delays after which copies of the datagram arrive, besides what the link does; none to drop it.
+pub type Rule = Box<dyn FnMut(&Flight<'_>) -> Vec<Duration>>;
+
+/// Makes a daemon: who, which life, and the time of its start.
+pub type Starter<A> = Box<dyn Fn(DaemonId, u64, Instant) -> A>;
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub happenings: u64,
+    pub datagrams: u64,
+    pub lost: u64,
+    pub duplicated: u64,
+    pub cut: u64,
+    pub mangled: u64,
+    pub configurations: u64,
+    pub delivered: u64,
+}
+
+/// How much is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Log {
+    Nothing,
+    /// Configurations, states, deliveries and faults.
+    Events,
+    /// Every datagram too.
+    Datagrams,
+}
+
+/// The world.
+pub struct World<A> {
+    pub links: Links,
+    pub trace: Trace,
+    pub tally: Tally,
+    /// Daemons answer each regular configuration with a message before all others, as the level of groups does.
+    pub answers_configurations: bool,
+    now: Instant,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    seats: Vec<Seat<A>>,
+    rng: Rng,
+    starter: Starter<A>,
+    rule: Option<Rule>,
+    log: Log,
+}
+
+/// The place of a daemon, alive or not.
+struct Seat<A> {
+    id: DaemonId,
+    lives: u64,
+    life: Option<Life<A>>,
+    /// When its next timer is in the queue.
+    armed: Option<Instant>,
+}
+
+struct Life<A> {
+    actor: A,
+    process: ProcessNumber,
+    state: &'static str,
+    /// What waits while it is paused.
+    paused: Option<Vec<(NetworkId, Slice)>>,
+}
+
+struct Scheduled {
+    at: Instant,
+    order: u64,
+    what: Happening,
+}
+
+enum Happening {
+    Arrival { to: usize, network: NetworkId, bytes: Slice },
+    Timer(usize),
+    Action(Action),
+}
+
+/// Datagrams that a socket buffer holds while its daemon is paused.
+const BUFFER_LIMIT: usize = 600;
+/// More than this in one history is a storm.
+const HAPPENING_LIMIT: u64 = 6_000_000;
+
+impl<A: Actor> World<A> {
+    pub fn new(daemons: usize, networks: usize, seed: u64, starter: Starter<A>, log: Log) -> World<A> {
+        let seat = |n| Seat { id: DaemonId(n), lives: 0, life: None, armed: None };
+        World {
+            links: Links::new(daemons, networks),
+            trace: Trace::default(),
+            tally: Tally::default(),
+            answers_configurations: true,
+            now: Instant::ZERO,
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            seats: (1..=daemons as u32).map(seat).collect(),
+            rng: Rng::new(seed),
+            starter,
+            rule: None,
+            log,
+        }
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub fn daemons(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Adds a fault of a scenario.
+    pub fn set_rule(&mut self, rule: Rule) {
+        self.rule = Some(rule);
+    }
+
+    pub fn clear_rule(&mut self) {
+        self.rule = None;
+    }
+
+    /// Lets `action` happen at that time.
+    pub fn at(&mut self, at: Instant, action: Action) {
+        self.schedule(at, Happening::Action(action));
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
+            let Reverse(next) = self.queue.pop().expect("it was just seen");
+            self.now = next.at;
+            self.tally.happenings += 1;
+            assert!(self.tally.happenings < HAPPENING_LIMIT, "a storm: {:?}", self.tally);
+            match next.what {
+                Happening::Arrival { to, network, bytes } => self.arrive(to, network, bytes),
+                Happening::Timer(daemon) => self.tick(daemon),
+                Happening::Action(action) => self.act(action),
+            }
+        }
+        self.now = end;
+    }
+
+    /// Does something now.
+    pub fn act(&mut self, action: Action) {
+        if !matches!(action, Action::Submit { .. }) {
+            self.say(|| format!("{action:?}"));
+        }
+        match action {
+            Action::Start(daemon) => self.start(daemon),
+            Action::Crash(daemon) => self.crash(daemon),
+            Action::Leave(daemon) => self.leave(daemon),
+            Action::Pause(daemon) => {
+                if let Some(life) = &mut self.seats[daemon].life {
+                    life.paused.get_or_insert_default();
+                }
+            }
+            Action::Resume(daemon) => self.resume(daemon),
+            Action::Submit { daemon, service, size } => self.submit(daemon, service, size),
+            Action::Cut(which, cut) => self.links.select(which).for_each(|link| link.cut = cut),
+            Action::Loss(which, loss) => self.links.select(which).for_each(|link| link.quality.loss = loss),
+            Action::Partition(sides) => self.links.partition(&sides),
+        }
+    }
+
+    /// The living processes by daemon.
+    pub fn living(&self) -> BTreeMap<usize, ProcessNumber> {
+        let process = |(n, seat): (usize, &Seat<A>)| Some((n, seat.life.as_ref()?.process));
+        self.seats.iter().enumerate().filter_map(process).collect()
+    }
+
+    /// A daemon that lives.
+    pub fn actor(&self, daemon: usize) -> &A {
+        &self.seats[daemon].life.as_ref().expect("asked for a daemon that lives").actor
+    }
+
+    /// Whether all daemons live and share one regular configuration of them all.
+    pub fn is_whole(&self) -> bool {
+        let living = self.living();
+        let current = |process: &ProcessNumber| self.trace.current(*process);
+        let first = living.values().next().and_then(current);
+        living.len() == self.seats.len()
+            && first.is_some_and(|c| c.members.len() == self.seats.len())
+            && living.values().all(|process| current(process) == first)
+    }
+
+    /// Runs until [`World::is_whole`], at most this long; whether it was.
+    pub fn run_until_whole(&mut self, bound: Duration) -> bool {
+        let end = self.now + bound;
+        while self.now < end && !self.is_whole() {
+            self.run(Duration::from_millis(20));
+        }
+        self.is_whole()
+    }
+
+    fn start(&mut self, daemon: usize) {
+        let seat = &mut self.seats[daemon];
+        if seat.life.is_some() {
+            return;
+        }
+        seat.lives += 1;
+        let actor = (self.starter)(seat.id, seat.lives, self.now);
+        let process = self.trace.begin(seat.id);
+        seat.life = Some(Life { actor, process, state: "", paused: None });
+        self.drain(daemon);
+    }
+
+    fn crash(&mut self, daemon: usize) {
+        if let Some(life) = self.seats[daemon].life.take() {
+            self.trace.end(life.process);
+        }
+    }
+
+    fn leave(&mut self, daemon: usize) {
+        let now = self.now;
+        if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
+            life.actor.leave(now);
+            self.drain(daemon);
+        }
+        self.crash(daemon);
+    }
+
+    fn resume(&mut self, daemon: usize) {
+        let timers_first = self.rng.chance(0.5);
+        let Some(waiting) = self.seats[daemon].life.as_mut().and_then(|life| life.paused.take()) else { return };
+        if timers_first {
+            self.tick(daemon);
+        }
+        for (network, bytes) in waiting {
+            self.arrive(daemon, network, bytes);
+        }
+        self.tick(daemon);
+    }
+
+    fn submit(&mut self, daemon: usize, service: Service, size: usize) {
+        let now = self.now;
+        if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
+            let payload = self.trace.submit(Sent { process: life.process, service, size, first: false });
+            life.actor.submit(now, service, payload);
+            self.drain(daemon);
+        }
+    }
+
+    fn arrive(&mut self, daemon: usize, network: NetworkId, bytes: Slice) {
+        let now = self.now;
+        let Some(life) = &mut self.seats[daemon].life else { return };
+        if let Some(waiting) = &mut life.paused {
+            if waiting.len() < BUFFER_LIMIT {
+                waiting.push((network, bytes));
+            }
+            return;
+        }
+        life.actor.handle_datagram(now, network, &bytes);
+        self.drain(daemon);
+    }
+
+    fn tick(&mut self, daemon: usize) {
+        let now = self.now;
+        let seat = &mut self.seats[daemon];
+        seat.armed = seat.armed.filter(|at| *at > now);
+        let Some(life) = seat.life.as_mut().filter(|life| life.paused.is_none()) else { return };
+        if life.actor.poll_timeout().is_some_and(|at| at <= now) {
+            life.actor.handle_timeout(now);
+        }
+        self.drain(daemon);
+    }
+
+    /// Takes everything out of a daemon that its last input led to.
+    fn drain(&mut self, daemon: usize) {
+        loop {
+            let Some(life) = &mut self.seats[daemon].life else { return };
+            if let Some(datagram) = life.actor.poll_transmit() {
+                self.send(daemon, &datagram);
+            } else if let Some(event) = life.actor.poll_event() {
+                self.note(daemon, event);
+            } else {
+                break;
+            }
+        }
+        self.note_state(daemon);
+        let seat = &mut self.seats[daemon];
+        let next = seat.life.as_ref().and_then(|life| life.actor.poll_timeout());
+        if let Some(at) = next.map(|at| at.max(self.now))
+            && seat.armed.is_none_or(|armed| at < armed)
+        {
+            seat.armed = Some(at);
+            self.schedule(at, Happening::Timer(daemon));
+        }
+    }
+
+    fn note(&mut self, daemon: usize, event: Event) {
+        let now = self.now;
+        let (id, life) = match &mut self.seats[daemon] {
+            Seat { id, life: Some(life), .. } => (*id, life),
+            Seat { life: None, .. } => unreachable!("only a daemon that lives is drained"),
+        };
+        let process = life.process;
+        match event {
+            Event::Message(message) => {
+                self.tally.delivered += 1;
+                let number = self.trace.deliver(process, &message);
+                self.say(|| format!("{id} delivers {number:?} {:?} of {}", message.service, message.origin));
+            }
+            Event::Configuration(configuration) => {
+                let regular = configuration.kind == ConfigurationKind::Regular;
+                self.tally.configurations += u64::from(regular);
+                self.trace.configuration(process, configuration.clone());
+                if regular && self.answers_configurations {
+                    let service = Service::Agreed;
+                    let payload = self.trace.submit(Sent { process, service, size: 30, first: true });
+                    life.actor.submit_first(now, service, payload);
+                }
+                self.say(|| {
+                    format!("{id} {:?} {} {:?}", configuration.kind, configuration.ring, configuration.members)
+                });
+            }
+        }
+    }
+
+    fn note_state(&mut self, daemon: usize) {
+        let Seat { id, life: Some(life), .. } = &mut self.seats[daemon] else { return };
+        let state = life.actor.state();
+        if std::mem::replace(&mut life.state, state) != state {
+            let id = *id;
+            self.say(|| format!("{id} {state}"));
+        }
+    }
+
+    fn send(&mut self, from: usize, datagram: &Datagram) {
+        let kind = Header::decode(&mut Reader::new(&datagram.bytes)).expect("daemons send packets").kind;
+        for to in 0..self.seats.len() {
+            let addressed = to != from && datagram.to.is_none_or(|id| id == self.seats[to].id);
+            if addressed {
+                let now = self.now;
+                let flight = Flight { now, network: datagram.network, from, to, kind, bytes: &datagram.bytes };
+                self.carry(&flight);
+            }
+        }
+    }
+
+    /// What the link, and the scenario's rule, make of a datagram.
+    fn carry(&mut self, flight: &Flight<'_>) {
+        self.tally.datagrams += 1;
+        let &Flight { network, from, to, kind, bytes, .. } = flight;
+        if !self.links.is_open(index(network), from, to) {
+            self.tally.cut += 1;
+            return self.note_flight(flight, "cut");
+        }
+        let copies = self.rule.as_mut().map_or_else(|| vec![Duration::ZERO], |rule| rule(flight));
+        let quality = self.links.link(index(network), from, to).quality.clone();
+        if copies.is_empty() || self.rng.chance(quality.loss) {
+            self.tally.lost += 1;
+            return self.note_flight(flight, "lost");
+        }
+        self.note_flight(flight, "");
+        let mut copies: Vec<Duration> = copies.iter().map(|extra| *extra + self.delay(&quality)).collect();
+        if self.rng.chance(quality.duplicate) {
+            copies.push(self.delay(&quality));
+        }
+        if self.rng.chance(quality.late) {
+            let late = Duration::from_nanos(self.rng.below(quality.late_by.as_nanos() as u64));
+            copies.push(self.delay(&quality) + late);
+        }
+        self.tally.duplicated += copies.len() as u64 - 1;
+        for after in copies {
+            let mut bytes = bytes.clone();
+            if self.rng.chance(quality.mangle) {
+                self.tally.mangled += 1;
+                bytes = mangle(&mut self.rng, &bytes, kind == PacketKind::Data);
+            }
+            self.schedule(self.now + after, Happening::Arrival { to, network, bytes });
+        }
+    }
+
+    fn delay(&mut self, quality: &crate::links::Quality) -> Duration {
+        quality.delay + Duration::from_nanos(self.rng.below(quality.jitter.as_nanos() as u64 + 1))
+    }
+
+    fn schedule(&mut self, at: Instant, what: Happening) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Scheduled { at, order: self.scheduled, what }));
+    }
+
+    fn note_flight(&self, flight: &Flight<'_>, fate: &str) {
+        if self.log < Log::Datagrams {
+            return;
+        }
+        let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+        let body = spread::wire::Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE));
+        println!("{:?} {}>{} net {} {body:?} {fate}", flight.now, header.sender, flight.to + 1, flight.network.0);
+    }
+
+    fn say(&self, what: impl FnOnce() -> String) {
+        if self.log >= Log::Events {
+            println!("{:?} {}", self.now, what());
+        }
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Scheduled {}
