@@ -193,3 +193,22 @@ fn a_leaving_daemon_is_not_waited_for() {
     bus.run(Duration::from_millis(100));
     assert_eq!(bus.take(1).last().unwrap(), "Regular[1, 3]");
 }
+
+#[test]
+fn the_answer_to_a_configuration_precedes_what_waits() {
+    let me = DaemonId(1);
+    let mut ring = Ring::new(Config::new(me, Incarnation(1), vec![me]), Instant::ZERO).unwrap();
+    ring.submit(Instant::ZERO, Service::Agreed, Payload::from(b"waits".to_vec()));
+    let mut delivered = Vec::new();
+    for _ in 0..20 {
+        let now = ring.poll_timeout().unwrap();
+        ring.handle_timeout(now);
+        while let Some(event) = ring.poll_event() {
+            match event {
+                Event::Configuration(_) => ring.submit_first(now, Service::Agreed, Payload::from(b"answer".to_vec())),
+                Event::Message(message) => delivered.push(message.payload.contiguous().to_vec()),
+            }
+        }
+    }
+    assert_eq!(delivered, [b"answer".to_vec(), b"waits".to_vec()]);
+}
