@@ -183,7 +183,7 @@ impl Circulation {
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
             let quick = (self.rotation * 4).clamp(RETRANSMIT_MIN, core.config.token_retransmit);
             self.retransmit_after = if is_idle(&token) { core.config.token_retransmit } else { quick };
-            core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
+            self.await_answer(core, now);
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
         self.passed = Some(token.clone());
@@ -196,6 +196,11 @@ impl Circulation {
         core.transmit(Some(self.successor), Packet::Token(token.clone()));
         core.stats.tokens_retransmitted += 1;
         self.retransmit_after = (self.retransmit_after * 2).min(core.config.token_retransmit);
+        self.await_answer(core, now);
+    }
+
+    /// The token was passed on: unless somebody answers, it is sent again.
+    pub(crate) fn await_answer(&self, core: &mut Core, now: Instant) {
         core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
     }
 

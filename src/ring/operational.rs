@@ -35,8 +35,9 @@ impl Operational {
         let delivery = Delivery::behind(circulation.window.aru());
         core.timers.set(Timer::Probe, now);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
-        if held.is_some() {
-            core.timers.set(Timer::TokenHold, now);
+        match held {
+            Some(_) => core.timers.set(Timer::TokenHold, now),
+            None => circulation.await_answer(core, now),
         }
         Operational { circulation, delivery, held, hurried: false, asked: false }
     }

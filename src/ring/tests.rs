@@ -212,3 +212,18 @@ fn the_answer_to_a_configuration_precedes_what_waits() {
     }
     assert_eq!(delivered, [b"answer".to_vec(), b"waits".to_vec()]);
 }
+
+#[test]
+fn no_token_is_so_early_that_its_loss_breaks_the_ring() {
+    for lost in 1..=24 {
+        let mut bus = Bus::new(3);
+        let mut tokens = 0;
+        bus.drop = Box::new(move |_, _, packet| {
+            tokens += u32::from(matches!(packet, Packet::Token(_)));
+            matches!(packet, Packet::Token(_)) && tokens == lost
+        });
+        bus.run(SECOND * 3);
+        let configurations = bus.take(1);
+        assert_eq!(configurations, ["Regular[1, 2, 3]"], "token {lost} was lost");
+    }
+}
