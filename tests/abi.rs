@@ -2,14 +2,18 @@
 //! existing programs were compiled with, and the library exports exactly what the header declares.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod c_programs;
+mod fake_daemon;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use c_programs::{C, CXX, Library, ROOT};
+use fake_daemon::{FakeDaemon, Step};
+use spread::wire::{ByteOrder, FrameHeader, FrameType, Hint, Name};
 
 /// The files of the C face, in the order in which the header shows them.
 const SOURCES: [&str; 6] = ["types", "connect", "send", "receive", "memb", "errors"];
@@ -107,4 +111,32 @@ fn old_programs_find_the_library_by_its_soname() {
     let library = Library::prepare("soname");
     let dynamic = Command::new("readelf").arg("-d").arg(library.shared_object()).output().unwrap();
     assert!(String::from_utf8(dynamic.stdout).unwrap().contains("[libspread.so.3]"));
+}
+
+#[test]
+fn a_process_can_fork_while_a_thread_receives() {
+    let hello = FrameHeader {
+        kind: FrameType::SAFE,
+        name: Name::new(b"#a#d1").unwrap(),
+        groups: 0,
+        hint: Hint::new(0, ByteOrder::NATIVE),
+        data_len: 5,
+        order: ByteOrder::NATIVE,
+    };
+    let (go, kill) = (FrameHeader::SIZE + Name::SIZE + b"go".len(), FrameHeader::SIZE + Name::SIZE);
+    let (request, choice) = (b"\x04\x04\x00\x01\x02me".len(), 90);
+    let daemon = FakeDaemon::start(vec![
+        Step::Hear(request),
+        Step::Say(b"\x05NULL ".to_vec()),
+        Step::Hear(choice),
+        Step::Say(b"\x01\x04\x04\x00\x06#me#d1".to_vec()),
+        Step::Hear(go),
+        Step::Say([&hello.encode()[..], b"hello"].concat()),
+        Step::Hear(kill + 1),
+        Step::End,
+    ]);
+    let source = Path::new(ROOT).join("tests/c/fork.c");
+    Library::prepare("fork").run(&source, &C[0], &[&daemon.name()]);
+    let heard = daemon.finish().1;
+    assert_eq!(heard.len(), request + choice + go + kill, "one kill, from the parent");
 }

@@ -1,6 +1,8 @@
 //! Recorded sessions of the classic library, replayed against ours through the C functions: the same calls must give the same results
 //! and write the same bytes. Where the classic library has a defect, [`amend_session`] and [`amend_case`] say what we do instead, and why.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod fake_daemon;
 
 use std::collections::VecDeque;

@@ -35,7 +35,6 @@ pub unsafe extern "C" fn SP_connect(
 
 /// As SP_connect, but gives up after this time; zero means no limit.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the classic signature")]
 pub unsafe extern "C" fn SP_connect_timeout(
     spread_name: *const c_char,
     private_name: *const c_char,

@@ -24,7 +24,6 @@ struct Outputs<'a> {
 /// not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups, or
 /// BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the classic signature")]
 pub unsafe extern "C" fn SP_receive(
     mbox: mailbox,
     service_type: *mut service,
@@ -50,7 +49,6 @@ pub unsafe extern "C" fn SP_receive(
 
 /// As SP_receive, with the body spread over the pieces of a scatter in order.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the classic signature")]
 pub unsafe extern "C" fn SP_scat_receive(
     mbox: mailbox,
     service_type: *mut service,

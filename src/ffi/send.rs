@@ -67,7 +67,6 @@ pub unsafe extern "C" fn SP_scat_multicast(
 /// Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a negative
 /// code.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "the classic signature")]
 pub unsafe extern "C" fn SP_multigroup_multicast(
     mbox: mailbox,
     service_type: service,

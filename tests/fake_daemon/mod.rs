@@ -30,6 +30,7 @@ impl FakeDaemon {
         let port = listener.local_addr().unwrap().port();
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
             let mut heard = Vec::new();
             for step in script {
                 match step {
