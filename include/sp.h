@@ -399,9 +399,10 @@ typedef struct membership_info {
 } membership_info;
 
 /*
- Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private name
- may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the connection gets
- membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a negative code.
+ Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private
+ name may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the
+ connection gets membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a
+ negative code.
  */
 int SP_connect(const char *spread_name,
                const char *private_name,
@@ -437,8 +438,8 @@ void SP_kill(mailbox mbox);
 int SP_set_auth_method(const char *auth_name, int (*auth_function)(int, void*), void *auth_data);
 
 /*
- Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of them
- cannot be one; then nothing changes.
+ Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of
+ them cannot be one; then nothing changes.
  */
 int SP_set_auth_methods(int num_methods, const char **auth_name, int (**auth_function)(int, void*), void **auth_data);
 
@@ -477,8 +478,8 @@ int SP_scat_multicast(mailbox mbox,
                       const struct scatter *scat_mess);
 
 /*
- Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a negative
- code.
+ Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a
+ negative code.
  */
 int SP_multigroup_multicast(mailbox mbox,
                             service service_type,
@@ -499,9 +500,9 @@ int SP_multigroup_scat_multicast(mailbox mbox,
                                  const struct scatter *scat_mess);
 
 /*
- Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or body do
- not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups, or
- BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+ Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or
+ body do not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups,
+ or BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
  */
 int SP_receive(mailbox mbox,
                service *service_type,

@@ -1,5 +1,5 @@
-//! The C interface: the committed header is what the sources say, C and C++ of every age take it, sizes and values are those that
-//! existing programs were compiled with, and the library exports exactly what the header declares.
+//! The C interface: the committed header is what the sources say, C and C++ of every age take it, sizes and values are
+//! those that existing programs were compiled with, and the library exports exactly what the header declares.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]

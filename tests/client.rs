@@ -1,4 +1,5 @@
-//! What programs rely on besides bytes and codes: threads, descriptors, deadlines, forks, and the Rust face of the client.
+//! What programs rely on besides bytes and codes: threads, descriptors, deadlines, forks, and the Rust face of the
+//! client.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -67,7 +68,7 @@ fn connected(then: &[u8]) -> (Mailbox, TcpStream) {
 /// As [`connected`], known to the C functions.
 fn connected_for_c(then: &[u8]) -> (mailbox, TcpStream) {
     let daemon = FakeDaemon::start(accepting(then));
-    let mailbox = spread::client::open(&options(daemon.name())).unwrap();
+    let mailbox = spread::client::registry::open(&options(daemon.name())).unwrap();
     (mailbox.descriptor(), daemon.finish().0)
 }
 
@@ -257,16 +258,15 @@ fn a_blocked_sender_does_not_hold_up_a_disconnect() {
         let mailbox = &mailbox;
         let sender = scope.spawn(move || {
             loop {
-                let result = mailbox.multicast(FrameType::FIFO, &[name(b"g")], 0, &[0; 100_000]);
-                if result.is_err() {
-                    return result;
+                if let Err(error) = mailbox.multicast(FrameType::FIFO, &[name(b"g")], 0, &[0; 100_000]) {
+                    return error;
                 }
                 let _ = many.try_send(());
             }
         });
         sent.recv().unwrap();
         mailbox.disconnect();
-        assert!(matches!(sender.join().unwrap(), Err(SendError::Lost(_))));
+        assert!(matches!(sender.join().unwrap(), SendError::Lost(_)));
     });
     drop(daemon);
 }
@@ -423,7 +423,8 @@ extern "C" fn talk(descriptor: c_int, data: *mut c_void) -> c_int {
     c_int::from(byte == 1)
 }
 
-/// The methods belong to the whole process, so this runs in one of its own: see [`authentication_methods_talk_in_order`].
+/// The methods belong to the whole process, so this runs in one of its own: see
+/// [`authentication_methods_talk_in_order`].
 fn talk_with(answers: [u8; 2], outcome: Result<(), ConnectError>) {
     let mut names = [c"FIRST".as_ptr(), c"SECOND".as_ptr()];
     let mut functions = [Some(talk as unsafe extern "C" fn(c_int, *mut c_void) -> c_int); 2];

@@ -1,5 +1,6 @@
-//! Recorded sessions of the classic library, replayed against ours through the C functions: the same calls must give the same results
-//! and write the same bytes. Where the classic library has a defect, [`amend_session`] and [`amend_case`] say what we do instead, and why.
+//! Recorded sessions of the classic library, replayed against ours through the C functions: the same calls must give
+//! the same results and write the same bytes. Where the classic library has a defect, [`amend_session`] and
+//! [`amend_case`] say what we do instead, and why.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -249,11 +250,11 @@ impl Client {
         let (daemon, name) = (CString::new(daemon).unwrap(), CString::new(words[2]).unwrap());
         let name = if words[2] == "-" { std::ptr::null() } else { name.as_ptr() };
         let (priority, membership) = (words[3].parse().unwrap(), words[4].parse().unwrap());
-        let (mut mailbox, mut private_group) = (-1, [0; MAX_GROUP_NAME]);
+        let (mut mailbox, mut group) = (-1, [0; MAX_GROUP_NAME]);
         let code =
             // SAFETY: strings, a number and an array of the right size.
-            unsafe { SP_connect(daemon.as_ptr(), name, priority, membership, &mut mailbox, private_group.as_mut_ptr()) };
-        assert_eq!(json!({"ret": code, "private_group": string(&private_group)}), call[1], "{call}");
+            unsafe { SP_connect(daemon.as_ptr(), name, priority, membership, &mut mailbox, group.as_mut_ptr()) };
+        assert_eq!(json!({"ret": code, "private_group": string(&group)}), call[1], "{call}");
         Client { mailbox: (code == ACCEPT_SESSION).then_some(mailbox), body: Vec::new() }
     }
 

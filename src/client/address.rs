@@ -5,7 +5,8 @@
 //! port@host    TCP to a host name or an address
 //! ```
 //!
-//! Programs in the field rely on the leniency of the classic parser (blanks, signs, numbers modulo 65536), so it is kept.
+//! Programs in the field rely on the leniency of the classic parser (blanks, signs, numbers modulo 65536), so it is
+//! kept.
 
 use super::ConnectError;
 

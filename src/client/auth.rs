@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::wire::{MethodChoice, MethodList, MethodName};
 
-/// The client's part of a method: it may talk on the socket of this number, and says whether the client is authenticated.
+/// The client's part of a method: it may talk on the socket of this number, and says whether the client is
+/// authenticated.
 pub type Conversation = dyn Fn(i32) -> bool + Send + Sync;
 
 /// A registered authentication method.

@@ -1,6 +1,7 @@
 //! The client's half of the handshake, from the connect request to the private group.
 //!
-//! Bytes are read one at a time: authentication methods and frames follow at once on the same stream and are not ours to read.
+//! Bytes are read one at a time: authentication methods and frames follow at once on the same stream and are not ours
+//! to read.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 

@@ -1,7 +1,8 @@
 //! A mailbox: one open session with a daemon, used by one receiver and many senders at once.
 //!
-//! Sends wait for each other and receives wait for each other, but never one for the other, and nobody waits for a lock to
-//! disconnect. The first call that finds the connection broken says so; every later one says that it was broken before.
+//! Sends wait for each other and receives wait for each other, but never one for the other, and nobody waits for a lock
+//! to disconnect. The first call that finds the connection broken says so; every later one says that it was broken
+//! before.
 
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,6 +122,7 @@ impl Mailbox {
         if data_len.saturating_add(groups.len() * Name::SIZE) > self.message_limit {
             return Err(SendError::TooLong);
         }
+        let data_len = i32::try_from(data_len).map_err(|_| SendError::TooLong)?;
         let front = self.front(kind, groups, mess_type, data_len);
         let mut slices = Vec::with_capacity(1 + body.len());
         slices.push(IoSlice::new(&front));
@@ -135,8 +137,8 @@ impl Mailbox {
 
     /// Ends the session. Calls of other threads that are under way fail.
     ///
-    /// The end of the stream means the same to the daemon as a KILL frame. So where a frame of another thread is half written
-    /// or the socket is full, the frame is left out and nobody is waited for.
+    /// The end of the stream means the same to the daemon as a KILL frame. So where a frame of another thread is half
+    /// written or the socket is full, the frame is left out and nobody is waited for.
     pub fn disconnect(&self) {
         if !self.broken.load(Ordering::Acquire)
             && let Some(_sending) = self.sending.try_lock()
@@ -178,13 +180,13 @@ impl Mailbox {
     }
 
     /// A frame up to its data.
-    fn front(&self, kind: FrameType, groups: &[Name], mess_type: i16, data_len: usize) -> Vec<u8> {
+    fn front(&self, kind: FrameType, groups: &[Name], mess_type: i16, data_len: i32) -> Vec<u8> {
         let header = FrameHeader {
             kind,
             name: self.private_group,
             groups: groups.len() as i32,
             hint: Hint::new(mess_type, ByteOrder::NATIVE),
-            data_len: i32::try_from(data_len).expect("the message limit is far below 2 GiB"),
+            data_len,
             order: ByteOrder::NATIVE,
         };
         let mut front = Vec::with_capacity(FrameHeader::SIZE + groups.len() * Name::SIZE);

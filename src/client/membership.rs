@@ -1,7 +1,7 @@
 //! The data of a membership message as programs look at it, piece by piece, wherever it lies.
 //!
-//! Programs keep the body in memory of their own, flat or in pieces, and ask for parts of it by offset. `wire` decodes whole
-//! bodies; here nothing is decoded that was not asked for, because how long a flat body is nobody tells us.
+//! Programs keep the body in memory of their own, flat or in pieces, and ask for parts of it by offset. `wire` decodes
+//! whole bodies; here nothing is decoded that was not asked for, because how long a flat body is nobody tells us.
 
 use super::MembershipError;
 use crate::wire::{ByteOrder, FrameType, GroupId, Name};
@@ -113,21 +113,18 @@ impl<B: BodyBytes> MembershipReader<B> {
 
 /// Turns the numbers of a body, or of the front of one, into local byte order.
 pub fn to_native(body: &mut [u8], order: ByteOrder) {
-    let fixed = [0, NUMBER, 2 * NUMBER, COUNT, OWN];
-    fixed.iter().for_each(|&at| turn(body, at, order));
+    for at in [0, NUMBER, 2 * NUMBER, COUNT, OWN] {
+        turn(body, at, order);
+    }
     let mut start = SETS;
-    while let Some(members) = turned(body, start, order) {
+    while let Some(members) = turn(body, start, order) {
         let names = (members as usize).saturating_mul(Name::SIZE);
         start = start.saturating_add(NUMBER).saturating_add(names);
     }
 }
 
-fn turn(body: &mut [u8], at: usize, order: ByteOrder) {
-    turned(body, at, order);
-}
-
 /// Turns the number at `at` and returns it; `None` if it is not wholly there.
-fn turned(body: &mut [u8], at: usize, order: ByteOrder) -> Option<u32> {
+fn turn(body: &mut [u8], at: usize, order: ByteOrder) -> Option<u32> {
     let field: &mut [u8; NUMBER] = body.get_mut(at..)?.first_chunk_mut()?;
     let number = order.u32(*field);
     *field = ByteOrder::NATIVE.field(number);

@@ -5,7 +5,7 @@
 //! use spread::wire::{FrameType, Name};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let options = ConnectOptions { daemon: "4803@localhost".into(), private_name: "alice".into(), ..Default::default() };
+//! let options = ConnectOptions { daemon: "4803".into(), private_name: "alice".into(), ..Default::default() };
 //! let mailbox = Mailbox::connect(&options)?;
 //! let group = Name::new(b"chat").expect("short");
 //! mailbox.join(group)?;
@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! One thread may receive while others send. A mailbox never reads ahead of the message that it is asked for, so its descriptor
-//! is readable for select and poll whenever a message waits.
+//! One thread may receive while others send. A mailbox never reads ahead of the message that it is asked for, so its
+//! descriptor is readable for select and poll whenever a message waits.
 
 #![expect(clippy::disallowed_types, reason = "above the I/O line: connecting has a deadline")]
 
@@ -34,7 +34,7 @@ mod membership;
 mod platform;
 mod received;
 mod receiving;
-mod registry;
+pub mod registry;
 mod transport;
 
 pub use address::Address;
@@ -44,4 +44,3 @@ pub use mailbox::{ConnectOptions, Mailbox};
 pub use membership::{BodyBytes, MembershipReader, VsSet};
 pub use received::{Message, Received, View};
 pub use receiving::{Envelope, Excess, Fate, Room};
-pub use registry::{find, forget, open, register_methods};

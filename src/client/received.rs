@@ -18,7 +18,8 @@ pub enum Received {
     Refused(Message),
     /// A group's new regular membership.
     View(View),
-    /// The view of this id is ending: until the next one, deliveries are only promised among those who leave it together.
+    /// The view of this id is ending: until the next one, deliveries are only promised among those who leave it
+    /// together.
     Transition(Name, GroupId),
     /// The mailbox is no longer a member of this group.
     Left(Name),

@@ -1,7 +1,7 @@
 //! Receiving into the caller's memory: a header, then groups and body straight to where the caller wants them.
 //!
-//! A message that does not fit stays, and is offered again by the next call; its header is then already read. Or the caller
-//! takes what fits and drops the rest. Between messages nothing is held, so the descriptor tells the truth.
+//! A message that does not fit stays, and is offered again by the next call; its header is then already read. Or the
+//! caller takes what fits and drops the rest. Between messages nothing is held, so the descriptor tells the truth.
 
 use std::io::{self, IoSliceMut};
 
@@ -81,13 +81,13 @@ impl Mailbox {
 
     /// Reads the rest of a frame into the room and drops what does not fit.
     pub(super) fn take(&self, frame: &Frame, room: &mut Room<'_, '_>) -> io::Result<Envelope> {
-        let groups = frame.groups.min(room.groups.len());
+        let groups = room.groups.len().min(frame.groups);
+        let unwanted = frame.groups - groups;
         let groups = &mut room.groups[..groups];
         let mut refused = [0; 4];
         let front = if frame.is_refusal() { &mut refused[..] } else { &mut [] };
         let mut parts = Vec::with_capacity(2 + room.body.len());
         parts.extend([IoSliceMut::new(front), IoSliceMut::new(groups.as_flattened_mut())]);
-        let unwanted = frame.groups - parts[1].len() / Name::SIZE;
         if unwanted > 0 {
             self.stream.read_all(&mut parts)?;
             self.stream.skip(unwanted * Name::SIZE)?;

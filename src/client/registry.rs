@@ -1,8 +1,9 @@
-//! What a process knows by number, for the C functions: its open mailboxes, and the authentication methods for new ones.
+//! What a process knows by number, for the C functions: its open mailboxes, and the authentication methods for new
+//! ones.
 //!
-//! The lock is only held to look up or change an entry, never across a call that can block. A mailbox leaves the registry
-//! before its descriptor is closed, so a number never means two sessions. The lock is the standard library's: unlike
-//! parking_lot's it keeps nothing about its waiters outside itself, so a forked child can release it.
+//! The lock is only held to look up or change an entry, never across a call that can block. A mailbox leaves the
+//! registry before its descriptor is closed, so a number never means two sessions. The lock is the standard library's:
+//! unlike parking_lot's it keeps nothing about its waiters outside itself, so a forked child can release it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

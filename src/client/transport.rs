@@ -1,7 +1,7 @@
 //! The stream to a daemon: connecting within a time, and whole reads and writes on a blocking socket.
 //!
-//! Signals end no call here: what they interrupt is taken up again. Nothing is ever read ahead of what the caller asked for, so
-//! the descriptor is readable whenever a message waits.
+//! Signals end no call here: what they interrupt is taken up again. Nothing is ever read ahead of what the caller asked
+//! for, so the descriptor is readable whenever a message waits.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
@@ -48,7 +48,8 @@ impl Stream {
         platform::descriptor(&self.socket)
     }
 
-    /// Makes reads and writes that last beyond the deadline fail with [`ErrorKind::TimedOut`] or [`ErrorKind::WouldBlock`].
+    /// Makes reads and writes that last beyond the deadline fail with [`ErrorKind::TimedOut`] or
+    /// [`ErrorKind::WouldBlock`].
     pub fn set_deadline(&self, deadline: Deadline) -> io::Result<()> {
         let limit = remaining(deadline).map_err(|_| ErrorKind::TimedOut)?;
         self.socket.set_read_timeout(limit)?;

@@ -7,15 +7,17 @@ use std::time::Duration;
 use super::errors::Code;
 use super::types::*;
 use super::{guard, memory};
-use crate::client::{self, AuthMethod, ConnectError, ConnectOptions, Mailbox};
+use crate::client::{AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
 use crate::wire::Version;
 
-/// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for success.
+/// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for
+/// success.
 type AuthFunction = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
 
-/// Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private name
-/// may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the connection gets
-/// membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a negative code.
+/// Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private
+/// name may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the
+/// connection gets membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a
+/// negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_connect(
     spread_name: *const c_char,
@@ -73,7 +75,7 @@ unsafe fn connect(options: &ConnectOptions, mbox: *mut mailbox, private_group: *
     // SAFETY: the caller has a mailbox and an array of 32 bytes there.
     let (mbox, private_group) = unsafe { (mbox.as_mut(), private_group.cast::<[u8; MAX_GROUP_NAME]>().as_mut()) };
     let (Some(mbox), Some(private_group)) = (mbox, private_group) else { return Err(Code(ILLEGAL_SESSION)) };
-    let opened = client::open(options).inspect_err(|&error| {
+    let opened = registry::open(options).inspect_err(|&error| {
         if error == ConnectError::TimedOut {
             note_timeout();
         }
@@ -103,7 +105,7 @@ fn note_timeout() {
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
     guard(|| {
-        client::forget(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
+        registry::forget(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
         Ok(0)
     })
 }
@@ -112,7 +114,7 @@ pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_kill(mbox: mailbox) {
     guard(|| {
-        drop(client::forget(mbox));
+        drop(registry::forget(mbox));
         Ok(0)
     });
 }
@@ -127,12 +129,12 @@ pub unsafe extern "C" fn SP_set_auth_method(
     guard(|| {
         // SAFETY: the caller has a C string or NULL.
         let method = unsafe { auth_method(auth_name, auth_function, auth_data) };
-        Ok(c_int::from(method.is_some_and(|method| client::register_methods(vec![method]))))
+        Ok(c_int::from(method.is_some_and(|method| registry::register_methods(vec![method]))))
     })
 }
 
-/// Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of them
-/// cannot be one; then nothing changes.
+/// Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of
+/// them cannot be one; then nothing changes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_set_auth_methods(
     num_methods: c_int,
@@ -158,7 +160,7 @@ pub unsafe extern "C" fn SP_set_auth_methods(
             // SAFETY: the caller has a C string or NULL in each place.
             unsafe { auth_method(name, function, data) }
         });
-        Ok(c_int::from(methods.collect::<Option<Vec<_>>>().is_some_and(client::register_methods)))
+        Ok(c_int::from(methods.collect::<Option<Vec<_>>>().is_some_and(registry::register_methods)))
     })
 }
 
@@ -200,5 +202,5 @@ pub unsafe extern "C" fn SP_version(
 
 /// The mailbox that a program names.
 pub(super) fn find(mbox: mailbox) -> Result<Arc<Mailbox>, Code> {
-    client::find(mbox).ok_or(Code(ILLEGAL_SESSION))
+    registry::find(mbox).ok_or(Code(ILLEGAL_SESSION))
 }

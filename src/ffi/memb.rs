@@ -14,7 +14,8 @@ struct Flat(*const c_char);
 
 impl BodyBytes for Flat {
     fn copy(&self, at: usize, out: &mut [u8]) -> Option<()> {
-        // SAFETY: the program promises a whole membership message, and only offsets that the message itself gives are read.
+        // SAFETY: the program promises a whole membership message, and only offsets that the message itself gives are
+        // read.
         unsafe { self.0.cast::<u8>().add(at).copy_to_nonoverlapping(out.as_mut_ptr(), out.len()) };
         Some(())
     }

@@ -1,5 +1,5 @@
-//! Memory that C hands us, as Rust values. NULL and impossible lengths are refused here, so every other file starts from a
-//! reference; what a length says beyond that must be believed.
+//! Memory that C hands us, as Rust values. NULL and impossible lengths are refused here, so every other file starts
+//! from a reference; what a length says beyond that must be believed.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::io::{IoSlice, IoSliceMut};
@@ -8,7 +8,8 @@ use super::errors::Code;
 use super::types::{ILLEGAL_GROUP, ILLEGAL_MESSAGE, MAX_GROUP_NAME, scatter};
 use crate::wire::{MAX_GROUPS, Name};
 
-/// The text at `text`; NULL is the empty one. What is not UTF-8 cannot be a name and becomes something else that is none.
+/// The text at `text`; NULL is the empty one. What is not UTF-8 cannot be a name and becomes something else that is
+/// none.
 pub unsafe fn text(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
@@ -71,7 +72,8 @@ pub unsafe fn array_mut<'a, T>(start: *mut T, count: usize) -> Option<&'a mut [T
     match (count, possible::<T>(count)) {
         (0, _) => Some(&mut []),
         (_, true) if !start.is_null() => {
-            // SAFETY: not NULL, not larger than memory, and the caller says that so many are there and nobody else uses them.
+            // SAFETY: not NULL, not larger than memory, and the caller says that so many are there and nobody else uses
+            // them.
             Some(unsafe { std::slice::from_raw_parts_mut(start, count) })
         }
         _ => None,

@@ -1,8 +1,8 @@
 //! The C face: the classic `SP_` functions over `client`, and the types and constants of their header.
 //!
-//! An exported function converts its arguments, calls `client` and maps the result, inside [`guard`]: nothing unwinds into C.
-//! Everything `pub` here ends up in `include/sp.h`, doc comments included, so they are plain sentences for C readers. After a
-//! change run `BLESS=1 cargo test --test abi`.
+//! An exported function converts its arguments, calls `client` and maps the result, inside `guard`: nothing unwinds
+//! into C. Everything `pub` here ends up in `include/sp.h`, doc comments included, so they are plain sentences for C
+//! readers. After a change run `BLESS=1 cargo test --test abi`.
 
 #![expect(non_camel_case_types, reason = "the classic names")]
 #![expect(

@@ -20,9 +20,9 @@ struct Outputs<'a> {
     endian_mismatch: &'a mut c_int,
 }
 
-/// Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or body do
-/// not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups, or
-/// BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+/// Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or
+/// body do not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups,
+/// or BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_receive(
     mbox: mailbox,
@@ -99,8 +99,8 @@ unsafe fn outputs<'a>(
 }
 
 fn receive(mbox: mailbox, outputs: &mut Outputs<'_>, body: &mut [IoSliceMut<'_>]) -> Result<c_int, Code> {
-    let drop = FrameType(*outputs.service_type as u32).contains(FrameType::DROP_RECV);
-    let excess = if drop { Excess::Drop } else { Excess::Keep };
+    let wish = FrameType(*outputs.service_type as u32);
+    let excess = if wish.contains(FrameType::DROP_RECV) { Excess::Drop } else { Excess::Keep };
     let body_room: usize = body.iter().fold(0, |sum, piece| sum.saturating_add(piece.len()));
     let mut room = Room { groups: outputs.groups, body, excess };
     let envelope = find(mbox)?.receive_into(&mut room)?;

@@ -64,8 +64,8 @@ pub unsafe extern "C" fn SP_scat_multicast(
     })
 }
 
-/// Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a negative
-/// code.
+/// Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a
+/// negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_multigroup_multicast(
     mbox: mailbox,

@@ -33,8 +33,8 @@ pub struct Library {
 }
 
 impl Library {
-    /// Makes a directory of this name with links to the library. The library lies beside the test, because cargo builds the package's
-    /// library in all its kinds before an integration test.
+    /// Makes a directory of this name with links to the library. The library lies beside the test, because cargo builds
+    /// the package's library in all its kinds before an integration test.
     pub fn prepare(name: &str) -> Library {
         let built = std::env::current_exe().unwrap().with_file_name("libspread.so");
         assert!(built.exists(), "{} was not built", built.display());
