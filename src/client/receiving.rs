@@ -126,8 +126,7 @@ impl Mailbox {
         self.stream.skip(frame.body_len - body.len())?;
         membership::to_native(&mut body, frame.header.order);
         let mut rest = &body[..];
-        for slice in front_slices(room, body.len()) {
-            let mut slice = slice;
+        for mut slice in front_slices(room, body.len()) {
             let (front, tail) = rest.split_at(slice.len());
             slice.copy_from_slice(front);
             rest = tail;

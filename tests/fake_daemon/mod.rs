@@ -35,8 +35,8 @@ impl FakeDaemon {
             for step in script {
                 match step {
                     Step::Hear(count) => heard.extend(hear(&mut stream, count)),
-                    Step::Say(bytes) => stream.write_all(&bytes).unwrap(),
-                    Step::End => stream.shutdown(Shutdown::Write).unwrap(),
+                    Step::Say(bytes) => say(&mut stream, &bytes),
+                    Step::End => end(&stream),
                 }
             }
             (stream, heard)
@@ -53,6 +53,16 @@ impl FakeDaemon {
     pub fn finish(self) -> (TcpStream, Vec<u8>) {
         self.thread.join().unwrap()
     }
+}
+
+/// Writes, to a client that may have gone because of what it heard before.
+fn say(stream: &mut TcpStream, bytes: &[u8]) {
+    let _ = stream.write_all(bytes);
+}
+
+/// Says no more, to a client that may have gone.
+fn end(stream: &TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
 }
 
 /// Reads so many bytes, or what comes before the client closes.
