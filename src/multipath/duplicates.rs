@@ -35,6 +35,11 @@ impl Copies {
         first
     }
 
+    /// The highest counter seen, 0 before any.
+    pub(super) fn highest(&self) -> u64 {
+        self.highest
+    }
+
     fn advance(&mut self, counter: u64) {
         let steps = (counter - self.highest).min(SPAN);
         for cleared in counter - steps + 1..=counter {

@@ -33,18 +33,21 @@ pub struct Multipath {
     stats: Stats,
 }
 
-/// What is known of another daemon.
+/// What is known of another daemon: its lives, the present one first. Incarnations have no order, and a packet of an earlier life
+/// may come late, even as the first one heard of that life. So a life is never over for good: it is the present one again with the
+/// first packet whose counter is above all heard of it, and a daemon that lives soon sends such a packet.
+#[derive(Debug, Default)]
+struct Peer(Vec<Life>);
+
 #[derive(Debug)]
-struct Peer {
+struct Life {
     incarnation: Incarnation,
-    /// Earlier lives, latest first: whatever still arrives from them is stale.
-    past: Vec<Incarnation>,
     to_all: Copies,
     to_me: Copies,
 }
 
-/// How many earlier lives of a daemon are remembered.
-const PAST_LIMIT: usize = 8;
+/// How many lives of a daemon are remembered.
+const LIFE_LIMIT: usize = 8;
 
 /// What arrived and what was dropped, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,12 +102,10 @@ impl Multipath {
         if header.network != network {
             self.stats.crossed += 1;
         }
-        let to_all = header.destination.is_none();
-        let Some(peer) = self.living_peer(&header) else {
+        let Some(copies) = self.peers.entry(header.sender).or_default().present(&header) else {
             self.stats.past_life += 1;
             return None;
         };
-        let copies = if to_all { &mut peer.to_all } else { &mut peer.to_me };
         let first = copies.is_first(header.counter);
         self.paths.heard(now, header.sender, network, first);
         if !first {
@@ -155,31 +156,32 @@ impl Multipath {
         *counter += 1;
         false
     }
-
-    /// The sender in the life that the header says, unless that life is over.
-    fn living_peer(&mut self, header: &Header) -> Option<&mut Peer> {
-        let peer = self.peers.entry(header.sender).or_insert_with(|| Peer::new(header.incarnation));
-        if peer.incarnation != header.incarnation {
-            if peer.past.contains(&header.incarnation) {
-                return None;
-            }
-            peer.begin_life(header.incarnation);
-        }
-        Some(peer)
-    }
 }
 
 impl Peer {
-    fn new(incarnation: Incarnation) -> Peer {
-        Peer { incarnation, past: Vec::new(), to_all: Copies::default(), to_me: Copies::default() }
+    /// What was heard for this destination in the life that the header says, unless the packet is left over from an earlier life.
+    fn present(&mut self, header: &Header) -> Option<&mut Copies> {
+        let known = self.0.iter().position(|life| life.incarnation == header.incarnation);
+        match known {
+            Some(0) => {}
+            Some(place) if self.0[place].copies(header).highest() >= header.counter => return None,
+            Some(place) => self.0[..=place].rotate_right(1),
+            None => {
+                self.0.truncate(LIFE_LIMIT - 1);
+                self.0.insert(0, Life::new(header.incarnation));
+            }
+        }
+        self.0.first_mut().map(|life| life.copies(header))
+    }
+}
+
+impl Life {
+    fn new(incarnation: Incarnation) -> Life {
+        Life { incarnation, to_all: Copies::default(), to_me: Copies::default() }
     }
 
-    fn begin_life(&mut self, incarnation: Incarnation) {
-        let mut next = Peer::new(incarnation);
-        next.past = std::mem::take(&mut self.past);
-        next.past.insert(0, self.incarnation);
-        next.past.truncate(PAST_LIMIT);
-        *self = next;
+    fn copies(&mut self, header: &Header) -> &mut Copies {
+        if header.destination.is_none() { &mut self.to_all } else { &mut self.to_me }
     }
 }
 
@@ -240,6 +242,24 @@ mod tests {
         assert!(!arrive(&mut b, &late[0]));
         assert!(arrive(&mut b, &datagrams(&mut new, None)[1]));
         assert_eq!(b.stats().past_life, 1);
+    }
+
+    #[test]
+    fn a_late_packet_of_an_unknown_earlier_life_does_not_end_the_present_one() {
+        let (mut old, mut new, mut b) = (daemon(A, 1), daemon(A, 2), daemon(B, 1));
+        assert!(arrive(&mut b, &datagrams(&mut new, None)[0]));
+        assert!(arrive(&mut b, &datagrams(&mut old, None)[0]));
+        assert!(arrive(&mut b, &datagrams(&mut new, None)[0]));
+        assert!(arrive(&mut b, &datagrams(&mut new, Some(B))[0]));
+    }
+
+    #[test]
+    fn the_lives_of_a_daemon_that_are_remembered_are_bounded() {
+        let mut b = daemon(B, 1);
+        for life in 0..100 {
+            assert!(arrive(&mut b, &datagrams(&mut daemon(A, life), None)[0]));
+        }
+        assert_eq!(b.peers[&A].0.len(), LIFE_LIMIT);
     }
 
     #[test]
