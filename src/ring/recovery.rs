@@ -167,7 +167,8 @@ impl Recovery {
         }
         let me = core.me();
         match token.owing_by {
-            _ if !self.owing.is_empty() => token.owing_by = Some(me),
+            // What was numbered now counts as owed until the next visit, so that all others see that this one is not calm.
+            _ if !self.owing.is_empty() || !numbered.is_empty() => token.owing_by = Some(me),
             Some(by) if by == me => token.owing_by = None,
             _ => {}
         }

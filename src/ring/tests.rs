@@ -227,3 +227,31 @@ fn no_token_is_so_early_that_its_loss_breaks_the_ring() {
         assert_eq!(configurations, ["Regular[1, 2, 3]"], "token {lost} was lost");
     }
 }
+
+#[test]
+fn all_leave_recovery_in_the_same_rotation() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    let (mut broken, mut overtaken) = (None, false);
+    bus.drop = Box::new(move |_, _, packet| match packet {
+        Packet::Data(data) if !data.recovered && broken.is_none_or(|ring| ring == data.ring) => {
+            broken = Some(data.ring);
+            true
+        }
+        // The token behind which the owed packet is sent is lost once, so that the packet overtakes it.
+        Packet::Token(token) if broken.is_some_and(|ring| ring < token.ring) => {
+            token.seq == 1 && !std::mem::replace(&mut overtaken, true)
+        }
+        Packet::Token(token) => broken == Some(token.ring),
+        _ => false,
+    });
+    bus.submit(3, Service::Agreed, "owed");
+    bus.run(SECOND / 10);
+    bus.submit(1, Service::Agreed, "waits for the new ring");
+    bus.run(SECOND * 3);
+    for id in 1..=3 {
+        let expected =
+            ["Regular[1, 2, 3]", "owed", "Transitional[1, 2, 3]", "Regular[1, 2, 3]", "waits for the new ring"];
+        assert_eq!(bus.take(id), expected);
+    }
+}
