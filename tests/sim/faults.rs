@@ -53,12 +53,12 @@ impl Plan {
             bad_links: Vec::new(),
         };
         plan.draw_starts(&mut rng.fork());
-        plan.draw_load(&mut rng.fork());
         if masked {
             plan.draw_masked_faults(&mut rng.fork());
         } else {
             plan.draw_faults(&mut rng.fork());
         }
+        plan.draw_load(&mut rng.fork());
         plan
     }
 
@@ -97,12 +97,17 @@ impl Plan {
     }
 
     fn draw_load(&mut self, rng: &mut Rng) {
-        let bursts = [0, 5, 20, 60][rng.below(4) as usize];
+        let bursts = [0, 5, 20, 60, 150][rng.below(5) as usize];
         let burst = [1, 5, 30][rng.below(3) as usize];
         let large = rng.chance(0.3);
         let one_service = rng.chance(0.3).then(|| service(rng));
+        let near_faults = rng.chance(0.5);
+        let faults: Vec<Instant> = self.actions.iter().map(|(at, _)| *at).collect();
         for _ in 0..bursts {
-            let at = self.moment(rng);
+            let at = match near_faults {
+                true => faults[rng.below(faults.len() as u64) as usize] + millis(rng, 0, 20),
+                false => self.moment(rng),
+            };
             let daemon = rng.below(self.daemons as u64) as usize;
             for _ in 0..=rng.below(burst) {
                 let service = one_service.unwrap_or_else(|| service(rng));

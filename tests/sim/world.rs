@@ -24,7 +24,11 @@ pub enum Action {
     Leave(usize),
     Pause(usize),
     Resume(usize),
-    Submit { daemon: usize, service: Service, size: usize },
+    Submit {
+        daemon: usize,
+        service: Service,
+        size: usize,
+    },
     Cut(Which, bool),
     Loss(Which, f64),
     Partition(Vec<u8>),

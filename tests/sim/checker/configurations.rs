@@ -38,7 +38,11 @@ fn the_same_everywhere(stays: &[Stay]) -> Verdict {
 /// The rings of a daemon only grow, in one life and from life to life.
 fn rings_only_grow(trace: &Trace, stays: &[Stay]) -> Verdict {
     let mut highest: BTreeMap<DaemonId, RingId> = BTreeMap::new();
-    debug_assert!(stays.is_sorted_by_key(|stay| stay.process), "stays come in the order of lives: {}", trace.messages.len());
+    debug_assert!(
+        stays.is_sorted_by_key(|stay| stay.process),
+        "stays come in the order of lives: {}",
+        trace.messages.len()
+    );
     for stay in stays {
         let (daemon, ring) = (stay.daemon, stay.ring());
         if let Some(before) = highest.insert(daemon, ring).filter(|before| before.sequence >= ring.sequence) {
@@ -78,7 +82,8 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
             if together != companions.contains(&other.daemon) {
                 let (daemon, ring) = (stay.daemon, stay.ring());
                 let from = other.previous;
-                let what = format!("{daemon} left {ring} for {next} with {companions:?}; {} came from {from:?}", other.daemon);
+                let what =
+                    format!("{daemon} left {ring} for {next} with {companions:?}; {} came from {from:?}", other.daemon);
                 return Err(broken("transitional", what));
             }
         }

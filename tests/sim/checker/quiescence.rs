@@ -20,7 +20,10 @@ pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict 
             return Err(broken("2.1", format!("{} has no configuration", process.daemon)));
         };
         if stay.configuration != first.configuration {
-            let what = format!("{} is in {:?}, {} in {:?}", first.daemon, first.configuration, stay.daemon, stay.configuration);
+            let what = format!(
+                "{} is in {:?}, {} in {:?}",
+                first.daemon, first.configuration, stay.daemon, stay.configuration
+            );
             return Err(broken("2.1", what));
         }
         if stay.delivered != first.delivered {
