@@ -146,10 +146,12 @@ impl Circulation {
         self.sent = 0;
     }
 
-    /// How many packets may be numbered at this visit: a share of the window that the others left, while memory is bounded.
+    /// How many packets may be numbered at this visit: what the others left of the window, but always a fair share, so that nobody
+    /// starves behind members that take it all; while memory is bounded.
     pub(crate) fn allowance(&self, core: &Core, token: &Token) -> u32 {
         let span = (self.safe + SPAN_LIMIT / 2).saturating_sub(token.seq);
-        let window = core.config.window.saturating_sub(token.sent);
+        let share = (core.config.window / self.members.len() as u32).max(1);
+        let window = core.config.window.saturating_sub(token.sent).max(share);
         core.config.personal_window.min(window).min(u32::try_from(span).unwrap_or(u32::MAX))
     }
 

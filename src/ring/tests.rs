@@ -20,9 +20,16 @@ struct Bus {
 
 impl Bus {
     fn new(count: u32) -> Bus {
+        Bus::with(count, |_| {})
+    }
+
+    fn with(count: u32, adjust: fn(&mut Config)) -> Bus {
         let ids: Vec<DaemonId> = (1..=count).map(DaemonId).collect();
-        let ring =
-            |&me: &DaemonId| (me, Ring::new(Config::new(me, Incarnation(1), ids.clone()), Instant::ZERO).unwrap());
+        let ring = |&me: &DaemonId| {
+            let mut config = Config::new(me, Incarnation(1), ids.clone());
+            adjust(&mut config);
+            (me, Ring::new(config, Instant::ZERO).unwrap())
+        };
         Bus {
             now: Instant::ZERO,
             rings: ids.iter().map(ring).collect(),
@@ -254,4 +261,17 @@ fn all_leave_recovery_in_the_same_rotation() {
             ["Regular[1, 2, 3]", "owed", "Transitional[1, 2, 3]", "Regular[1, 2, 3]", "waits for the new ring"];
         assert_eq!(bus.take(id), expected);
     }
+}
+
+#[test]
+fn a_member_that_fills_the_window_leaves_room_for_the_others() {
+    let mut bus = Bus::with(3, |config| (config.window, config.personal_window) = (4, 4));
+    bus.run(SECOND);
+    for _ in 0..1000 {
+        bus.submit(2, Service::Agreed, &"x".repeat(1300));
+    }
+    bus.submit(3, Service::Agreed, "alone");
+    bus.run(SECOND * 2);
+    let place = bus.take(1).iter().position(|line| line == "alone").unwrap();
+    assert!(place < 20, "delivered behind {place} others");
 }
