@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use spread::time::{Duration, Instant};
+use spread::wire::Service;
 
 use actor::RingDaemon;
 use checker::{Violation, check_masking, check_quiescence, check_safety};
@@ -26,8 +27,10 @@ use world::{Action, Log, Tally, World};
 /// How long after the last fault all daemons must share one configuration. The longest pause that a daemon makes before it tries
 /// again to merge with one that it could hear but not agree with is 30 s.
 const HEAL_BOUND: Duration = Duration::from_secs(35);
-/// How long what was accepted may take to be delivered once the ring is whole.
-const SETTLE: Duration = Duration::from_secs(3);
+/// How long what was accepted may take to be delivered once the ring is whole: the largest backlog through the smallest window.
+const DRAIN_BOUND: Duration = Duration::from_secs(60);
+/// How long the ring is watched afterwards: nothing may change any more.
+const WATCH: Duration = Duration::from_secs(2);
 
 /// What a history came to.
 #[derive(Clone, Copy, Debug)]
@@ -89,8 +92,7 @@ fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violat
     world.run_until_whole(HEAL_BOUND);
     let healing = world.now().since(Instant::ZERO);
     world.run(plan.span);
-    say_something(world);
-    world.run(SETTLE);
+    drain(world);
     check_safety(&world.trace)?;
     check_masking(&world.trace)?;
     Ok(healing)
@@ -104,18 +106,22 @@ fn anything_goes(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration,
     let begin = world.now();
     world.run_until_whole(HEAL_BOUND);
     let healing = world.now().since(begin);
-    say_something(world);
-    world.run(SETTLE);
+    drain(world);
     check_safety(&world.trace)?;
     check_quiescence(&world.trace)?;
     Ok(healing)
 }
 
-/// Every daemon sends a message.
-fn say_something(world: &mut World<RingDaemon>) {
+/// Every daemon sends a last message; then time passes until everything is delivered, and a little longer.
+fn drain(world: &mut World<RingDaemon>) {
     for daemon in 0..world.daemons() {
-        world.act(Action::Submit { daemon, service: spread::wire::Service::Safe, size: 100 });
+        world.act(Action::Submit { daemon, service: Service::Safe, size: 100 });
     }
+    let end = world.now() + DRAIN_BOUND;
+    while world.now() < end && check_quiescence(&world.trace).is_err() {
+        world.run(Duration::from_millis(500));
+    }
+    world.run(WATCH);
 }
 
 /// The sum over all histories.
