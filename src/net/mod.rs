@@ -1,1 +1,86 @@
-//! To be filled.
+//! Sockets, one set per network, so that the networks can be told apart.
+//!
+//! A network that is absent, down or broken is never an error: its link is looked at again every second, for ever. Only a port
+//! that somebody else holds when the daemon starts is. What a send returns proves little, so failures are counted and reported at
+//! a bounded rate, and what happens to a path is learnt from what arrives.
+//!
+//! `links` is the face, `link` one network, `open` makes its sockets. Each platform has one file with what is different there
+//! (`linux`, `other_unix`, `windows`), and one of two ways to move datagrams: `mmsg` in batches, `plain` one by one.
+
+mod counters;
+mod link;
+mod links;
+mod open;
+mod settings;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod mmsg;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod other_unix;
+#[cfg(any(test, not(target_os = "linux")))]
+mod plain;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+use {linux as platform, mmsg::Batches};
+#[cfg(all(unix, not(target_os = "linux")))]
+use {other_unix as platform, plain::Batches};
+#[cfg(windows)]
+use {plain::Batches, windows as platform};
+
+pub use counters::Counters;
+pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId};
+pub use open::OpenError;
+pub use platform::{local_addresses, raise_descriptor_limit};
+pub use settings::{Kind, Network, Peer};
+
+use crate::wire::NetworkId;
+
+/// A datagram to send: its two parts, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// What comes first.
+    pub header: &'a [u8],
+    /// What follows.
+    pub body: &'a [u8],
+}
+
+impl Datagram<'_> {
+    fn len(&self) -> usize {
+        self.header.len() + self.body.len()
+    }
+}
+
+/// What may be left in a socket after a bounded number of datagrams was taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remainder {
+    /// Perhaps more: ask again before waiting.
+    Unknown,
+    /// Nothing: the poll will tell when something comes.
+    Nothing,
+}
+
+/// A change of our side of a network. It says nothing about the other daemons on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// The link works.
+    Up(NetworkId),
+    /// The link does not work, and why.
+    Down(NetworkId, String),
+}
+
+/// One of this machine's addresses and the interface that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Interface {
+    name: String,
+    /// 0 where the platform does not tell.
+    index: u32,
+    address: std::net::IpAddr,
+    /// Switched on and with a carrier.
+    running: bool,
+}

@@ -1,0 +1,20 @@
+//! What happened to the datagrams of one network, by reason: nothing is dropped without being counted.
+
+/// Datagrams of one network since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Handed to the system; a copy for each receiver where there is no group address.
+    pub sent: u64,
+    /// Taken from the system.
+    pub received: u64,
+    /// Not sent because the socket's buffer was full.
+    pub congested: u64,
+    /// Refused by the system: the path failed at that moment.
+    pub failed: u64,
+    /// Not sent because the link was down, or the daemon is not on this network.
+    pub unsent: u64,
+    /// Thrown away in either direction by a failure drill.
+    pub drilled: u64,
+    /// Errors instead of a datagram.
+    pub receive_errors: u64,
+}

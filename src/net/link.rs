@@ -1,0 +1,237 @@
+//! One network's link: sockets while they can be had, and what became of everything that passed or should have passed.
+//!
+//! Sockets outlive an interface that is switched off and on, and are made anew when the address had gone or has moved to another
+//! interface: a membership dies with its interface without a word.
+
+use std::io;
+
+use mio::net::UdpSocket;
+use mio::{Interest, Registry};
+use tracing::warn;
+
+use super::links::{LinkStatus, Role, SocketId};
+use super::open::{OpenError, Sockets, Surroundings};
+use super::platform::Interfaces;
+use super::{Batches, Counters, Datagram, LinkEvent, Network, Remainder};
+use crate::wire::{DaemonId, NetworkId, Slice};
+
+/// How many looks at a link pass between two reports of failed sends.
+const LOOKS_PER_REPORT: u64 = 10;
+
+/// One network's link.
+#[derive(Debug)]
+pub(super) struct Link {
+    id: NetworkId,
+    network: Network,
+    several_networks: bool,
+    sockets: Option<Sockets>,
+    status: Option<Result<(), String>>,
+    drilled: bool,
+    counters: Counters,
+    failures: Failures,
+}
+
+/// Failed sends since the last report.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u64,
+    last: Option<io::Error>,
+    looks: u64,
+}
+
+/// Why a link does not work.
+pub(super) enum Fault {
+    /// The interface is the reason.
+    Interface(String),
+    /// A socket is.
+    Open(OpenError),
+}
+
+impl Link {
+    /// A link that nobody has looked at yet.
+    pub(super) fn new(id: NetworkId, network: Network, several_networks: bool) -> Link {
+        Link {
+            id,
+            network,
+            several_networks,
+            sockets: None,
+            status: None,
+            drilled: false,
+            counters: Counters::default(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// Looks at the interface and makes the sockets that are missing.
+    pub(super) fn look(&mut self, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
+        let own = self.network.own;
+        let Some(interface) = interfaces.find(own, self.network.interface.as_deref()) else {
+            self.sockets = None;
+            let of = self.network.interface.as_deref().unwrap_or("any interface");
+            return Err(Fault::Interface(format!("{own} is not an address of {of}")));
+        };
+        if self.sockets.as_ref().is_none_or(|sockets| sockets.interface != interface.index) {
+            self.sockets = None;
+            let shared_host = self.network.peers.iter().any(|peer| interfaces.find(peer.address.ip(), None).is_some());
+            let around = Surroundings { several_networks: self.several_networks, shared_host };
+            let mut sockets = Sockets::open(&self.network, &interface, around).map_err(Fault::Open)?;
+            register(&mut sockets, self.id, registry)
+                .map_err(|error| Fault::Interface(format!("the sockets cannot be polled: {error}")))?;
+            self.sockets = Some(sockets);
+        }
+        let off = || Fault::Interface(format!("the interface {} is off or has no carrier", interface.name));
+        if interface.running { Ok(()) } else { Err(off()) }
+    }
+
+    /// Notes the outcome of a look; the event if it is another one than the last.
+    pub(super) fn settle(&mut self, outcome: Result<(), Fault>) -> Option<LinkEvent> {
+        self.failures.report(self.id);
+        let status = outcome.map_err(|fault| match fault {
+            Fault::Interface(reason) => reason,
+            Fault::Open(error) => error.to_string(),
+        });
+        if self.status.as_ref() == Some(&status) {
+            return None;
+        }
+        self.status = Some(status.clone());
+        Some(match status {
+            Ok(()) => LinkEvent::Up(self.id),
+            Err(reason) => LinkEvent::Down(self.id, reason),
+        })
+    }
+
+    /// Sends to one daemon, or to all.
+    pub(super) fn send(&mut self, to: Option<DaemonId>, batch: &[Datagram<'_>]) {
+        let count = batch.len() as u64;
+        if self.drilled {
+            self.counters.drilled += count;
+            return;
+        }
+        let Some(Sockets { own, everybody, peers, offload, .. }) = &mut self.sockets else {
+            self.counters.unsent += count;
+            return;
+        };
+        let one = |daemon| peers.binary_search_by_key(&daemon, |peer| peer.0).map(|at| &peers[at].1).ok();
+        let mut tally = Tally { counters: &mut self.counters, failures: &mut self.failures };
+        match to.map(one) {
+            None => everybody.iter().for_each(|address| Batches::send(own, address, batch, offload, &mut tally)),
+            Some(Some(address)) => Batches::send(own, address, batch, offload, &mut tally),
+            Some(None) => self.counters.unsent += count,
+        }
+    }
+
+    /// Takes a bounded number of datagrams out of a socket.
+    pub(super) fn receive(&mut self, role: Role, batches: &mut Batches, into: &mut Vec<Slice>) -> Remainder {
+        let Some(socket) = self.socket(role) else { return Remainder::Nothing };
+        let before = into.len();
+        let result = batches.receive(socket, into);
+        let count = (into.len() - before) as u64;
+        if self.drilled {
+            into.truncate(before);
+            self.counters.drilled += count;
+        } else {
+            self.counters.received += count;
+        }
+        result.unwrap_or_else(|_| {
+            self.counters.receive_errors += 1;
+            Remainder::Unknown
+        })
+    }
+
+    /// Begins or ends throwing everything away.
+    pub(super) fn drill(&mut self, on: bool) {
+        self.drilled = on;
+    }
+
+    /// What is known of it.
+    pub(super) fn status(&self) -> LinkStatus {
+        LinkStatus { up: self.status == Some(Ok(())), drilled: self.drilled, counters: self.counters }
+    }
+
+    fn socket(&self, role: Role) -> Option<&UdpSocket> {
+        let sockets = self.sockets.as_ref()?;
+        match role {
+            Role::Group => sockets.group.as_ref(),
+            Role::Own => Some(&sockets.own),
+        }
+    }
+}
+
+fn register(sockets: &mut Sockets, network: NetworkId, registry: &Registry) -> io::Result<()> {
+    registry.register(&mut sockets.own, SocketId { network, role: Role::Own }.token(), Interest::READABLE)?;
+    match &mut sockets.group {
+        Some(group) => registry.register(group, SocketId { network, role: Role::Group }.token(), Interest::READABLE),
+        None => Ok(()),
+    }
+}
+
+/// Where the outcome of sending is noted.
+pub(super) struct Tally<'a> {
+    counters: &'a mut Counters,
+    failures: &'a mut Failures,
+}
+
+impl Tally<'_> {
+    /// This many datagrams were taken.
+    pub(super) fn sent(&mut self, count: usize) {
+        self.counters.sent += count as u64;
+    }
+
+    /// This many found no room.
+    pub(super) fn congested(&mut self, count: usize) {
+        self.counters.congested += count as u64;
+    }
+
+    /// This many were refused.
+    pub(super) fn failed(&mut self, count: usize, error: io::Error) {
+        self.counters.failed += count as u64;
+        self.failures.count += count as u64;
+        self.failures.last = Some(error);
+    }
+}
+
+impl Failures {
+    fn report(&mut self, network: NetworkId) {
+        self.looks += 1;
+        if self.looks < LOOKS_PER_REPORT {
+            return;
+        }
+        if let Some(error) = self.last.take() {
+            warn!(network = network.0, count = self.count, %error, "datagrams could not be sent");
+            *self = Failures::default();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Tally<'_> {
+    /// Runs `act` with a tally of its own and gives back what it counted.
+    pub(super) fn of(act: impl FnOnce(&mut Tally<'_>)) -> Counters {
+        let (mut counters, mut failures) = (Counters::default(), Failures::default());
+        act(&mut Tally { counters: &mut counters, failures: &mut failures });
+        counters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_outcome_is_told_once() {
+        let network = Network {
+            kind: super::super::Kind::Unicast,
+            port: 1,
+            own: [127, 0, 0, 1].into(),
+            peers: vec![],
+            interface: None,
+        };
+        let mut link = Link::new(NetworkId(3), network, false);
+        let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
+        assert_eq!(link.settle(fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
+        assert_eq!(link.settle(fault("a")), None);
+        assert_eq!(link.settle(fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
+        assert_eq!(link.settle(Ok(())), Some(LinkEvent::Up(NetworkId(3))));
+        assert_eq!(link.settle(Ok(())), None);
+    }
+}

@@ -1,0 +1,392 @@
+//! All networks of one daemon: the face of [`crate::net`].
+//!
+//! Its verbs are those of the core, with sockets behind them: send and receive, a time when it must be called again, events.
+
+use std::collections::VecDeque;
+
+use mio::{Registry, Token};
+
+use super::link::{Fault, Link};
+use super::platform::Interfaces;
+use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, NetworkId, Slice};
+
+/// How often every link is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many sockets there may be; their poll tokens are below it.
+pub const SOCKET_LIMIT: usize = 2 * NetworkId::LIMIT;
+
+/// One socket of one network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketId {
+    pub(super) network: NetworkId,
+    pub(super) role: Role,
+}
+
+/// What a socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// What is for all.
+    Group,
+    /// What is for this daemon alone.
+    Own,
+}
+
+impl SocketId {
+    /// All that may exist, in the order in which to empty them: data is sent to all and comes before the token that counts it,
+    /// which is sent to one.
+    pub fn all() -> impl Iterator<Item = SocketId> {
+        (0..SOCKET_LIMIT).filter_map(|number| SocketId::from_token(Token(number)))
+    }
+
+    /// The network it is on.
+    pub fn network(self) -> NetworkId {
+        self.network
+    }
+
+    /// The socket behind a poll token, if it is one of ours.
+    pub fn from_token(token: Token) -> Option<SocketId> {
+        let network = NetworkId(u8::try_from(token.0 % NetworkId::LIMIT).ok()?);
+        match token.0 / NetworkId::LIMIT {
+            0 => Some(SocketId { network, role: Role::Group }),
+            1 => Some(SocketId { network, role: Role::Own }),
+            _ => None,
+        }
+    }
+
+    /// Its poll token.
+    pub fn token(self) -> Token {
+        let network = usize::from(self.network.0);
+        match self.role {
+            Role::Group => Token(network),
+            Role::Own => Token(NetworkId::LIMIT + network),
+        }
+    }
+}
+
+/// What is known of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Whether it works as far as this machine can see.
+    pub up: bool,
+    /// Whether a failure drill is on.
+    pub drilled: bool,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+/// The links to all networks.
+#[derive(Debug)]
+pub struct Links {
+    links: Vec<Link>,
+    registry: Registry,
+    batches: Batches,
+    events: VecDeque<LinkEvent>,
+    next_look: Instant,
+}
+
+impl Links {
+    /// Opens the links, at most [`NetworkId::LIMIT`]; their sockets are polled with the tokens below [`SOCKET_LIMIT`].
+    ///
+    /// A network that is not there is no error, but a port that cannot be had is.
+    pub fn open(networks: Vec<Network>, registry: Registry, now: Instant) -> Result<Links, OpenError> {
+        assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
+        let several = networks.len() > 1;
+        let numbered = (0..).map(NetworkId).zip(networks);
+        let links = numbered.map(|(id, network)| Link::new(id, network, several)).collect();
+        let batches = Batches::new();
+        let mut links = Links { links, registry, batches, events: VecDeque::new(), next_look: now };
+        for (link, outcome) in links.look(now) {
+            match outcome {
+                Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
+                outcome => links.settle(link, outcome),
+            }
+        }
+        Ok(links)
+    }
+
+    /// Sends datagrams on a network, in order: to one daemon, or to every other daemon on it.
+    pub fn send(&mut self, network: NetworkId, to: Option<DaemonId>, batch: &[Datagram<'_>]) {
+        if let Some(link) = self.links.get_mut(usize::from(network.0)) {
+            link.send(to, batch);
+        }
+    }
+
+    /// Takes a bounded number of datagrams out of a socket.
+    pub fn receive(&mut self, socket: SocketId, into: &mut Vec<Slice>) -> Remainder {
+        match self.links.get_mut(usize::from(socket.network.0)) {
+            Some(link) => link.receive(socket.role, &mut self.batches, into),
+            None => Remainder::Nothing,
+        }
+    }
+
+    /// Begins or ends a failure drill: everything to and from the network is lost without a word.
+    pub fn drill(&mut self, network: NetworkId, on: bool) {
+        if let Some(link) = self.links.get_mut(usize::from(network.0)) {
+            link.drill(on);
+        }
+    }
+
+    /// Looks at every link if it is time to.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now >= self.next_look {
+            for (link, outcome) in self.look(now) {
+                self.settle(link, outcome);
+            }
+        }
+    }
+
+    /// When [`Links::handle_timeout`] must be called.
+    pub fn poll_timeout(&self) -> Instant {
+        self.next_look
+    }
+
+    /// The next change of a link.
+    pub fn poll_event(&mut self) -> Option<LinkEvent> {
+        self.events.pop_front()
+    }
+
+    /// Each link's status, by network.
+    pub fn status(&self) -> impl Iterator<Item = LinkStatus> + '_ {
+        self.links.iter().map(Link::status)
+    }
+
+    fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
+        self.next_look = now + LOOK_INTERVAL;
+        let interfaces = Interfaces::snapshot();
+        let registry = &self.registry;
+        let look = |link: &mut Link| match &interfaces {
+            Ok(interfaces) => link.look(interfaces, registry),
+            Err(error) => Err(Fault::Interface(format!("the system does not list its addresses: {error}"))),
+        };
+        self.links.iter_mut().map(look).enumerate().collect()
+    }
+
+    fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {
+        self.events.extend(self.links[link].settle(outcome));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
+    use mio::{Events, Poll};
+    use socket2::{Domain, Socket, Type};
+
+    use super::super::{Kind, Peer};
+    use super::*;
+
+    /// The links of one daemon on loopback, and what they received.
+    struct Station {
+        poll: Poll,
+        links: Links,
+    }
+
+    impl Station {
+        fn open(networks: Vec<Network>) -> Result<Station, OpenError> {
+            let poll = Poll::new().unwrap();
+            let registry = poll.registry().try_clone().unwrap();
+            Ok(Station { poll, links: Links::open(networks, registry, Instant::ZERO)? })
+        }
+
+        fn send(&mut self, to: Option<DaemonId>, datagrams: &[Vec<u8>]) {
+            let batch: Vec<Datagram<'_>> =
+                datagrams.iter().map(|bytes| Datagram { header: &bytes[..2], body: &bytes[2..] }).collect();
+            self.links.send(NetworkId(0), to, &batch);
+        }
+
+        /// Waits for this many datagrams, then takes what is there.
+        fn receive(&mut self, count: usize) -> Vec<Vec<u8>> {
+            let mut slices = Vec::new();
+            let mut events = Events::with_capacity(8);
+            let mut patience = 50;
+            loop {
+                for socket in SocketId::all() {
+                    while self.links.receive(socket, &mut slices) == Remainder::Unknown {}
+                }
+                if slices.len() >= count || patience == 0 {
+                    return slices.iter().map(|slice| slice.to_vec()).collect();
+                }
+                self.poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+                patience -= 1;
+            }
+        }
+
+        fn counters(&self) -> Counters {
+            self.links.status().next().unwrap().counters
+        }
+    }
+
+    const ADDRESSES: [[u8; 4]; 3] = [[127, 0, 71, 1], [127, 0, 71, 2], [127, 0, 71, 3]];
+
+    fn daemon(number: usize) -> DaemonId {
+        DaemonId(u32::from_be_bytes(ADDRESSES[number]))
+    }
+
+    /// A port that is free on every address of these tests.
+    fn free_port() -> u16 {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([0, 0, 0, 0], 0)).into()).unwrap();
+        socket.local_addr().unwrap().as_socket().unwrap().port()
+    }
+
+    fn network(me: usize, kind: Kind, port: u16) -> Network {
+        let others = (0..ADDRESSES.len()).filter(|&number| number != me);
+        let peers = others.map(|number| Peer {
+            daemon: daemon(number),
+            address: SocketAddr::from((ADDRESSES[number], port)),
+            hears_group: kind != Kind::Unicast,
+        });
+        Network { kind, port, own: IpAddr::from(ADDRESSES[me]), peers: peers.collect(), interface: None }
+    }
+
+    fn stations(kind: Kind) -> [Station; 3] {
+        let port = free_port();
+        [0, 1, 2].map(|me| Station::open(vec![network(me, kind, port)]).unwrap())
+    }
+
+    fn numbered(count: u16, size: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|number| number.to_be_bytes().iter().copied().cycle().take(size).collect()).collect()
+    }
+
+    #[test]
+    fn tokens_name_their_sockets_and_groups_come_first() {
+        let all: Vec<SocketId> = SocketId::all().collect();
+        assert_eq!(all.len(), SOCKET_LIMIT);
+        assert!(all.iter().all(|&id| SocketId::from_token(id.token()) == Some(id)));
+        assert!(all[..NetworkId::LIMIT].iter().all(|id| id.role == Role::Group));
+        assert_eq!(SocketId::from_token(Token(SOCKET_LIMIT)), None);
+    }
+
+    #[test]
+    fn without_a_group_everybody_gets_a_copy() {
+        let [mut a, mut b, mut c] = stations(Kind::Unicast);
+        assert_eq!(a.links.poll_event(), Some(LinkEvent::Up(NetworkId(0))));
+        let datagrams = [b"hello".to_vec(), b"hi".to_vec()];
+        a.send(None, &datagrams);
+        assert_eq!(b.receive(2), datagrams);
+        assert_eq!(c.receive(2), datagrams);
+        assert_eq!((a.counters().sent, b.counters().received), (4, 2));
+    }
+
+    #[test]
+    fn what_is_for_one_reaches_one() {
+        let [mut a, mut b, mut c] = stations(Kind::Unicast);
+        a.send(Some(daemon(1)), &[b"for b".to_vec()]);
+        a.send(Some(daemon(2)), &[b"for c".to_vec()]);
+        assert_eq!(b.receive(1), [b"for b"]);
+        assert_eq!(c.receive(1), [b"for c"]);
+        a.send(Some(DaemonId(1)), &[b"for nobody".to_vec()]);
+        assert_eq!((a.counters().sent, a.counters().unsent), (2, 1));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_group_on_loopback_reaches_all_who_joined() {
+        let [mut a, mut b, mut c] = stations(Kind::Multicast([239, 71, 0, 1].into()));
+        a.send(None, &numbered(3, 40));
+        a.send(Some(daemon(1)), &[b"for b".to_vec()]);
+        assert_eq!(c.receive(3), numbered(3, 40));
+        let at_b = b.receive(4);
+        assert_eq!((&at_b[..3], &at_b[3][..]), (&numbered(3, 40)[..], &b"for b"[..]));
+        assert_eq!(a.counters().sent, 4);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_does_not_hear_the_group_gets_a_copy() {
+        let port = free_port();
+        let group = Kind::Multicast([239, 71, 0, 2].into());
+        let mut near = network(0, group, port);
+        near.peers[1].hears_group = false;
+        let mut a = Station::open(vec![near]).unwrap();
+        let mut b = Station::open(vec![network(1, group, port)]).unwrap();
+        let mut c = Station::open(vec![network(2, Kind::Unicast, port)]).unwrap();
+        a.send(None, &[b"for all".to_vec()]);
+        assert_eq!(b.receive(1), [b"for all"]);
+        assert_eq!(c.receive(1), [b"for all"]);
+        assert_eq!(a.counters().sent, 2);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_broadcast_address_reaches_all() {
+        let [mut a, mut b, mut c] = stations(Kind::Broadcast([127, 255, 255, 255].into()));
+        a.send(None, &numbered(2, 30));
+        assert_eq!(b.receive(2), numbered(2, 30));
+        assert_eq!(c.receive(2), numbered(2, 30));
+    }
+
+    #[test]
+    fn a_burst_of_equal_datagrams_arrives_whole_and_in_order() {
+        let [mut a, mut b, mut c] = stations(Kind::Unicast);
+        let mut burst = numbered(300, 1400);
+        burst.push(b"the last is shorter".to_vec());
+        burst.extend(numbered(5, 60));
+        a.send(None, &burst);
+        assert_eq!(b.receive(burst.len()), burst);
+        assert_eq!(c.receive(burst.len()), burst);
+    }
+
+    #[test]
+    fn a_drill_loses_what_comes_and_goes() {
+        let [mut a, mut b, mut c] = stations(Kind::Unicast);
+        b.links.drill(NetworkId(0), true);
+        a.send(None, &[b"one".to_vec()]);
+        b.send(None, &[b"two".to_vec()]);
+        assert_eq!(c.receive(1), [b"one"]);
+        assert!(b.receive(0).is_empty());
+        assert_eq!(b.counters().drilled, 2);
+        b.links.drill(NetworkId(0), false);
+        a.send(Some(daemon(1)), &[b"three".to_vec()]);
+        assert_eq!(b.receive(1), [b"three"]);
+        assert_eq!((b.counters().sent, c.receive(0).len()), (0, 0));
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error_at_start() {
+        let port = free_port();
+        let _first = Station::open(vec![network(0, Kind::Unicast, port)]).unwrap();
+        let error = Station::open(vec![network(0, Kind::Unicast, port)]).err().unwrap();
+        assert_eq!(error.to_string(), format!("port {port} of 127.0.71.1 is in use: is another spread running?"));
+    }
+
+    #[test]
+    fn a_port_in_use_later_is_waited_for() {
+        let port = free_port();
+        let mut here = network(0, Kind::Unicast, port);
+        here.own = ABSENT.into();
+        let mut station = Station::open(vec![here]).unwrap();
+        let other = Station::open(vec![network(0, Kind::Unicast, port)]).unwrap();
+        station.links.poll_event().unwrap();
+        station.links.links[0] = Link::new(NetworkId(0), network(0, Kind::Unicast, port), false);
+        station.links.handle_timeout(station.links.poll_timeout());
+        assert!(matches!(station.links.poll_event(), Some(LinkEvent::Down(_, reason)) if reason.contains("in use")));
+        drop(other);
+        station.links.handle_timeout(station.links.poll_timeout());
+        assert_eq!(station.links.poll_event(), Some(LinkEvent::Up(NetworkId(0))));
+    }
+
+    /// An address for documentation, which no machine has.
+    const ABSENT: [u8; 4] = [203, 0, 113, 9];
+
+    #[test]
+    fn an_absent_address_is_down_and_looked_for_again() {
+        let port = free_port();
+        let mut gone = network(0, Kind::Unicast, port);
+        gone.own = ABSENT.into();
+        let mut station = Station::open(vec![gone, network(0, Kind::Unicast, port)]).unwrap();
+        let down = LinkEvent::Down(NetworkId(0), "203.0.113.9 is not an address of any interface".to_string());
+        assert_eq!(station.links.poll_event(), Some(down));
+        assert_eq!(station.links.poll_event(), Some(LinkEvent::Up(NetworkId(1))));
+        station.send(None, &[b"lost".to_vec()]);
+        assert_eq!(station.counters().unsent, 1);
+        let due = station.links.poll_timeout();
+        station.links.handle_timeout(due);
+        assert_eq!(station.links.poll_event(), None);
+        assert_eq!(station.links.poll_timeout(), due + LOOK_INTERVAL);
+    }
+}

@@ -1,0 +1,88 @@
+//! What is different on Linux: sockets are held to one interface, and hear only the groups that they joined themselves.
+//!
+//! Without that, two networks cannot be told apart: any socket gets every group that any socket of the machine joined, on
+//! whatever interface, and a unicast datagram is taken from whatever wire it came by.
+
+use std::io;
+use std::mem;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+
+use socket2::{InterfaceIndexOrAddress, Socket};
+use tracing::debug;
+
+use super::Interface;
+pub(super) use super::unix::Interfaces;
+pub use super::unix::{local_addresses, raise_descriptor_limit};
+
+/// Whether a socket bound to a group or broadcast address hears it.
+pub(super) const BINDS_TO_GROUP: bool = true;
+
+/// Holds a socket to an interface, if this process may.
+pub(super) fn hold_to(socket: &Socket, interface: &Interface) {
+    if let Err(error) = socket.bind_device(Some(interface.name.as_bytes())) {
+        debug!(interface = interface.name, %error, "sockets cannot be held to the interface");
+    }
+}
+
+/// Lets a socket hear only what it joined itself.
+pub(super) fn hear_only_own_groups(socket: &Socket, group: IpAddr) {
+    let result = match group {
+        IpAddr::V4(_) => socket.set_multicast_all_v4(false),
+        IpAddr::V6(_) => socket.set_multicast_all_v6(false),
+    };
+    if let Err(error) = result {
+        debug!(%group, %error, "the system cannot keep other groups out");
+    }
+}
+
+/// Joins a group on an interface.
+pub(super) fn join(socket: &Socket, group: IpAddr, interface: &Interface) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(interface.index)),
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, interface.index),
+    }
+}
+
+/// Sends to groups through an interface, whatever the routes say.
+pub(super) fn send_through(socket: &Socket, interface: &Interface) -> io::Result<()> {
+    let IpAddr::V4(address) = interface.address else {
+        return socket.set_multicast_if_v6(interface.index);
+    };
+    let request = libc::ip_mreqn {
+        imr_multiaddr: libc::in_addr { s_addr: 0 },
+        imr_address: libc::in_addr { s_addr: address.to_bits().to_be() },
+        imr_ifindex: interface.index as libc::c_int,
+    };
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+}
+
+/// Asks for socket buffers of this size: beyond the system's limit if this process may, otherwise as large as it grants.
+pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
+    let wanted = size as libc::c_int;
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &wanted).is_err()
+        && let Err(error) = socket.set_recv_buffer_size(size)
+    {
+        debug!(%error, "the receive buffer stays as it is");
+    }
+    if set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &wanted).is_err()
+        && let Err(error) = socket.set_send_buffer_size(size)
+    {
+        debug!(%error, "the send buffer stays as it is");
+    }
+}
+
+/// Takes several datagrams of one sender as one, where the system can.
+pub(super) fn coalesce(socket: &Socket) {
+    let on: libc::c_int = 1;
+    if let Err(error) = set_option(socket, libc::SOL_UDP, libc::UDP_GRO, &on) {
+        debug!(%error, "datagrams are received one by one");
+    }
+}
+
+fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let size = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel reads `size` bytes of `value`, a plain C value that the caller chose for this option.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,331 @@
+//! Datagrams in batches, on Linux: sendmmsg and recvmmsg, with segmentation (GSO) and coalescing (GRO) left to the kernel.
+//!
+//! The kernel's path for each packet costs far more than the system call, so what pays is one send of up to 64 datagrams of equal
+//! size to one destination. Where the kernel refuses that, the same datagrams are sent one by one, and it is not tried again
+//! on that socket unless only their size was wrong. Besides options, this is the only place with system calls for datagrams.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use mio::net::UdpSocket;
+use socket2::SockAddr;
+
+use super::link::Tally;
+use super::{Datagram, Remainder};
+use crate::wire::Slice;
+
+/// Datagrams that the kernel takes as one send.
+const RUN_LIMIT: usize = 64;
+/// Bytes that the kernel takes as one send.
+const RUN_BYTES: usize = 65_000;
+/// Runs in one system call.
+const SEND_BATCH: usize = 32;
+/// Buffers in one system call; each may hold a whole coalesced run.
+const RECEIVE_BATCH: usize = 32;
+/// The longest that a datagram or a coalesced run can be.
+const RECEIVE_SIZE: usize = 1 << 16;
+
+/// Room for one control message with a number in it.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Control([u8; CONTROL_SIZE]);
+
+const CONTROL_SIZE: usize = 24;
+
+impl Control {
+    const EMPTY: Control = Control([0; CONTROL_SIZE]);
+}
+
+/// What batches need across calls: the receive buffers of all sockets.
+#[derive(Debug)]
+pub(super) struct Batches {
+    buffer: Vec<u8>,
+}
+
+impl Batches {
+    /// The buffers.
+    pub(super) fn new() -> Batches {
+        Batches { buffer: vec![0; RECEIVE_BATCH * RECEIVE_SIZE] }
+    }
+
+    /// Sends a batch to one destination, in order. `offload` says whether runs may be sent as one, and is cleared when the kernel
+    /// cannot.
+    pub(super) fn send(
+        socket: &UdpSocket,
+        to: &SockAddr,
+        batch: &[Datagram<'_>],
+        offload: &mut bool,
+        tally: &mut Tally<'_>,
+    ) {
+        let mut rest = batch;
+        let mut single = 0;
+        while !rest.is_empty() {
+            let runs = cut(rest, if *offload { single } else { rest.len() });
+            match send_runs(socket, to, rest, &runs) {
+                Ok(sent) => {
+                    let count = runs[..sent].iter().sum();
+                    tally.sent(count);
+                    rest = &rest[count..];
+                    single = single.saturating_sub(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return tally.congested(rest.len()),
+                Err(error) if runs[0] > 1 && refuses_runs(&error) => {
+                    *offload = error.raw_os_error() == Some(libc::EMSGSIZE);
+                    single = runs[0];
+                }
+                Err(error) => {
+                    tally.failed(runs[0], error);
+                    rest = &rest[runs[0]..];
+                    single = single.saturating_sub(runs[0]);
+                }
+            }
+        }
+    }
+
+    /// Takes what is in a socket, up to one batch.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, into: &mut Vec<Slice>) -> io::Result<Remainder> {
+        let mut arrivals = [(0, None); RECEIVE_BATCH];
+        let count = match receive_runs(socket, &mut self.buffer, &mut arrivals) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Remainder::Nothing),
+            Err(error) => return Err(error),
+        };
+        for (&(length, segment), bytes) in arrivals[..count].iter().zip(self.buffer.chunks_exact(RECEIVE_SIZE)) {
+            split(Slice::copy_from(&bytes[..length]), segment, into);
+        }
+        Ok(if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown })
+    }
+}
+
+/// Cuts the front of a batch into runs, by length. The first `single` datagrams go one by one.
+fn cut(batch: &[Datagram<'_>], mut single: usize) -> Vec<usize> {
+    let mut runs = Vec::with_capacity(batch.len().min(SEND_BATCH));
+    let mut rest = batch;
+    while !rest.is_empty() && runs.len() < SEND_BATCH {
+        let length = if single > 0 { 1 } else { run_length(rest) };
+        single = single.saturating_sub(1);
+        runs.push(length);
+        rest = &rest[length..];
+    }
+    runs
+}
+
+/// How many datagrams at the front have one size, the last being perhaps shorter.
+fn run_length(batch: &[Datagram<'_>]) -> usize {
+    let size = batch[0].len();
+    let most = RUN_BYTES.checked_div(size).unwrap_or(1).clamp(1, RUN_LIMIT);
+    let equal = batch.iter().take(most).take_while(|datagram| datagram.len() == size).count();
+    let shorter = |datagram: &Datagram<'_>| (1..size).contains(&datagram.len());
+    if equal < most && batch.get(equal).is_some_and(shorter) { equal + 1 } else { equal }
+}
+
+/// Whether this is how a kernel or a device says that it cannot send a run.
+fn refuses_runs(error: &io::Error) -> bool {
+    let refusals = [libc::EIO, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOPROTOOPT, libc::EMSGSIZE];
+    error.raw_os_error().is_some_and(|code| refusals.contains(&code))
+}
+
+/// One sendmmsg; how many runs were taken, at least one.
+fn send_runs(socket: &UdpSocket, to: &SockAddr, batch: &[Datagram<'_>], runs: &[usize]) -> io::Result<usize> {
+    let count: usize = runs.iter().sum();
+    let parts = batch[..count].iter().flat_map(|datagram| [datagram.header, datagram.body]);
+    let parts: Vec<IoSlice<'_>> = parts.map(IoSlice::new).collect();
+    let mut controls = vec![Control::EMPTY; runs.len()];
+    let mut messages = Vec::with_capacity(runs.len());
+    let mut first = 0;
+    for (&run, control) in runs.iter().zip(&mut controls) {
+        let mut message = message(&parts[2 * first..2 * (first + run)]);
+        message.msg_name = to.as_ptr().cast_mut().cast();
+        message.msg_namelen = to.len();
+        if run > 1 {
+            attach_segment_size(&mut message, control, batch[first].len());
+        }
+        messages.push(libc::mmsghdr { msg_hdr: message, msg_len: 0 });
+        first += run;
+    }
+    let (fd, length) = (socket.as_raw_fd(), messages.len() as libc::c_uint);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: each message points at parts, an address and a control buffer that outlive the call, with their true lengths;
+    // the kernel writes to the messages' lengths only.
+    let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), length, flags as _) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// One recvmmsg; how many buffers were filled, each with its length and the size of the datagrams in it if there are several.
+fn receive_runs(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    arrivals: &mut [(usize, Option<usize>); RECEIVE_BATCH],
+) -> io::Result<usize> {
+    let mut parts: Vec<IoSliceMut<'_>> = buffer.chunks_exact_mut(RECEIVE_SIZE).map(IoSliceMut::new).collect();
+    let mut controls = [Control::EMPTY; RECEIVE_BATCH];
+    let mut messages = Vec::with_capacity(RECEIVE_BATCH);
+    for (part, control) in parts.iter_mut().zip(&mut controls) {
+        let mut message = empty_message();
+        message.msg_iov = ptr::from_mut(part).cast();
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = CONTROL_SIZE as _;
+        messages.push(libc::mmsghdr { msg_hdr: message, msg_len: 0 });
+    }
+    let (fd, length) = (socket.as_raw_fd(), messages.len() as libc::c_uint);
+    // SAFETY: each message points at one buffer and one control buffer that outlive the call and are written by nobody else;
+    // IoSliceMut has the layout of iovec.
+    let count = unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), length, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    for (arrival, message) in arrivals.iter_mut().zip(&messages[..count]) {
+        *arrival = (message.msg_len as usize, segment_size(&message.msg_hdr));
+    }
+    Ok(count)
+}
+
+fn empty_message() -> libc::msghdr {
+    // SAFETY: msghdr is plain C data, and all zeros mean no address, no parts, no control.
+    unsafe { mem::zeroed() }
+}
+
+fn message(parts: &[IoSlice<'_>]) -> libc::msghdr {
+    let mut message = empty_message();
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    message
+}
+
+/// Asks the kernel to cut the message into datagrams of this size.
+fn attach_segment_size(message: &mut libc::msghdr, control: &mut Control, size: usize) {
+    let size = u16::try_from(size).expect("a run has at least two datagrams in 65,000 bytes");
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE only computes.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(mem::size_of::<u16>() as _) } as _;
+    // SAFETY: the control buffer is aligned and larger than a header with a u16, so the first header and its data lie in it.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(message);
+        (*header).cmsg_level = libc::SOL_UDP;
+        (*header).cmsg_type = libc::UDP_SEGMENT;
+        (*header).cmsg_len = libc::CMSG_LEN(mem::size_of::<u16>() as _) as _;
+        libc::CMSG_DATA(header).cast::<u16>().write_unaligned(size);
+    }
+}
+
+/// The size of the datagrams that the kernel put together, if it did.
+fn segment_size(message: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the kernel filled the control buffer, which is still there, and set its length; CMSG_FIRSTHDR gives null or a
+    // header that lies in it.
+    let header = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
+    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO) {
+        return None;
+    }
+    // SAFETY: the data of this control message is an int.
+    let size = unsafe { libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned() };
+    usize::try_from(size).ok().filter(|&size| size > 0)
+}
+
+/// The datagrams in a buffer, sharing it.
+fn split(whole: Slice, segment: Option<usize>, into: &mut Vec<Slice>) {
+    let size = segment.unwrap_or(whole.len());
+    if size >= whole.len() {
+        into.push(whole);
+        return;
+    }
+    into.extend((0..whole.len()).step_by(size).map(|start| whole.part(start, whole.len().min(start + size))));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    static BYTES: [u8; RUN_BYTES] = [7; RUN_BYTES];
+
+    fn batch(sizes: &[usize]) -> Vec<Datagram<'static>> {
+        sizes.iter().map(|&size| Datagram { header: &BYTES[..size / 2], body: &BYTES[size / 2..size] }).collect()
+    }
+
+    #[test]
+    fn a_run_ends_with_a_shorter_one_and_before_a_longer_one() {
+        let runs = |sizes: &[usize]| cut(&batch(sizes), 0);
+        assert_eq!(runs(&[100, 100, 40, 40, 40, 50]), [3, 2, 1]);
+        assert_eq!(runs(&[100, 100, 100]), [3]);
+        assert_eq!(runs(&[100, 0, 0]), [1, 1, 1]);
+        assert_eq!(runs(&[50, 100]), [1, 1]);
+    }
+
+    #[test]
+    fn runs_keep_the_kernels_limits() {
+        assert_eq!(cut(&batch(&[10; 150]), 0), [64, 64, 22]);
+        assert_eq!(cut(&batch(&[10_000; 8]), 0), [6, 2]);
+        assert_eq!(cut(&batch(&[40_000, 40_000]), 0), [1, 1]);
+        assert_eq!(cut(&batch(&[100; 40]), usize::MAX), [1; SEND_BATCH]);
+        assert_eq!(cut(&batch(&[100; 5]), 2), [1, 1, 3]);
+        let total: usize = cut(&batch(&[1000, 999].repeat(200)), 0).iter().sum();
+        assert_eq!(total, 2 * SEND_BATCH);
+    }
+
+    #[test]
+    fn a_coalesced_buffer_is_split_without_a_copy() {
+        let mut parts = Vec::new();
+        split(Slice::copy_from(b"abcdefgh"), Some(3), &mut parts);
+        assert_eq!(parts.iter().map(|part| &part[..]).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"gh"]);
+        assert!(ptr::eq(&parts[0][2], parts[1].as_ptr().wrapping_sub(1)));
+        parts.clear();
+        split(Slice::copy_from(b"abc"), None, &mut parts);
+        split(Slice::copy_from(b""), None, &mut parts);
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [3, 0]);
+    }
+
+    fn pair() -> (UdpSocket, UdpSocket, SockAddr) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let [from, to] = [any, any].map(|address| UdpSocket::bind(address).unwrap());
+        let address = to.local_addr().unwrap().into();
+        (from, to, address)
+    }
+
+    #[test]
+    fn a_run_arrives_in_one_buffer() {
+        let (from, to, address) = pair();
+        super::super::platform::coalesce(&socket2::SockRef::from(&to));
+        let (mut offload, mut arrived) = (true, Vec::new());
+        Tally::of(|tally| Batches::send(&from, &address, &batch(&[30; RUN_LIMIT]), &mut offload, tally));
+        let remainder = Batches::new().receive(&to, &mut arrived).unwrap();
+        if offload {
+            assert_eq!((arrived.len(), remainder), (RUN_LIMIT, Remainder::Nothing));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_counted_and_the_rest_is_sent() {
+        let (from, to, address) = pair();
+        let mut sizes = batch(&[10, 20]);
+        sizes.insert(1, Datagram { header: &BYTES, body: &BYTES });
+        let mut offload = true;
+        let counters = Tally::of(|tally| Batches::send(&from, &address, &sizes, &mut offload, tally));
+        assert_eq!((counters.sent, counters.failed), (2, 1));
+        let mut arrived = Vec::new();
+        Batches::new().receive(&to, &mut arrived).unwrap();
+        assert_eq!(arrived.iter().map(|slice| slice.len()).collect::<Vec<_>>(), [10, 20]);
+    }
+
+    #[test]
+    fn where_runs_are_refused_the_datagrams_go_one_by_one() {
+        let (from, to, address) = pair();
+        let off: libc::c_int = 1;
+        let size = mem::size_of_val(&off) as libc::socklen_t;
+        // SAFETY: the kernel reads one int.
+        let set = unsafe {
+            let value = (&raw const off).cast();
+            libc::setsockopt(from.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, value, size)
+        };
+        assert_eq!(set, 0);
+        let mut offload = true;
+        let counters = Tally::of(|tally| Batches::send(&from, &address, &batch(&[30; 50]), &mut offload, tally));
+        assert_eq!((counters.sent, counters.failed, offload), (50, 0, false));
+        let mut arrived = Vec::new();
+        let mut batches = Batches::new();
+        while batches.receive(&to, &mut arrived).unwrap() == Remainder::Unknown {}
+        assert_eq!(arrived.len(), 50);
+    }
+}

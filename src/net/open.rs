@@ -1,0 +1,177 @@
+//! Making the sockets of one network.
+//!
+//! Everything is sent from the *own* socket, so that every datagram carries this network's source address; it never shares its
+//! port, so that no second daemon can take the tokens away unnoticed. The *group* socket only listens.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::{Interface, Kind, Network, platform};
+use crate::wire::DaemonId;
+
+/// The size asked for each socket buffer: several bursts of every daemon of a ring.
+const BUFFER_SIZE: usize = 4 << 20;
+
+/// A port that a network needs cannot be had.
+#[derive(Debug)]
+pub struct OpenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl OpenError {
+    /// Whether waiting for the network to come back would not help: somebody holds the port, or it is not for this user.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self.error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ip, port) = (self.address.ip(), self.address.port());
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(f, "port {port} of {ip} is in use: is another spread running?"),
+            _ => write!(f, "port {port} of {ip}: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// What surrounds a network on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    /// Whether there are other networks to tell it from.
+    pub several_networks: bool,
+    /// Whether another of its daemons is on this machine.
+    pub shared_host: bool,
+}
+
+/// The sockets of one network and where they send.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// The index of their interface when they were made.
+    pub interface: u32,
+    /// Sends everything, receives what is for this daemon alone.
+    pub own: UdpSocket,
+    /// Receives what is for all, where that takes a socket of its own.
+    pub group: Option<UdpSocket>,
+    /// Where to send what is for all: the group, and those who do not hear it.
+    pub everybody: Vec<SockAddr>,
+    /// Where to send what is for one, by daemon.
+    pub peers: Vec<(DaemonId, SockAddr)>,
+    /// Whether the system takes many datagrams of equal size at once.
+    pub offload: bool,
+}
+
+impl Sockets {
+    /// Makes the sockets.
+    pub(super) fn open(network: &Network, interface: &Interface, around: Surroundings) -> Result<Sockets, OpenError> {
+        let hold = around.several_networks && !around.shared_host && !network.own.is_loopback();
+        let held = |socket: &Socket| {
+            if hold {
+                platform::hold_to(socket, interface);
+            }
+        };
+        let address = scoped(network.own, network.port, interface);
+        let own = own_socket(network, address, interface, around).map_err(|error| OpenError { address, error })?;
+        held(&own);
+        let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.hears_group));
+        let group = group.map(|group| scoped(group, network.port, interface));
+        let mut listener = None;
+        if let Some(address) = group {
+            let opened = group_socket(network, &own, address, interface);
+            listener = opened.map_err(|error| OpenError { address, error })?;
+            listener.iter().for_each(held);
+        }
+        let outside = network.peers.iter().filter(|peer| group.is_none() || !peer.hears_group);
+        let everybody = group.into_iter().chain(outside.map(|peer| peer.address));
+        let mut peers: Vec<_> = network.peers.iter().map(|peer| (peer.daemon, peer.address)).collect();
+        peers.sort();
+        let scoped_again = |address: SocketAddr| scoped(address.ip(), address.port(), interface).into();
+        Ok(Sockets {
+            interface: interface.index,
+            own: UdpSocket::from_std(own.into()),
+            group: listener.map(|socket| UdpSocket::from_std(socket.into())),
+            everybody: everybody.map(scoped_again).collect(),
+            peers: peers.into_iter().map(|(daemon, address)| (daemon, scoped_again(address))).collect(),
+            offload: true,
+        })
+    }
+}
+
+fn own_socket(
+    network: &Network,
+    address: SocketAddr,
+    interface: &Interface,
+    around: Surroundings,
+) -> io::Result<Socket> {
+    let socket = udp_socket(address)?;
+    socket.bind(&address.into())?;
+    match network.kind {
+        Kind::Multicast(IpAddr::V4(_)) => {
+            platform::send_through(&socket, interface)?;
+            socket.set_multicast_ttl_v4(1)?;
+            socket.set_multicast_loop_v4(around.shared_host)?;
+        }
+        Kind::Multicast(IpAddr::V6(_)) => {
+            platform::send_through(&socket, interface)?;
+            socket.set_multicast_hops_v6(1)?;
+            socket.set_multicast_loop_v6(around.shared_host)?;
+        }
+        Kind::Broadcast(_) => socket.set_broadcast(true)?,
+        Kind::Unicast => {}
+    }
+    Ok(socket)
+}
+
+/// Hears the group with a socket of its own, or with the own socket where the platform has it so.
+fn group_socket(
+    network: &Network,
+    own: &Socket,
+    address: SocketAddr,
+    interface: &Interface,
+) -> io::Result<Option<Socket>> {
+    let made = if platform::BINDS_TO_GROUP { Some(udp_socket(address)?) } else { None };
+    let listener = made.as_ref().unwrap_or(own);
+    platform::hear_only_own_groups(listener, address.ip());
+    if let Some(socket) = &made {
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+    }
+    if let Kind::Multicast(group) = network.kind {
+        platform::join(listener, group, interface)?;
+    }
+    Ok(made)
+}
+
+fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    platform::enlarge_buffers(&socket, BUFFER_SIZE);
+    platform::coalesce(&socket);
+    Ok(socket)
+}
+
+/// The address with the interface in it, where it means nothing without.
+fn scoped(ip: IpAddr, port: u16, interface: &Interface) -> SocketAddr {
+    match ip {
+        IpAddr::V6(ip) if ip.is_unicast_link_local() || ip.is_multicast() => {
+            SocketAddrV6::new(ip, port, 0, interface.index).into()
+        }
+        _ => SocketAddr::new(ip, port),
+    }
+}
