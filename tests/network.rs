@@ -1,0 +1,191 @@
+//! Real daemons on real kernels: three daemons in three network namespaces on two networks, C programs linked with the built
+//! library, and networks and daemons that fail in the middle. Every receiver must have the identical sequence.
+//!
+//! Needs root, `ip` and `nft`; without them each test says that it was skipped.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "the rig is tried out with plain sockets")]
+
+#[path = "network/process.rs"]
+mod process;
+#[path = "network/rig.rs"]
+mod rig;
+#[path = "network/ring.rs"]
+mod ring;
+#[path = "network/site.rs"]
+mod site;
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use rig::Rig;
+use ring::{Load, Member};
+use site::{MULTICAST, Site, UNICAST};
+
+/// What the members of most tests send. One stage is allowed from the start.
+const LOAD: Load = Load { count: 10_000, size: 100, stages: 4 };
+
+#[test]
+fn every_receiver_has_the_identical_sequence() {
+    let Some(site) = Site::start(MULTICAST) else { return };
+    let members = site.members(Load { stages: 1, ..LOAD });
+    expect_all_from_all(members, LOAD.count);
+}
+
+#[test]
+fn networks_without_multicast_do_as_well() {
+    let Some(site) = Site::start(UNICAST) else { return };
+    let members = site.members(Load { size: 4000, count: 2000, stages: 1 });
+    expect_all_from_all(members, 2000);
+}
+
+#[test]
+fn a_network_that_is_cut_silently_in_the_middle_is_not_missed() {
+    let Some(mut site) = Site::start(MULTICAST) else { return };
+    let mut members = site.members(LOAD);
+    under_load(&mut members, 1);
+    site.rig.cut_network(0);
+    expect_all_from_all(members, LOAD.count);
+}
+
+#[test]
+fn networks_that_fail_in_turn_are_not_missed() {
+    let Some(mut site) = Site::start(MULTICAST) else { return };
+    let mut members = site.members(LOAD);
+    under_load(&mut members, 1);
+    site.rig.cut_network(1);
+    under_load(&mut members, 2);
+    site.rig.heal();
+    site.rig.cut_network(0);
+    expect_all_from_all(members, LOAD.count);
+}
+
+#[test]
+fn one_daemons_broken_link_is_not_missed() {
+    let Some(mut site) = Site::start(MULTICAST) else { return };
+    let mut members = site.members(LOAD);
+    under_load(&mut members, 1);
+    site.rig.cut(2, 0);
+    expect_all_from_all(members, LOAD.count);
+}
+
+#[test]
+fn frames_lost_on_both_networks_are_sent_again() {
+    let Some(mut site) = Site::start(MULTICAST) else { return };
+    let mut members = site.members(LOAD);
+    under_load(&mut members, 1);
+    site.rig.lose(0, 5);
+    site.rig.lose(1, 5);
+    expect_all_from_all(members, LOAD.count);
+}
+
+#[test]
+fn survivors_of_a_killed_daemon_agree_and_are_told() {
+    expect_survivors_agree(2);
+}
+
+#[test]
+fn survivors_of_a_killed_representative_agree_and_are_told() {
+    expect_survivors_agree(0);
+}
+
+#[test]
+fn the_rig_does_what_it_says() {
+    let Some(mut rig) = Rig::up(2, 2) else { return };
+    let from = rig.inside(0, || UdpSocket::bind("0.0.0.0:0").unwrap());
+    let to = rig.inside(1, || UdpSocket::bind("0.0.0.0:4000").unwrap());
+    to.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let send = |network| from.send_to(&[network], (Rig::address(network.into(), 1), 4000)).unwrap();
+    let arrive = |network: u8| {
+        let mut datagram = [9];
+        to.recv(&mut datagram).unwrap();
+        assert_eq!(datagram, [network]);
+    };
+    let only_network = |network: u8| {
+        send(1 - network);
+        send(network);
+        arrive(network);
+    };
+    let both_networks = || {
+        for network in [0, 1] {
+            send(network);
+            arrive(network);
+        }
+    };
+    both_networks();
+    rig.cut_network(0);
+    only_network(1);
+    rig.heal();
+    both_networks();
+    rig.cut(0, 1);
+    only_network(0);
+    rig.heal();
+    rig.lose(0, 100);
+    only_network(1);
+    rig.heal();
+    both_networks();
+}
+
+/// Waits until all members have sent so many stages, having allowed them the next one before, so that they go on meanwhile.
+fn under_load(members: &mut [Member], stage: usize) {
+    members.iter_mut().for_each(Member::allow_a_stage);
+    members.iter_mut().for_each(|member| member.await_stage(stage));
+}
+
+/// All members get everything that all of them sent, in one order, and no membership changes.
+fn expect_all_from_all(members: Vec<Member>, count: usize) {
+    let sequences = finish_all(members);
+    for (code, sequence) in &sequences {
+        assert_eq!(*code, Some(0));
+        assert_eq!(events(sequence), [(0, ""); 0]);
+        assert_eq!(sequence.len(), sequences.len() * (count + 1));
+    }
+    expect_same(&sequences[0].1, &sequences[1].1);
+    expect_same(&sequences[0].1, &sequences[2].1);
+}
+
+/// Kills a daemon in the middle.
+fn expect_survivors_agree(victim: usize) {
+    let Some(mut site) = Site::start(MULTICAST) else { return };
+    let mut members = site.members(LOAD);
+    under_load(&mut members, 1);
+    site.daemons[victim].kill();
+    let mut sequences = finish_all(members);
+    let (code, heard) = sequences.remove(victim);
+    assert_eq!(code, Some(3), "the daemon's own member is told that the connection is closed");
+    let survivors: Vec<_> = (0..3).filter(|node| *node != victim).map(Site::private_group).collect();
+    let view = format!("= network 2 2 {}", survivors.join(" "));
+    for (code, sequence) in &sequences {
+        assert_eq!(*code, Some(0));
+        let told: Vec<_> = events(sequence).into_iter().map(|(_, event)| event).collect();
+        assert_eq!(told, ["= transition", &view]);
+        let from_each = |name: &String| sequence.iter().filter(|line| line.split(' ').next() == Some(name)).count();
+        assert_eq!(survivors.iter().map(from_each).collect::<Vec<_>>(), [LOAD.count + 1; 2]);
+    }
+    expect_same(&sequences[0].1, &sequences[1].1);
+    expect_agree_with_the_lost(&heard, &sequences[0].1);
+}
+
+/// What the lost member was delivered is, as far as the survivors were too, in their order.
+fn expect_agree_with_the_lost(heard: &[String], survivor: &[String]) {
+    let before = survivor.iter().position(|line| line == "= transition").unwrap();
+    let shared = heard.len().min(before);
+    expect_same(&heard[..shared], &survivor[..shared]);
+}
+
+fn finish_all(members: Vec<Member>) -> Vec<(Option<i32>, Vec<String>)> {
+    members.into_iter().map(Member::finish).collect()
+}
+
+/// The membership messages in a sequence and their places.
+fn events(sequence: &[String]) -> Vec<(usize, &str)> {
+    let lines = sequence.iter().map(String::as_str).enumerate();
+    lines.filter(|(_, line)| line.starts_with('=')).collect()
+}
+
+fn expect_same(one: &[String], other: &[String]) {
+    let differs = one.iter().zip(other).position(|(one, other)| one != other);
+    assert_eq!(differs.map(|place| (place, &one[place], &other[place])), None);
+    assert_eq!(one.len(), other.len());
+}

@@ -1,0 +1,213 @@
+//! Several hosts and several networks on one machine: a node is a network namespace with an interface in each network, a
+//! network is a bridge, and faults are firewall rules of the bridges, so that no node's own interface ever looks broken.
+//!
+//! All bridges lie in one more namespace and all names bear the process id: the machine itself stays untouched, and test runs
+//! do not meet. Within a run, and between runs, one rig at a time is up: the processors are few.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio, id};
+use std::thread;
+
+/// What a rig cannot be without, in `/proc/self/status` bits: CAP_NET_ADMIN and CAP_SYS_ADMIN.
+const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
+
+/// Runs the rest of its arguments with the first as `/tmp`, where the second, if it lies in `/tmp`, is still to be seen.
+const IN_NODE: &str = r#"
+case $2 in /tmp/*) mkdir -p "$1${2#/tmp}" && mount --rbind "$2" "$1${2#/tmp}" || exit 125 ;; esac
+mount --rbind "$1" /tmp || exit 125
+shift 2
+exec "$@"
+"#;
+
+/// Nodes and networks, both counted from 0. Dropping it removes everything it made.
+pub struct Rig {
+    prefix: String,
+    directory: PathBuf,
+    nodes: usize,
+    networks: usize,
+    faults: Vec<String>,
+    _turn: File,
+}
+
+impl Rig {
+    /// Sets up a rig, or says on standard output why it cannot.
+    pub fn up(nodes: usize, networks: usize) -> Option<Rig> {
+        if !may_administer() || !is_installed("ip") || !is_installed("nft") {
+            println!("skipped: needs root and ip, nft");
+            return None;
+        }
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let turn = File::create(scratch.join("network.lock")).unwrap();
+        turn.lock().unwrap();
+        let prefix = format!("torc{}", id());
+        let directory = scratch.join(&prefix);
+        let rig = Rig { prefix, directory, nodes, networks, faults: Vec::new(), _turn: turn };
+        rig.make_bridges();
+        (0..nodes).for_each(|node| rig.make_node(node));
+        Some(rig)
+    }
+
+    /// A directory that exists as long as the rig, and that its nodes see too.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The address of a node in a network.
+    pub fn address(network: usize, node: usize) -> String {
+        format!("10.77.{network}.{}", node + 1)
+    }
+
+    /// A program to be run in a node, which has a network and a `/tmp` of its own. It takes the place of the commands that
+    /// bring it there, so the child process is the program itself.
+    pub fn command(&self, node: usize, program: &Path) -> Command {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.node(node), "sh", "-c", IN_NODE, "sh"]);
+        command.arg(self.temporary(node)).arg(target).arg(program);
+        command
+    }
+
+    /// Does something in a node's network. Sockets that are opened there stay there.
+    pub fn inside<T: Send>(&self, node: usize, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(Path::new("/run/netns").join(self.node(node))).unwrap();
+        let enter = move || {
+            // SAFETY: the call takes two numbers; it moves this thread alone, which ends right after.
+            assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+            work()
+        };
+        thread::scope(|scope| scope.spawn(enter).join().unwrap())
+    }
+
+    /// From now on the frames between a node and a network vanish.
+    pub fn cut(&mut self, node: usize, network: usize) {
+        let port = port(node, network);
+        self.faults.push(format!("iifname {port} drop"));
+        self.faults.push(format!("oifname {port} drop"));
+        self.apply_faults();
+    }
+
+    /// From now on a network carries nothing.
+    pub fn cut_network(&mut self, network: usize) {
+        self.faults.push(format!("oifname {} drop", self.ports(network)));
+        self.apply_faults();
+    }
+
+    /// From now on so many of a hundred frames do not reach their receiver, each receiver for itself.
+    pub fn lose(&mut self, network: usize, percent: usize) {
+        self.faults.push(format!("oifname {} numgen random mod 100 < {percent} drop", self.ports(network)));
+        self.apply_faults();
+    }
+
+    /// Ends all faults.
+    pub fn heal(&mut self) {
+        self.faults.clear();
+        self.apply_faults();
+    }
+
+    fn apply_faults(&self) {
+        let rules = self.faults.join("\n");
+        let table = format!(
+            "add table bridge faults\ndelete table bridge faults\ntable bridge faults {{ chain forward {{
+             type filter hook forward priority 0; policy accept;\n{rules}\n}} }}\n"
+        );
+        let mut nft = Command::new("ip");
+        nft.args(["netns", "exec", &self.switch(), "nft", "-f", "-"]);
+        run(nft, &table);
+    }
+
+    fn make_bridges(&self) {
+        fs::create_dir_all(&self.directory).unwrap();
+        let switch = self.switch();
+        ip(&format!("netns add {switch}"));
+        let bridge = |network| {
+            let settings = "type bridge stp_state 0 forward_delay 0 mcast_snooping 0";
+            format!("link add net{network} {settings}\nlink set net{network} up\n")
+        };
+        ip_in(&switch, &(0..self.networks).map(bridge).collect::<String>());
+    }
+
+    fn make_node(&self, node: usize) {
+        fs::create_dir_all(self.temporary(node)).unwrap();
+        let (name, switch) = (self.node(node), self.switch());
+        ip(&format!("netns add {name}"));
+        let mut sysctl = Command::new("ip");
+        sysctl.args(["netns", "exec", &name, "sh", "-c"]);
+        sysctl.arg("cd /proc/sys/net/ipv4/conf && echo 0 > all/rp_filter && echo 0 > default/rp_filter");
+        run(sysctl, "");
+        let interface = |network| {
+            let (port, address) = (port(node, network), Rig::address(network, node));
+            format!(
+                "link add net{network} type veth peer name {port} netns {switch}
+                 addr add {address}/24 brd + dev net{network}\nlink set net{network} up\n"
+            )
+        };
+        ip_in(&name, &format!("link set lo up\n{}", (0..self.networks).map(interface).collect::<String>()));
+        let plug = |network| format!("link set {} master net{network} up\n", port(node, network));
+        ip_in(&switch, &(0..self.networks).map(plug).collect::<String>());
+    }
+
+    fn node(&self, node: usize) -> String {
+        format!("{}-{node}", self.prefix)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}-switch", self.prefix)
+    }
+
+    fn temporary(&self, node: usize) -> PathBuf {
+        self.directory.join(format!("tmp{node}"))
+    }
+
+    fn ports(&self, network: usize) -> String {
+        let ports: Vec<_> = (0..self.nodes).map(|node| port(node, network)).collect();
+        format!("{{ {} }}", ports.join(", "))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for name in (0..self.nodes).map(|node| self.node(node)).chain([self.switch()]) {
+            let _ = Command::new("ip").args(["netns", "delete", &name]).stderr(Stdio::null()).status();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The bridge's end of a node's cable.
+fn port(node: usize, network: usize) -> String {
+    format!("node{node}net{network}")
+}
+
+fn may_administer() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
+    u64::from_str_radix(effective.trim(), 16).is_ok_and(|has| has & CAPABILITIES == CAPABILITIES)
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+fn ip(arguments: &str) {
+    let mut ip = Command::new("ip");
+    ip.args(arguments.split(' '));
+    run(ip, "");
+}
+
+/// Runs several `ip` commands, one a line, in a namespace.
+fn ip_in(namespace: &str, commands: &str) {
+    let mut ip = Command::new("ip");
+    ip.args(["-n", namespace, "-batch", "-"]);
+    run(ip, commands);
+}
+
+fn run(mut command: Command, input: &str) {
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {complaint}\n{input}");
+}
