@@ -110,8 +110,8 @@ impl Rig {
     fn apply_faults(&self) {
         let rules = self.faults.join("\n");
         let table = format!(
-            "add table bridge faults\ndelete table bridge faults\ntable bridge faults {{ chain forward {{
-             type filter hook forward priority 0; policy accept;\n{rules}\n}} }}\n"
+            "add table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain forward {{
+             type filter hook forward priority 0; policy accept;\n{rules}\n}}\n}}\n"
         );
         let mut nft = Command::new("ip");
         nft.args(["netns", "exec", &self.switch(), "nft", "-f", "-"]);

@@ -73,5 +73,5 @@ fn configuration(networks: [&str; 2]) -> String {
 fn start_daemon(rig: &Rig, node: usize, file: &Path) -> Process {
     let mut command = rig.command(node, Path::new(env!("CARGO_BIN_EXE_spread")));
     command.arg("-c").arg(file).args(["-n", NAMES[node]]);
-    Process::logging_to(&rig.directory().join(format!("{}.log", NAMES[node])), &mut command)
+    Process::start(command, &rig.directory().join(NAMES[node]))
 }

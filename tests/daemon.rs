@@ -1,0 +1,366 @@
+//! One real daemon on loopback, and everything that can be wrong with who talks to it and with how it is started: the daemon
+//! answers with the classic code or drops what it cannot read, and goes on; what it cannot start with it says in a line.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "unknown bytes come from plain sockets, and waiting has an end")]
+#![expect(clippy::disallowed_methods, reason = "waiting asks again after a pause")]
+
+mod process;
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use process::Process;
+use spread::client::{ConnectError, ConnectOptions, Mailbox, Received};
+use spread::rng::Rng;
+use spread::wire::{FrameType, Name};
+
+/// Refusals as they are on the wire.
+const ILLEGAL_NAME: u8 = 0xfb;
+const NOT_UNIQUE: u8 = 0xfa;
+const VERSION: u8 = 0xf9;
+const AUTH: u8 = 0xf7;
+
+/// A request of a client of version 4.4.0 that wants membership messages, up to its name.
+const REQUEST: [u8; 4] = [4, 4, 0, 1];
+
+/// The longest that a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn unknown_datagrams_are_dropped() {
+    let daemon = Daemon::start("datagrams");
+    let mut rng = Rng::new(4803);
+    let mut noise = vec![vec![], vec![0], vec![0xff; 1472], vec![0; 1472], vec![0xa5; 60_000], b"hello\n".to_vec()];
+    noise.extend((0..300).map(|length| (0..length * 4).map(|_| rng.below(256) as u8).collect::<Vec<u8>>()));
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for datagram in &noise {
+        for port in [daemon.port, daemon.port + 1] {
+            sender.send_to(datagram, (Ipv4Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+    daemon.expect_well();
+}
+
+#[test]
+fn unknown_bytes_of_a_client_get_the_classic_refusal() {
+    let daemon = Daemon::start("bytes");
+    for (bytes, refusal) in [
+        (b"GET / HTTP/1.0\r\n\r\n".as_slice(), ILLEGAL_NAME),
+        (b"SSH-2.0-client\r\n", ILLEGAL_NAME),
+        (&[0; 64], VERSION),
+        (&[0xff; 64], VERSION),
+        (&[3, 0, 9, 1, 0], VERSION),
+    ] {
+        assert_eq!(daemon.answer(bytes), [refusal], "{bytes:?}");
+    }
+    daemon.expect_well();
+}
+
+#[test]
+fn names_too_long_illegal_or_taken_get_the_classic_refusal() {
+    let daemon = Daemon::start("names");
+    let _alice = daemon.connect("alice");
+    for (name, refusal) in [
+        ("elevenchars", ILLEGAL_NAME),
+        (&"x".repeat(127), ILLEGAL_NAME),
+        ("a#b", ILLEGAL_NAME),
+        ("a b", ILLEGAL_NAME),
+        ("alice", NOT_UNIQUE),
+    ] {
+        assert_eq!(daemon.answer(&request(name)), [refusal], "{name}");
+    }
+    daemon.expect_well();
+}
+
+#[test]
+fn an_unknown_authentication_method_gets_the_classic_refusal() {
+    let daemon = Daemon::start("method");
+    let mut stream = daemon.raw();
+    stream.write_all(&request("alice")).unwrap();
+    assert_eq!(read(&mut stream, 6), b"\x05NULL ");
+    let mut choice = [0; 90];
+    choice[..5].copy_from_slice(b"BOGUS");
+    stream.write_all(&choice).unwrap();
+    assert_eq!(rest(stream), [AUTH]);
+    daemon.expect_well();
+}
+
+#[test]
+fn a_session_with_unknown_frames_is_closed() {
+    let daemon = Daemon::start("frames");
+    let good = frame("#mallory#solo", 0x8001_0080, 1, 0);
+    let cases = [
+        ("noise", vec![0x55; 48]),
+        ("two services", frame("#mallory#solo", 0x8000_00b0, 1, 0)),
+        ("another's name", frame("#alice#solo", 0x8001_0080, 1, 0)),
+        ("too many groups", frame("#mallory#solo", 0x8000_0090, 101, 0)),
+        ("negative groups", frame("#mallory#solo", 0x8000_0090, -1, 0)),
+        ("too long", frame("#mallory#solo", 0x8000_0090, 1, i32::MAX)),
+        ("negative length", frame("#mallory#solo", 0x8000_0090, 1, -1)),
+        ("unknown after known", [&good[..], &[b'g'; 32], &[0x55; 48]].concat()),
+    ];
+    for (what, bytes) in cases {
+        // The name is free again only when the end of the session before has been ordered.
+        let mut stream = eventually(|| daemon.open("mallory"));
+        stream.write_all(&bytes).unwrap();
+        println!("{what}");
+        rest(stream);
+    }
+    daemon.expect_well();
+}
+
+#[test]
+fn half_open_clients_hold_up_nobody() {
+    let daemon = Daemon::start("half");
+    let silent = daemon.raw();
+    let mut stopped_in_the_request = daemon.raw();
+    stopped_in_the_request.write_all(&request("bob")[..6]).unwrap();
+    let mut stopped_before_the_choice = daemon.raw();
+    stopped_before_the_choice.write_all(&request("carol")).unwrap();
+    let mut stopped_in_the_choice = daemon.raw();
+    stopped_in_the_choice.write_all(&request("dave")).unwrap();
+    stopped_in_the_choice.write_all(&[0; 89]).unwrap();
+    let mut stopped_in_a_frame = daemon.open("erin").unwrap();
+    stopped_in_a_frame.write_all(&frame("#erin#solo", 0x8000_0090, 1, 1000)[..47]).unwrap();
+    let mut stopped_in_a_body = daemon.open("frank").unwrap();
+    stopped_in_a_body.write_all(&frame("#frank#solo", 0x8000_0090, 1, 1000)).unwrap();
+    daemon.expect_well();
+    drop((silent, stopped_in_the_request, stopped_before_the_choice, stopped_in_the_choice));
+    drop((stopped_in_a_frame, stopped_in_a_body));
+    daemon.expect_well();
+}
+
+#[test]
+fn clients_connect_through_the_unix_socket_too() {
+    let daemon = Daemon::start("unix");
+    daemon.expect_well();
+    let through = ConnectOptions { daemon: daemon.port.to_string(), ..Default::default() };
+    expect_echo(&Mailbox::connect(&through).unwrap());
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_a_line_and_status_1() {
+    let directory = directory("unusable");
+    let missing = directory.join("missing");
+    let wrong = directory.join("wrong");
+    fs::write(&wrong, "Spread_Segment 127.0.0.1:4803 {\n    solo 127.0.0.1\n    BOGUS = {\n").unwrap();
+    let bytes = directory.join("bytes");
+    fs::write(&bytes, [0xff; 5000]).unwrap();
+    let good = directory.join("good");
+    fs::write(&good, configuration(free_port())).unwrap();
+    for (file, name, says) in [
+        (&missing, "solo", "missing"),
+        (&directory, "solo", "unusable"),
+        (&wrong, "solo", "wrong:3:"),
+        (&bytes, "solo", "bytes:1:"),
+        (&good, "nobody", "nobody"),
+        (&good, "a-name-of-more-than-nineteen", "a-name-of-more-than-nineteen"),
+    ] {
+        expect_refusal_to_start(daemon_with(file, name), &directory, says);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_a_line_and_status_1() {
+    let (port, directory) = (free_port(), directory("in-use"));
+    let file = directory.join("spread.conf");
+    fs::write(&file, configuration(port)).unwrap();
+    let says = port.to_string();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    expect_refusal_to_start(daemon_with(&file, "solo"), &directory, &says);
+    drop(listener);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    expect_refusal_to_start(daemon_with(&file, "solo"), &directory, &says);
+    drop(socket);
+}
+
+#[test]
+fn a_second_daemon_does_not_disturb_the_first() {
+    let (daemon, directory) = (Daemon::start("second"), directory("second"));
+    daemon.expect_well();
+    let again = daemon_with(&directory.join("spread.conf"), "solo");
+    expect_refusal_to_start(again, &directory, &daemon.port.to_string());
+    daemon.expect_well();
+    let through = ConnectOptions { daemon: daemon.port.to_string(), ..Default::default() };
+    expect_echo(&Mailbox::connect(&through).unwrap());
+}
+
+#[test]
+fn without_a_file_there_is_one_daemon_at_port_4803() {
+    let directory = directory("nothing");
+    if !is_free(4803) || Path::new("/tmp/4803").exists() || Path::new("/etc/spread.conf").exists() {
+        println!("skipped: needs port 4803 to be free, and no /etc/spread.conf");
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
+    command.current_dir(&directory);
+    Daemon { _process: Process::start(command, &directory.join("daemon")), port: 4803 }.expect_well();
+}
+
+/// A running daemon named solo.
+struct Daemon {
+    _process: Process,
+    port: u16,
+}
+
+impl Daemon {
+    fn start(test: &str) -> Daemon {
+        let (port, directory) = (free_port(), directory(test));
+        let file = directory.join("spread.conf");
+        fs::write(&file, configuration(port)).unwrap();
+        Daemon { _process: Process::start(daemon_with(&file, "solo"), &directory.join("daemon")), port }.awaited()
+    }
+
+    /// The same, when it takes clients.
+    fn awaited(self) -> Daemon {
+        self.connect("first");
+        self
+    }
+
+    /// A bare connection.
+    fn raw(&self) -> TcpStream {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// All that comes back for these bytes until the daemon closes the connection.
+    fn answer(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = self.raw();
+        stream.write_all(bytes).unwrap();
+        rest(stream)
+    }
+
+    /// A bare connection behind the handshake, unless the name is refused.
+    fn open(&self, name: &str) -> Option<TcpStream> {
+        let mut stream = self.raw();
+        stream.write_all(&request(name)).unwrap();
+        if read(&mut stream, 1) != [5] {
+            return None;
+        }
+        read(&mut stream, 5);
+        let mut choice = [0; 90];
+        choice[..4].copy_from_slice(b"NULL");
+        stream.write_all(&choice).unwrap();
+        let answer = read(&mut stream, 5);
+        read(&mut stream, answer[4].into());
+        Some(stream)
+    }
+
+    /// A session, as soon as the daemon is there.
+    fn connect(&self, name: &str) -> Mailbox {
+        let options = ConnectOptions {
+            daemon: format!("{}@127.0.0.1", self.port),
+            private_name: name.into(),
+            timeout: Some(PATIENCE),
+            ..Default::default()
+        };
+        eventually(|| match Mailbox::connect(&options) {
+            Err(ConnectError::Unreachable) => None,
+            result => Some(result.unwrap()),
+        })
+    }
+
+    /// It still takes clients and orders their messages.
+    fn expect_well(&self) {
+        expect_echo(&self.connect(""));
+    }
+}
+
+/// This client joins a group, sends to it, and gets what it sent.
+fn expect_echo(mailbox: &Mailbox) {
+    let group = Name::new(b"echo").unwrap();
+    mailbox.join(group).unwrap();
+    mailbox.multicast(FrameType::SAFE, &[group], 7, b"are you well?").unwrap();
+    loop {
+        if let Received::Message(message) = mailbox.receive().unwrap()
+            && message.sender == mailbox.private_group()
+        {
+            assert_eq!((message.mess_type, &message.body[..]), (7, b"are you well?".as_slice()));
+            return;
+        }
+    }
+}
+
+fn expect_refusal_to_start(command: Command, directory: &Path, says: &str) {
+    let mut process = Process::start(command, &directory.join("refused"));
+    let status = eventually(|| process.child.try_wait().unwrap());
+    let errors = process.errors();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.lines().count() == 1 && errors.contains(says), "one line about {says}: {errors}");
+}
+
+fn daemon_with(file: &Path, name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
+    command.arg("-c").arg(file).args(["-n", name]);
+    command
+}
+
+/// A daemon on loopback that stays who it is even if root starts it.
+fn configuration(port: u16) -> String {
+    format!("Spread_Segment 127.0.0.1:{port} {{ solo 127.0.0.1 }}\nDaemonUser = root\nDaemonGroup = root\n")
+}
+
+/// An empty directory.
+fn directory(test: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("daemon").join(test);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// A port with its neighbour, free on loopback for clients and for daemons.
+fn free_port() -> u16 {
+    let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::iter::repeat_with(any).find(|port| is_free(*port)).unwrap()
+}
+
+fn is_free(port: u16) -> bool {
+    let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    port < u16::MAX && free(port) && free(port + 1)
+}
+
+fn request(name: &str) -> Vec<u8> {
+    [&REQUEST, &[name.len() as u8][..], name.as_bytes()].concat()
+}
+
+/// The header of a little-endian frame, with these type bits and counts.
+fn frame(sender: &str, kind: u32, groups: i32, length: i32) -> Vec<u8> {
+    let mut name = [0; 32];
+    name[..sender.len()].copy_from_slice(sender.as_bytes());
+    let fields = [groups.to_le_bytes(), 0x8000_0080u32.to_le_bytes(), length.to_le_bytes()];
+    [&kind.to_le_bytes(), &name[..], fields.as_flattened()].concat()
+}
+
+fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// What comes until the other side closes; a reset, because it did not read all, is an end like any other.
+fn rest(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
+        _ => bytes,
+    }
+}
+
+/// What this gives once it gives something.
+fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(Instant::now() < end, "nothing after {PATIENCE:?}");
+        sleep(Duration::from_millis(5));
+    }
+}
