@@ -9,7 +9,7 @@
 mod process;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -196,7 +196,7 @@ fn a_second_daemon_does_not_disturb_the_first() {
 fn without_a_file_there_is_one_daemon_at_port_4803() {
     let directory = directory("nothing");
     if !is_free(4803) || Path::new("/tmp/4803").exists() || Path::new("/etc/spread.conf").exists() {
-        println!("skipped: needs port 4803 to be free, and no /etc/spread.conf");
+        let _ = writeln!(io::stderr(), "skipped: needs port 4803 to be free, and no /etc/spread.conf");
         return;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));

@@ -15,11 +15,14 @@ mod ring;
 #[path = "network/site.rs"]
 mod site;
 
+use std::fs;
 use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rig::Rig;
-use ring::{Load, Member};
+use ring::{Load, Member, Programs};
 use site::{MULTICAST, Site, UNICAST};
 
 /// What the members of most tests send. One stage is allowed from the start.
@@ -87,6 +90,17 @@ fn survivors_of_a_killed_daemon_agree_and_are_told() {
 #[test]
 fn survivors_of_a_killed_representative_agree_and_are_told() {
     expect_survivors_agree(0);
+}
+
+#[test]
+fn the_program_is_c_and_cxx_and_finds_the_library() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ring");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    let programs = Programs::build(&directory);
+    for program in [&programs.c, &programs.cxx] {
+        assert_eq!(Command::new(program).output().unwrap().status.code(), Some(2), "it wants arguments");
+    }
 }
 
 #[test]
@@ -167,7 +181,8 @@ fn expect_agree_with_the_lost(heard: &[String], survivor: &[String]) {
     expect_same(&heard[..shared], &survivor[..shared]);
 }
 
-fn finish_all(members: Vec<Member>) -> Vec<(Option<i32>, Vec<String>)> {
+fn finish_all(mut members: Vec<Member>) -> Vec<(Option<i32>, Vec<String>)> {
+    members.iter_mut().for_each(Member::allow_all);
     members.into_iter().map(Member::finish).collect()
 }
 

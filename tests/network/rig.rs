@@ -5,7 +5,7 @@
 //! do not meet. Within a run, and between runs, one rig at a time is up: the processors are few.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
@@ -33,10 +33,10 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Sets up a rig, or says on standard output why it cannot.
+    /// Sets up a rig, or says on standard error, past the capture of tests, why it cannot.
     pub fn up(nodes: usize, networks: usize) -> Option<Rig> {
         if !may_administer() || !is_installed("ip") || !is_installed("nft") {
-            println!("skipped: needs root and ip, nft");
+            let _ = writeln!(io::stderr(), "skipped: needs root and ip, nft");
             return None;
         }
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -25,7 +25,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts everything, or says on standard output why it cannot.
+    /// Starts everything, or says why it cannot.
     pub fn start(networks: [&str; 2]) -> Option<Site> {
         let rig = Rig::up(NAMES.len(), networks.len())?;
         let programs = Programs::build(rig.directory());
