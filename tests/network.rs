@@ -84,12 +84,22 @@ fn frames_lost_on_both_networks_are_sent_again() {
 
 #[test]
 fn survivors_of_a_killed_daemon_agree_and_are_told() {
-    expect_survivors_agree(2);
+    let Some((code, _)) = lose_a_daemon(2, |site| site.daemons[2].kill()) else { return };
+    assert_eq!(code, Some(3), "its own member is told that the connection is closed");
 }
 
 #[test]
 fn survivors_of_a_killed_representative_agree_and_are_told() {
-    expect_survivors_agree(0);
+    let Some((code, _)) = lose_a_daemon(0, |site| site.daemons[0].kill()) else { return };
+    assert_eq!(code, Some(3), "its own member is told that the connection is closed");
+}
+
+#[test]
+fn both_sides_of_a_partition_agree_and_are_told() {
+    let cut_off = |site: &mut Site| [0, 1].into_iter().for_each(|network| site.rig.cut(2, network));
+    let Some((code, sequence)) = lose_a_daemon(2, cut_off) else { return };
+    assert_eq!(code, Some(0));
+    assert_eq!(events(&sequence), ["= transition", "= network 1 1 #c#gamma"]);
 }
 
 #[test]
@@ -152,15 +162,15 @@ fn expect_all_from_all(members: Vec<Member>, count: usize) {
     expect_same(&sequences[0].1, &sequences[2].1);
 }
 
-/// Kills a daemon in the middle. That the survivors are told at the same place follows from their equal sequences.
-fn expect_survivors_agree(victim: usize) {
-    let Some(mut site) = Site::start(MULTICAST) else { return };
+/// Lets a fault take a daemon away in the middle, and returns how its member fared. The members of the others are told, at the
+/// same place as their equal sequences show, and get everything from each other.
+fn lose_a_daemon(victim: usize, fault: impl FnOnce(&mut Site)) -> Option<(Option<i32>, Vec<String>)> {
+    let mut site = Site::start(MULTICAST)?;
     let mut members = site.members(LOAD);
     under_load(&mut members, 1);
-    site.daemons[victim].kill();
+    fault(&mut site);
     let mut sequences = finish_all(members);
-    let (code, heard) = sequences.remove(victim);
-    assert_eq!(code, Some(3), "the daemon's own member is told that the connection is closed");
+    let lost = sequences.remove(victim);
     let survivors: Vec<_> = (0..3).filter(|node| *node != victim).map(Site::private_group).collect();
     let view = format!("= network 2 2 {}", survivors.join(" "));
     for (code, sequence) in &sequences {
@@ -170,14 +180,15 @@ fn expect_survivors_agree(victim: usize) {
         assert_eq!(survivors.iter().map(from_each).collect::<Vec<_>>(), [LOAD.count + 1; 2]);
     }
     expect_same(&sequences[0].1, &sequences[1].1);
-    expect_agree_with_the_lost(&heard, &sequences[0].1);
+    expect_same_until_the_fault(&sequences[0].1, &lost.1);
+    Some(lost)
 }
 
-/// What the lost member was delivered is, as far as the survivors were too, in their order.
-fn expect_agree_with_the_lost(heard: &[String], survivor: &[String]) {
-    let before = survivor.iter().position(|line| line == "= transition").unwrap();
-    let shared = heard.len().min(before);
-    expect_same(&heard[..shared], &survivor[..shared]);
+/// As far as both were delivered messages before they were told of the fault, these are the same.
+fn expect_same_until_the_fault(one: &[String], other: &[String]) {
+    let before = |sequence: &[String]| sequence.iter().take_while(|line| !line.starts_with('=')).count();
+    let shared = before(one).min(before(other));
+    expect_same(&one[..shared], &other[..shared]);
 }
 
 fn finish_all(mut members: Vec<Member>) -> Vec<(Option<i32>, Vec<String>)> {
