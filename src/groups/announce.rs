@@ -38,8 +38,8 @@ impl Views {
         self.tell(watchers, frame);
     }
 
-    /// A member changed the view of a group that has lost members: those who remain, the lost of each daemon, and the one who
-    /// joined are a set each.
+    /// A member changed the view of a group that has lost members: those who remain, the lost of each daemon, and the
+    /// one who joined are a set each.
     pub fn announce_broken_change(&mut self, group: &Name, joined: Option<Member>) {
         let Some((view, mut watchers)) = self.watched(group) else { return };
         let sets = self.broken_sets(view, joined);

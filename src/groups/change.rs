@@ -1,8 +1,8 @@
 //! Joins, leaves and disconnects at their place in the order.
 //!
-//! Where the view has lost members, which is only known after a transitional configuration, a change cannot be told as a join or
-//! leave: the members would take the view for whole. It is told as a view of the network, and as that view is broken as well,
-//! another TRANSITION follows at once.
+//! Where the view has lost members, which is only known after a transitional configuration, a change cannot be told as
+//! a join or leave: the members would take the view for whole. It is told as a view of the network, and as that view is
+//! broken as well, another TRANSITION follows at once.
 
 use tracing::debug;
 

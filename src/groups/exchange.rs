@@ -1,8 +1,9 @@
 //! The gathering of all daemons' tables in a new regular configuration.
 //!
-//! Each daemon says who is in its groups *at itself*, so nobody's word about others counts. A group's view is unchanged if all that
-//! have members of it say the same id and none has lost members: ids are unique, so they mean the same members, and had one of
-//! these been lost, someone would say so. Every other group gets a new view, with one vs set for each component.
+//! Each daemon says who is in its groups *at itself*, so nobody's word about others counts. A group's view is unchanged
+//! if all that have members of it say the same id and none has lost members: ids are unique, so they mean the same
+//! members, and had one of these been lost, someone would say so. Every other group gets a new view, with one vs set
+//! for each component.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +14,8 @@ use super::table::Member;
 use super::views::Views;
 use crate::wire::{Basis, DaemonId, Envelope, GroupId, GroupState, Name, RingId, State};
 
-/// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have on
-/// their way when an exchange begins, as clients are not read during it.
+/// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have
+/// on their way when an exchange begins, as clients are not read during it.
 pub const HELD_LIMIT: usize = 1 << 18;
 
 /// Messages that waited for an exchange, in order.
@@ -128,13 +129,15 @@ impl Exchange {
             dropped.stale_states += 1;
             return;
         }
+        let member = self.members.contains(&origin);
         let State { basis, parts, groups, .. } = state;
-        let report = self.reports.entry(origin).or_insert(Report { basis, missing: parts, groups: Vec::new() });
-        if report.missing == 0 || !self.members.contains(&origin) {
+        let first = || Report { basis, missing: parts, groups: Vec::new() };
+        let report = member.then(|| self.reports.entry(origin).or_insert_with(first));
+        let Some(report) = report.filter(|report| report.missing > 0) else {
             debug!(%origin, "state that nobody waits for");
             dropped.malformed += 1;
             return;
-        }
+        };
         report.missing -= 1;
         report.groups.extend(groups);
     }
@@ -170,8 +173,8 @@ impl Exchange {
         Agreed { ring: self.ring, order: self.members, components, groups, held: self.held }
     }
 
-    /// Numbers the components in the order of their last configurations: by representative, then sequence. Components of one
-    /// configuration that broke follow each other by their members.
+    /// Numbers the components in the order of their last configurations: by representative, then sequence. Components
+    /// of one configuration that broke follow each other by their members.
     fn components(&self) -> Vec<usize> {
         let key = |member: &DaemonId| {
             let basis = &self.reports[member].basis;
@@ -184,6 +187,9 @@ impl Exchange {
 }
 
 fn gather(groups: &mut BTreeMap<Name, Gathered>, at: usize, said: &GroupState) {
+    if said.members.is_empty() {
+        return;
+    }
     let first = || Gathered { unchanged: Some(said.id), members: BTreeSet::new() };
     let gathered = groups.entry(said.group).or_insert_with(first);
     gathered.unchanged = gathered.unchanged.filter(|id| *id == said.id && !said.broken);

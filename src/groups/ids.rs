@@ -1,21 +1,22 @@
 //! The identities of views: never one for two views, equal at all daemons that install the view.
 //!
-//! A regular view is named by the representative and sequence of the configuration in which it was installed, and a counter.
-//! All that install it delivered the same beginning of that configuration's order. A view that outlives a configuration keeps
-//! its name, but its successor is named after the current configuration: a daemon may have delivered less of the old
-//! configuration than another that it left behind, and counting on would name two views alike.
+//! A regular view is named by the representative and sequence of the configuration in which it was installed, and a
+//! counter. All that install it delivered the same beginning of that configuration's order. A view that outlives a
+//! configuration keeps its name, but its successor is named after the current configuration: a daemon may have
+//! delivered less of the old configuration than another that it left behind, and counting on would name two views
+//! alike.
 //!
-//! A view that begins after a transitional configuration is known to one component only. It is named by that component's first
-//! daemon, the sequence of the ring being left, and a counter with [`TRANSITIONAL`] set: components of one ring have no daemon in
-//! common, and no daemon is in two rings of one sequence. The names hold the lower 32 bits of the sequence, so they are unique as
-//! long as a daemon's ring sequences are within 2^32.
+//! A view that begins after a transitional configuration is known to one component only. It is named by that
+//! component's first daemon, the sequence of the ring being left, and a counter with [`TRANSITIONAL`] set: components
+//! of one ring have no daemon in common, and no daemon is in two rings of one sequence. The names hold the lower 32
+//! bits of the sequence, so they are unique as long as a daemon's ring sequences are within 2^32.
 
 use std::collections::BTreeMap;
 
 use crate::wire::{DaemonId, GroupId, Name, RingId};
 
 /// Marks the counter of a view that is known to one component of a broken ring.
-pub(super) const TRANSITIONAL: u32 = 1 << 31;
+const TRANSITIONAL: u32 = 1 << 31;
 
 /// How many ended groups a configuration remembers one by one.
 const ENDED_LIMIT: usize = 1024;

@@ -1,25 +1,26 @@
 //! Process groups, views and vs-sets on top of configurations, without I/O.
 //!
-//! Every daemon runs the same rules over the same total order, so that equal histories give equal tables: nothing is agreed
-//! upon except through the order itself. A *component* is what daemons with an equal [`Basis`] form: they saw the same exchange
-//! complete, passed every transitional configuration since then together, and so hold equal tables.
+//! Every daemon runs the same rules over the same total order, so that equal histories give equal tables: nothing is
+//! agreed upon except through the order itself. A *component* is what daemons with an equal [`Basis`] form: they saw
+//! the same exchange complete, passed every transitional configuration since then together, and so hold equal tables.
 //!
-//! - **Exchange.** A regular configuration begins with every daemon saying its own clients' memberships. The exchange is
-//!   complete at the message that completes the set, the same place in the order everywhere; there the tables are merged and the
-//!   views that changed are announced. Until then other messages are held.
-//! - **Complete in transition.** An exchange may also complete among the messages of the transitional configuration. The state
-//!   is sent with the safe service: if one daemon completes in the regular configuration, then every member has the state and
-//!   completes as well, before or after its transitional configuration, or fails. So no client is told of a view, nor given a safe
-//!   message in it, that a surviving member of the view never hears of.
-//! - **Abandon.** If the next regular configuration comes first, the held messages are carried out in the old tables, as messages
-//!   of the old views after their TRANSITION. All of a component hold the same ones. Nothing is sent again: what another
-//!   component already delivered cannot arrive there twice, and a daemon carries out messages in the ring's order, always.
-//! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry them
-//!   out, and the next exchange brings the result. Data of anyone is delivered.
+//! - **Exchange.** A regular configuration begins with every daemon saying its own clients' memberships. The exchange
+//!   is complete at the message that completes the set, the same place in the order everywhere; there the tables are
+//!   merged and the views that changed are announced. Until then other messages are held.
+//! - **Complete in transition.** An exchange may also complete among the messages of the transitional configuration.
+//!   The state is sent with the safe service: if one daemon completes in the regular configuration, then every member
+//!   has the state and completes as well, before or after its transitional configuration, or fails. So no client is
+//!   given a safe message, before a TRANSITION, in a view that a surviving member of it never hears of.
+//! - **Abandon.** If the next regular configuration comes first, the held messages are carried out in the old tables,
+//!   as messages of the old views after their TRANSITION. All of a component hold the same ones. Nothing is sent again:
+//!   what another component already delivered cannot arrive there twice, and a daemon carries out messages in the
+//!   ring's order, always.
+//! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry
+//!   them out, and the next exchange brings the result. Data of anyone is delivered.
 //!
-//! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids` the
-//! identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data; `exchange` the
-//! gathering of all tables.
+//! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
+//! the identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data;
+//! `exchange` the gathering of all tables.
 //!
 //! [`Basis`]: crate::wire::Basis
 
@@ -192,8 +193,8 @@ impl Groups {
         }
     }
 
-    /// The ring broke. During an exchange that says nothing yet: if it completes, the members lost are lost from the new views,
-    /// and if not, from the old ones.
+    /// The ring broke. During an exchange that says nothing yet: if it completes, the members lost are lost from the
+    /// new views, and if not, from the old ones.
     fn on_transitional(&mut self, configuration: Configuration) {
         match &mut self.phase {
             Phase::Starting => {}

@@ -1,7 +1,7 @@
 //! The sessions of this daemon: who has a private group here, and who wants membership messages.
 //!
-//! A session is here from its connection until its disconnection is ordered, longer than its socket lives, so that its name
-//! cannot be used twice in one place of the order.
+//! A session is here from its connection until its disconnection is ordered, longer than its socket lives, so that its
+//! name cannot be used twice in one place of the order.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

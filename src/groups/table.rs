@@ -1,7 +1,7 @@
 //! Who is in which group: the views of all groups, and for each member its groups.
 //!
-//! Members are kept in the order that clients see: daemons in ring order, then private groups bytewise. The table belongs to
-//! the configuration whose exchange made it; a daemon is known by its position there.
+//! Members are kept in the order that clients see: daemons in ring order, then private groups bytewise. The table
+//! belongs to the configuration whose exchange made it; a daemon is known by its position there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -215,7 +215,7 @@ mod tests {
     fn a_member_meets_the_limit_of_its_groups() {
         let mut table = Table::new(vec![DaemonId(1)], DaemonId(1));
         let member = Member { at: 0, name: name("#a#d1") };
-        let mut join = |table: &mut Table, n: usize| table.join(name(&format!("g{n}")), member, &Sessions::default());
+        let join = |table: &mut Table, n: usize| table.join(name(&format!("g{n}")), member, &Sessions::default());
         for n in 0..GROUPS_PER_MEMBER {
             assert_eq!(join(&mut table, n), Joined::Done(None));
         }

@@ -1,8 +1,8 @@
 //! The tables between two exchanges: what was merged last, and what separation did to it since.
 //!
-//! Separation takes nobody out of a view. A view that has members at lost daemons is *broken*: its members here get one TRANSITION,
-//! and the lost stay in it until the next exchange makes a new view. Who is lost never comes back before that exchange, even if
-//! its daemon does, for it may have missed messages meanwhile.
+//! Separation takes nobody out of a view. A view that has members at lost daemons is *broken*: its members here get one
+//! TRANSITION, and the lost stay in it until the next exchange makes a new view. Who is lost never comes back before
+//! that exchange, even if its daemon does, for it may have missed messages meanwhile.
 
 use super::exchange::{Exchange, Held};
 use super::ids::Ids;
@@ -73,8 +73,8 @@ impl Views {
         broken.iter().for_each(|group| self.announce_transition(group));
     }
 
-    /// Replaces the tables by the outcome of a complete exchange, announces the views that changed, and hands back the messages
-    /// that waited.
+    /// Replaces the tables by the outcome of a complete exchange, announces the views that changed, and hands back the
+    /// messages that waited.
     pub fn install(&mut self, exchange: Exchange) -> Held {
         let agreed = exchange.agree();
         self.table = Table::new(agreed.order.clone(), self.me);

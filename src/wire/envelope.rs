@@ -47,7 +47,8 @@ pub enum Envelope {
 /// A part of what a daemon says when group tables are exchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The regular configuration in which the tables are exchanged. A state that was queued for a ring that broke is void.
+    /// The regular configuration in which the tables are exchanged. A state that was queued for a ring that broke is
+    /// void.
     pub exchange: RingId,
     /// Where the sender's table comes from.
     pub basis: Basis,

@@ -1,0 +1,342 @@
+//! The recorded transcripts of the classic system as scripts with their expected logs. Ids are written representative /
+//! sequence / counter; `t` marks a view that began after a transitional configuration.
+
+use spread::groups::{SessionId, Status};
+use spread::wire::FrameType;
+
+use crate::bus::Bus;
+use crate::client::name;
+
+/// What a client got since the last look.
+fn news(bus: &mut Bus, id: SessionId) -> Vec<String> {
+    bus.clients.get_mut(&id).unwrap().log.drain(..).map(|entry| entry.to_string()).collect()
+}
+
+fn safe(bus: &mut Bus, from: SessionId, message: u64) {
+    bus.send(from, FrameType::SAFE, &[name("g")], message);
+}
+
+/// Daemons 1, 2 and 3 in one ring, with a, b and c in group g.
+fn three() -> (Bus, [SessionId; 3]) {
+    let mut bus = Bus::new(&[1, 2, 3], 0);
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    let ids = [(1, "a"), (2, "b"), (3, "c")].map(|(daemon, name)| {
+        let id = bus.connect(daemon, name, true);
+        bus.join(id, "g");
+        bus.settle();
+        id
+    });
+    ids.iter().for_each(|&id| drop(news(&mut bus, id)));
+    (bus, ids)
+}
+
+#[test]
+fn joins_and_leaves_of_one_daemon() {
+    let mut bus = Bus::new(&[1], 0);
+    bus.reconfigure(&[&[1]], 0.0);
+    bus.settle();
+    let alice = bus.connect(1, "alice", true);
+    let bob = bus.connect(1, "bob", true);
+    let nomemb = bus.connect(1, "nomemb", false);
+    let mut step = |change: fn(&mut Bus, SessionId, &str), who, alices: &[&str], bobs: &[&str]| {
+        change(&mut bus, who, "grp");
+        bus.settle();
+        assert_eq!(news(&mut bus, alice), alices);
+        assert_eq!(news(&mut bus, bob), bobs);
+        assert!(news(&mut bus, nomemb).is_empty());
+    };
+    step(Bus::join, alice, &["grp JOIN 1/1/1 [alice] {alice} own 0"], &[]);
+    let view = "grp JOIN 1/1/2 [alice bob] {bob} own 0";
+    step(Bus::join, bob, &[view], &[view]);
+    let view = "grp JOIN 1/1/3 [alice bob nomemb] {nomemb} own 0";
+    step(Bus::join, nomemb, &[view], &[view]);
+    step(Bus::join, alice, &[], &[]);
+    step(Bus::leave, bob, &["grp LEAVE 1/1/4 [alice nomemb] {bob} own 0"], &["grp self-leave"]);
+    step(Bus::leave, bob, &[], &[]);
+    step(Bus::leave, nomemb, &["grp LEAVE 1/1/5 [alice] {nomemb} own 0"], &[]);
+    step(Bus::leave, alice, &["grp self-leave"], &[]);
+    assert_eq!(bus.groups(1).group_count(), 0);
+}
+
+#[test]
+fn a_partition_and_a_merge() {
+    let (mut bus, [a, b, c]) = three();
+    let o = bus.connect(1, "o", true);
+    bus.join(o, "only1");
+    bus.settle();
+    assert_eq!(news(&mut bus, o), ["only1 JOIN 1/1/1 [o] {o} own 0"]);
+
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    assert!(bus.groups(1).is_exchanging());
+    bus.settle();
+    assert_eq!(bus.groups(1).status(), Status::Operational);
+    let here = ["g TRANSITION 1/1/3", "g NETWORK 1/2/1 [a b] {a b} own 0"];
+    assert_eq!(news(&mut bus, a), here);
+    assert_eq!(news(&mut bus, b), here);
+    assert_eq!(news(&mut bus, c), ["g TRANSITION 1/1/3", "g NETWORK 3/2/1 [c] {c} own 0"]);
+
+    safe(&mut bus, b, 7);
+    safe(&mut bus, c, 8);
+    let e = bus.connect(3, "e", true);
+    bus.join(e, "g");
+    bus.settle();
+    assert_eq!(news(&mut bus, a), ["data 7"]);
+    assert_eq!(news(&mut bus, b), ["data 7"]);
+    assert_eq!(news(&mut bus, c), ["data 8", "g JOIN 3/2/2 [c e] {e} own 0"]);
+    assert_eq!(news(&mut bus, e), ["g JOIN 3/2/2 [c e] {e} own 0"]);
+
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    for id in [a, b] {
+        assert_eq!(news(&mut bus, id), ["g NETWORK 1/3/1 [a b c e] {a b} {c e} own 0"]);
+    }
+    for id in [c, e] {
+        assert_eq!(news(&mut bus, id), ["g NETWORK 1/3/1 [a b c e] {a b} {c e} own 1"]);
+    }
+    bus.disconnect(a);
+    bus.settle();
+    for id in [b, c, e] {
+        assert_eq!(news(&mut bus, id), ["g DISCONNECT 1/3/2 [b c e] {a} own 0"]);
+    }
+    assert!(bus.clients[&a].released);
+    assert!(news(&mut bus, o).is_empty());
+    assert_eq!(bus.groups(3).group_count(), 2);
+}
+
+#[test]
+fn crashes_of_daemons() {
+    let (mut bus, [a, b, _]) = three();
+    bus.crash(3);
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    let both = ["g TRANSITION 1/1/3", "g NETWORK 1/2/1 [a b] {a b} own 0"];
+    assert_eq!(news(&mut bus, a), both);
+    assert_eq!(news(&mut bus, b), both);
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    assert!(news(&mut bus, a).is_empty() && news(&mut bus, b).is_empty());
+    bus.crash(2);
+    bus.reconfigure(&[&[1, 3]], 0.0);
+    bus.settle();
+    assert_eq!(news(&mut bus, a), ["g TRANSITION 1/2/1", "g NETWORK 1/4/1 [a] {a} own 0"]);
+}
+
+#[test]
+fn members_that_separate_and_return_before_a_view_come_back_as_two_sets() {
+    let (mut bus, [a, b, c]) = three();
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    for (id, own) in [(a, 0), (b, 0), (c, 1)] {
+        let view = format!("g NETWORK 1/3/1 [a b c] {{a b}} {{c}} own {own}");
+        assert_eq!(news(&mut bus, id), ["g TRANSITION 1/1/3", &view]);
+    }
+}
+
+#[test]
+fn two_breaks_before_a_view_cost_one_transition() {
+    let (mut bus, [a, _, _]) = three();
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.reconfigure(&[&[1], &[2], &[3]], 0.0);
+    bus.settle();
+    assert_eq!(news(&mut bus, a), ["g TRANSITION 1/1/3", "g NETWORK 1/3/1 [a] {a} own 0"]);
+}
+
+#[test]
+fn changes_between_transition_and_network_are_views_of_the_network() {
+    let (mut bus, [a, b, c]) = three();
+    let (j0, j2) = (bus.connect(2, "j0", true), bus.connect(2, "j2", true));
+    bus.join(j0, "g");
+    bus.settle();
+    [a, b, c, j0].iter().for_each(|&id| drop(news(&mut bus, id)));
+
+    safe(&mut bus, c, 1);
+    bus.originate(3);
+    safe(&mut bus, a, 2);
+    bus.originate(1);
+    bus.leave(j0, "g");
+    bus.join(j2, "g");
+    safe(&mut bus, b, 3);
+    while bus.originate(2) {}
+    while bus.receive(1) {}
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    let phase = [
+        "g TRANSITION 1/1/4",
+        "data 1",
+        "data 2",
+        "g NETWORK 1/1/t1 [a b c] {a b} {c} own 0",
+        "g TRANSITION 1/1/t1",
+        "g NETWORK 1/1/t2 [a b j2 c] {a b} {c} {j2} own 0",
+        "g TRANSITION 1/1/t2",
+        "data 3",
+    ];
+    assert_eq!(news(&mut bus, a), phase);
+    assert_eq!(news(&mut bus, b), phase);
+    assert_eq!(news(&mut bus, j0), ["g TRANSITION 1/1/4", "data 1", "data 2", "g self-leave"]);
+    assert_eq!(
+        news(&mut bus, j2),
+        ["g NETWORK 1/1/t2 [a b j2 c] {a b} {c} {j2} own 2", "g TRANSITION 1/1/t2", "data 3"]
+    );
+    assert_eq!(news(&mut bus, c), ["g TRANSITION 1/1/4", "data 1"]);
+
+    bus.settle();
+    for id in [a, b, j2] {
+        assert_eq!(news(&mut bus, id), ["g NETWORK 1/2/1 [a b j2] {a b j2} own 0"]);
+    }
+    assert_eq!(news(&mut bus, c), ["g NETWORK 3/2/1 [c] {c} own 0"]);
+}
+
+#[test]
+fn a_change_after_the_transition_in_a_group_that_lost_nobody_is_told_as_usual() {
+    let (mut bus, [a, _, _]) = three();
+    bus.join(a, "h");
+    bus.settle();
+    let k = bus.connect(1, "k", true);
+    bus.join(k, "h");
+    bus.originate(1);
+    bus.reconfigure(&[&[1], &[2, 3]], 0.0);
+    bus.settle();
+    let view = "h JOIN 1/1/t1 [a k] {k} own 0";
+    assert_eq!(news(&mut bus, k), [view]);
+    let told = ["h JOIN 1/1/1 [a] {a} own 0", "g TRANSITION 1/1/3", view, "g NETWORK 1/2/1 [a] {a} own 0"];
+    assert_eq!(news(&mut bus, a), told);
+}
+
+#[test]
+fn an_exchange_completes_in_the_transitional_configuration() {
+    let (mut bus, [a, b, c]) = three();
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    [a, b, c].iter().for_each(|&id| drop(news(&mut bus, id)));
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    safe(&mut bus, c, 9);
+    (1..=3).for_each(|id| assert!(bus.originate(id)));
+    bus.originate(3);
+    (1..=3).for_each(|id| while bus.receive(id) {});
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    let ours = [
+        "g NETWORK 1/3/1 [a b c] {a b} {c} own 0",
+        "g TRANSITION 1/3/1",
+        "data 9",
+        "g NETWORK 1/4/1 [a b] {a b} own 0",
+    ];
+    assert_eq!(news(&mut bus, a), ours);
+    assert_eq!(news(&mut bus, b), ours);
+    assert_eq!(
+        news(&mut bus, c),
+        ["g NETWORK 1/3/1 [a b c] {a b} {c} own 1", "g TRANSITION 1/3/1", "data 9", "g NETWORK 3/4/1 [c] {c} own 0"]
+    );
+}
+
+#[test]
+fn what_waited_for_an_exchange_that_never_completes_belongs_to_the_old_views() {
+    let (mut bus, [a, b, c]) = three();
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    [a, b, c].iter().for_each(|&id| drop(news(&mut bus, id)));
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    let (j, k) = (bus.connect(2, "j", true), bus.connect(3, "k", true));
+    safe(&mut bus, b, 5);
+    bus.join(j, "g");
+    bus.join(k, "g");
+    while bus.originate(2) {}
+    while bus.originate(3) {}
+    (1..=3).for_each(|id| while bus.receive(id) {});
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    let ours = ["data 5", "g JOIN 1/3/t1 [a b j] {j} own 0"];
+    assert_eq!(news(&mut bus, a), ours);
+    assert_eq!(news(&mut bus, b), ours);
+    assert_eq!(news(&mut bus, c), ["data 5", "g JOIN 3/3/t1 [c k] {k} own 0"]);
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    assert_eq!(news(&mut bus, a), ["g NETWORK 1/5/1 [a b j c k] {a b j} {c k} own 0"]);
+}
+
+#[test]
+fn one_event_tells_groups_bytewise_and_all_transitions_first() {
+    let mut bus = Bus::new(&[1, 2], 0);
+    bus.reconfigure(&[&[1, 2]], 0.0);
+    bus.settle();
+    let (a, b) = (bus.connect(1, "a", true), bus.connect(2, "b", true));
+    for group in ["z", "a", "mm", "M", "B"] {
+        bus.join(a, group);
+        bus.join(b, group);
+    }
+    bus.settle();
+    news(&mut bus, a);
+    bus.reconfigure(&[&[1], &[2]], 0.0);
+    bus.settle();
+    let order = |kind: &str| ["B", "M", "a", "mm", "z"].map(|group| format!("{group} {kind}"));
+    let told: Vec<String> =
+        news(&mut bus, a).iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(told, [order("TRANSITION"), order("NETWORK")].concat());
+    bus.reconfigure(&[&[1, 2]], 0.0);
+    bus.settle();
+    news(&mut bus, a);
+    bus.disconnect(b);
+    bus.settle();
+    let told: Vec<String> =
+        news(&mut bus, a).iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(told, order("DISCONNECT"));
+}
+
+#[test]
+fn each_receiver_gets_one_copy_of_what_is_addressed_to_it() {
+    let (mut bus, [a, b, c]) = three();
+    bus.join(a, "h");
+    bus.settle();
+    news(&mut bus, a);
+    let outsider = bus.connect(1, "o", false);
+    let to = |texts: &[&str]| texts.iter().map(|text| name(text)).collect::<Vec<_>>();
+    let discard = FrameType::AGREED | FrameType::SELF_DISCARD;
+    bus.send(outsider, FrameType::AGREED, &to(&["g", "h", "g", "#a#d1"]), 1);
+    bus.send(outsider, FrameType::AGREED, &to(&["#o#d1", "#x#d1", "#o#d9", "#o", "empty"]), 2);
+    bus.send(outsider, discard, &to(&["#o#d1", "#b#d2"]), 3);
+    bus.send(a, discard, &to(&["g"]), 4);
+    bus.settle();
+    bus.send(b, FrameType::AGREED, &[], 5);
+    bus.send(b, FrameType::AGREED, &to(&["#c#d3"]), 6);
+    bus.settle();
+    assert_eq!(news(&mut bus, a), ["data 1"]);
+    assert_eq!(news(&mut bus, b), ["data 1", "data 3", "data 4"]);
+    assert_eq!(news(&mut bus, c), ["data 1", "data 4", "data 6"]);
+    assert_eq!(news(&mut bus, outsider), ["data 2"]);
+}
+
+#[test]
+fn bytes_that_mean_nothing_are_counted() {
+    let (mut bus, [a, b, _]) = three();
+    bus.send_bytes(a, b"");
+    bus.send_bytes(a, b"\x09");
+    bus.send_bytes(a, b"\x01short");
+    bus.send_bytes(a, &[&[1][..], &[0xff; 60]].concat());
+    bus.settle();
+    assert_eq!(bus.groups(2).dropped().malformed, 4);
+    assert!(news(&mut bus, b).is_empty());
+}
+
+#[test]
+fn ten_thousand_groups_of_a_thousand_members_merge_while_messages_flow() {
+    let mut bus = Bus::new(&[1, 2], 0);
+    bus.reconfigure(&[&[1], &[2]], 0.0);
+    bus.settle();
+    let ids: Vec<SessionId> = (0..1000).map(|n| bus.connect(1 + n % 2, &format!("m{n}"), n < 2)).collect();
+    for n in 0..10_000 {
+        bus.join(ids[n % 1000], &format!("g{n}"));
+        bus.join(ids[(n + 1) % 1000], &format!("g{n}"));
+    }
+    ids.iter().for_each(|&id| bus.join(id, "g"));
+    bus.settle();
+    bus.reconfigure(&[&[1, 2]], 0.0);
+    safe(&mut bus, ids[0], 1);
+    bus.settle();
+    for id in 1..=2 {
+        assert_eq!((bus.groups(id).group_count(), bus.groups(id).member_count(&name("g"))), (10_001, 1000));
+        assert_eq!(bus.groups(id).member_count(&name("g77")), 2);
+    }
+    ids.iter()
+        .for_each(|id| assert_eq!(bus.clients[id].log.last().map(ToString::to_string).as_deref(), Some("data 1")));
+}
