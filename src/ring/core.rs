@@ -34,11 +34,14 @@ pub(crate) struct Core {
     shunned: BTreeMap<DaemonId, Shun>,
 }
 
-/// A daemon that was given up while it could be heard: merging with it is not tried again before `until`.
+/// A daemon with which agreement failed: merging with it is not tried again before `until`.
 #[derive(Debug)]
 struct Shun {
     until: Instant,
     pause: Duration,
+    /// It was silent. So it counts again as soon as it shows that it hears us. One that did speak, and with which there was no
+    /// agreement nevertheless (some member does not hear it), would only break the ring again.
+    silent: bool,
 }
 
 const SHUN_FIRST: Duration = Duration::from_millis(500);
@@ -91,12 +94,10 @@ impl Core {
         true
     }
 
-    /// Merging with these daemons has just failed: leave them alone for a while, longer each time.
-    pub(crate) fn shun(&mut self, now: Instant, daemons: impl Iterator<Item = DaemonId>) {
-        for daemon in daemons {
-            let pause = self.shunned.get(&daemon).map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
-            self.shunned.insert(daemon, Shun { until: now + pause, pause });
-        }
+    /// Merging with this daemon has just failed: leave it alone for a while, longer each time.
+    pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, silent: bool) {
+        let pause = self.shunned.get(&daemon).map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
+        self.shunned.insert(daemon, Shun { until: now + pause, pause, silent });
     }
 
     /// These daemons are in the ring: whatever was wrong is over.
@@ -104,9 +105,9 @@ impl Core {
         self.shunned.retain(|daemon, _| !daemons.contains(daemon));
     }
 
-    /// Whether merging with this daemon should not be tried now.
-    pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId) -> bool {
-        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until)
+    /// Whether merging with this daemon should not be tried now, where `hears_us` says that it has shown so.
+    pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId, hears_us: bool) -> bool {
+        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until && !(shun.silent && hears_us))
     }
 
     /// The members in ring order.

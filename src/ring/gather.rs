@@ -62,17 +62,18 @@ impl Gather {
             self.changed(core, now);
         }
         self.joins.insert(origin, join);
-        self.agree(core)
+        self.agree(core, now)
     }
 
     /// A part of a form token arrived.
-    pub(crate) fn on_form(&mut self, core: &mut Core, part: FormPart) -> Option<Transition> {
+    pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: FormPart) -> Option<Transition> {
         let form = self.collector.add(part)?;
         let members: BTreeSet<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
         if form.ring.sequence <= core.formed || members != self.going_on() {
             core.stats.dropped.stale_form += 1;
             return None;
         }
+        self.shun_failed(core, now);
         Some(Transition::Form(form))
     }
 
@@ -86,7 +87,7 @@ impl Gather {
             }
             Timer::Settle => {
                 self.settled = true;
-                self.agree(core)
+                self.agree(core, now)
             }
             Timer::Consensus => self.give_up(core, now),
             _ => None,
@@ -136,7 +137,7 @@ impl Gather {
 
     /// Forms the ring, if all who go on say the same and this is the representative. A daemon that has not heard of anybody waits
     /// as long as [`super::Config::consensus_timeout`] before it forms a ring alone.
-    fn agree(&mut self, core: &mut Core) -> Option<Transition> {
+    fn agree(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let going_on = self.going_on();
         let me = core.me();
         let agreed = going_on.iter().all(|daemon| *daemon == me || self.agrees(daemon));
@@ -144,10 +145,18 @@ impl Gather {
         if !self.settled || !agreed || unheard || going_on.first() != Some(&me) {
             return None;
         }
-        Some(Transition::Form(self.form(core, going_on)))
+        Some(Transition::Form(self.form(core, now, going_on)))
     }
 
-    fn form(&self, core: &mut Core, members: BTreeSet<DaemonId>) -> Form {
+    /// Whoever was not agreed with is left alone for a while, also by those who only took the failure over from others.
+    fn shun_failed(&self, core: &mut Core, now: Instant) {
+        for &daemon in &self.failed {
+            core.shun(now, daemon, !self.joins.contains_key(&daemon));
+        }
+    }
+
+    fn form(&self, core: &mut Core, now: Instant, members: BTreeSet<DaemonId>) -> Form {
+        self.shun_failed(core, now);
         core.learn_sequence(core.sequence + 1);
         let life = |daemon: DaemonId| self.joins.get(&daemon).map_or(core.config.incarnation, |join| join.incarnation);
         let members = core.in_ring_order(members.into_iter().collect());
@@ -160,14 +169,13 @@ impl Gather {
         let me = core.me();
         let going_on = self.going_on();
         if going_on.len() == 1 {
-            return Some(Transition::Form(self.form(core, going_on)));
+            return Some(Transition::Form(self.form(core, now, going_on)));
         }
         let silent: Vec<DaemonId> =
             going_on.into_iter().filter(|daemon| *daemon != me && !self.agrees(daemon)).collect();
         if silent.is_empty() {
             return Some(Transition::gather_with(GatherReason::RepresentativeSilent, self.present.clone()));
         }
-        core.shun(now, silent.iter().copied());
         self.failed.extend(silent);
         self.changed(core, now);
         None

@@ -240,7 +240,7 @@ impl Ring {
 
     fn on_form(&mut self, now: Instant, part: FormPart) -> Option<Transition> {
         match &mut self.state {
-            State::Gather(gather) => gather.on_form(&mut self.core, part),
+            State::Gather(gather) => gather.on_form(&mut self.core, now, part),
             State::Form(forming) => forming.on_form(&mut self.core, part),
             State::Recovery(recovery) => recovery.on_form(&mut self.core, now, part),
             State::Operational(_) | State::Between => {

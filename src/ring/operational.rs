@@ -104,7 +104,7 @@ impl Operational {
         } else {
             return None;
         };
-        (!core.is_shunned(now, from)).then(|| Transition::gather_with(reason, [from]))
+        (!core.is_shunned(now, from, false)).then(|| Transition::gather_with(reason, [from]))
     }
 
     /// A join arrived.
@@ -112,9 +112,8 @@ impl Operational {
         if let Some(life) = self.circulation.life(join.origin) {
             return after_agreement(join, self.circulation.ring, life);
         }
-        // A daemon with which merging has just failed counts again as soon as it shows that it hears us.
         let hears_us = join.present.contains(&core.me()) && !join.failed.contains(&core.me());
-        let welcome = !join.leaving && (hears_us || !core.is_shunned(now, join.origin));
+        let welcome = !join.leaving && !core.is_shunned(now, join.origin, hears_us);
         welcome.then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
     }
 
