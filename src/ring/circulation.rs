@@ -9,6 +9,8 @@
 //! - Safe: everyone has what the token said at two visits in a row (Totem SRP §4.3), because whoever lacked a packet has lowered
 //!   aru in between and nobody else may raise it.
 
+use std::collections::BTreeSet;
+
 use super::core::Core;
 use super::timer::Timer;
 use super::window::{Inserted, SPAN_LIMIT, Window};
@@ -32,6 +34,8 @@ pub(crate) struct Circulation {
     retransmit_after: Duration,
     /// Packets this daemon sent at its last visit.
     sent: u32,
+    /// Packets this daemon sent again at its last visit.
+    served: BTreeSet<u64>,
     /// How long the token takes to come round, smoothed.
     rotation: Duration,
     visited_at: Option<Instant>,
@@ -55,6 +59,7 @@ impl Circulation {
             passed: None,
             retransmit_after: RETRANSMIT_MIN,
             sent: 0,
+            served: BTreeSet::new(),
             rotation: Duration::ZERO,
             visited_at: None,
         }
@@ -124,17 +129,20 @@ impl Circulation {
         }
     }
 
-    /// Sends again what the token asks for and this daemon has; takes it off the list.
+    /// Sends again what the token asks for and this daemon has; takes it off the list. What is asked for again although it was
+    /// served at the last visit is left to the others this time: who asks may not hear this daemon.
     pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
         let mut budget = core.config.personal_window;
         let mut left = Ranges::default();
+        let before = std::mem::take(&mut self.served);
         for &(first, length) in &token.requests {
             for seq in first..first + u64::from(length) {
-                match self.window.packet(seq).filter(|_| budget > 0) {
+                match self.window.packet(seq).filter(|_| budget > 0 && !before.contains(&seq)) {
                     Some(data) => {
                         core.transmit(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
+                        self.served.insert(seq);
                     }
                     None if seq > token.aru && seq <= token.seq => left.add(seq),
                     None => {}

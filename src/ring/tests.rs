@@ -275,3 +275,14 @@ fn a_member_that_fills_the_window_leaves_room_for_the_others() {
     let place = bus.take(1).iter().position(|line| line == "alone").unwrap();
     assert!(place < 20, "delivered behind {place} others");
 }
+
+#[test]
+fn a_member_that_does_not_hear_another_is_served_by_a_third() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    bus.drop =
+        Box::new(|from, to, packet| from == DaemonId(1) && to == DaemonId(3) && matches!(packet, Packet::Data(_)));
+    bus.submit(1, Service::Agreed, "heard by 2 only");
+    bus.run(SECOND / 10);
+    assert_eq!(bus.take(3), ["Regular[1, 2, 3]", "heard by 2 only"]);
+}
