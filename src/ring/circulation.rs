@@ -9,7 +9,7 @@
 //! - Safe: everyone has what the token said at two visits in a row (Totem SRP §4.3), because whoever lacked a packet has lowered
 //!   aru in between and nobody else may raise it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::timer::Timer;
@@ -34,8 +34,8 @@ pub(crate) struct Circulation {
     retransmit_after: Duration,
     /// Packets this daemon sent at its last visit.
     sent: u32,
-    /// Packets this daemon sent again at its last visit.
-    served: BTreeSet<u64>,
+    /// Packets this daemon sent again lately, and at which hop.
+    served: BTreeMap<u64, u64>,
     /// How long the token takes to come round, smoothed.
     rotation: Duration,
     visited_at: Option<Instant>,
@@ -59,7 +59,7 @@ impl Circulation {
             passed: None,
             retransmit_after: RETRANSMIT_MIN,
             sent: 0,
-            served: BTreeSet::new(),
+            served: BTreeMap::new(),
             rotation: Duration::ZERO,
             visited_at: None,
         }
@@ -130,19 +130,21 @@ impl Circulation {
     }
 
     /// Sends again what the token asks for and this daemon has; takes it off the list. What is asked for again although it was
-    /// served at the last visit is left to the others this time: who asks may not hear this daemon.
+    /// served is left to the others until each of them has had its chance: who asks may not hear this daemon.
     pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
         let mut budget = core.config.personal_window;
         let mut left = Ranges::default();
-        let before = std::mem::take(&mut self.served);
+        let members = self.members.len() as u64;
+        let others_chance = members * (members - 1);
+        self.served.retain(|_, hop| *hop + others_chance > token.hop);
         for &(first, length) in &token.requests {
             for seq in first..first + u64::from(length) {
-                match self.window.packet(seq).filter(|_| budget > 0 && !before.contains(&seq)) {
+                match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
                     Some(data) => {
                         core.transmit(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
-                        self.served.insert(seq);
+                        self.served.insert(seq, token.hop);
                     }
                     None if seq > token.aru && seq <= token.seq => left.add(seq),
                     None => {}

@@ -277,12 +277,12 @@ fn a_member_that_fills_the_window_leaves_room_for_the_others() {
 }
 
 #[test]
-fn a_member_that_does_not_hear_another_is_served_by_a_third() {
-    let mut bus = Bus::new(3);
+fn a_member_that_hears_one_other_only_is_served_by_that_one() {
+    let mut bus = Bus::new(5);
     bus.run(SECOND);
-    bus.drop =
-        Box::new(|from, to, packet| from == DaemonId(1) && to == DaemonId(3) && matches!(packet, Packet::Data(_)));
-    bus.submit(1, Service::Agreed, "heard by 2 only");
+    let deaf = DaemonId(5);
+    bus.drop = Box::new(move |from, to, packet| to == deaf && from != DaemonId(4) && matches!(packet, Packet::Data(_)));
+    bus.submit(1, Service::Agreed, "comes by way of 4");
     bus.run(SECOND / 10);
-    assert_eq!(bus.take(3), ["Regular[1, 2, 3]", "heard by 2 only"]);
+    assert_eq!(bus.take(5), ["Regular[1, 2, 3, 4, 5]", "comes by way of 4"]);
 }
