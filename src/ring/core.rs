@@ -46,6 +46,8 @@ struct Shun {
 
 const SHUN_FIRST: Duration = Duration::from_millis(500);
 const SHUN_LIMIT: Duration = Duration::from_secs(30);
+/// After this long without a failure the pauses begin anew.
+const SHUN_MEMORY: Duration = Duration::from_secs(60);
 
 impl Core {
     pub(crate) fn new(config: Config) -> Core {
@@ -96,13 +98,20 @@ impl Core {
 
     /// Merging with this daemon has just failed: leave it alone for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, silent: bool) {
-        let pause = self.shunned.get(&daemon).map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
+        let before = self.shunned.get(&daemon).filter(|shun| now.since(shun.until) < SHUN_MEMORY);
+        let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
         self.shunned.insert(daemon, Shun { until: now + pause, pause, silent });
     }
 
-    /// These daemons are in the ring: whatever was wrong is over.
-    pub(crate) fn forgive(&mut self, daemons: &[DaemonId]) {
-        self.shunned.retain(|daemon, _| !daemons.contains(daemon));
+    /// These daemons are in the ring: nobody is left alone. With one that had spoken the next failure is likely all the same,
+    /// so its pauses go on growing.
+    pub(crate) fn forgive(&mut self, now: Instant, daemons: &[DaemonId]) {
+        self.shunned.retain(|daemon, shun| !shun.silent || !daemons.contains(daemon));
+        for daemon in daemons {
+            if let Some(shun) = self.shunned.get_mut(daemon) {
+                shun.until = shun.until.min(now);
+            }
+        }
     }
 
     /// Whether merging with this daemon should not be tried now, where `hears_us` says that it has shown so.

@@ -152,7 +152,7 @@ impl Recovery {
             members: self.circulation.members.clone(),
         };
         core.events.push_back(Event::Configuration(configuration));
-        core.forgive(&self.circulation.members);
+        core.forgive(now, &self.circulation.members);
         core.sender.restart();
         Operational::enter(core, now, self.circulation, self.returned)
     }
