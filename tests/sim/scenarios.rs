@@ -167,6 +167,32 @@ fn one_way_loss_does_not_make_the_ring_restless() {
     }
 }
 
+/// S11: who hears whom is no equivalence. Whatever the graph, the order holds, and a daemon installs no more than one
+/// configuration in four seconds once the pauses have grown.
+#[test]
+fn any_graph_of_who_hears_whom_is_stable() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let daemons = 3 + rng.below(3) as usize;
+        let mut world = whole(daemons, 1);
+        for from in 0..daemons {
+            for to in 0..daemons {
+                let cut = rng.chance(0.3);
+                world.act(Action::Cut(Which { from: Some(from), to: Some(to), ..NOTHING }, cut));
+            }
+        }
+        load(&mut world, SECOND * 60, 300);
+        world.run(SECOND * 60);
+        let before = world.tally.configurations;
+        world.run(SECOND * 60);
+        let changes = world.tally.configurations - before;
+        assert!(changes <= 16 * daemons as u64, "graph {seed}: {changes} configurations in the second minute");
+        check_safety(&world.trace).unwrap_or_else(|broken| panic!("graph {seed}: {broken}"));
+        world.links.heal(&Quality::good());
+        assert_healed(&mut world, SECOND * 35);
+    }
+}
+
 /// S13: two halves under full load find each other.
 #[test]
 fn a_merge_is_found_under_full_load() {
