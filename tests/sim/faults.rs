@@ -28,6 +28,8 @@ pub struct Plan {
     quality: Quality,
     window: u32,
     body_limit: usize,
+    /// Short timeouts, so that more faults meet a membership change.
+    brisk: bool,
     actions: Vec<(Instant, Action)>,
     /// For a masked history: the links that may fail by themselves, as (network, from, to).
     bad_links: Vec<(usize, usize, usize, f64)>,
@@ -49,6 +51,7 @@ impl Plan {
             quality: quality(&mut rng, masked),
             window: [8, 64, 512][rng.below(3) as usize],
             body_limit: [512, 700, 1436][rng.below(3) as usize],
+            brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
             bad_links: Vec::new(),
         };
@@ -67,8 +70,12 @@ impl Plan {
         let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
         let (networks, window, body_limit, filtered) =
             (self.networks as u8, self.window, self.body_limit, self.filtered);
+        let brisk = self.brisk;
         let starter = move |me, life, now: Instant| {
             let mut config = config(me, life, now, &ids);
+            if brisk {
+                hurry(&mut config);
+            }
             (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
             let daemon = RingDaemon::new(config, networks, now);
             if filtered { daemon } else { daemon.unfiltered() }
@@ -156,11 +163,12 @@ impl Plan {
     fn draw_faults(&mut self, rng: &mut Rng) {
         const KINDS: usize = 7;
         let allowed: Vec<usize> = (0..KINDS).filter(|_| rng.chance(0.5)).collect();
-        let count = [2, 6, 15, 40][rng.below(4) as usize];
+        let count = [2, 6, 15, 40, 100][rng.below(5) as usize];
         if allowed.is_empty() {
             return;
         }
-        let gap = [5, 60, 400, 1500][rng.below(4) as usize];
+        let gaps: &[u64] = if self.brisk { &[20, 100, 400] } else { &[5, 60, 400, 1500] };
+        let gap = gaps[rng.below(gaps.len() as u64) as usize];
         let mut at = Instant::ZERO + millis(rng, 0, 1500);
         for _ in 0..count {
             let kind = allowed[rng.below(allowed.len() as u64) as usize];
@@ -216,6 +224,14 @@ pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config
     let mut config = Config::new(me, Incarnation(life), ids.to_vec());
     config.sequence_floor = 1 + now.as_nanos() / 100_000;
     config
+}
+
+fn hurry(config: &mut Config) {
+    config.token_timeout = Duration::from_millis(300);
+    config.token_hold = Duration::from_millis(10);
+    config.join_interval = Duration::from_millis(20);
+    config.consensus_timeout = Duration::from_millis(100);
+    config.probe_interval = Duration::from_millis(60);
 }
 
 /// Ends all faults: good links, everybody alive and awake.
