@@ -34,11 +34,6 @@ impl Stay {
         self.configuration.ring
     }
 
-    /// What was delivered in the regular configuration.
-    pub(super) fn regular(&self) -> &[MessageNumber] {
-        &self.delivered[..self.turn()]
-    }
-
     /// How much was delivered in the regular configuration.
     pub(super) fn turn(&self) -> usize {
         self.transitional.as_ref().map_or(self.delivered.len(), |(_, turn)| *turn)

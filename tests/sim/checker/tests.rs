@@ -1,1 +1,237 @@
+//! The tester tested: a trace that keeps all rules, and for each rule the smallest trace that breaks it.
 
+use spread::ring::{Configuration, ConfigurationKind};
+use spread::wire::{DaemonId, RingId, Service};
+
+use super::{Verdict, check_masking, check_quiescence, check_safety};
+use crate::trace::{Event, MessageNumber, ProcessNumber, Sent, Trace};
+
+#[derive(Default)]
+struct Story(Trace);
+
+impl Story {
+    /// Daemons 1 to `count` in one ring with sequence 1.
+    fn together(count: u32) -> Story {
+        let mut story = Story::default();
+        let members: Vec<u32> = (1..=count).collect();
+        for daemon in 1..=count {
+            let process = story.0.begin(DaemonId(daemon));
+            story.regular(process, 1, &members);
+        }
+        story
+    }
+
+    fn configuration(&mut self, process: ProcessNumber, kind: ConfigurationKind, sequence: u64, members: &[u32]) {
+        let ring = RingId { sequence, representative: DaemonId(1) };
+        let members = members.iter().copied().map(DaemonId).collect();
+        self.0.configuration(process, Configuration { kind, ring, members });
+    }
+
+    fn regular(&mut self, process: ProcessNumber, sequence: u64, members: &[u32]) {
+        self.configuration(process, ConfigurationKind::Regular, sequence, members);
+    }
+
+    fn transitional(&mut self, process: ProcessNumber, sequence: u64, members: &[u32]) {
+        self.configuration(process, ConfigurationKind::Transitional, sequence, members);
+    }
+
+    fn submit(&mut self, process: ProcessNumber, service: Service) -> MessageNumber {
+        self.0.submit(Sent { process, service, size: 3, first: false });
+        self.0.messages.len() - 1
+    }
+
+    fn deliver(&mut self, process: ProcessNumber, messages: &[MessageNumber]) {
+        let events = &mut self.0.processes[process].events;
+        events.extend(messages.iter().map(|&number| Event::Deliver(number)));
+    }
+}
+
+fn rule(verdict: Verdict) -> &'static str {
+    verdict.map_or_else(|violation| violation.rule, |()| "none")
+}
+
+#[test]
+fn a_sound_history_passes() {
+    let mut story = Story::together(3);
+    let (a, b) = (story.submit(0, Service::Safe), story.submit(1, Service::Agreed));
+    (0..3).for_each(|process| story.deliver(process, &[a, b]));
+    for process in 0..2 {
+        story.transitional(process, 1, &[1, 2]);
+        story.regular(process, 2, &[1, 2]);
+    }
+    story.0.end(2);
+    let last = story.submit(1, Service::Agreed);
+    (0..2).for_each(|process| story.deliver(process, &[last]));
+    assert_eq!(check_safety(&story.0), Ok(()));
+    assert_eq!(check_quiescence(&story.0), Ok(()));
+    assert_eq!(rule(check_masking(&story.0)), "masking");
+}
+
+#[test]
+fn a_message_is_delivered_once() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(1, &[a, a]);
+    assert_eq!(rule(check_safety(&story.0)), "1.4");
+}
+
+#[test]
+fn a_message_belongs_to_one_configuration() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(0, &[a]);
+    story.transitional(1, 1, &[2]);
+    story.regular(1, 2, &[2]);
+    story.deliver(1, &[a]);
+    assert_eq!(rule(check_safety(&story.0)), "1.3");
+}
+
+#[test]
+fn nothing_is_delivered_outside_a_configuration() {
+    let mut story = Story::default();
+    let process = story.0.begin(DaemonId(1));
+    let a = story.submit(process, Service::Agreed);
+    story.deliver(process, &[a]);
+    assert_eq!(rule(check_safety(&story.0)), "2.2");
+}
+
+#[test]
+fn a_regular_configuration_follows_a_transitional_one() {
+    let mut story = Story::together(1);
+    story.regular(0, 2, &[1]);
+    assert_eq!(rule(check_safety(&story.0)), "2.2");
+}
+
+#[test]
+fn members_agree_on_the_members() {
+    let mut story = Story::default();
+    for (daemon, members) in [(1, [1, 2]), (2, [2, 3])] {
+        let process = story.0.begin(DaemonId(daemon));
+        story.regular(process, 1, &members);
+    }
+    assert_eq!(rule(check_safety(&story.0)), "members");
+}
+
+#[test]
+fn rings_grow_from_life_to_life() {
+    let mut story = Story::together(1);
+    story.0.end(0);
+    let again = story.0.begin(DaemonId(1));
+    story.regular(again, 1, &[1]);
+    assert_eq!(rule(check_safety(&story.0)), "members");
+}
+
+#[test]
+fn companions_are_those_who_came_along() {
+    for companions in [[&[1][..], &[2]], [&[1, 2], &[2]]] {
+        let mut story = Story::together(2);
+        for (process, companions) in companions.into_iter().enumerate() {
+            story.transitional(process, 1, companions);
+            story.regular(process, 2, &[1, 2]);
+        }
+        assert_eq!(rule(check_safety(&story.0)), "transitional");
+    }
+}
+
+#[test]
+fn no_cycle_is_too_long_to_be_found() {
+    let mut story = Story::together(3);
+    let m: Vec<MessageNumber> = (0..3).map(|process| story.submit(process, Service::Agreed)).collect();
+    story.deliver(0, &[m[0], m[1]]);
+    story.deliver(1, &[m[1], m[2]]);
+    story.deliver(2, &[m[2], m[0]]);
+    assert_eq!(rule(check_safety(&story.0)), "6.2");
+}
+
+#[test]
+fn who_moves_together_delivers_the_same_at_the_same_side_of_the_transition() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(0, &[a]);
+    story.transitional(0, 1, &[1, 2]);
+    story.transitional(1, 1, &[1, 2]);
+    (0..2).for_each(|process| story.regular(process, 2, &[1, 2]));
+    assert_eq!(rule(check_safety(&story.0)), "4");
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(0, &[a]);
+    story.transitional(0, 1, &[1, 2]);
+    story.transitional(1, 1, &[1, 2]);
+    story.deliver(1, &[a]);
+    (0..2).for_each(|process| story.regular(process, 2, &[1, 2]));
+    assert_ne!(rule(check_safety(&story.0)), "none");
+}
+
+#[test]
+fn a_sender_delivers_what_others_delivered_of_it() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(1, &[a]);
+    story.transitional(0, 1, &[1]);
+    story.regular(0, 2, &[1]);
+    assert_eq!(rule(check_safety(&story.0)), "3");
+}
+
+#[test]
+fn a_sender_is_heard_in_order() {
+    let mut story = Story::together(2);
+    let (a, b) = (story.submit(0, Service::Fifo), story.submit(0, Service::Fifo));
+    story.deliver(0, &[b, a]);
+    assert_eq!(rule(check_safety(&story.0)), "fifo");
+}
+
+#[test]
+fn a_cause_comes_before_its_effect() {
+    let mut story = Story::together(3);
+    let cause = story.submit(0, Service::Agreed);
+    story.deliver(0, &[cause]);
+    story.deliver(1, &[cause]);
+    let effect = story.submit(1, Service::Agreed);
+    story.deliver(1, &[effect]);
+    story.deliver(2, &[effect]);
+    assert_eq!(rule(check_safety(&story.0)), "5");
+}
+
+#[test]
+fn there_is_no_hole_before_a_delivery() {
+    let mut story = Story::together(3);
+    let (a, b) = (story.submit(0, Service::Agreed), story.submit(1, Service::Agreed));
+    story.deliver(0, &[a, b]);
+    story.deliver(1, &[a, b]);
+    story.deliver(2, &[b]);
+    assert_eq!(rule(check_safety(&story.0)), "6.3");
+}
+
+#[test]
+fn safe_means_that_all_deliver() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Safe);
+    story.deliver(0, &[a]);
+    story.transitional(1, 1, &[2]);
+    story.regular(1, 2, &[2]);
+    assert_eq!(rule(check_safety(&story.0)), "7.1");
+}
+
+#[test]
+fn safe_means_that_all_have_installed() {
+    let mut story = Story::default();
+    let process = story.0.begin(DaemonId(1));
+    story.regular(process, 1, &[1, 2]);
+    let a = story.submit(process, Service::Safe);
+    story.deliver(process, &[a]);
+    assert_eq!(rule(check_safety(&story.0)), "7.2");
+}
+
+#[test]
+fn at_the_end_all_are_together_and_nothing_is_forgotten() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Agreed);
+    assert_eq!(rule(check_quiescence(&story.0)), "liveness");
+    story.deliver(0, &[a]);
+    assert_eq!(rule(check_quiescence(&story.0)), "2.1");
+    story.deliver(1, &[a]);
+    assert_eq!(rule(check_masking(&story.0)), "none");
+    story.transitional(1, 1, &[2]);
+    story.regular(1, 2, &[2]);
+    assert_eq!(rule(check_quiescence(&story.0)), "2.1");
+}
