@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("groups", &["ring", "wire", "time", "rng"]),
     ("session", &["wire", "time", "rng"]),
     ("node", &["groups", "multipath", "ring", "session", "wire", "time", "rng"]),
-    ("net", &["wire"]),
+    ("net", &["wire", "time"]),
     ("daemon", &["net", "node", "groups", "multipath", "ring", "session", "wire", "time", "rng"]),
     ("client", &["wire"]),
     ("ffi", &["client", "wire"]),

@@ -1,3 +1,125 @@
-//! The daemon around the node.
+//! The daemon around the node: one thread that polls sockets, reads the clock and does what the node says.
+//!
+//! Nothing here decides anything about order, membership or clients. `run` is the loop; `transmit` carries packets from the node to
+//! [`crate::net`]; `listen` and `clients` are the streams; `setup` turns a configuration into [`Options`]. There are no signal
+//! handlers and no log output: those belong to the program.
+#![expect(clippy::disallowed_types, reason = "above the I/O line")]
+
+mod clients;
+mod clock;
+mod handle;
+mod identity;
+mod listen;
+mod run;
+mod setup;
+mod stream;
+mod transmit;
+#[cfg(unix)]
+mod unix_socket;
 
 pub mod config;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+pub use handle::{Handle, Status};
+pub use identity::Identity;
+pub use listen::ListenError;
+pub use run::Daemon;
+
+use crate::{net, node, ring};
+use config::ClientAddresses;
+
+/// How a daemon is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The daemon itself.
+    pub node: node::Config,
+    /// Its networks, in order; as many as `node` says.
+    pub networks: Vec<net::Network>,
+    /// The TCP port for clients.
+    pub client_port: u16,
+    /// The addresses on which TCP clients are welcome.
+    pub client_addresses: ClientAddresses,
+    /// The unix socket for clients; `None` for none. What clients look for is `/tmp/` and the port.
+    pub unix_socket: Option<PathBuf>,
+    /// A file that remembers the last ring across restarts, for machines whose clock may go back.
+    pub state_file: Option<PathBuf>,
+}
+
+/// Why a daemon did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The settings of the ring break a rule.
+    Ring(ring::ConfigError),
+    /// A port between daemons cannot be had.
+    Network(net::OpenError),
+    /// A place where clients connect cannot be had.
+    Clients(ListenError),
+    /// The system refused something every program gets.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Ring(error) => error.fmt(f),
+            StartError::Network(error) => error.fmt(f),
+            StartError::Clients(error) => error.fmt(f),
+            StartError::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Ring(error) => Some(error),
+            StartError::Network(error) => Some(error),
+            StartError::Clients(error) => Some(error),
+            StartError::System(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::System(error)
+    }
+}
+
+/// A daemon on a thread of its own. Dropping it stops the daemon.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Starts a daemon on a thread of its own; its ports are open when this returns.
+pub fn spawn(options: Options) -> Result<Running, StartError> {
+    let daemon = Daemon::start(options)?;
+    let handle = daemon.handle();
+    let thread = thread::Builder::new().name("spread".to_string()).spawn(|| daemon.run())?;
+    Ok(Running { handle, thread: Some(thread) })
+}
+
+impl Running {
+    /// Talks to the daemon.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Leaves the ring, closes everything and waits until that is done.
+    pub fn stop(self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the daemon's thread panicked");
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The clients' streams: who may be read, who has something to be told, who is blocked.
+//!
+//! The poll tells of a change once, so what may still be readable is kept in a queue and served in turn, a bounded read each: no
+//! client holds up another. Writability is asked for only while a stream is blocked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice};
+
+use mio::event::Event;
+use mio::{Interest, Registry, Token};
+use tracing::debug;
+
+use super::stream::Stream;
+use crate::groups::SessionId;
+use crate::node::Node;
+use crate::wire::{Payload, Slice};
+
+/// Bytes of one read.
+const READ_SIZE: usize = 64 << 10;
+/// Slices of one write.
+const WRITE_SLICES: usize = 256;
+/// Writes to one client in a row.
+const WRITES_IN_A_ROW: usize = 16;
+/// Reads that are thrown away when a connection is closed, so that its end does not overtake what was written.
+const LAST_READS: usize = 4;
+
+/// All clients' streams.
+#[derive(Debug)]
+pub(super) struct Clients {
+    registry: Registry,
+    first_token: usize,
+    next: u64,
+    clients: BTreeMap<SessionId, Client>,
+    readable: VecDeque<SessionId>,
+    writable: Vec<SessionId>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: Stream,
+    /// It is in the queue of those who may be readable.
+    readable: bool,
+    /// It is in the list of those who have something to be told.
+    writable: bool,
+    /// Its socket takes no more; the poll will tell when it does.
+    blocked: bool,
+}
+
+/// What reading gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read<'a> {
+    /// These bytes, and perhaps more.
+    Bytes(&'a [u8]),
+    /// Nothing for now.
+    Nothing,
+    /// Nothing ever again.
+    Ended,
+}
+
+/// What writing led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Everything is written.
+    All,
+    /// There is more, for the next round.
+    Some,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The connection is broken.
+    Broken,
+}
+
+impl Clients {
+    /// No clients yet; their poll tokens will begin with `first_token`.
+    pub(super) fn new(registry: Registry, first_token: usize) -> Clients {
+        Clients {
+            registry,
+            first_token,
+            next: 0,
+            clients: BTreeMap::new(),
+            readable: VecDeque::new(),
+            writable: Vec::new(),
+            buffer: vec![0; READ_SIZE],
+        }
+    }
+
+    /// Takes a new stream in, under an id that is used once.
+    pub(super) fn admit(&mut self, mut stream: Stream) -> io::Result<SessionId> {
+        let id = SessionId(self.next);
+        stream.register(&self.registry, self.token(id), Interest::READABLE)?;
+        self.next += 1;
+        self.clients.insert(id, Client { stream, readable: false, writable: false, blocked: false });
+        Ok(id)
+    }
+
+    /// The poll tells something about a stream.
+    pub(super) fn handle_event(&mut self, event: &Event) {
+        let Some(number) = event.token().0.checked_sub(self.first_token) else { return };
+        let id = SessionId(number as u64);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if (event.is_readable() || event.is_read_closed() || event.is_error()) && !client.readable {
+            client.readable = true;
+            self.readable.push_back(id);
+        }
+        if event.is_writable() && client.blocked {
+            client.blocked = false;
+            self.listen(id, Interest::READABLE);
+            self.want_output(id);
+        }
+    }
+
+    /// How many streams there are.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// How many streams may be readable.
+    pub(super) fn readable(&self) -> usize {
+        self.readable.len()
+    }
+
+    /// The next stream that may be readable. It comes last of all if it is still so after [`Clients::read`].
+    pub(super) fn next_readable(&mut self) -> Option<SessionId> {
+        let id = self.readable.pop_front()?;
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.readable = false;
+        }
+        Some(id)
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, id: SessionId) -> Read<'_> {
+        let Some(client) = self.clients.get_mut(&id) else { return Read::Nothing };
+        let result = client.stream.read(&mut self.buffer);
+        let again = match &result {
+            Ok(n) => *n > 0,
+            Err(error) => error.kind() == io::ErrorKind::Interrupted,
+        };
+        if again && !client.readable {
+            client.readable = true;
+            self.readable.push_back(id);
+        }
+        match result {
+            Ok(0) => Read::Ended,
+            Ok(n) => Read::Bytes(&self.buffer[..n]),
+            Err(_) if again => Read::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+            Err(_) => Read::Ended,
+        }
+    }
+
+    /// There is something to be told to this client.
+    pub(super) fn want_output(&mut self, id: SessionId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if !client.writable && !client.blocked {
+            client.writable = true;
+            self.writable.push(id);
+        }
+    }
+
+    /// Whether somebody has something to be told and is not blocked.
+    pub(super) fn has_output(&self) -> bool {
+        !self.writable.is_empty()
+    }
+
+    /// Those who have something to be told.
+    pub(super) fn take_writable(&mut self) -> Vec<SessionId> {
+        for id in &self.writable {
+            if let Some(client) = self.clients.get_mut(id) {
+                client.writable = false;
+            }
+        }
+        std::mem::take(&mut self.writable)
+    }
+
+    /// Writes what the node has for this client.
+    pub(super) fn write(&mut self, id: SessionId, node: &mut Node) -> Written {
+        let Some(client) = self.clients.get(&id) else { return Written::All };
+        for _ in 0..WRITES_IN_A_ROW {
+            match write_some(&client.stream, node.client_output(id)) {
+                Ok(0) => return Written::All,
+                Ok(n) => node.client_wrote(id, n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    node.client_blocked(id);
+                    self.block(id);
+                    return Written::Blocked;
+                }
+                Err(_) => return Written::Broken,
+            }
+        }
+        Written::Some
+    }
+
+    /// Writes what fits of the rest and closes the connection.
+    pub(super) fn close(&mut self, id: SessionId, rest: &[Payload]) {
+        let Some(mut client) = self.clients.remove(&id) else { return };
+        let mut slices: VecDeque<Slice> = rest.iter().flat_map(|payload| payload.slices().cloned()).collect();
+        while let Ok(mut n @ 1..) = write_some(&client.stream, slices.iter()) {
+            while let Some(slice) = slices.pop_front() {
+                if slice.len() > n {
+                    slices.push_front(slice.tail(n));
+                    break;
+                }
+                n -= slice.len();
+            }
+        }
+        if client.stream.finish().is_ok() {
+            let mut reads = 0..LAST_READS;
+            while reads.next().is_some() && client.stream.read(&mut self.buffer).is_ok_and(|n| n > 0) {}
+        }
+    }
+
+    /// Forgets a stream that is no use any more.
+    pub(super) fn remove(&mut self, id: SessionId) {
+        self.clients.remove(&id);
+    }
+
+    fn block(&mut self, id: SessionId) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.blocked = true;
+        }
+        self.listen(id, Interest::READABLE | Interest::WRITABLE);
+    }
+
+    fn listen(&mut self, id: SessionId, interest: Interest) {
+        let token = self.token(id);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Err(error) = client.stream.reregister(&self.registry, token, interest) {
+            debug!(?id, %error, "a client is not polled any more");
+        }
+    }
+
+    fn token(&self, id: SessionId) -> Token {
+        Token(self.first_token + usize::try_from(id.0).expect("fewer connections than addresses of memory"))
+    }
+}
+
+/// One write of the first slices; 0 if there is nothing to write.
+fn write_some<'a>(stream: &Stream, slices: impl Iterator<Item = &'a Slice>) -> io::Result<usize> {
+    let mut parts = [IoSlice::new(&[]); WRITE_SLICES];
+    let mut count = 0;
+    for slice in slices.filter(|slice| !slice.is_empty()).take(WRITE_SLICES) {
+        parts[count] = IoSlice::new(slice);
+        count += 1;
+    }
+    if count == 0 { Ok(0) } else { stream.write(&parts[..count]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{self, Ipv4Addr};
+
+    use mio::net::TcpStream;
+    use mio::{Events, Poll};
+
+    use super::*;
+    use crate::time::Duration;
+
+    /// Clients, and the poll that tells them what happens.
+    struct Side {
+        poll: Poll,
+        clients: Clients,
+    }
+
+    impl Side {
+        fn new() -> Side {
+            let poll = Poll::new().unwrap();
+            let clients = Clients::new(poll.registry().try_clone().unwrap(), 5);
+            Side { poll, clients }
+        }
+
+        /// A connection, and the client at its other end.
+        fn connect(&mut self) -> (SessionId, net::TcpStream) {
+            let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let far = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (near, _) = listener.accept().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let stream = Stream::tcp(TcpStream::from_std(near)).unwrap();
+            (self.clients.admit(stream).unwrap(), far)
+        }
+
+        /// Polls until somebody may be readable, and says who is first.
+        fn next_readable(&mut self) -> SessionId {
+            let mut events = Events::with_capacity(8);
+            for _ in 0..50 {
+                if let Some(id) = self.clients.next_readable() {
+                    return id;
+                }
+                self.poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+                events.iter().for_each(|event| self.clients.handle_event(event));
+            }
+            panic!("nobody is readable");
+        }
+    }
+
+    #[test]
+    fn clients_are_read_in_turn_until_nothing_is_left() {
+        let mut side = Side::new();
+        let ((one, mut far_one), (two, mut far_two)) = (side.connect(), side.connect());
+        far_one.write_all(&[1; 3 * READ_SIZE]).unwrap();
+        assert_eq!(side.next_readable(), one);
+        assert!(matches!(side.clients.read(one), Read::Bytes(bytes) if bytes.iter().all(|&byte| byte == 1)));
+        assert_eq!(side.clients.readable(), 1);
+        far_two.write_all(&[2; 10]).unwrap();
+        let mut seen = Vec::new();
+        while !seen.contains(&two) {
+            let id = side.next_readable();
+            side.clients.read(id);
+            let mut events = Events::with_capacity(8);
+            side.poll.poll(&mut events, Some(Duration::from_millis(10))).unwrap();
+            events.iter().for_each(|event| side.clients.handle_event(event));
+            seen.push(id);
+        }
+        drop((far_one, far_two));
+        while side.clients.len() > 0 {
+            let id = side.next_readable();
+            if side.clients.read(id) == Read::Ended {
+                side.clients.remove(id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_arrives_before_the_end() {
+        let mut side = Side::new();
+        let (id, mut far) = side.connect();
+        far.write_all(b"bytes that nobody reads").unwrap();
+        side.next_readable();
+        let rest = [Payload::from(b"good".to_vec()), Payload::default(), Payload::from(b"bye".to_vec())];
+        side.clients.close(id, &rest);
+        let mut text = String::new();
+        far.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), side.clients.len()), ("goodbye", 0));
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_gets_what_fits() {
+        let mut side = Side::new();
+        let (id, mut far) = side.connect();
+        let rest: Vec<Payload> = (0..400).map(|_| Payload::from(vec![7; 100_000])).collect();
+        side.clients.close(id, &rest);
+        let mut bytes = Vec::new();
+        far.read_to_end(&mut bytes).unwrap();
+        assert!(!bytes.is_empty() && bytes.iter().all(|&byte| byte == 7) && bytes.len() < 40_000_000);
+    }
+
+    #[test]
+    fn output_is_wanted_once() {
+        let mut side = Side::new();
+        let (id, _far) = side.connect();
+        side.clients.want_output(id);
+        side.clients.want_output(id);
+        side.clients.want_output(SessionId(77));
+        assert_eq!(side.clients.take_writable(), [id]);
+        assert!(!side.clients.has_output());
+    }
+}

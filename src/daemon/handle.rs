@@ -1,0 +1,111 @@
+//! What other threads may ask of a running daemon. The loop never waits for them: it finds requests when it is woken, and leaves
+//! its status behind for whoever looks.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Waker;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use crate::multipath::Path;
+use crate::net::LinkStatus;
+use crate::ring::{Configuration, Stats};
+use crate::wire::NetworkId;
+
+/// What a daemon is doing, at most a second old.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The last regular configuration.
+    pub configuration: Option<Configuration>,
+    /// The ring's state: gather, form, recovery or operational.
+    pub ring_state: &'static str,
+    /// Counters of the ring.
+    pub ring: Stats,
+    /// How many clients are connected.
+    pub clients: usize,
+    /// Our side of each network.
+    pub links: Vec<LinkStatus>,
+    /// The other daemons on each network.
+    pub paths: Vec<Path>,
+}
+
+/// Talks to a running daemon; clones talk to the same one.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+/// Requests that may wait for the loop; further ones are refused.
+const REQUEST_LIMIT: usize = 64;
+
+/// A failure drill to begin or to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drill {
+    pub network: NetworkId,
+    pub on: bool,
+}
+
+/// What the loop and its handles share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    waker: Waker,
+    stopping: AtomicBool,
+    drills: Mutex<Vec<Drill>>,
+    status: Mutex<Status>,
+}
+
+impl Shared {
+    /// Shared with the loop that `waker` wakes.
+    pub(super) fn new(waker: Waker) -> Arc<Shared> {
+        let stopping = AtomicBool::new(false);
+        Arc::new(Shared { waker, stopping, drills: Mutex::default(), status: Mutex::default() })
+    }
+
+    /// Whether somebody wants the daemon to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The drills asked for since the last call.
+    pub(super) fn take_drills(&self) -> Vec<Drill> {
+        mem::take(&mut self.drills.lock())
+    }
+
+    /// Leaves a new status behind.
+    pub(super) fn publish(&self, status: Status) {
+        *self.status.lock() = status;
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            warn!(%error, "the daemon cannot be woken");
+        }
+    }
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Handle {
+        Handle(shared)
+    }
+
+    /// Lets the daemon leave the ring and end. Returns at once.
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+        self.0.wake();
+    }
+
+    /// Begins or ends a failure drill: everything to and from the network is lost, and the ring is not told.
+    pub fn drill(&self, network: NetworkId, on: bool) {
+        let mut drills = self.0.drills.lock();
+        if drills.len() < REQUEST_LIMIT {
+            drills.push(Drill { network, on });
+        }
+        drop(drills);
+        self.0.wake();
+    }
+
+    /// What the daemon is doing.
+    pub fn status(&self) -> Status {
+        self.0.status.lock().clone()
+    }
+}

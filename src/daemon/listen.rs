@@ -1,0 +1,364 @@
+//! The doors where clients come in: TCP ports and the unix socket.
+//!
+//! A port in use is an error at start. An address that is not there yet is tried again every second. The unix socket is a
+//! convenience as long as there is TCP: several daemons on one machine may share a port number, and only one has the file.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use mio::event::Source;
+use mio::net::TcpListener;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::{info, warn};
+
+use super::config::ClientAddresses;
+use super::stream::Stream;
+#[cfg(unix)]
+use super::unix_socket::UnixSocket;
+use crate::session::Peer;
+use crate::time::{Duration, Instant};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long nobody is accepted after the system had no descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a missing address is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Failed accepts in a row before others have their turn.
+const FAILURE_LIMIT: usize = 16;
+
+/// A place where clients should come in cannot be had.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The place: an address and port, or a file.
+    pub place: String,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.error.kind() {
+            ErrorKind::AddrInUse => write!(f, "{} is in use: is another spread running?", self.place),
+            _ => write!(f, "{}: {}", self.place, self.error),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// All doors.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    registry: Registry,
+    first_token: usize,
+    doors: Vec<Door>,
+    /// Nobody is accepted before this.
+    paused: Option<Instant>,
+    /// When doors that are missing are tried again.
+    retry: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Door {
+    listener: Listener,
+    /// Somebody may be waiting.
+    ready: bool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    /// An address that is not there yet.
+    Missing(SocketAddr),
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixSocket),
+}
+
+impl Listeners {
+    /// Opens the TCP doors; their poll tokens begin with `first_token`.
+    pub(super) fn open(
+        addresses: &ClientAddresses,
+        port: u16,
+        registry: Registry,
+        first_token: usize,
+    ) -> Result<Listeners, ListenError> {
+        let mut listeners = Listeners { registry, first_token, doors: Vec::new(), paused: None, retry: None };
+        for address in tcp_addresses(addresses, port) {
+            let listener = match bind(address) {
+                Ok(listener) => Listener::Tcp(listener),
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                    warn!(%address, "clients must wait: the address is not there");
+                    listeners.retry = Some(Instant::ZERO);
+                    Listener::Missing(address)
+                }
+                Err(error) => return Err(ListenError { place: place(address), error }),
+            };
+            listeners.add(listener).map_err(|error| ListenError { place: place(address), error })?;
+        }
+        Ok(listeners)
+    }
+
+    /// Opens the unix door. That it cannot be had is an error only if there is no other.
+    #[cfg(unix)]
+    pub(super) fn open_unix(&mut self, path: &Path) -> Result<(), ListenError> {
+        match UnixSocket::open(path).and_then(|socket| self.add(Listener::Unix(socket))) {
+            Err(error) if self.doors.is_empty() => Err(ListenError { place: path.display().to_string(), error }),
+            Err(error) => {
+                warn!(file = %path.display(), %error, "clients cannot use the unix socket");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Unix sockets are not for this system.
+    #[cfg(not(unix))]
+    pub(super) fn open_unix(&mut self, _path: &Path) -> Result<(), ListenError> {
+        Ok(())
+    }
+
+    /// How many doors there are; each has a poll token.
+    pub(super) fn len(&self) -> usize {
+        self.doors.len()
+    }
+
+    /// The poll tells that somebody waits at the door with this token, if it is one of ours.
+    pub(super) fn handle_event(&mut self, token: Token) {
+        let door = token.0.checked_sub(self.first_token).and_then(|door| self.doors.get_mut(door));
+        door.into_iter().for_each(|door| door.ready = true);
+    }
+
+    /// Ends a pause, and tries doors again that are missing.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.paused.is_some_and(|until| until <= now) {
+            self.paused = None;
+        }
+        if self.retry.is_some_and(|at| at <= now) {
+            let missing = (0..self.doors.len()).filter(|&door| !self.try_again(door)).count();
+            self.retry = (missing > 0).then(|| now + RETRY_INTERVAL);
+        }
+    }
+
+    /// When [`Listeners::handle_timeout`] must be called.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.paused.into_iter().chain(self.retry).min()
+    }
+
+    /// Whether somebody may be waiting who could be accepted now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.paused.is_none() && self.doors.iter().any(|door| door.ready)
+    }
+
+    /// The next client.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<(Stream, Peer)> {
+        let mut failures = 0;
+        while failures < FAILURE_LIMIT && self.paused.is_none() {
+            let door = self.doors.iter_mut().find(|door| door.ready)?;
+            match accept(&door.listener) {
+                Ok(client) => return Some(client),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
+                Err(error) if is_shortage(&error) => {
+                    warn!(%error, "no client is accepted for a moment");
+                    self.paused = Some(now + PAUSE);
+                }
+                Err(_) => failures += 1,
+            }
+        }
+        None
+    }
+
+    fn add(&mut self, listener: Listener) -> io::Result<()> {
+        let mut door = Door { listener, ready: false };
+        let token = Token(self.first_token + self.doors.len());
+        register(&mut door.listener, &self.registry, token)?;
+        self.doors.push(door);
+        Ok(())
+    }
+
+    /// Whether this door is there now.
+    fn try_again(&mut self, number: usize) -> bool {
+        let door = &mut self.doors[number];
+        let Listener::Missing(address) = door.listener else { return true };
+        let token = Token(self.first_token + number);
+        let opened = bind(address).map(Listener::Tcp).and_then(|mut listener| {
+            register(&mut listener, &self.registry, token)?;
+            Ok(listener)
+        });
+        let Ok(listener) = opened else { return false };
+        info!(%address, "clients may connect");
+        door.listener = listener;
+        true
+    }
+}
+
+/// Every address of the machine, of the families that it has, or the ones that are listed.
+fn tcp_addresses(addresses: &ClientAddresses, port: u16) -> Vec<SocketAddr> {
+    let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let ips = match addresses {
+        ClientAddresses::All => &all[..],
+        ClientAddresses::Only(ips) => ips,
+    };
+    let known = |address: &SocketAddr| Socket::new(Domain::for_address(*address), Type::STREAM, None).is_ok();
+    ips.iter().map(|&ip| SocketAddr::new(ip, port)).filter(known).collect()
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn place(address: SocketAddr) -> String {
+    format!("TCP port {} of {}", address.port(), address.ip())
+}
+
+fn register(listener: &mut Listener, registry: &Registry, token: Token) -> io::Result<()> {
+    let source: &mut dyn Source = match listener {
+        Listener::Missing(_) => return Ok(()),
+        Listener::Tcp(listener) => listener,
+        #[cfg(unix)]
+        Listener::Unix(socket) => &mut socket.listener,
+    };
+    registry.register(source, token, Interest::READABLE)
+}
+
+fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
+    match listener {
+        Listener::Missing(_) => Err(ErrorKind::WouldBlock.into()),
+        Listener::Tcp(listener) => {
+            let (stream, from) = listener.accept()?;
+            Ok((Stream::tcp(stream)?, Peer::Tcp(from.ip().to_canonical())))
+        }
+        #[cfg(unix)]
+        Listener::Unix(socket) => Ok((Stream::unix(socket.listener.accept()?.0)?, Peer::Unix)),
+    }
+}
+
+/// Whether the process or the system has run out of something that others may give back.
+#[cfg(unix)]
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| shortages.contains(&code))
+}
+
+#[cfg(not(unix))]
+fn is_shortage(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn open(ip: IpAddr, port: u16) -> (Poll, Result<Listeners, ListenError>) {
+        let poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let listeners = Listeners::open(&ClientAddresses::Only(vec![ip]), port, registry, 7);
+        (poll, listeners)
+    }
+
+    fn address(listeners: &Listeners) -> SocketAddr {
+        match &listeners.doors[0].listener {
+            Listener::Tcp(listener) => listener.local_addr().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next client, waiting for it.
+    fn accepted(poll: &mut Poll, listeners: &mut Listeners) -> (Stream, Peer) {
+        let mut events = Events::with_capacity(8);
+        for _ in 0..50 {
+            if let Some(client) = listeners.accept(Instant::ZERO) {
+                return client;
+            }
+            poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+            events.iter().for_each(|event| listeners.handle_event(event.token()));
+        }
+        panic!("nobody came");
+    }
+
+    #[test]
+    fn clients_come_in_by_tcp_and_by_the_unix_socket() {
+        let (mut poll, listeners) = open(LOOPBACK, 0);
+        let mut listeners = listeners.unwrap();
+        let _far = TcpStream::connect(address(&listeners)).unwrap();
+        assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Tcp(LOOPBACK));
+        #[cfg(unix)]
+        {
+            let path = std::env::temp_dir().join(format!("torc-door-{:x}", crate::daemon::Identity::new(None).seed));
+            listeners.open_unix(&path).unwrap();
+            let _far = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Unix);
+        }
+        assert!(!listeners.is_ready() || listeners.accept(Instant::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error() {
+        let (_poll, first) = open(LOOPBACK, 0);
+        let port = address(&first.unwrap_or_else(|error| panic!("{error}"))).port();
+        let holder = std::net::TcpListener::bind((LOOPBACK, port)).unwrap();
+        let error = open(LOOPBACK, port).1.err().unwrap();
+        assert_eq!(error.to_string(), format!("TCP port {port} of 127.0.0.1 is in use: is another spread running?"));
+        drop(holder);
+    }
+
+    #[test]
+    fn a_missing_address_is_tried_again() {
+        let (_poll, listeners) = open([203, 0, 113, 9].into(), 0);
+        let mut listeners = listeners.unwrap();
+        let now = Instant::from_millis(5);
+        listeners.handle_timeout(now);
+        assert_eq!(listeners.poll_timeout(), Some(now + RETRY_INTERVAL));
+        assert!(listeners.accept(now).is_none());
+        listeners.doors[0].listener = Listener::Missing(SocketAddr::new(LOOPBACK, 0));
+        listeners.handle_timeout(now + RETRY_INTERVAL);
+        assert_eq!(listeners.poll_timeout(), None);
+        address(&listeners);
+    }
+
+    #[test]
+    fn a_pause_ends() {
+        let (_poll, listeners) = open(LOOPBACK, 0);
+        let mut listeners = listeners.unwrap();
+        listeners.doors[0].ready = true;
+        listeners.paused = Some(Instant::ZERO + PAUSE);
+        assert!(!listeners.is_ready() && listeners.accept(Instant::ZERO).is_none());
+        listeners.handle_timeout(Instant::ZERO + PAUSE);
+        assert!(listeners.is_ready());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn without_tcp_the_unix_socket_must_be_had() {
+        let poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut none = Listeners::open(&ClientAddresses::Only(vec![]), 1, registry, 7).unwrap();
+        let nowhere = Path::new("/no/such/folder/socket");
+        assert!(none.open_unix(nowhere).is_err());
+        let (_poll, some) = open(LOOPBACK, 0);
+        assert!(some.unwrap().open_unix(nowhere).is_ok());
+    }
+}

@@ -1,0 +1,304 @@
+//! The loop: wait, read, do what the node says, write.
+//!
+//! A round takes a bounded amount from every source, so that none starves another: first what is for all on every network, then
+//! what is for this daemon (the token comes after the data that it counts), then timers, then clients. The node is drained after every
+//! input, as its contract says; packets leave after each batch of inputs, client output once a round.
+
+use std::io;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mio::{Events, Poll, Token, Waker};
+use tracing::{debug, error, info, warn};
+
+use super::clients::{Clients, Read, Written};
+use super::clock::Clock;
+use super::handle::{Handle, Shared, Status};
+use super::listen::Listeners;
+use super::transmit::Outbound;
+use super::{Options, StartError, identity};
+use crate::groups::SessionId;
+use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId};
+use crate::node::{ClientInput, EndReason, Event, Node};
+use crate::ring::{Configuration, ConfigurationKind};
+use crate::time::{Duration, Instant};
+use crate::wire::{NetworkId, Slice};
+
+/// Poll tokens: the sockets of the networks are below, the doors above, and above those the clients.
+const WAKER: Token = Token(SOCKET_LIMIT);
+const FIRST_DOOR: usize = SOCKET_LIMIT + 1;
+
+/// Events of one poll.
+const EVENTS: usize = 1024;
+/// Receive batches of one socket in one round.
+const BATCHES_PER_ROUND: usize = 4;
+/// Client reads in one round.
+const READS_PER_ROUND: usize = 64;
+/// Clients accepted in one round.
+const ACCEPTS_PER_ROUND: usize = 64;
+/// Expired timers in one round.
+const TIMEOUTS_PER_ROUND: usize = 16;
+/// How often the status is renewed.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A daemon, ready to run.
+#[derive(Debug)]
+pub struct Daemon {
+    clock: Clock,
+    poll: Poll,
+    node: Node,
+    links: Links,
+    outbound: Outbound,
+    listeners: Listeners,
+    clients: Clients,
+    shared: Arc<Shared>,
+    /// Sockets that may have something.
+    ready: [bool; SOCKET_LIMIT],
+    arrived: Vec<Slice>,
+    configuration: Option<Configuration>,
+    next_status: Instant,
+    state_file: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// Opens everything. From here on clients can connect; [`Daemon::run`] serves them.
+    pub fn start(options: Options) -> Result<Daemon, StartError> {
+        let clock = Clock::start();
+        let poll = Poll::new()?;
+        let registry = || poll.registry().try_clone();
+        let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
+        let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
+        let port = options.client_port;
+        let mut listeners =
+            Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
+        if let Some(file) = &options.unix_socket {
+            listeners.open_unix(file).map_err(StartError::Clients)?;
+        }
+        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len());
+        let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Daemon {
+            clock,
+            poll,
+            node,
+            links,
+            outbound: Outbound::default(),
+            listeners,
+            clients,
+            shared,
+            ready: [false; SOCKET_LIMIT],
+            arrived: Vec::new(),
+            configuration: None,
+            next_status: Instant::ZERO,
+            state_file: options.state_file,
+        })
+    }
+
+    /// Talks to the daemon while it runs.
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.shared))
+    }
+
+    /// Runs until [`Handle::stop`], then leaves the ring and closes everything.
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        self.drain();
+        while !self.shared.is_stopping() {
+            self.round();
+            let patience = self.patience();
+            match self.poll.poll(&mut events, patience) {
+                Ok(()) => self.note(&events),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    error!(%error, "the system does not poll any more");
+                    break;
+                }
+            }
+        }
+        self.finish();
+    }
+
+    fn round(&mut self) {
+        self.receive();
+        self.expire();
+        self.accept();
+        self.read();
+        self.outbound.flush(&mut self.links);
+        self.write();
+        self.outbound.flush(&mut self.links);
+    }
+
+    /// How long to wait for the poll.
+    fn patience(&self) -> Option<Duration> {
+        let readable = self.clients.readable() > 0 && self.node.takes_client_input();
+        if readable || self.clients.has_output() || self.listeners.is_ready() || self.ready.contains(&true) {
+            return Some(Duration::ZERO);
+        }
+        let timeouts = self.node.poll_timeout().into_iter().chain(self.listeners.poll_timeout());
+        let next = timeouts.chain([self.links.poll_timeout(), self.next_status]).min();
+        next.map(|at| at - self.clock.now())
+    }
+
+    fn note(&mut self, events: &Events) {
+        for event in events {
+            match SocketId::from_token(event.token()) {
+                Some(socket) => self.ready[socket.token().0] = true,
+                None => {
+                    self.listeners.handle_event(event.token());
+                    self.clients.handle_event(event);
+                }
+            }
+        }
+        for drill in self.shared.take_drills() {
+            self.links.drill(drill.network, drill.on);
+            self.next_status = Instant::ZERO;
+        }
+    }
+
+    fn receive(&mut self) {
+        for socket in SocketId::all() {
+            for _ in 0..BATCHES_PER_ROUND {
+                if !mem::take(&mut self.ready[socket.token().0]) {
+                    break;
+                }
+                let remainder = self.links.receive(socket, &mut self.arrived);
+                self.ready[socket.token().0] = remainder == Remainder::Unknown;
+                self.deliver(socket.network());
+            }
+        }
+    }
+
+    fn deliver(&mut self, network: NetworkId) {
+        let now = self.clock.now();
+        let mut arrived = mem::take(&mut self.arrived);
+        for datagram in arrived.drain(..) {
+            self.node.handle_datagram(now, network, datagram);
+            self.drain();
+        }
+        self.arrived = arrived;
+        self.outbound.flush(&mut self.links);
+    }
+
+    fn expire(&mut self) {
+        let now = self.clock.now();
+        for _ in 0..TIMEOUTS_PER_ROUND {
+            if self.node.poll_timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            self.node.handle_timeout(now);
+            self.drain();
+        }
+        self.links.handle_timeout(now);
+        while let Some(event) = self.links.poll_event() {
+            match event {
+                LinkEvent::Up(network) => info!(network = network.0, "network up"),
+                LinkEvent::Down(network, reason) => warn!(network = network.0, reason, "network down"),
+            }
+            self.next_status = now;
+        }
+        self.listeners.handle_timeout(now);
+        if self.next_status <= now {
+            self.next_status = now + STATUS_INTERVAL;
+            self.publish(now);
+        }
+    }
+
+    fn publish(&self, now: Instant) {
+        self.shared.publish(Status {
+            configuration: self.configuration.clone(),
+            ring_state: self.node.ring_state(),
+            ring: self.node.ring_stats().clone(),
+            clients: self.clients.len(),
+            links: self.links.status().collect(),
+            paths: self.node.paths(now).collect(),
+        });
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_PER_ROUND {
+            let now = self.clock.now();
+            let Some((stream, peer)) = self.listeners.accept(now) else { return };
+            match self.clients.admit(stream) {
+                Ok(id) => self.tell(now, id, ClientInput::Connected(peer)),
+                Err(error) => debug!(%error, "a client cannot be polled"),
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        for _ in 0..self.clients.readable().min(READS_PER_ROUND) {
+            if !self.node.takes_client_input() {
+                return;
+            }
+            let Some(id) = self.clients.next_readable() else { return };
+            match self.clients.read(id) {
+                Read::Nothing => {}
+                Read::Bytes(bytes) => {
+                    self.node.handle_client(self.clock.now(), id, ClientInput::Bytes(bytes));
+                    self.drain();
+                }
+                Read::Ended => self.end(id),
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        for id in self.clients.take_writable() {
+            match self.clients.write(id, &mut self.node) {
+                Written::All | Written::Blocked => {}
+                Written::Some => self.clients.want_output(id),
+                Written::Broken => self.end(id),
+            }
+            self.drain();
+        }
+    }
+
+    fn end(&mut self, id: SessionId) {
+        self.clients.remove(id);
+        self.tell(self.clock.now(), id, ClientInput::Closed);
+    }
+
+    fn tell(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
+        self.node.handle_client(now, id, input);
+        self.drain();
+    }
+
+    /// Takes every output of the node.
+    fn drain(&mut self) {
+        self.outbound.collect(&mut self.node, &mut self.links);
+        while let Some(event) = self.node.poll_event() {
+            match event {
+                Event::Output(id) => self.clients.want_output(id),
+                Event::Close { id, reason, rest } => {
+                    match reason {
+                        EndReason::Slow(_) | EndReason::Violation(_) => warn!(client = id.0, %reason, "client closed"),
+                        _ => debug!(client = id.0, %reason, "client closed"),
+                    }
+                    self.clients.close(id, &rest);
+                }
+                Event::Configuration(configuration) => self.install(configuration),
+            }
+        }
+    }
+
+    fn install(&mut self, configuration: Configuration) {
+        if configuration.kind == ConfigurationKind::Transitional {
+            return;
+        }
+        info!(ring = %configuration.ring, members = ?configuration.members, "configuration");
+        if let Some(file) = &self.state_file {
+            identity::remember(file, configuration.ring.sequence);
+        }
+        self.configuration = Some(configuration);
+        self.next_status = Instant::ZERO;
+    }
+
+    /// Leaves the ring and lets the clients have what fits.
+    fn finish(mut self) {
+        self.node.leave(self.clock.now());
+        self.drain();
+        self.outbound.flush(&mut self.links);
+        self.write();
+        self.publish(self.clock.now());
+    }
+}

@@ -1,0 +1,230 @@
+//! From a configuration to [`Options`]: what the file says about this daemon, in the terms of the parts that it sets up.
+//!
+//! The classic timers time another membership protocol. The token timeout means the same here; the others scale our defaults by
+//! what they are to theirs, and are then bent to the rules of the ring: whatever a file says must start.
+
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use super::config::{
+    AuthMethod, ConfigError, Configuration, Daemon, NetworkKind, Parameters, Timers, find_access_file, read_access_file,
+};
+use super::{Identity, Options};
+use crate::time::Duration;
+use crate::wire::NetworkId;
+use crate::{net, node, ring, session};
+
+/// How long a client may take over its handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The shortest time that any timer is set to.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Options {
+    /// The daemon `me` of a configuration.
+    ///
+    /// What lies in other files is not read: see [`Options::read_access_file`] and [`Options::remember_in`].
+    pub fn from_configuration(configuration: &Configuration, me: &Daemon) -> Options {
+        let identity = Identity::new(None);
+        let networks = networks(configuration, me);
+        let node = node::Config {
+            ring: ring(configuration, me, identity),
+            name: me.name.clone(),
+            networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
+            system: configuration.digest(),
+            session: session(&configuration.parameters),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            seed: identity.seed,
+        };
+        let client_port = configuration.segment_of(me).client_port();
+        Options {
+            node,
+            networks,
+            client_port,
+            client_addresses: me.clients.clone(),
+            unix_socket: cfg!(unix).then(|| PathBuf::from(format!("/tmp/{client_port}"))),
+            state_file: None,
+        }
+    }
+
+    /// Reads the access file if clients are checked by address. Without the file that check refuses everybody.
+    pub fn read_access_file(&mut self) -> Result<(), ConfigError> {
+        let session = &mut self.node.session;
+        if session.allowed.iter().chain(&session.required).any(|&method| method == session::Method::Ip) {
+            match find_access_file() {
+                Some(path) => session.access = read_access_file(&path)?,
+                None => warn!("there is no access file: the method IP refuses everybody"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the last ring's sequence in a file across restarts, for machines whose clock may go back.
+    pub fn remember_in(&mut self, state_file: PathBuf) {
+        self.node.ring.sequence_floor = Identity::new(Some(&state_file)).sequence_floor;
+        self.state_file = Some(state_file);
+    }
+}
+
+fn ring(configuration: &Configuration, me: &Daemon, identity: Identity) -> ring::Config {
+    let daemons = configuration.daemons.iter().map(|daemon| daemon.id).collect();
+    let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
+    ring.sequence_floor = identity.sequence_floor;
+    if let Some(windows) = configuration.parameters.windows {
+        ring.window = windows.ring;
+        ring.personal_window = windows.personal;
+    }
+    if let Some(timers) = &configuration.parameters.timers {
+        set_timers(&mut ring, timers);
+    }
+    ring
+}
+
+fn set_timers(ring: &mut ring::Config, timers: &Timers) {
+    let scaled = |ours: Duration, given: Duration, classic_millis: u64| {
+        let ratio = given.as_secs_f64() / Duration::from_millis(classic_millis).as_secs_f64();
+        ours.mul_f64(ratio).max(SHORTEST)
+    };
+    ring.token_timeout = timers.token.max(6 * SHORTEST);
+    ring.token_retransmit =
+        scaled(ring.token_retransmit, timers.hurry, 500).clamp(2 * SHORTEST, ring.token_timeout / 3);
+    ring.token_hold = ring.token_hold.min(ring.token_retransmit / 2);
+    ring.join_interval = scaled(ring.join_interval, timers.join, 250);
+    ring.consensus_timeout = scaled(ring.consensus_timeout, timers.gather, 1250).max(2 * ring.join_interval);
+    ring.probe_interval = scaled(ring.probe_interval, timers.alive, 250).min(timers.lookup);
+}
+
+/// The networks of this daemon. Who is in its segment hears the group; all others get copies of their own.
+fn networks(configuration: &Configuration, me: &Daemon) -> Vec<net::Network> {
+    let segment = configuration.segment_of(me);
+    let number = |(id, network)| (NetworkId(id), network);
+    let numbered = (0..).zip(&segment.networks).map(number);
+    let with_address = numbered.map_while(|(id, network)| Some((id, network, configuration.traffic_address(me, id)?)));
+    let others = || configuration.daemons.iter().filter(|daemon| daemon.id != me.id);
+    let described = with_address.map(|(id, network, own)| {
+        let peer = |daemon: &Daemon| {
+            let hears_group = daemon.segment == me.segment && network.kind != NetworkKind::Unicast;
+            let address = configuration.traffic_address(daemon, id)?;
+            Some(net::Peer { daemon: daemon.id, address, hears_group })
+        };
+        net::Network {
+            kind: kind(network.kind),
+            port: network.port,
+            own: own.ip(),
+            peers: others().filter_map(peer).collect(),
+            interface: None,
+        }
+    });
+    described.collect()
+}
+
+fn kind(kind: NetworkKind) -> net::Kind {
+    match kind {
+        NetworkKind::Multicast(group) => net::Kind::Multicast(group),
+        NetworkKind::Broadcast(group) => net::Kind::Broadcast(group),
+        NetworkKind::Unicast => net::Kind::Unicast,
+    }
+}
+
+fn session(parameters: &Parameters) -> session::Config {
+    let methods = |list: &[AuthMethod]| list.iter().copied().map(method).collect();
+    session::Config {
+        allowed: methods(&parameters.allowed_auth),
+        required: methods(&parameters.required_auth),
+        max_session_messages: parameters.max_session_messages as usize,
+        ..session::Config::default()
+    }
+}
+
+fn method(method: AuthMethod) -> session::Method {
+    match method {
+        AuthMethod::Null => session::Method::Null,
+        AuthMethod::Ip => session::Method::Ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::DaemonId;
+
+    fn configuration(text: &str) -> Configuration {
+        Configuration::parse("f", text.as_bytes()).unwrap()
+    }
+
+    fn options(configuration: &Configuration, name: &str) -> Options {
+        let me = configuration.me(Some(name), &[]).unwrap();
+        Options::from_configuration(configuration, me)
+    }
+
+    const TWO_SEGMENTS: &str = "
+        Spread_Segment 239.77.0.1:4803 239.77.1.1:4810 {
+            alpha 10.77.0.1 { D 10.77.0.1  D 10.77.1.1  C 127.0.0.1 }
+            beta  10.77.0.2 { D 10.77.0.2  D 10.77.1.2  C 127.0.0.1 }
+        }
+        Spread_Segment 10.88.0.255:4900 { gamma 10.88.0.3 }
+        Window = 100 PersonalWindow = 10 MaxSessionMessages = 7";
+
+    fn peer(daemon: [u8; 4], address: &str, hears_group: bool) -> net::Peer {
+        net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), hears_group }
+    }
+
+    #[test]
+    fn who_is_in_the_segment_hears_the_group_and_others_get_copies() {
+        let configuration = configuration(TWO_SEGMENTS);
+        let alpha = options(&configuration, "alpha");
+        assert_eq!((alpha.networks.len(), alpha.node.networks, alpha.client_port), (2, 2, 4803));
+        let [first, second] = &alpha.networks[..] else { panic!("two networks") };
+        assert_eq!(first.kind, net::Kind::Multicast([239, 77, 0, 1].into()));
+        let [beta, gamma] = [[10, 77, 0, 2], [10, 88, 0, 3]];
+        assert_eq!(first.peers, [peer(beta, "10.77.0.2:4803", true), peer(gamma, "10.88.0.3:4900", false)]);
+        assert_eq!((second.own, second.port), ([10, 77, 1, 1].into(), 4810));
+        assert_eq!(second.peers, [peer(beta, "10.77.1.2:4810", true)]);
+        let gamma = options(&configuration, "gamma");
+        assert_eq!(gamma.networks[0].kind, net::Kind::Broadcast([10, 88, 0, 255].into()));
+        assert!(gamma.networks[0].peers.iter().all(|peer| !peer.hears_group));
+        assert_eq!(gamma.node.system, alpha.node.system);
+    }
+
+    #[test]
+    fn limits_of_the_file_are_kept() {
+        let alpha = options(&configuration(TWO_SEGMENTS), "alpha");
+        assert_eq!((alpha.node.ring.window, alpha.node.ring.personal_window), (100, 10));
+        assert_eq!(alpha.node.session.max_session_messages, 7);
+    }
+
+    #[test]
+    fn without_a_file_there_is_one_daemon_on_loopback() {
+        let localhost = Configuration::localhost();
+        let options = options(&localhost, "localhost");
+        assert_eq!(options.node.ring.check(), Ok(()));
+        assert_eq!((options.networks.len(), options.networks[0].peers.len()), (1, 0));
+    }
+
+    #[test]
+    fn any_timers_give_a_ring_that_starts() {
+        let names = ["Token", "Hurry", "Alive", "Join", "Rep", "Seg", "Gather", "Form", "Lookup"];
+        for short in 0..=names.len() {
+            for (low, high) in [(1, 1), (1, 999_999), (999_999, 1), (250, 250)] {
+                let time = |n: usize| if n == short { low } else { high };
+                let timers = names.iter().enumerate().map(|(n, name)| format!("{name}Timeout = {} ", time(n)));
+                let text = format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 }} {}", timers.collect::<String>());
+                let ring = options(&configuration(&text), "a").node.ring;
+                assert_eq!(ring.check(), Ok(()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_classic_timers_give_the_defaults_of_the_ring_and_their_token_timeout() {
+        let text = "Spread_Segment 10.0.0.255 { a 10.0.0.1 }
+            TokenTimeout = 1250 HurryTimeout = 500 AliveTimeout = 250 JoinTimeout = 250 RepTimeout = 625
+            SegTimeout = 500 GatherTimeout = 1250 FormTimeout = 1250 LookupTimeout = 30000";
+        let ring = options(&configuration(text), "a").node.ring;
+        let default = ring::Config::new(ring.me, ring.incarnation, ring.daemons.clone());
+        assert_eq!(ring.token_timeout, Duration::from_millis(1250));
+        assert_eq!((ring.token_hold, ring.token_retransmit), (default.token_hold, default.token_retransmit));
+        assert_eq!((ring.join_interval, ring.consensus_timeout), (default.join_interval, default.consensus_timeout));
+        assert_eq!(ring.probe_interval, default.probe_interval);
+    }
+}
