@@ -2,6 +2,8 @@
 //!
 //! Prints a line each second and a verdict at the end; exits with status 1 if the verdict is bad.
 
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
+
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::{self, Running, config::Configuration};
+use spread::daemon::{self, Options, Running, config::Configuration};
 use spread::wire::{FrameType, Name, NetworkId};
 
 const DAEMONS: usize = 3;
@@ -65,12 +67,10 @@ fn configuration(port: u16) -> String {
 }
 
 fn start_daemons(text: &str) -> Result<Vec<Running>, Failure> {
-    let configuration = Configuration::parse("the demo's configuration".as_ref(), text.as_bytes())?;
+    let configuration = Configuration::parse("the demo's configuration", text.as_bytes())?;
     let start = |name| -> Result<Running, Failure> {
         let me = configuration.me(Some(name), &[])?;
-        let mut options = daemon::Options::from_configuration(&configuration, me);
-        options.unix_socket = None;
-        Ok(daemon::spawn(options)?)
+        Ok(daemon::spawn(Options::from_configuration(&configuration, me))?)
     };
     NAMES.into_iter().map(start).collect()
 }

@@ -54,9 +54,9 @@ fn source(module: &str) -> Vec<(PathBuf, String)> {
     let mut open = vec![root.join(module), root.join(format!("{module}.rs"))];
     while let Some(path) = open.pop() {
         if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            open.extend(fs::read_dir(&path).expect("readable").map(|entry| entry.expect("readable").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") && path.exists() {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("readable");
             files.push((path, text));
         }
     }

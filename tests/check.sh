@@ -38,11 +38,6 @@ fi
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 say "tests"
-cargo build --locked --all-targets
-if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --no-fail-fast
-else
-    cargo test --locked --no-fail-fast --lib --bins --tests
-fi
+cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
 say "all checks passed"

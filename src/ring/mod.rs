@@ -141,7 +141,8 @@ impl Ring {
         }
     }
 
-    /// Like [`Ring::submit`], but before everything that waits. Only in answer to [`Event::Configuration`], before any other input.
+    /// Like [`Ring::submit`], but before everything that waits, and for this ring only: dropped if it breaks first. Only in answer
+    /// to [`Event::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.push_first(service, payload);
         if let State::Operational(operational) = &mut self.state {

@@ -10,8 +10,10 @@ use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
 /// The messages of this daemon that have no number yet.
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
+    /// What this ring is told before anything else; it means nothing in another ring.
+    first: VecDeque<Outgoing>,
     queue: VecDeque<Outgoing>,
-    /// Payload bytes in the queue.
+    /// Payload bytes in both queues.
     bytes: usize,
     /// Place in the stream of this ring.
     offset: u64,
@@ -41,11 +43,12 @@ impl Sender {
         self.queue.push_back(Outgoing { service, payload });
     }
 
-    /// Adds a message before the others. Only between rings, when no message is partly numbered.
+    /// Adds a message before all others but those added this way before. It is for this ring only: if the ring breaks before the
+    /// message has a number, it is dropped. Only before the ring has numbered any other message.
     pub(crate) fn push_first(&mut self, service: Service, payload: Payload) {
-        assert_eq!(self.written, 0, "a message cannot pass one that has begun");
+        assert!(self.written == 0 || !self.first.is_empty(), "a message cannot pass one that has begun");
         self.bytes += payload.len();
-        self.queue.push_front(Outgoing { service, payload });
+        self.first.push_back(Outgoing { service, payload });
     }
 
     /// Payload bytes that wait.
@@ -55,21 +58,24 @@ impl Sender {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.first.is_empty() && self.queue.is_empty()
     }
 
-    /// A new ring begins: its stream starts at 0, with whole messages.
+    /// A new ring begins: its stream starts at 0, with whole messages, and without what was only for the old one.
     pub(crate) fn restart(&mut self) {
+        self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
         self.offset = 0;
         self.written = 0;
     }
 
     /// The next stretch of at most `room` bytes.
     pub(crate) fn stretch(&mut self, room: usize) -> Option<Stretch> {
-        let mut payload = Vec::with_capacity(room.min(self.bytes + self.queue.len() * MESSAGE_PREFIX));
+        let waiting = self.bytes + (self.first.len() + self.queue.len()) * MESSAGE_PREFIX;
+        let mut payload = Vec::with_capacity(room.min(waiting));
         let (mut first_message, mut service) = (None, None);
         while payload.len() < room {
-            let Some(message) = self.queue.front() else { break };
+            let queue = if self.first.is_empty() { &mut self.queue } else { &mut self.first };
+            let Some(message) = queue.front() else { break };
             if self.written == 0 && first_message.is_none() {
                 first_message = Some(payload.len() as u16);
             }
@@ -78,7 +84,7 @@ impl Sender {
                 service = service.max(Some(message.service));
                 self.bytes -= message.payload.len();
                 self.written = 0;
-                self.queue.pop_front();
+                queue.pop_front();
             }
         }
         if payload.is_empty() {
@@ -153,9 +159,12 @@ mod tests {
         let before = sender.stretch(8).unwrap();
         sender.restart();
         sender.push_first(Service::Agreed, message("!"));
+        sender.restart();
+        sender.push_first(Service::Agreed, message("1"));
+        sender.push_first(Service::Agreed, message("2"));
         let after = sender.stretch(100).unwrap();
         assert_eq!(&before.payload[..], b"\0\0\0\x06\x05abc");
-        assert_eq!(&after.payload[..], b"\0\0\0\x01\x05!\0\0\0\x06\x05abcdef");
+        assert_eq!(&after.payload[..], b"\0\0\0\x01\x051\0\0\0\x01\x052\0\0\0\x06\x05abcdef");
         assert_eq!(after.offset, 0);
     }
 }

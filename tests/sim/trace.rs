@@ -35,7 +35,7 @@ pub struct Sent {
     pub process: ProcessNumber,
     pub service: Service,
     pub size: usize,
-    /// Submitted in answer to a configuration, before everything that waits.
+    /// Submitted in answer to a configuration, before everything that waits, for that configuration only.
     pub first: bool,
 }
 

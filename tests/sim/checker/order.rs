@@ -154,7 +154,10 @@ pub(super) fn each_sender_is_heard_in_order(trace: &Trace, chapter: &Chapter<'_>
             let wrong = |what: &str| Err(broken("fifo", format!("{} delivered {number} {what}", stay.daemon)));
             if trace.messages[number].first {
                 let answers_this = chapter.stays.iter().any(|s| s.process == sender && is_answer(s, number));
-                if answers_this && heard.contains_key(&sender) {
+                if !answers_this {
+                    return wrong("in another configuration than it answers");
+                }
+                if heard.contains_key(&sender) {
                     return wrong("behind other messages of its sender, which it should precede");
                 }
                 continue;

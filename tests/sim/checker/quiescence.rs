@@ -38,7 +38,7 @@ pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict 
     Ok(())
 }
 
-/// What a living process submitted was delivered, by itself at least.
+/// What a living process submitted was delivered, by itself at least. The answer to a configuration is for that one only.
 pub(super) fn every_accepted_message_was_delivered(trace: &Trace) -> Verdict {
     let mut waiting = vec![None; trace.messages.len()];
     for process in trace.processes.iter().filter(|process| !process.ended) {
@@ -46,7 +46,14 @@ pub(super) fn every_accepted_message_was_delivered(trace: &Trace) -> Verdict {
             match event {
                 Event::Submit(number) => waiting[*number] = Some(process.daemon),
                 Event::Deliver(number) => waiting[*number] = None,
-                Event::Configuration(_) => {}
+                Event::Configuration(_) => {
+                    let answer = |(number, waits): (usize, &mut Option<_>)| {
+                        if *waits == Some(process.daemon) && trace.messages[number].first {
+                            *waits = None;
+                        }
+                    };
+                    waiting.iter_mut().enumerate().for_each(answer);
+                }
             }
         }
     }
