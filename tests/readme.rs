@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+#[expect(dead_code, clippy::unwrap_used, reason = "shared with the tests of the C interface, and tests may")]
 mod c_programs;
 
 use std::net::TcpListener;
