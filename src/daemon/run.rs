@@ -302,3 +302,91 @@ impl Daemon {
         self.publish(self.clock.now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use crate::client::{ConnectOptions, Mailbox, Received};
+    use crate::daemon::config::{ClientAddresses, Configuration, NetworkKind};
+    use crate::daemon::{Identity, Options, Running, StartError, spawn};
+    use crate::wire::{FrameType, Name};
+
+    /// A daemon alone on loopback, on a port that nobody else uses.
+    fn options() -> Options {
+        let mut configuration = Configuration::localhost();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        configuration.segments[0].networks[0].port = port;
+        assert_eq!(configuration.segments[0].networks[0].kind, NetworkKind::Unicast);
+        let mut options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+        options.unix_socket = None;
+        options
+    }
+
+    fn connect(options: &Options, name: &str) -> Mailbox {
+        let daemon = format!("{}@127.0.0.1", options.client_port);
+        Mailbox::connect(&ConnectOptions { daemon, private_name: name.into(), ..ConnectOptions::default() }).unwrap()
+    }
+
+    fn running(options: &Options) -> Running {
+        spawn(options.clone()).unwrap()
+    }
+
+    #[test]
+    fn a_second_daemon_on_the_same_ports_does_not_start() {
+        let options = options();
+        let first = running(&options);
+        let error = spawn(options.clone()).unwrap_err();
+        assert!(matches!(error, StartError::Network(_)));
+        assert!(error.to_string().ends_with("is in use: is another spread running?"), "{error}");
+        first.stop();
+        running(&options).stop();
+    }
+
+    #[test]
+    fn a_client_that_is_blocked_gets_everything_once_it_reads() {
+        const MESSAGES: i16 = 600;
+        let options = options();
+        let daemon = running(&options);
+        let group = Name::new(b"slow").unwrap();
+        let (reader, sender) = (connect(&options, "reader"), connect(&options, "sender"));
+        reader.join(group).unwrap();
+        assert!(matches!(reader.receive().unwrap(), Received::View(_)));
+        for number in 0..MESSAGES {
+            sender.multicast(FrameType::AGREED, &[group], number, &[number as u8; 50_000]).unwrap();
+        }
+        for number in 0..MESSAGES {
+            let Received::Message(message) = reader.receive().unwrap() else { panic!("no message") };
+            assert!(message.body.len() == 50_000 && message.body.iter().all(|&byte| byte == number as u8), "{number}");
+        }
+        daemon.stop();
+    }
+
+    #[test]
+    fn half_open_clients_hold_nobody_up() {
+        let options = options();
+        let daemon = running(&options);
+        let address = (Ipv4Addr::LOCALHOST, options.client_port);
+        let mut silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mailbox = connect(&options, "quick");
+        mailbox.disconnect();
+        daemon.stop();
+        for stream in &mut silent {
+            assert!(!stream.read(&mut [0; 10]).is_ok_and(|n| n > 0));
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_unix_socket_goes_with_the_daemon() {
+        let mut options = options();
+        let file = std::env::temp_dir().join(format!("torc-daemon-{:x}", Identity::new(None).seed));
+        options.unix_socket = Some(file.clone());
+        options.client_addresses = ClientAddresses::Only(vec![]);
+        let daemon = running(&options);
+        assert!(std::os::unix::net::UnixStream::connect(&file).is_ok());
+        drop(daemon);
+        assert!(!file.exists());
+    }
+}

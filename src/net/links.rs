@@ -171,7 +171,7 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
     use mio::{Events, Poll};
     use socket2::{Domain, Socket, Type};
@@ -220,6 +220,7 @@ mod tests {
         }
     }
 
+    /// Three hosts on loopback.
     const ADDRESSES: [[u8; 4]; 3] = [[127, 0, 71, 1], [127, 0, 71, 2], [127, 0, 71, 3]];
 
     fn daemon(number: usize) -> DaemonId {
@@ -318,6 +319,22 @@ mod tests {
         a.send(None, &numbered(2, 30));
         assert_eq!(b.receive(2), numbered(2, 30));
         assert_eq!(c.receive(2), numbered(2, 30));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_ipv6_group_is_joined_on_its_interface() {
+        let (port, own) = (free_port(), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x71, 3);
+        let peer = Peer { daemon: daemon(1), address: SocketAddr::new(own, port), hears_group: true };
+        let network = Network { kind: Kind::Multicast(group.into()), port, own, peers: vec![peer], interface: None };
+        let mut station = Station::open(vec![network]).unwrap();
+        if let Some(LinkEvent::Down(_, reason)) = station.links.poll_event() {
+            assert_eq!(reason, "::1 is not an address of any interface");
+            return;
+        }
+        station.send(Some(daemon(1)), &[b"for one".to_vec()]);
+        assert_eq!(station.receive(1), [b"for one"]);
     }
 
     #[test]
