@@ -12,12 +12,12 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use process::Process;
-use spread::client::{ConnectError, ConnectOptions, Mailbox, Received};
+use spread::client::{ConnectError, ConnectOptions, Lost, Mailbox, ReceiveError, Received};
 use spread::rng::Rng;
 use spread::wire::{FrameType, Name};
 
@@ -195,18 +195,28 @@ fn a_second_daemon_does_not_disturb_the_first() {
 #[test]
 fn without_a_file_there_is_one_daemon_at_port_4803() {
     let directory = directory("nothing");
-    if !is_free(4803) || Path::new("/tmp/4803").exists() || Path::new("/etc/spread.conf").exists() {
+    if !is_free(4803) || Path::new("/etc/spread.conf").exists() {
         let _ = writeln!(io::stderr(), "skipped: needs port 4803 to be free, and no /etc/spread.conf");
         return;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
     command.current_dir(&directory);
-    Daemon { _process: Process::start(command, &directory.join("daemon")), port: 4803 }.expect_well();
+    Daemon { process: Process::start(command, &directory.join("daemon")), port: 4803 }.expect_well();
+}
+
+#[test]
+fn a_daemon_told_to_stop_closes_its_sessions_and_takes_its_socket_along() {
+    let mut daemon = Daemon::start("stop");
+    let (client, socket) = (daemon.connect("alice"), PathBuf::from(format!("/tmp/{}", daemon.port)));
+    assert!(socket.exists());
+    assert_eq!(daemon.stop().unwrap().code(), Some(0));
+    assert_eq!(client.receive().err(), Some(ReceiveError::Lost(Lost::Now)));
+    assert!(!socket.exists());
 }
 
 /// A running daemon named solo.
 struct Daemon {
-    _process: Process,
+    process: Process,
     port: u16,
 }
 
@@ -215,7 +225,7 @@ impl Daemon {
         let (port, directory) = (free_port(), directory(test));
         let file = directory.join("spread.conf");
         fs::write(&file, configuration(port)).unwrap();
-        Daemon { _process: Process::start(daemon_with(&file, "solo"), &directory.join("daemon")), port }.awaited()
+        Daemon { process: Process::start(daemon_with(&file, "solo"), &directory.join("daemon")), port }.awaited()
     }
 
     /// The same, when it takes clients.
@@ -268,9 +278,23 @@ impl Daemon {
         })
     }
 
+    /// Tells it to stop, unless it has already, and waits until it has.
+    fn stop(&mut self) -> Option<ExitStatus> {
+        if let Ok(None) = self.process.child.try_wait() {
+            let _ = Command::new("kill").arg(self.process.child.id().to_string()).status();
+        }
+        within_patience(|| self.process.child.try_wait().ok().flatten())
+    }
+
     /// It still takes clients and orders their messages.
     fn expect_well(&self) {
         expect_echo(&self.connect(""));
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -354,13 +378,17 @@ fn rest(mut stream: TcpStream) -> Vec<u8> {
 }
 
 /// What this gives once it gives something.
-fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+fn eventually<T>(attempt: impl FnMut() -> Option<T>) -> T {
+    within_patience(attempt).unwrap_or_else(|| panic!("nothing after {PATIENCE:?}"))
+}
+
+fn within_patience<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
-    loop {
+    while Instant::now() < end {
         if let Some(result) = attempt() {
-            return result;
+            return Some(result);
         }
-        assert!(Instant::now() < end, "nothing after {PATIENCE:?}");
         sleep(Duration::from_millis(5));
     }
+    None
 }
