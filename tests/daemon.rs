@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use process::Process;
 use spread::client::{ConnectError, ConnectOptions, Lost, Mailbox, ReceiveError, Received};
+use spread::daemon::Options;
+use spread::daemon::config::Configuration;
 use spread::rng::Rng;
 use spread::wire::{FrameType, Name};
 
@@ -36,16 +38,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[test]
 fn unknown_datagrams_are_dropped() {
     let daemon = Daemon::start("datagrams");
-    let mut rng = Rng::new(4803);
-    let mut noise = vec![vec![], vec![0], vec![0xff; 1472], vec![0; 1472], vec![0xa5; 60_000], b"hello\n".to_vec()];
-    noise.extend((0..300).map(|length| (0..length * 4).map(|_| rng.below(256) as u8).collect::<Vec<u8>>()));
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for datagram in &noise {
+    for datagram in noise() {
         for port in [daemon.port, daemon.port + 1] {
-            sender.send_to(datagram, (Ipv4Addr::LOCALHOST, port)).unwrap();
+            sender.send_to(&datagram, (Ipv4Addr::LOCALHOST, port)).unwrap();
         }
     }
     daemon.expect_well();
+}
+
+#[test]
+fn unknown_datagrams_are_counted_where_they_arrive() {
+    let port = free_port();
+    let configuration = Configuration::parse("solo", configuration(port).as_bytes()).unwrap();
+    let me = configuration.me(Some("solo"), &[]).unwrap();
+    let daemon = spread::daemon::spawn(Options::from_configuration(&configuration, me)).unwrap();
+    let (sender, noise) = (UdpSocket::bind("127.0.0.1:0").unwrap(), noise());
+    eventually(|| {
+        noise.iter().for_each(|datagram| _ = sender.send_to(datagram, (Ipv4Addr::LOCALHOST, port)).unwrap());
+        (daemon.handle().status().links.first()?.counters.received >= noise.len() as u64).then_some(())
+    });
 }
 
 #[test]
@@ -348,6 +360,14 @@ fn free_port() -> u16 {
 fn is_free(port: u16) -> bool {
     let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok();
     port < u16::MAX && free(port) && free(port + 1)
+}
+
+/// Datagrams that no daemon sends.
+fn noise() -> Vec<Vec<u8>> {
+    let mut rng = Rng::new(4803);
+    let mut random = |length| (0..length).map(|_| rng.below(256) as u8).collect();
+    let plain = [vec![], vec![0], vec![0xff; 1472], vec![0; 1472], vec![0xa5; 60_000], b"hello\n".to_vec()];
+    plain.into_iter().chain((0..300).map(|step| random(step * 4))).collect()
 }
 
 fn request(name: &str) -> Vec<u8> {
