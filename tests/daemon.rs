@@ -344,7 +344,7 @@ fn configuration(port: u16) -> String {
     format!("Spread_Segment 127.0.0.1:{port} {{ solo 127.0.0.1 }}\nDaemonUser = root\nDaemonGroup = root\n")
 }
 
-/// An empty directory.
+/// A directory for this test alone.
 fn directory(test: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("daemon").join(test);
     fs::create_dir_all(&directory).unwrap();
