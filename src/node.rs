@@ -1,6 +1,6 @@
 //! A whole daemon without I/O: paths, ring, groups and sessions composed behind the four verbs.
 //!
-//! Datagrams go through [`multipath`](crate::multipath) to the ring, what the ring delivers goes to the groups, and what the groups
+//! Datagrams go through [`multipath`] to the ring, what the ring delivers goes to the groups, and what the groups
 //! say goes to the outboxes of the sessions. Client bytes go the other way: session, envelope, ring.
 
 mod clients;

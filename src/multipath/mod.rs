@@ -1,6 +1,6 @@
 //! Which networks carry a packet, which copy of it counts, and what is known of each path; without I/O.
 //!
-//! First copy wins: every packet has a counter that its copies on all networks share, and [`duplicates`] lets each counter through
+//! First copy wins: every packet has a counter that its copies on all networks share, and `duplicates` lets each counter through
 //! once. That is safe for data and tokens alike because the ring itself accepts a number and a hop once; here the later copies
 //! only die earlier, before their body is looked at. No copy is ever waited for, so a dead or slow network delays nothing.
 //!

@@ -1,7 +1,7 @@
 //! Total order, membership and recovery of one ring, without I/O.
 //!
 //! gather → form → recovery → operational, and back to gather when the ring breaks. Each state is a file and owns its data; the
-//! only door between them is [`Ring::enter`]. After Amir, Moser, Melliar-Smith, Agarwal, Ciarfella, *The Totem Single-Ring Ordering
+//! only door between them is `Ring::enter`. After Amir, Moser, Melliar-Smith, Agarwal, Ciarfella, *The Totem Single-Ring Ordering
 //! and Membership Protocol* (1995), with the token passed before the packets it numbers (Babay, Amir, *Accelerated Ring*, 2016)
 //! and token identity by a 64-bit hop.
 
