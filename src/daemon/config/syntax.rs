@@ -1,12 +1,14 @@
 //! The tree of a configuration file: what is written where, before any rule beyond the grammar.
 //!
-//!     file       = { segment | parameter | routes }
-//!     segment    = "Spread_Segment" network { network } "{" { daemon } "}"
-//!     network    = address | "unicast" | "unicast:PORT"
-//!     daemon     = name { address } [ "{" interface { interface } "}" ]
-//!     interface  = { "D" | "C" | "M" } address
-//!     routes     = "RouteMatrix" "{" { number } "}"
-//!     parameter  = keyword [ "=" value ]
+//! ```text
+//! file       = { segment | parameter | routes }
+//! segment    = "Spread_Segment" network { network } "{" { daemon } "}"
+//! network    = address | "unicast" | "unicast:PORT"
+//! daemon     = name { address } [ "{" interface { interface } "}" ]
+//! interface  = { "D" | "C" | "M" } address
+//! routes     = "RouteMatrix" "{" { number } "}"
+//! parameter  = keyword [ "=" value ]
+//! ```
 //!
 //! The classic grammar has one network a segment and at most one address after a name.
 
