@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
+use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
 use super::window::{Inserted, SPAN_LIMIT, Window};
 use crate::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub(crate) struct Circulation {
     served: BTreeMap<u64, u64>,
     /// How long the token takes to come round, smoothed.
     rotation: Duration,
+    /// What aru was at the last visit, and who had lowered it, while it was behind.
+    behind: Option<(u64, DaemonId)>,
     visited_at: Option<Instant>,
 }
 
@@ -61,6 +64,7 @@ impl Circulation {
             sent: 0,
             served: BTreeMap::new(),
             rotation: Duration::ZERO,
+            behind: None,
             visited_at: None,
         }
     }
@@ -100,10 +104,28 @@ impl Circulation {
         core.stats.tokens += 1;
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         core.timers.stop(Timer::TokenRetransmit);
+        self.watch_progress(core, now, token);
         if let Some(before) = self.visited_at.replace(now).filter(|_| !self.passed_idle()) {
             self.rotation = (self.rotation * 7 + now.since(before)) / 8;
         }
         true
+    }
+
+    /// The member that keeps the ring from going on, though the token reaches it: no data does, on any network.
+    pub(crate) fn stuck(&self, core: &Core) -> Option<Transition> {
+        let (_, by) = self.behind.filter(|&(_, by)| by != core.me())?;
+        let reason = GatherReason::NoProgress;
+        Some(Transition::Gather(Regather { reason, present: Default::default(), failed: [by].into() }))
+    }
+
+    fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
+        let before = self.behind.take();
+        self.behind = token.aru_by.filter(|_| token.aru < token.seq).map(|by| (token.aru, by));
+        match self.behind {
+            Some(behind) if before == Some(behind) => {}
+            Some(_) => core.timers.set(Timer::Progress, now + core.config.token_timeout),
+            None => core.timers.stop(Timer::Progress),
+        }
     }
 
     /// A data packet of this ring arrived. True if it was missing.

@@ -65,6 +65,8 @@ pub enum GatherReason {
     JoinReceived,
     /// A member is about to stop.
     MemberLeaving,
+    /// The token reaches a member, but no data does.
+    NoProgress,
 }
 
 impl fmt::Display for GatherReason {
@@ -79,6 +81,7 @@ impl fmt::Display for GatherReason {
             GatherReason::MemberMoved => "a member is in another ring",
             GatherReason::JoinReceived => "join received",
             GatherReason::MemberLeaving => "a member is leaving",
+            GatherReason::NoProgress => "a member gets no data",
         })
     }
 }

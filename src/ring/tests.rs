@@ -64,34 +64,30 @@ impl Bus {
 
     fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        loop {
-            while let Some((from, to, packet)) = self.flying.pop_front() {
+        while self.now < end {
+            let timeouts = self.rings.iter().filter_map(|(id, ring)| Some((ring.poll_timeout()?, *id)));
+            let due = timeouts.min().filter(|&(at, _)| at <= if self.flying.is_empty() { end } else { self.now });
+            if let Some((at, id)) = due {
+                self.now = self.now.max(at);
+                self.rings.get_mut(&id).unwrap().handle_timeout(self.now);
+                self.drain(id);
+            } else if let Some((from, to, packet)) = self.flying.pop_front() {
                 // A packet takes 10 µs, so that time goes on while tokens rotate.
                 self.now += Duration::from_micros(10);
-                let ids: Vec<DaemonId> = self.rings.keys().copied().collect();
-                for id in ids {
-                    let addressed = id != from && to.is_none_or(|to| to == id);
-                    if !addressed || self.side[&id] != self.side[&from] || (self.drop)(from, id, &packet) {
-                        continue;
-                    }
-                    self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, packet.clone());
-                    self.drain(id);
-                }
-                if self.now > end {
-                    return;
-                }
+                self.arrive(from, to, &packet);
+            } else {
+                self.now = end;
             }
-            let next = self.rings.iter().filter_map(|(id, ring)| Some((ring.poll_timeout()?, *id))).min();
-            match next {
-                Some((at, id)) if at <= end => {
-                    self.now = self.now.max(at);
-                    self.rings.get_mut(&id).unwrap().handle_timeout(self.now);
-                    self.drain(id);
-                }
-                _ => {
-                    self.now = end;
-                    return;
-                }
+        }
+    }
+
+    fn arrive(&mut self, from: DaemonId, to: Option<DaemonId>, packet: &Packet) {
+        let ids: Vec<DaemonId> = self.rings.keys().copied().collect();
+        for id in ids {
+            let addressed = id != from && to.is_none_or(|to| to == id);
+            if addressed && self.side[&id] == self.side[&from] && !(self.drop)(from, id, packet) {
+                self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, packet.clone());
+                self.drain(id);
             }
         }
     }
@@ -285,4 +281,21 @@ fn a_member_that_hears_one_other_only_is_served_by_that_one() {
     bus.submit(1, Service::Agreed, "comes by way of 4");
     bus.run(SECOND / 10);
     assert_eq!(bus.take(5), ["Regular[1, 2, 3, 4, 5]", "comes by way of 4"]);
+}
+
+#[test]
+fn a_member_that_gets_tokens_but_no_data_is_given_up() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.drop = Box::new(|_, to, packet| to == DaemonId(2) && matches!(packet, Packet::Data(_)));
+    bus.submit(1, Service::Safe, "hello");
+    bus.run(SECOND * 14 / 10);
+    let expected = ["Transitional[1, 3]", "hello", "Regular[1, 3]"];
+    assert_eq!(bus.take(1), expected);
+    assert_eq!(bus.take(3), expected);
+    assert_eq!(bus.take(2), ["Transitional[2]", "Regular[2]"]);
+    bus.submit(3, Service::Safe, "we go on");
+    bus.run(SECOND / 10);
+    assert_eq!(bus.take(1).last().unwrap(), "we go on");
 }

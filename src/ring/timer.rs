@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     TokenRetransmit,
     /// The token of an idle ring was held long enough.
     TokenHold,
+    /// The token comes round, but some member still lacks a packet that it lacked before: it is given up.
+    Progress,
     /// The join packet is due again.
     Join,
     /// Membership has not changed for a moment, so it may be agreed on.
@@ -24,7 +26,7 @@ pub(crate) enum Timer {
 const COUNT: usize = Timer::Probe as usize + 1;
 const ALL: [Timer; COUNT] = {
     use Timer::*;
-    [TokenLoss, TokenRetransmit, TokenHold, Join, Settle, Consensus, Probe]
+    [TokenLoss, TokenRetransmit, TokenHold, Progress, Join, Settle, Consensus, Probe]
 };
 
 /// When each timer expires.
