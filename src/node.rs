@@ -8,7 +8,7 @@ mod clients;
 use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Multipath, Path};
+use crate::multipath::{self, Multipath, Path, Policy};
 use crate::ring::{self, Configuration, Ring};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct Config {
     pub name: String,
     /// How many networks there are, 1 to 8.
     pub networks: u8,
+    /// Which of them carry data.
+    pub policy: Policy,
     /// Digest of the membership table: packets of another table are dropped and counted.
     pub system: u32,
     /// What clients must show and may use.
@@ -106,6 +108,7 @@ impl Node {
             events: VecDeque::new(),
             dropped_packets: 0,
         };
+        node.paths.set_policy(config.policy);
         node.pump(now);
         Ok(node)
     }
@@ -185,6 +188,11 @@ impl Node {
         }
     }
 
+    /// Data travels by this policy from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.paths.set_policy(policy);
+    }
+
     /// What is known of every path at `now`.
     pub fn paths(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
         self.paths.paths(now)
@@ -250,9 +258,9 @@ impl Node {
         }
     }
 
-    fn transmit(&mut self, ring::Transmit { to, packet }: ring::Transmit) {
+    fn transmit(&mut self, ring::Transmit { to, again, packet }: ring::Transmit) {
         let body = packet.encode();
-        for header in self.paths.route(packet.kind(), to) {
+        for header in self.paths.route(packet.kind(), to, again) {
             let transmit = Transmit { network: header.network, to, header: header.encode(), body: body.clone() };
             self.transmits.push_back(transmit);
         }

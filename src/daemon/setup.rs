@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use tracing::warn;
 
 use super::config::{
-    AuthMethod, ConfigError, Configuration, Daemon, NetworkKind, Parameters, Timers, find_access_file, read_access_file,
+    AuthMethod, ConfigError, Configuration, Daemon, NetworkKind, NetworkPolicy, Parameters, Timers, find_access_file,
+    read_access_file,
 };
 use super::{Identity, Options};
+use crate::multipath::Policy;
 use crate::time::Duration;
 use crate::wire::NetworkId;
 use crate::{net, node, ring, session};
@@ -31,6 +33,7 @@ impl Options {
             ring: ring(configuration, me, identity),
             name: me.name.clone(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
+            policy: policy(configuration.policy()),
             system: configuration.digest(),
             session: session(&configuration.parameters),
             handshake_timeout: HANDSHAKE_TIMEOUT,
@@ -63,6 +66,15 @@ impl Options {
     pub fn remember_in(&mut self, state_file: PathBuf) {
         self.node.ring.sequence_floor = Identity::new(Some(&state_file)).sequence_floor;
         self.state_file = Some(state_file);
+    }
+}
+
+fn policy(policy: NetworkPolicy) -> Policy {
+    match policy {
+        NetworkPolicy::Active => Policy::Active,
+        NetworkPolicy::Copies(count) => Policy::Copies(count),
+        NetworkPolicy::Passive => Policy::Passive,
+        NetworkPolicy::Primary => Policy::Primary,
     }
 }
 

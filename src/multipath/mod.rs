@@ -9,15 +9,18 @@
 
 mod duplicates;
 mod paths;
+mod policy;
 
 use std::collections::BTreeMap;
 
 pub use paths::{Path, PathState};
+pub use policy::Policy;
 
 use crate::time::Instant;
 use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, Reader, Slice};
 use duplicates::Copies;
 use paths::Paths;
+use policy::Chooser;
 
 /// The networks of one daemon and what it knows of the others on them.
 #[derive(Debug)]
@@ -25,11 +28,13 @@ pub struct Multipath {
     me: DaemonId,
     incarnation: Incarnation,
     system: u32,
-    networks: u8,
+    chooser: Chooser,
     /// The last counter used for each destination.
     counters: BTreeMap<Option<DaemonId>, u64>,
     peers: BTreeMap<DaemonId, Peer>,
     paths: Paths,
+    /// When the last datagram arrived. Silence on one network is told by what arrives on others.
+    latest: Instant,
     stats: Stats,
 }
 
@@ -71,23 +76,25 @@ pub struct Stats {
 }
 
 impl Multipath {
-    /// Daemon `me` in this life among `daemons`, on networks 0 to `networks - 1`.
+    /// Daemon `me` in this life among `daemons`, on networks 0 to `networks - 1`, with the default policy.
     pub fn new(me: DaemonId, incarnation: Incarnation, system: u32, networks: u8, daemons: &[DaemonId]) -> Multipath {
         let others = daemons.iter().copied().filter(|&daemon| daemon != me);
         Multipath {
             me,
             incarnation,
             system,
-            networks,
+            chooser: Chooser::new(Policy::default(), networks),
             counters: BTreeMap::new(),
             peers: BTreeMap::new(),
             paths: Paths::new(others, networks),
+            latest: Instant::ZERO,
             stats: Stats::default(),
         }
     }
 
     /// A datagram arrived. Its header and body if it is the first copy of a packet for us.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
+        self.latest = now;
         let header = match Header::decode(&mut Reader::new(datagram)) {
             Ok(header) => header,
             Err(error) => {
@@ -116,20 +123,28 @@ impl Multipath {
         Some((header, datagram.tail(Header::SIZE)))
     }
 
-    /// The headers with which a packet leaves: one for each network that carries it, the same counter in all.
-    pub fn route(&mut self, kind: PacketKind, to: Option<DaemonId>) -> impl Iterator<Item = Header> + use<> {
+    /// Data travels by this policy from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.chooser.set_policy(policy);
+    }
+
+    /// The headers with which a packet leaves: one for each network that carries it, the same counter in all. `again` says that
+    /// it was sent before.
+    pub fn route(
+        &mut self,
+        kind: PacketKind,
+        to: Option<DaemonId>,
+        again: bool,
+    ) -> impl Iterator<Item = Header> + use<> {
         let counter = self.counters.entry(to).or_default();
         *counter += 1;
         let (sender, system, incarnation, counter) = (self.me, self.system, self.incarnation, *counter);
-        (0..self.networks).map(NetworkId).map(move |network| Header {
-            kind,
-            network,
-            sender,
-            destination: to,
-            system,
-            incarnation,
-            counter,
-        })
+        let networks = match kind {
+            PacketKind::Data if !again => self.chooser.choose(self.paths.healthy(self.latest)),
+            _ => self.chooser.all(),
+        };
+        let header = move |network| Header { kind, network, sender, destination: to, system, incarnation, counter };
+        networks.iter().map(header)
     }
 
     /// What is known of every path at `now`.
@@ -198,7 +213,7 @@ mod tests {
 
     fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slice)> {
         let datagram = |header: Header| (header.network, Slice::from([header.encode(), b"body".to_vec()].concat()));
-        from.route(PacketKind::Token, to).map(datagram).collect()
+        from.route(PacketKind::Token, to, false).map(datagram).collect()
     }
 
     fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {

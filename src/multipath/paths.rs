@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::policy::Networks;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
@@ -39,7 +40,16 @@ pub enum PathState {
 }
 
 #[derive(Debug)]
-pub(super) struct Paths(BTreeMap<DaemonId, Vec<Heard>>);
+pub(super) struct Paths {
+    daemons: BTreeMap<DaemonId, Vec<Heard>>,
+    /// Until when each network is passed over.
+    faulty_until: Vec<Instant>,
+    /// The healthy networks as they were found at a time, so that not every packet looks at every path.
+    healthy: Option<(Instant, Networks)>,
+}
+
+/// How long the healthy networks are taken as they were found.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug, Default)]
 struct Heard {
@@ -50,15 +60,17 @@ struct Heard {
 
 impl Paths {
     pub(super) fn new(daemons: impl Iterator<Item = DaemonId>, networks: u8) -> Paths {
-        Paths(daemons.map(|daemon| (daemon, vec![Heard::default(); usize::from(networks)])).collect())
+        let daemons = daemons.map(|daemon| (daemon, vec![Heard::default(); usize::from(networks)])).collect();
+        let faulty_until = vec![Instant::ZERO; usize::from(networks)];
+        Paths { daemons, faulty_until, healthy: None }
     }
 
     pub(super) fn knows(&self, daemon: DaemonId) -> bool {
-        self.0.contains_key(&daemon)
+        self.daemons.contains_key(&daemon)
     }
 
     pub(super) fn heard(&mut self, now: Instant, daemon: DaemonId, network: NetworkId, first: bool) {
-        let Some(path) = self.0.get_mut(&daemon).and_then(|paths| paths.get_mut(usize::from(network.0))) else {
+        let Some(path) = self.daemons.get_mut(&daemon).and_then(|paths| paths.get_mut(usize::from(network.0))) else {
             return;
         };
         path.last = Some(now);
@@ -66,8 +78,33 @@ impl Paths {
         path.first += u64::from(first);
     }
 
+    /// The networks on which no daemon is silent that is heard elsewhere, nor has been lately.
+    pub(super) fn healthy(&mut self, now: Instant) -> Networks {
+        match self.healthy {
+            Some((at, healthy)) if now.since(at) < LOOK_INTERVAL => healthy,
+            _ => {
+                let healthy = self.look(now);
+                self.healthy = Some((now, healthy));
+                healthy
+            }
+        }
+    }
+
+    fn look(&mut self, now: Instant) -> Networks {
+        let faulty: Networks =
+            self.iter(now).filter(|path| path.state == PathState::Faulty).map(|path| path.network).collect();
+        let networks = (0..).map(NetworkId).zip(&mut self.faulty_until);
+        let healthy = networks.filter_map(|(network, until)| {
+            if faulty.has(network) {
+                *until = now + FAULTY_AFTER;
+            }
+            (*until <= now).then_some(network)
+        });
+        healthy.collect()
+    }
+
     pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
-        self.0.iter().flat_map(move |(&daemon, paths)| {
+        self.daemons.iter().flat_map(move |(&daemon, paths)| {
             let lately = move |path: &Heard| path.last.is_some_and(|last| now.since(last) < FAULTY_AFTER);
             let state = if paths.iter().any(lately) { PathState::Faulty } else { PathState::Silent };
             paths.iter().enumerate().map(move |(network, path)| Path {
@@ -101,5 +138,24 @@ mod tests {
         paths.heard(Instant::from_millis(1011), daemon, NetworkId(0), false);
         assert_eq!(states(&paths, 1012), [PathState::Healthy; 2]);
         assert_eq!(states(&paths, 9000), [PathState::Silent; 2]);
+    }
+
+    #[test]
+    fn a_network_is_healthy_while_nobody_is_silent_on_it_alone() {
+        let mut paths = Paths::new([DaemonId(1), DaemonId(2)].into_iter(), 2);
+        let healthy = |paths: &mut Paths, millis| -> Vec<u8> {
+            paths.healthy(Instant::from_millis(millis)).iter().map(|network| network.0).collect()
+        };
+        assert_eq!(healthy(&mut paths, 0), [0, 1], "nothing is known of daemons that nobody hears");
+        for (daemon, network) in [(1, 0), (1, 1), (2, 1)] {
+            paths.heard(Instant::from_millis(100), DaemonId(daemon), NetworkId(network), true);
+        }
+        assert_eq!(healthy(&mut paths, 100), [1], "daemon 2 is heard on network 1 only");
+        paths.heard(Instant::from_millis(100), DaemonId(2), NetworkId(0), true);
+        assert_eq!(healthy(&mut paths, 900), [1], "it may go again");
+        for (daemon, network) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+            paths.heard(Instant::from_millis(1000), DaemonId(daemon), NetworkId(network), false);
+        }
+        assert_eq!(healthy(&mut paths, 1100), [0, 1]);
     }
 }

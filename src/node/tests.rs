@@ -21,6 +21,7 @@ fn config(me: u32, count: u32) -> Config {
         ring: ring::Config::new(DaemonId(me), Incarnation(1), daemons),
         name: format!("d{me}"),
         networks: 2,
+        policy: Policy::default(),
         system: 7,
         session: session::Config::default(),
         handshake_timeout: Duration::from_secs(10),

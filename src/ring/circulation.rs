@@ -163,7 +163,7 @@ impl Circulation {
             for seq in first..first + u64::from(length) {
                 match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
                     Some(data) => {
-                        core.transmit(None, Packet::Data(data.clone()));
+                        core.transmit_again(Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
                         self.served.insert(seq, token.hop);

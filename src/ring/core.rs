@@ -13,6 +13,8 @@ use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
 pub struct Transmit {
     /// One daemon, or all others.
     pub to: Option<DaemonId>,
+    /// It was sent before, and somebody lacks it.
+    pub again: bool,
     /// The packet.
     pub packet: Packet,
 }
@@ -72,7 +74,12 @@ impl Core {
 
     /// Sends a packet to one daemon or to all others.
     pub(crate) fn transmit(&mut self, to: Option<DaemonId>, packet: Packet) {
-        self.transmits.push_back(Transmit { to, packet });
+        self.transmits.push_back(Transmit { to, again: false, packet });
+    }
+
+    /// Sends a packet to all others that was sent before.
+    pub(crate) fn transmit_again(&mut self, packet: Packet) {
+        self.transmits.push_back(Transmit { to: None, again: true, packet });
     }
 
     /// The payload bytes of a data packet: what fits a datagram, even when the whole packet must later be carried inside

@@ -97,7 +97,7 @@ impl Actor for RingDaemon {
         while self.out.is_empty() {
             let transmit = self.ring.poll_transmit()?;
             let body = transmit.packet.encode();
-            for header in self.multipath.route(transmit.packet.kind(), transmit.to) {
+            for header in self.multipath.route(transmit.packet.kind(), transmit.to, transmit.again) {
                 let bytes = Slice::from([&header.encode()[..], &body[..]].concat());
                 self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes });
             }
