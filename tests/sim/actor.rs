@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use spread::multipath::Multipath;
+use spread::multipath::{Multipath, Policy};
 use spread::ring::{Config, Event, Ring, Stats};
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, Payload, Reader, Service, Slice};
@@ -48,7 +48,10 @@ pub const SYSTEM: u32 = 0x7030;
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
-        let multipath = Multipath::new(config.me, config.incarnation, SYSTEM, networks, &config.daemons);
+        let mut multipath = Multipath::new(config.me, config.incarnation, SYSTEM, networks, &config.daemons);
+        // Daemons need not have the same policy.
+        let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
+        multipath.set_policy(policies[config.incarnation.0 as usize % policies.len()]);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
         RingDaemon { ring, multipath, filtered: true, me, out: VecDeque::new() }
