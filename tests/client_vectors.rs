@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod fake_daemon;
+#[expect(dead_code, reason = "shared with the tests of the session and the daemon")]
+mod recorded;
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint};
@@ -12,6 +14,7 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 
 use fake_daemon::{FakeDaemon, Step, hear};
+use recorded::{cleared, load, unhex};
 use serde_json::{Value, json};
 use spread::ffi::*;
 
@@ -51,7 +54,7 @@ sessions! {
 
 #[test]
 fn scripted_daemons() {
-    let cases = vectors("21_client_library_cases")["cases"].as_array().unwrap().clone();
+    let cases = load("21_client_library_cases")["cases"].as_array().unwrap().clone();
     assert!(cases.len() > 50);
     for case in cases {
         replay_case(amend_case(case));
@@ -99,13 +102,8 @@ fn amend_case(mut case: Value) -> Value {
     case
 }
 
-fn vectors(file: &str) -> Value {
-    let path = format!("{}/tests/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
 fn replay_file(file: &str) {
-    for (client, session) in vectors(file)["sessions"].as_object().unwrap() {
+    for (client, session) in load(file)["sessions"].as_object().unwrap() {
         let mut session = session.clone();
         if amend_session(file, client, &mut session) {
             replay_session(&session);
@@ -407,23 +405,6 @@ fn pair(set: &vs_set_info) -> [c_uint; 2] {
     [set.num_members, set.members_offset]
 }
 
-/// A client's frame with zeros after the NULs of its names, where the classic library leaves what it finds.
-fn cleared(frame: &[u8]) -> Vec<u8> {
-    let mut frame = frame.to_vec();
-    let groups = frame[36] as usize;
-    let names = std::iter::once(4).chain((0..groups).map(|group| HEADER + 32 * group));
-    for start in names {
-        let name = &mut frame[start..start + 32];
-        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        name[end..].fill(0);
-    }
-    frame
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

@@ -4,9 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod recorded;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use recorded::{
+    FRAMES_DONE_BETTER, HANDSHAKES_DONE_BETTER, Recorded, cleared, load, received_frame, sent_frame, sessions, text,
+    unhex,
+};
 use serde_json::Value;
 use spread::rng::Rng;
 use spread::session::{AccessList, Config, Method, Peer, Request, Session};
@@ -15,53 +21,12 @@ use spread::wire::{
     MethodList, Name, Refusal, Version, decode_names,
 };
 
-/// One unit of a recorded stream.
-struct Recorded {
-    from_client: bool,
-    what: String,
-    bytes: Vec<u8>,
-    fields: Vec<Value>,
-}
-
-impl Recorded {
-    fn new(frame: &Value) -> Recorded {
-        Recorded {
-            from_client: frame["dir"] == "client->daemon",
-            what: text(&frame["what"]).to_owned(),
-            bytes: unhex(text(&frame["hex"])),
-            fields: frame["fields"].as_array().unwrap().clone(),
-        }
-    }
-
-    /// The annotated values of all fields whose name starts like this.
-    fn all(&self, name: &str) -> Vec<&Value> {
-        self.fields.iter().filter(|field| text(&field[0]).starts_with(name)).map(|field| &field[3]).collect()
-    }
-
-    fn field(&self, name: &str) -> &Value {
-        self.all(name)[0]
-    }
-
-    /// The annotated number behind `0x`, and whether its writer was little-endian.
-    fn marked(&self, name: &str) -> (u32, ByteOrder) {
-        let annotation = text(self.field(name));
-        let number = u32::from_str_radix(&annotation[2..10], 16).unwrap();
-        let order = if annotation.contains("big-endian") { ByteOrder::Big } else { ByteOrder::Little };
-        (number & !0x8000_0080, order)
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-fn unhex(hex: &str) -> Vec<u8> {
-    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-}
-
-fn load(file: impl AsRef<Path>) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+/// The annotated number behind `0x`, and whether its writer was little-endian.
+fn marked(unit: &Recorded, name: &str) -> (u32, ByteOrder) {
+    let annotation = text(unit.field(name));
+    let number = u32::from_str_radix(&annotation[2..10], 16).unwrap();
+    let order = if annotation.contains("big-endian") { ByteOrder::Big } else { ByteOrder::Little };
+    (number & !0x8000_0080, order)
 }
 
 /// All recorded sessions, with a name to find them by.
@@ -70,24 +35,10 @@ fn recorded_sessions() -> Vec<(String, Vec<Recorded>)> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    let mut sessions = Vec::new();
-    for file in files {
-        for (client, session) in load(&file)["sessions"].as_object().into_iter().flatten() {
-            let frames = session["frames"].as_array().unwrap().iter().map(Recorded::new).collect();
-            sessions.push((format!("{} of {}", client, file.file_stem().unwrap().display()), frames));
-        }
-    }
-    sessions
-}
-
-/// The fields behind the NUL of the names at these offsets hold whatever was in the writer's memory.
-fn without_garbage(frame: &[u8], names: impl IntoIterator<Item = usize>) -> Vec<u8> {
-    let mut clean = frame.to_vec();
-    for at in names {
-        let end = clean[at..at + 32].iter().position(|&byte| byte == 0).unwrap();
-        clean[at + end..at + 32].fill(0);
-    }
-    clean
+    let stem = |file: &PathBuf| file.file_stem().unwrap().to_str().unwrap().to_owned();
+    let of_file =
+        |file: String| sessions(&file).into_iter().map(move |(client, units)| (format!("{client} of {file}"), units));
+    files.iter().map(stem).flat_map(of_file).collect()
 }
 
 fn check_handshake(recorded: &Recorded) {
@@ -138,18 +89,18 @@ fn check_handshake(recorded: &Recorded) {
 fn check_frame(recorded: &Recorded) {
     let (front, body) = recorded.bytes.split_first_chunk().unwrap();
     let header = FrameHeader::decode(front);
-    assert_eq!((header.kind.0, header.order), recorded.marked("type"));
+    assert_eq!((header.kind.0, header.order), marked(recorded, "type"));
     assert_eq!(header.name.to_string(), text(recorded.field("sender")));
     assert_eq!(Some(i64::from(header.groups)), recorded.field("num_groups").as_i64());
     assert_eq!(Some(i64::from(header.data_len)), recorded.field("data_len").as_i64());
-    assert_eq!(header.hint.order(), recorded.marked("hint").1);
+    assert_eq!(header.hint.order(), marked(recorded, "hint").1);
     assert!(text(recorded.field("hint")).ends_with(&format!("mess_type {}", header.hint.mess_type())));
     assert!(header.hint.is_valid());
     assert_eq!(header.body_len(), Some(body.len()));
 
     let (refused, body) = body.split_at(if header.kind.contains(FrameType::REJECT) { 4 } else { 0 });
     if let Ok(refused) = refused.try_into() {
-        assert_eq!(FrameType::decode(refused).0, recorded.marked("old_type").0);
+        assert_eq!(FrameType::decode(refused).0, marked(recorded, "old_type").0);
         assert_eq!(FrameType::decode(refused).encode(), refused);
     }
     let (groups, data) = body.split_at(32 * header.groups as usize);
@@ -166,8 +117,7 @@ fn check_frame(recorded: &Recorded) {
 
     let groups: Vec<u8> = names.iter().flat_map(|name| *name.field()).collect();
     let rewritten = [&header.encode()[..], refused, &groups, &written].concat();
-    let name_offsets = (0..names.len()).map(|index| 48 + refused.len() + 32 * index).chain([4]);
-    let expected = without_garbage(&recorded.bytes, name_offsets);
+    let expected = cleared(&recorded.bytes);
     match header.order {
         ByteOrder::Little => assert_eq!(rewritten, expected),
         ByteOrder::Big => {
@@ -297,27 +247,6 @@ fn recorded_clients_are_understood_however_their_stream_is_cut() {
     assert_eq!(replayed, 35);
 }
 
-/// Handshakes that end differently here: the case, what we send, whether the conversation goes on, and why.
-const HANDSHAKES_DONE_BETTER: [(&str, &str, bool, &str); 7] = [
-    (
-        "name of 3 with authentication choice in the same segment",
-        "054e554c4c20010404000e23616264236c6f63616c686f7374",
-        true,
-        "exactly the announced bytes of the name are read",
-    ),
-    ("nothing sent", "", true, "the owner ends what stays half-open, nobody else waits meanwhile"),
-    ("2 bytes only", "", true, "as above"),
-    ("header without the announced name", "", true, "as above"),
-    ("name arriving later than the header", "054e554c4c20", true, "a request may come in pieces"),
-    ("authentication choice of 89 bytes", "054e554c4c20", true, "the 90th byte may still come"),
-    (
-        "authentication choice in two pieces",
-        "054e554c4c20010404000e23616d36236c6f63616c686f7374",
-        true,
-        "a choice may come in pieces",
-    ),
-];
-
 /// Sends a case's bytes and compares what came back and whether the conversation goes on.
 fn check_case(case: &Value, session: &mut Session, better: Option<(&str, bool)>) {
     let title = text(&case["case"]);
@@ -345,7 +274,7 @@ fn check_case(case: &Value, session: &mut Session, better: Option<(&str, bool)>)
 
 #[test]
 fn handshakes_go_as_recorded_or_better() {
-    let cases = load("16_handshake_cases.json")["cases"].as_array().unwrap().clone();
+    let cases = load("16_handshake_cases")["cases"].as_array().unwrap().clone();
     let mut exceptions = 0;
     for case in &cases {
         let better = HANDSHAKES_DONE_BETTER.iter().find(|better| case["case"] == better.0);
@@ -380,7 +309,7 @@ fn session_config(configuration: &str, access_file: &Value) -> Config {
 
 #[test]
 fn authentication_goes_as_recorded_or_better() {
-    let runs = load("17_authentication_cases.json")["runs"].as_array().unwrap().clone();
+    let runs = load("17_authentication_cases")["runs"].as_array().unwrap().clone();
     let mut exceptions = 0;
     for run in &runs {
         let config = session_config(text(&run["configuration"]), &run["access_file"]);
@@ -405,35 +334,9 @@ fn authentication_goes_as_recorded_or_better() {
     assert_eq!((runs.len(), exceptions), (9, 6));
 }
 
-/// Frames after which the session fares differently here: the case, whether it goes on, and why.
-const FRAMES_DONE_BETTER: [(&str, bool, &str); 5] = [
-    ("service + REJECT bit", false, "only daemons reject"),
-    ("service + SELF_DISCARD + REJECT bit", false, "only daemons reject"),
-    ("body of 143121 bytes, 1 group", true, "a legal size"),
-    ("body of 143920 bytes, 1 group (largest that passes the size check)", true, "a legal size"),
-    ("end of stream without kill", true, "the end of the stream is the owner's to see"),
-];
-
-/// The bytes of a recorded frame, the cut end of a long one filled up.
-fn sent_frame(hex: &Value) -> Vec<u8> {
-    let Some((front, length)) = text(hex).split_once("... (") else { return unhex(text(hex)) };
-    let mut bytes = unhex(front);
-    bytes.resize(length.trim_end_matches(" bytes)").parse().unwrap(), b'x');
-    bytes
-}
-
-/// What a member of the group must get in place of what was recorded: no garbage, and only bits that mean nothing more.
-fn received_frame(recorded: &str) -> Vec<u8> {
-    let bytes = unhex(recorded);
-    let groups = usize::from(bytes[36]);
-    let mut clean = without_garbage(&bytes, (0..groups).map(|index| 48 + 32 * index).chain([4]));
-    clean[..4].iter_mut().zip([0xff, 0, 0, 0xfe]).for_each(|(byte, mask)| *byte &= mask);
-    clean
-}
-
 #[test]
 fn odd_frames_go_as_recorded_or_better() {
-    let cases = load("18_frame_cases.json")["cases"].as_array().unwrap().clone();
+    let cases = load("18_frame_cases")["cases"].as_array().unwrap().clone();
     let private_group = Name::new(b"#sess#localhost").unwrap();
     let (mut exceptions, mut delivered) = (0, 0);
     for case in &cases {
