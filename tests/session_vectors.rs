@@ -1,6 +1,7 @@
 //! Recorded bytes of classic clients and daemons against our codec and our session.
 //!
-//! What was recorded is the rule. Where the classic daemon is at fault the case stands in a table here, with the reason.
+//! What was recorded is the rule. Where the classic daemon is at fault the case stands in a table, here or in `recorded`,
+//! with the reason.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
