@@ -88,6 +88,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     log_to(&configuration.parameters)?;
     info!(version = env!("CARGO_PKG_VERSION"), configuration = source, "spread starts");
     configuration.warnings.iter().for_each(|warning| warn!("{warning}"));
+    warn!("the packets between daemons are neither authenticated nor encrypted: keep their networks private");
+    if is_root() {
+        warn!(
+            "running as root: DaemonUser, DaemonGroup and RuntimeDir have no effect, let the service manager set the user"
+        );
+    }
     if arguments.event_log.is_some() {
         info!("-l has no meaning here: the log has all events");
     }
@@ -105,6 +111,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     daemon.run();
     info!("spread ends");
     Ok(())
+}
+
+/// Whether this process may do anything.
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
 }
 
 /// The configuration and where it is from.

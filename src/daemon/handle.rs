@@ -9,9 +9,9 @@ use mio::Waker;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::multipath::Path;
+use crate::multipath::{self, Path};
 use crate::net::LinkStatus;
-use crate::ring::{Configuration, Stats};
+use crate::ring::{self, Configuration};
 use crate::wire::NetworkId;
 
 /// What a daemon is doing, at most a second old.
@@ -22,7 +22,9 @@ pub struct Status {
     /// The ring's state: gather, form, recovery or operational.
     pub ring_state: &'static str,
     /// Counters of the ring.
-    pub ring: Stats,
+    pub ring: ring::Stats,
+    /// Counters of the packets of all networks.
+    pub packets: multipath::Stats,
     /// How many clients are connected.
     pub clients: usize,
     /// Our side of each network.

@@ -208,6 +208,7 @@ impl Daemon {
             configuration: self.configuration.clone(),
             ring_state: self.node.ring_state(),
             ring: self.node.ring_stats().clone(),
+            packets: self.node.multipath_stats().clone(),
             clients: self.clients.len(),
             links: self.links.status().collect(),
             paths: self.node.paths(now).collect(),
