@@ -1,0 +1,322 @@
+//! The interactive test client: joins, sends and prints, from a terminal or a script.
+//!
+//! Called as sptuser, or with --threaded, a thread of its own receives; otherwise one loop watches input and mailbox, which is
+//! what lets `d` leave messages waiting and `r` take them one by one.
+
+mod tools {
+    pub mod lines;
+    pub mod program;
+    pub mod screen;
+    pub mod session;
+    pub mod show;
+}
+
+use std::env;
+use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::path::Path;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use clap::Parser;
+use spread::client::{ConnectOptions, GroupError, Mailbox};
+use spread::wire::{FrameType, Name};
+use tools::lines;
+use tools::program::{self, say};
+use tools::screen::Screen;
+use tools::session;
+use tools::show;
+
+/// Most groups of one message.
+const GROUPS: usize = 10;
+/// Messages of a burst.
+const BURST: usize = 10;
+/// Most bytes of a message of a burst or of several lines.
+const LONGEST: usize = 102_400;
+
+const MENU: &str = "\
+  j GROUP     join                      l GROUP     leave
+  s GROUP...  send a line               m GROUP...  send lines up to an empty one
+  b [GROUP]   send a burst of 10, to oneself without a group
+  q           quit";
+const EVENTS_MENU: &str = "\
+  r           receive one message       p           how many bytes wait
+  e           receive as messages come  d           let messages wait";
+
+const EXAMPLES: &str = "\
+Examples:
+  spuser                          talk to the daemon of this machine, port 4803
+  spuser -u alice -s 4803@host    be alice at the daemon on another machine
+  printf 'd\\nj chat\\nr\\ns chat\\nhello\\nr\\nq\\n' | spuser
+                                  a script: do not receive by itself, join, receive the
+                                  view, send hello, receive it, and quit
+
+The exit status is 0 after q or the end of the input, and 1 after an error. sptuser is the same with a receiving thread.";
+
+/// Join groups, send to them and print what comes
+#[derive(Debug, Parser)]
+#[command(name = "spuser", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Private name, cut to 10 bytes
+    #[arg(short = 'u', value_name = "NAME", default_value = "user")]
+    user: String,
+    /// Let the daemon invent the private name
+    #[arg(short = 'r')]
+    invent: bool,
+    /// Daemon: PORT for the one of this machine, or PORT@HOST
+    #[arg(short = 's', value_name = "ADDRESS", default_value = "4803")]
+    daemon: String,
+    /// Accepted for old scripts; there is no method with passwords
+    #[arg(short = 'n', value_name = "USER")]
+    login: Option<String>,
+    /// Accepted for old scripts; there is no method with passwords
+    #[arg(short = 'p', value_name = "PASSWORD")]
+    password: Option<String>,
+    /// Receive in a thread of its own, as sptuser does
+    #[arg(short = 'T', long)]
+    threaded: bool,
+}
+
+fn main() -> ExitCode {
+    program::run(env::args_os(), tool)
+}
+
+fn tool(arguments: &Arguments) -> Result<(), String> {
+    say(format_args!("spuser {}", env!("CARGO_PKG_VERSION")));
+    if arguments.login.is_some() || arguments.password.is_some() {
+        say("-n and -p are ignored: there is no authentication by password");
+    }
+    let private_name = if arguments.invent { String::new() } else { arguments.user.clone() };
+    let options = ConnectOptions { daemon: arguments.daemon.clone(), private_name, ..ConnectOptions::default() };
+    let mailbox = Arc::new(session::open(options)?);
+    say(format_args!("connected as {}", mailbox.private_group()));
+    let screen = Arc::new(Screen::new());
+    let input = match arguments.threaded || is_threaded_name() || !cfg!(unix) {
+        true => Input::threaded(&mailbox, &screen)?,
+        false => Input::watching(&mailbox)?,
+    };
+    let mut user = User { mailbox, screen, input, sent: 0, size: 1000 };
+    user.show_menu();
+    user.run()
+}
+
+/// Whether we were called by the name of the threaded tool.
+fn is_threaded_name() -> bool {
+    env::args_os().next().is_some_and(|name| Path::new(&name).file_stem().is_some_and(|stem| stem == "sptuser"))
+}
+
+/// Where lines come from, and who receives meanwhile.
+enum Input {
+    /// The loop that waits for a line.
+    #[cfg(unix)]
+    Watching(lines::Both),
+    /// A thread, unless we are leaving.
+    Threaded(io::StdinLock<'static>, Arc<AtomicBool>),
+}
+
+impl Input {
+    #[cfg(unix)]
+    fn watching(mailbox: &Mailbox) -> Result<Input, String> {
+        lines::Both::new(mailbox).map(Input::Watching).map_err(|error| error.to_string())
+    }
+
+    #[cfg(not(unix))]
+    fn watching(_: &Mailbox) -> Result<Input, String> {
+        Err("this system can only receive in a thread".to_owned())
+    }
+
+    fn threaded(mailbox: &Arc<Mailbox>, screen: &Arc<Screen>) -> Result<Input, String> {
+        let leaving = Arc::new(AtomicBool::new(false));
+        let (mailbox, screen, left) = (Arc::clone(mailbox), Arc::clone(screen), Arc::clone(&leaving));
+        let receive = move || receive_until(&mailbox, &screen, &left);
+        thread::Builder::new().name("receiver".to_owned()).spawn(receive).map_err(|error| error.to_string())?;
+        Ok(Input::Threaded(io::stdin().lock(), leaving))
+    }
+}
+
+/// Prints whatever comes. The program ends with the connection, because its input may never end.
+fn receive_until(mailbox: &Mailbox, screen: &Screen, leaving: &AtomicBool) {
+    loop {
+        match receive(mailbox, screen) {
+            Ok(()) => {}
+            Err(_) if leaving.load(Ordering::Acquire) => return,
+            Err(message) => {
+                eprintln!("spuser: {message}");
+                process::exit(1);
+            }
+        }
+    }
+}
+
+fn receive(mailbox: &Mailbox, screen: &Screen) -> Result<(), String> {
+    let received = mailbox.receive().map_err(|error| format!("cannot receive: {error}"))?;
+    screen.print(show::received(&received, mailbox.private_group()));
+    Ok(())
+}
+
+/// One person's session.
+struct User {
+    mailbox: Arc<Mailbox>,
+    screen: Arc<Screen>,
+    input: Input,
+    /// Messages sent so far.
+    sent: u64,
+    /// Bytes of the messages of the last burst.
+    size: usize,
+}
+
+impl User {
+    fn run(&mut self) -> Result<(), String> {
+        while let Some(line) = self.ask("spuser> ")? {
+            if self.obey(&String::from_utf8_lossy(&line))?.is_break() {
+                break;
+            }
+        }
+        if let Input::Threaded(_, leaving) = &self.input {
+            leaving.store(true, Ordering::Release);
+        }
+        self.mailbox.disconnect();
+        Ok(())
+    }
+
+    fn show_menu(&self) {
+        self.screen.print(MENU);
+        if self.watches() {
+            self.screen.print(EVENTS_MENU);
+        }
+    }
+
+    /// The next line; `None` at the end of the input.
+    fn ask(&mut self, prompt: &'static str) -> Result<Option<Vec<u8>>, String> {
+        self.screen.ask(prompt);
+        let line = match &mut self.input {
+            #[cfg(unix)]
+            Input::Watching(both) => both.read(&self.mailbox, || receive(&self.mailbox, &self.screen)),
+            Input::Threaded(stdin, _) => lines::read(stdin).map_err(|error| error.to_string()),
+        };
+        self.screen.answered();
+        line
+    }
+
+    fn obey(&mut self, line: &str) -> Result<ControlFlow<()>, String> {
+        let mut words = line.split_whitespace();
+        let Some(command) = words.next().and_then(|word| word.chars().next()) else {
+            return Ok(Continue(()));
+        };
+        let words: Vec<&str> = words.collect();
+        match command {
+            'j' => self.change(&words, Mailbox::join),
+            'l' => self.change(&words, Mailbox::leave),
+            's' => self.send_line(&words)?,
+            'm' => self.send_lines(&words)?,
+            'b' => self.send_burst(&words)?,
+            'q' => return Ok(Break(())),
+            'r' if self.watches() => receive(&self.mailbox, &self.screen)?,
+            'p' if self.watches() => self.screen.print(format_args!("{} bytes wait", self.mailbox.bytes_waiting())),
+            'e' if self.watches() => self.receive_by_itself(true)?,
+            'd' if self.watches() => self.receive_by_itself(false)?,
+            _ => {
+                self.screen.print(format_args!("unknown command: {}", command.escape_default()));
+                self.show_menu();
+            }
+        }
+        Ok(Continue(()))
+    }
+
+    fn change(&self, words: &[&str], request: impl Fn(&Mailbox, Name) -> Result<(), GroupError>) {
+        let Some(groups) = self.groups(&words[..words.len().min(1)]) else { return };
+        if let Err(error) = request(&self.mailbox, groups[0]) {
+            self.screen.print(format_args!("cannot join or leave {}: {error}", groups[0]));
+        }
+    }
+
+    fn send_line(&mut self, words: &[&str]) -> Result<(), String> {
+        let Some(groups) = self.groups(words) else { return Ok(()) };
+        match self.ask("message> ")? {
+            Some(line) => self.send(FrameType::SAFE, &groups, 1, &line),
+            None => Ok(()),
+        }
+    }
+
+    fn send_lines(&mut self, words: &[&str]) -> Result<(), String> {
+        let Some(groups) = self.groups(words) else { return Ok(()) };
+        let mut body = Vec::new();
+        while let Some(line) = self.ask("message, empty line ends> ")? {
+            if line == b"\n" {
+                break;
+            }
+            // One line more than fits is enough to see that it is too long.
+            if body.len() <= LONGEST {
+                body.extend_from_slice(&line);
+            }
+        }
+        if body.len() > LONGEST {
+            self.screen.print(format_args!("not sent: longer than {LONGEST} bytes"));
+            return Ok(());
+        }
+        self.send(FrameType::SAFE, &groups, 1, &body)
+    }
+
+    fn send_burst(&mut self, words: &[&str]) -> Result<(), String> {
+        let own = self.mailbox.private_group();
+        let groups = if words.is_empty() { Some(vec![own]) } else { self.groups(&words[..1]) };
+        let Some(groups) = groups else { return Ok(()) };
+        let Some(line) = self.ask("bytes of each message> ")? else { return Ok(()) };
+        match String::from_utf8_lossy(&line).trim() {
+            "" => {}
+            text => match text.parse() {
+                Ok(size) if size <= LONGEST => self.size = size,
+                _ => {
+                    self.screen.print(format_args!("not sent: a size is a number up to {LONGEST}"));
+                    return Ok(());
+                }
+            },
+        }
+        for _ in 0..BURST {
+            let mut body = format!("mess num {} ", self.sent + 1).into_bytes();
+            body.resize(self.size, 0);
+            self.send(FrameType::FIFO, &groups, 2, &body)?;
+        }
+        self.screen.print(format_args!("sent {BURST} messages of {} bytes, {} messages in all", self.size, self.sent));
+        Ok(())
+    }
+
+    fn send(&mut self, service: FrameType, groups: &[Name], mess_type: i16, body: &[u8]) -> Result<(), String> {
+        let sent = self.mailbox.multicast(service, groups, mess_type, body);
+        sent.map_err(|error| format!("cannot send: {error}"))?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// The groups of these names; without good ones, says so.
+    fn groups(&self, words: &[&str]) -> Option<Vec<Name>> {
+        if words.is_empty() || words.len() > GROUPS {
+            self.screen.print(format_args!("name a group, at most {GROUPS} to send to"));
+            return None;
+        }
+        let groups: Result<Vec<Name>, _> = words.iter().map(|word| Name::new(word.as_bytes())).collect();
+        if groups.is_err() {
+            self.screen.print("a group name has at most 31 bytes");
+        }
+        groups.ok()
+    }
+
+    /// Whether it is the loop that receives, so that messages can wait.
+    fn watches(&self) -> bool {
+        !matches!(self.input, Input::Threaded(..))
+    }
+
+    fn receive_by_itself(&mut self, on: bool) -> Result<(), String> {
+        match &mut self.input {
+            #[cfg(unix)]
+            Input::Watching(both) if on => both.watch(&self.mailbox).map_err(|error| error.to_string())?,
+            #[cfg(unix)]
+            Input::Watching(both) => both.ignore(&self.mailbox).map_err(|error| error.to_string())?,
+            Input::Threaded(..) => {}
+        }
+        self.screen.print(if on { "messages are received as they come" } else { "messages wait" });
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Commands, line by line: from standard input alone, or from standard input and a mailbox at once.
+//!
+//! Standard input may be a file, which no poll can watch. So a thread reads it and wakes the loop that watches the mailbox.
+
+use std::io::{self, BufRead, Read};
+
+/// Most bytes of a line; what is longer goes on in the next one.
+const LINE_LIMIT: u64 = 102_400;
+
+/// The next line with its newline; `None` at the end of the input.
+pub fn read(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    input.take(LINE_LIMIT).read_until(b'\n', &mut line)?;
+    Ok((!line.is_empty()).then_some(line))
+}
+
+#[cfg(unix)]
+pub use both::Both;
+
+#[cfg(unix)]
+mod both {
+    use std::io::{self, ErrorKind};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+    use std::thread;
+
+    use mio::event::Event;
+    use mio::unix::SourceFd;
+    use mio::{Events, Interest, Poll, Token, Waker};
+    use spread::client::Mailbox;
+
+    /// Lines that wait for the loop; the reading thread waits beyond that.
+    const LINES_WAITING: usize = 16;
+    /// Messages that are taken before the next look for a line.
+    const MESSAGES_AT_ONCE: usize = 100;
+
+    const MAIL: Token = Token(0);
+    const LINE: Token = Token(1);
+
+    /// Waits for a line and for messages.
+    #[derive(Debug)]
+    pub struct Both {
+        poll: Poll,
+        events: Events,
+        lines: Receiver<io::Result<Vec<u8>>>,
+        /// The reading thread's way to wake the loop, kept because its last word may be on the way when the thread ends.
+        _waker: Arc<Waker>,
+        watching: bool,
+        /// The daemon closed the connection, so there is an error to receive.
+        closed: bool,
+    }
+
+    impl Both {
+        /// Begins to read standard input and to watch the mailbox.
+        pub fn new(mailbox: &Mailbox) -> io::Result<Both> {
+            let poll = Poll::new()?;
+            let _waker = Arc::new(Waker::new(poll.registry(), LINE)?);
+            let (sender, lines) = sync_channel(LINES_WAITING);
+            let waker = Arc::clone(&_waker);
+            thread::Builder::new().name("input".to_owned()).spawn(move || pass_on(sender, &waker))?;
+            let events = Events::with_capacity(8);
+            let mut both = Both { poll, events, lines, _waker, watching: false, closed: false };
+            both.watch(mailbox)?;
+            Ok(both)
+        }
+
+        /// Messages are taken from now on.
+        pub fn watch(&mut self, mailbox: &Mailbox) -> io::Result<()> {
+            if !self.watching {
+                let registry = self.poll.registry();
+                registry.register(&mut SourceFd(&mailbox.descriptor()), MAIL, Interest::READABLE)?;
+            }
+            self.watching = true;
+            Ok(())
+        }
+
+        /// Messages wait from now on.
+        pub fn ignore(&mut self, mailbox: &Mailbox) -> io::Result<()> {
+            if self.watching {
+                self.poll.registry().deregister(&mut SourceFd(&mailbox.descriptor()))?;
+            }
+            self.watching = false;
+            Ok(())
+        }
+
+        /// The next line; `None` at the end of the input. Until it is there, calls `take` for every message.
+        pub fn read(
+            &mut self,
+            mailbox: &Mailbox,
+            mut take: impl FnMut() -> Result<(), String>,
+        ) -> Result<Option<Vec<u8>>, String> {
+            loop {
+                let more = self.watching && self.take_some(mailbox, &mut take)?;
+                match self.lines.try_recv() {
+                    Ok(line) => return line.map(Some).map_err(|error| error.to_string()),
+                    Err(TryRecvError::Disconnected) => return Ok(None),
+                    Err(TryRecvError::Empty) if more => {}
+                    Err(TryRecvError::Empty) => self.wait().map_err(|error| error.to_string())?,
+                }
+            }
+        }
+
+        /// Takes what waits, up to a limit; returns whether there may be more.
+        fn take_some(
+            &mut self,
+            mailbox: &Mailbox,
+            take: &mut impl FnMut() -> Result<(), String>,
+        ) -> Result<bool, String> {
+            for _ in 0..MESSAGES_AT_ONCE {
+                if mailbox.bytes_waiting() == 0 && !self.closed {
+                    return Ok(false);
+                }
+                take()?;
+            }
+            Ok(true)
+        }
+
+        fn wait(&mut self) -> io::Result<()> {
+            match self.poll.poll(&mut self.events, None) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let closed = |event: &Event| event.token() == MAIL && (event.is_read_closed() || event.is_error());
+            self.closed |= self.events.iter().any(closed);
+            Ok(())
+        }
+    }
+
+    /// Hands over line by line. The loop is woken for the end too, behind the last line.
+    fn pass_on(sender: SyncSender<io::Result<Vec<u8>>>, waker: &Waker) {
+        let mut input = io::stdin().lock();
+        while let Some(line) = super::read(&mut input).transpose() {
+            let failed = line.is_err();
+            if sender.send(line).is_err() || waker.wake().is_err() || failed {
+                break;
+            }
+        }
+        drop(sender);
+        // A loop that is gone needs no waking.
+        let _ = waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_keeps_its_newline_and_the_last_may_lack_it() {
+        let mut input = &b"j g\n\nq"[..];
+        for line in [Some(&b"j g\n"[..]), Some(b"\n"), Some(b"q"), None] {
+            assert_eq!(read(&mut input).unwrap().as_deref(), line);
+        }
+    }
+
+    #[test]
+    fn a_line_has_at_most_102400_bytes() {
+        let long = [b'x'; 102_401];
+        let mut input = &long[..];
+        assert_eq!(read(&mut input).unwrap().map(|line| line.len()), Some(102_400));
+        assert_eq!(read(&mut input).unwrap().map(|line| line.len()), Some(1));
+    }
+}

@@ -1,0 +1,53 @@
+//! The terminal of an interactive tool, where messages may come while a line is being typed: what is printed takes the prompt's
+//! place, and the prompt comes again below it. Without a terminal there is no prompt, and the output is lines only.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use parking_lot::Mutex;
+
+/// Returns to the line's beginning and erases the line.
+const ERASE: &str = "\r\x1b[K";
+
+/// Standard output, shared by threads that print.
+#[derive(Debug)]
+pub struct Screen {
+    terminal: bool,
+    /// What stands before the cursor; empty while nothing is asked.
+    prompt: Mutex<&'static str>,
+}
+
+impl Screen {
+    /// With prompts if a person sits there.
+    pub fn new() -> Screen {
+        let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+        Screen { terminal, prompt: Mutex::new("") }
+    }
+
+    /// Shows that a line is awaited.
+    pub fn ask(&self, prompt: &'static str) {
+        if self.terminal {
+            *self.prompt.lock() = prompt;
+            self.write(prompt);
+        }
+    }
+
+    /// Notes that the line came.
+    pub fn answered(&self) {
+        *self.prompt.lock() = "";
+    }
+
+    /// Prints lines, now.
+    pub fn print(&self, text: impl Display) {
+        match *self.prompt.lock() {
+            "" => self.write(&format!("{text}\n")),
+            prompt => self.write(&format!("{ERASE}{text}\n{prompt}")),
+        }
+    }
+
+    /// Whoever closed our output does not want it, and the work goes on.
+    fn write(&self, text: &str) {
+        let mut output = io::stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+}
