@@ -8,9 +8,11 @@ INSTALL ?= install
 SEEDS ?= 1000
 
 libdir = $(DESTDIR)$(PREFIX)/lib
+bindir = $(DESTDIR)$(PREFIX)/bin
 # The shared object under the names that old link lines and old binaries ask for.
 SONAME = libspread.so.3
 ALIASES = libspread-core libtspread libtspread-core
+TOOLS = spuser spflooder spsend sprecv
 
 .PHONY: build demo check sim install uninstall clean
 
@@ -27,18 +29,21 @@ sim:
 	TORC_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
 
 install: build
-	$(INSTALL) -d $(libdir)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/sbin
+	$(INSTALL) -d $(libdir)/pkgconfig $(bindir) $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/sbin
 	$(INSTALL) -m 755 target/release/libspread.so $(libdir)/$(SONAME)
 	$(INSTALL) -m 644 target/release/libspread.a $(libdir)/libspread.a
 	ln -sf $(SONAME) $(libdir)/libspread.so
 	for name in $(ALIASES); do ln -sf $(SONAME) $(libdir)/$$name.so; ln -sf $(SONAME) $(libdir)/$$name.so.3; done
 	$(INSTALL) -m 644 include/sp.h $(DESTDIR)$(PREFIX)/include/sp.h
 	$(INSTALL) -m 755 target/release/spread $(DESTDIR)$(PREFIX)/sbin/spread
+	for name in $(TOOLS); do $(INSTALL) -m 755 target/release/$$name $(bindir)/$$name || exit 1; done
+	ln -sf spuser $(bindir)/sptuser
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/spread.pc.in > $(libdir)/pkgconfig/spread.pc
 
 uninstall:
 	rm -f $(libdir)/$(SONAME) $(libdir)/libspread.so $(libdir)/libspread.a $(libdir)/pkgconfig/spread.pc
 	for name in $(ALIASES); do rm -f $(libdir)/$$name.so $(libdir)/$$name.so.3; done
+	for name in $(TOOLS) sptuser; do rm -f $(bindir)/$$name; done
 	rm -f $(DESTDIR)$(PREFIX)/include/sp.h $(DESTDIR)$(PREFIX)/sbin/spread
 
 clean:

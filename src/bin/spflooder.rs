@@ -1,7 +1,8 @@
 //! The throughput test: floods the group `flooder`, alone or as one of several senders, or reads what others flood.
 //!
-//! A sender is never far ahead of what comes back, so no daemon has to throw out a session that does not read. Several senders
-//! wait for the slowest of them; one that leaves is not waited for.
+//! A sender is never far ahead of what comes back, so no daemon has to throw out a session that does not read, and it stays until
+//! all came back, because a connection that is closed with messages unread takes those on the way with it. Several senders wait
+//! for the slowest of them; one that leaves is not waited for.
 
 #![expect(clippy::disallowed_types, reason = "a program, above the I/O line")]
 
@@ -89,7 +90,7 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     let mailbox = session::open(options)?;
     say(format_args!("connected as {}", mailbox.private_group()));
     let group = Name::new(GROUP).expect("short enough");
-    let mut flood = Flood { mailbox, group, members: Vec::new() };
+    let mut flood = Flood { mailbox, group, members: Vec::new(), returned: 0 };
     if !arguments.write_only {
         flood.mailbox.join(group).map_err(|error| format!("cannot join {group}: {error}"))?;
         flood.wait_for(arguments.members)?;
@@ -105,6 +106,8 @@ struct Flood {
     group: Name,
     /// In the order of the view. Empty without membership messages.
     members: Vec<Member>,
+    /// Own messages that came back.
+    returned: u64,
 }
 
 /// A member of the group, and how many of its messages came.
@@ -148,10 +151,15 @@ impl Flood {
             let multicast = self.mailbox.multicast(service, &[self.group], 0, &body);
             multicast.map_err(|error| format!("cannot send: {error}"))?;
             tally.add(body.len());
-            if sent <= OUTSTANDING || arguments.write_only {
-                continue;
+            match sent.checked_sub(OUTSTANDING) {
+                None | Some(0) => {}
+                Some(_) if arguments.write_only => {}
+                Some(due) if together => self.wait_for_the_slowest(due)?,
+                Some(due) => self.wait_for_own(due)?,
             }
-            if together { self.wait_for_the_slowest(sent - OUTSTANDING)? } else { self.wait_for_own()? }
+        }
+        if !arguments.write_only {
+            self.wait_for_own(arguments.messages)?;
         }
         Ok(tally)
     }
@@ -166,10 +174,11 @@ impl Flood {
         body
     }
 
-    /// Receives until one of our own messages came back.
-    fn wait_for_own(&mut self) -> Result<(), String> {
-        let own = self.mailbox.private_group();
-        while self.receive()?.is_none_or(|message| message.sender != own) {}
+    /// Receives until so many of our own messages came back.
+    fn wait_for_own(&mut self, count: u64) -> Result<(), String> {
+        while self.returned < count {
+            self.receive()?;
+        }
         Ok(())
     }
 
@@ -186,6 +195,7 @@ impl Flood {
     fn receive(&mut self) -> Result<Option<Message>, String> {
         match self.mailbox.receive().map_err(|error| format!("cannot receive: {error}"))? {
             Received::Message(message) => {
+                self.returned += u64::from(message.sender == self.mailbox.private_group());
                 let sender = self.members.iter_mut().find(|member| member.name == message.sender);
                 sender.into_iter().for_each(|member| member.received += 1);
                 return Ok(Some(message));

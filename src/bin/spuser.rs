@@ -36,13 +36,11 @@ const BURST: usize = 10;
 /// Most bytes of a message of a burst or of several lines.
 const LONGEST: usize = 102_400;
 
-const MENU: &str = "\
-  j GROUP     join                      l GROUP     leave
+const MENU: &str = "  j GROUP     join                      l GROUP     leave
   s GROUP...  send a line               m GROUP...  send lines up to an empty one
   b [GROUP]   send a burst of 10, to oneself without a group
   q           quit";
-const EVENTS_MENU: &str = "\
-  r           receive one message       p           how many bytes wait
+const EVENTS_MENU: &str = "  r           receive one message       p           how many bytes wait
   e           receive as messages come  d           let messages wait";
 
 const EXAMPLES: &str = "\
