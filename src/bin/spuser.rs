@@ -12,7 +12,7 @@ mod tools {
 }
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::Path;
 use std::process::{self, ExitCode};
@@ -23,7 +23,7 @@ use std::thread;
 use clap::Parser;
 use spread::client::{ConnectOptions, GroupError, Mailbox};
 use spread::wire::{FrameType, Name};
-use tools::lines;
+use tools::lines::{self, Mail};
 use tools::program::{self, say};
 use tools::screen::Screen;
 use tools::session;
@@ -141,7 +141,8 @@ fn receive_until(mailbox: &Mailbox, screen: &Screen, leaving: &AtomicBool) {
             Ok(()) => {}
             Err(_) if leaving.load(Ordering::Acquire) => return,
             Err(message) => {
-                eprintln!("spuser: {message}");
+                screen.abandon();
+                let _ = writeln!(io::stderr(), "spuser: {message}");
                 process::exit(1);
             }
         }
@@ -194,7 +195,10 @@ impl User {
             Input::Watching(both) => both.read(&self.mailbox, || receive(&self.mailbox, &self.screen)),
             Input::Threaded(stdin, _) => lines::read(stdin).map_err(|error| error.to_string()),
         };
-        self.screen.answered();
+        match line {
+            Ok(Some(_)) => self.screen.answered(),
+            Ok(None) | Err(_) => self.screen.abandon(),
+        }
         line
     }
 
@@ -213,8 +217,8 @@ impl User {
             'q' => return Ok(Break(())),
             'r' if self.watches() => receive(&self.mailbox, &self.screen)?,
             'p' if self.watches() => self.screen.print(format_args!("{} bytes wait", self.mailbox.bytes_waiting())),
-            'e' if self.watches() => self.receive_by_itself(true)?,
-            'd' if self.watches() => self.receive_by_itself(false)?,
+            'e' if self.watches() => self.switch(Mail::Taken)?,
+            'd' if self.watches() => self.switch(Mail::Waiting)?,
             _ => {
                 self.screen.print(format_args!("unknown command: {}", command.escape_default()));
                 self.show_menu();
@@ -306,15 +310,16 @@ impl User {
         !matches!(self.input, Input::Threaded(..))
     }
 
-    fn receive_by_itself(&mut self, on: bool) -> Result<(), String> {
+    fn switch(&mut self, mail: Mail) -> Result<(), String> {
         match &mut self.input {
             #[cfg(unix)]
-            Input::Watching(both) if on => both.watch(&self.mailbox).map_err(|error| error.to_string())?,
-            #[cfg(unix)]
-            Input::Watching(both) => both.ignore(&self.mailbox).map_err(|error| error.to_string())?,
+            Input::Watching(both) => both.switch(&self.mailbox, mail).map_err(|error| error.to_string())?,
             Input::Threaded(..) => {}
         }
-        self.screen.print(if on { "messages are received as they come" } else { "messages wait" });
+        self.screen.print(match mail {
+            Mail::Taken => "messages are received as they come",
+            Mail::Waiting => "messages wait",
+        });
         Ok(())
     }
 }

@@ -14,6 +14,15 @@ pub fn read(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     Ok((!line.is_empty()).then_some(line))
 }
 
+/// What becomes of messages while a line is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// They are taken as they come.
+    Taken,
+    /// They wait in the mailbox.
+    Waiting,
+}
+
 #[cfg(unix)]
 pub use both::Both;
 
@@ -28,6 +37,8 @@ mod both {
     use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Token, Waker};
     use spread::client::Mailbox;
+
+    use super::Mail;
 
     /// Lines that wait for the loop; the reading thread waits beyond that.
     const LINES_WAITING: usize = 16;
@@ -45,7 +56,7 @@ mod both {
         lines: Receiver<io::Result<Vec<u8>>>,
         /// The reading thread's way to wake the loop, kept because its last word may be on the way when the thread ends.
         _waker: Arc<Waker>,
-        watching: bool,
+        mail: Mail,
         /// The daemon closed the connection, so there is an error to receive.
         closed: bool,
     }
@@ -59,27 +70,22 @@ mod both {
             let waker = Arc::clone(&_waker);
             thread::Builder::new().name("input".to_owned()).spawn(move || pass_on(sender, &waker))?;
             let events = Events::with_capacity(8);
-            let mut both = Both { poll, events, lines, _waker, watching: false, closed: false };
-            both.watch(mailbox)?;
+            let mut both = Both { poll, events, lines, _waker, mail: Mail::Waiting, closed: false };
+            both.switch(mailbox, Mail::Taken)?;
             Ok(both)
         }
 
-        /// Messages are taken from now on.
-        pub fn watch(&mut self, mailbox: &Mailbox) -> io::Result<()> {
-            if !self.watching {
-                let registry = self.poll.registry();
-                registry.register(&mut SourceFd(&mailbox.descriptor()), MAIL, Interest::READABLE)?;
+        /// Decides what becomes of messages from now on.
+        pub fn switch(&mut self, mailbox: &Mailbox, mail: Mail) -> io::Result<()> {
+            let (registry, descriptor) = (self.poll.registry(), mailbox.descriptor());
+            match (self.mail, mail) {
+                (Mail::Waiting, Mail::Taken) => {
+                    registry.register(&mut SourceFd(&descriptor), MAIL, Interest::READABLE)?;
+                }
+                (Mail::Taken, Mail::Waiting) => registry.deregister(&mut SourceFd(&descriptor))?,
+                _ => {}
             }
-            self.watching = true;
-            Ok(())
-        }
-
-        /// Messages wait from now on.
-        pub fn ignore(&mut self, mailbox: &Mailbox) -> io::Result<()> {
-            if self.watching {
-                self.poll.registry().deregister(&mut SourceFd(&mailbox.descriptor()))?;
-            }
-            self.watching = false;
+            self.mail = mail;
             Ok(())
         }
 
@@ -90,7 +96,7 @@ mod both {
             mut take: impl FnMut() -> Result<(), String>,
         ) -> Result<Option<Vec<u8>>, String> {
             loop {
-                let more = self.watching && self.take_some(mailbox, &mut take)?;
+                let more = self.mail == Mail::Taken && self.take_some(mailbox, &mut take)?;
                 match self.lines.try_recv() {
                     Ok(line) => return line.map(Some).map_err(|error| error.to_string()),
                     Err(TryRecvError::Disconnected) => return Ok(None),

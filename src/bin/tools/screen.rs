@@ -27,7 +27,8 @@ impl Screen {
     /// Shows that a line is awaited.
     pub fn ask(&self, prompt: &'static str) {
         if self.terminal {
-            *self.prompt.lock() = prompt;
+            let mut shown = self.prompt.lock();
+            *shown = prompt;
             self.write(prompt);
         }
     }
@@ -35,6 +36,15 @@ impl Screen {
     /// Notes that the line came.
     pub fn answered(&self) {
         *self.prompt.lock() = "";
+    }
+
+    /// Leaves the line of a question that nobody answers any more.
+    pub fn abandon(&self) {
+        let mut shown = self.prompt.lock();
+        if !shown.is_empty() {
+            *shown = "";
+            self.write("\n");
+        }
     }
 
     /// Prints lines, now.

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_message_shows_its_text_without_control_characters() {
         let shown = received(&message(b"two\nlines\x1b[2J\n\0rest"), name("#a#d"));
-        let front = "SAFE message from #a#d to 2 groups (g h), type 1, own byte order, 20 bytes";
+        let front = "SAFE message from #a#d to 2 groups (g h), type 1, own byte order, 19 bytes";
         assert_eq!(shown, format!("{front}\n  two\n  lines.[2J"));
     }
 
