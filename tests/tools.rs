@@ -107,7 +107,7 @@ fn a_script_of_spuser_takes_messages_one_by_one() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(text(&output.stderr), "");
     let expected = [
-        "messages wait",
+        "automatic receiving is off",
         "view of chat: 1 member, own index 0",
         "  hello",
         "unknown command: x",
@@ -115,7 +115,7 @@ fn a_script_of_spuser_takes_messages_one_by_one() {
         "name a group",
         "name a group",
         "not sent",
-        "messages are received as they come",
+        "automatic receiving is on",
     ];
     let mut lines = text(&output.stdout).lines();
     for expected in expected {
@@ -133,6 +133,20 @@ fn spuser_ends_with_its_daemon_in_a_line_and_status_1() {
         spuser.expect("spuser: cannot receive: connection closed");
         assert_eq!(spuser.status(), 1);
     }
+}
+
+#[test]
+fn spuser_hears_of_the_end_as_soon_as_messages_no_longer_wait() {
+    let daemon = Daemon::start();
+    let mut spuser = Tool::start(Command::new(SPUSER).args(["-s", &daemon.address]));
+    spuser.type_in("d\n");
+    spuser.expect("automatic receiving is off");
+    daemon.running.stop();
+    spuser.type_in("p\n");
+    spuser.expect("0 bytes wait");
+    spuser.type_in("e\n");
+    spuser.expect("spuser: cannot receive: connection closed");
+    assert_eq!(spuser.status(), 1);
 }
 
 #[test]

@@ -91,10 +91,8 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     let mailbox = Arc::new(session::open(options)?);
     say(format_args!("connected as {}", mailbox.private_group()));
     let screen = Arc::new(Screen::new());
-    let input = match arguments.threaded || is_threaded_name() || !cfg!(unix) {
-        true => Input::threaded(&mailbox, &screen)?,
-        false => Input::watching(&mailbox)?,
-    };
+    let threaded = arguments.threaded || is_threaded_name() || !cfg!(unix);
+    let input = if threaded { Input::threaded(&mailbox, &screen)? } else { Input::watching(&mailbox)? };
     let mut user = User { mailbox, screen, input, sent: 0, size: 1000 };
     user.show_menu();
     user.run()
@@ -110,7 +108,7 @@ enum Input {
     /// The loop that waits for a line.
     #[cfg(unix)]
     Watching(lines::Both),
-    /// A thread, unless we are leaving.
+    /// A thread, which ends the program with the connection unless it is known that we are leaving.
     Threaded(io::StdinLock<'static>, Arc<AtomicBool>),
 }
 
@@ -317,8 +315,8 @@ impl User {
             Input::Threaded(..) => {}
         }
         self.screen.print(match mail {
-            Mail::Taken => "messages are received as they come",
-            Mail::Waiting => "messages wait",
+            Mail::Taken => "automatic receiving is on",
+            Mail::Waiting => "automatic receiving is off",
         });
         Ok(())
     }
