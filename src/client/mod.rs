@@ -28,6 +28,8 @@
 mod address;
 mod auth;
 mod error;
+pub mod events;
+pub mod flush;
 mod handshake;
 mod mailbox;
 mod membership;
@@ -42,5 +44,6 @@ pub use auth::{AuthMethod, Conversation};
 pub use error::{ConnectError, GroupError, Lost, MembershipError, ReceiveError, SendError};
 pub use mailbox::{ConnectOptions, Mailbox};
 pub use membership::{BodyBytes, MembershipReader, VsSet};
+pub use platform::{doze, monotonic, wait_for};
 pub use received::{Message, Received, View};
 pub use receiving::{Envelope, Excess, Fate, Room};

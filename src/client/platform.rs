@@ -1,10 +1,15 @@
-//! What differs between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork.
+//! What differs between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork, waiting for
+//! descriptors, clocks.
 //!
 //! The rest of `client` is the same everywhere. The system calls here are the only unsafe code of `client`.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use socket2::Socket;
+
+use super::events::{FileEvent, Watch};
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod flags {
@@ -88,5 +93,198 @@ pub fn around_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
     let result = unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     if result != 0 {
         tracing::debug!(result, "no memory for fork handlers: a child of a process with threads must only exec");
+    }
+}
+
+/// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A descriptor that
+/// is closed counts as ready: whoever uses it is told.
+pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
+    let mut places = BTreeMap::new();
+    let mut polled: Vec<polling::Polled> = Vec::new();
+    // One entry for each descriptor, because systems allow no more entries than descriptors.
+    for watch in watches {
+        let place = *places.entry(watch.descriptor).or_insert(polled.len());
+        if place == polled.len() {
+            polled.push(polling::entry(watch.descriptor));
+        }
+        polled[place].events |= polling::asked(watch.event);
+    }
+    if polling::poll(&mut polled, limit) <= 0 {
+        return vec![false; watches.len()];
+    }
+    let happened = |watch: &Watch| {
+        let entry = &polled[places[&watch.descriptor]];
+        // The end of a connection shows even where only exceptions are watched. Somebody must be told, or we never rest.
+        let end = if entry.events == polling::asked(FileEvent::Exceptional) { polling::END } else { 0 };
+        entry.revents & (polling::answered(watch.event) | end) != 0
+    };
+    watches.iter().map(happened).collect()
+}
+
+#[cfg(unix)]
+mod polling {
+    use std::time::Duration;
+
+    use super::FileEvent;
+
+    pub type Polled = libc::pollfd;
+
+    /// The connection hung up or failed, or the descriptor is closed.
+    pub const END: i16 = libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
+
+    pub fn entry(descriptor: i32) -> Polled {
+        libc::pollfd { fd: descriptor, events: 0, revents: 0 }
+    }
+
+    pub fn asked(event: FileEvent) -> i16 {
+        match event {
+            FileEvent::Readable => libc::POLLIN,
+            FileEvent::Writable => libc::POLLOUT,
+            FileEvent::Exceptional => libc::POLLPRI,
+        }
+    }
+
+    /// What select calls ready.
+    pub fn answered(event: FileEvent) -> i16 {
+        match event {
+            FileEvent::Readable => libc::POLLIN | END,
+            FileEvent::Writable => libc::POLLOUT | END,
+            FileEvent::Exceptional => libc::POLLPRI | libc::POLLNVAL,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub fn poll(polled: &mut [Polled], limit: Option<Duration>) -> i32 {
+        let limit = limit.map(|limit| libc::timespec {
+            tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: limit.subsec_nanos() as libc::c_long,
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the entries are a slice, the time lives until the call returns, and no signal mask is given.
+        unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, limit, std::ptr::null()) }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn poll(polled: &mut [Polled], limit: Option<Duration>) -> i32 {
+        // SAFETY: the entries are a slice.
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, super::milliseconds(limit)) }
+    }
+}
+
+#[cfg(windows)]
+mod polling {
+    use std::time::Duration;
+
+    use super::FileEvent;
+
+    /// Nothing rings here when a loop is told to end, so no wait is longer.
+    const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+    /// The connection hung up or failed, or the socket is closed.
+    pub const END: i16 = 0x0001 | 0x0002 | 0x0004;
+
+    /// The system's WSAPOLLFD.
+    #[repr(C)]
+    pub struct Polled {
+        socket: usize,
+        pub events: i16,
+        pub revents: i16,
+    }
+
+    #[link(name = "ws2_32")]
+    unsafe extern "system" {
+        fn WSAPoll(entries: *mut Polled, count: u32, milliseconds: i32) -> i32;
+    }
+
+    pub fn entry(descriptor: i32) -> Polled {
+        Polled { socket: descriptor as usize, events: 0, revents: 0 }
+    }
+
+    pub fn asked(event: FileEvent) -> i16 {
+        match event {
+            FileEvent::Readable => 0x0100,
+            FileEvent::Writable => 0x0010,
+            FileEvent::Exceptional => 0x0200,
+        }
+    }
+
+    /// What select calls ready.
+    pub fn answered(event: FileEvent) -> i16 {
+        asked(event) | if event == FileEvent::Exceptional { 0x0004 } else { END }
+    }
+
+    pub fn poll(polled: &mut [Polled], limit: Option<Duration>) -> i32 {
+        let limit = limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        if polled.is_empty() {
+            // The system refuses to wait for nothing.
+            std::thread::sleep(limit);
+            return 0;
+        }
+        // SAFETY: the entries are a slice.
+        unsafe { WSAPoll(polled.as_mut_ptr(), polled.len() as u32, super::milliseconds(Some(limit))) }
+    }
+}
+
+/// A time limit as poll wants it, rounded up so that nobody waits too short; -1 for none.
+#[cfg(not(target_os = "linux"))]
+fn milliseconds(limit: Option<Duration>) -> i32 {
+    limit.map_or(-1, |limit| i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
+}
+
+/// Sleeps for so long, or until a signal.
+#[cfg(unix)]
+pub fn doze(time: Duration) {
+    let time = libc::timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos() as libc::c_long,
+    };
+    // SAFETY: the time lives until the call returns, and what is left of it nobody wants.
+    unsafe { libc::nanosleep(&time, std::ptr::null_mut()) };
+}
+
+/// Sleeps for so long.
+#[cfg(not(unix))]
+pub fn doze(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// A clock that never goes back; it begins at some time of its own.
+#[cfg(unix)]
+pub fn monotonic() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system writes the time to the place it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// A clock that never goes back; it begins at some time of its own.
+#[cfg(not(unix))]
+pub fn monotonic() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn ready(descriptor: i32, events: &[FileEvent]) -> Vec<bool> {
+        let watches: Vec<_> = events.iter().map(|&event| Watch { descriptor, event }).collect();
+        wait_for(&watches, Some(Duration::ZERO))
+    }
+
+    #[test]
+    fn each_watch_of_a_descriptor_is_answered() {
+        use FileEvent::{Exceptional, Readable, Writable};
+        let (one, other) = UnixStream::pair().unwrap();
+        let one = one.as_raw_fd();
+        assert_eq!(ready(one, &[Readable, Writable, Exceptional]), [false, true, false]);
+        drop(other);
+        assert_eq!(ready(one, &[Exceptional, Readable, Writable]), [false, true, true]);
+        assert_eq!(ready(one, &[Exceptional]), [true]);
+        assert_eq!(wait_for(&[], Some(Duration::ZERO)), []);
     }
 }

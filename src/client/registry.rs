@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::flush::FlushMailbox;
 use super::{AuthMethod, ConnectError, ConnectOptions, Mailbox};
 
 /// Most mailboxes that a process may have open.
 const MAILBOX_LIMIT: usize = 1024;
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { mailboxes: BTreeMap::new(), methods: None });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
 
 #[derive(Debug)]
 struct Registry {
     mailboxes: BTreeMap<i32, Arc<Mailbox>>,
+    /// Those of the mailboxes that have the Flush layer on top.
+    flushing: BTreeMap<i32, Arc<FlushMailbox>>,
     /// `None` until a program registers some.
     methods: Option<Arc<[AuthMethod]>>,
 }
@@ -30,14 +33,40 @@ pub fn open(options: &ConnectOptions) -> Result<Arc<Mailbox>, ConnectError> {
     Ok(mailbox)
 }
 
+/// Opens a mailbox with the Flush layer, which is known by its descriptor from now on.
+pub fn open_flush(options: &ConnectOptions) -> Result<Arc<FlushMailbox>, ConnectError> {
+    forks::watch();
+    let flush = Arc::new(FlushMailbox::connect(options)?);
+    let descriptor = flush.mailbox().descriptor();
+    let mut registry = lock();
+    registry.insert(descriptor, Arc::clone(flush.mailbox()))?;
+    registry.flushing.insert(descriptor, Arc::clone(&flush));
+    Ok(flush)
+}
+
 /// The mailbox with this descriptor.
 pub fn find(descriptor: i32) -> Option<Arc<Mailbox>> {
     lock().mailboxes.get(&descriptor).cloned()
 }
 
+/// The mailbox with this descriptor, if it has the Flush layer.
+pub fn find_flush(descriptor: i32) -> Option<Arc<FlushMailbox>> {
+    lock().flushing.get(&descriptor).cloned()
+}
+
 /// Takes the mailbox with this descriptor out of the registry. It closes with its last user.
 pub fn forget(descriptor: i32) -> Option<Arc<Mailbox>> {
-    lock().mailboxes.remove(&descriptor)
+    let mut registry = lock();
+    registry.flushing.remove(&descriptor);
+    registry.mailboxes.remove(&descriptor)
+}
+
+/// As [`forget`], for one with the Flush layer.
+pub fn forget_flush(descriptor: i32) -> Option<Arc<FlushMailbox>> {
+    let mut registry = lock();
+    let flush = registry.flushing.remove(&descriptor)?;
+    registry.mailboxes.remove(&descriptor);
+    Some(flush)
 }
 
 /// Replaces the methods for later connects, at most [`AuthMethod::LIMIT`]; false if there are more.
@@ -56,6 +85,10 @@ pub fn methods() -> Arc<[AuthMethod]> {
 }
 
 impl Registry {
+    const fn new() -> Registry {
+        Registry { mailboxes: BTreeMap::new(), flushing: BTreeMap::new(), methods: None }
+    }
+
     fn insert(&mut self, descriptor: i32, mailbox: Arc<Mailbox>) -> Result<(), ConnectError> {
         if self.mailboxes.len() >= MAILBOX_LIMIT {
             return Err(ConnectError::TooManyMailboxes);
@@ -63,8 +96,24 @@ impl Registry {
         if let Some(stale) = self.mailboxes.insert(descriptor, mailbox) {
             // The program closed the old descriptor itself. Dropping the entry would close the new one.
             std::mem::forget(stale);
+            self.flushing.remove(&descriptor);
         }
         Ok(())
+    }
+
+    /// Gives the mailboxes new owners, in a forked child in which the threads that used them are gone.
+    #[cfg(unix)]
+    fn adopt(&mut self) {
+        for (descriptor, mailbox) in &mut self.mailboxes {
+            if Arc::strong_count(mailbox) > 1 {
+                let adopted = Arc::new(mailbox.adopted());
+                std::mem::forget(std::mem::replace(mailbox, adopted));
+            }
+            if let Some(flush) = self.flushing.get_mut(descriptor) {
+                let adopted = Arc::new(flush.adopted(Arc::clone(mailbox)));
+                std::mem::forget(std::mem::replace(flush, adopted));
+            }
+        }
     }
 }
 
@@ -76,7 +125,7 @@ fn lock() -> MutexGuard<'static, Registry> {
 #[cfg(unix)]
 mod forks {
     use std::cell::RefCell;
-    use std::sync::{Arc, MutexGuard, Once};
+    use std::sync::{MutexGuard, Once};
 
     use super::super::platform;
     use super::{Registry, lock};
@@ -101,14 +150,11 @@ mod forks {
         let _ = HELD.try_with(|held| *held.borrow_mut() = None);
     }
 
-    /// Other threads are gone in the child, but what they held stays held. Their mailboxes get new owners.
+    /// Other threads are gone in the child, but what they held stays held.
     extern "C" fn in_child() {
         let _ = HELD.try_with(|held| {
-            for mailbox in held.borrow_mut().iter_mut().flat_map(|registry| registry.mailboxes.values_mut()) {
-                if Arc::strong_count(mailbox) > 1 {
-                    let adopted = Arc::new(mailbox.adopted());
-                    std::mem::forget(std::mem::replace(mailbox, adopted));
-                }
+            if let Some(registry) = &mut *held.borrow_mut() {
+                registry.adopt();
             }
         });
         after();
@@ -135,7 +181,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let stream = Stream::connect(&Address::Remote("127.0.0.1".to_owned(), port), None).unwrap();
         let mailbox = Arc::new(Mailbox::new(stream, Name::new(b"#a#b").unwrap(), 100));
-        let mut registry = Registry { mailboxes: BTreeMap::new(), methods: None };
+        let mut registry = Registry::new();
         for descriptor in 0..1024 {
             assert_eq!(registry.insert(descriptor, Arc::clone(&mailbox)), Ok(()));
         }

@@ -1,0 +1,127 @@
+//! How a loop is told to end, from a handler, another thread or a signal handler.
+//!
+//! A flag alone would be missed by a loop that has looked at it and is just about to wait. So there is a bell too, a descriptor
+//! that the loop watches. Asking does nothing but change an atomic number and write a byte, which signal handlers may do.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether a loop is to end.
+#[derive(Debug, Default)]
+pub struct Exit {
+    asked: AtomicBool,
+    bell: OnceLock<Option<bell::Bell>>,
+}
+
+impl Exit {
+    /// Not asked for.
+    pub const fn new() -> Exit {
+        Exit { asked: AtomicBool::new(false), bell: OnceLock::new() }
+    }
+
+    /// Takes back what was asked, and hangs up the bell: a loop begins.
+    pub fn rearm(&self) {
+        if let Some(bell) = self.bell.get_or_init(bell::Bell::new) {
+            bell.silence();
+        }
+        self.asked.store(false, Ordering::Release);
+    }
+
+    /// Asks the loop to end after the current handler.
+    pub fn ask(&self) {
+        if !self.asked.swap(true, Ordering::AcqRel)
+            && let Some(Some(bell)) = self.bell.get()
+        {
+            bell.ring();
+        }
+    }
+
+    /// Whether the loop is to end.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// The descriptor that is readable when the end was asked for, if the system gave one.
+    pub fn descriptor(&self) -> Option<i32> {
+        self.bell.get()?.as_ref().map(bell::Bell::descriptor)
+    }
+}
+
+#[cfg(unix)]
+mod bell {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    /// Two ends of a line: what is written to one makes the other readable.
+    #[derive(Debug)]
+    pub struct Bell {
+        button: UnixStream,
+        gong: UnixStream,
+    }
+
+    impl Bell {
+        pub fn new() -> Option<Bell> {
+            let (button, gong) = UnixStream::pair().ok()?;
+            button.set_nonblocking(true).and(gong.set_nonblocking(true)).ok()?;
+            Some(Bell { button, gong })
+        }
+
+        /// The line holds more than one byte, and one is all there ever is.
+        pub fn ring(&self) {
+            let _ = (&self.button).write(&[0]);
+        }
+
+        pub fn silence(&self) {
+            let _ = (&self.gong).read(&mut [0; 8]);
+        }
+
+        pub fn descriptor(&self) -> i32 {
+            self.gong.as_raw_fd()
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod bell {
+    /// There is none here; waits are short instead.
+    #[derive(Debug)]
+    pub struct Bell;
+
+    impl Bell {
+        pub fn new() -> Option<Bell> {
+            None
+        }
+
+        pub fn ring(&self) {}
+
+        pub fn silence(&self) {}
+
+        pub fn descriptor(&self) -> i32 {
+            -1
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::super::platform::wait_for;
+    use super::super::{FileEvent, Watch};
+    use super::*;
+
+    #[test]
+    fn the_bell_rings_until_the_loop_begins_again() {
+        let exit = Exit::new();
+        exit.ask();
+        assert!(exit.is_asked() && exit.descriptor().is_none());
+        exit.rearm();
+        let watch = Watch { descriptor: exit.descriptor().unwrap(), event: FileEvent::Readable };
+        let rings = || wait_for(&[watch], Some(std::time::Duration::ZERO)) == [true];
+        assert!(!exit.is_asked() && !rings());
+        exit.ask();
+        exit.ask();
+        assert!(exit.is_asked() && rings());
+        exit.rearm();
+        assert!(!exit.is_asked() && !rings());
+    }
+}
