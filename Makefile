@@ -13,6 +13,7 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 SONAME = libspread.so.3
 ALIASES = libspread-core libtspread libtspread-core
 TOOLS = spuser spflooder spsend sprecv
+HEADERS = sp.h sp_func.h sp_events.h fl.h
 
 .PHONY: build demo check sim install uninstall clean
 
@@ -34,7 +35,7 @@ install: build
 	$(INSTALL) -m 644 target/release/libspread.a $(libdir)/libspread.a
 	ln -sf $(SONAME) $(libdir)/libspread.so
 	for name in $(ALIASES); do ln -sf $(SONAME) $(libdir)/$$name.so; ln -sf $(SONAME) $(libdir)/$$name.so.3; done
-	$(INSTALL) -m 644 include/sp.h $(DESTDIR)$(PREFIX)/include/sp.h
+	for name in $(HEADERS); do $(INSTALL) -m 644 include/$$name $(DESTDIR)$(PREFIX)/include/$$name || exit 1; done
 	$(INSTALL) -m 755 target/release/spread $(DESTDIR)$(PREFIX)/sbin/spread
 	for name in $(TOOLS); do $(INSTALL) -m 755 target/release/$$name $(bindir)/$$name || exit 1; done
 	ln -sf spuser $(bindir)/sptuser
@@ -44,7 +45,8 @@ uninstall:
 	rm -f $(libdir)/$(SONAME) $(libdir)/libspread.so $(libdir)/libspread.a $(libdir)/pkgconfig/spread.pc
 	for name in $(ALIASES); do rm -f $(libdir)/$$name.so $(libdir)/$$name.so.3; done
 	for name in $(TOOLS) sptuser; do rm -f $(bindir)/$$name; done
-	rm -f $(DESTDIR)$(PREFIX)/include/sp.h $(DESTDIR)$(PREFIX)/sbin/spread
+	for name in $(HEADERS); do rm -f $(DESTDIR)$(PREFIX)/include/$$name; done
+	rm -f $(DESTDIR)$(PREFIX)/sbin/spread
 
 clean:
 	$(CARGO) clean

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::errors::Code;
+use super::events::sp_time;
 use super::types::*;
 use super::{guard, memory};
 use crate::client::{AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn SP_connect_timeout(
     })
 }
 
-unsafe fn options(
+pub(super) unsafe fn options(
     spread_name: *const c_char,
     private_name: *const c_char,
     priority: c_int,
@@ -80,16 +81,19 @@ unsafe fn connect(options: &ConnectOptions, mbox: *mut mailbox, private_group: *
             note_timeout();
         }
     })?;
+    Ok(accepted(&opened, mbox, private_group))
+}
+
+/// Tells the program its mailbox and private group.
+pub(super) fn accepted(opened: &Mailbox, mbox: &mut mailbox, private_group: &mut [u8; MAX_GROUP_NAME]) -> c_int {
     *mbox = opened.descriptor();
     *private_group = *opened.private_group().field();
-    Ok(ACCEPT_SESSION)
+    ACCEPT_SESSION
 }
 
 /// The time limit that a program asks for; none if it is not positive.
 fn limit(time: sp_time) -> Option<Duration> {
-    let seconds = Duration::from_secs(u64::try_from(time.sec).unwrap_or(0));
-    let limit = seconds.saturating_add(Duration::from_micros(u64::try_from(time.usec).unwrap_or(0)));
-    (!limit.is_zero()).then_some(limit)
+    Some(time.duration()).filter(|limit| !limit.is_zero())
 }
 
 /// Leaves the reason where C programs look for it.

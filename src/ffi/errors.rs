@@ -2,8 +2,10 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
+use super::flush::{ILLEGAL_MESSAGE_TYPE, ILLEGAL_PARAM, ILLEGAL_RECEIVERS, ILLEGAL_STATE, WOULD_BLOCK};
 use super::guard;
 use super::types::*;
+use crate::client::flush::{CastError, FlushError, FlushReceiveError};
 use crate::client::{ConnectError, GroupError, Lost, MembershipError, ReceiveError, SendError};
 
 /// A classic error code.
@@ -70,11 +72,47 @@ impl From<MembershipError> for Code {
     }
 }
 
+impl From<FlushError> for Code {
+    fn from(error: FlushError) -> Code {
+        match error {
+            FlushError::IllegalGroup => Code(ILLEGAL_GROUP),
+            FlushError::IllegalState => Code(ILLEGAL_STATE),
+            FlushError::Lost(lost) => lost.into(),
+        }
+    }
+}
+
+impl From<CastError> for Code {
+    fn from(error: CastError) -> Code {
+        match error {
+            CastError::IllegalService => Code(ILLEGAL_SERVICE),
+            CastError::IllegalMessType => Code(ILLEGAL_MESSAGE_TYPE),
+            CastError::Group(error) => error.into(),
+            CastError::IllegalReceivers => Code(ILLEGAL_RECEIVERS),
+            CastError::Send(error) => error.into(),
+        }
+    }
+}
+
+impl From<FlushReceiveError> for Code {
+    fn from(error: FlushReceiveError) -> Code {
+        match error {
+            FlushReceiveError::WouldBlock => Code(WOULD_BLOCK),
+            FlushReceiveError::Receive(error) => error.into(),
+        }
+    }
+}
+
 /// Prints a line about an error code to standard output.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_error(error: c_int) {
+    print("SP_error", error, words(error));
+}
+
+/// A line to standard output.
+pub(super) fn print(function: &str, error: c_int, words: &CStr) {
     guard(|| {
-        let line = CString::new(format!("SP_error: ({error}) {}", words(error).to_string_lossy())).unwrap_or_default();
+        let line = CString::new(format!("{function}: ({error}) {}", words.to_string_lossy())).unwrap_or_default();
         // C's own output function, so that the line keeps its place among the program's.
         // SAFETY: the string ends with a NUL and outlives the call.
         unsafe { libc::puts(line.as_ptr()) };
@@ -112,6 +150,18 @@ fn words(error: c_int) -> &'static CStr {
     }
 }
 
+/// As [`words`], with the codes of the Flush layer.
+pub(super) fn flush_words(error: c_int) -> &'static CStr {
+    match error {
+        ILLEGAL_PARAM => c"an argument is not valid",
+        WOULD_BLOCK => c"there is nothing to receive now",
+        ILLEGAL_MESSAGE_TYPE => c"the message type is reserved",
+        ILLEGAL_STATE => c"the call is not possible at this time",
+        ILLEGAL_RECEIVERS => c"a receiver is not in the view",
+        _ => words(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +188,11 @@ mod tests {
         let known: Vec<_> = (-19..=-1).filter(|&code| code != -10).map(words).collect();
         let unknown = words(0);
         assert!(known.iter().all(|&text| text != unknown && known.iter().filter(|&&other| other == text).count() == 1));
-        assert!([-10, 1, 2, -20, c_int::MIN].iter().all(|&code| words(code) == unknown));
+        assert!([-10, 1, 2, -20, -24, c_int::MIN].iter().all(|&code| words(code) == unknown));
+        let flush: Vec<_> = (-28..=-24).map(flush_words).collect();
+        assert!(
+            flush.iter().all(|text| !known.contains(text) && flush.iter().filter(|&other| other == text).count() == 1)
+        );
+        assert_eq!((flush_words(-8), flush_words(-20)), (words(-8), unknown));
     }
 }

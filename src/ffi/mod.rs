@@ -1,8 +1,8 @@
-//! The C face: the classic `SP_` functions over `client`, and the types and constants of their header.
+//! The C face: the classic `SP_`, `E_` and `FL_` functions over `client`, and the types and constants of their headers.
 //!
 //! An exported function converts its arguments, calls `client` and maps the result, inside `guard`: nothing unwinds
-//! into C. Everything `pub` here ends up in `include/sp.h`, doc comments included, so they are plain sentences for C
-//! readers. After a change run `BLESS=1 cargo test --test abi`.
+//! into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are plain
+//! sentences for C readers. After a change run `BLESS=1 cargo test --test abi`.
 
 #![expect(non_camel_case_types, reason = "the classic names")]
 #![expect(
@@ -12,21 +12,27 @@
 
 mod connect;
 mod errors;
+mod events;
+mod flush;
 mod memb;
 mod memory;
 mod receive;
 mod send;
 mod types;
+mod undeclared;
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use connect::*;
 pub use errors::{SP_error, SP_strerror};
+pub use events::*;
+pub use flush::*;
 pub use memb::*;
 pub use receive::*;
 pub use send::*;
 pub use types::*;
+pub use undeclared::*;
 
 use errors::Code;
 

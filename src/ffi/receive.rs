@@ -11,7 +11,7 @@ use crate::client::{Envelope, Excess, Fate, Room};
 use crate::wire::FrameType;
 
 /// Where a program wants to know about a message.
-struct Outputs<'a> {
+pub(super) struct Outputs<'a> {
     service_type: &'a mut service,
     sender: &'a mut [u8; MAX_GROUP_NAME],
     num_groups: &'a mut c_int,
@@ -76,7 +76,7 @@ pub extern "C" fn SP_poll(mbox: mailbox) -> c_int {
     guard(|| Ok(c_int::try_from(find(mbox)?.bytes_waiting()).unwrap_or(c_int::MAX)))
 }
 
-unsafe fn outputs<'a>(
+pub(super) unsafe fn outputs<'a>(
     service_type: *mut service,
     sender: *mut c_char,
     (max_groups, groups): (c_int, *mut [c_char; MAX_GROUP_NAME]),
@@ -98,17 +98,28 @@ unsafe fn outputs<'a>(
     }
 }
 
+impl Outputs<'_> {
+    /// The bits of service_type when it is an input.
+    pub(super) fn wish(&self) -> FrameType {
+        FrameType(*self.service_type as u32)
+    }
+
+    /// Where the message goes, and how long a body fits there.
+    pub(super) fn room<'r, 'b>(&'r mut self, body: &'r mut [IoSliceMut<'b>]) -> (Room<'r, 'b>, usize) {
+        let excess = if self.wish().contains(FrameType::DROP_RECV) { Excess::Drop } else { Excess::Keep };
+        let length = body.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
+        (Room { groups: self.groups, body, excess }, length)
+    }
+}
+
 fn receive(mbox: mailbox, outputs: &mut Outputs<'_>, body: &mut [IoSliceMut<'_>]) -> Result<c_int, Code> {
-    let wish = FrameType(*outputs.service_type as u32);
-    let excess = if wish.contains(FrameType::DROP_RECV) { Excess::Drop } else { Excess::Keep };
-    let body_room: usize = body.iter().fold(0, |sum, piece| sum.saturating_add(piece.len()));
-    let mut room = Room { groups: outputs.groups, body, excess };
+    let (mut room, body_room) = outputs.room(body);
     let envelope = find(mbox)?.receive_into(&mut room)?;
     report(&envelope, outputs, body_room)
 }
 
 /// Fills in the results. A number that does not fit its room is reported negative; where depends on the message's fate.
-fn report(envelope: &Envelope, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
+pub(super) fn report(envelope: &Envelope, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
     let number = |length: usize| c_int::try_from(length).expect("a frame's numbers are 32 bits");
     let (groups, body_len) = (number(envelope.groups), number(envelope.body_len));
     let (groups_short, body_short) = (envelope.groups > outputs.groups.len(), envelope.body_len > body_room);

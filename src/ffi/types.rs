@@ -1,13 +1,6 @@
 //! The types and constants of the header, with the sizes and values that existing programs were compiled with.
 
-use std::ffi::{c_char, c_int, c_long, c_uint};
-
-/// Lowest priority.
-pub const LOW_PRIORITY: c_int = 0;
-/// Middle priority.
-pub const MEDIUM_PRIORITY: c_int = 1;
-/// Highest priority.
-pub const HIGH_PRIORITY: c_int = 2;
+use std::ffi::{c_char, c_int, c_uint};
 
 /// The port at which clients find a daemon unless told otherwise.
 pub const DEFAULT_SPREAD_PORT: c_int = 4803;
@@ -99,19 +92,6 @@ pub const NET_ERROR_ON_SESSION: c_int = -18;
 /// An error inside the library.
 pub const SP_BUG: c_int = -19;
 
-/// File descriptors with events, for each priority.
-pub const MAX_FD_EVENTS: c_int = 2000;
-/// How many priorities there are.
-pub const NUM_PRIORITY: c_int = 3;
-/// How many kinds of file events there are.
-pub const NUM_FDTYPES: c_int = 3;
-/// File event: readable.
-pub const READ_FD: c_int = 0;
-/// File event: writable.
-pub const WRITE_FD: c_int = 1;
-/// File event: exception.
-pub const EXCEPT_FD: c_int = 2;
-
 /// A connection to a daemon. It is the descriptor of a socket: select and poll take it.
 pub type mailbox = c_int;
 
@@ -168,14 +148,4 @@ pub struct membership_info {
     pub num_vs_sets: c_uint,
     /// The set that the receiver belongs to.
     pub my_vs_set: vs_set_info,
-}
-
-/// A time, or a length of time.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct sp_time {
-    /// Seconds.
-    pub sec: c_long,
-    /// Microseconds.
-    pub usec: c_long,
 }

@@ -1,6 +1,6 @@
 /* Every constant has the value that existing programs were compiled with. */
 
-#include <sp.h>
+#include <fl.h>
 
 #include "check.h"
 
@@ -60,8 +60,20 @@ int main(void)
     CHECK_NUMBER(NET_ERROR_ON_SESSION, -18);
     CHECK_NUMBER(SP_BUG, -19);
 
+    CHECK_NUMBER(DONT_BLOCK, 0x10000000);
+    CHECK_NUMBER(FLUSH_REQ_MESS, 0x20000000);
+    CHECK_NUMBER(SUBGROUP_CAST, 0x40000000);
+    CHECK_NUMBER(ILLEGAL_PARAM, -24);
+    CHECK_NUMBER(WOULD_BLOCK, -25);
+    CHECK_NUMBER(ILLEGAL_MESSAGE_TYPE, -26);
+    CHECK_NUMBER(ILLEGAL_STATE, -27);
+    CHECK_NUMBER(ILLEGAL_RECEIVERS, -28);
+    CHECK_NUMBER(FL_MAX_SCATTER_ELEMENTS, 99);
+    CHECK_NUMBER(FL_MIN_LEGAL_MESS_TYPE, -32765);
+
     /* All of them can stand in the preprocessor. */
-#if SPREAD_VERSION < 0x04000000 || MAX_GROUP_NAME != 32 || ILLEGAL_SESSION != -11 || REJECT_MESS != 0x00400000
+#if SPREAD_VERSION < 0x04000000 || MAX_GROUP_NAME != 32 || ILLEGAL_SESSION != -11 || REJECT_MESS != 0x00400000 || WOULD_BLOCK != -25 || \
+    NUM_PRIORITY != 3
     failures++;
 #endif
     return failures != 0;

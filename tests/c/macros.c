@@ -1,6 +1,6 @@
 /* What the macros say about every kind of message. */
 
-#include <sp.h>
+#include <fl.h>
 
 #include "check.h"
 
@@ -58,6 +58,11 @@ int main(void)
     CHECK_NUMBER(Is_self_discard(0x50), 0x40);
     CHECK_NUMBER(Is_caused_network_mess(0x1800), 0x800);
     CHECK_NUMBER(Is_reject_mess(0x400020), 0x400000);
+
+    CHECK_NUMBER(Is_flush_req_mess(FLUSH_REQ_MESS), 1);
+    CHECK_NUMBER(Is_flush_req_mess(SAFE_MESS), 0);
+    CHECK_NUMBER(Is_subgroup_mess(SUBGROUP_CAST | SAFE_MESS), 1);
+    CHECK_NUMBER(Is_subgroup_mess(SAFE_MESS), 0);
 
     CHECK_NUMBER(Flip_int16(small), 0x3412);
     CHECK_NUMBER(Flip_int32(0x12345678), 0x78563412);

@@ -1,6 +1,6 @@
 /* Every function of the interface, with the type that existing programs know. Linking proves that the library has it. */
 
-#include <sp.h>
+#include <fl.h>
 
 #include "check.h"
 
@@ -40,8 +40,63 @@ static int (*const equal_group_ids_)(group_id, group_id) = SP_equal_group_ids;
 static void (*const error_)(int) = SP_error;
 static const char *(*const strerror_)(int) = SP_strerror;
 
+typedef void (*timer_function)(int, void *);
+typedef void (*file_function)(int, int, void *);
+
+static int (*const init_)(void) = E_init;
+static sp_time (*const time_)(void) = E_get_time;
+static sp_time (*const time_monotonic_)(void) = E_get_time_monotonic;
+static sp_time (*const add_time_)(sp_time, sp_time) = E_add_time;
+static sp_time (*const sub_time_)(sp_time, sp_time) = E_sub_time;
+static sp_time (*const neg_time_)(sp_time) = E_neg_time;
+static int (*const compare_time_)(sp_time, sp_time) = E_compare_time;
+static int (*const queue_)(timer_function, int, void *, sp_time) = E_queue;
+static int (*const dequeue_)(timer_function, int, void *) = E_dequeue;
+static void (*const delay_)(sp_time) = E_delay;
+static int (*const attach_)(int, int, file_function, int, void *, int) = E_attach_fd;
+static int (*const detach_)(int, int) = E_detach_fd;
+static int (*const activate_)(int, int) = E_activate_fd;
+static int (*const deactivate_)(int, int) = E_deactivate_fd;
+static int (*const threshold_)(int) = E_set_active_threshold;
+static int (*const num_active_)(int) = E_num_active;
+static void (*const handle_)(void) = E_handle_events;
+static void (*const exit_)(void) = E_exit_events;
+
+static int (*const fl_init_)(void) = FL_lib_init;
+static void (*const fl_version_)(int *, int *, int *) = FL_version;
+static int (*const fl_connect_)(const char *, const char *, int, mailbox *, char *) = FL_connect;
+static int (*const fl_disconnect_)(mailbox) = FL_disconnect;
+static int (*const fl_join_)(mailbox, const char *) = FL_join;
+static int (*const fl_leave_)(mailbox, const char *) = FL_leave;
+static int (*const fl_flush_)(mailbox, const char *) = FL_flush;
+static int (*const fl_multicast_)(mailbox, service, const char *, int16, int, const char *) = FL_multicast;
+static int (*const fl_scat_multicast_)(mailbox, service, const char *, int16, const scatter *) = FL_scat_multicast;
+static int (*const fl_unicast_)(mailbox, service, const char *, const char *, int16, int, const char *) = FL_unicast;
+static int (*const fl_scat_unicast_)(mailbox, service, const char *, const char *, int16, const scatter *) =
+    FL_scat_unicast;
+static int (*const fl_subgroup_)(mailbox, service, const char *, int, char[][MAX_GROUP_NAME], int16, int,
+                                 const char *) = FL_subgroupcast;
+static int (*const fl_scat_subgroup_)(mailbox, service, const char *, int, char[][MAX_GROUP_NAME], int16,
+                                      const scatter *) = FL_scat_subgroupcast;
+static int (*const fl_receive_)(mailbox, service *, char *, int, int *, char[][MAX_GROUP_NAME], int16 *, int *, int,
+                                char *, int *) = FL_receive;
+static int (*const fl_scat_receive_)(mailbox, service *, char *, int, int *, char[][MAX_GROUP_NAME], int16 *, int *,
+                                     scatter *, int *) = FL_scat_receive;
+static int (*const fl_more_)(mailbox) = FL_more_msgs;
+static int (*const fl_poll_)(mailbox) = FL_poll;
+static void (*const fl_error_)(int) = FL_error;
+static int (*const fl_gid_)(void) = FL_get_gid_offset_memb_mess;
+static int (*const fl_num_vs_)(void) = FL_get_num_vs_offset_memb_mess;
+static int (*const fl_vs_set_)(void) = FL_get_vs_set_offset_memb_mess;
+
 int main(void)
 {
+    CHECK(init_ && time_ && time_monotonic_ && add_time_ && sub_time_ && neg_time_ && compare_time_);
+    CHECK(queue_ && dequeue_ && delay_ && attach_ && detach_ && activate_ && deactivate_);
+    CHECK(threshold_ && num_active_ && handle_ && exit_);
+    CHECK(fl_init_ && fl_version_ && fl_connect_ && fl_disconnect_ && fl_join_ && fl_leave_ && fl_flush_);
+    CHECK(fl_multicast_ && fl_scat_multicast_ && fl_unicast_ && fl_scat_unicast_ && fl_subgroup_ && fl_scat_subgroup_);
+    CHECK(fl_receive_ && fl_scat_receive_ && fl_more_ && fl_poll_ && fl_error_ && fl_gid_ && fl_num_vs_ && fl_vs_set_);
     CHECK(connect_ && connect_timeout_ && disconnect_ && kill_ && set_auth_method_ && set_auth_methods_ && version_);
     CHECK(join_ && leave_ && multicast_ && scat_multicast_ && multigroup_ && multigroup_scat_);
     CHECK(receive_ && scat_receive_ && poll_);

@@ -1,0 +1,398 @@
+//! The classic Flush functions over `client::flush`.
+
+use std::ffi::{c_char, c_int, c_short};
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::connect::{accepted, options};
+use super::errors::{Code, flush_words, print};
+use super::receive::{Outputs, outputs, report};
+use super::types::*;
+use super::{guard, memory};
+use crate::client::flush::{self, CastKind, FlushMailbox, LOWEST_MESS_TYPE, Wait};
+use crate::client::registry;
+use crate::wire::{FrameType, Name};
+
+/// For the receive functions: return WOULD_BLOCK instead of waiting.
+pub const DONT_BLOCK: c_int = 1 << 28;
+/// A request to flush the group that is named as the sender.
+pub const FLUSH_REQ_MESS: c_int = 1 << 29;
+/// A message to some members of the group that is the last of its groups.
+pub const SUBGROUP_CAST: c_int = 1 << 30;
+
+/// An argument is not valid.
+pub const ILLEGAL_PARAM: c_int = -24;
+/// There is nothing to receive, and the call does not wait.
+pub const WOULD_BLOCK: c_int = -25;
+/// The message type is below FL_MIN_LEGAL_MESS_TYPE.
+pub const ILLEGAL_MESSAGE_TYPE: c_int = -26;
+/// The call is not possible at this time.
+pub const ILLEGAL_STATE: c_int = -27;
+/// A receiver is not in the group's view.
+pub const ILLEGAL_RECEIVERS: c_int = -28;
+
+/// Elements of a scatter that is sent.
+pub const FL_MAX_SCATTER_ELEMENTS: usize = 99;
+/// The lowest message type that programs may use.
+pub const FL_MIN_LEGAL_MESS_TYPE: c_int = -32765;
+
+/// The version of the Flush interface.
+const VERSION: [c_int; 3] = [2, 0, 0];
+
+const _: () = assert!(
+    DONT_BLOCK as u32 & flush::FLUSH_REQ.0 == 0
+        && FLUSH_REQ_MESS as u32 == flush::FLUSH_REQ.0
+        && SUBGROUP_CAST as u32 == flush::SUBGROUP.0
+        && FL_MIN_LEGAL_MESS_TYPE == LOWEST_MESS_TYPE as c_int
+);
+
+/// To be called first. Returns 0, or ILLEGAL_STATE if it was called before.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_lib_init() -> c_int {
+    static CALLED: AtomicBool = AtomicBool::new(false);
+    if CALLED.swap(true, Ordering::Relaxed) { ILLEGAL_STATE } else { 0 }
+}
+
+/// The version of the Flush interface. A pointer may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_version(major_version: *mut c_int, minor_version: *mut c_int, patch_version: *mut c_int) {
+    for (place, number) in [major_version, minor_version, patch_version].into_iter().zip(VERSION) {
+        // SAFETY: the caller has a number there, or NULL.
+        if let Some(place) = unsafe { place.as_mut() } {
+            *place = number;
+        }
+    }
+}
+
+/// Connects to a daemon as SP_connect does, with membership messages; neither daemon nor user may be NULL. Returns
+/// ACCEPT_SESSION or a negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_connect(
+    daemon: *const c_char,
+    user: *const c_char,
+    priority: c_int,
+    mbox: *mut mailbox,
+    private_name: *mut c_char,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller has a mailbox and an array of 32 bytes there.
+        let places = unsafe { (mbox.as_mut(), private_name.cast::<[u8; MAX_GROUP_NAME]>().as_mut()) };
+        let (Some(mbox), Some(private_name)) = places else { return Err(Code(ILLEGAL_PARAM)) };
+        if daemon.is_null() || user.is_null() {
+            return Err(Code(ILLEGAL_PARAM));
+        }
+        // SAFETY: the caller has two C strings.
+        let opened = registry::open_flush(&unsafe { options(daemon, user, priority, 1) })?;
+        Ok(accepted(opened.mailbox(), mbox, private_name))
+    })
+}
+
+/// Ends a connection and waits until no other thread is in a call on it. Returns 0, or ILLEGAL_SESSION for an unknown
+/// mailbox.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_disconnect(mbox: mailbox) -> c_int {
+    guard(|| {
+        registry::forget_flush(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
+        Ok(0)
+    })
+}
+
+/// Asks to join a group. Its first view tells of the success. Returns 0, or ILLEGAL_GROUP for a group that is joined.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_join(mbox: mailbox, group: *const c_char) -> c_int {
+    // SAFETY: the caller has a C string or NULL.
+    guard(|| unsafe { with_group(mbox, group, FlushMailbox::join) })
+}
+
+/// Asks to leave a group whose first view was received. Returns 0, or ILLEGAL_GROUP for another group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_leave(mbox: mailbox, group: *const c_char) -> c_int {
+    // SAFETY: the caller has a C string or NULL.
+    guard(|| unsafe { with_group(mbox, group, FlushMailbox::leave) })
+}
+
+/// Allows the group's next view after a FLUSH_REQ_MESS; until it comes, nothing can be sent to the group. Returns 0,
+/// ILLEGAL_GROUP for a group that is not joined, or ILLEGAL_STATE if nothing was asked.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_flush(mbox: mailbox, group: *const c_char) -> c_int {
+    // SAFETY: the caller has a C string or NULL.
+    guard(|| unsafe { with_group(mbox, group, FlushMailbox::flush) })
+}
+
+/// Sends a message to all members of a joined group, or to a private group. Returns the number of bytes sent, or a
+/// negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_multicast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    mess_type: c_short,
+    mess_len: c_int,
+    mess: *const c_char,
+) -> c_int {
+    guard(|| {
+        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
+        // SAFETY: the caller has a C string and this many bytes.
+        let (group, body) = unsafe { (memory::cut_name(group)?, memory::bytes(mess, mess_len)?) };
+        flush.multicast(kind, group, &[IoSlice::new(body)])?;
+        Ok(mess_len)
+    })
+}
+
+/// As FL_multicast, with the message in pieces, at most FL_MAX_SCATTER_ELEMENTS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_scat_multicast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    mess_type: c_short,
+    scat_mess: *const scatter,
+) -> c_int {
+    guard(|| {
+        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
+        // SAFETY: the caller has a C string and a scatter.
+        let (body, group) = unsafe { (pieces(scat_mess)?, memory::cut_name(group)?) };
+        flush.multicast(kind, group, &body)?;
+        Ok(length(&body))
+    })
+}
+
+/// Sends a message to one member of a joined group. Returns the number of bytes sent, or a negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_unicast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    receiver: *const c_char,
+    mess_type: c_short,
+    mess_len: c_int,
+    mess: *const c_char,
+) -> c_int {
+    guard(|| {
+        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
+        // SAFETY: the caller has C strings and this many bytes.
+        let (group, receiver, body) =
+            unsafe { (memory::cut_name(group)?, receiver_name(receiver)?, memory::bytes(mess, mess_len)?) };
+        flush.subgroup_cast(kind, group, &[receiver], &[IoSlice::new(body)])?;
+        Ok(mess_len)
+    })
+}
+
+/// As FL_unicast, with the message in pieces.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_scat_unicast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    receiver: *const c_char,
+    mess_type: c_short,
+    scat_mess: *const scatter,
+) -> c_int {
+    guard(|| {
+        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
+        // SAFETY: the caller has C strings and a scatter.
+        let (body, group, receiver) =
+            unsafe { (pieces(scat_mess)?, memory::cut_name(group)?, receiver_name(receiver)?) };
+        flush.subgroup_cast(kind, group, &[receiver], &body)?;
+        Ok(length(&body))
+    })
+}
+
+/// Sends a message to some members of a joined group. Returns the number of bytes sent, or a negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_subgroupcast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    num_receivers: c_int,
+    receivers: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: c_short,
+    mess_len: c_int,
+    mess: *const c_char,
+) -> c_int {
+    guard(|| {
+        let flush = find(mbox)?;
+        // SAFETY: the caller has this many names.
+        let receivers = unsafe { receiver_names(receivers, num_receivers)? };
+        let kind = cast_kind(service_type, mess_type)?;
+        // SAFETY: the caller has a C string and this many bytes.
+        let (group, body) = unsafe { (memory::cut_name(group)?, memory::bytes(mess, mess_len)?) };
+        flush.subgroup_cast(kind, group, &receivers, &[IoSlice::new(body)])?;
+        Ok(mess_len)
+    })
+}
+
+/// As FL_subgroupcast, with the message in pieces.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_scat_subgroupcast(
+    mbox: mailbox,
+    service_type: service,
+    group: *const c_char,
+    num_receivers: c_int,
+    receivers: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: c_short,
+    scat_mess: *const scatter,
+) -> c_int {
+    guard(|| {
+        let flush = find(mbox)?;
+        // SAFETY: the caller has this many names.
+        let receivers = unsafe { receiver_names(receivers, num_receivers)? };
+        let kind = cast_kind(service_type, mess_type)?;
+        // SAFETY: the caller has a C string and a scatter.
+        let (body, group) = unsafe { (pieces(scat_mess)?, memory::cut_name(group)?) };
+        flush.subgroup_cast(kind, group, &receivers, &body)?;
+        Ok(length(&body))
+    })
+}
+
+/// Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages, which
+/// may be NULL, gets the number of messages that are there already.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_receive(
+    mbox: mailbox,
+    service_type: *mut service,
+    sender: *mut c_char,
+    max_groups: c_int,
+    num_groups: *mut c_int,
+    groups: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: *mut c_short,
+    endian_mismatch: *mut c_int,
+    max_mess_len: c_int,
+    mess: *mut c_char,
+    more_messages: *mut c_int,
+) -> c_int {
+    guard(|| {
+        let flush = find(mbox)?;
+        let mut outputs =
+            // SAFETY: the caller has all of this.
+            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+        let length = usize::try_from(max_mess_len).map_err(|_| Code(ILLEGAL_MESSAGE))?;
+        // SAFETY: the caller has so many bytes.
+        let body = unsafe { memory::array_mut(mess.cast::<u8>(), length) }.ok_or(Code(ILLEGAL_MESSAGE))?;
+        // SAFETY: the caller has a number there, or NULL.
+        receive(&flush, &mut outputs, &mut [IoSliceMut::new(body)], unsafe { more_messages.as_mut() })
+    })
+}
+
+/// As FL_receive, with the body spread over the pieces of a scatter in order.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FL_scat_receive(
+    mbox: mailbox,
+    service_type: *mut service,
+    sender: *mut c_char,
+    max_groups: c_int,
+    num_groups: *mut c_int,
+    groups: *mut [c_char; MAX_GROUP_NAME],
+    mess_type: *mut c_short,
+    endian_mismatch: *mut c_int,
+    scat_mess: *mut scatter,
+    more_messages: *mut c_int,
+) -> c_int {
+    guard(|| {
+        let flush = find(mbox)?;
+        let mut outputs =
+            // SAFETY: the caller has all of this.
+            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+        // SAFETY: the caller has a scatter, and a number or NULL.
+        let (mut body, more) = unsafe { (memory::pieces_mut(scat_mess)?, more_messages.as_mut()) };
+        receive(&flush, &mut outputs, &mut body, more)
+    })
+}
+
+/// The number of messages that are there already.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_more_msgs(mbox: mailbox) -> c_int {
+    guard(|| Ok(number(find(mbox)?.messages_waiting())))
+}
+
+/// The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_poll(mbox: mailbox) -> c_int {
+    guard(|| Ok(number(find(mbox)?.bytes_waiting())))
+}
+
+/// Prints a line about an error code to standard output.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_error(error: c_int) {
+    print("FL_error", error, flush_words(error));
+}
+
+/// Where the group id lies in the body of a view.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_get_gid_offset_memb_mess() -> c_int {
+    number(flush::VIEW_ID)
+}
+
+/// Where the number of members that came together lies in the body of a view.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_get_num_vs_offset_memb_mess() -> c_int {
+    number(flush::VIEW_COUNT)
+}
+
+/// Where the names of the members that came together begin in the body of a view.
+#[unsafe(no_mangle)]
+pub extern "C" fn FL_get_vs_set_offset_memb_mess() -> c_int {
+    number(flush::VIEW_NAMES)
+}
+
+fn find(mbox: mailbox) -> Result<Arc<FlushMailbox>, Code> {
+    registry::find_flush(mbox).ok_or(Code(ILLEGAL_SESSION))
+}
+
+unsafe fn with_group<E: Into<Code>>(
+    mbox: mailbox,
+    group: *const c_char,
+    call: fn(&FlushMailbox, Name) -> Result<(), E>,
+) -> Result<c_int, Code> {
+    let flush = find(mbox)?;
+    // SAFETY: the caller has a C string or NULL.
+    let group = unsafe { memory::name(group) }.ok_or(Code(ILLEGAL_GROUP))?;
+    call(&flush, group).map(|()| 0).map_err(Into::into)
+}
+
+fn cast_kind(service_type: service, mess_type: c_short) -> Result<CastKind, Code> {
+    Ok(CastKind::new(FrameType(service_type as u32), mess_type)?)
+}
+
+unsafe fn receiver_name(receiver: *const c_char) -> Result<Name, Code> {
+    // SAFETY: the caller has a C string or NULL.
+    unsafe { memory::name(receiver) }.ok_or(Code(ILLEGAL_RECEIVERS))
+}
+
+unsafe fn receiver_names(receivers: *const [c_char; MAX_GROUP_NAME], count: c_int) -> Result<Vec<Name>, Code> {
+    if count < 0 || (count > 0 && receivers.is_null()) {
+        return Err(Code(ILLEGAL_PARAM));
+    }
+    // SAFETY: the caller has this many names.
+    unsafe { memory::names(receivers, count) }
+}
+
+unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Code> {
+    // SAFETY: the caller has a scatter or NULL.
+    let pieces = unsafe { memory::pieces(message)? };
+    if pieces.len() > FL_MAX_SCATTER_ELEMENTS { Err(Code(ILLEGAL_MESSAGE)) } else { Ok(pieces) }
+}
+
+fn length(body: &[IoSlice<'_>]) -> c_int {
+    number(body.iter().map(|piece| piece.len()).sum())
+}
+
+fn number(count: usize) -> c_int {
+    c_int::try_from(count).unwrap_or(c_int::MAX)
+}
+
+fn receive(
+    flush: &FlushMailbox,
+    outputs: &mut Outputs<'_>,
+    body: &mut [IoSliceMut<'_>],
+    more_messages: Option<&mut c_int>,
+) -> Result<c_int, Code> {
+    let wait = if outputs.wish().contains(FrameType(DONT_BLOCK as u32)) { Wait::No } else { Wait::Yes };
+    let (mut room, body_room) = outputs.room(body);
+    let (envelope, more) = flush.receive_into(&mut room, wait)?;
+    if let Some(place) = more_messages {
+        *place = number(more);
+    }
+    report(&envelope, outputs, body_room)
+}
