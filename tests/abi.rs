@@ -152,29 +152,91 @@ fn old_programs_find_the_library_by_its_soname() {
 }
 
 #[test]
-fn a_process_can_fork_while_a_thread_receives() {
-    let hello = FrameHeader {
+fn the_event_loop_serves_timers_and_descriptors_in_their_order() {
+    Library::prepare("events").run_everywhere("events");
+}
+
+#[test]
+fn wrong_arguments_give_codes_and_never_crash() {
+    for output in Library::prepare("hostile").run_everywhere("hostile") {
+        let lines: Vec<_> = output.lines().collect();
+        let [receivers, closed, unknown] = lines[..] else { panic!("three lines, not {lines:?}") };
+        let expected = ["FL_error: (-28) ", "FL_error: (-8) ", "FL_error: (-2147483648) "];
+        assert!([receivers, closed, unknown].iter().zip(expected).all(|(line, start)| line.starts_with(start)));
+    }
+}
+
+/// A daemon for `threads.c`: it hears 200 messages of 20 bytes while it says as many.
+fn busy_daemon() -> FakeDaemon {
+    let message = |letter: u8| [&header(20).encode()[..], &[letter; 20]].concat();
+    let messages: Vec<u8> = (0..200).flat_map(message).collect();
+    let mut script = accepting();
+    script.extend([Step::Say(messages), Step::Hear(200 * (FrameHeader::SIZE + Name::SIZE + 20))]);
+    FakeDaemon::start(script)
+}
+
+#[test]
+fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
+    let library = Library::prepare("threads");
+    let daemon = busy_daemon();
+    library.run(&in_package("tests/c", "threads", "c"), &C[0], &[&daemon.name()]);
+    let heard = daemon.finish().1;
+    let frames = heard[REQUEST + CHOICE..].chunks(FrameHeader::SIZE + Name::SIZE + 20);
+    assert_eq!(frames.len(), 200);
+    let mut bodies = frames.map(|frame| &frame[FrameHeader::SIZE + Name::SIZE..]);
+    assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
+}
+
+#[test]
+fn memory_is_used_cleanly() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("valgrind is not installed: skipped");
+        return;
+    }
+    let library = Library::prepare("valgrind");
+    library.check_memory("hostile", &[]);
+    library.check_memory("events", &[]);
+    let daemon = busy_daemon();
+    library.check_memory("threads", &[&daemon.name()]);
+    daemon.finish();
+}
+
+/// Bytes of the connect request of a client called `me`.
+const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
+/// Bytes of its choice of methods.
+const CHOICE: usize = 90;
+
+/// A handshake that succeeds.
+fn accepting() -> Vec<Step> {
+    let (list, answer) = (b"\x05NULL ".to_vec(), b"\x01\x04\x04\x00\x06#me#d1".to_vec());
+    vec![Step::Hear(REQUEST), Step::Say(list), Step::Hear(CHOICE), Step::Say(answer)]
+}
+
+/// The front of a message of so many bytes.
+fn header(data_len: i32) -> FrameHeader {
+    FrameHeader {
         kind: FrameType::SAFE,
         name: Name::new(b"#a#d1").unwrap(),
         groups: 0,
         hint: Hint::new(0, ByteOrder::NATIVE),
-        data_len: 5,
+        data_len,
         order: ByteOrder::NATIVE,
-    };
+    }
+}
+
+#[test]
+fn a_process_can_fork_while_a_thread_receives() {
     let (go, kill) = (FrameHeader::SIZE + Name::SIZE + b"go".len(), FrameHeader::SIZE + Name::SIZE);
-    let (request, choice) = (b"\x04\x04\x00\x01\x02me".len(), 90);
-    let daemon = FakeDaemon::start(vec![
-        Step::Hear(request),
-        Step::Say(b"\x05NULL ".to_vec()),
-        Step::Hear(choice),
-        Step::Say(b"\x01\x04\x04\x00\x06#me#d1".to_vec()),
-        Step::Hear(go),
-        Step::Say([&hello.encode()[..], b"hello"].concat()),
-        Step::Hear(kill + 1),
-        Step::End,
-    ]);
-    let source = Path::new(ROOT).join("tests/c/fork.c");
-    Library::prepare("fork").run(&source, &C[0], &[&daemon.name()]);
-    let heard = daemon.finish().1;
-    assert_eq!(heard.len(), request + choice + go + kill, "one kill, from the parent");
+    let me = Name::new(b"#me#d1").unwrap();
+    let hello = [&FrameHeader { groups: 1, ..header(5) }.encode()[..], me.field(), b"hello"].concat();
+    let library = Library::prepare("fork");
+    for with_flush_layer in [&[][..], &["flush"]] {
+        let mut script = accepting();
+        script.extend([Step::Hear(go), Step::Say(hello.clone()), Step::Hear(kill + 1), Step::End]);
+        let daemon = FakeDaemon::start(script);
+        let name = daemon.name();
+        library.run(&in_package("tests/c", "fork", "c"), &C[0], &[&[name.as_str()], with_flush_layer].concat());
+        let heard = daemon.finish().1;
+        assert_eq!(heard.len(), REQUEST + CHOICE + go + kill, "one kill, from the parent");
+    }
 }

@@ -7,14 +7,16 @@
 mod fake_daemon;
 #[expect(dead_code, reason = "shared with the tests of the session and the daemon")]
 mod recorded;
+mod replay;
 
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint};
+use std::ffi::{CString, c_char, c_int, c_uint};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 
 use fake_daemon::{FakeDaemon, Step, hear};
 use recorded::{cleared, load, unhex};
+use replay::{Recorded, array, hex, number, string};
 use serde_json::{Value, json};
 use spread::ffi::*;
 
@@ -23,10 +25,6 @@ const HEADER: usize = 48;
 /// What the recording program had in a result before a call.
 const UNTOUCHED: c_int = 2_147_483_647;
 const UNTOUCHED_TYPE: i16 = 30_583;
-
-/// The recorded units that come before the first frame.
-const HANDSHAKE: [&str; 5] =
-    ["connect request", "authentication method list", "authentication choice", "accept", "refusal"];
 
 macro_rules! sessions {
     ($($name:ident: $file:literal,)*) => {
@@ -112,25 +110,11 @@ fn replay_file(file: &str) {
 }
 
 fn replay_session(session: &Value) {
-    let (mut handshake, mut opening) = (Vec::new(), Vec::new());
-    let (mut said, mut heard) = (VecDeque::new(), VecDeque::new());
-    for frame in session["frames"].as_array().unwrap() {
-        let bytes = unhex(frame["hex"].as_str().unwrap());
-        let is_handshake = HANDSHAKE.contains(&frame["what"].as_str().unwrap());
-        match (is_handshake, frame["dir"] == "daemon->client") {
-            (true, true) => handshake.push(Step::Say(bytes)),
-            (true, false) => {
-                handshake.push(Step::Hear(bytes.len()));
-                opening.extend(bytes);
-            }
-            (false, true) => said.push_back(bytes),
-            (false, false) => heard.push_back(bytes),
-        }
-    }
+    let recorded = Recorded::new(session);
     let calls = session["api_calls"].as_array().unwrap();
-    let (mut client, daemon, found) = open(&calls[0], handshake);
-    assert_eq!(found, opening, "handshake of {}", calls[0]);
-    let mut stage = Stage { daemon, said, heard, unread: 0 };
+    let (mut client, daemon, found) = open(&calls[0], recorded.handshake);
+    assert_eq!(found, recorded.opening, "handshake of {}", calls[0]);
+    let mut stage = Stage { daemon, said: recorded.said, heard: recorded.heard, unread: 0 };
     for call in &calls[1..] {
         stage.before(call);
         client.perform(call);
@@ -383,28 +367,6 @@ impl Client {
     }
 }
 
-fn number(word: &str) -> c_int {
-    match word.strip_prefix("0x") {
-        Some(digits) => i64::from_str_radix(digits, 16).unwrap() as c_int,
-        None => word.parse().unwrap(),
-    }
-}
-
-fn array(text: &str) -> [c_char; MAX_GROUP_NAME] {
-    let mut array = [0; MAX_GROUP_NAME];
-    array.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte as c_char);
-    array
-}
-
-fn string(array: &[c_char]) -> String {
-    let bytes: Vec<u8> = array.iter().map(|&byte| byte as u8).chain([0]).collect();
-    CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap().to_owned()
-}
-
 fn pair(set: &vs_set_info) -> [c_uint; 2] {
     [set.num_members, set.members_offset]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

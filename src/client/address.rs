@@ -23,7 +23,7 @@ impl Address {
     /// The name that an empty one stands for.
     const DEFAULT: &str = if cfg!(unix) { "4803" } else { "4803@localhost" };
     /// Most bytes of a daemon name: a host name of 64, a port and the `@`.
-    const LIMIT: usize = 70;
+    pub const LIMIT: usize = 70;
 
     /// Reads a daemon name.
     pub fn parse(name: &str) -> Result<Address, ConnectError> {

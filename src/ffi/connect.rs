@@ -8,8 +8,8 @@ use super::errors::Code;
 use super::events::sp_time;
 use super::types::*;
 use super::{guard, memory};
-use crate::client::{AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
-use crate::wire::Version;
+use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
+use crate::wire::{MethodName, PrivateName, Version};
 
 /// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for
 /// success.
@@ -63,9 +63,9 @@ pub(super) unsafe fn options(
 ) -> ConnectOptions {
     ConnectOptions {
         // SAFETY: the caller has a C string or NULL.
-        daemon: unsafe { memory::text(spread_name) },
+        daemon: unsafe { memory::text(spread_name, Address::LIMIT + 1) },
         // SAFETY: the same.
-        private_name: unsafe { memory::text(private_name) },
+        private_name: unsafe { memory::text(private_name, PrivateName::LIMIT) },
         priority: u8::from(priority > 0),
         membership: group_membership != 0,
         ..ConnectOptions::default()
@@ -176,15 +176,15 @@ unsafe fn auth_method(name: *const c_char, function: Option<AuthFunction>, data:
     // SAFETY: the same.
     unsafe impl Sync for Data {}
 
-    let function = function.filter(|_| !name.is_null())?;
+    // SAFETY: the caller has a C string or NULL.
+    let (function, name) = (function?, unsafe { memory::up_to(name, MethodName::SIZE) }?);
     let data = Data(data);
     let conversation = move |descriptor| {
         let Data(data) = &data;
         // SAFETY: the program registered this function to be called with this data.
         unsafe { function(descriptor, *data) != 0 }
     };
-    // SAFETY: not NULL, so the caller has a C string there.
-    AuthMethod::new(unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes(), Arc::new(conversation))
+    AuthMethod::new(&name, Arc::new(conversation))
 }
 
 /// The version of the programming interface. Returns 1, or 0 if a pointer is NULL.

@@ -1,21 +1,19 @@
 //! Memory that C hands us, as Rust values. NULL and impossible lengths are refused here, so every other file starts
 //! from a reference; what a length says beyond that must be believed.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 use std::io::{IoSlice, IoSliceMut};
 
 use super::errors::Code;
 use super::types::{ILLEGAL_GROUP, ILLEGAL_MESSAGE, MAX_GROUP_NAME, scatter};
 use crate::wire::{MAX_GROUPS, Name};
 
-/// The text at `text`; NULL is the empty one. What is not UTF-8 cannot be a name and becomes something else that is
-/// none.
-pub unsafe fn text(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: the caller has a C string there.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+/// The text at `text`, of which at most `limit` bytes are looked at; NULL is the empty one. What is not UTF-8 cannot be a
+/// name and becomes something else that is none.
+pub unsafe fn text(text: *const c_char, limit: usize) -> String {
+    // SAFETY: as the caller promises, there is a C string or NULL.
+    let bytes = unsafe { up_to(text, limit) }.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The name at `text`, of which at most 32 bytes are looked at; `None` if it is longer than a name or NULL.
@@ -31,7 +29,8 @@ pub unsafe fn cut_name(text: *const c_char) -> Result<Name, Code> {
     Ok(Name::new(&bytes).expect("31 bytes are a name"))
 }
 
-unsafe fn up_to(text: *const c_char, limit: usize) -> Option<Vec<u8>> {
+/// The bytes before the NUL, or the first `limit` of them; `None` for NULL. What lies behind is not looked at.
+pub unsafe fn up_to(text: *const c_char, limit: usize) -> Option<Vec<u8>> {
     if text.is_null() {
         return None;
     }

@@ -1,7 +1,7 @@
 /* A process forks while a thread of it waits for a message. The child gives the mailbox up; the parent goes on.
-   Argument: the daemon. */
+   Arguments: the daemon, and any second one for a mailbox with the Flush layer. */
 
-#include <sp.h>
+#include <fl.h>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -12,20 +12,23 @@
 #include "check.h"
 
 static mailbox mbox;
+static int flushing;
 
-static int receive(char *body, int length)
+static int receive(service type, char *body, int length)
 {
-    service type = 0;
     char sender[MAX_GROUP_NAME], groups[1][MAX_GROUP_NAME];
     int num_groups, mismatch;
     int16 mess_type;
 
+    if (flushing) {
+        return FL_receive(mbox, &type, sender, 1, &num_groups, groups, &mess_type, &mismatch, length, body, NULL);
+    }
     return SP_receive(mbox, &type, sender, 1, &num_groups, groups, &mess_type, &mismatch, length, body);
 }
 
 static void *receiver(void *body)
 {
-    int length = receive((char *)body, 100);
+    int length = receive(0, (char *)body, 100);
 
     CHECK_NUMBER(length, 5);
     return NULL;
@@ -44,7 +47,12 @@ static int child(void)
     mailbox another;
     char private_group[MAX_GROUP_NAME];
 
+    if (flushing) {
+        CHECK_NUMBER(FL_more_msgs(mbox), 0);
+        CHECK_NUMBER(receive(DONT_BLOCK, private_group, 0), WOULD_BLOCK);
+    }
     SP_kill(mbox);
+    CHECK_NUMBER(FL_poll(mbox), ILLEGAL_SESSION);
     CHECK_NUMBER(fcntl(mbox, F_GETFD), -1);
     CHECK_NUMBER(SP_disconnect(mbox), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_connect("no daemon", "me", 0, 0, &another, private_group), ILLEGAL_SPREAD);
@@ -61,7 +69,12 @@ int main(int argc, char **argv)
     if (argc < 2) {
         return 2;
     }
-    CHECK_NUMBER(SP_connect(argv[1], "me", 0, 1, &mbox, private_group), ACCEPT_SESSION);
+    flushing = argc > 2;
+    if (flushing) {
+        CHECK_NUMBER(FL_connect(argv[1], "me", 0, &mbox, private_group), ACCEPT_SESSION);
+    } else {
+        CHECK_NUMBER(SP_connect(argv[1], "me", 0, 1, &mbox, private_group), ACCEPT_SESSION);
+    }
     CHECK_NUMBER(pthread_create(&thread, NULL, receiver, body), 0);
     /* Several times, so that the thread is inside its call at least once. */
     for (i = 0; i < 5; i++) {
@@ -73,6 +86,6 @@ int main(int argc, char **argv)
         CHECK_NUMBER(status, 0);
     }
     release(thread, body);
-    CHECK_NUMBER(SP_disconnect(mbox), 0);
+    CHECK_NUMBER(flushing ? FL_disconnect(mbox) : SP_disconnect(mbox), 0);
     return failures != 0;
 }

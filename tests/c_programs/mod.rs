@@ -73,6 +73,16 @@ impl Library {
         printed
     }
 
+    /// Runs a program of `tests/c` where every access to memory is watched; it must succeed without a complaint.
+    pub fn check_memory(&self, program: &str, arguments: &[&str]) {
+        let program = self.compile(&Path::new(ROOT).join("tests/c").join(program).with_extension("c"), &C[0]);
+        let watched =
+            Command::new("valgrind").args(["-q", "--error-exitcode=99"]).arg(&program).args(arguments).output();
+        let output = watched.unwrap();
+        let (printed, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}: {}\n{printed}\n{complaints}", program.display(), output.status);
+    }
+
     fn compile(&self, source: &Path, dialect: &Dialect) -> PathBuf {
         let program =
             self.directory.join(source.file_stem().unwrap()).with_extension(dialect.standard.replace("++", "xx"));

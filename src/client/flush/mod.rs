@@ -13,8 +13,6 @@ mod group;
 mod layer;
 mod mailbox;
 mod pending;
-#[cfg(test)]
-mod tests;
 
 pub use error::{CastError, FlushError, FlushReceiveError};
 pub use format::{FLUSH_REQ, LOWEST_MESS_TYPE, SUBGROUP, VIEW_COUNT, VIEW_ID, VIEW_NAMES};
