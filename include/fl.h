@@ -162,8 +162,8 @@ int FL_scat_subgroupcast(mailbox mbox,
                          const scatter *scat_mess);
 
 /*
- Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages, which
- may be NULL, gets the number of messages that are there already.
+ Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages,
+ which may be NULL, gets the number of messages that are there already.
  */
 int FL_receive(mailbox mbox,
                service *service_type,

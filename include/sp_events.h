@@ -107,13 +107,10 @@ int E_compare_time(struct sp_time t1, struct sp_time t2);
 void E_delay(struct sp_time t);
 
 /*
- Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are queued
- already get the new time. Returns 0.
+ Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
+ queued already get the new time. Returns 0.
  */
-int E_queue(void (*func)(int code, void *data),
-            int code,
-            void *data,
-            struct sp_time delta_time);
+int E_queue(void (*func)(int code, void *data), int code, void *data, struct sp_time delta_time);
 
 /*
  Takes a timer back. Returns 0, or -1 if there is none with this function, code and data.
@@ -121,16 +118,11 @@ int E_queue(void (*func)(int code, void *data),
 int E_dequeue(void (*func)(int code, void *data), int code, void *data);
 
 /*
- Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD, WRITE_FD
- or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if the descriptor
- cannot be watched or MAX_FD_EVENTS are.
+ Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD,
+ WRITE_FD or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if
+ the descriptor cannot be watched or MAX_FD_EVENTS are.
  */
-int E_attach_fd(int fd,
-                int fd_type,
-                void (*func)(int fd, int code, void *data),
-                int code,
-                void *data,
-                int priority);
+int E_attach_fd(int fd, int fd_type, void (*func)(int fd, int code, void *data), int code, void *data, int priority);
 
 /*
  Watches the descriptor no more for this event. Returns 0, or -1 if it was not.

@@ -1,5 +1,5 @@
-//! What differs between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork, waiting for
-//! descriptors, clocks.
+//! What differs between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork,
+//! waiting for descriptors, clocks.
 //!
 //! The rest of `client` is the same everywhere. The system calls here are the only unsafe code of `client`.
 
@@ -96,8 +96,8 @@ pub fn around_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
     }
 }
 
-/// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A descriptor that
-/// is closed counts as ready: whoever uses it is told.
+/// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A
+/// descriptor that is closed counts as ready: whoever uses it is told.
 pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
     let mut places = BTreeMap::new();
     let mut polled: Vec<polling::Polled> = Vec::new();
@@ -114,7 +114,8 @@ pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
     }
     let happened = |watch: &Watch| {
         let entry = &polled[places[&watch.descriptor]];
-        // The end of a connection shows even where only exceptions are watched. Somebody must be told, or we never rest.
+        // The end of a connection shows even where only exceptions are watched. Somebody must be told, or we never
+        // rest.
         let end = if entry.events == polling::asked(FileEvent::Exceptional) { polling::END } else { 0 };
         entry.revents & (polling::answered(watch.event) | end) != 0
     };

@@ -1,6 +1,7 @@
 //! The classic event loop: timers and descriptors, with functions of the program as handlers.
 //!
-//! One set of registrations for the whole process. No lock is held while a handler runs, so it may call everything here.
+//! One set of registrations for the whole process. No lock is held while a handler runs, so it may call everything
+//! here.
 
 #![expect(clippy::disallowed_types, reason = "above the I/O line: programs ask for the time")]
 
@@ -80,7 +81,8 @@ pub(super) struct Handler<F> {
     pub(super) data: *mut c_void,
 }
 
-// SAFETY: the data is only handed back to the program, which may share it among threads at its own risk, as it always could.
+// SAFETY: the data is only handed back to the program, which may share it among threads at its own risk, as it always
+// could.
 unsafe impl<F: Send> Send for Handler<F> {}
 
 impl Handler<TimerFunction> {
@@ -166,8 +168,8 @@ pub extern "C" fn E_delay(t: sp_time) {
     doze(t.duration());
 }
 
-/// Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are queued
-/// already get the new time. Returns 0.
+/// Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
+/// queued already get the new time. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_queue(
     func: Option<unsafe extern "C" fn(code: c_int, data: *mut c_void)>,
@@ -195,9 +197,9 @@ pub extern "C" fn E_dequeue(
     })
 }
 
-/// Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD, WRITE_FD
-/// or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if the descriptor
-/// cannot be watched or MAX_FD_EVENTS are.
+/// Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD,
+/// WRITE_FD or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if
+/// the descriptor cannot be watched or MAX_FD_EVENTS are.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_attach_fd(
     fd: c_int,

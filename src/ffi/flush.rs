@@ -246,8 +246,8 @@ pub unsafe extern "C" fn FL_scat_subgroupcast(
     })
 }
 
-/// Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages, which
-/// may be NULL, gets the number of messages that are there already.
+/// Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages,
+/// which may be NULL, gets the number of messages that are there already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_receive(
     mbox: mailbox,

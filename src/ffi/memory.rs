@@ -8,8 +8,8 @@ use super::errors::Code;
 use super::types::{ILLEGAL_GROUP, ILLEGAL_MESSAGE, MAX_GROUP_NAME, scatter};
 use crate::wire::{MAX_GROUPS, Name};
 
-/// The text at `text`, of which at most `limit` bytes are looked at; NULL is the empty one. What is not UTF-8 cannot be a
-/// name and becomes something else that is none.
+/// The text at `text`, of which at most `limit` bytes are looked at; NULL is the empty one. What is not UTF-8 cannot be
+/// a name and becomes something else that is none.
 pub unsafe fn text(text: *const c_char, limit: usize) -> String {
     // SAFETY: as the caller promises, there is a C string or NULL.
     let bytes = unsafe { up_to(text, limit) }.unwrap_or_default();

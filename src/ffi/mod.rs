@@ -1,8 +1,8 @@
 //! The C face: the classic `SP_`, `E_` and `FL_` functions over `client`, and the types and constants of their headers.
 //!
 //! An exported function converts its arguments, calls `client` and maps the result, inside `guard`: nothing unwinds
-//! into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are plain
-//! sentences for C readers. After a change run `BLESS=1 cargo test --test abi`.
+//! into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are
+//! plain sentences for C readers. After a change run `BLESS=1 cargo test --test abi`.
 
 #![expect(non_camel_case_types, reason = "the classic names")]
 #![expect(

@@ -1,7 +1,8 @@
 //! How a loop is told to end, from a handler, another thread or a signal handler.
 //!
-//! A flag alone would be missed by a loop that has looked at it and is just about to wait. So there is a bell too, a descriptor
-//! that the loop watches. Asking does nothing but change an atomic number and write a byte, which signal handlers may do.
+//! A flag alone would be missed by a loop that has looked at it and is just about to wait. So there is a bell too, a
+//! descriptor that the loop watches. Asking does nothing but change an atomic number and write a byte, which signal
+//! handlers may do.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

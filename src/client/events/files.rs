@@ -1,8 +1,8 @@
 //! The descriptors that an event loop watches, in three priorities, and whose turn it is when some are ready.
 //!
-//! All that are ready at the high priority have their turn, or if there is none all of the medium one; then at most one of the low
-//! priority, round robin. An entry has a ticket for each attachment, so what a handler detaches in the middle of a round is not
-//! called any more, even if another descriptor takes its number.
+//! All that are ready at the high priority have their turn, or if there is none all of the medium one; then at most one
+//! of the low priority, round robin. An entry has a ticket for each attachment, so what a handler detaches in the
+//! middle of a round is not called any more, even if another descriptor takes its number.
 
 use std::collections::BTreeSet;
 

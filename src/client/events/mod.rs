@@ -1,10 +1,11 @@
 //! The event loop of classic programs: timers, and descriptors with priorities.
 //!
-//! What is registered ([`Events`]) knows no clock and no socket; [`run`] is handed both, so its rules are tested without either. A
-//! handler may call everything, also to detach itself or to run the loop once more: nothing is locked while it runs.
+//! What is registered ([`Events`]) knows no clock and no socket; [`run`] is handed both, so its rules are tested
+//! without either. A handler may call everything, also to detach itself or to run the loop once more: nothing is locked
+//! while it runs.
 //!
-//! - Timers that are due come first, in the order of their times. When a loop begins they wait until a round has had no event of
-//!   the high or medium priority.
+//! - Timers that are due come first, in the order of their times. When a loop begins they wait until a round has had no
+//!   event of the high or medium priority.
 //! - Then the loop waits for descriptors until the next timer; whose turn it is, `files` says.
 
 mod exit;
@@ -50,8 +51,8 @@ pub enum Call<T, H> {
     File(i32, H),
 }
 
-/// Serves what is registered until `exit` is asked for. `wait` waits for descriptors, for so long at most, and says which are ready, in
-/// the order in which they were given.
+/// Serves what is registered until `exit` is asked for. `wait` waits for descriptors, for so long at most, and says
+/// which are ready, in the order in which they were given.
 pub fn run<T: Ord + Copy, H: Copy>(
     shared: &Mutex<Events<T, H>>,
     exit: &Exit,
@@ -113,7 +114,8 @@ mod tests {
 
     use super::*;
 
-    /// A loop in a world of its own: the clock moves only while the loop waits, and a script says which descriptors are ready.
+    /// A loop in a world of its own: the clock moves only while the loop waits, and a script says which descriptors are
+    /// ready.
     struct World {
         events: Mutex<Events<char, char>>,
         exit: Exit,

@@ -58,8 +58,8 @@ impl<T: Ord + Copy> Timers<T> {
         self.turns
     }
 
-    /// Takes the first call that is due, unless it was queued after `mark`. So calls that queue themselves again at once do not
-    /// keep everything else from its turn.
+    /// Takes the first call that is due, unless it was queued after `mark`. So calls that queue themselves again at
+    /// once do not keep everything else from its turn.
     pub fn take_due(&mut self, now: Duration, mark: u64) -> Option<T> {
         let (&(due, turn), &call) = self.calls.first_key_value()?;
         (due <= now && turn < mark).then(|| {

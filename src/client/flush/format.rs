@@ -4,12 +4,12 @@
 //! message type  body
 //!       -32768  group id (12)                                       flush ok
 //!       -32767  group id (12)                                       flush received
-//!       -32766  user's body, user's message type (2), group id (12)  vulnerable: sent before the view was complete everywhere
+//!       -32766  user's body, user's message type (2), group id (12)  vulnerable: sent before all were in the view
 //!        other  user's body
 //! ```
 //!
-//! A subgroup cast has [`SUBGROUP`] in its type, goes to its receivers' private groups, and its body ends with the name of the
-//! group (32), behind everything else. Numbers are in the sender's byte order.
+//! A subgroup cast has [`SUBGROUP`] in its type, goes to its receivers' private groups, and its body ends with the name
+//! of the group (32), behind everything else. Numbers are in the sender's byte order.
 
 use crate::client::Message;
 use crate::wire::{ByteOrder, FrameType, GroupId, Name};
@@ -73,8 +73,8 @@ pub enum Opened {
     Data(Option<GroupId>),
 }
 
-/// Looks into a message and takes out what the layer had put in: the program's message is left, and the groups of a subgroup cast
-/// are its receivers and then the group. `None` if the message is not as long as it must be.
+/// Looks into a message and takes out what the layer had put in: the program's message is left, and the groups of a
+/// subgroup cast are its receivers and then the group. `None` if the message is not as long as it must be.
 pub fn open(message: &mut Message) -> Option<Opened> {
     let order = if message.foreign_order { FOREIGN } else { ByteOrder::NATIVE };
     if let FLUSH_OK | FLUSH_RECEIVED = message.mess_type {

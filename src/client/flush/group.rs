@@ -7,9 +7,9 @@
 //! Verify ── membership ───────────┘        joining ─┘
 //! ```
 //!
-//! Between its flush ok and the next view a member sends nothing, so every message belongs to one view, the same at all who go on
-//! together. A message without causal order may still come to a member that has not entered the sender's view; until all said
-//! flush received, such messages carry the view's id and are held until it is entered.
+//! Between its flush ok and the next view a member sends nothing, so every message belongs to one view, the same at all
+//! who go on together. A message without causal order may still come to a member that has not entered the sender's
+//! view; until all said flush received, such messages carry the view's id and are held until it is entered.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -94,8 +94,8 @@ impl Group {
         self.outputs.pop_front()
     }
 
-    /// Whether the program may send: not before the first view nor after its flush or leave. The view that an unordered message
-    /// must name, if there is one.
+    /// Whether the program may send: not before the first view nor after its flush or leave. The view that an unordered
+    /// message must name, if there is one.
     pub fn check_send(&self) -> Result<Option<GroupId>, FlushError> {
         match &self.state {
             _ if !self.is_member() => Err(FlushError::IllegalGroup),
@@ -244,7 +244,8 @@ impl Group {
         }
     }
 
-    /// Enters a view: tells the program, hands out what was held for it, and goes on to the next membership if one waits.
+    /// Enters a view: tells the program, hands out what was held for it, and goes on to the next membership if one
+    /// waits.
     fn enter(&mut self, membership: Membership, held: Held, rest: Option<Pending>) {
         let view = self.view_message(&membership);
         self.outputs.push_back(Output::Deliver(view));

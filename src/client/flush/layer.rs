@@ -1,5 +1,5 @@
-//! All groups of one mailbox, without I/O: what comes from the daemon finds its group, and what the groups lead to comes out in
-//! order.
+//! All groups of one mailbox, without I/O: what comes from the daemon finds its group, and what the groups lead to
+//! comes out in order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -104,8 +104,8 @@ impl Layer {
         Ok(())
     }
 
-    /// Whether the program may send to these receivers of a group, or to all if none are named. The view that an unordered
-    /// message must name, if there is one. A private group is a group of one, and needs no joining.
+    /// Whether the program may send to these receivers of a group, or to all if none are named. The view that an
+    /// unordered message must name, if there is one. A private group is a group of one, and needs no joining.
     pub fn check_cast(&self, name: Name, receivers: &[Name]) -> Result<Option<GroupId>, CastError> {
         let (view, known) = match self.groups.get(&name) {
             Some(group) => (group.check_send()?, receivers.iter().all(|&receiver| group.has(receiver))),
@@ -168,10 +168,12 @@ impl Layer {
 
 #[cfg(test)]
 mod tests {
-    //! Many members in one small world: whatever order the daemon may choose, views are entered together and hold the same messages.
+    //! Many members in one small world: whatever order the daemon may choose, views are entered together and hold the
+    //! same messages.
     //!
-    //! The daemon of this world keeps what classic ones promise for FIFO messages: each sender's in order, and between two memberships
-    //! the same messages for all, but one member may see another sender's messages earlier than its neighbour does.
+    //! The daemon of this world keeps what classic ones promise for FIFO messages: each sender's in order, and between
+    //! two memberships the same messages for all, but one member may see another sender's messages earlier than its
+    //! neighbour does.
 
     use super::super::format::{FLUSH_REQ, enclose};
     use super::*;

@@ -1,7 +1,7 @@
 //! The Flush layer on a mailbox: the same calls, but groups are closed and views are entered together.
 //!
-//! The layer moves on only while the program receives. One lock keeps a program's own messages and its flush oks in order, one
-//! lets receivers in one by one; the layer itself is locked only to look at it or change it.
+//! The layer moves on only while the program receives. One lock keeps a program's own messages and its flush oks in
+//! order, one lets receivers in one by one; the layer itself is locked only to look at it or change it.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Memberships that the daemon has announced and the members have not yet agreed to enter, and the flush oks for them.
 //!
-//! The oldest is agreed upon first. One that can never be agreed upon, because a member was lost that had not said its flush ok, is
-//! dropped, and the next takes its place; all that stay together see the same oks before the same losses, so all drop the same.
+//! The oldest is agreed upon first. One that can never be agreed upon, because a member was lost that had not said its
+//! flush ok, is dropped, and the next takes its place; all that stay together see the same oks before the same losses,
+//! so all drop the same.
 
 use std::collections::{BTreeSet, VecDeque};
 
