@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use spread::multipath::{Multipath, Policy};
 use spread::ring::{Config, Event, Ring, Stats};
 use spread::time::Instant;
-use spread::wire::{DaemonId, Header, NetworkId, Packet, Payload, Reader, Service, Slice};
+use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
+
+use crate::trace::Scribe;
 
 /// A datagram on its way out.
 #[derive(Clone, Debug)]
@@ -20,9 +22,10 @@ pub struct Datagram {
 pub trait Actor {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice);
     fn handle_timeout(&mut self, now: Instant);
-    fn submit(&mut self, now: Instant, service: Service, payload: Payload);
-    /// Submits before everything that waits; only in answer to a configuration.
-    fn submit_first(&mut self, now: Instant, service: Service, payload: Payload);
+    /// Somebody at this daemon sends about this many bytes.
+    fn submit(&mut self, now: Instant, service: Service, size: usize, scribe: Scribe<'_>);
+    /// A regular configuration was taken out, and whoever stands above the daemon answers it.
+    fn answer(&mut self, now: Instant, scribe: Scribe<'_>);
     /// Says goodbye to the others.
     fn leave(&mut self, now: Instant);
     fn poll_transmit(&mut self) -> Option<Datagram>;
@@ -84,12 +87,12 @@ impl Actor for RingDaemon {
         self.ring.handle_timeout(now);
     }
 
-    fn submit(&mut self, now: Instant, service: Service, payload: Payload) {
-        self.ring.submit(now, service, payload);
+    fn submit(&mut self, now: Instant, service: Service, size: usize, mut scribe: Scribe<'_>) {
+        self.ring.submit(now, service, scribe.submit(service, size));
     }
 
-    fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
-        self.ring.submit_first(now, service, payload);
+    fn answer(&mut self, now: Instant, mut scribe: Scribe<'_>) {
+        self.ring.submit_first(now, Service::Agreed, scribe.submit_first(Service::Agreed, 30));
     }
 
     fn leave(&mut self, _now: Instant) {

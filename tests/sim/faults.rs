@@ -12,7 +12,7 @@ use spread::wire::{DaemonId, Incarnation, Service};
 
 use crate::actor::{Actor, RingDaemon};
 use crate::links::{Quality, Which};
-use crate::world::{Action, Log, World};
+use crate::world::{Action, Log, Starter, World};
 
 /// Everything that is drawn.
 #[derive(Debug)]
@@ -65,22 +65,19 @@ impl Plan {
         plan
     }
 
-    /// The world in which this will happen.
+    /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
-        let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
-        let (networks, window, body_limit, filtered) =
-            (self.networks as u8, self.window, self.body_limit, self.filtered);
-        let brisk = self.brisk;
+        let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
         let starter = move |me, life, now: Instant| {
-            let mut config = config(me, life, now, &ids);
-            if brisk {
-                hurry(&mut config);
-            }
-            (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
-            let daemon = RingDaemon::new(config, networks, now);
+            let daemon = RingDaemon::new(config(me, life, now), networks, now);
             if filtered { daemon } else { daemon.unfiltered() }
         };
-        let mut world = World::new(self.daemons, self.networks, self.seed, Box::new(starter), log);
+        self.world_of(Box::new(starter), log)
+    }
+
+    /// The world in which this will happen, with daemons of any kind.
+    pub fn world_of<A: Actor>(&self, starter: Starter<A>, log: Log) -> World<A> {
+        let mut world = World::new(self.daemons, self.networks, self.seed, starter, log);
         world.links.heal(&self.quality);
         for &(network, from, to, loss) in &self.bad_links {
             world.links.link(network, from, to).quality.loss = loss;
@@ -89,6 +86,20 @@ impl Plan {
             world.at(*at, action.clone());
         }
         world
+    }
+
+    /// The settings of a daemon's life: who, which one, and when it begins.
+    pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> Config + use<> {
+        let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
+        let (window, body_limit, brisk) = (self.window, self.body_limit, self.brisk);
+        move |me, life, now| {
+            let mut config = config(me, life, now, &ids);
+            if brisk {
+                hurry(&mut config);
+            }
+            (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
+            config
+        }
     }
 
     /// What the links are like when the faults are over.

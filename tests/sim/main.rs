@@ -2,19 +2,18 @@
 //! synchrony but not the code. One `u64` is one history.
 //!
 //!     TORC_SIM_SEEDS=1000 cargo test --test sim          seeds 0 to 999; `A..B` for a range
-//!     TORC_SIM_SEED=7 cargo test --test sim seeds -- --nocapture     one history again, with everything that happens
+//!     TORC_SIM_SEED=7 cargo test --test sim NAME -- --nocapture      one history again, with everything that happens
 //!     TORC_SIM_LOG=datagrams …                           and every datagram
 
 mod actor;
 mod checker;
+mod clients;
 mod faults;
 mod links;
 mod scenarios;
+mod seeds;
 mod trace;
 mod world;
-
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use spread::time::{Duration, Instant};
 use spread::wire::Service;
@@ -22,62 +21,20 @@ use spread::wire::Service;
 use actor::RingDaemon;
 use checker::{Violation, check_masking, check_quiescence, check_safety};
 use faults::{Plan, end_faults};
-use world::{Action, Log, Tally, World};
+use seeds::{Outcome, play};
+use world::{Action, Log, World};
 
 /// How long after the last fault all daemons must share one configuration. The longest pause that a daemon makes before it tries
 /// again to merge with one that it could hear but not agree with is 30 s.
-const HEAL_BOUND: Duration = Duration::from_secs(35);
+pub const HEAL_BOUND: Duration = Duration::from_secs(35);
 /// How long what was accepted may take to be delivered once the ring is whole: the largest backlog through the smallest window.
-const DRAIN_BOUND: Duration = Duration::from_secs(60);
+pub const DRAIN_BOUND: Duration = Duration::from_secs(60);
 /// How long the ring is watched afterwards: nothing may change any more.
-const WATCH: Duration = Duration::from_secs(2);
-
-/// What a history came to.
-#[derive(Clone, Copy, Debug)]
-struct Outcome {
-    digest: u64,
-    tally: Tally,
-    simulated: Duration,
-    /// How long it took until the ring was whole after the last fault.
-    healing: Duration,
-}
+pub const WATCH: Duration = Duration::from_secs(2);
 
 #[test]
 fn seeds_keep_extended_virtual_synchrony() {
-    if let Some(seed) = variable("TORC_SIM_SEED") {
-        let log = if variable("TORC_SIM_LOG").is_some() { Log::Datagrams } else { Log::Events };
-        println!("{:?}", Plan::draw(number(&seed)));
-        let outcome = history(number(&seed), log);
-        println!("{outcome:?}");
-        return outcome.map(drop).unwrap_or_else(|violation| panic!("{violation}"));
-    }
-    let mut failed = Vec::new();
-    let mut total = Total::default();
-    for seed in seeds() {
-        match catch_unwind(AssertUnwindSafe(|| checked_history(seed))) {
-            Ok(Ok(outcome)) => total.add(outcome),
-            Ok(Err(violation)) => failed.push(format!("seed {seed}: {violation}")),
-            Err(_) => failed.push(format!("seed {seed}: panic")),
-        }
-    }
-    println!("{total:?}, {} failed", failed.len());
-    for failure in &failed {
-        println!("{failure}");
-    }
-    if let Some(first) = failed.first() {
-        let seed = first.trim_start_matches("seed ").split(':').next().unwrap_or_default();
-        panic!("{first}\nrepeat: TORC_SIM_SEED={seed} cargo test --test sim seeds -- --nocapture");
-    }
-}
-
-/// A history, and for some seeds the same once more.
-fn checked_history(seed: u64) -> Result<Outcome, Violation> {
-    let outcome = history(seed, Log::Nothing)?;
-    if seed.is_multiple_of(20) {
-        let again = history(seed, Log::Nothing)?;
-        assert_eq!(outcome.digest, again.digest, "one seed is one history");
-    }
-    Ok(outcome)
+    play("seeds_keep_extended_virtual_synchrony", history);
 }
 
 fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
@@ -122,52 +79,4 @@ fn drain(world: &mut World<RingDaemon>) {
         world.run(Duration::from_millis(500));
     }
     world.run(WATCH);
-}
-
-/// The sum over all histories.
-#[derive(Debug, Default)]
-struct Total {
-    seeds: u64,
-    simulated: Duration,
-    slowest_healing: Duration,
-    configurations: u64,
-    delivered: u64,
-    datagrams: u64,
-    lost: u64,
-    duplicated: u64,
-    cut: u64,
-    mangled: u64,
-}
-
-impl Total {
-    fn add(&mut self, outcome: Outcome) {
-        self.seeds += 1;
-        self.simulated += outcome.simulated;
-        self.slowest_healing = self.slowest_healing.max(outcome.healing);
-        self.configurations += outcome.tally.configurations;
-        self.delivered += outcome.tally.delivered;
-        self.datagrams += outcome.tally.datagrams;
-        self.lost += outcome.tally.lost;
-        self.duplicated += outcome.tally.duplicated;
-        self.cut += outcome.tally.cut;
-        self.mangled += outcome.tally.mangled;
-    }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn number(text: &str) -> u64 {
-    text.trim().parse().expect("a seed is a number")
-}
-
-fn seeds() -> Range<u64> {
-    match variable("TORC_SIM_SEEDS") {
-        None => 0..200,
-        Some(text) => match text.split_once("..") {
-            Some((first, end)) => number(first)..number(end),
-            None => 0..number(&text),
-        },
-    }
 }

@@ -48,6 +48,24 @@ pub struct Trace {
     pub forged: Vec<String>,
 }
 
+/// Writes down what one process submits.
+pub struct Scribe<'a> {
+    pub trace: &'a mut Trace,
+    pub process: ProcessNumber,
+}
+
+impl Scribe<'_> {
+    /// The payload to submit.
+    pub fn submit(&mut self, service: Service, size: usize) -> Payload {
+        self.trace.submit(Sent { process: self.process, service, size, first: false })
+    }
+
+    /// The payload to submit before everything that waits, in answer to a configuration.
+    pub fn submit_first(&mut self, service: Service, size: usize) -> Payload {
+        self.trace.submit(Sent { process: self.process, service, size, first: true })
+    }
+}
+
 const STAMP: usize = 4;
 
 impl Trace {
@@ -113,7 +131,7 @@ impl Trace {
 
     fn identify(&self, message: &Message) -> Option<MessageNumber> {
         let bytes = message.payload.contiguous();
-        let number = u32::from_be_bytes(bytes.get(..STAMP)?.try_into().ok()?) as usize;
+        let number = stamp(&bytes)?;
         let sent = self.messages.get(number)?;
         let genuine = self.processes[sent.process].daemon == message.origin
             && sent.service == message.service
@@ -122,7 +140,13 @@ impl Trace {
     }
 }
 
-fn payload(number: MessageNumber, size: usize) -> Vec<u8> {
+/// The number that a payload begins with.
+pub fn stamp(payload: &[u8]) -> Option<MessageNumber> {
+    payload.first_chunk::<STAMP>().map(|stamp| u32::from_be_bytes(*stamp) as usize)
+}
+
+/// What travels as the message of this number.
+pub fn payload(number: MessageNumber, size: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(STAMP + size);
     bytes.extend_from_slice(&(number as u32).to_be_bytes());
     let mut filler = number as u8;

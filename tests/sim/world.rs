@@ -13,7 +13,7 @@ use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Service, Sli
 
 use crate::actor::{Actor, Datagram};
 use crate::links::{Links, Which, index, mangle};
-use crate::trace::{ProcessNumber, Sent, Trace};
+use crate::trace::{ProcessNumber, Scribe, Trace};
 
 /// What is done to the world at a certain time.
 #[derive(Clone, Debug)]
@@ -215,6 +215,13 @@ impl<A: Actor> World<A> {
         &self.seats[daemon].life.as_ref().expect("asked for a daemon that lives").actor
     }
 
+    /// Does something to a daemon that lives.
+    pub fn visit(&mut self, daemon: usize, visit: impl FnOnce(&mut A, Instant)) {
+        let life = self.seats[daemon].life.as_mut().expect("visited is a daemon that lives");
+        visit(&mut life.actor, self.now);
+        self.drain(daemon);
+    }
+
     /// Whether all daemons live and share one regular configuration of them all.
     pub fn is_whole(&self) -> bool {
         let living = self.living();
@@ -276,8 +283,8 @@ impl<A: Actor> World<A> {
     fn submit(&mut self, daemon: usize, service: Service, size: usize) {
         let now = self.now;
         if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
-            let payload = self.trace.submit(Sent { process: life.process, service, size, first: false });
-            life.actor.submit(now, service, payload);
+            let scribe = Scribe { trace: &mut self.trace, process: life.process };
+            life.actor.submit(now, service, size, scribe);
             self.drain(daemon);
         }
     }
@@ -347,9 +354,7 @@ impl<A: Actor> World<A> {
                 self.tally.configurations += u64::from(regular);
                 self.trace.configuration(process, configuration.clone());
                 if regular && self.answers_configurations {
-                    let service = Service::Agreed;
-                    let payload = self.trace.submit(Sent { process, service, size: 30, first: true });
-                    life.actor.submit_first(now, service, payload);
+                    life.actor.answer(now, Scribe { trace: &mut self.trace, process });
                 }
                 self.say(|| {
                     format!("{id} {:?} {} {:?}", configuration.kind, configuration.ring, configuration.members)

@@ -37,7 +37,8 @@ impl fmt::Display for Violation {
 /// What a check says.
 pub type Verdict = Result<(), Violation>;
 
-fn broken(rule: &'static str, what: String) -> Violation {
+/// The rule and how it was broken.
+pub fn broken(rule: &'static str, what: String) -> Violation {
     Violation { rule, what }
 }
 

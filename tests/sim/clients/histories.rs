@@ -1,0 +1,129 @@
+//! The histories of whole daemons with clients: the same faults and the same load as for rings alone, and what clients do by
+//! themselves.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use spread::node;
+use spread::rng::Rng;
+use spread::session;
+use spread::time::{Duration, Instant};
+use spread::wire::{DaemonId, Name, RingId};
+
+use super::checker::{Since, check_masking, check_quiescence, check_reunion, check_safety};
+use super::client::Habits;
+use super::journal::{Journal, SharedJournal};
+use super::node_daemon::NodeDaemon;
+use crate::actor::SYSTEM;
+use crate::checker::{Verdict, Violation};
+use crate::faults::{Plan, end_faults};
+use crate::seeds::{Outcome, play};
+use crate::world::{Log, World};
+use crate::{DRAIN_BOUND, HEAL_BOUND, WATCH};
+
+#[test]
+fn seeds_keep_the_promises_to_clients() {
+    play("seeds_keep_the_promises_to_clients", history);
+}
+
+fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
+    let plan = Plan::draw(seed);
+    let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
+    let mut world = world(&plan, seed, &journal, log);
+    world.answers_configurations = false;
+    let healing =
+        if plan.masked { masked(&plan, &mut world, &journal)? } else { anything_goes(&plan, &mut world, &journal)? };
+    let simulated = world.now().since(Instant::ZERO);
+    let journal = journal.borrow();
+    let mut tally = world.tally;
+    tally.delivered = journal.connections.iter().map(|connection| connection.got.len() as u64).sum();
+    Ok(Outcome { digest: journal.digest(), tally, simulated, healing })
+}
+
+fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<NodeDaemon> {
+    let mut rng = Rng::new(seed ^ 0xc11e_0000_0000);
+    let habits = habits(plan, &mut rng);
+    let (ring, networks, seed) = (plan.config(), plan.networks as u8, rng.next_u64());
+    let journal = SharedJournal::clone(journal);
+    let starter = move |me: DaemonId, life: u64, now: Instant| {
+        let config = node::Config {
+            ring: ring(me, life, now),
+            name: format!("d{}", me.0),
+            networks,
+            system: SYSTEM,
+            session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },
+            handshake_timeout: Duration::from_secs(10),
+            seed: seed ^ (u64::from(me.0) << 32) ^ life,
+        };
+        NodeDaemon::new(config, &habits, &journal, now)
+    };
+    plan.world_of(Box::new(starter), log)
+}
+
+fn habits(plan: &Plan, rng: &mut Rng) -> Habits {
+    let group = |n| Name::new(format!("g{n}").as_bytes()).expect("a short name");
+    Habits {
+        groups: (0..1 + rng.below(4)).map(group).collect(),
+        pace: Duration::from_millis([40, 200, 1000][rng.below(3) as usize]),
+        watchers: [1.0, 0.7][rng.below(2) as usize],
+        slow: [0.0, 0.3, 0.6][rng.below(3) as usize],
+        until: Instant::ZERO + plan.span,
+    }
+}
+
+fn masked(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJournal) -> Result<Duration, Violation> {
+    world.run_until_whole(HEAL_BOUND);
+    let together = world.now();
+    let ring = common_ring(world);
+    world.run(plan.span);
+    part(world, journal);
+    crate::checker::check_masking(&world.trace)?;
+    let journal = journal.borrow();
+    check_safety(&journal)?;
+    check_quiescence(&journal)?;
+    check_masking(&journal, ring, Since(together))?;
+    Ok(together.since(Instant::ZERO))
+}
+
+fn anything_goes(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJournal) -> Result<Duration, Violation> {
+    world.run(plan.span);
+    world.run(Duration::from_secs(4));
+    check_safety(&journal.borrow())?;
+    end_faults(world, &plan.calm());
+    let begin = world.now();
+    world.run_until_whole(HEAL_BOUND);
+    let healing = world.now().since(begin);
+    part(world, journal);
+    crate::checker::check_quiescence(&world.trace)?;
+    check_safety(&journal.borrow())?;
+    check_quiescence(&journal.borrow())?;
+    Ok(healing)
+}
+
+/// The ring of all daemons, once they are whole.
+fn common_ring(world: &World<NodeDaemon>) -> RingId {
+    let process = *world.living().values().next().expect("daemons live");
+    world.trace.current(process).map_or(RingId { sequence: 0, representative: DaemonId(0) }, |current| current.ring)
+}
+
+/// Waits until all clients are where they want to be, lets them say farewell, and waits until everybody got that.
+fn part(world: &mut World<NodeDaemon>, journal: &SharedJournal) {
+    run_until(world, |world| settled(world) && check_reunion(&journal.borrow()).is_ok());
+    for daemon in 0..world.daemons() {
+        world.visit(daemon, |daemon, now| daemon.say_farewell(now));
+    }
+    let quiet = |journal: &Journal| -> Verdict { check_quiescence(journal) };
+    run_until(world, |_| quiet(&journal.borrow()).is_ok());
+    world.run(WATCH);
+}
+
+fn settled(world: &World<NodeDaemon>) -> bool {
+    (0..world.daemons()).all(|daemon| world.actor(daemon).is_settled())
+}
+
+fn run_until(world: &mut World<NodeDaemon>, holds: impl Fn(&World<NodeDaemon>) -> bool) {
+    let end = world.now() + DRAIN_BOUND;
+    while world.now() < end && !holds(world) {
+        world.run(Duration::from_millis(500));
+    }
+}

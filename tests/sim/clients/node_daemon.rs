@@ -1,0 +1,188 @@
+//! A whole daemon with its clients as one actor: what the poll loop of the daemon does, without sockets.
+
+use spread::groups::SessionId;
+use spread::node::{ClientInput, Config, Event, Node};
+use spread::ring::{self, Stats};
+use spread::rng::Rng;
+use spread::session::Peer;
+use spread::time::Instant;
+use spread::wire::{NetworkId, Service, Slice};
+
+use super::client::{Client, Habits, Up};
+use super::journal::SharedJournal;
+use crate::actor::{Actor, Datagram};
+use crate::trace::Scribe;
+
+/// A node and its clients.
+pub struct NodeDaemon {
+    node: Node,
+    clients: Vec<Client>,
+    sessions: u64,
+    configurations: Vec<ring::Event>,
+    rng: Rng,
+}
+
+impl NodeDaemon {
+    pub fn new(config: Config, habits: &Habits, journal: &SharedJournal, now: Instant) -> NodeDaemon {
+        let mut rng = Rng::new(config.seed);
+        let name = config.name.clone();
+        let count = 1 + rng.below(3) as usize;
+        let client =
+            |seat| Client::new(seat, name.clone(), habits.clone(), rng.fork(), SharedJournal::clone(journal), now);
+        let clients = (0..count).map(client).collect();
+        let node = Node::new(config, now).expect("the simulator's settings are sound");
+        let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations: Vec::new(), rng };
+        daemon.settle(now);
+        daemon
+    }
+
+    /// Whether all clients are connected, and everything they wrote was read.
+    pub fn is_settled(&self) -> bool {
+        self.clients.iter().all(Client::is_settled)
+    }
+
+    /// Lets every client send a last message to each of its groups.
+    pub fn say_farewell(&mut self, now: Instant) {
+        self.clients.iter_mut().for_each(|client| client.say_farewell(now));
+        self.settle(now);
+    }
+
+    /// Moves bytes between the node and its clients until nothing moves.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(event) = self.node.poll_event() {
+                self.on_event(now, event);
+            }
+            if !self.read_a_client(now) {
+                return;
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Output(id) => {
+                if let Some(seat) = self.seat(id) {
+                    self.write_to(now, seat, false);
+                }
+            }
+            Event::Close { id, reason, .. } => {
+                if let Some(seat) = self.seat(id) {
+                    self.clients[seat].on_closed(now, reason);
+                }
+            }
+            Event::Configuration(configuration) => {
+                self.configurations.push(ring::Event::Configuration(configuration));
+            }
+        }
+    }
+
+    /// Writes as much to a client's socket as it takes.
+    fn write_to(&mut self, now: Instant, seat: usize, timer: bool) {
+        let client = &mut self.clients[seat];
+        let Some(id) = client.session() else { return };
+        let mut waiting: Vec<u8> = self.node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let appetite = client.appetite(now, timer);
+        let whole = waiting.len() <= appetite;
+        waiting.truncate(appetite);
+        if !waiting.is_empty() {
+            self.node.client_wrote(id, waiting.len());
+        }
+        if !whole {
+            self.node.client_blocked(id);
+        }
+        client.arrived(now, &waiting);
+    }
+
+    /// Reads something from some client, if clients are read at all; whether there was anything.
+    fn read_a_client(&mut self, now: Instant) -> bool {
+        if !self.node.takes_client_input() {
+            return false;
+        }
+        let count = self.clients.len();
+        let first = self.rng.below(count as u64) as usize;
+        for seat in first..first + count {
+            let client = &mut self.clients[seat % count];
+            let Some((id, up)) = client.session().zip(client.take_up()) else { continue };
+            match up {
+                Up::Bytes(bytes) => self.node.handle_client(now, id, ClientInput::Bytes(&bytes)),
+                Up::End => self.node.handle_client(now, id, ClientInput::Closed),
+            }
+            return true;
+        }
+        false
+    }
+
+    fn tend_client(&mut self, now: Instant, seat: usize) {
+        let client = &mut self.clients[seat];
+        if client.dials(now) {
+            self.sessions += 1;
+            let id = SessionId(self.sessions);
+            client.dial(now, id);
+            self.node.handle_client(now, id, ClientInput::Connected(Peer::Unix));
+        }
+        client.deed(now);
+        if client.read_is_due(now) {
+            self.write_to(now, seat, true);
+        }
+    }
+
+    fn seat(&self, id: SessionId) -> Option<usize> {
+        self.clients.iter().position(|client| client.session() == Some(id))
+    }
+}
+
+impl Actor for NodeDaemon {
+    fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
+        self.node.handle_datagram(now, network, datagram.clone());
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.node.poll_timeout().is_some_and(|at| at <= now) {
+            self.node.handle_timeout(now);
+        }
+        (0..self.clients.len()).for_each(|seat| self.tend_client(now, seat));
+        self.settle(now);
+    }
+
+    fn submit(&mut self, now: Instant, service: Service, size: usize, _scribe: Scribe<'_>) {
+        let seat = self.rng.below(self.clients.len() as u64) as usize;
+        if self.clients[seat].send(now, service, size) {
+            self.settle(now);
+        }
+    }
+
+    fn answer(&mut self, _now: Instant, _scribe: Scribe<'_>) {}
+
+    fn leave(&mut self, now: Instant) {
+        self.node.leave(now);
+        self.settle(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Datagram> {
+        let transmit = self.node.poll_transmit()?;
+        let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
+        Some(Datagram { network: transmit.network, to: transmit.to, bytes })
+    }
+
+    fn poll_event(&mut self) -> Option<ring::Event> {
+        (!self.configurations.is_empty()).then(|| self.configurations.remove(0))
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let clients = self.clients.iter().map(Client::poll_timeout);
+        self.node.poll_timeout().into_iter().chain(clients).min()
+    }
+
+    fn state(&self) -> &'static str {
+        self.node.ring_state()
+    }
+
+    fn stats(&self) -> &Stats {
+        self.node.ring_stats()
+    }
+}
