@@ -5,6 +5,7 @@
 
 mod order;
 mod reach;
+mod tests;
 mod views;
 
 use spread::wire::RingId;
