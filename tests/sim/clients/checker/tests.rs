@@ -10,7 +10,7 @@ use crate::clients::journal::{Ask, Connection, Entry, Got, Journal, MessageNumbe
 const RING: RingId = RingId { sequence: 7, representative: DaemonId(1) };
 
 fn name(text: &str) -> Name {
-    Name::new(text.as_bytes()).unwrap()
+    Name::new(text.as_bytes()).expect("a short name")
 }
 
 fn names(texts: &[&str]) -> Vec<Name> {
