@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use spread::groups::SessionId;
 use spread::node::EndReason;
 use spread::rng::Rng;
+use spread::session::Violation;
 use spread::time::{Duration, Instant};
 use spread::wire::{
     Answer, ConnectRequest, FrameType, MethodChoice, MethodList, MethodName, Name, PrivateName, Refusal, Service,
@@ -37,6 +38,8 @@ pub struct Client {
     name: PrivateName,
     daemon: String,
     membership: bool,
+    /// It lets the daemon make up a name.
+    nameless: bool,
     /// The pause between two reads, and how much is read at most; all at once without it.
     slowness: Option<(Duration, usize)>,
     habits: Habits,
@@ -90,6 +93,7 @@ impl Client {
             name: private_name(&format!("c{seat}")),
             daemon,
             membership: rng.chance(habits.watchers),
+            nameless: rng.chance(0.1),
             slowness: Some(slowness).filter(|_| slow),
             next_deed: now + Duration::from_micros(rng.below(100_000)),
             habits,
@@ -120,12 +124,17 @@ impl Client {
         self.line.is_none() && self.next_deed <= now
     }
 
-    /// It has connected and says who it is.
+    /// It has connected and says who it is, mostly.
     pub fn dial(&mut self, now: Instant, session: SessionId) {
-        let (version, name) = (Version::OURS, Some(self.name));
+        let (version, name) = (Version::OURS, Some(self.name).filter(|_| !self.nameless));
         let hello = ConnectRequest { version, membership: self.membership, priority: 0, name }.encode();
         let (up, down) = (hello.into(), Vec::new());
-        self.line = Some(Line { session, stage: Stage::Greeting, up, hung_up: false, down, read_at: None });
+        let mut line = Line { session, stage: Stage::Greeting, up, hung_up: false, down, read_at: None };
+        if now < self.habits.until && self.rng.chance(0.05) {
+            line.up.truncate(self.rng.below(line.up.len() as u64 + 1) as usize);
+            (line.stage, line.hung_up) = (Stage::Leaving, self.rng.chance(0.8));
+        }
+        self.line = Some(line);
         self.rest(now);
     }
 
@@ -139,8 +148,9 @@ impl Client {
         match self.rng.below(100) {
             0..20 => self.join(connection),
             20..32 => self.leave(connection),
-            32..35 => self.kill(connection),
-            35..37 => self.hang_up(connection),
+            32..35 => self.kill(connection, FrameType::KILL),
+            35 => self.kill(connection, FrameType::KILL | FrameType::SAFE),
+            36..38 => self.hang_up(connection),
             _ => {
                 let service = Service::from_wire(1 + self.rng.below(6) as u8).expect("there are six");
                 let most = if self.rng.chance(0.1) { 5000 } else { 100 };
@@ -153,7 +163,7 @@ impl Client {
     /// Sends to some groups, if it is connected; whether it was.
     pub fn send(&mut self, now: Instant, service: Service, size: usize) -> bool {
         let Some(connection) = self.open() else { return false };
-        let groups = self.destinations();
+        let groups = self.destinations(connection);
         let discard = self.rng.chance(0.05);
         self.write_message(
             now,
@@ -219,12 +229,11 @@ impl Client {
     /// Its daemon has closed the connection.
     pub fn on_closed(&mut self, now: Instant, reason: EndReason) {
         let Some(line) = self.line.take() else { return };
-        let expected = match line.stage {
-            Stage::Greeting | Stage::Choosing => {
-                matches!(reason, EndReason::Refused(Refusal::NOT_UNIQUE) | EndReason::HandshakeTimeout)
-            }
-            Stage::Open(_) => false,
-            Stage::Leaving => matches!(reason, EndReason::Kill | EndReason::Gone),
+        let expected = match (line.stage, reason) {
+            (Stage::Open(_), _) => false,
+            (_, EndReason::Refused(Refusal::NOT_UNIQUE) | EndReason::HandshakeTimeout) => true,
+            (Stage::Leaving, EndReason::Kill | EndReason::Gone | EndReason::Violation(Violation::Kind)) => true,
+            _ => false,
         };
         if let Stage::Open(connection) = line.stage {
             self.journal.borrow_mut().connections[connection].ended = true;
@@ -301,9 +310,10 @@ impl Client {
         self.ask(connection, FrameType::LEAVE, Ask::Leave(group), group);
     }
 
-    fn kill(&mut self, connection: ConnectionNumber) {
+    /// Ends the session by a frame of this kind: the proper one, or one that breaks the protocol.
+    fn kill(&mut self, connection: ConnectionNumber, kind: FrameType) {
         let name = self.leaves(connection);
-        self.write(frames::request(FrameType::KILL, name, &[]));
+        self.write(frames::request(kind, name, &[]));
     }
 
     fn hang_up(&mut self, connection: ConnectionNumber) {
@@ -351,14 +361,14 @@ impl Client {
     }
 
     /// Some groups, its own private one, somebody else's.
-    fn destinations(&mut self) -> Vec<Name> {
+    fn destinations(&mut self, connection: ConnectionNumber) -> Vec<Name> {
         let mut groups: Vec<Name> = (0..1 + self.rng.below(2)).map(|_| self.any_group()).collect();
-        let private = |seat: &str, daemon: &str| Name::private_group(seat.as_bytes(), daemon.as_bytes());
         if self.rng.chance(0.3) {
-            groups.extend(private(&self.name.to_string(), &self.daemon));
+            groups.push(self.journal.borrow().connections[connection].name);
         }
         if self.rng.chance(0.1) {
-            groups.extend(private("c0", &format!("d{}", 1 + self.rng.below(6))));
+            let daemon = format!("d{}", 1 + self.rng.below(6));
+            groups.extend(Name::private_group(b"c0", daemon.as_bytes()));
         }
         groups
     }
