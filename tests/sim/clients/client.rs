@@ -197,15 +197,17 @@ impl Client {
         Some(Up::Bytes(bytes))
     }
 
-    /// Something waits for it at its daemon: how much it reads now. If that is not all it reads again later.
-    pub fn appetite(&mut self, now: Instant, timer: bool) -> usize {
-        let Some(line) = &mut self.line else { return 0 };
-        let Some((pause, most)) = self.slowness.filter(|_| now < self.habits.until) else { return usize::MAX };
-        if !matches!(line.stage, Stage::Open(_)) {
-            return usize::MAX;
-        }
-        line.read_at = Some(now + pause);
-        if timer { 1 + self.rng.below(most as u64) as usize } else { 0 }
+    /// Something waits for it at its daemon: whether it lets that wait and reads after a pause.
+    pub fn pauses(&mut self, now: Instant) -> bool {
+        let Some(line) = self.line.as_mut().filter(|line| matches!(line.stage, Stage::Open(_))) else { return false };
+        line.read_at = self.slowness.filter(|_| now < self.habits.until).map(|(pause, _)| now + pause);
+        line.read_at.is_some()
+    }
+
+    /// How many bytes it reads at a time.
+    pub fn bite(&mut self, now: Instant) -> usize {
+        let most = self.slowness.filter(|_| now < self.habits.until).map(|(_, most)| most as u64);
+        most.map_or(usize::MAX, |most| 1 + self.rng.below(most) as usize)
     }
 
     /// Whether a read is due; it is no longer then.

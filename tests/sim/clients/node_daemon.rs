@@ -63,7 +63,8 @@ impl NodeDaemon {
         match event {
             Event::Output(id) => {
                 if let Some(seat) = self.seat(id) {
-                    self.write_to(now, seat, false);
+                    let most = if self.clients[seat].pauses(now) { 0 } else { usize::MAX };
+                    self.write_to(now, seat, most);
                 }
             }
             Event::Close { id, reason, .. } => {
@@ -77,24 +78,21 @@ impl NodeDaemon {
         }
     }
 
-    /// Writes as much to a client's socket as it takes.
-    fn write_to(&mut self, now: Instant, seat: usize, timer: bool) {
+    /// Writes to a client's socket, which takes no more than this for now.
+    fn write_to(&mut self, now: Instant, seat: usize, most: usize) {
         let client = &mut self.clients[seat];
         let Some(id) = client.session() else { return };
         let mut waiting: Vec<u8> = self.node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let appetite = client.appetite(now, timer);
-        let whole = waiting.len() <= appetite;
-        waiting.truncate(appetite);
+        let blocked = waiting.len() > most;
+        waiting.truncate(most);
         if !waiting.is_empty() {
             self.node.client_wrote(id, waiting.len());
+            client.arrived(now, &waiting);
         }
-        if !whole {
+        if blocked {
             self.node.client_blocked(id);
+            client.pauses(now);
         }
-        client.arrived(now, &waiting);
     }
 
     /// Reads something from some client, if clients are read at all; whether there was anything.
@@ -126,7 +124,8 @@ impl NodeDaemon {
         }
         client.deed(now);
         if client.read_is_due(now) {
-            self.write_to(now, seat, true);
+            let most = client.bite(now);
+            self.write_to(now, seat, most);
         }
     }
 

@@ -129,37 +129,16 @@ impl Graph {
         let mut graph =
             Graph { outgoing: vec![Vec::new(); messages], incoming: vec![0; messages], views: BTreeMap::new() };
         for connection in &journal.connections {
-            let mut sent = connection.asked.iter().filter_map(|ask| match ask {
-                Ask::Send(number) => Some(*number),
-                _ => None,
-            });
-            let mut next = sent.next();
-            let mut last = None;
-            for (place, entry) in connection.entries().enumerate() {
-                next = graph.caused(journal, last, next, place, &mut sent);
-                let Some(node) = graph.node(entry) else { continue };
-                last.into_iter().for_each(|last| graph.edge(last, node));
-                last = Some(node);
+            let nodes: Vec<Option<usize>> = connection.entries().map(|entry| graph.node(entry)).collect();
+            let order: Vec<usize> = nodes.iter().flatten().copied().collect();
+            order.windows(2).for_each(|pair| graph.edge(pair[0], pair[1]));
+            for ask in &connection.asked {
+                let Ask::Send(number) = *ask else { continue };
+                let cause = nodes[..journal.messages[number].after].iter().rev().flatten().next();
+                cause.into_iter().for_each(|&cause| graph.edge(cause, number));
             }
-            graph.caused(journal, last, next, connection.got.len(), &mut sent);
         }
         graph
-    }
-
-    /// What was sent when the client had got no more than `place` entries comes after `last`, the last of them.
-    fn caused(
-        &mut self,
-        journal: &Journal,
-        last: Option<usize>,
-        mut next: Option<MessageNumber>,
-        place: usize,
-        sent: &mut impl Iterator<Item = MessageNumber>,
-    ) -> Option<MessageNumber> {
-        while let Some(number) = next.filter(|number| journal.messages[*number].after <= place) {
-            last.into_iter().for_each(|last| self.edge(last, number));
-            next = sent.next();
-        }
-        next
     }
 
     fn node(&mut self, entry: &Entry) -> Option<usize> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use spread::wire::{FrameType, GroupId, Name, RingId};
 
-use crate::checker::{Verdict, broken};
+use crate::checker::{Verdict, Violation, broken};
 use crate::clients::journal::{Connection, Entry, Journal, MessageNumber, View};
 
 /// One client's time in one view of a group.
@@ -44,10 +44,7 @@ pub(super) fn check(journal: &Journal, at_the_end: bool) -> Verdict {
 }
 
 impl<'a> Walk<'a> {
-    fn connection(
-        &mut self,
-        connection: &'a Connection,
-    ) -> Result<BTreeMap<Name, Stay<'a>>, crate::checker::Violation> {
+    fn connection(&mut self, connection: &'a Connection) -> Result<BTreeMap<Name, Stay<'a>>, Violation> {
         let mut stays: BTreeMap<Name, Stay<'a>> = BTreeMap::new();
         for entry in connection.entries() {
             match entry {
