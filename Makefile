@@ -1,21 +1,45 @@
-# make build | demo | check | sim | install | clean
-#   install: PREFIX (default /usr/local) and DESTDIR
+# make build | demo | check | sim | install | uninstall | clean
+#   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
+#            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings.
+#            PROFILE_DIR=target/debug installs what lies there instead of building.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/torc
+SYSTEMD_DIR ?=
+SYSUSERS_DIR ?= $(dir $(SYSTEMD_DIR))sysusers.d
+TMPFILES_DIR ?= $(dir $(SYSTEMD_DIR))tmpfiles.d
+
 CARGO ?= cargo
 INSTALL ?= install
 SEEDS ?= 1000
 
-libdir = $(DESTDIR)$(PREFIX)/lib
-bindir = $(DESTDIR)$(PREFIX)/bin
-# The shared object under the names that old link lines and old binaries ask for.
+# The version of the client interface, as pkg-config and CMake report it.
+API_VERSION = 4.4.0
 SONAME = libspread.so.3
+REALNAME = libspread.so.3.0.0
+# What old link lines and old binaries ask for besides libspread.
 ALIASES = libspread-core libtspread libtspread-core
-TOOLS = spuser spflooder spsend sprecv
-HEADERS = sp.h sp_func.h sp_events.h fl.h
 
-.PHONY: build demo check sim install uninstall clean
+HEADERS = $(notdir $(wildcard include/*.h))
+# The programs beside the daemon; the ones that were built are installed.
+TOOLS = $(filter-out spread,$(basename $(notdir $(wildcard src/bin/*.rs))))
+PAGES = $(notdir $(wildcard docs/man/*.[1-9]))
+# The names that a manual page describes.
+names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_]*\).*/\1/p' docs/man/$$page)
+fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
+
+.PHONY: build demo check sim install install-library install-programs install-documents install-service uninstall clean
+
+# Nothing that is built says where it was built.
+build demo sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 build:
 	$(CARGO) build --release --locked
@@ -29,24 +53,73 @@ check:
 sim:
 	TORC_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
 
-install: build
-	$(INSTALL) -d $(libdir)/pkgconfig $(bindir) $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/sbin
-	$(INSTALL) -m 755 target/release/libspread.so $(libdir)/$(SONAME)
-	$(INSTALL) -m 644 target/release/libspread.a $(libdir)/libspread.a
-	ln -sf $(SONAME) $(libdir)/libspread.so
-	for name in $(ALIASES); do ln -sf $(SONAME) $(libdir)/$$name.so; ln -sf $(SONAME) $(libdir)/$$name.so.3; done
-	for name in $(HEADERS); do $(INSTALL) -m 644 include/$$name $(DESTDIR)$(PREFIX)/include/$$name || exit 1; done
-	$(INSTALL) -m 755 target/release/spread $(DESTDIR)$(PREFIX)/sbin/spread
-	for name in $(TOOLS); do $(INSTALL) -m 755 target/release/$$name $(bindir)/$$name || exit 1; done
-	ln -sf spuser $(bindir)/sptuser
-	sed 's|@PREFIX@|$(PREFIX)|' packaging/spread.pc.in > $(libdir)/pkgconfig/spread.pc
+ifeq ($(origin PROFILE_DIR),undefined)
+PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release
+install-library install-programs: build
+endif
+
+install: install-library install-programs install-documents $(if $(SYSTEMD_DIR),install-service)
+
+install-library:
+	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/Spread
+	$(INSTALL) -m 755 $(PROFILE_DIR)/libspread.so $(DESTDIR)$(LIBDIR)/$(REALNAME)
+	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libspread.so
+	$(INSTALL) -m 644 $(PROFILE_DIR)/libspread.a $(DESTDIR)$(LIBDIR)/libspread.a
+	for name in $(ALIASES); do \
+		ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$$name.so.3 && \
+		ln -sf $$name.so.3 $(DESTDIR)$(LIBDIR)/$$name.so && \
+		ln -sf libspread.a $(DESTDIR)$(LIBDIR)/$$name.a || exit 1; \
+	done
+	for header in $(HEADERS); do \
+		$(INSTALL) -m 644 include/$$header $(DESTDIR)$(INCLUDEDIR)/$$header || exit 1; \
+	done
+	$(fill) packaging/spread.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/spread.pc
+	ln -sf spread.pc $(DESTDIR)$(LIBDIR)/pkgconfig/Spread.pc
+	for file in SpreadConfig.cmake SpreadConfigVersion.cmake; do \
+		$(fill) packaging/$$file.in > $(DESTDIR)$(LIBDIR)/cmake/Spread/$$file || exit 1; \
+	done
+
+install-programs:
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 755 $(PROFILE_DIR)/spread $(DESTDIR)$(SBINDIR)/spread
+	for tool in $(TOOLS); do \
+		[ ! -e $(PROFILE_DIR)/$$tool ] || $(INSTALL) -m 755 $(PROFILE_DIR)/$$tool $(DESTDIR)$(BINDIR)/$$tool || exit 1; \
+	done
+	[ ! -e $(DESTDIR)$(BINDIR)/spuser ] || ln -sf spuser $(DESTDIR)$(BINDIR)/sptuser
+
+install-documents:
+	for page in $(PAGES); do \
+		section=man$${page##*.} directory=$(DESTDIR)$(MANDIR)/man$${page##*.}; \
+		$(INSTALL) -d $$directory && $(INSTALL) -m 644 docs/man/$$page $$directory/$$page || exit 1; \
+		for name in $(names); do \
+			[ $$name.$${page##*.} = $$page ] || echo ".so $$section/$$page" > $$directory/$$name.$${page##*.} || exit 1; \
+		done; \
+	done
+	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 docs/spread.conf.example $(DESTDIR)$(DOCDIR)/spread.conf.example
+
+install-service:
+	$(INSTALL) -d $(DESTDIR)$(SYSTEMD_DIR)/system $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
+	$(fill) packaging/spread.service.in > $(DESTDIR)$(SYSTEMD_DIR)/system/spread.service
+	$(INSTALL) -m 644 packaging/spread.sysusers $(DESTDIR)$(SYSUSERS_DIR)/spread.conf
+	$(INSTALL) -m 644 packaging/spread.tmpfiles $(DESTDIR)$(TMPFILES_DIR)/spread.conf
 
 uninstall:
-	rm -f $(libdir)/$(SONAME) $(libdir)/libspread.so $(libdir)/libspread.a $(libdir)/pkgconfig/spread.pc
-	for name in $(ALIASES); do rm -f $(libdir)/$$name.so $(libdir)/$$name.so.3; done
-	for name in $(TOOLS) sptuser; do rm -f $(bindir)/$$name; done
-	for name in $(HEADERS); do rm -f $(DESTDIR)$(PREFIX)/include/$$name; done
-	rm -f $(DESTDIR)$(PREFIX)/sbin/spread
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(REALNAME) $(SONAME) libspread.so libspread.a $(ALIASES:=.so.3) $(ALIASES:=.so) \
+		$(ALIASES:=.a) pkgconfig/spread.pc pkgconfig/Spread.pc \
+		cmake/Spread/SpreadConfig.cmake cmake/Spread/SpreadConfigVersion.cmake)
+	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%)
+	rm -f $(DESTDIR)$(SBINDIR)/spread $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS) sptuser)
+	for page in $(PAGES); do \
+		for name in $${page%.*} $(names); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$name.$${page##*.}; done; \
+	done
+	rm -f $(DESTDIR)$(DOCDIR)/spread.conf.example
+	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSTEMD_DIR)/system/spread.service)
+	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSUSERS_DIR)/spread.conf $(DESTDIR)$(TMPFILES_DIR)/spread.conf)
+	for directory in $(DESTDIR)$(LIBDIR)/cmake/Spread $(DESTDIR)$(DOCDIR); do \
+		[ ! -d $$directory ] || rmdir $$directory 2>/dev/null || :; \
+	done
 
 clean:
 	$(CARGO) clean
