@@ -31,7 +31,7 @@ HEADERS = $(notdir $(wildcard include/*.h))
 TOOLS = $(filter-out spread,$(basename $(notdir $(wildcard src/bin/*.rs))))
 PAGES = $(notdir $(wildcard docs/man/*.[1-9]))
 # The names that a manual page describes.
-names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_]*\).*/\1/p' docs/man/$$page)
+names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/$$page)
 fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 

@@ -296,4 +296,14 @@ mod tests {
             assert!(KEYWORDS[..n].iter().all(|other| other.name != one.name), "{}", one.name);
         }
     }
+
+    #[test]
+    fn the_manual_page_has_every_keyword() {
+        let manual = include_str!("../../../docs/man/spread.conf.5");
+        for Keyword { name, .. } in KEYWORDS {
+            let explains =
+                |line: &str| line.split_once("Ic ").is_some_and(|(_, words)| words.split(' ').next() == Some(name));
+            assert!(manual.lines().any(explains), "{name}");
+        }
+    }
 }

@@ -1,0 +1,200 @@
+//! The manual pages are complete and true where a machine can tell: every declared function has a page whose synopsis the
+//! compiler accepts beside the header, every example compiles, and the formatter has nothing to complain of.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use spread::daemon::config::Configuration;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A manual page.
+struct Page {
+    path: PathBuf,
+    text: String,
+}
+
+impl Page {
+    fn name(&self) -> String {
+        self.path.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// The lines of a section, without its title.
+    fn section(&self, title: &str) -> Vec<&str> {
+        let lines = self.text.lines().skip_while(|line| line.strip_prefix(".Sh ") != Some(title)).skip(1);
+        let section: Vec<_> = lines.take_while(|line| !line.starts_with(".Sh ")).collect();
+        assert!(!section.is_empty(), "{} lacks {title}", self.name());
+        section
+    }
+
+    /// What the page describes.
+    fn subjects(&self) -> Vec<String> {
+        let names = self.section("NAME").into_iter().filter_map(|line| line.strip_prefix(".Nm "));
+        names.map(|name| name.trim_end_matches([' ', ',']).to_owned()).collect()
+    }
+
+    /// The literal blocks of the examples, as they are printed.
+    fn examples(&self) -> Vec<String> {
+        let text = self.section("EXAMPLES").join("\n") + "\n";
+        let blocks = text.split(".Bd -literal -offset indent\n").skip(1);
+        blocks.map(|block| block.split_once(".Ed\n").unwrap().0.replace("\\e", "\\").replace("\\&", "")).collect()
+    }
+
+    /// The synopsis as a piece of C.
+    fn declarations(&self) -> String {
+        let mut c = String::new();
+        let mut parameters: Vec<String> = Vec::new();
+        for line in self.section("SYNOPSIS") {
+            let (request, words) = line.split_once(' ').unwrap_or((line, ""));
+            match request {
+                ".In" => c += &format!("#include <{words}>\n"),
+                ".Ft" => c += &format!("{words} "),
+                ".Fo" => c += words,
+                ".Fa" => parameters.push(words.trim_matches('"').to_owned()),
+                ".Fc" => c += &format!("({});\n", std::mem::take(&mut parameters).join(", ")),
+                ".Fn" => {
+                    let (name, words) = words.split_once(' ').unwrap();
+                    c += &format!("{name}({});\n", words.trim_matches('"').replace("\" \"", ", "));
+                }
+                _ => panic!("{}: {line}", self.name()),
+            }
+        }
+        c
+    }
+}
+
+/// The pages of a section.
+fn pages(section: &str) -> Vec<Page> {
+    let entries = fs::read_dir(Path::new(ROOT).join("docs/man")).unwrap().map(|entry| entry.unwrap().path());
+    let paths = entries.filter(|path| path.extension().is_some_and(|extension| extension == section));
+    paths.map(|path| Page { text: fs::read_to_string(&path).unwrap(), path }).collect()
+}
+
+/// The functions that the headers declare: what stands before a `(` at the beginning of a declaration.
+fn declared_functions() -> BTreeSet<String> {
+    let mut functions = BTreeSet::new();
+    for header in fs::read_dir(Path::new(ROOT).join("include")).unwrap() {
+        let header = fs::read_to_string(header.unwrap().path()).unwrap();
+        let declarations = header.lines().filter(|line| !line.starts_with([' ', '#', '/', '}']));
+        let names = declarations.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
+        functions.extend(names.map(str::to_owned));
+    }
+    functions
+}
+
+/// The pages about functions that there are.
+fn pages_of_functions() -> Vec<Page> {
+    let declared = declared_functions();
+    let mut pages = pages("3");
+    pages.retain(|page| page.subjects().iter().any(|subject| declared.contains(subject)));
+    pages
+}
+
+fn compile(name: &str, source: &str, strictness: &[&str]) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("manual");
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join(name).with_added_extension("c");
+    fs::write(&file, source).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c89", "-pedantic", "-D_POSIX_C_SOURCE=200809L", "-Werror"]).args(strictness);
+    compiler.arg("-I").arg(Path::new(ROOT).join("include")).arg("-c").arg(&file).arg("-o");
+    let output = compiler.arg(file.with_extension("o")).output().unwrap();
+    assert!(output.status.success(), "{name}: {}\n{source}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_function_has_one_page_and_every_page_only_functions() {
+    let declared = declared_functions();
+    assert!(declared.len() >= 25, "{declared:?}");
+    let subjects: Vec<_> = pages_of_functions().iter().flat_map(Page::subjects).collect();
+    assert_eq!(subjects.iter().cloned().collect::<BTreeSet<_>>(), declared);
+    assert_eq!(subjects.len(), declared.len(), "no function has two pages");
+}
+
+#[test]
+fn every_synopsis_says_what_the_header_says() {
+    for page in pages_of_functions() {
+        let declarations = page.declarations();
+        for subject in page.subjects() {
+            assert!(declarations.contains(&format!("{subject}(")), "{} shows {subject}", page.name());
+        }
+        compile(&format!("{}-synopsis", page.name()), &declarations, &[]);
+    }
+}
+
+#[test]
+fn every_example_compiles_without_a_warning() {
+    for page in pages_of_functions() {
+        let examples = page.examples();
+        assert!(!examples.is_empty(), "{} has an example", page.name());
+        for (n, example) in examples.iter().enumerate() {
+            compile(&format!("{}-{n}", page.name()), example, &["-Wall", "-Wextra"]);
+        }
+    }
+}
+
+#[test]
+fn every_page_about_functions_says_what_they_return() {
+    for page in pages("3") {
+        page.section("RETURN VALUES");
+    }
+}
+
+#[test]
+fn every_configuration_of_the_manual_is_read_without_a_warning() {
+    for page in pages("5") {
+        for example in page.examples() {
+            let configuration = Configuration::parse(&page.name(), example.as_bytes()).unwrap();
+            assert!(configuration.warnings.is_empty(), "{:?}", configuration.warnings);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_daemon_has_every_option_that_its_help_has() {
+    let help = Command::new(env!("CARGO_BIN_EXE_spread")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let options = lines.flat_map(|line| line.split([' ', ',', '<']).take_while(|word| !word.contains('>')));
+    let options: Vec<_> = options.filter_map(|word| word.strip_prefix('-')).collect();
+    assert!(options.contains(&"c") && options.contains(&"-check"), "{options:?}");
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/man/spread.8")).unwrap();
+    let items: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).collect();
+    for option in options {
+        assert!(items.iter().any(|item| item.split([' ', ',']).any(|word| word == option)), "-{option}");
+    }
+}
+
+#[test]
+fn the_formatter_has_no_complaint() {
+    for page in ["3", "5", "8"].into_iter().flat_map(pages) {
+        let Ok(output) = Command::new("groff").args(["-mdoc", "-ww", "-Tutf8"]).arg(&page.path).output() else {
+            println!("groff is not installed: the pages are not formatted");
+            return;
+        };
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && complaints.is_empty(), "{}: {complaints}", page.name());
+    }
+}
+
+#[test]
+fn references_between_pages_lead_somewhere() {
+    let pages: Vec<_> = ["3", "5", "8"].into_iter().flat_map(pages).collect();
+    let known = pages.iter().flat_map(|page| {
+        let section = page.path.extension().unwrap().to_string_lossy().into_owned();
+        page.subjects().into_iter().map(move |subject| format!("{subject} {section}"))
+    });
+    let known: BTreeSet<_> = known.collect();
+    let foreign = ["fork 2", "poll 2", "select 2", "strftime 3"];
+    for page in &pages {
+        for reference in page.text.lines().filter_map(|line| line.strip_prefix(".Xr ")) {
+            let reference = reference.split(' ').take(2).collect::<Vec<_>>().join(" ");
+            assert!(foreign.contains(&&*reference) || known.contains(&reference), "{}: {reference}", page.name());
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The installed package as its users meet it: every old name of the library links and loads, pkg-config and CMake find it,
+//! nothing but the interface is exported, and what `make install` puts down `make uninstall` takes away.
+//!
+//! What was built for the tests is installed; nothing is compiled a second time. Tools that a machine may lack are used when
+//! they are there, and a line says so when they are not.
+
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use spread::daemon::config::Configuration;
+use spread::daemon::{Options, spawn};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// The names that link lines have, without `lib` and `.so`.
+const NAMES: [&str; 4] = ["spread", "tspread", "spread-core", "tspread-core"];
+/// The names that programs of other makes load.
+const SONAMES: [&str; 3] = ["libspread.so.3", "libspread-core.so.3", "libtspread-core.so.3"];
+
+/// Runs a command, which must succeed; returns what it printed.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{printed}\n{complaints}", output.status);
+    printed
+}
+
+/// Whether this program is on the machine; if not, says so.
+fn is_installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        println!("{program} is not installed: not tried with it");
+    }
+    found
+}
+
+/// A new empty directory.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packaging").join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn make(target: &str, profile: &Path, destination: &Path, settings: &[&str]) {
+    let mut command = Command::new("make");
+    command.args(["-s", "-C", ROOT, target]).args(settings);
+    command.arg(format!("PROFILE_DIR={}", profile.display())).arg(format!("DESTDIR={}", destination.display()));
+    // The variables of a make that runs the tests are not for this one.
+    run(command.env_remove("MAKEFLAGS").env_remove("MAKEOVERRIDES").env_remove("MFLAGS"));
+}
+
+/// An installation under a directory that stands for the root of a machine.
+struct Installation {
+    root: PathBuf,
+}
+
+impl Installation {
+    /// What was built, installed once for all tests.
+    fn of_this_build() -> &'static Installation {
+        static INSTALLATION: OnceLock<Installation> = OnceLock::new();
+        INSTALLATION.get_or_init(|| {
+            let profile = directory("built");
+            let beside_the_test = std::env::current_exe().unwrap();
+            for library in ["libspread.so", "libspread.a"] {
+                symlink(beside_the_test.with_file_name(library), profile.join(library)).unwrap();
+            }
+            symlink(env!("CARGO_BIN_EXE_spread"), profile.join("spread")).unwrap();
+            let root = directory("root");
+            make("install", &profile, &root, &["SYSTEMD_DIR=/usr/lib/systemd"]);
+            Installation { root }
+        })
+    }
+
+    fn libraries(&self) -> PathBuf {
+        self.root.join("usr/local/lib")
+    }
+
+    /// The value of a field of the pkg-config file, its variables filled in, its paths under the root.
+    fn flags(&self, field: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.libraries().join("pkgconfig/spread.pc")).unwrap();
+        let value = |name: &str, mark: char| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(mark)).unwrap();
+            line.trim().to_owned()
+        };
+        let place = |name| format!("{}{}", self.root.display(), value(name, '='));
+        let filled = value(field, ':').replace("${libdir}", &place("libdir"));
+        filled.replace("${includedir}", &place("includedir")).split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Compiles a program of `tests/packaging` with these libraries.
+    fn compile(&self, source: &str, program: &Path, libraries: &[impl AsRef<OsStr>]) {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-std=c89", "-Wall", "-Wextra", "-Werror"]).args(self.flags("Cflags"));
+        compiler.arg(Path::new(ROOT).join("tests/packaging").join(source)).args(libraries);
+        run(compiler.arg("-o").arg(program));
+    }
+}
+
+/// Runs each program against one daemon, with the libraries of this directory.
+fn greet(programs: &[PathBuf], libraries: &Path) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
+    let configuration = Configuration::parse("packaging", text.as_bytes()).unwrap();
+    let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+    for program in programs {
+        let mut command = Command::new(program);
+        command.arg(format!("{port}@127.0.0.1")).env("LD_LIBRARY_PATH", libraries);
+        assert_eq!(run(&mut command), "4 ready\nhello 7 to greetings\n", "{}", program.display());
+    }
+    daemon.stop();
+}
+
+/// What the dynamic section of a file says, as lines.
+fn dynamic_section(file: &Path) -> String {
+    run(Command::new("readelf").arg("-dW").arg(file))
+}
+
+/// The names that the library exports.
+fn exports(library: &Path) -> BTreeSet<String> {
+    let symbols = run(Command::new("nm").args(["-D", "--defined-only"]).arg(library));
+    symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect()
+}
+
+/// Everything below a directory that is not a directory, without following links.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
+    }
+    found
+}
+
+#[test]
+fn a_program_links_by_every_name_and_runs() {
+    let (installation, programs) = (Installation::of_this_build(), directory("programs"));
+    let shared = NAMES.map(|name| {
+        let program = programs.join(name);
+        let libraries =
+            installation.flags("Libs").into_iter().map(|flag| flag.replace("-lspread", &format!("-l{name}")));
+        installation.compile("greeting.c", &program, &libraries.collect::<Vec<_>>());
+        assert!(dynamic_section(&program).contains("[libspread.so.3]"), "{name} loads the library by its soname");
+        program
+    });
+    greet(&shared, &installation.libraries());
+}
+
+#[test]
+fn a_program_links_statically_by_every_name_and_runs_alone() {
+    let (installation, programs) = (Installation::of_this_build(), directory("static"));
+    let alone = NAMES.map(|name| {
+        let program = programs.join(name);
+        let mut libraries = installation.flags("Libs");
+        libraries.retain(|flag| flag.starts_with("-L"));
+        libraries.extend(["-Wl,-Bstatic".to_owned(), format!("-l{name}"), "-Wl,-Bdynamic".to_owned()]);
+        libraries.extend(installation.flags("Libs.private"));
+        installation.compile("greeting.c", &program, &libraries);
+        assert!(!dynamic_section(&program).contains("spread"), "{name} is inside the program");
+        program
+    });
+    greet(&alone, &programs);
+}
+
+#[test]
+fn a_program_of_another_make_runs_with_this_library_in_its_place() {
+    let (installation, place) = (Installation::of_this_build(), directory("swapped"));
+    let swapped = SONAMES.map(|soname| {
+        let (library, program) = (place.join(soname), place.join(format!("with-{soname}")));
+        let source = Path::new(ROOT).join("tests/packaging/old_library.c");
+        let mut linker = Command::new("cc");
+        run(linker.args(["-shared", "-fPIC"]).arg(format!("-Wl,-soname,{soname}")).arg(source).arg("-o").arg(&library));
+        installation.compile("greeting.c", &program, &[&library]);
+        assert!(dynamic_section(&program).contains(&format!("[{soname}]")));
+        let mut with_the_old_one = Command::new(&program);
+        assert!(!with_the_old_one.env("LD_LIBRARY_PATH", &place).output().unwrap().status.success());
+        program
+    });
+    greet(&swapped, &installation.libraries());
+}
+
+#[test]
+fn pkg_config_says_what_its_file_says() {
+    if !is_installed("pkg-config") {
+        return;
+    }
+    let installation = Installation::of_this_build();
+    for name in ["spread", "Spread"] {
+        let answer = |arguments: &[&str]| {
+            let mut command = Command::new("pkg-config");
+            command.args(arguments).arg(name).env("PKG_CONFIG_SYSROOT_DIR", &installation.root);
+            let printed = run(command.env("PKG_CONFIG_PATH", installation.libraries().join("pkgconfig")));
+            printed.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(answer(&["--modversion"]), ["4.4.0"]);
+        assert_eq!(answer(&["--cflags"]), installation.flags("Cflags"));
+        assert_eq!(answer(&["--libs"]), installation.flags("Libs"));
+        let everything = [installation.flags("Libs"), installation.flags("Libs.private")].concat();
+        assert_eq!(answer(&["--libs", "--static"]), everything);
+    }
+}
+
+#[test]
+fn a_cmake_project_finds_the_library_wherever_it_was_moved() {
+    if !is_installed("cmake") {
+        return;
+    }
+    let (installation, build) = (Installation::of_this_build(), directory("cmake"));
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(Path::new(ROOT).join("tests/packaging/cmake")).arg("-B").arg(&build);
+    run(configure.arg(format!("-DCMAKE_PREFIX_PATH={}", installation.root.join("usr/local").display())));
+    run(Command::new("cmake").arg("--build").arg(&build));
+    greet(&["shared", "static"].map(|program| build.join(program)), &installation.libraries());
+}
+
+#[test]
+fn only_the_interface_is_exported() {
+    let installation = Installation::of_this_build();
+    for name in exports(&installation.libraries().join("libspread.so.3.0.0")) {
+        assert!(["SP_", "E_", "FL_"].iter().any(|prefix| name.starts_with(prefix)), "{name} leaks");
+    }
+}
+
+#[test]
+fn the_binary_interface_is_the_one_on_record() {
+    let installation = Installation::of_this_build();
+    let library = installation.libraries().join("libspread.so.3.0.0");
+    let program = directory("layout").join("layout");
+    installation.compile("layout.c", &program, &[] as &[&str]);
+    let soname =
+        dynamic_section(&library).lines().find_map(|line| line.split_once("soname: ").map(|it| it.1.to_owned()));
+    let functions: String = exports(&library).iter().map(|name| format!("function {name}\n")).collect();
+    let interface = format!("soname {}\n{functions}{}", soname.unwrap(), run(&mut Command::new(program)));
+    let record = Path::new(ROOT).join("tests/abi_baseline.txt");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&record, &interface).unwrap();
+    }
+    let recorded = fs::read_to_string(record).unwrap();
+    assert!(interface == recorded, "the interface has changed: BLESS=1 cargo test --test packaging\n{interface}");
+}
+
+#[test]
+fn nothing_that_is_installed_knows_where_it_was_made() {
+    let installation = Installation::of_this_build();
+    let binaries = ["libspread.so.3.0.0", "libspread.a", "spread"].map(OsStr::new);
+    for file in files(&installation.root) {
+        if let Ok(target) = fs::read_link(&file) {
+            assert!(target.is_relative() && file.exists(), "{} leads to {}", file.display(), target.display());
+        } else if !file.file_name().is_some_and(|name| binaries.contains(&name)) {
+            let text = fs::read_to_string(&file).unwrap();
+            let page =
+                text.strip_prefix(".so ").map(|page| installation.root.join("usr/local/share/man").join(page.trim()));
+            assert!(page.is_none_or(|page| page.exists()), "{} stands for {text}", file.display());
+            assert!(
+                !text.contains(ROOT) && !text.contains(&installation.root.display().to_string()),
+                "{}",
+                file.display()
+            );
+            assert!(!text.contains('@') || !text.contains("DIR@"), "{} has a gap", file.display());
+        }
+    }
+}
+
+#[test]
+fn uninstalling_leaves_nothing_wherever_it_was_installed() {
+    let (profile, root) = (directory("small"), directory("emptied"));
+    for file in ["libspread.so", "libspread.a", "spread"] {
+        fs::write(profile.join(file), file).unwrap();
+    }
+    let moved = ["PREFIX=/usr", "LIBDIR=/usr/lib64", "INCLUDEDIR=/usr/include/spread", "SYSTEMD_DIR=/lib/systemd"];
+    for settings in [&[][..], &moved] {
+        make("install", &profile, &root, settings);
+        assert!(files(&root).len() > 50, "libraries, headers and manual pages are there");
+        make("uninstall", &profile, &root, settings);
+        assert_eq!(files(&root), [] as [PathBuf; 0]);
+    }
+}
