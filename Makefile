@@ -17,6 +17,7 @@ TMPFILES_DIR ?= $(dir $(SYSTEMD_DIR))tmpfiles.d
 
 CARGO ?= cargo
 INSTALL ?= install
+LDCONFIG ?= ldconfig
 SEEDS ?= 1000
 
 # The version of the client interface, as pkg-config and CMake report it.
@@ -79,6 +80,7 @@ install-library:
 	for file in SpreadConfig.cmake SpreadConfigVersion.cmake; do \
 		$(fill) packaging/$$file.in > $(DESTDIR)$(LIBDIR)/cmake/Spread/$$file || exit 1; \
 	done
+	$(if $(DESTDIR),,$(LDCONFIG) 2>/dev/null || :)
 
 install-programs:
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR)
