@@ -31,9 +31,9 @@ HEADERS = $(notdir $(wildcard include/*.h))
 # The programs beside the daemon; the ones that were built are installed.
 TOOLS = $(filter-out spread,$(basename $(notdir $(wildcard src/bin/*.rs))))
 PAGES = $(notdir $(wildcard docs/man/*.[1-9]))
-# The names that a manual page describes.
+# The names that a manual page describes; all but the first become pages that refer to it.
 names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/$$page)
-fill = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
 .PHONY: build demo check sim install install-library install-programs install-documents install-service uninstall clean
@@ -91,7 +91,7 @@ install-programs:
 	[ ! -e $(DESTDIR)$(BINDIR)/spuser ] || ln -sf spuser $(DESTDIR)$(BINDIR)/sptuser
 
 install-documents:
-	for page in $(PAGES); do \
+	umask 022; for page in $(PAGES); do \
 		section=man$${page##*.} directory=$(DESTDIR)$(MANDIR)/man$${page##*.}; \
 		$(INSTALL) -d $$directory && $(INSTALL) -m 644 docs/man/$$page $$directory/$$page || exit 1; \
 		for name in $(names); do \
