@@ -282,7 +282,7 @@ fn uninstalling_leaves_nothing_wherever_it_was_installed() {
     for settings in [&[][..], &moved] {
         make("install", &profile, &root, settings);
         let installed = files(&root);
-        for name in programs.iter().copied().chain(SONAMES.map(OsStr::new)) {
+        for name in programs.iter().copied().chain(SONAMES.into_iter().chain(["sptuser"]).map(OsStr::new)) {
             assert!(installed.iter().any(|file| file.file_name() == Some(name)), "{name:?} is installed");
         }
         make("uninstall", &profile, &root, settings);
