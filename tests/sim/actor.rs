@@ -49,12 +49,16 @@ pub struct RingDaemon {
 /// The digest of the membership table that all daemons of a simulation share.
 pub const SYSTEM: u32 = 0x7030;
 
+/// The policy of a daemon. Daemons need not have the same.
+pub fn policy(config: &Config) -> Policy {
+    let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
+    policies[config.incarnation.0 as usize % policies.len()]
+}
+
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
         let mut multipath = Multipath::new(config.me, config.incarnation, SYSTEM, networks, &config.daemons);
-        // Daemons need not have the same policy.
-        let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
-        multipath.set_policy(policies[config.incarnation.0 as usize % policies.len()]);
+        multipath.set_policy(policy(&config));
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
         RingDaemon { ring, multipath, filtered: true, me, out: VecDeque::new() }

@@ -14,7 +14,7 @@ use super::checker::{Since, check_masking, check_quiescence, check_reunion, chec
 use super::client::Habits;
 use super::journal::{Journal, SharedJournal};
 use super::node_daemon::NodeDaemon;
-use crate::actor::SYSTEM;
+use crate::actor::{SYSTEM, policy};
 use crate::checker::{Verdict, Violation};
 use crate::faults::{Plan, end_faults};
 use crate::seeds::{Outcome, play};
@@ -46,8 +46,10 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
     let (ring, networks, seed) = (plan.config(), plan.networks as u8, rng.next_u64());
     let journal = SharedJournal::clone(journal);
     let starter = move |me: DaemonId, life: u64, now: Instant| {
+        let ring = ring(me, life, now);
         let config = node::Config {
-            ring: ring(me, life, now),
+            policy: policy(&ring),
+            ring,
             name: format!("d{}", me.0),
             networks,
             system: SYSTEM,
