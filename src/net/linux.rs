@@ -72,6 +72,12 @@ pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
     }
 }
 
+/// The largest packet, headers included, that leaves whole from this address.
+pub fn packet_limit(own: IpAddr) -> Option<usize> {
+    let interface = Interfaces::snapshot().ok()?.find(own, None)?;
+    std::fs::read_to_string(format!("/sys/class/net/{}/mtu", interface.name)).ok()?.trim().parse().ok()
+}
+
 /// Takes several datagrams of one sender as one, where the system can.
 pub(super) fn coalesce(socket: &Socket) {
     let on: libc::c_int = 1;

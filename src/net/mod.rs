@@ -36,7 +36,7 @@ use {plain::Batches, windows as platform};
 pub use counters::Counters;
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId};
 pub use open::OpenError;
-pub use platform::{local_addresses, raise_descriptor_limit};
+pub use platform::{local_addresses, packet_limit, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
 
 use crate::wire::NetworkId;

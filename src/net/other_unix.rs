@@ -12,6 +12,11 @@ use super::Interface;
 pub(super) use super::unix::Interfaces;
 pub use super::unix::{local_addresses, raise_descriptor_limit};
 
+/// The largest packet that leaves whole from an address is not known here.
+pub fn packet_limit(_own: IpAddr) -> Option<usize> {
+    None
+}
+
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;
 

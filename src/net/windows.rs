@@ -11,6 +11,11 @@ use tracing::debug;
 
 use super::Interface;
 
+/// The largest packet that leaves whole from an address is not known here.
+pub fn packet_limit(_own: IpAddr) -> Option<usize> {
+    None
+}
+
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = false;
 

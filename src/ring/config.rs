@@ -63,6 +63,10 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// How many daemons one ring may have.
     pub const DAEMON_LIMIT: usize = 128;
+    /// The largest window.
+    pub const WINDOW_LIMIT: u32 = 8192;
+    /// The smallest room for a packet's body.
+    pub const BODY_LIMIT_MIN: usize = 512;
 
     /// The defaults for `me` among `daemons`.
     pub fn new(me: DaemonId, incarnation: Incarnation, daemons: Vec<DaemonId>) -> Config {
@@ -110,8 +114,8 @@ impl Config {
         )?;
         rule(self.personal_window == 0, ConfigError::Windows("personal_window must not be zero"))?;
         rule(self.personal_window > self.window, ConfigError::Windows("personal_window must not exceed window"))?;
-        rule(self.window > 8192, ConfigError::Windows("window must not exceed 8192"))?;
-        rule(!(512..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)
+        rule(self.window > Config::WINDOW_LIMIT, ConfigError::Windows("window must not exceed 8192"))?;
+        rule(!(Config::BODY_LIMIT_MIN..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)
     }
 }
 
