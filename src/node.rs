@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 
-pub use clients::EndReason;
+pub use clients::{ClientStats, EndReason};
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Node {
 
     /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
-        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging()
+        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && !self.clients.holds_senders()
     }
 
     /// The next datagram to send.
@@ -176,16 +176,12 @@ impl Node {
 
     /// The first `n` bytes of [`Node::client_output`] have been written.
     pub fn client_wrote(&mut self, id: SessionId, n: usize) {
-        if let Some(outbox) = self.clients.outbox_mut(id) {
-            outbox.wrote(n);
-        }
+        self.clients.wrote(id, n);
     }
 
     /// The client's socket takes no more for now: from here on its messages are counted against its limit.
     pub fn client_blocked(&mut self, id: SessionId) {
-        if let Some(outbox) = self.clients.outbox_mut(id) {
-            outbox.block();
-        }
+        self.clients.blocked(id);
     }
 
     /// Data travels by this policy from now on.
@@ -206,6 +202,11 @@ impl Node {
     /// Counters of the networks.
     pub fn multipath_stats(&self) -> &multipath::Stats {
         self.paths.stats()
+    }
+
+    /// Counters of the clients.
+    pub fn client_stats(&self) -> &ClientStats {
+        self.clients.stats()
     }
 
     /// The ring's state: gather, form, recovery or operational.

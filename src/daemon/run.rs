@@ -20,7 +20,7 @@ use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::groups::SessionId;
 use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId};
-use crate::node::{ClientInput, EndReason, Event, Node};
+use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::time::{Duration, Instant};
 use crate::wire::{NetworkId, Slice};
@@ -271,10 +271,7 @@ impl Daemon {
             match event {
                 Event::Output(id) => self.clients.want_output(id),
                 Event::Close { id, reason, rest } => {
-                    match reason {
-                        EndReason::Slow(_) | EndReason::Violation(_) => warn!(client = id.0, %reason, "client closed"),
-                        _ => debug!(client = id.0, %reason, "client closed"),
-                    }
+                    debug!(client = id.0, %reason, "client closed");
                     self.clients.close(id, &rest);
                 }
                 Event::Configuration(configuration) => self.install(configuration),

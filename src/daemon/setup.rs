@@ -20,6 +20,8 @@ use crate::{net, node, ring, session};
 
 /// How long a client may take over its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages of the largest size that may wait for one client.
+const MESSAGES_IN_OUTBOX: usize = 4;
 /// The shortest time that any timer is set to.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -150,11 +152,16 @@ fn kind(kind: NetworkKind) -> net::Kind {
 
 fn session(parameters: &Parameters) -> session::Config {
     let methods = |list: &[AuthMethod]| list.iter().copied().map(method).collect();
+    let defaults = session::Config::default();
     session::Config {
         allowed: methods(&parameters.allowed_auth),
         required: methods(&parameters.required_auth),
+        message_limit: parameters.max_message_size,
         max_session_messages: parameters.max_session_messages as usize,
-        ..session::Config::default()
+        max_outbox_bytes: defaults.max_outbox_bytes.max(MESSAGES_IN_OUTBOX * parameters.max_message_size),
+        slow_client: parameters.slow_client,
+        quota: parameters.max_sessions as usize,
+        ..defaults
     }
 }
 
@@ -185,7 +192,8 @@ mod tests {
             beta  10.77.0.2 { D 10.77.0.2  D 10.77.1.2  C 127.0.0.1 }
         }
         Spread_Segment 10.88.0.255:4900 { gamma 10.88.0.3 }
-        Window = 100 PersonalWindow = 10 MaxSessionMessages = 7";
+        Window = 100 PersonalWindow = 10 MaxSessionMessages = 7 MaxSessions = 5 MaxMessageSize = 32M
+        SlowClient = block-senders";
 
     fn peer(daemon: [u8; 4], address: &str, hears_group: bool) -> net::Peer {
         net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), hears_group }
@@ -233,7 +241,9 @@ mod tests {
     fn limits_of_the_file_are_kept() {
         let alpha = options(&configuration(TWO_SEGMENTS), "alpha");
         assert_eq!((alpha.node.ring.window, alpha.node.ring.personal_window), (100, 10));
-        assert_eq!(alpha.node.session.max_session_messages, 7);
+        let session = alpha.node.session;
+        assert_eq!((session.max_session_messages, session.quota, session.message_limit), (7, 5, 32 << 20));
+        assert_eq!((session.max_outbox_bytes, session.slow_client), (128 << 20, session::SlowClient::BlockSenders));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The client sessions of a daemon: their names, their ends, and what they ask of the ring.
 //!
 //! A session may end at any time; its private name stays taken until its disconnection has gone through the order of the ring, so
-//! that whatever the old session sent is before whatever a new session of the same name sends.
+//! that whatever the old session sent is before whatever a new session of the same name sends. Who asks for such a name meanwhile
+//! is not refused but waits for it, as long as a handshake may take.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -9,9 +10,9 @@ use std::fmt;
 use super::{Config, Event};
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
-use crate::session::{self, Outbox, Overflow, Peer, Request, Session, Violation};
+use crate::session::{self, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectRequest, Envelope, Name, Payload, Refusal, Service};
+use crate::wire::{ConnectRequest, Envelope, FrameType, Name, Payload, Refusal, Service};
 
 /// All client sessions of a daemon.
 #[derive(Debug)]
@@ -21,9 +22,12 @@ pub(super) struct Clients {
     handshake_timeout: Duration,
     sessions: BTreeMap<SessionId, Client>,
     /// Private groups in use, those of ended sessions included until they are released.
-    names: BTreeSet<Name>,
+    names: BTreeMap<Name, Holder>,
     /// Ended sessions whose disconnection is on its way through the ring.
     leaving: BTreeMap<SessionId, Name>,
+    /// Sessions whose outbox is full, if that stops the senders.
+    full: BTreeSet<SessionId>,
+    stats: ClientStats,
     /// When each handshake must be over, in order of time.
     handshakes: VecDeque<(Instant, SessionId)>,
     demands: VecDeque<Demand>,
@@ -39,6 +43,39 @@ struct Client {
     membership: bool,
     /// The handshake is done: the groups know the session.
     opened: bool,
+    /// It lags, and that was said.
+    lagging: bool,
+}
+
+impl Client {
+    /// Its private group, for the log.
+    fn name(&self) -> String {
+        self.private_group.map_or("a client without a name".to_string(), |name| name.to_string())
+    }
+}
+
+/// Who has a private group.
+#[derive(Debug)]
+enum Holder {
+    /// A session, from its hello to its end.
+    Session,
+    /// A session that has ended; and the one that waits for the name, with its membership wish.
+    Leaving { next: Option<(SessionId, bool)> },
+}
+
+/// What was counted of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// How often a client began to lag: more than half of what may wait for it did.
+    pub lagging: u64,
+    /// Sessions ended because their clients did not read fast enough.
+    pub slow: u64,
+    /// Unreliable messages that a lagging client did not get.
+    pub dropped_unreliable: u64,
+    /// Clients refused.
+    pub refused: u64,
+    /// Sessions ended because their clients broke the protocol.
+    pub violations: u64,
 }
 
 /// What a client asks of the rest of the daemon.
@@ -87,8 +124,10 @@ impl Clients {
             daemon: config.name.clone().into_bytes(),
             handshake_timeout: config.handshake_timeout,
             sessions: BTreeMap::new(),
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            full: BTreeSet::new(),
+            stats: ClientStats::default(),
             handshakes: VecDeque::new(),
             demands: VecDeque::new(),
             events: VecDeque::new(),
@@ -101,12 +140,22 @@ impl Clients {
         self.sessions.len()
     }
 
+    /// What was counted.
+    pub(super) fn stats(&self) -> &ClientStats {
+        &self.stats
+    }
+
+    /// Whether senders must wait for a client that does not read.
+    pub(super) fn holds_senders(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     /// A client connected.
     pub(super) fn connected(&mut self, now: Instant, id: SessionId, peer: Peer) {
         let session = Session::new(&self.config, peer);
         self.handshakes.push_back((now + self.handshake_timeout, id));
-        let replaced =
-            self.sessions.insert(id, Client { session, private_group: None, membership: false, opened: false });
+        let client = Client { session, private_group: None, membership: false, opened: false, lagging: false };
+        let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
         if self.sessions.len() > self.config.quota {
             self.refuse(id, Refusal::QUOTA);
@@ -118,6 +167,11 @@ impl Clients {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let quiet = client.session.outbox().is_empty();
         client.session.handle_bytes(bytes);
+        self.requests(id, quiet);
+    }
+
+    /// Does what a client asks for, as far as its bytes are there. `quiet`: nothing waited for it before.
+    fn requests(&mut self, id: SessionId, quiet: bool) {
         while let Some(request) = self.sessions.get_mut(&id).and_then(|client| client.session.poll_request()) {
             self.on_request(id, request);
         }
@@ -128,25 +182,60 @@ impl Clients {
 
     /// A frame for a client.
     pub(super) fn deliver(&mut self, id: SessionId, frame: Payload) {
-        let Some(outbox) = self.outbox_mut(id) else { return };
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        if client.lagging && self.config.slow_client == SlowClient::DropUnreliable && is_unreliable(&frame) {
+            self.stats.dropped_unreliable += 1;
+            return;
+        }
+        let outbox = client.session.outbox_mut();
         let quiet = outbox.is_empty();
         match outbox.push(frame) {
             Ok(()) if quiet => self.events.push_back(Event::Output(id)),
             Ok(()) => {}
-            Err(overflow) => self.end(id, EndReason::Slow(overflow)),
+            Err(overflow) => return self.end(id, EndReason::Slow(overflow)),
+        }
+        self.note_pace(id);
+    }
+
+    /// The first `n` bytes of what waits for a client have been written.
+    pub(super) fn wrote(&mut self, id: SessionId, n: usize) {
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.session.outbox_mut().wrote(n);
+            self.note_pace(id);
+        }
+    }
+
+    /// A client's socket takes no more for now.
+    pub(super) fn blocked(&mut self, id: SessionId) {
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.session.outbox_mut().block();
+            self.note_pace(id);
+        }
+    }
+
+    /// Compares what waits for a client with the limits, and says when it begins to lag. It lags until nothing waits.
+    fn note_pace(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let outbox = client.session.outbox();
+        if !client.lagging && outbox.is_lagging() {
+            let (messages, bytes) = (outbox.messages(), outbox.bytes());
+            tracing::warn!(client = %client.name(), messages, bytes, "client reads slowly");
+            self.stats.lagging += 1;
+            client.lagging = true;
+        }
+        client.lagging &= !outbox.is_empty();
+        if self.config.slow_client == SlowClient::BlockSenders {
+            let _ = if outbox.is_full() { self.full.insert(id) } else { self.full.remove(&id) };
         }
     }
 
     /// The session is over. Its disconnection goes through the ring; until then its name is taken.
     pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
         let Some(client) = self.sessions.remove(&id) else { return };
+        self.full.remove(&id);
+        self.count_end(&client, reason);
         if let Some(private_group) = client.private_group {
-            if client.opened {
-                self.leaving.insert(id, private_group);
-                self.submit(Service::Agreed, Envelope::Disconnect { member: private_group }.encode());
-            } else {
-                self.names.remove(&private_group);
-            }
+            self.leave_name(id, private_group, client.opened);
         }
         let rest = match reason {
             EndReason::Refused(_) => client.session.into_outbox().into_messages(),
@@ -155,21 +244,46 @@ impl Clients {
         self.events.push_back(Event::Close { id, reason, rest });
     }
 
-    /// The session's disconnection has gone through the order: its name is free.
+    fn count_end(&mut self, client: &Client, reason: EndReason) {
+        let counter = match reason {
+            EndReason::Slow(_) => &mut self.stats.slow,
+            EndReason::Violation(_) => &mut self.stats.violations,
+            EndReason::Refused(_) => &mut self.stats.refused,
+            EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout => return,
+        };
+        *counter += 1;
+        match reason {
+            EndReason::Refused(_) => tracing::debug!(client = %client.name(), %reason, "session ended"),
+            _ => tracing::warn!(client = %client.name(), %reason, "session ended"),
+        }
+    }
+
+    /// A session that had a name, or waited for it, is over.
+    fn leave_name(&mut self, id: SessionId, name: Name, opened: bool) {
+        if opened {
+            self.leaving.insert(id, name);
+            self.names.insert(name, Holder::Leaving { next: None });
+            return self.submit(Service::Agreed, Envelope::Disconnect { member: name }.encode());
+        }
+        match self.names.get_mut(&name) {
+            Some(Holder::Leaving { next }) => *next = next.filter(|&(waiting, _)| waiting != id),
+            _ => _ = self.names.remove(&name),
+        }
+    }
+
+    /// The session's disconnection has gone through the order: its name is free, or who waited for it has it.
     pub(super) fn released(&mut self, id: SessionId) {
-        if let Some(name) = self.leaving.remove(&id) {
-            self.names.remove(&name);
+        let Some(name) = self.leaving.remove(&id) else { return };
+        if let Some(Holder::Leaving { next: Some((next, membership)) }) = self.names.remove(&name) {
+            let quiet = self.outbox(next).is_some_and(Outbox::is_empty);
+            self.admit(next, name, membership);
+            self.requests(next, quiet);
         }
     }
 
     /// What waits for a client.
     pub(super) fn outbox(&self, id: SessionId) -> Option<&Outbox> {
         Some(self.sessions.get(&id)?.session.outbox())
-    }
-
-    /// What waits for a client.
-    pub(super) fn outbox_mut(&mut self, id: SessionId) -> Option<&mut Outbox> {
-        Some(self.sessions.get_mut(&id)?.session.outbox_mut())
     }
 
     /// When the next handshake must be over.
@@ -209,14 +323,22 @@ impl Clients {
 
     fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
         let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
-        if !self.names.insert(name) {
-            return self.refuse(id, Refusal::NOT_UNIQUE);
+        match self.names.get_mut(&name) {
+            None => self.admit(id, name, hello.membership),
+            Some(Holder::Leaving { next: next @ None }) => {
+                *next = Some((id, hello.membership));
+                self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
+            }
+            Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
         }
-        if let Some(client) = self.sessions.get_mut(&id) {
-            client.private_group = Some(name);
-            client.membership = hello.membership;
-            client.session.admit(name);
-        }
+    }
+
+    fn admit(&mut self, id: SessionId, name: Name, membership: bool) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        client.private_group = Some(name);
+        client.membership = membership;
+        client.session.admit(name);
+        self.names.insert(name, Holder::Session);
     }
 
     /// The private group that the client asks for, or one that is made up for it.
@@ -227,7 +349,7 @@ impl Clients {
         loop {
             let name = format!("r{}-{}", self.rng.below(9999), id.0 % 1000);
             let name = Name::private_group(name.as_bytes(), &self.daemon).ok()?;
-            if !self.names.contains(&name) {
+            if !self.names.contains_key(&name) {
                 return Some(name);
             }
         }
@@ -257,4 +379,9 @@ impl Clients {
     fn submit(&mut self, service: Service, payload: Payload) {
         self.demands.push_back(Demand::Submit { service, payload });
     }
+}
+
+/// Whether this is a client's message that may be lost.
+fn is_unreliable(frame: &Payload) -> bool {
+    frame.front(4).first_chunk().is_some_and(|bytes| FrameType::decode(*bytes).contains(FrameType::UNRELIABLE))
 }

@@ -13,6 +13,8 @@ struct Bus {
     /// What each client of each node received, as raw bytes.
     received: Vec<std::collections::BTreeMap<SessionId, Vec<u8>>>,
     closed: Vec<(usize, SessionId, EndReason)>,
+    /// A client that does not read.
+    deaf: Option<(usize, SessionId)>,
 }
 
 fn config(me: u32, count: u32) -> Config {
@@ -31,13 +33,19 @@ fn config(me: u32, count: u32) -> Config {
 
 impl Bus {
     fn new(count: u32) -> Bus {
-        let node = |me| Node::new(config(me, count), Instant::ZERO).unwrap();
+        Bus::with(count, session::Config::default())
+    }
+
+    fn with(count: u32, session: session::Config) -> Bus {
+        let config = |me| Config { session: session.clone(), ..config(me, count) };
+        let node = |me| Node::new(config(me), Instant::ZERO).unwrap();
         let mut bus = Bus {
             now: Instant::ZERO,
             nodes: (1..=count).map(node).collect(),
             flying: VecDeque::new(),
             received: (0..count).map(|_| Default::default()).collect(),
             closed: Vec::new(),
+            deaf: None,
         };
         (0..bus.nodes.len()).for_each(|at| bus.drain(at));
         bus.run(Duration::from_secs(1));
@@ -51,6 +59,7 @@ impl Bus {
         }
         while let Some(event) = node.poll_event() {
             match event {
+                Event::Output(id) if self.deaf == Some((at, id)) => {}
                 Event::Output(id) => {
                     let bytes: Vec<u8> = node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
                     node.client_wrote(id, bytes.len());
@@ -108,6 +117,27 @@ impl Bus {
 
     fn take(&mut self, at: usize, id: u64) -> Vec<u8> {
         self.received[at].remove(&SessionId(id)).unwrap_or_default()
+    }
+
+    /// A bus of which one client reads nothing: its output is left with its node.
+    fn with_deaf(count: u32, session: session::Config, deaf: (usize, u64)) -> Bus {
+        let mut bus = Bus::with(count, session);
+        bus.connect(deaf.0, deaf.1, "c");
+        bus.say(deaf.0, deaf.1, FrameType::JOIN, "g", "");
+        bus.run(Duration::from_secs(1));
+        bus.take(deaf.0, deaf.1);
+        bus.deaf = Some((deaf.0, SessionId(deaf.1)));
+        bus.nodes[deaf.0].client_blocked(SessionId(deaf.1));
+        bus
+    }
+
+    /// Lets a client read all that waits for it.
+    fn listen(&mut self, at: usize, id: u64) -> Vec<u8> {
+        self.deaf = None;
+        let node = &mut self.nodes[at];
+        let bytes: Vec<u8> = node.client_output(SessionId(id)).flat_map(|slice| slice.to_vec()).collect();
+        node.client_wrote(SessionId(id), bytes.len());
+        bytes
     }
 
     /// Client "c" writes a frame.
@@ -174,6 +204,39 @@ fn a_name_is_free_again_when_the_disconnection_is_ordered() {
 }
 
 #[test]
+fn who_comes_back_at_once_waits_for_its_name() {
+    let mut bus = Bus::new(2);
+    bus.connect(1, 1, "alice");
+    bus.input(1, 1, ClientInput::Closed);
+    bus.hello(1, 2, "alice");
+    assert_eq!(bus.take(1, 2), [0; 0], "neither refused nor admitted");
+    bus.hello(1, 3, "alice");
+    assert_eq!(bus.take(1, 3), [0xfa], "one waits for a name");
+    bus.input(1, 2, ClientInput::Closed);
+    bus.hello(1, 4, "alice");
+    bus.input(1, 4, ClientInput::Bytes(&MethodChoice([Some(MethodName::NULL), None, None]).encode()));
+    bus.run(Duration::from_secs(1));
+    assert!(bus.take(1, 4).ends_with(b"#alice#d2"), "the choice was read when the name was free");
+    bus.hello(1, 5, "alice");
+    assert_eq!(bus.take(1, 5), [0xfa]);
+}
+
+#[test]
+fn who_waits_for_a_name_waits_no_longer_than_a_handshake() {
+    let mut bus = Bus::new(2);
+    bus.connect(1, 1, "alice");
+    bus.input(1, 1, ClientInput::Closed);
+    bus.flying.clear();
+    bus.hello(1, 2, "alice");
+    bus.now += Duration::from_secs(11);
+    bus.nodes[1].handle_timeout(bus.now);
+    bus.drain(1);
+    assert_eq!(bus.closed.last(), Some(&(1, SessionId(2), EndReason::HandshakeTimeout)));
+    bus.run(Duration::from_secs(5));
+    bus.connect(1, 3, "alice");
+}
+
+#[test]
 fn a_half_open_client_is_ended_and_its_name_freed() {
     let mut bus = Bus::new(1);
     bus.hello(0, 1, "alice");
@@ -203,4 +266,106 @@ fn the_quota_is_kept() {
     bus.connect(0, 1, "alice");
     bus.input(0, 2, ClientInput::Connected(Peer::Unix));
     assert_eq!(bus.take(0, 2), [0xfd]);
+}
+
+/// Limits that a few messages reach.
+fn narrow(slow_client: session::SlowClient) -> session::Config {
+    session::Config { max_session_messages: 10, slow_client, ..Default::default() }
+}
+
+#[test]
+fn a_slow_client_is_disconnected_and_nobody_else_notices() {
+    let mut bus = Bus::with_deaf(2, narrow(session::SlowClient::Disconnect), (1, 1));
+    bus.connect(0, 1, "c");
+    bus.connect(1, 2, "other");
+    for n in 0..30 {
+        bus.say(0, 1, FrameType::AGREED, "g", &n.to_string());
+        bus.say(0, 1, FrameType::AGREED, "#other#d2", &n.to_string());
+        assert!(bus.nodes[1].takes_client_input());
+    }
+    bus.run(Duration::from_secs(1));
+    assert_eq!(bus.closed, [(1, SessionId(1), EndReason::Slow(session::Overflow::Messages))]);
+    assert_eq!(frames(&bus.take(1, 2)).len(), 30);
+    let stats = bus.nodes[1].client_stats();
+    assert_eq!((stats.lagging, stats.slow), (1, 1));
+}
+
+#[test]
+fn a_slow_client_may_block_the_senders_until_it_reads() {
+    let mut bus = Bus::with_deaf(1, narrow(session::SlowClient::BlockSenders), (0, 1));
+    let mut sent = 0;
+    while bus.nodes[0].takes_client_input() {
+        bus.say(0, 1, FrameType::AGREED, "g", &sent.to_string());
+        bus.run(Duration::from_millis(100));
+        sent += 1;
+        assert!(sent < 100, "nobody was stopped");
+    }
+    assert_eq!((sent, bus.closed.len()), (10, 0));
+    bus.say(0, 1, FrameType::AGREED, "g", "on its way");
+    bus.run(Duration::from_millis(100));
+    assert_eq!(frames(&bus.listen(0, 1)).len(), 11);
+    assert!(bus.nodes[0].takes_client_input());
+}
+
+#[test]
+fn a_slow_client_that_goes_lets_the_senders_go_on() {
+    let mut bus = Bus::with_deaf(1, narrow(session::SlowClient::BlockSenders), (0, 1));
+    (0..10).for_each(|_| bus.say(0, 1, FrameType::AGREED, "g", ""));
+    bus.run(Duration::from_millis(100));
+    assert!(!bus.nodes[0].takes_client_input());
+    bus.input(0, 1, ClientInput::Closed);
+    assert!(bus.nodes[0].takes_client_input());
+}
+
+#[test]
+fn a_slow_client_may_lose_unreliable_messages_first() {
+    let mut bus = Bus::with_deaf(2, narrow(session::SlowClient::DropUnreliable), (1, 1));
+    bus.connect(0, 1, "c");
+    for n in 0..40 {
+        let service = if n < 4 || n == 20 { FrameType::AGREED } else { FrameType::UNRELIABLE };
+        bus.say(0, 1, service, "g", &n.to_string());
+    }
+    bus.run(Duration::from_secs(1));
+    let bodies: Vec<String> = frames(&bus.listen(1, 1)).into_iter().map(|frame| frame.1).collect();
+    assert_eq!(bodies, ["0", "1", "2", "3", "4", "5", "20"]);
+    assert_eq!(bus.nodes[1].client_stats().dropped_unreliable, 33);
+    bus.say(0, 1, FrameType::UNRELIABLE, "g", "again");
+    bus.run(Duration::from_secs(1));
+    assert_eq!(frames(&bus.take(1, 1)).len(), 1, "it has caught up");
+    assert_eq!(bus.closed, []);
+}
+
+#[test]
+fn a_large_message_holds_up_no_other_daemon() {
+    const SIZE: usize = 4 << 20;
+    let mut bus = Bus::new(2);
+    bus.connect(0, 1, "c");
+    bus.connect(1, 1, "c");
+    bus.connect(1, 2, "other");
+    bus.say(0, 1, FrameType::AGREED, "#other#d2", &"x".repeat(SIZE));
+    assert!(!bus.nodes[0].takes_client_input(), "its own daemon waits");
+    assert!(bus.nodes[1].takes_client_input());
+    bus.say(1, 1, FrameType::AGREED, "#other#d2", "small");
+    bus.run(Duration::from_secs(5));
+    let frames = frames(&bus.take(1, 2));
+    let sizes: Vec<usize> = frames.iter().map(|frame| frame.1.len()).collect();
+    assert_eq!(sizes, [5, SIZE]);
+}
+
+#[test]
+fn ten_thousand_sessions_come_and_go() {
+    const SESSIONS: u64 = 10_000;
+    let mut bus = Bus::new(1);
+    for id in 0..SESSIONS {
+        bus.connect(0, id, &format!("c{id}"));
+    }
+    assert_eq!(bus.nodes[0].sessions(), SESSIONS as usize);
+    bus.input(0, SESSIONS, ClientInput::Connected(Peer::Unix));
+    assert_eq!(bus.take(0, SESSIONS), [0xfd], "the quota");
+    for id in 0..SESSIONS {
+        bus.input(0, id, ClientInput::Closed);
+    }
+    bus.run(Duration::from_secs(1));
+    assert_eq!(bus.nodes[0].sessions(), 0);
+    bus.connect(0, SESSIONS + 1, "c0");
 }

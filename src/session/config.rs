@@ -1,7 +1,7 @@
 //! What clients must show and may use.
 
 use super::AccessList;
-use crate::wire::{DAEMON_LIMIT, MethodName};
+use crate::wire::MethodName;
 
 /// How a daemon treats its clients.
 #[derive(Clone, Debug)]
@@ -12,13 +12,16 @@ pub struct Config {
     pub required: Vec<Method>,
     /// Whom the method IP accepts. Default: nobody.
     pub access: AccessList,
-    /// Most bytes of data and group names in one message. Default [`DAEMON_LIMIT`].
+    /// Most bytes of data and group names in one message. Default 16 MiB; classic libraries send less, see
+    /// [`LIBRARY_LIMIT`](crate::wire::LIBRARY_LIMIT).
     pub message_limit: usize,
     /// Messages that may wait for a client which does not read. Default 1000.
     pub max_session_messages: usize,
-    /// Bytes that may wait for a client. Default 64 MiB.
+    /// Bytes that may wait for a client, several of the largest messages. Default 64 MiB.
     pub max_outbox_bytes: usize,
-    /// Sessions that a daemon takes; kept by the session's owner. Default 997.
+    /// What happens to a client that lets more wait; kept by the session's owner.
+    pub slow_client: SlowClient,
+    /// Sessions that a daemon takes; kept by the session's owner. Default 10 000.
     pub quota: usize,
 }
 
@@ -28,12 +31,26 @@ impl Default for Config {
             allowed: vec![Method::Null],
             required: Vec::new(),
             access: AccessList::default(),
-            message_limit: DAEMON_LIMIT,
+            message_limit: 16 << 20,
             max_session_messages: 1000,
             max_outbox_bytes: 64 << 20,
-            quota: 997,
+            slow_client: SlowClient::Disconnect,
+            quota: 10_000,
         }
     }
+}
+
+/// What happens when a client reads more slowly than others send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowClient {
+    /// Above a limit its session ends; nobody else notices.
+    #[default]
+    Disconnect,
+    /// Above a limit no client of the same daemon is read until it has caught up, so nothing of theirs is lost. What comes from other
+    /// daemons is taken in up to twice the bytes; then the session ends.
+    BlockSenders,
+    /// Above half a limit it gets no unreliable messages; above the whole its session ends.
+    DropUnreliable,
 }
 
 /// A way to decide who may connect.

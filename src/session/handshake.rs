@@ -95,7 +95,7 @@ impl Authentication {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Session, Violation};
+    use super::super::{HANDSHAKE_LIMIT, Session, Violation};
     use super::*;
     use crate::wire::{MethodName, PrivateName};
 
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn who_sends_far_ahead_is_cut_off() {
-        let mut session = unix(&Config { message_limit: 100, ..Config::default() });
+        let mut session = unix(&Config::default());
         session.handle_bytes(HELLO);
         assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
-        session.handle_bytes(&[0; 149]);
+        session.handle_bytes(&[0; HANDSHAKE_LIMIT + 1]);
         assert_eq!(session.poll_request(), None);
         session.handle_bytes(&[0]);
         assert_eq!(session.poll_request(), Some(Request::Violation(Violation::Flood)));

@@ -1,5 +1,5 @@
 //! The bytes of a client that nobody has read yet. What arrives while more than the limit waits is thrown away, and the
-//! session must end: the limit is one whole frame, so it is never reached by a client that keeps to the protocol.
+//! session must end: in an open session the limit is one whole frame, so it is never reached by a client that keeps to the protocol.
 
 /// Room that is kept for the next bytes when all are read.
 const KEPT_CAPACITY: usize = 16 * 1024;
@@ -17,6 +17,11 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn new(limit: usize) -> Input {
         Input { bytes: Vec::new(), read: 0, limit, flooded: false }
+    }
+
+    /// From here on so many may wait.
+    pub(super) fn allow(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// Whether bytes came although too many were waiting.

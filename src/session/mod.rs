@@ -19,7 +19,7 @@ mod outbox;
 use std::fmt;
 
 pub use access::{AccessError, AccessList};
-pub use config::{Config, Method};
+pub use config::{Config, Method, SlowClient};
 pub use outbox::{Outbox, Overflow};
 
 use crate::wire::{ConnectRequest, FrameHeader, Name, Refusal, Service, Slice};
@@ -95,6 +95,9 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Bytes that may wait until the session is open. The handshake is far shorter, and nothing may follow before its end.
+const HANDSHAKE_LIMIT: usize = 16 << 10;
+
 /// One client's conversation.
 #[derive(Debug)]
 pub struct Session {
@@ -142,8 +145,8 @@ impl Session {
         Session {
             authenticator: Authenticator::new(config, peer),
             message_limit: config.message_limit,
-            input: Input::new(FrameHeader::SIZE + config.message_limit),
-            outbox: Outbox::new(config.max_session_messages, config.max_outbox_bytes),
+            input: Input::new(HANDSHAKE_LIMIT),
+            outbox: Outbox::new(config),
             state: State::Greeting,
         }
     }
@@ -216,8 +219,10 @@ impl Session {
     }
 
     fn enter(&mut self, next: State) {
-        if matches!(next, State::Closed) {
-            self.input.clear();
+        match next {
+            State::Closed => self.input.clear(),
+            State::Open(_) => self.input.allow(FrameHeader::SIZE + self.message_limit),
+            _ => {}
         }
         self.state = next;
     }

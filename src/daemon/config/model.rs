@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::address::fnv1a;
 use super::error::{Diagnostic, EntryError};
+use crate::session::SlowClient;
 use crate::time::Duration;
 use crate::wire::{DaemonId, NetworkId};
 
@@ -187,6 +188,12 @@ pub struct Parameters {
     pub timers: Option<Timers>,
     /// Messages that may wait for one client. Default 1000.
     pub max_session_messages: u32,
+    /// Clients at one time. Default 10 000.
+    pub max_sessions: u32,
+    /// Bytes of data and group names in one message. Default 16 MiB.
+    pub max_message_size: usize,
+    /// What happens to a client that does not read fast enough. Default disconnect.
+    pub slow_client: SlowClient,
     /// Methods of which a client may choose one. Default NULL.
     pub allowed_auth: Vec<AuthMethod>,
     /// Methods that every client must pass besides. Default none.
@@ -219,6 +226,9 @@ impl Default for Parameters {
             windows: None,
             timers: None,
             max_session_messages: 1000,
+            max_sessions: 10_000,
+            max_message_size: 16 << 20,
+            slow_client: SlowClient::Disconnect,
             allowed_auth: vec![AuthMethod::Null],
             required_auth: Vec::new(),
             event_priority: Priority::Info,

@@ -7,6 +7,7 @@
 use super::error::Position;
 use super::model::{NetworkPolicy, PortReuse, Priority};
 use super::syntax::Spanned;
+use crate::session::SlowClient;
 
 /// A word that begins a stanza or a parameter.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) enum Form {
     OptionalText(fn(&mut Draft, Option<String>)),
     Text(fn(&mut Draft, Spanned<String>)),
     Number(fn(&mut Draft, Spanned<u32>)),
+    Size(fn(&mut Draft, Spanned<usize>)),
     Boolean(fn(&mut Draft, Spanned<bool>)),
     Reuse(fn(&mut Draft, PortReuse)),
     Choice(&'static [&'static str], fn(&mut Draft, usize)),
@@ -40,6 +42,7 @@ pub(super) enum Setting {
     OptionalText(fn(&mut Draft, Option<String>), Option<String>),
     Text(fn(&mut Draft, Spanned<String>), Spanned<String>),
     Number(fn(&mut Draft, Spanned<u32>), Spanned<u32>),
+    Size(fn(&mut Draft, Spanned<usize>), Spanned<usize>),
     Boolean(fn(&mut Draft, Spanned<bool>), Spanned<bool>),
     Reuse(fn(&mut Draft, PortReuse), PortReuse),
     Choice(fn(&mut Draft, usize), usize),
@@ -55,6 +58,9 @@ pub(super) struct Draft {
     pub accelerated_window: Option<Spanned<u32>>,
     pub timers: [Option<Spanned<u32>>; TIMERS.len()],
     pub max_session_messages: Option<Spanned<u32>>,
+    pub max_sessions: Option<Spanned<u32>>,
+    pub max_message_size: Option<Spanned<usize>>,
+    pub slow_client: Option<SlowClient>,
     pub event_priority: Option<Priority>,
     pub event_log_file: Option<String>,
     pub event_time_stamp: Option<Option<String>>,
@@ -78,6 +84,7 @@ impl Draft {
             Setting::OptionalText(store, text) => store(self, text),
             Setting::Text(store, text) => store(self, text),
             Setting::Number(store, number) => store(self, number),
+            Setting::Size(store, size) => store(self, size),
             Setting::Boolean(store, boolean) => store(self, boolean),
             Setting::Reuse(store, reuse) => store(self, reuse),
             Setting::Choice(store, index) => store(self, index),
@@ -111,6 +118,10 @@ const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL",
 
 const PRIORITY_OF: [Priority; 6] =
     [Priority::Debug, Priority::Info, Priority::Warning, Priority::Error, Priority::Critical, Priority::Fatal];
+
+const SLOW_CLIENTS: [&str; 3] = ["disconnect", "block-senders", "drop-unreliable"];
+
+const SLOW_CLIENT_OF: [SlowClient; 3] = [SlowClient::Disconnect, SlowClient::BlockSenders, SlowClient::DropUnreliable];
 
 const LINK_PROTOCOLS: [&str; 2] = ["Hop", "TcpHop"];
 
@@ -193,6 +204,9 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     plain("RequiredAuthMethods", Form::Text(|d, text| d.required.push(text))),
     plain("AccessControlPolicy", Form::Text(|d, text| d.access_policy = Some(text))),
     plain("MaxSessionMessages", Form::Number(|d, number| d.max_session_messages = Some(number))),
+    plain("MaxSessions", Form::Number(|d, number| d.max_sessions = Some(number))),
+    plain("MaxMessageSize", Form::Size(|d, size| d.max_message_size = Some(size))),
+    plain("SlowClient", Form::Choice(&SLOW_CLIENTS, |d, index| d.slow_client = Some(SLOW_CLIENT_OF[index]))),
     noted("LinkProtocol", Form::Choice(&LINK_PROTOCOLS, |_, _| ()), "has no effect: daemons always talk by UDP"),
     plain("Window", Form::Number(|d, number| d.window = Some(number))),
     plain("PersonalWindow", Form::Number(|d, number| d.personal_window = Some(number))),

@@ -182,6 +182,7 @@ impl<'a> Parser<'a> {
             Form::OptionalText(store) => Setting::OptionalText(store, Some(values::text(value)?.value)),
             Form::Text(store) => Setting::Text(store, values::text(value)?),
             Form::Number(store) => Setting::Number(store, values::number(value)?),
+            Form::Size(store) => Setting::Size(store, values::size(value)?),
             Form::Boolean(store) => Setting::Boolean(store, values::boolean(value)?),
             Form::Reuse(store) => Setting::Reuse(store, values::reuse(value)?),
             Form::Choice(words, store) => Setting::Choice(store, values::choice(value, words)?),

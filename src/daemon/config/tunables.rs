@@ -8,10 +8,14 @@ use super::model::{AuthMethod, Parameters, Timers, Windows};
 use super::params::{Draft, TIMERS};
 use super::syntax::Spanned;
 use crate::time::Duration;
+use crate::wire::DAEMON_LIMIT;
 
 const DEFAULT_WINDOW: u32 = 160;
 const DEFAULT_PERSONAL_WINDOW: u32 = 20;
 const DEFAULT_ACCELERATED_WINDOW: u32 = 15;
+
+/// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
+const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
 
 /// The name of the one access policy.
 const PERMIT: &str = "PERMIT";
@@ -29,6 +33,9 @@ pub(super) fn settle(draft: Draft, findings: &mut Findings) -> Parameters {
         windows: windows(&draft, findings),
         timers: timers(&draft, findings),
         max_session_messages: draft.max_session_messages.map_or(defaults.max_session_messages, |given| given.value),
+        max_sessions: max_sessions(&draft, findings).unwrap_or(defaults.max_sessions),
+        max_message_size: max_message_size(&draft, findings).unwrap_or(defaults.max_message_size),
+        slow_client: draft.slow_client.unwrap_or(defaults.slow_client),
         allowed_auth,
         required_auth,
         event_priority: draft.event_priority.unwrap_or_default(),
@@ -41,6 +48,24 @@ pub(super) fn settle(draft: Draft, findings: &mut Findings) -> Parameters {
         daemon_user: draft.daemon_user.unwrap_or(defaults.daemon_user),
         daemon_group: draft.daemon_group.unwrap_or(defaults.daemon_group),
     }
+}
+
+fn max_sessions(draft: &Draft, findings: &mut Findings) -> Option<u32> {
+    let given = draft.max_sessions?;
+    if given.value == 0 {
+        findings.error(Mistake::new(given.at, "MaxSessions must be at least 1".to_string()));
+    }
+    Some(given.value)
+}
+
+fn max_message_size(draft: &Draft, findings: &mut Findings) -> Option<usize> {
+    let given = draft.max_message_size?;
+    if !(DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT).contains(&given.value) {
+        let message =
+            format!("MaxMessageSize must lie between {DAEMON_LIMIT}, which classic clients may send, and 256M");
+        findings.error(Mistake::new(given.at, message));
+    }
+    Some(given.value)
 }
 
 fn time_stamp(given: Option<Option<String>>, precise: bool) -> Option<String> {
@@ -147,6 +172,7 @@ fn incomplete_timers(first: Position, missing: &[&str]) -> Mistake {
 mod tests {
     use super::*;
     use crate::daemon::config::{Configuration, NetworkPolicy, PortReuse, Priority};
+    use crate::session::SlowClient;
 
     fn read(parameters: &str) -> Result<Configuration, String> {
         let text = format!("{parameters}\nSpread_Segment 127.0.0.1 {{ a 127.0.0.1 }}");
@@ -170,7 +196,7 @@ mod tests {
         let given = parameters(
             "EventPriority = ERROR EventLogFile = 'a b' EventTimeStamp = %H EventPreciseTimeStamp DangerousMonitor = Yes
              SocketPortReuse = on RuntimeDir = /x DaemonUser = u DaemonGroup = g MaxSessionMessages = 7
-             Window = 100 NetworkPolicy = active 1",
+             MaxSessions = 8 MaxMessageSize = 2M SlowClient = drop-unreliable Window = 100 NetworkPolicy = active 1",
         );
         assert_eq!(given.event_priority, Priority::Error);
         assert_eq!(given.event_log_file.as_deref(), Some("a b"));
@@ -178,7 +204,8 @@ mod tests {
         assert!(given.event_precise && given.dangerous_monitor);
         assert_eq!(given.socket_port_reuse, PortReuse::On);
         assert_eq!([given.runtime_dir, given.daemon_user, given.daemon_group], ["/x", "u", "g"]);
-        assert_eq!(given.max_session_messages, 7);
+        assert_eq!((given.max_session_messages, given.max_sessions, given.max_message_size), (7, 8, 2 << 20));
+        assert_eq!(given.slow_client, SlowClient::DropUnreliable);
         assert_eq!(given.windows, Some(Windows { ring: 100, personal: 20 }));
         assert_eq!(given.network_policy, Some(NetworkPolicy::Copies(1)));
     }
@@ -204,6 +231,21 @@ mod tests {
         assert_eq!(parameters("Window = 300 PersonalWindow = 300").windows, Some(Windows { ring: 300, personal: 300 }));
         assert_eq!(parameters("AcceleratedRing = yes AcceleratedWindow = 0").windows, None);
         assert_eq!(parameters("AcceleratedWindow = 900").windows, None);
+    }
+
+    #[test]
+    fn sizes_have_a_unit_and_a_range() {
+        let size = |text: &str| read(&format!("MaxMessageSize = {text}")).map(|read| read.parameters.max_message_size);
+        for (text, bytes) in [("143952", 143_952), ("200000", 200_000), ("512K", 512 << 10), ("256m", 256 << 20)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["143951", "257M", "999999999M", "1G", "M", "-1", "\"1M\"", "16 M", "1.5M"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(read("MaxSessions = 0").is_err());
+        assert!(read("SlowClient = drop").unwrap_err().contains("one of disconnect, block-senders, drop-unreliable"));
+        assert!(read("SlowClients = disconnect").unwrap_err().contains("did you mean SlowClient?"));
+        assert!(read("MaxMesageSize = 1M").unwrap_err().contains("did you mean MaxMessageSize?"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::wire::NetworkId;
 
 /// Decimal digits of the largest number.
 const DIGIT_LIMIT: usize = 6;
+/// Decimal digits of the largest size, without its unit.
+const SIZE_DIGIT_LIMIT: usize = 9;
 
 impl Token {
     /// The text of a bare word.
@@ -37,6 +39,18 @@ pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
 pub(super) fn number(token: &Token) -> Parsed<Spanned<u32>> {
     let number = token.word().and_then(|word| address::digits(word, DIGIT_LIMIT));
     number.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
+}
+
+/// A number of bytes, of KiB with the suffix K, or of MiB with the suffix M.
+pub(super) fn size(token: &Token) -> Parsed<Spanned<usize>> {
+    let sized = token.word().and_then(|word| {
+        let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20)];
+        let suffixed = units.iter().find_map(|&(suffix, shift)| Some((word.strip_suffix(suffix)?, shift)));
+        let (number, shift) = suffixed.unwrap_or((word, 0));
+        (address::digits(number, SIZE_DIGIT_LIMIT)? as usize).checked_mul(1 << shift)
+    });
+    let wanted = "a number of bytes, or of KiB or MiB as in 512K or 16M";
+    sized.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
 }
 
 /// The number of networks in `active K`.
