@@ -97,11 +97,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.event_log.is_some() {
         info!("-l has no meaning here: the log has all events");
     }
-    net::raise_descriptor_limit();
+    let descriptors = net::raise_descriptor_limit();
     let addresses = net::local_addresses().map_err(text)?;
     let me = configuration.me(arguments.name.as_deref(), &addresses).map_err(text)?;
     let mut options = Options::from_configuration(&configuration, me);
     options.read_access_file().map_err(text)?;
+    descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
     if let Some(file) = &arguments.state {
         options.remember_in(file.clone());
     }

@@ -22,6 +22,8 @@ use crate::{net, node, ring, session};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages of the largest size that may wait for one client.
 const MESSAGES_IN_OUTBOX: usize = 4;
+/// Descriptors that are not clients': networks, doors, log, and a client that is refused.
+const OTHER_DESCRIPTORS: usize = 64;
 /// The shortest time that any timer is set to.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -63,6 +65,16 @@ impl Options {
             }
         }
         Ok(())
+    }
+
+    /// Lets no more clients in than this process has descriptors for, so that who comes too much is told so.
+    pub fn fit_descriptors(&mut self, descriptors: usize) {
+        let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
+        let quota = &mut self.node.session.quota;
+        if room < *quota {
+            warn!(descriptors, wanted = *quota, "fewer clients than MaxSessions fit: raise the limit of open files");
+            *quota = room;
+        }
     }
 
     /// Keeps the last ring's sequence in a file across restarts, for machines whose clock may go back.
@@ -244,6 +256,15 @@ mod tests {
         let session = alpha.node.session;
         assert_eq!((session.max_session_messages, session.quota, session.message_limit), (7, 5, 32 << 20));
         assert_eq!((session.max_outbox_bytes, session.slow_client), (128 << 20, session::SlowClient::BlockSenders));
+    }
+
+    #[test]
+    fn no_more_clients_come_in_than_have_descriptors() {
+        let mut alpha = options(&configuration(TWO_SEGMENTS), "alpha");
+        for (descriptors, quota) in [(1024, 5), (67, 3), (10, 1)] {
+            alpha.fit_descriptors(descriptors);
+            assert_eq!(alpha.node.session.quota, quota);
+        }
     }
 
     #[test]

@@ -9,11 +9,19 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use socket2::{SockRef, Socket};
+use socket2::{SockRef, Socket, TcpKeepalive};
+
+use crate::time::Duration;
 
 /// Bytes of buffer that a unix socket has at least; a TCP socket's grow by themselves.
 #[cfg(unix)]
 const BUFFER_SIZE: usize = 200 << 10;
+
+/// Silence of a TCP client after which its machine is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often it is asked again, and how many times without an answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
 
 #[cfg(unix)]
 const NO_SIGNAL: i32 = if cfg!(target_vendor = "apple") { 0 } else { libc::MSG_NOSIGNAL };
@@ -31,11 +39,11 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// A TCP connection: no message waits for another, and a machine that has gone is noticed some day.
+    /// A TCP connection: no message waits for another, and a machine that has gone is noticed within half a minute.
     pub(super) fn tcp(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         let stream = Stream::Tcp(stream);
-        stream.socket(|socket| socket.set_keepalive(true))?;
+        stream.socket(|socket| socket.set_tcp_keepalive(&keepalive()))?;
         stream.silence()?;
         Ok(stream)
     }
@@ -112,5 +120,39 @@ impl Stream {
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "other systems need an option here")]
     fn silence(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What asks whether a silent client's machine is still there; some systems have times of their own.
+#[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris")))]
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_INTERVAL).with_retries(PROBES)
+}
+
+/// These systems have times of their own.
+#[cfg(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris"))]
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(SILENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_silent_machine_is_noticed_within_half_a_minute() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let _far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let stream = Stream::tcp(TcpStream::from_std(near)).unwrap();
+        let longest = stream.socket(|socket| {
+            assert!(socket.keepalive()?);
+            Ok(socket.tcp_keepalive_time()? + socket.tcp_keepalive_interval()? * socket.tcp_keepalive_retries()?)
+        });
+        assert!(longest.unwrap() <= Duration::from_secs(30));
     }
 }

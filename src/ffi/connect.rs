@@ -11,6 +11,9 @@ use super::{guard, memory};
 use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
 use crate::wire::{MethodName, PrivateName, Version};
 
+/// The environment variable that lets a program send larger messages than every classic daemon survives.
+const MESSAGE_LIMIT_VARIABLE: &str = "SPREAD_MAX_MESSAGE";
+
 /// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for
 /// success.
 type AuthFunction = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
@@ -68,6 +71,7 @@ pub(super) unsafe fn options(
         private_name: unsafe { memory::text(private_name, PrivateName::LIMIT) },
         priority: u8::from(priority > 0),
         membership: group_membership != 0,
+        message_limit: message_limit(std::env::var(MESSAGE_LIMIT_VARIABLE).ok()),
         ..ConnectOptions::default()
     }
 }
@@ -89,6 +93,12 @@ pub(super) fn accepted(opened: &Mailbox, mbox: &mut mailbox, private_group: &mut
     *mbox = opened.descriptor();
     *private_group = *opened.private_group().field();
     ACCEPT_SESSION
+}
+
+/// Bytes in one message: what every classic daemon survives, or more if the user of the program says so.
+fn message_limit(wanted: Option<String>) -> usize {
+    let wanted = wanted.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    ConnectOptions::default().message_limit.max(wanted)
 }
 
 /// The time limit that a program asks for; none if it is not positive.

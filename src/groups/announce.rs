@@ -62,9 +62,7 @@ impl Views {
     /// The view of a group and the sessions here that are told about it, if there are any.
     fn watched(&self, group: &Name) -> Option<(&View, Vec<SessionId>)> {
         let view = self.table.view(group)?;
-        let here = view.at(self.table.me());
-        let watchers: Vec<SessionId> = here.filter_map(|member| self.sessions.watcher(&member.name)).collect();
-        (!watchers.is_empty()).then_some((view, watchers))
+        (!view.watchers().is_empty()).then(|| (view, view.watchers().iter().copied().collect()))
     }
 
     fn broken_sets(&self, view: &View, joined: Option<Member>) -> Vec<Vec<Name>> {

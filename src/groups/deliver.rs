@@ -24,7 +24,7 @@ impl Views {
         }
     }
 
-    fn receivers(&self, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
+    fn receivers(&mut self, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
         let (header, names) = split(frame)?;
         let (names, _) = names.as_chunks();
         let to = self.addressed(names);
@@ -37,7 +37,7 @@ impl Views {
         }
     }
 
-    fn addressed(&self, names: &[[u8; Name::SIZE]]) -> Arc<[SessionId]> {
+    fn addressed(&mut self, names: &[[u8; Name::SIZE]]) -> Arc<[SessionId]> {
         if let [name] = names {
             return self.destination(&Name::from_field(name));
         }
@@ -46,11 +46,11 @@ impl Views {
     }
 
     /// The sessions here behind one name: a private group's own, or a group's members.
-    fn destination(&self, name: &Name) -> Arc<[SessionId]> {
+    fn destination(&mut self, name: &Name) -> Arc<[SessionId]> {
         if name.as_bytes().starts_with(b"#") {
             return self.sessions.id(name).into_iter().collect();
         }
-        self.table.view(name).map(|view| Arc::clone(&view.local)).unwrap_or_default()
+        self.table.local(name, &self.sessions)
     }
 }
 

@@ -31,14 +31,17 @@ pub(super) struct View {
     pub broken: bool,
     /// Everyone in the group.
     pub members: BTreeSet<Member>,
-    /// The sessions of the members at this daemon, ready to deliver to.
-    pub local: Arc<[SessionId]>,
+    /// The sessions of the members at this daemon, ready to deliver to; looked up when a message needs them, so that many joins
+    /// in a row cost no more than a few.
+    local: Option<Arc<[SessionId]>>,
+    /// Those of them that want membership messages.
+    watchers: BTreeSet<SessionId>,
 }
 
 impl View {
-    /// A view that nobody at this daemon is in so far.
+    /// A view of which the sessions at this daemon are not known yet.
     pub fn new(id: GroupId, members: BTreeSet<Member>) -> View {
-        View { id, broken: false, members, local: Arc::default() }
+        View { id, broken: false, members, local: None, watchers: BTreeSet::new() }
     }
 
     /// The members at one daemon.
@@ -51,9 +54,22 @@ impl View {
         self.members.iter().map(|member| member.name).collect()
     }
 
-    /// Looks up the sessions of the members at this daemon again.
-    pub fn refresh(&mut self, me: usize, sessions: &Sessions) {
-        self.local = self.at(me).filter_map(|member| sessions.id(&member.name)).collect();
+    /// Looks up which members at this daemon want membership messages.
+    pub fn find_watchers(&mut self, me: usize, sessions: &Sessions) {
+        self.watchers = self.at(me).filter_map(|member| sessions.watcher(&member.name)).collect();
+    }
+
+    /// The sessions here that want membership messages.
+    pub fn watchers(&self) -> &BTreeSet<SessionId> {
+        &self.watchers
+    }
+
+    /// The sessions of the members at this daemon.
+    fn local(&mut self, me: usize, sessions: &Sessions) -> Arc<[SessionId]> {
+        if self.local.is_none() {
+            self.local = Some(self.at(me).filter_map(|member| sessions.id(&member.name)).collect());
+        }
+        self.local.clone().unwrap_or_default()
     }
 }
 
@@ -118,6 +134,12 @@ impl Table {
         self.groups.get_mut(group)
     }
 
+    /// The sessions of a group's members at this daemon.
+    pub fn local(&mut self, group: &Name, sessions: &Sessions) -> Arc<[SessionId]> {
+        let me = self.me;
+        self.groups.get_mut(group).map(|view| view.local(me, sessions)).unwrap_or_default()
+    }
+
     /// All groups, bytewise.
     pub fn views(&self) -> impl Iterator<Item = (&Name, &View)> {
         self.groups.iter()
@@ -155,7 +177,8 @@ impl Table {
         let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default(), BTreeSet::new()));
         view.members.insert(member);
         if member.at == self.me {
-            view.refresh(self.me, sessions);
+            view.local = None;
+            view.watchers.extend(sessions.watcher(&member.name));
         }
         Joined::Done(before)
     }
@@ -167,7 +190,8 @@ impl Table {
             return false;
         }
         if member.at == self.me {
-            view.refresh(self.me, sessions);
+            view.local = None;
+            sessions.watcher(&member.name).into_iter().for_each(|id| _ = view.watchers.remove(&id));
         }
         if let Some(groups) = self.groups_of.get_mut(member) {
             groups.remove(group);

@@ -87,7 +87,7 @@ impl Views {
                 changed.push(group);
             }
             let mut view = View::new(id, gathered.members);
-            view.refresh(self.table.me(), &self.sessions);
+            view.find_watchers(self.table.me(), &self.sessions);
             self.table.insert(group, view);
         }
         changed.iter().for_each(|group| self.announce_merge(group, &agreed.components));

@@ -12,20 +12,22 @@ pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(Interfaces::snapshot()?.0.into_iter().map(|interface| interface.address).collect())
 }
 
-/// Lets this process have as many descriptors as the system grants it.
-pub fn raise_descriptor_limit() {
+/// Lets this process have as many descriptors as the system grants it, and says how many, if there is a limit.
+pub fn raise_descriptor_limit() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the system writes a valid rlimit and nothing else.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
-        return;
+        return None;
     }
+    let before = limit.rlim_cur;
     for descriptors in [limit.rlim_max, limit.rlim_max.min(MODEST_LIMIT).max(limit.rlim_cur)] {
         limit.rlim_cur = descriptors;
         // SAFETY: the system reads a valid rlimit and nothing else.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0 {
-            return;
+            return usize::try_from(descriptors).ok();
         }
     }
+    usize::try_from(before).ok()
 }
 
 /// Some systems allow any number and then refuse it; none refuses this one.

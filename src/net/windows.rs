@@ -46,7 +46,9 @@ pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
 }
 
 /// Nothing: sockets are not counted here.
-pub fn raise_descriptor_limit() {}
+pub fn raise_descriptor_limit() -> Option<usize> {
+    None
+}
 
 /// Nothing: the source address must do.
 pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) {}

@@ -6,5 +6,6 @@
 mod bus;
 mod checker;
 mod client;
+mod large;
 mod random;
 mod transcripts;
