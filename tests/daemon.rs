@@ -122,8 +122,7 @@ fn a_session_with_unknown_frames_is_closed() {
         ("unknown after known", [&good[..], &[b'g'; 32], &[0x55; 48]].concat()),
     ];
     for (what, bytes) in cases {
-        // The name is free again only when the end of the session before has been ordered.
-        let mut stream = eventually(|| daemon.open("mallory"));
+        let mut stream = daemon.open("mallory").unwrap();
         stream.write_all(&bytes).unwrap();
         println!("{what}");
         rest(stream);
@@ -149,6 +148,86 @@ fn half_open_clients_hold_up_nobody() {
     daemon.expect_well();
     drop((silent, stopped_in_the_request, stopped_before_the_choice, stopped_in_the_choice));
     drop((stopped_in_a_frame, stopped_in_a_body));
+    daemon.expect_well();
+}
+
+#[test]
+fn a_thousand_half_open_clients_hold_up_nobody() {
+    if spread::net::raise_descriptor_limit().is_some_and(|limit| limit < 1200) {
+        let _ = writeln!(io::stderr(), "skipped: needs 1200 open files");
+        return;
+    }
+    let daemon = Daemon::start("thousand");
+    let half_open = |number: usize| {
+        let mut stream = daemon.raw();
+        stream.write_all(&request(&format!("half{number}"))[..number % 8]).unwrap();
+        stream
+    };
+    let half_open: Vec<TcpStream> = (0..1000).map(half_open).collect();
+    for _ in 0..10 {
+        daemon.expect_well();
+    }
+    drop(half_open);
+    daemon.expect_well();
+}
+
+#[test]
+fn a_client_that_stopped_reading_is_disconnected_and_nobody_else_notices() {
+    const MESSAGES: usize = 20_000;
+    let daemon = Daemon::start("stopped");
+    let group = Name::new(b"busy").unwrap();
+    let [stopped, reader, sender] = ["stopped", "reader", "sender"].map(|name| daemon.connect(name));
+    for member in [&stopped, &reader] {
+        member.join(group).unwrap();
+    }
+    while !matches!(reader.receive().unwrap(), Received::View(view) if view.members.len() == 2) {}
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..MESSAGES {
+                sender.multicast(FrameType::AGREED, &[group], 0, &[1; 1000]).unwrap();
+            }
+        });
+        let (mut messages, mut alone) = (0, false);
+        while messages < MESSAGES || !alone {
+            match reader.receive().unwrap() {
+                Received::Message(_) => messages += 1,
+                Received::View(view) => alone = view.members == [reader.private_group()],
+                _ => {}
+            }
+        }
+    });
+    let log = daemon.process.output();
+    assert!(log.contains("client reads slowly") && log.contains("#stopped#solo"), "{log}");
+    assert!(log.contains("reads too slowly: too many messages wait"), "{log}");
+    daemon.expect_well();
+}
+
+#[test]
+fn a_message_of_many_megabytes_arrives_and_a_larger_one_ends_the_session() {
+    const SIZE: usize = 15 << 20;
+    let daemon = Daemon::start("large");
+    let options = ConnectOptions { daemon: format!("{}@127.0.0.1", daemon.port), ..Default::default() };
+    let classic = Mailbox::connect(&options).unwrap();
+    let large = Mailbox::connect(&ConnectOptions { message_limit: 32 << 20, ..options }).unwrap();
+    let body: Vec<u8> = (0..SIZE).map(|n| (n / 1000) as u8).collect();
+    let to = [classic.private_group()];
+    assert!(classic.multicast(FrameType::AGREED, &to, 0, &body).is_err(), "the classic limit is the library's own");
+    large.multicast(FrameType::AGREED, &to, 0, &body).unwrap();
+    let Received::Message(message) = classic.receive().unwrap() else { panic!("no message") };
+    assert!(message.body == body);
+    // The daemon may close before all is written.
+    let _ = large.multicast(FrameType::AGREED, &to, 0, &vec![0; 17 << 20]);
+    assert!(large.receive().is_err());
+    daemon.expect_well();
+}
+
+#[test]
+fn the_name_of_a_client_that_crashed_can_be_used_at_once() {
+    let daemon = Daemon::start("again");
+    for round in 0..50 {
+        let stream = daemon.open("phoenix");
+        assert!(stream.is_some(), "refused in round {round}");
+    }
     daemon.expect_well();
 }
 

@@ -1,0 +1,31 @@
+//! Any bytes as the handshake: a new session that meets them, and both sides' messages one by one.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use spread::session::{Config, Peer, Request, Session};
+use spread::wire::{Answer, ConnectRequest, MethodChoice, MethodList, Name, Version};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(Some((request, consumed))) = ConnectRequest::decode(bytes) {
+        assert!(consumed <= bytes.len());
+        let again = ConnectRequest::decode(&request.encode());
+        assert!(matches!(again, Ok(Some((same, _))) if same == request));
+    }
+    if let Ok(Some((list, consumed))) = MethodList::decode(bytes) {
+        assert!(consumed <= bytes.len());
+        let _ = list.encode();
+    }
+    if let Some(choice) = bytes.first_chunk() {
+        let _ = MethodChoice::decode(choice);
+    }
+    for version in [Version::OURS, Version::OLDEST] {
+        let _ = Answer::decode(bytes, version);
+    }
+    let mut session = Session::new(&Config::default(), Peer::Unix);
+    session.handle_bytes(bytes);
+    while let Some(request) = session.poll_request() {
+        if let Request::Hello(_) = request {
+            session.admit(Name::new(b"#sess#localhost").expect("a short name"));
+        }
+    }
+});

@@ -1,0 +1,27 @@
+//! Any bytes as a datagram between daemons. What can be read is written the same way again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use spread::wire::{Header, Packet, PacketKind, Reader, Slice};
+
+const KINDS: [PacketKind; 6] = [
+    PacketKind::Data,
+    PacketKind::Token,
+    PacketKind::Join,
+    PacketKind::Form,
+    PacketKind::Probe,
+    PacketKind::Hurry,
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(header) = Header::decode(&mut Reader::new(bytes)) {
+        assert_eq!(header.encode(), bytes[..Header::SIZE]);
+    }
+    let body = Slice::copy_from(bytes);
+    for kind in KINDS {
+        if let Ok(packet) = Packet::decode(kind, &body) {
+            let again = Packet::decode(kind, &packet.encode());
+            assert_eq!(again.as_ref(), Ok(&packet));
+        }
+    }
+});
