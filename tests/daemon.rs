@@ -196,7 +196,7 @@ fn a_client_that_stopped_reading_is_disconnected_and_nobody_else_notices() {
             }
         }
     });
-    let log = daemon.process.output();
+    let log = fs::read_to_string(directory("stopped").join("daemon.out")).unwrap();
     assert!(log.contains("client reads slowly") && log.contains("#stopped#solo"), "{log}");
     assert!(log.contains("reads too slowly: too many messages wait"), "{log}");
     daemon.expect_well();

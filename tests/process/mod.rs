@@ -25,12 +25,6 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.errors).unwrap()).into_owned()
     }
 
-    /// What it has written to standard output.
-    #[allow(dead_code, reason = "not every test that starts processes reads it")]
-    pub fn output(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
-    }
-
     /// Ends it at once, without leave.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
