@@ -14,7 +14,9 @@ use spread::ring;
 use spread::rng::Rng;
 use spread::session::{self, Peer, Request, Session};
 use spread::time::{Duration, Instant};
-use spread::wire::{ByteOrder, DaemonId, FrameHeader, FrameType, Hint, Incarnation, MembershipBody, Name, NetworkId};
+use spread::wire::{
+    ByteOrder, DaemonId, FrameHeader, FrameType, Hint, Incarnation, MembershipBody, Name, NetworkId, Slice,
+};
 
 /// What recorded clients sent, each a stream of frames.
 fn recorded_streams() -> Vec<Vec<Vec<u8>>> {
@@ -157,12 +159,14 @@ fn a_membership_body_is_read_or_refused() {
     }
 }
 
-/// Two daemons that hear each other.
+/// Two daemons that hear each other, of which the first also hears what a `Noise` makes of the second's datagrams.
 struct Pair {
     rng: Rng,
     now: Instant,
     nodes: [Node; 2],
     flying: VecDeque<(usize, Vec<u8>)>,
+    /// How often a changed copy comes before a datagram.
+    noise: f64,
     received: Vec<u8>,
 }
 
@@ -183,10 +187,11 @@ fn node(me: u32) -> Node {
 }
 
 impl Pair {
-    fn new(seed: u64) -> Pair {
+    fn new(seed: u64, noise: f64) -> Pair {
         let nodes = [node(1), node(2)];
         let flying = VecDeque::new();
-        let mut pair = Pair { rng: Rng::new(seed), now: Instant::ZERO, nodes, flying, received: Vec::new() };
+        let mut pair =
+            Pair { rng: Rng::new(seed), now: Instant::ZERO, nodes, flying, noise: 0.0, received: Vec::new() };
         (0..2).for_each(|at| pair.drain(at));
         pair.run(Duration::from_secs(1));
         pair.client(GOOD, ClientInput::Connected(Peer::Unix));
@@ -196,6 +201,7 @@ impl Pair {
         pair.client(GOOD, ClientInput::Bytes(&choice));
         pair.client(GOOD, ClientInput::Bytes(&frame(FrameType::JOIN, b"")));
         pair.run(Duration::from_secs(1));
+        pair.noise = noise;
         pair
     }
 
@@ -226,6 +232,12 @@ impl Pair {
                 && let Some((at, datagram)) = self.flying.pop_front()
             {
                 self.now += Duration::from_micros(50);
+                if at == 0 && self.rng.chance(self.noise) {
+                    let mut changed = datagram.clone();
+                    mutate(&mut self.rng, &mut changed);
+                    self.nodes[0].handle_datagram(self.now, NetworkId(0), Slice::from(changed));
+                    self.drain(0);
+                }
                 self.nodes[at].handle_datagram(self.now, NetworkId(0), datagram.into());
                 self.drain(at);
             }
@@ -257,7 +269,7 @@ fn frame(kind: FrameType, data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn bad_clients_do_not_harm_a_good_one() {
-    let (streams, mut pair) = (recorded_streams(), Pair::new(4));
+    let (streams, mut pair) = (recorded_streams(), Pair::new(4, 0.0));
     for round in 0..100 {
         for number in 0..50 {
             let id = SessionId(2 + round * 50 + number);
@@ -275,7 +287,7 @@ fn bad_clients_do_not_harm_a_good_one() {
 
 #[test]
 fn datagrams_that_cannot_be_read_change_nothing() {
-    let mut pair = Pair::new(5);
+    let mut pair = Pair::new(5, 0.0);
     let configurations = pair.nodes[0].ring_stats().configurations;
     for round in 0..200 {
         pair.client(GOOD, ClientInput::Bytes(&frame(FrameType::AGREED, b"traffic")));
@@ -294,4 +306,15 @@ fn datagrams_that_cannot_be_read_change_nothing() {
     }
     pair.expect_echo(b"the end");
     assert_eq!(pair.nodes[0].ring_stats().configurations, configurations);
+}
+
+#[test]
+fn changed_datagrams_do_not_panic() {
+    for seed in 0..100 {
+        let mut pair = Pair::new(seed, 0.2);
+        for _ in 0..20 {
+            pair.client(GOOD, ClientInput::Bytes(&frame(FrameType::AGREED, b"traffic")));
+            pair.run(Duration::from_millis(50));
+        }
+    }
 }

@@ -251,9 +251,11 @@ impl Circulation {
         if self.window.aru() >= before.seq {
             return;
         }
+        // What is further ahead could not be kept, whatever a token says.
+        let end = before.seq.min(self.window.aru().saturating_add(SPAN_LIMIT));
         let mut ranges = Ranges::default();
         let theirs = token.requests.iter().copied();
-        let mut wanted: Vec<(u64, u16)> = theirs.chain(self.window.missing(before.seq)).collect();
+        let mut wanted: Vec<(u64, u16)> = theirs.chain(self.window.missing(end)).collect();
         wanted.sort_unstable();
         for (first, length) in wanted {
             (first..first + u64::from(length)).for_each(|seq| ranges.add(seq));
