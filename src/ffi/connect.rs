@@ -218,3 +218,17 @@ pub unsafe extern "C" fn SP_version(
 pub(super) fn find(mbox: mailbox) -> Result<Arc<Mailbox>, Code> {
     registry::find(mbox).ok_or(Code(ILLEGAL_SESSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_raises_the_message_limit_and_never_lowers_it() {
+        let classic = ConnectOptions::default().message_limit;
+        for (wanted, limit) in [("16777216", 16 << 20), (" 200000 ", 200_000), ("10", classic), ("many", classic)] {
+            assert_eq!(message_limit(Some(wanted.to_string())), limit, "{wanted}");
+        }
+        assert_eq!(message_limit(None), classic);
+    }
+}
