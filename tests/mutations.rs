@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use spread::groups::SessionId;
+use spread::multipath::Policy;
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring;
 use spread::rng::Rng;
@@ -178,6 +179,7 @@ fn node(me: u32) -> Node {
         ring: ring::Config::new(DaemonId(me), Incarnation(1), vec![DaemonId(1), DaemonId(2)]),
         name: format!("d{me}"),
         networks: 1,
+        policy: Policy::Active,
         system: 7,
         session: session::Config::default(),
         handshake_timeout: Duration::from_secs(10),
