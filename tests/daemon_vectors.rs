@@ -392,7 +392,9 @@ impl Daemon {
     }
 
     fn start_at(port: u16) -> Option<Daemon> {
-        let text = format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
+        let text = format!(
+            "Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = 143952"
+        );
         let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
         let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
         let running = spawn(Options { unix_socket: None, ..options }).ok()?;

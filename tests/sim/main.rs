@@ -27,7 +27,10 @@ use world::{Action, Log, World};
 /// How long after the last fault all daemons must share one configuration. The longest pause that a daemon makes before it tries
 /// again to merge with one that it could hear but not agree with is 30 s.
 pub const HEAL_BOUND: Duration = Duration::from_secs(35);
-/// How long what was accepted may take to be delivered once the ring is whole: the largest backlog through the smallest window.
+/// How long a whole ring that still has something to deliver may deliver nothing. How long it takes to deliver all of it is a matter
+/// of backlog and window, and no promise.
+pub const STALL_BOUND: Duration = Duration::from_secs(10);
+/// How long what clients have sent may take to be delivered once the ring is whole; they send little.
 pub const DRAIN_BOUND: Duration = Duration::from_secs(60);
 /// How long the ring is watched afterwards: nothing may change any more.
 pub const WATCH: Duration = Duration::from_secs(2);
@@ -74,9 +77,12 @@ fn drain(world: &mut World<RingDaemon>) {
     for daemon in 0..world.daemons() {
         world.act(Action::Submit { daemon, service: Service::Safe, size: 100 });
     }
-    let end = world.now() + DRAIN_BOUND;
-    while world.now() < end && check_quiescence(&world.trace).is_err() {
+    let mut progress = (world.tally.delivered, world.now());
+    while world.now().since(progress.1) < STALL_BOUND && check_quiescence(&world.trace).is_err() {
         world.run(Duration::from_millis(500));
+        if world.tally.delivered != progress.0 {
+            progress = (world.tally.delivered, world.now());
+        }
     }
     world.run(WATCH);
 }
