@@ -90,9 +90,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     configuration.warnings.iter().for_each(|warning| warn!("{warning}"));
     warn!("the packets between daemons are neither authenticated nor encrypted: keep their networks private");
     if is_root() {
-        warn!(
-            "running as root: DaemonUser, DaemonGroup and RuntimeDir have no effect, let the service manager set the user"
-        );
+        warn!("running as root: let the service manager start the daemon as a user of its own");
     }
     if arguments.event_log.is_some() {
         info!("-l has no meaning here: the log has all events");
