@@ -92,7 +92,6 @@ pub struct Node {
     clients: Clients,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
-    dropped_packets: u64,
 }
 
 impl Node {
@@ -106,7 +105,6 @@ impl Node {
             clients: Clients::new(&config),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
-            dropped_packets: 0,
         };
         node.paths.set_policy(config.policy);
         node.pump(now);
@@ -120,7 +118,7 @@ impl Node {
             Ok(packet) => self.ring.handle_packet(now, header.sender, packet),
             Err(error) => {
                 tracing::debug!(%error, sender = %header.sender, kind = ?header.kind, "malformed packet");
-                self.dropped_packets += 1;
+                self.paths.count_malformed();
             }
         }
         self.pump(now);

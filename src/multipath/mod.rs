@@ -123,6 +123,11 @@ impl Multipath {
         Some((header, datagram.tail(Header::SIZE)))
     }
 
+    /// The body of a packet that was handed up made no sense.
+    pub fn count_malformed(&mut self) {
+        self.stats.malformed += 1;
+    }
+
     /// Data travels by this policy from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.chooser.set_policy(policy);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::wire::{ByteOrder, PrivateName, Version};
+use crate::wire::{ByteOrder, Header, PacketKind, PrivateName, Version};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name};
 
 struct Bus {
@@ -251,6 +251,18 @@ fn garbage_leads_to_a_count_and_nothing_else() {
     let junk = Slice::copy_from(&[7; 100]);
     bus.nodes[0].handle_datagram(bus.now, NetworkId(0), junk);
     assert_eq!(bus.nodes[0].multipath_stats().malformed, 1);
+    let header = Header {
+        kind: PacketKind::Token,
+        network: NetworkId(0),
+        sender: DaemonId(2),
+        destination: None,
+        system: 7,
+        incarnation: Incarnation(9),
+        counter: 1,
+    };
+    let bad_body = Slice::from([header.encode(), vec![0xff; 60]].concat());
+    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), bad_body);
+    assert_eq!(bus.nodes[0].multipath_stats().malformed, 2);
     bus.input(0, 9, ClientInput::Connected(Peer::Unix));
     bus.input(0, 9, ClientInput::Bytes(&[0xff; 64]));
     assert!(matches!(bus.closed[..], [(0, SessionId(9), EndReason::Refused(_))]));

@@ -39,6 +39,11 @@ struct Assembly {
     have: usize,
 }
 
+/// The longest message that a stream may announce; beyond it the stream is not believed.
+const MESSAGE_LIMIT: usize = 1 << 30;
+/// A place where no packet begins.
+const NOWHERE: u64 = u64::MAX;
+
 impl Assembly {
     fn feed(&mut self, data: &Data, mut deliver: impl FnMut(Service, Payload)) {
         let mut rest = data.payload.clone();
@@ -54,6 +59,11 @@ impl Assembly {
             self.prefix.extend_from_slice(&rest[..taken]);
             rest = rest.tail(taken);
             let Some((length, service)) = self.begun() else { break };
+            if length > MESSAGE_LIMIT {
+                tracing::debug!(origin = %data.origin, length, "a stream makes no sense");
+                *self = Assembly { next: NOWHERE, ..Assembly::default() };
+                break;
+            }
             let taken = (length - self.have).min(rest.len());
             self.body.push(rest.part(0, taken));
             self.have += taken;
@@ -112,6 +122,13 @@ mod tests {
         let mut packets = packets(&messages, 8);
         packets.remove(1);
         assert_eq!(delivered(&packets), ["third"]);
+    }
+
+    #[test]
+    fn a_stream_that_makes_no_sense_is_left_until_the_next_message_begins() {
+        let mut packets = packets(&["ab", "second", "third"], 7);
+        packets[0].payload = Slice::copy_from(b"\xff\xff\xff\xff\x05ab");
+        assert_eq!(delivered(&packets), ["second", "third"]);
     }
 
     #[test]

@@ -74,6 +74,12 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
+    /// A number that is counted up: below 2^62, so that adding to it never overflows, whatever a datagram says.
+    pub fn counted(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let number = self.u64()?;
+        if number >> 62 == 0 { Ok(number) } else { Err(DecodeError::TooLarge(field)) }
+    }
+
     /// A 16-bit count that must not exceed `limit`, checked before any memory is taken for it.
     pub fn count(&mut self, limit: usize, field: &'static str) -> Result<usize, DecodeError> {
         let count = usize::from(self.u16()?);
@@ -179,6 +185,14 @@ mod tests {
         assert_eq!(reader.take(2), Ok(&b"xy"[..]));
         assert_eq!(reader.end(), Ok(()));
         assert_eq!(reader.u8(), Err(DecodeError::Short));
+    }
+
+    #[test]
+    fn a_number_that_is_counted_up_leaves_room() {
+        let read = |number: u64| Reader::new(&number.to_be_bytes()).counted("seq");
+        assert_eq!(read((1 << 62) - 1), Ok((1 << 62) - 1));
+        assert_eq!(read(1 << 62), Err(DecodeError::TooLarge("seq")));
+        assert_eq!(read(u64::MAX), Err(DecodeError::TooLarge("seq")));
     }
 
     #[test]

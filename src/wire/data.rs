@@ -53,12 +53,12 @@ impl Data {
     pub fn decode(body: &Slice) -> Result<Data, DecodeError> {
         let mut reader = Reader::new(body);
         let ring = RingId::decode(&mut reader)?;
-        let seq = reader.u64()?;
+        let seq = reader.counted("seq")?;
         if seq == 0 {
             return Err(DecodeError::BadValue("seq"));
         }
         let origin = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("origin"))?;
-        let offset = reader.u64()?;
+        let offset = reader.counted("offset")?;
         let first_message = Some(reader.u16()?).filter(|&at| at != NO_MESSAGE);
         let service = match reader.u8()? {
             0 => None,
@@ -95,7 +95,7 @@ impl RingId {
     pub(crate) const SIZE: usize = 12;
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<RingId, DecodeError> {
-        let sequence = reader.u64()?;
+        let sequence = reader.counted("ring sequence")?;
         let representative = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("representative"))?;
         Ok(RingId { sequence, representative })
     }

@@ -99,7 +99,7 @@ impl FormPart {
     pub fn decode(body: &[u8]) -> Result<FormPart, DecodeError> {
         let mut reader = Reader::new(body);
         let ring = RingId::decode(&mut reader)?;
-        let hop = reader.u64()?;
+        let hop = reader.counted("hop")?;
         let total = reader.u16()?;
         if total == 0 || total > MEMBER_LIMIT {
             return Err(DecodeError::TooLarge("members"));
@@ -144,9 +144,9 @@ impl FormMember {
         }
         let brings = Brings {
             ring: RingId::decode(reader)?,
-            aru: reader.u64()?,
-            delivered: reader.u64()?,
-            high: reader.u64()?,
+            aru: reader.counted("aru")?,
+            delivered: reader.counted("delivered")?,
+            high: reader.counted("high")?,
             trusted: u128::from_be_bytes(reader.array()?),
         };
         Ok(FormMember { daemon, incarnation, brings: Some(brings) })

@@ -41,7 +41,7 @@ impl Join {
         let mut reader = Reader::new(body);
         let origin = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("origin"))?;
         let incarnation = Incarnation(reader.u64()?);
-        let sequence = reader.u64()?;
+        let sequence = reader.counted("sequence")?;
         let flags = reader.u8()?;
         if flags & !LEAVING != 0 {
             return Err(DecodeError::BadValue("flags"));

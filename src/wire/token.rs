@@ -48,9 +48,9 @@ impl Token {
         let mut reader = Reader::new(body);
         let mut token = Token {
             ring: RingId::decode(&mut reader)?,
-            hop: reader.u64()?,
-            seq: reader.u64()?,
-            aru: reader.u64()?,
+            hop: reader.counted("hop")?,
+            seq: reader.counted("seq")?,
+            aru: reader.counted("aru")?,
             aru_by: DaemonId::from_wire(reader.u32()?),
             owing_by: DaemonId::from_wire(reader.u32()?),
             sent: reader.u32()?,
@@ -83,7 +83,7 @@ impl Token {
 }
 
 fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)>, DecodeError> {
-    let mut end = reader.u64()?;
+    let mut end = reader.counted("range")?;
     let mut ranges = Vec::with_capacity(count);
     for _ in 0..count {
         let first = end.checked_add(u64::from(reader.u16()?)).ok_or(DecodeError::BadValue("range"))?;
