@@ -1,12 +1,16 @@
-//! Real daemons on real kernels: three daemons in three network namespaces on two networks, C programs linked with the built
-//! library, and networks and daemons that fail in the middle. Every receiver must have the identical sequence.
+//! Real daemons on real kernels: daemons in network namespaces on several networks, C programs linked with the built library and
+//! Rust clients, and networks and daemons that fail in the middle. Every receiver must have the identical sequence.
 //!
 //! Needs root, `ip` and `nft`; without them each test says that it was skipped.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![expect(clippy::disallowed_types, reason = "the rig is tried out with plain sockets")]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "plain sockets, clocks and clients' threads")]
 
+#[path = "network/faults.rs"]
+mod faults;
+#[path = "network/load.rs"]
+mod load;
 mod process;
 #[path = "network/rig.rs"]
 mod rig;
@@ -21,65 +25,122 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use faults::{CUTS, FLAPS, Fault, LOSSES};
+use load::Load;
 use rig::Rig;
-use ring::{Load, Member, Programs};
-use site::{MULTICAST, Site, UNICAST};
+use ring::{Member, Messages, Programs, members, private_group};
+use site::{Plan, Site, Wire};
 
 /// What the members of most tests send. One stage is allowed from the start.
-const LOAD: Load = Load { count: 10_000, size: 100, stages: 4 };
+const MESSAGES: Messages = Messages { count: 10_000, size: 100, stages: 4 };
+
+const MULTICAST: Plan = Plan { nodes: 3, wires: &[Wire::Multicast; 2], policy: "active" };
+/// How many messages a fault lasts, and how many go by without one.
+const FAULT: usize = 1000;
+const HEALED: usize = 500;
+
+const UNICAST: Plan = Plan { wires: &[Wire::Unicast; 2], ..MULTICAST };
 
 #[test]
 fn every_receiver_has_the_identical_sequence() {
-    let Some(site) = Site::start(MULTICAST) else { return };
-    let members = site.members(Load { stages: 1, ..LOAD });
-    expect_all_from_all(members, LOAD.count);
+    let Some(site) = Site::start(&MULTICAST) else { return };
+    let members = members(&site, Messages { stages: 1, ..MESSAGES });
+    expect_all_from_all(members, MESSAGES.count);
 }
 
 #[test]
 fn networks_without_multicast_do_as_well() {
-    let Some(site) = Site::start(UNICAST) else { return };
-    let members = site.members(Load { size: 4000, count: 2000, stages: 1 });
+    let Some(site) = Site::start(&UNICAST) else { return };
+    let members = members(&site, Messages { size: 4000, count: 2000, stages: 1 });
     expect_all_from_all(members, 2000);
 }
 
 #[test]
 fn a_network_that_is_cut_silently_in_the_middle_is_not_missed() {
-    let Some(mut site) = Site::start(MULTICAST) else { return };
-    let mut members = site.members(LOAD);
+    let Some(mut site) = Site::start(&MULTICAST) else { return };
+    let mut members = members(&site, MESSAGES);
     under_load(&mut members, 1);
     site.rig.cut_network(0);
-    expect_all_from_all(members, LOAD.count);
+    expect_all_from_all(members, MESSAGES.count);
 }
 
 #[test]
 fn networks_that_fail_in_turn_are_not_missed() {
-    let Some(mut site) = Site::start(MULTICAST) else { return };
-    let mut members = site.members(LOAD);
+    let Some(mut site) = Site::start(&MULTICAST) else { return };
+    let mut members = members(&site, MESSAGES);
     under_load(&mut members, 1);
     site.rig.cut_network(1);
     under_load(&mut members, 2);
     site.rig.heal();
     site.rig.cut_network(0);
-    expect_all_from_all(members, LOAD.count);
+    expect_all_from_all(members, MESSAGES.count);
 }
 
 #[test]
 fn one_daemons_broken_link_is_not_missed() {
-    let Some(mut site) = Site::start(MULTICAST) else { return };
-    let mut members = site.members(LOAD);
+    let Some(mut site) = Site::start(&MULTICAST) else { return };
+    let mut members = members(&site, MESSAGES);
     under_load(&mut members, 1);
     site.rig.cut(2, 0);
-    expect_all_from_all(members, LOAD.count);
+    expect_all_from_all(members, MESSAGES.count);
 }
 
 #[test]
 fn frames_lost_on_both_networks_are_sent_again() {
-    let Some(mut site) = Site::start(MULTICAST) else { return };
-    let mut members = site.members(LOAD);
+    let Some(mut site) = Site::start(&MULTICAST) else { return };
+    let mut members = members(&site, MESSAGES);
     under_load(&mut members, 1);
     site.rig.lose(0, 5);
     site.rig.lose(1, 5);
-    expect_all_from_all(members, LOAD.count);
+    expect_all_from_all(members, MESSAGES.count);
+}
+
+#[test]
+fn cuts_are_masked_by_two_networks_that_both_carry_everything() {
+    expect_masked(&MULTICAST, &[CUTS]);
+}
+
+#[test]
+fn losses_and_flapping_are_masked_by_two_networks_that_both_carry_everything() {
+    expect_masked(&MULTICAST, &[LOSSES, FLAPS]);
+}
+
+#[test]
+fn faults_are_masked_by_networks_that_take_turns() {
+    expect_masked(&Plan { policy: "passive", ..MULTICAST }, &[CUTS, LOSSES, FLAPS]);
+}
+
+#[test]
+fn faults_are_masked_by_a_network_that_stands_by() {
+    expect_masked(&Plan { policy: "primary", ..MULTICAST }, &[CUTS, LOSSES, FLAPS]);
+}
+
+#[test]
+fn faults_are_masked_for_five_daemons_on_three_networks() {
+    let wires = &[Wire::Multicast, Wire::Unicast, Wire::Broadcast];
+    expect_masked(&Plan { nodes: 5, wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);
+}
+
+#[test]
+fn faults_are_masked_where_ipv6_and_ipv4_mix() {
+    let wires = &[Wire::Multicast6, Wire::Unicast6, Wire::Multicast];
+    expect_masked(&Plan { nodes: 4, wires, policy: "passive" }, &[CUTS]);
+}
+
+#[test]
+fn a_network_that_is_absent_at_the_start_is_not_missed_and_then_used() {
+    let absent = |rig: &mut Rig| (0..3).for_each(|node| rig.take_away(node, 0));
+    let Some(mut site) = Site::start_after(&MULTICAST, absent) else { return };
+    let load = Load::start(&site, &MULTICAST);
+    load.pass(FAULT);
+    load.take_gap();
+    site.rig.heal();
+    load.pass(3 * FAULT);
+    println!("longest gap when the network appears: {:?}", load.take_gap());
+    site.rig.cut_network(1);
+    load.pass(FAULT);
+    println!("longest gap when the other one is cut: {:?}", load.take_gap());
+    load.finish().expect_whole();
 }
 
 #[test]
@@ -136,12 +197,41 @@ fn the_rig_does_what_it_says() {
     assert_eq!(arriving(3), [0, 1, 0]);
     rig.cut(0, 1);
     assert_eq!(arriving(2), [0, 0]);
+    for (fault, node) in [(Rig::mute as fn(&mut Rig, _, _), 0), (Rig::deafen, 1), (Rig::switch_off, 1)] {
+        rig.heal();
+        assert_eq!(arriving(3), [0, 1, 0]);
+        fault(&mut rig, node, 0);
+        assert_eq!(arriving(1), [1]);
+    }
     rig.heal();
     rig.lose(0, 50);
     (0..200).for_each(|_| send(0));
     send(1);
     let through = std::iter::from_fn(|| Some(arrived())).take_while(|network| *network == 0).count();
     assert!((50..150).contains(&through), "half of 200 are lost, and {through} come through");
+    rig.heal();
+    rig.take_away(1, 1);
+    assert_eq!(arriving(2), [0, 0]);
+}
+
+/// Under load, one fault after the other happens and is healed, and nobody notices anything but the time that it takes.
+fn expect_masked(plan: &Plan, faults: &[&[Fault]]) {
+    let Some(mut site) = Site::start(plan) else { return };
+    let load = Load::start(&site, plan);
+    println!("{plan:?}\nlongest gap between deliveries\n      before      during     healing");
+    for fault in faults.concat() {
+        let gap_over = |count| {
+            load.pass(count);
+            load.take_gap().as_secs_f64() * 1e3
+        };
+        let before = gap_over(HEALED);
+        (fault.begin)(&mut site.rig, &load);
+        let during = gap_over(FAULT);
+        site.rig.heal();
+        let healing = gap_over(HEALED);
+        println!("{before:9.1} ms{during:9.1} ms{healing:9.1} ms  {}", fault.name);
+    }
+    load.finish().expect_whole();
 }
 
 /// Waits until all members have sent so many stages, having allowed them the next one before, so that they go on meanwhile.
@@ -165,19 +255,19 @@ fn expect_all_from_all(members: Vec<Member>, count: usize) {
 /// Lets a fault take a daemon away in the middle, and returns how its member fared. The members of the others are told, at the
 /// same place as their equal sequences show, and get everything from each other.
 fn lose_a_daemon(victim: usize, fault: impl FnOnce(&mut Site)) -> Option<(Option<i32>, Vec<String>)> {
-    let mut site = Site::start(MULTICAST)?;
-    let mut members = site.members(LOAD);
+    let mut site = Site::start(&MULTICAST)?;
+    let mut members = members(&site, MESSAGES);
     under_load(&mut members, 1);
     fault(&mut site);
     let mut sequences = finish_all(members);
     let lost = sequences.remove(victim);
-    let survivors: Vec<_> = (0..3).filter(|node| *node != victim).map(Site::private_group).collect();
+    let survivors: Vec<_> = (0..3).filter(|node| *node != victim).map(private_group).collect();
     let view = format!("= network 2 2 {}", survivors.join(" "));
     for (code, sequence) in &sequences {
         assert_eq!(*code, Some(0));
         assert_eq!(events(sequence), ["= transition", &view]);
         let from_each = |name: &String| sequence.iter().filter(|line| line.split(' ').next() == Some(name)).count();
-        assert_eq!(survivors.iter().map(from_each).collect::<Vec<_>>(), [LOAD.count + 1; 2]);
+        assert_eq!(survivors.iter().map(from_each).collect::<Vec<_>>(), [MESSAGES.count + 1; 2]);
     }
     expect_same(&sequences[0].1, &sequences[1].1);
     expect_same_until_the_fault(&sequences[0].1, &lost.1);

@@ -1,11 +1,13 @@
 //! Several hosts and several networks on one machine: a node is a network namespace with an interface in each network, a
-//! network is a bridge, and faults are firewall rules of the bridges, so that no node's own interface ever looks broken.
+//! network is a bridge. Most faults are firewall rules of the bridges, so that no node's own interface looks broken; others switch
+//! an interface off, or take it away.
 //!
 //! All bridges lie in one more namespace and all names bear the process id: the machine itself stays untouched, and test runs
 //! do not meet. Within a run, and between runs, one rig at a time is up: the processors are few.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
@@ -29,6 +31,10 @@ pub struct Rig {
     nodes: usize,
     networks: usize,
     faults: Vec<String>,
+    /// Interfaces that are switched off, by node and network.
+    off: Vec<(usize, usize)>,
+    /// Interfaces that are gone.
+    gone: Vec<(usize, usize)>,
     _turn: File,
 }
 
@@ -44,7 +50,8 @@ impl Rig {
         turn.lock().unwrap();
         let prefix = format!("torc{}", id());
         let directory = scratch.join(&prefix);
-        let rig = Rig { prefix, directory, nodes, networks, faults: Vec::new(), _turn: turn };
+        let (faults, off, gone) = (Vec::new(), Vec::new(), Vec::new());
+        let rig = Rig { prefix, directory, nodes, networks, faults, off, gone, _turn: turn };
         rig.make_bridges();
         (0..nodes).for_each(|node| rig.make_node(node));
         Some(rig)
@@ -55,9 +62,24 @@ impl Rig {
         &self.directory
     }
 
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// How many networks there are.
+    pub fn networks(&self) -> usize {
+        self.networks
+    }
+
     /// The address of a node in a network.
     pub fn address(network: usize, node: usize) -> String {
         format!("10.77.{network}.{}", node + 1)
+    }
+
+    /// The IPv6 address of a node in a network.
+    pub fn address6(network: usize, node: usize) -> String {
+        format!("fd77:{network}::{}", node + 1)
     }
 
     /// A program to be run in a node, which has a network and a `/tmp` of its own. It takes the place of the commands that
@@ -83,10 +105,32 @@ impl Rig {
 
     /// From now on the frames between a node and a network vanish.
     pub fn cut(&mut self, node: usize, network: usize) {
-        let port = port(node, network);
-        self.faults.push(format!("iifname {port} drop"));
-        self.faults.push(format!("oifname {port} drop"));
+        self.mute(node, network);
+        self.deafen(node, network);
+    }
+
+    /// From now on a node's frames vanish in a network.
+    pub fn mute(&mut self, node: usize, network: usize) {
+        self.faults.push(format!("iifname {} drop", port(node, network)));
         self.apply_faults();
+    }
+
+    /// From now on a network's frames do not reach a node.
+    pub fn deafen(&mut self, node: usize, network: usize) {
+        self.faults.push(format!("oifname {} drop", port(node, network)));
+        self.apply_faults();
+    }
+
+    /// From now on a node's interface is off.
+    pub fn switch_off(&mut self, node: usize, network: usize) {
+        ip_in(&self.node(node), &format!("link set net{network} down\n"));
+        self.off.push((node, network));
+    }
+
+    /// From now on a node has no interface in a network.
+    pub fn take_away(&mut self, node: usize, network: usize) {
+        ip_in(&self.node(node), &format!("link delete net{network}\n"));
+        self.gone.push((node, network));
     }
 
     /// From now on a network carries nothing.
@@ -101,10 +145,18 @@ impl Rig {
         self.apply_faults();
     }
 
-    /// Ends all faults.
+    /// Ends all faults. Interfaces that were taken away are made anew.
     pub fn heal(&mut self) {
         self.faults.clear();
         self.apply_faults();
+        for (node, network) in mem::take(&mut self.gone) {
+            self.make_cable(node, network);
+        }
+        for (node, network) in mem::take(&mut self.off) {
+            let address = Rig::address6(network, node);
+            let lost = format!("addr replace {address}/64 nodad dev net{network}\n");
+            ip_in(&self.node(node), &format!("link set net{network} up\n{lost}"));
+        }
     }
 
     fn apply_faults(&self) {
@@ -131,22 +183,26 @@ impl Rig {
 
     fn make_node(&self, node: usize) {
         fs::create_dir_all(self.temporary(node)).unwrap();
-        let (name, switch) = (self.node(node), self.switch());
+        let name = self.node(node);
         ip(&format!("netns add {name}"));
         let mut sysctl = Command::new("ip");
         sysctl.args(["netns", "exec", &name, "sh", "-c"]);
         sysctl.arg("cd /proc/sys/net/ipv4/conf && echo 0 > all/rp_filter && echo 0 > default/rp_filter");
         run(sysctl, "");
-        let interface = |network| {
-            let (port, address) = (port(node, network), Rig::address(network, node));
-            format!(
-                "link add net{network} type veth peer name {port} netns {switch}
-                 addr add {address}/24 brd + dev net{network}\nlink set net{network} up\n"
-            )
-        };
-        ip_in(&name, &format!("link set lo up\n{}", (0..self.networks).map(interface).collect::<String>()));
-        let plug = |network| format!("link set {} master net{network} up\n", port(node, network));
-        ip_in(&switch, &(0..self.networks).map(plug).collect::<String>());
+        ip_in(&name, "link set lo up\n");
+        (0..self.networks).for_each(|network| self.make_cable(node, network));
+    }
+
+    fn make_cable(&self, node: usize, network: usize) {
+        let (port, switch) = (port(node, network), self.switch());
+        let addresses = (Rig::address(network, node), Rig::address6(network, node));
+        let interface = format!(
+            "link add net{network} type veth peer name {port} netns {switch}
+             addr add {}/24 brd + dev net{network}\naddr add {}/64 nodad dev net{network}\nlink set net{network} up\n",
+            addresses.0, addresses.1
+        );
+        ip_in(&self.node(node), &interface);
+        ip_in(&switch, &format!("link set {port} master net{network} up\n"));
     }
 
     fn node(&self, node: usize) -> String {

@@ -1,4 +1,5 @@
-//! The programs of `tests/c/ring.c`, compiled as C and as C++ against the built library, and what they report.
+//! The programs of `tests/c/ring.c`, compiled as C and as C++ against the built library, and what they report. Three of them,
+//! one at each daemon of a site, are the members of one group.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,10 +7,35 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 
+use crate::site::Site;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 const C: &[&str] = &["cc", "-std=c99"];
 const CXX: &[&str] = &["c++", "-x", "c++"];
+
+/// What the members are called.
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// How the members reach the daemon of their node: two through its unix socket.
+const DOORS: [&str; 3] = ["4803", "4803@127.0.0.1", "4803"];
+
+/// Starts one member at each of three daemons. They are allowed the first stage.
+pub fn members(site: &Site, messages: Messages) -> Vec<Member> {
+    let programs = Programs::build(site.rig.directory());
+    let start = |node: usize| {
+        let program = if node == 1 { &programs.cxx } else { &programs.c };
+        let command = site.rig.command(node, program);
+        let sequence = site.rig.directory().join(format!("sequence{node}"));
+        Member::start(command, DOORS[node], NAMES[node], messages, sequence)
+    };
+    (0..NAMES.len()).map(start).collect()
+}
+
+/// What the member at a node is called in views and as a sender.
+pub fn private_group(node: usize) -> String {
+    Site::private_group(NAMES[node], node)
+}
 
 /// The program in both languages.
 pub struct Programs {
@@ -42,7 +68,7 @@ fn compile(compiler: &[&str], directory: &Path, name: &str) -> PathBuf {
 
 /// How much each member sends, and in how many stages.
 #[derive(Clone, Copy)]
-pub struct Load {
+pub struct Messages {
     pub count: usize,
     pub size: usize,
     pub stages: usize,
@@ -58,9 +84,9 @@ pub struct Member {
 
 impl Member {
     /// Starts a program that joins a group of three through the daemon at this address.
-    pub fn start(mut command: Command, address: &str, name: &str, load: Load, sequence: PathBuf) -> Member {
+    fn start(mut command: Command, address: &str, name: &str, messages: Messages, sequence: PathBuf) -> Member {
         command.args([address, name, "ring", "3"]);
-        command.args([load.count, load.size, load.stages].map(|number| number.to_string()));
+        command.args([messages.count, messages.size, messages.stages].map(|number| number.to_string()));
         command.stdin(Stdio::piped()).stdout(File::create(&sequence).unwrap()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (progress, leave) = (BufReader::new(child.stderr.take().unwrap()), child.stdin.take());

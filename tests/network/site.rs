@@ -1,77 +1,101 @@
-//! Three daemons in three nodes on two networks, with one member of one group at each.
+//! Daemons, one in each node of a rig, and who talks to them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::process::Process;
 use crate::rig::Rig;
-use crate::ring::{Load, Member, Programs};
 
-const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+const NAMES: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
 
-/// How the members reach the daemon of their node: two through its unix socket.
-const DOORS: [&str; 3] = ["4803", "4803@127.0.0.1", "4803"];
+/// What a network carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Multicast,
+    Broadcast,
+    Unicast,
+    Multicast6,
+    Unicast6,
+}
 
-/// Networks that carry multicast.
-pub const MULTICAST: [&str; 2] = ["239.77.0.1:4803", "239.77.1.1:4803"];
-/// Networks without it, where a daemon sends to each of the others.
-pub const UNICAST: [&str; 2] = ["unicast", "unicast"];
+impl Wire {
+    /// The network as a segment of a configuration names it.
+    fn in_segment(self, network: usize) -> String {
+        match self {
+            Wire::Multicast => format!("239.77.{network}.1:4803"),
+            Wire::Broadcast => format!("10.77.{network}.255:4803"),
+            Wire::Multicast6 => format!("[ff02::77:{network}]:4803"),
+            Wire::Unicast | Wire::Unicast6 => "unicast:4803".to_string(),
+        }
+    }
+
+    fn address(self, network: usize, node: usize) -> String {
+        match self {
+            Wire::Multicast6 | Wire::Unicast6 => Rig::address6(network, node),
+            _ => Rig::address(network, node),
+        }
+    }
+}
+
+/// What is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub nodes: usize,
+    pub wires: &'static [Wire],
+    /// The value of `NetworkPolicy`.
+    pub policy: &'static str,
+}
+
+impl Plan {
+    /// The configuration of all its daemons.
+    fn configuration(&self) -> String {
+        let numbered = || self.wires.iter().enumerate();
+        let networks: Vec<_> = numbered().map(|(network, wire)| wire.in_segment(network)).collect();
+        let daemon = |node: usize| {
+            let addresses: Vec<_> = numbered().map(|(network, wire)| wire.address(network, node)).collect();
+            let interfaces: String = addresses.iter().map(|address| format!("D {address}  ")).collect();
+            format!("    {} {} {{ {interfaces}C 127.0.0.1 }}\n", NAMES[node], addresses[0])
+        };
+        let daemons: String = (0..self.nodes).map(daemon).collect();
+        let (networks, policy) = (networks.join(" "), self.policy);
+        format!(
+            "Spread_Segment {networks} {{\n{daemons}}}\nNetworkPolicy = {policy}\nDaemonUser = root\nDaemonGroup = root\n"
+        )
+    }
+}
 
 /// The running daemons. They end before their networks are taken down.
 pub struct Site {
     pub daemons: Vec<Process>,
-    programs: Programs,
     pub rig: Rig,
+    file: PathBuf,
 }
 
 impl Site {
     /// Starts everything, or says why it cannot.
-    pub fn start(networks: [&str; 2]) -> Option<Site> {
-        let rig = Rig::up(NAMES.len(), networks.len())?;
-        let programs = Programs::build(rig.directory());
+    pub fn start(plan: &Plan) -> Option<Site> {
+        Site::start_after(plan, |_| {})
+    }
+
+    /// Does something to the networks, then starts the daemons.
+    pub fn start_after(plan: &Plan, prepare: impl FnOnce(&mut Rig)) -> Option<Site> {
+        let mut rig = Rig::up(plan.nodes, plan.wires.len())?;
+        prepare(&mut rig);
         let file = rig.directory().join("spread.conf");
-        fs::write(&file, configuration(networks)).unwrap();
-        let daemons = (0..NAMES.len()).map(|node| start_daemon(&rig, node, &file)).collect();
-        Some(Site { daemons, programs, rig })
+        fs::write(&file, plan.configuration()).unwrap();
+        let mut site = Site { daemons: Vec::new(), rig, file };
+        site.daemons = (0..plan.nodes).map(|node| site.start_daemon(node)).collect();
+        Some(site)
     }
 
-    /// Starts one member at each daemon. They are allowed the first stage.
-    pub fn members(&self, load: Load) -> Vec<Member> {
-        (0..NAMES.len()).map(|node| self.start_member(node, load)).collect()
+    /// What a client with this private name at the daemon of a node is called.
+    pub fn private_group(private_name: &str, node: usize) -> String {
+        format!("#{private_name}#{}", NAMES[node])
     }
 
-    fn start_member(&self, node: usize, load: Load) -> Member {
-        let program = if node == 1 { &self.programs.cxx } else { &self.programs.c };
-        let command = self.rig.command(node, program);
-        let sequence = self.rig.directory().join(format!("sequence{node}"));
-        Member::start(command, DOORS[node], private_name(node), load, sequence)
+    fn start_daemon(&self, node: usize) -> Process {
+        let mut command = self.rig.command(node, Path::new(env!("CARGO_BIN_EXE_spread")));
+        command.arg("-c").arg(&self.file).args(["-n", NAMES[node]]);
+        Process::start(command, &self.rig.directory().join(NAMES[node]))
     }
-
-    /// What a member is called in views and as a sender.
-    pub fn private_group(node: usize) -> String {
-        format!("#{}#{}", private_name(node), NAMES[node])
-    }
-}
-
-fn private_name(node: usize) -> &'static str {
-    ["a", "b", "c"][node]
-}
-
-fn configuration(networks: [&str; 2]) -> String {
-    let daemon = |node: usize| {
-        let addresses = [0, 1].map(|network| Rig::address(network, node));
-        let [first, second] = &addresses;
-        format!("    {} {first} {{ D {first}  D {second}  C 127.0.0.1 }}\n", NAMES[node])
-    };
-    let daemons: String = (0..NAMES.len()).map(daemon).collect();
-    format!(
-        "Spread_Segment {} {{\n{daemons}}}\nNetworkPolicy = active\nDaemonUser = root\nDaemonGroup = root\n",
-        networks.join(" ")
-    )
-}
-
-fn start_daemon(rig: &Rig, node: usize, file: &Path) -> Process {
-    let mut command = rig.command(node, Path::new(env!("CARGO_BIN_EXE_spread")));
-    command.arg("-c").arg(file).args(["-n", NAMES[node]]);
-    Process::start(command, &rig.directory().join(NAMES[node]))
 }
