@@ -101,10 +101,11 @@ impl Table<'_> {
             return Err(Mistake::new(identity.at, message));
         }
         check_interfaces(syntax, &identity)?;
-        let addresses = traffic_addresses(syntax, &identity, networks.len(), findings)?;
+        let addresses = traffic_addresses(syntax, &identity, networks, findings)?;
         for address in &addresses {
             check_usable(address)?;
         }
+        check_own_networks(name, &addresses)?;
         warn_of_ports(syntax, networks, findings);
         Ok(Daemon {
             id,
@@ -171,7 +172,7 @@ fn check_interfaces(syntax: &DaemonSyntax, identity: &Spanned<IpAddr>) -> Result
 fn traffic_addresses(
     syntax: &DaemonSyntax,
     identity: &Spanned<IpAddr>,
-    networks: usize,
+    networks: &[Network],
     findings: &mut Findings,
 ) -> Result<Vec<Spanned<IpAddr>>, Mistake> {
     let plain = |address: &Spanned<Endpoint>| Spanned { value: address.value.ip, at: address.at };
@@ -180,13 +181,13 @@ fn traffic_addresses(
         None => syntax.addresses.iter().map(plain).collect(),
         Some(interfaces) => {
             let traffic: Vec<_> = traffic_interfaces(interfaces).map(|interface| plain(&interface.address)).collect();
-            if networks == 1 { vec![classic_choice(syntax, identity, &traffic, findings)] } else { traffic }
+            if networks.len() == 1 { vec![classic_choice(syntax, identity, &traffic, findings)] } else { traffic }
         }
     };
-    if addresses.len() == networks {
+    if addresses.len() == networks.len() {
         return Ok(addresses);
     }
-    Err(wrong_count(syntax, addresses.len(), networks))
+    Err(wrong_count(syntax, &addresses, networks))
 }
 
 fn traffic_interfaces(interfaces: &[InterfaceSyntax]) -> impl Iterator<Item = &InterfaceSyntax> {
@@ -216,18 +217,40 @@ fn classic_choice(
     chosen
 }
 
-fn wrong_count(syntax: &DaemonSyntax, count: usize, networks: usize) -> Mistake {
+fn wrong_count(syntax: &DaemonSyntax, addresses: &[Spanned<IpAddr>], networks: &[Network]) -> Mistake {
     let name = shown(&syntax.name.value);
     let plural = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
-    let (has, wanted) = (plural(count, "address", "addresses"), plural(networks, "network", "networks"));
-    let advice = match syntax.interfaces {
-        Some(_) => "write one D interface for each segment address",
-        None => "write one address after the name for each segment address",
+    let has = plural(addresses.len(), "address", "addresses");
+    let wanted = plural(networks.len(), "network", "networks");
+    let what = match syntax.interfaces {
+        Some(_) => "D interface",
+        None => "address after the name",
     };
-    Mistake::new(
-        syntax.name.at,
-        format!("the daemon {name} has {has} for daemon traffic, its segment has {wanted}: {advice}"),
-    )
+    let advice = match (networks.get(addresses.len()), addresses.get(networks.len())) {
+        (Some(missing), _) => format!(", the one on network {}, {}, is missing", addresses.len(), missing.kind),
+        (_, Some(extra)) => format!(", or one more segment address for {}", extra.value),
+        _ => String::new(),
+    };
+    let message = format!(
+        "the daemon {name} has {has} for daemon traffic, its segment has {wanted}: \
+         write one {what} for each segment address{advice}"
+    );
+    Mistake::new(syntax.name.at, message)
+}
+
+/// A network of which a daemon is told an address that it has on another one already is no network of its own.
+fn check_own_networks(name: &Spanned<String>, addresses: &[Spanned<IpAddr>]) -> Result<(), Mistake> {
+    for (network, address) in addresses.iter().enumerate().filter(|(_, address)| !address.value.is_loopback()) {
+        if let Some(other) = addresses[..network].iter().position(|other| other.value == address.value) {
+            let message = format!(
+                "{} is the address of {} on network {other} already: write the one of its interface on network {network}",
+                address.value,
+                shown(&name.value)
+            );
+            return Err(Mistake::new(address.at, message));
+        }
+    }
+    Ok(())
 }
 
 fn check_usable(address: &Spanned<IpAddr>) -> Result<(), Mistake> {
@@ -375,6 +398,13 @@ mod tests {
             let message = refusal(networks, daemon);
             assert!(message.starts_with("f:2:1: the daemon \"a\" has "), "{message}");
         }
+        let fewer = refusal(two, "a 10.0.0.1 10.0.1.1\nb 10.0.0.2");
+        let what = "the daemon \"b\" has 1 address for daemon traffic, its segment has 2 networks";
+        let advice =
+            "write one address after the name for each segment address, the one on network 1, multicast to 239.77.1.1";
+        assert_eq!(fewer, format!("f:3:1: {what}: {advice}, is missing"));
+        let more = refusal("239.77.0.1", "a 10.0.0.1 { D 10.0.0.1 D 10.0.1.1 C 127.0.0.1 }\nb 10.0.0.2 10.0.1.2");
+        assert!(more.starts_with("f:3:1: ") && more.ends_with("or one more segment address for 10.0.1.2"), "{more}");
         assert!(refusal(two, "a 10.0.0.1 10.0.1.1 { D 10.0.0.1 D 10.0.1.1 }").starts_with("f:2:12: addresses of"));
     }
 
@@ -419,7 +449,13 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
         assert!(
             message.starts_with("f:3:1: 10.0.1.1:4803 is the address of \"a\" on network 1 and of \"b\" on network 1")
         );
-        assert!(refusal(two, "a 10.0.0.1 10.0.0.1").contains("on network 0 and of \"a\" on network 1"));
+        for ports in [two, "239.77.0.1:4803 239.77.1.1:4900"] {
+            let message = refusal(ports, "a 10.0.0.1\n10.0.0.1");
+            let advice = "write the one of its interface on network 1";
+            assert_eq!(message, format!("f:3:1: 10.0.0.1 is the address of \"a\" on network 0 already: {advice}"));
+        }
+        let both = refusal("unicast unicast", "a 127.0.0.1 127.0.0.1");
+        assert!(both.contains("on network 0 and of \"a\" on network 1"), "{both}");
         read("Spread_Segment unicast:4803 unicast:4900 { a 127.0.0.1 127.0.0.1 }");
     }
 

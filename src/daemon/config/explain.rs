@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{ClientAddresses, Configuration, Daemon, Network, NetworkKind, NetworkPolicy, Segment};
+use super::model::{ClientAddresses, Configuration, Daemon, NetworkPolicy, Segment};
 
 /// What the configuration means: its networks, its policy, its daemons with `me` marked, and its warnings.
 pub fn explain(configuration: &Configuration, me: Option<&Daemon>) -> String {
@@ -22,10 +22,13 @@ fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) 
         configuration.digest()
     )?;
     writeln!(text, "policy: {}", policy(configuration.policy(), networks))?;
+    if configuration.segments.len() > 1 {
+        writeln!(text, "between segments: unicast, whatever their networks are")?;
+    }
     for (index, segment) in configuration.segments.iter().enumerate() {
         writeln!(text, "\nsegment {}, clients on port {}", index + 1, segment.client_port())?;
         for (id, network) in segment.networks.iter().enumerate() {
-            writeln!(text, "  network {id}: {}, port {}", reach(network), network.port)?;
+            writeln!(text, "  network {id}: {}, port {}", network.kind, network.port)?;
         }
         for daemon in configuration.daemons.iter().filter(|daemon| daemon.segment == index) {
             write_daemon(text, daemon, segment, me == Some(daemon))?;
@@ -52,14 +55,6 @@ fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bo
         ClientAddresses::Only(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     writeln!(text, "    clients at {clients}")
-}
-
-fn reach(network: &Network) -> String {
-    match network.kind {
-        NetworkKind::Multicast(group) => format!("multicast to {group}"),
-        NetworkKind::Broadcast(address) => format!("broadcast to {address}"),
-        NetworkKind::Unicast => "unicast to each daemon in turn".to_string(),
-    }
 }
 
 fn policy(policy: NetworkPolicy, networks: usize) -> String {
@@ -114,4 +109,28 @@ warning: f:6:13: LinkProtocol has no effect: daemons always talk by UDP
         );
         assert_eq!(explain(&configuration, configuration.daemons.get(1)), expected);
     }
+
+    #[test]
+    fn every_policy_and_several_segments_are_explained() {
+        let explained = |policy: &str| {
+            let text = format!(
+                "Spread_Segment 10.0.0.255 10.0.1.255 {{ a 10.0.0.1 10.0.1.1 }}
+                 Spread_Segment 10.0.2.255:4900 {{ b 10.0.2.1 }} NetworkPolicy = {policy}"
+            );
+            explain(&Configuration::parse("f", text.as_bytes()).unwrap(), None)
+        };
+        for (policy, words) in [
+            ("active", "active, every packet travels on all 2 networks"),
+            ("active 1", "active, every packet travels on 1 of 2 networks"),
+            ("passive", "passive, packets take the 2 networks in turn"),
+            ("primary", "primary, packets take the first healthy one of 2 networks"),
+        ] {
+            let explained = explained(policy);
+            let lines: Vec<&str> = explained.lines().collect();
+            assert_eq!(lines[1..4], [&format!("policy: {words}"), BETWEEN, ""], "{policy}");
+            assert_eq!(lines.iter().filter(|line| line.starts_with("segment ")).count(), 2);
+        }
+    }
+
+    const BETWEEN: &str = "between segments: unicast, whatever their networks are";
 }

@@ -3,6 +3,7 @@
 //! Every value here has passed every rule; nothing refers back to the text. The i-th address of a segment and the i-th daemon
 //! interface of each of its daemons are network i.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::address::fnv1a;
@@ -370,6 +371,16 @@ impl NetworkKind {
             NetworkKind::Multicast(group) => Some(group),
             NetworkKind::Broadcast(address) => Some(address.into()),
             NetworkKind::Unicast => None,
+        }
+    }
+}
+
+impl fmt::Display for NetworkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetworkKind::Multicast(group) => write!(f, "multicast to {group}"),
+            NetworkKind::Broadcast(address) => write!(f, "broadcast to {address}"),
+            NetworkKind::Unicast => f.write_str("unicast to each daemon in turn"),
         }
     }
 }

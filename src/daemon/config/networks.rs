@@ -61,7 +61,7 @@ fn checked_port(port: Option<u32>, at: Position, findings: &mut Findings) -> Res
     }
 }
 
-/// Warns when two networks of a segment seem to be one: the same group, or the same /24.
+/// Warns when two networks of a segment seem to be one: the same group, or the same /24 or /64.
 pub(super) fn warn_of_shared_wires(at: Position, networks: &[Network], daemons: &[Daemon], findings: &mut Findings) {
     for (b, network) in networks.iter().enumerate() {
         for (a, other) in networks[..b].iter().enumerate() {
@@ -81,6 +81,7 @@ pub(super) fn warn_of_shared_wires(at: Position, networks: &[Network], daemons: 
 fn same_subnet(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
     match (a, b) {
         (Some(IpAddr::V4(a)), Some(IpAddr::V4(b))) => !a.is_loopback() && a.octets()[..3] == b.octets()[..3],
+        (Some(IpAddr::V6(a)), Some(IpAddr::V6(b))) => !a.is_loopback() && a.segments()[..4] == b.segments()[..4],
         _ => false,
     }
 }
@@ -218,5 +219,7 @@ mod tests {
         assert_eq!(warnings("239.0.0.1 239.0.0.1", "10.0.0.1 10.0.1.1"), 1);
         assert_eq!(warnings("unicast unicast", "10.0.0.1 10.0.0.2"), 1);
         assert_eq!(warnings("unicast unicast", "127.0.0.1 127.0.0.2"), 0);
+        assert_eq!(warnings("unicast unicast", "fd00:0:0:1::1 fd00:0:0:2::1"), 0);
+        assert_eq!(warnings("unicast unicast", "fd00::1 fd00::2"), 1);
     }
 }
