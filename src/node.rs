@@ -246,6 +246,7 @@ impl Node {
         match demand {
             Demand::Open(session) => self.groups.connect(session).expect("the clients keep their names apart"),
             Demand::Submit { service, payload } => self.ring.submit(now, service, payload),
+            Demand::Change(payload) => self.ring.submit_barrier(now, payload),
         }
     }
 

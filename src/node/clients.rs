@@ -85,6 +85,8 @@ pub(super) enum Demand {
     Open(groups::Session),
     /// A message for the ring.
     Submit { service: Service, payload: Payload },
+    /// A change of groups for the ring, which no message may overtake.
+    Change(Payload),
 }
 
 /// Why a session ended.
@@ -263,7 +265,7 @@ impl Clients {
         if opened {
             self.leaving.insert(id, name);
             self.names.insert(name, Holder::Leaving { next: None });
-            return self.submit(Service::Agreed, Envelope::Disconnect { member: name }.encode());
+            return self.change(&Envelope::Disconnect { member: name });
         }
         match self.names.get_mut(&name) {
             Some(Holder::Leaving { next }) => *next = next.filter(|&(waiting, _)| waiting != id),
@@ -314,7 +316,10 @@ impl Clients {
             Request::Opened => self.on_opened(id),
             Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
             Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
-            Request::Multicast { service, frame } => self.submit(service, Envelope::Data(frame.into()).encode()),
+            Request::Multicast { service, frame } => {
+                let payload = Envelope::Data(frame.into()).encode();
+                self.demands.push_back(Demand::Submit { service, payload });
+            }
             Request::Kill => self.end(id, EndReason::Kill),
             Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
             Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
@@ -365,7 +370,7 @@ impl Clients {
 
     fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
         if let Some(member) = self.sessions.get(&id).and_then(|client| client.private_group) {
-            self.submit(Service::Agreed, envelope(member).encode());
+            self.change(&envelope(member));
         }
     }
 
@@ -376,8 +381,8 @@ impl Clients {
         }
     }
 
-    fn submit(&mut self, service: Service, payload: Payload) {
-        self.demands.push_back(Demand::Submit { service, payload });
+    fn change(&mut self, envelope: &Envelope) {
+        self.demands.push_back(Demand::Change(envelope.encode()));
     }
 }
 

@@ -71,7 +71,17 @@ impl Circulation {
 
     /// The first token of this ring.
     pub(crate) fn first_token(&self) -> Token {
-        Token { ring: self.ring, hop: 1, seq: 0, aru: 0, aru_by: None, owing_by: None, sent: 0, requests: Vec::new() }
+        Token {
+            ring: self.ring,
+            hop: 1,
+            seq: 0,
+            aru: 0,
+            aru_by: None,
+            owing_by: None,
+            sent: 0,
+            barrier: 0,
+            requests: Vec::new(),
+        }
     }
 
     /// Whether this daemon is the only member.
@@ -187,12 +197,16 @@ impl Circulation {
         core.config.personal_window.min(window).min(u32::try_from(span).unwrap_or(u32::MAX))
     }
 
-    /// Gives the next number to a packet of this daemon and keeps it.
+    /// Gives the next number to a packet of this daemon, which is a barrier if its distance to one is 0, and keeps it.
     pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
         token.seq += 1;
         token.sent += 1;
         self.sent += 1;
         data.seq = token.seq;
+        if data.barrier_distance == 0 {
+            token.barrier = data.seq;
+        }
+        data.set_barrier(token.barrier);
         let inserted = self.window.insert(data.clone());
         assert_eq!(inserted, Inserted::New, "a number is given once, and the allowance keeps it within the window");
         data

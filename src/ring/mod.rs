@@ -141,8 +141,16 @@ impl Ring {
         }
     }
 
-    /// Like [`Ring::submit`], but before everything that waits, and for this ring only: dropped if it breaks first. Only in answer
-    /// to [`Event::Configuration`], before any other input.
+    /// Like [`Ring::submit`] with the agreed service, but the message is a barrier: no message overtakes it, whatever its service.
+    pub fn submit_barrier(&mut self, now: Instant, payload: Payload) {
+        self.core.sender.push_barrier(payload);
+        if let State::Operational(operational) = &mut self.state {
+            operational.on_submit(&mut self.core, now);
+        }
+    }
+
+    /// Like [`Ring::submit`], but before everything that waits, a barrier, and for this ring only: dropped if it breaks first. Only
+    /// in answer to [`Event::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.push_first(service, payload);
         if let State::Operational(operational) = &mut self.state {

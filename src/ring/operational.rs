@@ -197,6 +197,7 @@ impl Operational {
 }
 
 fn packet(origin: DaemonId, ring: RingId, stretch: Stretch) -> Data {
-    let Stretch { offset, first_message, service, payload } = stretch;
-    Data { ring, seq: 0, origin, offset, first_message, service, recovered: false, payload }
+    let Stretch { offset, first_message, service, barrier, payload } = stretch;
+    let barrier_distance = if barrier { 0 } else { Data::NO_BARRIER };
+    Data { ring, seq: 0, origin, offset, first_message, service, recovered: false, barrier_distance, payload }
 }

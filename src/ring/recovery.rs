@@ -200,6 +200,7 @@ fn wrap(me: DaemonId, circulation: &Circulation, old: &Data) -> Data {
         first_message: None,
         service: None,
         recovered: true,
+        barrier_distance: Data::NO_BARRIER,
         payload: Packet::Data(old.clone()).encode(),
     }
 }

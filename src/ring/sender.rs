@@ -24,6 +24,7 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 struct Outgoing {
     service: Service,
+    barrier: bool,
     payload: Payload,
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct Stretch {
     pub(crate) offset: u64,
     pub(crate) first_message: Option<u16>,
     pub(crate) service: Option<Service>,
+    /// Whether a barrier message ends here.
+    pub(crate) barrier: bool,
     pub(crate) payload: Slice,
 }
 
@@ -40,15 +43,21 @@ impl Sender {
     /// Adds a message behind the others.
     pub(crate) fn push(&mut self, service: Service, payload: Payload) {
         self.bytes += payload.len();
-        self.queue.push_back(Outgoing { service, payload });
+        self.queue.push_back(Outgoing { service, barrier: false, payload });
     }
 
-    /// Adds a message before all others but those added this way before. It is for this ring only: if the ring breaks before the
-    /// message has a number, it is dropped. Only before the ring has numbered any other message.
+    /// Adds an agreed message that nothing overtakes.
+    pub(crate) fn push_barrier(&mut self, payload: Payload) {
+        self.bytes += payload.len();
+        self.queue.push_back(Outgoing { service: Service::Agreed, barrier: true, payload });
+    }
+
+    /// Adds a message that nothing overtakes, before all others but those added this way before. It is for this ring only: if the
+    /// ring breaks before the message has a number, it is dropped. Only before the ring has numbered any other message.
     pub(crate) fn push_first(&mut self, service: Service, payload: Payload) {
         assert!(self.written == 0 || !self.first.is_empty(), "a message cannot pass one that has begun");
         self.bytes += payload.len();
-        self.first.push_back(Outgoing { service, payload });
+        self.first.push_back(Outgoing { service, barrier: true, payload });
     }
 
     /// Payload bytes that wait.
@@ -72,7 +81,7 @@ impl Sender {
     pub(crate) fn stretch(&mut self, room: usize) -> Option<Stretch> {
         let waiting = self.bytes + (self.first.len() + self.queue.len()) * MESSAGE_PREFIX;
         let mut payload = Vec::with_capacity(room.min(waiting));
-        let (mut first_message, mut service) = (None, None);
+        let (mut first_message, mut service, mut barrier) = (None, None, false);
         while payload.len() < room {
             let queue = if self.first.is_empty() { &mut self.queue } else { &mut self.first };
             let Some(message) = queue.front() else { break };
@@ -82,6 +91,7 @@ impl Sender {
             self.written += message.copy(self.written, room - payload.len(), &mut payload);
             if self.written == message.size() {
                 service = service.max(Some(message.service));
+                barrier |= message.barrier;
                 self.bytes -= message.payload.len();
                 self.written = 0;
                 queue.pop_front();
@@ -92,7 +102,7 @@ impl Sender {
         }
         let offset = self.offset;
         self.offset += payload.len() as u64;
-        Some(Stretch { offset, first_message, service, payload: payload.into() })
+        Some(Stretch { offset, first_message, service, barrier, payload: payload.into() })
     }
 }
 
@@ -150,6 +160,16 @@ mod tests {
         assert_eq!(stretches.iter().map(|s| s.first_message).collect::<Vec<_>>(), [Some(0), None, Some(1), None]);
         assert_eq!(stretches.iter().map(|s| s.service.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
         assert_eq!(stretches[3].offset, 18);
+    }
+
+    #[test]
+    fn a_barrier_lies_where_its_message_ends() {
+        let mut sender = Sender::default();
+        sender.push(Service::Fifo, message("ab"));
+        sender.push_barrier(message("cdefgh"));
+        sender.push(Service::Fifo, message("i"));
+        let barriers: Vec<bool> = std::iter::from_fn(|| sender.stretch(8)).map(|stretch| stretch.barrier).collect();
+        assert_eq!(barriers, [false, false, true]);
     }
 
     #[test]

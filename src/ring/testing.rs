@@ -7,7 +7,7 @@ pub(crate) const RING: RingId = RingId { sequence: 1, representative: DaemonId(1
 
 /// An empty packet.
 pub(crate) fn packet(seq: u64) -> Data {
-    packet_of(seq, Stretch { offset: 0, first_message: None, service: None, payload: Slice::default() })
+    packet_of(seq, Stretch { offset: 0, first_message: None, service: None, barrier: false, payload: Slice::default() })
 }
 
 /// A packet of daemon 1 that carries this stretch.
@@ -20,6 +20,7 @@ pub(crate) fn packet_of(seq: u64, stretch: Stretch) -> Data {
         first_message: stretch.first_message,
         service: stretch.service,
         recovered: false,
+        barrier_distance: if stretch.barrier { 0 } else { Data::NO_BARRIER },
         payload: stretch.payload,
     }
 }

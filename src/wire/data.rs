@@ -9,12 +9,16 @@
 //! 32  2  where in the payload the first message begins; 0xffff if none does
 //! 34  1  strongest service of the messages that end in this packet; 0 if none ends
 //! 35  1  flags: 1 = recovered, the payload is a data packet of an older ring
-//! 36     payload
+//! 36  2  distance to the barrier: how far before this packet the last one lies that carries a barrier message; 0 = this
+//!        packet does; 0xffff = there is none, or it lies that far back or farther
+//! 38     payload
 //! ```
 //!
 //! Messages flow through the packets of their origin as a stream: small ones share a packet, large ones span packets, each as
 //! a 32-bit length, a service byte and its bytes. So packets can be of equal size, without padding. The offset shows whether a
 //! packet of this origin is missing in between, and the first beginning where to start reading again.
+//!
+//! The barrier says how early a message may be delivered that need not wait for its turn (delivery.rs of the ring).
 
 use super::{DaemonId, DecodeError, Reader, RingId, Service, Slice, Writer};
 
@@ -35,6 +39,8 @@ pub struct Data {
     pub service: Option<Service>,
     /// Whether the payload is a data packet of an older ring, sent again during recovery.
     pub recovered: bool,
+    /// How far before this packet the last one lies that carries a barrier message, at most [`Data::NO_BARRIER`].
+    pub barrier_distance: u16,
     /// The stretch of stream.
     pub payload: Slice,
 }
@@ -47,7 +53,20 @@ const RECOVERED: u8 = 1;
 
 impl Data {
     /// Bytes of the body before the payload.
-    pub const OVERHEAD: usize = 36;
+    pub const OVERHEAD: usize = 38;
+
+    /// The distance to a barrier that is too far back to be told, or that is not there. Farther than a daemon may lag behind.
+    pub const NO_BARRIER: u16 = 0xffff;
+
+    /// Everything up to here must be delivered before a message of this packet may be delivered ahead of its turn.
+    pub fn barrier(&self) -> u64 {
+        self.seq.saturating_sub(u64::from(self.barrier_distance))
+    }
+
+    /// Notes that the last barrier message lies in packet `barrier`, which is this one or an earlier one.
+    pub fn set_barrier(&mut self, barrier: u64) {
+        self.barrier_distance = u16::try_from(self.seq - barrier).unwrap_or(Data::NO_BARRIER);
+    }
 
     /// Reads a data packet's body; the payload shares it.
     pub fn decode(body: &Slice) -> Result<Data, DecodeError> {
@@ -68,11 +87,13 @@ impl Data {
         if flags & !RECOVERED != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
+        let barrier_distance = reader.u16()?;
         let payload = body.tail(Data::OVERHEAD);
         if first_message.is_some_and(|at| usize::from(at) >= payload.len()) {
             return Err(DecodeError::BadValue("first_message"));
         }
-        Ok(Data { ring, seq, origin, offset, first_message, service, recovered: flags & RECOVERED != 0, payload })
+        let recovered = flags & RECOVERED != 0;
+        Ok(Data { ring, seq, origin, offset, first_message, service, recovered, barrier_distance, payload })
     }
 
     /// The bytes of the body.
@@ -85,6 +106,7 @@ impl Data {
         writer.u16(self.first_message.unwrap_or(NO_MESSAGE));
         writer.u8(self.service.map_or(0, |service| service as u8));
         writer.u8(if self.recovered { RECOVERED } else { 0 });
+        writer.u16(self.barrier_distance);
         writer.bytes(&self.payload);
         writer.finish()
     }
@@ -119,6 +141,7 @@ mod tests {
             first_message: Some(1),
             service: Some(Service::Agreed),
             recovered: true,
+            barrier_distance: 2,
             payload: Slice::copy_from(b"ab"),
         }
     }
@@ -127,10 +150,22 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 5, 1,
-            b'a', b'b',
+            0, 2, b'a', b'b',
         ];
         assert_eq!(data().encode(), bytes);
         assert_eq!(Data::decode(&Slice::copy_from(&bytes)), Ok(data()));
+    }
+
+    #[test]
+    fn a_barrier_far_back_is_taken_for_one_that_is_nearer() {
+        let mut data = Data { seq: 100_000, ..data() };
+        for (barrier, told) in [(100_000, 100_000), (99_999, 99_999), (34_466, 34_466), (34_464, 34_465), (0, 34_465)] {
+            data.set_barrier(barrier);
+            assert_eq!(data.barrier(), told);
+        }
+        data.seq = 5;
+        data.set_barrier(0);
+        assert_eq!(data.barrier(), 0);
     }
 
     #[test]

@@ -8,9 +8,10 @@
 //! 36  4  aru_by: the member that lowered aru, or 0
 //! 40  4  owing_by: during recovery, a member that still has old packets to send, or 0
 //! 44  4  sent: packets sent by all members in the last rotation
-//! 48  2  number of request ranges
-//! 50  8  base of the first range, only if there is one
-//! 58  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
+//! 48  8  barrier: the highest number of a packet that carries a barrier message, or 0
+//! 56  2  number of request ranges
+//! 58  8  base of the first range, only if there is one
+//! 66  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
 //! ```
 //!
 //! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
@@ -35,12 +36,14 @@ pub struct Token {
     pub owing_by: Option<DaemonId>,
     /// Packets sent in the last rotation.
     pub sent: u32,
+    /// The highest number of a packet that carries a barrier message.
+    pub barrier: u64,
     /// Missing packets: ranges of (first, length), ascending, apart from each other.
     pub requests: Vec<(u64, u16)>,
 }
 
 impl Token {
-    /// How many ranges of missing packets one token carries: 50 + 8 + 4 * 96 = 442 bytes at most, in every datagram.
+    /// How many ranges of missing packets one token carries: 58 + 8 + 4 * 96 = 450 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
     /// Reads a token's body.
@@ -54,6 +57,7 @@ impl Token {
             aru_by: DaemonId::from_wire(reader.u32()?),
             owing_by: DaemonId::from_wire(reader.u32()?),
             sent: reader.u32()?,
+            barrier: reader.counted("barrier")?,
             requests: Vec::new(),
         };
         let count = reader.count(Token::RANGE_LIMIT, "request ranges")?;
@@ -64,12 +68,15 @@ impl Token {
         if token.aru > token.seq {
             return Err(DecodeError::BadValue("aru"));
         }
+        if token.barrier > token.seq {
+            return Err(DecodeError::BadValue("barrier"));
+        }
         Ok(token)
     }
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(58 + 4 * self.requests.len());
+        let mut writer = Writer::with_capacity(66 + 4 * self.requests.len());
         self.ring.encode(&mut writer);
         writer.u64(self.hop);
         writer.u64(self.seq);
@@ -77,6 +84,7 @@ impl Token {
         writer.u32(DaemonId::to_wire(self.aru_by));
         writer.u32(DaemonId::to_wire(self.owing_by));
         writer.u32(self.sent);
+        writer.u64(self.barrier);
         encode_ranges(&mut writer, &self.requests);
         writer.finish()
     }
@@ -123,6 +131,7 @@ mod tests {
             aru_by: Some(DaemonId(6)),
             owing_by: None,
             sent: 7,
+            barrier: 810,
             requests,
         }
     }
@@ -131,7 +140,8 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0, 3,
-            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
+            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0,
+            0, 2, 0, 10, 0, 1,
         ];
         let token = token(vec![(801, 2), (813, 1)]);
         assert_eq!(token.encode(), bytes);
@@ -145,6 +155,14 @@ mod tests {
             assert!((0..bytes.len()).all(|n| Token::decode(&bytes[..n]).is_err()));
             bytes.push(0);
             assert_eq!(Token::decode(&bytes), Err(DecodeError::TrailingBytes));
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_above_the_highest_number() {
+        for (aru, barrier, field) in [(901, 0, "aru"), (0, 901, "barrier")] {
+            let bytes = Token { aru, barrier, ..token(vec![]) }.encode();
+            assert_eq!(Token::decode(&bytes), Err(DecodeError::BadValue(field)));
         }
     }
 
