@@ -1,4 +1,5 @@
 # make build | demo | check | sim | install | uninstall | clean
+#   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
 #            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings.
 #            PROFILE_DIR=target/debug installs what lies there instead of building.
@@ -18,7 +19,9 @@ TMPFILES_DIR ?= $(dir $(SYSTEMD_DIR))tmpfiles.d
 CARGO ?= cargo
 INSTALL ?= install
 LDCONFIG ?= ldconfig
-SEEDS ?= 1000
+N ?= 1000
+FROM ?= 0
+SECONDS ?=
 
 # The version of the client interface, as pkg-config and CMake report it.
 API_VERSION = 4.4.0
@@ -52,7 +55,8 @@ check:
 	./tests/check.sh
 
 sim:
-	TORC_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked --test sim -- --nocapture
+	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
+		$(CARGO) test --release --locked --test sim -- --nocapture seeds_keep
 
 ifeq ($(origin PROFILE_DIR),undefined)
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release

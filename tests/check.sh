@@ -38,6 +38,9 @@ fi
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 say "tests"
+# Each seed is two histories of the simulator.
+: "${TORC_SIM_SEEDS:=2000}"
+export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
 say "all checks passed"

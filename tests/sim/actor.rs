@@ -108,8 +108,9 @@ impl Actor for RingDaemon {
             let transmit = self.ring.poll_transmit()?;
             let body = transmit.packet.encode();
             for header in self.multipath.route(transmit.packet.kind(), transmit.to, transmit.again) {
-                let bytes = Slice::from([&header.encode()[..], &body[..]].concat());
-                self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes });
+                let mut bytes = header.encode();
+                bytes.extend_from_slice(&body);
+                self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes: bytes.into() });
             }
         }
         self.out.pop_front()

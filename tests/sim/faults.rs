@@ -104,7 +104,7 @@ impl Plan {
 
     /// What the links are like when the faults are over.
     pub fn calm(&self) -> Quality {
-        Quality { loss: 0.0, duplicate: 0.0, late: 0.0, mangle: 0.0, ..self.quality.clone() }
+        Quality { loss: 0.0, duplicate: 0.0, late: 0.0, mangle: 0.0, ..self.quality }
     }
 
     fn draw_starts(&mut self, rng: &mut Rng) {

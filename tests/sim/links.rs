@@ -2,10 +2,12 @@
 
 use spread::rng::Rng;
 use spread::time::Duration;
-use spread::wire::{Header, NetworkId, Slice};
+use spread::wire::{Data, Header, NetworkId, Packet, PacketKind, Slice};
+
+use crate::tally::Fault;
 
 /// How a link treats what it carries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Quality {
     /// Shortest delay.
     pub delay: Duration,
@@ -88,7 +90,7 @@ impl Links {
     /// Every link becomes as good as this, and nothing is cut.
     pub fn heal(&mut self, quality: &Quality) {
         self.sides.fill(0);
-        self.select(Which::default()).for_each(|link| *link = Link { quality: quality.clone(), cut: false });
+        self.select(Which::default()).for_each(|link| *link = Link { quality: *quality, cut: false });
     }
 
     /// Whether anything gets through at all.
@@ -98,22 +100,44 @@ impl Links {
     }
 }
 
-/// Bytes that a receiver must recognise as no packet: cut short, a damaged header, or of another membership table. What no
-/// receiver can notice without a checksum (a changed payload) is not done, because UDP has one.
-pub fn mangle(rng: &mut Rng, datagram: &Slice, kind_is_data: bool) -> Slice {
+/// Bytes that a receiver must recognise as no packet for it, and what was done to them. What no receiver can notice without a
+/// checksum (a changed payload, a changed number) is not done, because UDP has one.
+pub fn mangle(rng: &mut Rng, datagram: &Slice, kind: PacketKind) -> (Slice, Fault) {
     let mut bytes = datagram.to_vec();
-    match rng.below(3) {
-        0 => {
-            let longest = if kind_is_data { (Header::SIZE + 36).min(bytes.len()) } else { bytes.len() };
-            bytes.truncate(rng.below(longest as u64) as usize);
+    let fault = [Fault::Truncated, Fault::Corrupted, Fault::ForeignVersion, Fault::ForeignTable][rng.below(4) as usize];
+    match fault {
+        Fault::Truncated => {
+            // Less of a data packet's payload is a shorter packet; less than its head is none.
+            let longest = if kind == PacketKind::Data { Header::SIZE + DATA_HEAD } else { bytes.len() };
+            bytes.truncate(rng.below(longest.min(bytes.len()) as u64) as usize);
         }
-        1 => {
-            let at = [0, 1, 2, 4, 5, 6, 7][rng.below(7) as usize];
-            bytes[at] ^= 0x80 | rng.below(128) as u8;
-        }
-        _ => bytes[16] ^= 1 + rng.below(255) as u8,
+        Fault::Corrupted => corrupt(rng, &mut bytes, kind),
+        Fault::ForeignVersion => bytes[VERSION_AT] ^= 1 + rng.below(255) as u8,
+        _ => bytes[SYSTEM_AT + rng.below(4) as usize] ^= 1 + rng.below(255) as u8,
     }
-    Slice::from(bytes)
+    (Slice::from(bytes), fault)
+}
+
+const VERSION_AT: usize = 2;
+const SYSTEM_AT: usize = 16;
+/// What precedes the payload in the body of a data packet.
+const DATA_HEAD: usize = Data::OVERHEAD;
+
+/// Damages some bytes of the body so that it cannot be read, or some of the header.
+fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
+    let sound = bytes.to_vec();
+    for _ in 0..8 {
+        for _ in 0..1 + rng.below(6) {
+            let at = Header::SIZE + rng.below((bytes.len() - Header::SIZE) as u64) as usize;
+            bytes[at] = rng.next_u64() as u8;
+        }
+        if Packet::decode(kind, &Slice::copy_from(&bytes[Header::SIZE..])).is_err() {
+            return;
+        }
+        bytes.copy_from_slice(&sound);
+    }
+    let at = [0, 1, 4, 5, 6, 7][rng.below(6) as usize];
+    bytes[at] ^= 0x80 | rng.below(128) as u8;
 }
 
 /// The index of a network.

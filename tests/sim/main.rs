@@ -2,6 +2,8 @@
 //! synchrony but not the code. One `u64` is one history.
 //!
 //!     TORC_SIM_SEEDS=1000 cargo test --test sim          seeds 0 to 999; `A..B` for a range
+//!     TORC_SIM_SECONDS=60 …                              as many of them as can be played in that time
+//!     TORC_SIM_PROGRESS=1 …                              a line every minute; SIGTERM ends the run with its report
 //!     TORC_SIM_SEED=7 cargo test --test sim NAME -- --nocapture      one history again, with everything that happens
 //!     TORC_SIM_LOG=datagrams …                           and every datagram
 
@@ -12,6 +14,7 @@ mod faults;
 mod links;
 mod scenarios;
 mod seeds;
+mod tally;
 mod trace;
 mod world;
 
@@ -45,7 +48,7 @@ fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     let mut world = plan.world(log);
     let healing = if plan.masked { masked(&plan, &mut world)? } else { anything_goes(&plan, &mut world)? };
     let simulated = world.now().since(Instant::ZERO);
-    Ok(Outcome { digest: world.trace.digest(), tally: world.tally, simulated, healing })
+    Ok(Outcome { digest: world.trace.digest(), tally: world.tally(), simulated, healing })
 }
 
 fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violation> {

@@ -12,7 +12,8 @@ use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Service, Slice};
 
 use crate::actor::{Actor, Datagram};
-use crate::links::{Links, Which, index, mangle};
+use crate::links::{Links, Quality, Which, index, mangle};
+use crate::tally::{Fault, Tally};
 use crate::trace::{ProcessNumber, Scribe, Trace};
 
 /// What is done to the world at a certain time.
@@ -49,19 +50,6 @@ pub type Rule = Box<dyn FnMut(&Flight<'_>) -> Vec<Duration>>;
 
 /// Makes a daemon: who, which life, and the time of its start.
 pub type Starter<A> = Box<dyn Fn(DaemonId, u64, Instant) -> A>;
-
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub happenings: u64,
-    pub datagrams: u64,
-    pub lost: u64,
-    pub duplicated: u64,
-    pub cut: u64,
-    pub mangled: u64,
-    pub configurations: u64,
-    pub delivered: u64,
-}
 
 /// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +90,7 @@ struct Seat<A> {
 struct Life<A> {
     actor: A,
     process: ProcessNumber,
+    since: Instant,
     state: &'static str,
     /// What waits while it is paused.
     paused: Option<Vec<(NetworkId, Slice)>>,
@@ -189,19 +178,37 @@ impl<A: Actor> World<A> {
         }
         match action {
             Action::Start(daemon) => self.start(daemon),
-            Action::Crash(daemon) => self.crash(daemon),
-            Action::Leave(daemon) => self.leave(daemon),
-            Action::Pause(daemon) => {
-                if let Some(life) = &mut self.seats[daemon].life {
-                    life.paused.get_or_insert_default();
-                }
+            Action::Crash(daemon) => {
+                self.tally.note(Fault::Crash);
+                self.end(daemon);
             }
+            Action::Leave(daemon) => self.leave(daemon),
+            Action::Pause(daemon) => self.pause(daemon),
             Action::Resume(daemon) => self.resume(daemon),
             Action::Submit { daemon, service, size } => self.submit(daemon, service, size),
-            Action::Cut(which, cut) => self.links.select(which).for_each(|link| link.cut = cut),
-            Action::Loss(which, loss) => self.links.select(which).for_each(|link| link.quality.loss = loss),
-            Action::Partition(sides) => self.links.partition(&sides),
+            Action::Cut(which, cut) => {
+                self.links.select(which).for_each(|link| link.cut = cut);
+                if cut {
+                    self.tally.note(Fault::LinksCut);
+                }
+            }
+            Action::Loss(which, loss) => {
+                self.links.select(which).for_each(|link| link.quality.loss = loss);
+                self.tally.note(Fault::LossyLinks);
+            }
+            Action::Partition(sides) => {
+                self.links.partition(&sides);
+                self.tally.note(Fault::Partition);
+            }
         }
+    }
+
+    /// What was counted until now.
+    pub fn tally(&self) -> Tally {
+        let lives = self.seats.iter().filter_map(|seat| seat.life.as_ref());
+        let mut tally = self.tally;
+        tally.lived += lives.map(|life| self.now.since(life.since)).sum::<Duration>();
+        tally
     }
 
     /// The living processes by daemon.
@@ -249,23 +256,32 @@ impl<A: Actor> World<A> {
         seat.lives += 1;
         let actor = (self.starter)(seat.id, seat.lives, self.now);
         let process = self.trace.begin(seat.id);
-        seat.life = Some(Life { actor, process, state: "", paused: None });
+        seat.life = Some(Life { actor, process, since: self.now, state: "", paused: None });
         self.drain(daemon);
     }
 
-    fn crash(&mut self, daemon: usize) {
+    fn end(&mut self, daemon: usize) {
         if let Some(life) = self.seats[daemon].life.take() {
             self.trace.end(life.process);
+            self.tally.lived += self.now.since(life.since);
         }
     }
 
     fn leave(&mut self, daemon: usize) {
         let now = self.now;
+        self.tally.note(Fault::Leave);
         if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
             life.actor.leave(now);
             self.drain(daemon);
         }
-        self.crash(daemon);
+        self.end(daemon);
+    }
+
+    fn pause(&mut self, daemon: usize) {
+        self.tally.note(Fault::Pause);
+        if let Some(life) = &mut self.seats[daemon].life {
+            life.paused.get_or_insert_default();
+        }
     }
 
     fn resume(&mut self, daemon: usize) {
@@ -387,39 +403,48 @@ impl<A: Actor> World<A> {
     /// What the link, and the scenario's rule, make of a datagram.
     fn carry(&mut self, flight: &Flight<'_>) {
         self.tally.datagrams += 1;
-        let &Flight { network, from, to, kind, bytes, .. } = flight;
+        let &Flight { network, from, to, .. } = flight;
         if !self.links.is_open(index(network), from, to) {
-            self.tally.cut += 1;
+            self.tally.note(Fault::Cut);
             return self.note_flight(flight, "cut");
         }
-        let copies = self.rule.as_mut().map_or_else(|| vec![Duration::ZERO], |rule| rule(flight));
-        let quality = self.links.link(index(network), from, to).quality.clone();
-        if copies.is_empty() || self.rng.chance(quality.loss) {
-            self.tally.lost += 1;
+        let copies = self.rule.as_mut().map(|rule| rule(flight));
+        let quality = self.links.link(index(network), from, to).quality;
+        if copies.as_ref().is_some_and(Vec::is_empty) || self.rng.chance(quality.loss) {
+            self.tally.note(Fault::Lost);
             return self.note_flight(flight, "lost");
         }
         self.note_flight(flight, "");
-        let mut copies: Vec<Duration> = copies.iter().map(|extra| *extra + self.delay(&quality)).collect();
+        let (first, more) = copies.as_deref().map_or((Duration::ZERO, &[][..]), |copies| (copies[0], &copies[1..]));
+        self.deliver(flight, &quality, first);
+        for after in more {
+            self.repeat(flight, &quality, *after);
+        }
         if self.rng.chance(quality.duplicate) {
-            copies.push(self.delay(&quality));
+            self.repeat(flight, &quality, Duration::ZERO);
         }
         if self.rng.chance(quality.late) {
             let late = Duration::from_nanos(self.rng.below(quality.late_by.as_nanos() as u64));
-            copies.push(self.delay(&quality) + late);
-        }
-        self.tally.duplicated += copies.len() as u64 - 1;
-        for after in copies {
-            let mut bytes = bytes.clone();
-            if self.rng.chance(quality.mangle) {
-                self.tally.mangled += 1;
-                bytes = mangle(&mut self.rng, &bytes, kind == PacketKind::Data);
-            }
-            self.schedule(self.now + after, Happening::Arrival { to, network, bytes });
+            self.repeat(flight, &quality, late);
         }
     }
 
-    fn delay(&mut self, quality: &crate::links::Quality) -> Duration {
-        quality.delay + Duration::from_nanos(self.rng.below(quality.jitter.as_nanos() as u64 + 1))
+    fn repeat(&mut self, flight: &Flight<'_>, quality: &Quality, after: Duration) {
+        self.tally.note(Fault::Duplicated);
+        self.deliver(flight, quality, after);
+    }
+
+    /// One copy arrives, this long after the link's own delay.
+    fn deliver(&mut self, flight: &Flight<'_>, quality: &Quality, after: Duration) {
+        let jitter = self.rng.below(quality.jitter.as_nanos() as u64 + 1);
+        let after = quality.delay + Duration::from_nanos(jitter) + after;
+        let mut bytes = flight.bytes.clone();
+        if self.rng.chance(quality.mangle) {
+            let (mangled, fault) = mangle(&mut self.rng, &bytes, flight.kind);
+            self.tally.note(fault);
+            bytes = mangled;
+        }
+        self.schedule(self.now + after, Happening::Arrival { to: flight.to, network: flight.network, bytes });
     }
 
     fn schedule(&mut self, at: Instant, what: Happening) {

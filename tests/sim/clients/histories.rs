@@ -35,7 +35,7 @@ fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
         if plan.masked { masked(&plan, &mut world, &journal)? } else { anything_goes(&plan, &mut world, &journal)? };
     let simulated = world.now().since(Instant::ZERO);
     let journal = journal.borrow();
-    let mut tally = world.tally;
+    let mut tally = world.tally();
     tally.delivered = journal.connections.iter().map(|connection| connection.got.len() as u64).sum();
     Ok(Outcome { digest: journal.digest(), tally, simulated, healing })
 }

@@ -82,9 +82,15 @@ impl NodeDaemon {
     fn write_to(&mut self, now: Instant, seat: usize, most: usize) {
         let client = &mut self.clients[seat];
         let Some(id) = client.session() else { return };
-        let mut waiting: Vec<u8> = self.node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
-        let blocked = waiting.len() > most;
-        waiting.truncate(most);
+        let (mut waiting, mut blocked) = (Vec::new(), false);
+        for slice in self.node.client_output(id) {
+            let taken = slice.len().min(most - waiting.len());
+            waiting.extend_from_slice(&slice[..taken]);
+            blocked = taken < slice.len();
+            if blocked {
+                break;
+            }
+        }
         if !waiting.is_empty() {
             self.node.client_wrote(id, waiting.len());
             client.arrived(now, &waiting);
