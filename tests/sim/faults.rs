@@ -62,6 +62,7 @@ impl Plan {
             plan.draw_faults(&mut rng.fork());
         }
         plan.draw_load(&mut rng.fork());
+        plan.draw_noise(&mut rng.fork());
         plan
     }
 
@@ -111,6 +112,14 @@ impl Plan {
         let spread = [1, 50, 1500][rng.below(3) as usize];
         for daemon in 0..self.daemons {
             self.actions.push((Instant::ZERO + millis(rng, 0, spread), Action::Start(daemon)));
+        }
+    }
+
+    /// In every history something arrives that no daemon sent like this, or not now.
+    fn draw_noise(&mut self, rng: &mut Rng) {
+        for _ in 0..[20, 60, 300][rng.below(3) as usize] {
+            let daemon = rng.below(self.daemons as u64) as usize;
+            self.actions.push((self.moment(rng), Action::Noise(daemon)));
         }
     }
 

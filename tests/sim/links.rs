@@ -1,10 +1,7 @@
 //! The networks: a directed link for each network and each ordered pair of daemons, each with its own faults.
 
-use spread::rng::Rng;
 use spread::time::Duration;
-use spread::wire::{Data, Header, NetworkId, Packet, PacketKind, Slice};
-
-use crate::tally::Fault;
+use spread::wire::NetworkId;
 
 /// How a link treats what it carries.
 #[derive(Clone, Copy, Debug)]
@@ -98,46 +95,6 @@ impl Links {
         let link = &self.links[(network * self.daemons + from) * self.daemons + to];
         !link.cut && self.sides[from] == self.sides[to]
     }
-}
-
-/// Bytes that a receiver must recognise as no packet for it, and what was done to them. What no receiver can notice without a
-/// checksum (a changed payload, a changed number) is not done, because UDP has one.
-pub fn mangle(rng: &mut Rng, datagram: &Slice, kind: PacketKind) -> (Slice, Fault) {
-    let mut bytes = datagram.to_vec();
-    let fault = [Fault::Truncated, Fault::Corrupted, Fault::ForeignVersion, Fault::ForeignTable][rng.below(4) as usize];
-    match fault {
-        Fault::Truncated => {
-            // Less of a data packet's payload is a shorter packet; less than its head is none.
-            let longest = if kind == PacketKind::Data { Header::SIZE + DATA_HEAD } else { bytes.len() };
-            bytes.truncate(rng.below(longest.min(bytes.len()) as u64) as usize);
-        }
-        Fault::Corrupted => corrupt(rng, &mut bytes, kind),
-        Fault::ForeignVersion => bytes[VERSION_AT] ^= 1 + rng.below(255) as u8,
-        _ => bytes[SYSTEM_AT + rng.below(4) as usize] ^= 1 + rng.below(255) as u8,
-    }
-    (Slice::from(bytes), fault)
-}
-
-const VERSION_AT: usize = 2;
-const SYSTEM_AT: usize = 16;
-/// What precedes the payload in the body of a data packet.
-const DATA_HEAD: usize = Data::OVERHEAD;
-
-/// Damages some bytes of the body so that it cannot be read, or some of the header.
-fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
-    let sound = bytes.to_vec();
-    for _ in 0..8 {
-        for _ in 0..1 + rng.below(6) {
-            let at = Header::SIZE + rng.below((bytes.len() - Header::SIZE) as u64) as usize;
-            bytes[at] = rng.next_u64() as u8;
-        }
-        if Packet::decode(kind, &Slice::copy_from(&bytes[Header::SIZE..])).is_err() {
-            return;
-        }
-        bytes.copy_from_slice(&sound);
-    }
-    let at = [0, 1, 4, 5, 6, 7][rng.below(6) as usize];
-    bytes[at] ^= 0x80 | rng.below(128) as u8;
 }
 
 /// The index of a network.

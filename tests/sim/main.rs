@@ -12,6 +12,7 @@ mod checker;
 mod clients;
 mod faults;
 mod links;
+mod noise;
 mod scenarios;
 mod seeds;
 mod tally;

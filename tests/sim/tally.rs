@@ -22,6 +22,10 @@ pub enum Fault {
     ForeignVersion,
     /// A datagram came as one of another membership table.
     ForeignTable,
+    /// A datagram of a ring of strangers came.
+    ForeignRing,
+    /// A datagram from some time ago came again.
+    Replayed,
     /// Links were cut.
     LinksCut,
     /// The networks fell apart.
@@ -38,7 +42,7 @@ pub enum Fault {
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 13] = [
+    pub const ALL: [(Fault, &str); 15] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::Duplicated, "datagrams duplicated"),
@@ -46,6 +50,8 @@ impl Fault {
         (Fault::Corrupted, "datagrams corrupted"),
         (Fault::ForeignVersion, "datagrams of a foreign version"),
         (Fault::ForeignTable, "datagrams of a foreign membership table"),
+        (Fault::ForeignRing, "datagrams of a foreign ring"),
+        (Fault::Replayed, "datagrams replayed"),
         (Fault::LinksCut, "cuts of links"),
         (Fault::Partition, "partitions"),
         (Fault::LossyLinks, "rises of loss"),

@@ -12,7 +12,8 @@ use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Service, Slice};
 
 use crate::actor::{Actor, Datagram};
-use crate::links::{Links, Quality, Which, index, mangle};
+use crate::links::{Links, Quality, Which, index};
+use crate::noise::{Recording, mangle};
 use crate::tally::{Fault, Tally};
 use crate::trace::{ProcessNumber, Scribe, Trace};
 
@@ -33,6 +34,8 @@ pub enum Action {
     Cut(Which, bool),
     Loss(Which, f64),
     Partition(Vec<u8>),
+    /// Something arrives that no daemon sent like this, or not now.
+    Noise(usize),
 }
 
 /// What a [`Rule`] sees of a datagram.
@@ -75,6 +78,7 @@ pub struct World<A> {
     rng: Rng,
     starter: Starter<A>,
     rule: Option<Rule>,
+    recording: Recording,
     log: Log,
 }
 
@@ -128,6 +132,7 @@ impl<A: Actor> World<A> {
             rng: Rng::new(seed),
             starter,
             rule: None,
+            recording: Recording::default(),
             log,
         }
     }
@@ -173,7 +178,7 @@ impl<A: Actor> World<A> {
 
     /// Does something now.
     pub fn act(&mut self, action: Action) {
-        if !matches!(action, Action::Submit { .. }) {
+        if !matches!(action, Action::Submit { .. } | Action::Noise(_)) {
             self.say(|| format!("{action:?}"));
         }
         match action {
@@ -200,6 +205,7 @@ impl<A: Actor> World<A> {
                 self.links.partition(&sides);
                 self.tally.note(Fault::Partition);
             }
+            Action::Noise(daemon) => self.hear_noise(daemon),
         }
     }
 
@@ -296,6 +302,14 @@ impl<A: Actor> World<A> {
         self.tick(daemon);
     }
 
+    fn hear_noise(&mut self, daemon: usize) {
+        if let Some((network, bytes, fault)) = self.recording.noise(&mut self.rng) {
+            self.tally.note(fault);
+            self.say(|| format!("noise at {}: {fault:?}", daemon + 1));
+            self.arrive(daemon, network, bytes);
+        }
+    }
+
     fn submit(&mut self, daemon: usize, service: Service, size: usize) {
         let now = self.now;
         if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
@@ -390,6 +404,7 @@ impl<A: Actor> World<A> {
 
     fn send(&mut self, from: usize, datagram: &Datagram) {
         let kind = Header::decode(&mut Reader::new(&datagram.bytes)).expect("daemons send packets").kind;
+        self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
         for to in 0..self.seats.len() {
             let addressed = to != from && datagram.to.is_none_or(|id| id == self.seats[to].id);
             if addressed {
@@ -440,7 +455,7 @@ impl<A: Actor> World<A> {
         let after = quality.delay + Duration::from_nanos(jitter) + after;
         let mut bytes = flight.bytes.clone();
         if self.rng.chance(quality.mangle) {
-            let (mangled, fault) = mangle(&mut self.rng, &bytes, flight.kind);
+            let (mangled, fault) = mangle(&mut self.rng, &bytes);
             self.tally.note(fault);
             bytes = mangled;
         }
