@@ -166,6 +166,37 @@ fn wrong_arguments_give_codes_and_never_crash() {
     }
 }
 
+/// The exported functions of a source whose body is not one call of `guard` or `guard_or`.
+fn unguarded(source: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for function in source.split("#[unsafe(no_mangle)]\n").skip(1) {
+        let name = function.split_once('(').unwrap().0.rsplit(' ').next().unwrap();
+        let body = function.split_once("{\n").unwrap().1.split_once("\n}\n").unwrap().0;
+        let code: Vec<_> = body.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let begins = ["    guard(", "    guard_or("].iter().any(|guard| code[0].starts_with(guard));
+        let statements = code.iter().filter(|line| line.starts_with("    ") && !line[4..].starts_with([' ', '}', ')']));
+        if !begins || statements.count() != 1 {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn no_exported_function_lets_a_panic_through() {
+    let bare =
+        "#[unsafe(no_mangle)]\npub extern \"C\" fn f(\n    a: c_int,\n) -> c_int {\n    guard(|| Ok(a));\n    g()\n}\n";
+    assert_eq!(unguarded(bare), ["f"]);
+    let mut exported = 0;
+    for file in std::fs::read_dir(Path::new(ROOT).join("src/ffi")).unwrap() {
+        let path = file.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(unguarded(&source), [] as [&str; 0], "{}", path.display());
+        exported += source.matches("#[unsafe(no_mangle)]").count();
+    }
+    assert_eq!(exported, exported_functions().len());
+}
+
 /// A daemon for `threads.c`: it hears 200 messages of 20 bytes while it says as many.
 fn busy_daemon() -> FakeDaemon {
     let message = |letter: u8| [&header(20).encode()[..], &[letter; 20]].concat();

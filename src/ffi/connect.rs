@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::errors::Code;
 use super::events::sp_time;
 use super::types::*;
-use super::{guard, memory};
+use super::{guard, guard_or, memory};
 use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
 use crate::wire::{MethodName, PrivateName, Version};
 
@@ -127,10 +127,7 @@ pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
 /// Closes the mailbox in this process without telling the daemon: for the process that does not keep it after a fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_kill(mbox: mailbox) {
-    guard(|| {
-        drop(registry::forget(mbox));
-        Ok(0)
-    });
+    guard_or((), || drop(registry::forget(mbox)));
 }
 
 /// Registers an authentication method for later connects, in place of all others. Returns 1, or 0 if it cannot be one.

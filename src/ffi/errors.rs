@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 
 use super::flush::{ILLEGAL_MESSAGE_TYPE, ILLEGAL_PARAM, ILLEGAL_RECEIVERS, ILLEGAL_STATE, WOULD_BLOCK};
-use super::guard;
+use super::guard_or;
 use super::types::*;
 use crate::client::flush::{CastError, FlushError, FlushReceiveError};
 use crate::client::{ConnectError, GroupError, Lost, MembershipError, ReceiveError, SendError};
@@ -106,24 +106,21 @@ impl From<FlushReceiveError> for Code {
 /// Prints a line about an error code to standard output.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_error(error: c_int) {
-    print("SP_error", error, words(error));
+    guard_or((), || print("SP_error", error, words(error)));
 }
 
 /// A line to standard output.
 pub(super) fn print(function: &str, error: c_int, words: &CStr) {
-    guard(|| {
-        let line = CString::new(format!("{function}: ({error}) {}", words.to_string_lossy())).unwrap_or_default();
-        // C's own output function, so that the line keeps its place among the program's.
-        // SAFETY: the string ends with a NUL and outlives the call.
-        unsafe { libc::puts(line.as_ptr()) };
-        Ok(0)
-    });
+    let line = CString::new(format!("{function}: ({error}) {}", words.to_string_lossy())).unwrap_or_default();
+    // C's own output function, so that the line keeps its place among the program's.
+    // SAFETY: the string ends with a NUL and outlives the call.
+    unsafe { libc::puts(line.as_ptr()) };
 }
 
 /// A short English text about an error code. It is constant and needs no release.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_strerror(error: c_int) -> *const c_char {
-    words(error).as_ptr()
+    guard_or(c"".as_ptr(), || words(error).as_ptr())
 }
 
 fn words(error: c_int) -> &'static CStr {

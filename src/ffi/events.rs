@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use super::errors::Code;
-use super::guard;
+use super::{guard, guard_or};
 use crate::client::events::{self, Attached, Call, Events, Exit, FileEvent, Priority, Watch};
 use crate::client::{doze, monotonic, wait_for};
 
@@ -129,43 +129,45 @@ pub extern "C" fn E_init() -> c_int {
 /// The time since the beginning of 1970.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_get_time() -> sp_time {
-    sp_time::from_duration(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    guard_or(sp_time::default(), || {
+        sp_time::from_duration(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    })
 }
 
 /// The time of a clock that nobody sets; only differences mean something.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_get_time_monotonic() -> sp_time {
-    sp_time::from_duration(monotonic())
+    guard_or(sp_time::default(), || sp_time::from_duration(monotonic()))
 }
 
 /// The sum of two times.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_add_time(t: sp_time, delta_t: sp_time) -> sp_time {
-    sp_time::from_microseconds(t.microseconds() + delta_t.microseconds())
+    guard_or(sp_time::default(), || sp_time::from_microseconds(t.microseconds() + delta_t.microseconds()))
 }
 
 /// The difference of two times. Its microseconds are never negative; its seconds may be.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_sub_time(t: sp_time, delta_t: sp_time) -> sp_time {
-    sp_time::from_microseconds(t.microseconds() - delta_t.microseconds())
+    guard_or(sp_time::default(), || sp_time::from_microseconds(t.microseconds() - delta_t.microseconds()))
 }
 
 /// What added to the time gives zero.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_neg_time(t: sp_time) -> sp_time {
-    sp_time::from_microseconds(-t.microseconds())
+    guard_or(sp_time::default(), || sp_time::from_microseconds(-t.microseconds()))
 }
 
 /// Returns 1 if the first time is later, -1 if it is earlier, 0 if they are the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_compare_time(t1: sp_time, t2: sp_time) -> c_int {
-    t1.microseconds().cmp(&t2.microseconds()) as c_int
+    guard(|| Ok(t1.microseconds().cmp(&t2.microseconds()) as c_int))
 }
 
 /// Sleeps, less if a signal comes.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_delay(t: sp_time) {
-    doze(t.duration());
+    guard_or((), || doze(t.duration()));
 }
 
 /// Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
@@ -258,7 +260,7 @@ pub extern "C" fn E_num_active(priority: c_int) -> c_int {
 /// Calls handlers until one of them calls E_exit_events.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_handle_events() {
-    guard(|| {
+    guard_or((), || {
         EXIT.rearm();
         events::run(&EVENTS, &EXIT, monotonic, wait, |call| {
             // SAFETY: the program registered the functions to be called with these arguments.
@@ -269,14 +271,13 @@ pub extern "C" fn E_handle_events() {
                 }
             }
         });
-        Ok(0)
     });
 }
 
 /// Ends the loop after the current handler.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_exit_events() {
-    EXIT.ask();
+    guard_or((), || EXIT.ask());
 }
 
 /// Waits for these, or for the end of the loop.

@@ -9,7 +9,7 @@ use super::connect::{accepted, options};
 use super::errors::{Code, flush_words, print};
 use super::receive::{Outputs, outputs, report};
 use super::types::*;
-use super::{guard, memory};
+use super::{guard, guard_or, memory};
 use crate::client::flush::{self, CastKind, FlushMailbox, LOWEST_MESS_TYPE, Wait};
 use crate::client::registry;
 use crate::wire::{FrameType, Name};
@@ -50,19 +50,23 @@ const _: () = assert!(
 /// To be called first. Returns 0, or ILLEGAL_STATE if it was called before.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_lib_init() -> c_int {
-    static CALLED: AtomicBool = AtomicBool::new(false);
-    if CALLED.swap(true, Ordering::Relaxed) { ILLEGAL_STATE } else { 0 }
+    guard(|| {
+        static CALLED: AtomicBool = AtomicBool::new(false);
+        if CALLED.swap(true, Ordering::Relaxed) { Err(Code(ILLEGAL_STATE)) } else { Ok(0) }
+    })
 }
 
 /// The version of the Flush interface. A pointer may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_version(major_version: *mut c_int, minor_version: *mut c_int, patch_version: *mut c_int) {
-    for (place, number) in [major_version, minor_version, patch_version].into_iter().zip(VERSION) {
-        // SAFETY: the caller has a number there, or NULL.
-        if let Some(place) = unsafe { place.as_mut() } {
-            *place = number;
+    guard_or((), || {
+        for (place, number) in [major_version, minor_version, patch_version].into_iter().zip(VERSION) {
+            // SAFETY: the caller has a number there, or NULL.
+            if let Some(place) = unsafe { place.as_mut() } {
+                *place = number;
+            }
         }
-    }
+    });
 }
 
 /// Connects to a daemon as SP_connect does, with membership messages; neither daemon nor user may be NULL. Returns
@@ -315,25 +319,25 @@ pub extern "C" fn FL_poll(mbox: mailbox) -> c_int {
 /// Prints a line about an error code to standard output.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_error(error: c_int) {
-    print("FL_error", error, flush_words(error));
+    guard_or((), || print("FL_error", error, flush_words(error)));
 }
 
 /// Where the group id lies in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_gid_offset_memb_mess() -> c_int {
-    number(flush::VIEW_ID)
+    guard(|| Ok(number(flush::VIEW_ID)))
 }
 
 /// Where the number of members that came together lies in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_num_vs_offset_memb_mess() -> c_int {
-    number(flush::VIEW_COUNT)
+    guard(|| Ok(number(flush::VIEW_COUNT)))
 }
 
 /// Where the names of the members that came together begin in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_vs_set_offset_memb_mess() -> c_int {
-    number(flush::VIEW_NAMES)
+    guard(|| Ok(number(flush::VIEW_NAMES)))
 }
 
 fn find(mbox: mailbox) -> Result<Arc<FlushMailbox>, Code> {

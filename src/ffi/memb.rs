@@ -114,7 +114,7 @@ pub unsafe extern "C" fn SP_scat_get_vs_set_members(
 /// Returns 1 if both are the same view, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_equal_group_ids(g1: group_id, g2: group_id) -> c_int {
-    c_int::from(g1 == g2)
+    guard(|| Ok(c_int::from(g1 == g2)))
 }
 
 unsafe fn memb_info_of(

@@ -1,7 +1,7 @@
 //! The C face: the classic `SP_`, `E_` and `FL_` functions over `client`, and the types and constants of their headers.
 //!
-//! An exported function converts its arguments, calls `client` and maps the result, inside `guard`: nothing unwinds
-//! into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are
+//! An exported function converts its arguments, calls `client` and maps the result, all inside `guard` or `guard_or`:
+//! nothing unwinds into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are
 //! plain sentences for C readers. After a change run `BLESS=1 cargo test --test abi`.
 
 #![expect(non_camel_case_types, reason = "the classic names")]
@@ -38,11 +38,12 @@ use errors::Code;
 
 /// Runs an exported function: its number or its error's code, or `SP_BUG` if it panics.
 fn guard(function: impl FnOnce() -> Result<c_int, Code>) -> c_int {
-    match catch_unwind(AssertUnwindSafe(function)) {
-        Ok(Ok(number)) => number,
-        Ok(Err(Code(code))) => code,
-        Err(_) => SP_BUG,
-    }
+    guard_or(SP_BUG, || function().unwrap_or_else(|Code(code)| code))
+}
+
+/// Runs an exported function that does not return codes: its result, or this one if it panics.
+fn guard_or<T>(otherwise: T, function: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(function)).unwrap_or(otherwise)
 }
 
 #[cfg(test)]
@@ -54,5 +55,6 @@ mod tests {
         assert_eq!(guard(|| panic!("on purpose")), SP_BUG);
         assert_eq!(guard(|| Err(Code(ILLEGAL_GROUP))), ILLEGAL_GROUP);
         assert_eq!(guard(|| Ok(7)), 7);
+        assert_eq!(guard_or("otherwise", || panic!("on purpose")), "otherwise");
     }
 }

@@ -24,8 +24,8 @@ const fn cxx(standard: &'static str) -> Dialect {
 
 /// Every C that programs are written in.
 pub const C: [Dialect; 4] = [c("c89"), c("c99"), c("c11"), c("c17")];
-/// The oldest and the newest C++.
-pub const CXX: [Dialect; 2] = [cxx("c++98"), cxx("c++20")];
+/// The C++ of old and of new programs.
+pub const CXX: [Dialect; 4] = [cxx("c++98"), cxx("c++11"), cxx("c++17"), cxx("c++20")];
 
 /// The library that was built with this test, under the names by which programs link and load it.
 pub struct Library {
