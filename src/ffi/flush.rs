@@ -135,13 +135,8 @@ pub unsafe extern "C" fn FL_multicast(
     mess_len: c_int,
     mess: *const c_char,
 ) -> c_int {
-    guard(|| {
-        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
-        // SAFETY: the caller has a C string and this many bytes.
-        let (group, body) = unsafe { (memory::cut_name(group)?, memory::bytes(mess, mess_len)?) };
-        flush.multicast(kind, group, &[IoSlice::new(body)])?;
-        Ok(mess_len)
-    })
+    // SAFETY: the caller has a C string and this many bytes.
+    guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::All, Body::Flat(mess, mess_len)) })
 }
 
 /// As FL_multicast, with the message in pieces, at most FL_MAX_SCATTER_ELEMENTS.
@@ -153,13 +148,8 @@ pub unsafe extern "C" fn FL_scat_multicast(
     mess_type: c_short,
     scat_mess: *const scatter,
 ) -> c_int {
-    guard(|| {
-        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
-        // SAFETY: the caller has a C string and a scatter.
-        let (body, group) = unsafe { (pieces(scat_mess)?, memory::cut_name(group)?) };
-        flush.multicast(kind, group, &body)?;
-        Ok(length(&body))
-    })
+    // SAFETY: the caller has a C string and a scatter.
+    guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::All, Body::Pieces(scat_mess)) })
 }
 
 /// Sends a message to one member of a joined group. Returns the number of bytes sent, or a negative code.
@@ -173,14 +163,8 @@ pub unsafe extern "C" fn FL_unicast(
     mess_len: c_int,
     mess: *const c_char,
 ) -> c_int {
-    guard(|| {
-        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
-        // SAFETY: the caller has C strings and this many bytes.
-        let (group, receiver, body) =
-            unsafe { (memory::cut_name(group)?, receiver_name(receiver)?, memory::bytes(mess, mess_len)?) };
-        flush.subgroup_cast(kind, group, &[receiver], &[IoSlice::new(body)])?;
-        Ok(mess_len)
-    })
+    // SAFETY: the caller has C strings and this many bytes.
+    guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::One(receiver), Body::Flat(mess, mess_len)) })
 }
 
 /// As FL_unicast, with the message in pieces.
@@ -193,14 +177,8 @@ pub unsafe extern "C" fn FL_scat_unicast(
     mess_type: c_short,
     scat_mess: *const scatter,
 ) -> c_int {
-    guard(|| {
-        let (flush, kind) = (find(mbox)?, cast_kind(service_type, mess_type)?);
-        // SAFETY: the caller has C strings and a scatter.
-        let (body, group, receiver) =
-            unsafe { (pieces(scat_mess)?, memory::cut_name(group)?, receiver_name(receiver)?) };
-        flush.subgroup_cast(kind, group, &[receiver], &body)?;
-        Ok(length(&body))
-    })
+    // SAFETY: the caller has C strings and a scatter.
+    guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::One(receiver), Body::Pieces(scat_mess)) })
 }
 
 /// Sends a message to some members of a joined group. Returns the number of bytes sent, or a negative code.
@@ -215,15 +193,9 @@ pub unsafe extern "C" fn FL_subgroupcast(
     mess_len: c_int,
     mess: *const c_char,
 ) -> c_int {
-    guard(|| {
-        let flush = find(mbox)?;
-        // SAFETY: the caller has this many names.
-        let receivers = unsafe { receiver_names(receivers, num_receivers)? };
-        let kind = cast_kind(service_type, mess_type)?;
-        // SAFETY: the caller has a C string and this many bytes.
-        let (group, body) = unsafe { (memory::cut_name(group)?, memory::bytes(mess, mess_len)?) };
-        flush.subgroup_cast(kind, group, &receivers, &[IoSlice::new(body)])?;
-        Ok(mess_len)
+    // SAFETY: the caller has a C string, and this many names and bytes.
+    guard(|| unsafe {
+        cast(mbox, (service_type, mess_type), group, To::Some(receivers, num_receivers), Body::Flat(mess, mess_len))
     })
 }
 
@@ -238,15 +210,9 @@ pub unsafe extern "C" fn FL_scat_subgroupcast(
     mess_type: c_short,
     scat_mess: *const scatter,
 ) -> c_int {
-    guard(|| {
-        let flush = find(mbox)?;
-        // SAFETY: the caller has this many names.
-        let receivers = unsafe { receiver_names(receivers, num_receivers)? };
-        let kind = cast_kind(service_type, mess_type)?;
-        // SAFETY: the caller has a C string and a scatter.
-        let (body, group) = unsafe { (pieces(scat_mess)?, memory::cut_name(group)?) };
-        flush.subgroup_cast(kind, group, &receivers, &body)?;
-        Ok(length(&body))
+    // SAFETY: the caller has a C string, this many names, and a scatter.
+    guard(|| unsafe {
+        cast(mbox, (service_type, mess_type), group, To::Some(receivers, num_receivers), Body::Pieces(scat_mess))
     })
 }
 
@@ -271,11 +237,9 @@ pub unsafe extern "C" fn FL_receive(
         let mut outputs =
             // SAFETY: the caller has all of this.
             unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-        let length = usize::try_from(max_mess_len).map_err(|_| Code(ILLEGAL_MESSAGE))?;
-        // SAFETY: the caller has so many bytes.
-        let body = unsafe { memory::array_mut(mess.cast::<u8>(), length) }.ok_or(Code(ILLEGAL_MESSAGE))?;
-        // SAFETY: the caller has a number there, or NULL.
-        receive(&flush, &mut outputs, &mut [IoSliceMut::new(body)], unsafe { more_messages.as_mut() })
+        // SAFETY: the caller has so many bytes, and a number or NULL.
+        let (body, more) = unsafe { (memory::bytes_mut(mess, max_mess_len)?, more_messages.as_mut()) };
+        receive(&flush, &mut outputs, &mut [IoSliceMut::new(body)], more)
     })
 }
 
@@ -355,8 +319,43 @@ unsafe fn with_group<E: Into<Code>>(
     call(&flush, group).map(|()| 0).map_err(Into::into)
 }
 
-fn cast_kind(service_type: service, mess_type: c_short) -> Result<CastKind, Code> {
-    Ok(CastKind::new(FrameType(service_type as u32), mess_type)?)
+/// Whom a message is for, as programs say it.
+enum To {
+    All,
+    One(*const c_char),
+    Some(*const [c_char; MAX_GROUP_NAME], c_int),
+}
+
+/// A body to send, as programs hand it over.
+enum Body {
+    Flat(*const c_char, c_int),
+    Pieces(*const scatter),
+}
+
+/// Sends a message, with the classic order of checks. The caller has what the pointers promise.
+unsafe fn cast(
+    mbox: mailbox,
+    (service_type, mess_type): (service, c_short),
+    group: *const c_char,
+    to: To,
+    body: Body,
+) -> Result<c_int, Code> {
+    let flush = find(mbox)?;
+    let some = match to {
+        // SAFETY: the caller has this many names.
+        To::Some(receivers, count) => unsafe { receiver_names(receivers, count)? },
+        To::All | To::One(_) => Vec::new(),
+    };
+    let kind = CastKind::new(FrameType(service_type as u32), mess_type)?;
+    // SAFETY: the caller has so many bytes, or a scatter, and a C string.
+    let (body, group) = unsafe { (pieces(body)?, memory::cut_name(group)?) };
+    match to {
+        To::All => flush.multicast(kind, group, &body)?,
+        // SAFETY: the caller has a C string.
+        To::One(receiver) => flush.subgroup_cast(kind, group, &[unsafe { receiver_name(receiver)? }], &body)?,
+        To::Some(..) => flush.subgroup_cast(kind, group, &some, &body)?,
+    }
+    Ok(number(body.iter().map(|piece| piece.len()).sum()))
 }
 
 unsafe fn receiver_name(receiver: *const c_char) -> Result<Name, Code> {
@@ -372,14 +371,14 @@ unsafe fn receiver_names(receivers: *const [c_char; MAX_GROUP_NAME], count: c_in
     unsafe { memory::names(receivers, count) }
 }
 
-unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Code> {
-    // SAFETY: the caller has a scatter or NULL.
-    let pieces = unsafe { memory::pieces(message)? };
+unsafe fn pieces<'a>(body: Body) -> Result<Vec<IoSlice<'a>>, Code> {
+    let pieces = match body {
+        // SAFETY: the caller has so many bytes.
+        Body::Flat(start, length) => vec![IoSlice::new(unsafe { memory::bytes(start, length)? })],
+        // SAFETY: the caller has a scatter or NULL.
+        Body::Pieces(message) => unsafe { memory::pieces(message)? },
+    };
     if pieces.len() > FL_MAX_SCATTER_ELEMENTS { Err(Code(ILLEGAL_MESSAGE)) } else { Ok(pieces) }
-}
-
-fn length(body: &[IoSlice<'_>]) -> c_int {
-    number(body.iter().map(|piece| piece.len()).sum())
 }
 
 fn number(count: usize) -> c_int {

@@ -54,6 +54,13 @@ pub unsafe fn bytes<'a>(start: *const c_char, count: c_int) -> Result<&'a [u8], 
     unsafe { array(start.cast::<u8>(), count) }.ok_or(Code(ILLEGAL_MESSAGE))
 }
 
+/// `count` bytes to write.
+pub unsafe fn bytes_mut<'a>(start: *mut c_char, count: c_int) -> Result<&'a mut [u8], Code> {
+    let count = usize::try_from(count).map_err(|_| Code(ILLEGAL_MESSAGE))?;
+    // SAFETY: as the caller promises.
+    unsafe { array_mut(start.cast::<u8>(), count) }.ok_or(Code(ILLEGAL_MESSAGE))
+}
+
 /// `count` things to read; `None` if there cannot be so many there.
 pub unsafe fn array<'a, T>(start: *const T, count: usize) -> Option<&'a [T]> {
     match (count, possible::<T>(count)) {

@@ -40,9 +40,8 @@ pub unsafe extern "C" fn SP_receive(
         let mut outputs =
             // SAFETY: the caller has all of this.
             unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-        let length = usize::try_from(max_mess_len).map_err(|_| Code(ILLEGAL_MESSAGE))?;
         // SAFETY: the caller has so many bytes.
-        let body = unsafe { memory::array_mut(mess.cast::<u8>(), length) }.ok_or(Code(ILLEGAL_MESSAGE))?;
+        let body = unsafe { memory::bytes_mut(mess, max_mess_len)? };
         receive(mbox, &mut outputs, &mut [IoSliceMut::new(body)])
     })
 }
