@@ -9,20 +9,24 @@ export PATH
 say() { printf '== %s\n' "$*"; }
 
 # Debian package, and a program or file that shows it is there.
-missing=
-need() {
-    if ! command -v "$2" >/dev/null 2>&1 && ! [ -e "$2" ]; then missing="$missing $1"; fi
-}
+missing='' wanted=''
+is_here() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ]; }
+need() { is_here "$2" || missing="$missing $1"; }
+# Without these a few tests say that they are skipped.
+want() { is_here "$2" || wanted="$wanted $1"; }
 need gcc gcc; need g++ g++; need libc6-dev /usr/include/stdlib.h; need make make; need binutils nm
 need python3 python3; need iproute2 ip; need nftables nft
-if [ -n "$missing" ]; then
+want valgrind valgrind; want abigail-tools abidiff; want groff groff; want pkg-config pkg-config; want cmake cmake
+install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+if [ -n "$missing$wanted" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "installing$missing"
-        apt-get update -qq
+        say "installing$missing$wanted"
+        apt-get update -qq || say "the lists of packages are not renewed"
         # shellcheck disable=SC2086
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+        [ -z "$missing" ] || install $missing
+        for package in $wanted; do install "$package" || say "$package cannot be installed"; done
     else
-        say "missing packages:$missing; tests that need them will say so"
+        say "missing packages:$missing$wanted; tests that need them will say so"
     fi
 fi
 command -v cargo >/dev/null 2>&1 || { say "Rust is missing: install it from your distribution or with rustup"; exit 1; }

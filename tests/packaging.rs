@@ -247,6 +247,65 @@ fn the_binary_interface_is_the_one_on_record() {
     assert!(interface == recorded, "the interface has changed: BLESS=1 cargo test --test packaging\n{interface}");
 }
 
+/// The declarations of the installed headers and of what no header declares, as definitions. The library itself is no use to
+/// the tools that compare interfaces: its debug information has names of another language, and everything private.
+fn definitions(headers: &Path) -> String {
+    let mut headers: Vec<_> = fs::read_dir(headers).unwrap().map(|entry| entry.unwrap().path()).collect();
+    headers.sort();
+    let includes = headers.iter().map(|path| format!("#include <{}>\n", path.file_name().unwrap().display()));
+    let mut source: String = ["#include <stdlib.h>\n".to_owned()].into_iter().chain(includes).collect();
+    let undeclared = fs::read_to_string(Path::new(ROOT).join("tests/c/undeclared.c")).unwrap();
+    let undeclared = undeclared.split_once("extern \"C\" {").unwrap().1.split_once("#ifdef").unwrap().0.to_owned();
+    for text in headers.iter().map(|path| fs::read_to_string(path).unwrap()).chain([undeclared]) {
+        let without_comments: String = text.split("/*").map(|part| part.rsplit("*/").next().unwrap()).collect();
+        for statement in without_comments.split(';') {
+            let lines: Vec<_> = statement.lines().collect();
+            let declaration = lines.rsplit(|line| line.starts_with('#')).next().unwrap().join("\n");
+            if declaration.contains('(') && !declaration.contains('{') {
+                source += &format!("{declaration} {{ abort(); }}\n");
+            }
+        }
+    }
+    source
+}
+
+/// A library with nothing but the interface of these headers, for the tools that compare interfaces.
+fn shell_of(name: &str, headers: &Path) -> PathBuf {
+    let place = directory(name);
+    let (source, library) = (place.join("shell.c"), place.join("shell.so"));
+    fs::write(&source, definitions(headers)).unwrap();
+    let mut linker = Command::new("cc");
+    linker.args(["-g", "-shared", "-fPIC", "-Wl,-soname,libspread.so.3", "-I"]).arg(headers);
+    run(linker.current_dir(&place).arg("shell.c").arg("-o").arg(&library));
+    library
+}
+
+#[test]
+fn the_types_of_the_interface_are_the_ones_on_record() {
+    if !is_installed("abidw") || !is_installed("abidiff") {
+        return;
+    }
+    let installation = Installation::of_this_build();
+    let headers = installation.root.join("usr/local/include");
+    let shell = shell_of("shell", &headers);
+    assert_eq!(exports(&shell), exports(&installation.libraries().join("libspread.so.3.0.0")));
+    let record = Path::new(ROOT).join("tests/abi_baseline.xml");
+    if std::env::var_os("BLESS").is_some() {
+        let mut dump = Command::new("abidw");
+        dump.args(["--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--type-id-style", "hash"]);
+        run(dump.arg("--headers-dir").arg(&headers).arg("--out-file").arg(&record).arg(&shell));
+    }
+    run(Command::new("abidiff").arg(&record).arg(&shell));
+
+    let others = directory("other-headers");
+    for header in fs::read_dir(&headers).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&header).unwrap().replace("int id[3];", "int id[4];");
+        fs::write(others.join(header.file_name().unwrap()), text).unwrap();
+    }
+    let compared = Command::new("abidiff").arg(&record).arg(shell_of("other-shell", &others)).output().unwrap();
+    assert!(!compared.status.success(), "a longer group_id is another interface");
+}
+
 #[test]
 fn nothing_that_is_installed_knows_where_it_was_made() {
     let installation = Installation::of_this_build();
