@@ -12,6 +12,16 @@ use std::process::Command;
 use spread::daemon::config::Configuration;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// The sections that have pages of ours.
+const SECTIONS: [&str; 4] = ["1", "3", "5", "8"];
+/// The programs, each with the section of its page.
+const PROGRAMS: [(&str, &str, &str); 5] = [
+    ("spread", "8", env!("CARGO_BIN_EXE_spread")),
+    ("spuser", "1", env!("CARGO_BIN_EXE_spuser")),
+    ("spflooder", "1", env!("CARGO_BIN_EXE_spflooder")),
+    ("spsend", "1", env!("CARGO_BIN_EXE_spsend")),
+    ("sprecv", "1", env!("CARGO_BIN_EXE_sprecv")),
+];
 
 /// A manual page.
 struct Page {
@@ -147,24 +157,36 @@ fn every_configuration_of_the_manual_is_read_without_a_warning() {
     }
 }
 
+/// The options that a line of a program's help describes, without their first dash.
+fn options(line: &str) -> Vec<&str> {
+    let words = line.trim_start().split([' ', ',', '<']).take_while(|word| !word.contains('>'));
+    let begins_with_option = line.trim_start().starts_with('-');
+    words.filter_map(|word| word.strip_prefix('-')).filter(|_| begins_with_option).collect()
+}
+
 #[test]
-fn the_page_of_the_daemon_has_every_option_that_its_help_has() {
-    let help = Command::new(env!("CARGO_BIN_EXE_spread")).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-    let options = lines.flat_map(|line| line.split([' ', ',', '<']).take_while(|word| !word.contains('>')));
-    let options: Vec<_> = options.filter_map(|word| word.strip_prefix('-')).collect();
-    assert!(options.contains(&"c") && options.contains(&"-check"), "{options:?}");
-    let page = fs::read_to_string(Path::new(ROOT).join("docs/man/spread.8")).unwrap();
-    let items: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).collect();
-    for option in options {
-        assert!(items.iter().any(|item| item.split([' ', ',']).any(|word| word == option)), "-{option}");
+fn every_program_has_a_page_with_exactly_the_options_of_its_help() {
+    let sources = fs::read_dir(Path::new(ROOT).join("src/bin")).unwrap().map(|entry| entry.unwrap().path());
+    let sources: BTreeSet<_> =
+        sources.filter(|path| path.is_file()).map(|path| path.file_stem().unwrap().to_owned()).collect();
+    assert_eq!(PROGRAMS.map(|(name, ..)| name.into()).into_iter().collect::<BTreeSet<_>>(), sources);
+    for (name, section, program) in PROGRAMS {
+        let help = String::from_utf8(Command::new(program).arg("--help").output().unwrap().stdout).unwrap();
+        let page = pages(section).into_iter().find(|page| page.subjects().contains(&name.to_owned())).unwrap();
+        let items = page.text.lines().filter_map(|line| line.strip_prefix(".It Fl "));
+        let words = items.flat_map(|item| item.split(' ').take_while(|word| *word != "Ar"));
+        let described: BTreeSet<_> = words.filter(|word| ![",", "Fl"].contains(word)).collect();
+        for option in help.lines().flat_map(options) {
+            assert!(described.contains(option), "{}: -{option}", page.name());
+        }
+        let said: Vec<_> = help.split([' ', ',', ';', '\n']).filter_map(|word| word.strip_prefix('-')).collect();
+        assert!(described.iter().all(|option| said.contains(option)), "{name} has not all of {described:?}");
     }
 }
 
 #[test]
 fn the_formatter_has_no_complaint() {
-    for page in ["3", "5", "8"].into_iter().flat_map(pages) {
+    for page in SECTIONS.into_iter().flat_map(pages) {
         let Ok(output) = Command::new("groff").args(["-mdoc", "-ww", "-Tutf8"]).arg(&page.path).output() else {
             println!("groff is not installed: the pages are not formatted");
             return;
@@ -176,7 +198,7 @@ fn the_formatter_has_no_complaint() {
 
 #[test]
 fn references_between_pages_lead_somewhere() {
-    let pages: Vec<_> = ["3", "5", "8"].into_iter().flat_map(pages).collect();
+    let pages: Vec<_> = SECTIONS.into_iter().flat_map(pages).collect();
     let known = pages.iter().flat_map(|page| {
         let section = page.path.extension().unwrap().to_string_lossy().into_owned();
         page.subjects().into_iter().map(move |subject| format!("{subject} {section}"))
