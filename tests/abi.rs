@@ -13,7 +13,7 @@ use std::process::Command;
 
 use c_programs::{C, CXX, Library, ROOT};
 use fake_daemon::{FakeDaemon, Step};
-use spread::wire::{ByteOrder, FrameHeader, FrameType, Hint, Name};
+use spread::wire::{ByteOrder, Cause, FrameHeader, FrameType, GroupId, Hint, Name, RegularMembership};
 
 /// The headers, each with the files of the C face that it shows, in this order.
 const HEADERS: [(&str, &[&str]); 4] = [
@@ -218,6 +218,47 @@ fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
     assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
 }
 
+/// The messages of `short.c`: each kind as often as it is tried, numbered, in one buffer and then in pieces.
+fn short_messages(with_flush_layer: bool) -> Vec<u8> {
+    const TRIES: usize = 4 * 5 * 2;
+    let groups = [name(b"g"), name(b"#me#d1")];
+    let change = RegularMembership {
+        cause: Cause::Join,
+        group: groups[0],
+        members: &[name(b"#a#d1"), groups[1]],
+        id: GroupId([1, 2, 3]),
+        vs_sets: &[vec![name(b"#a#d1")]],
+    };
+    let data = |kind: FrameType, sender: &[u8], front: &[u8], number: usize| {
+        let hint = Hint::new(number as i16, ByteOrder::NATIVE);
+        let header = FrameHeader { kind, name: name(sender), groups: 2, hint, ..header(10) };
+        [&header.encode()[..], front, groups[0].field(), groups[1].field(), b"abcdefghij"].concat()
+    };
+    let agreed = FrameType::AGREED | FrameType::SELF_DISCARD;
+    let kinds = if with_flush_layer { 1 } else { 3 };
+    let message = |number: usize| match number / TRIES % kinds {
+        0 => data(agreed, b"#a#d1", b"", number),
+        1 => change.encode().for_vs_set(0).contiguous().to_vec(),
+        _ => data(FrameType::REJECT, b"#me#d1", &FrameType::SAFE.encode(), number),
+    };
+    (0..2 * kinds * TRIES).flat_map(message).collect()
+}
+
+fn name(text: &[u8]) -> Name {
+    Name::new(text).unwrap()
+}
+
+#[test]
+fn a_message_without_room_is_kept_or_cut_whatever_it_is_and_however_it_is_received() {
+    let library = Library::prepare("short");
+    for layer in ["SP", "FL"] {
+        let script = [accepting(), vec![Step::Say(short_messages(layer == "FL"))]].concat();
+        let daemon = FakeDaemon::start(script);
+        library.run(&in_package("tests/c", "short", "c"), &C[0], &[&daemon.name(), layer]);
+        daemon.finish();
+    }
+}
+
 #[test]
 fn memory_is_used_cleanly() {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -230,6 +271,11 @@ fn memory_is_used_cleanly() {
     let daemon = busy_daemon();
     library.check_memory("threads", &[&daemon.name()]);
     daemon.finish();
+    for layer in ["SP", "FL"] {
+        let daemon = FakeDaemon::start([accepting(), vec![Step::Say(short_messages(layer == "FL"))]].concat());
+        library.check_memory("short", &[&daemon.name(), layer]);
+        daemon.finish();
+    }
 }
 
 /// Bytes of the connect request of a client called `me`.
@@ -247,7 +293,7 @@ fn accepting() -> Vec<Step> {
 fn header(data_len: i32) -> FrameHeader {
     FrameHeader {
         kind: FrameType::SAFE,
-        name: Name::new(b"#a#d1").unwrap(),
+        name: name(b"#a#d1"),
         groups: 0,
         hint: Hint::new(0, ByteOrder::NATIVE),
         data_len,
@@ -258,7 +304,7 @@ fn header(data_len: i32) -> FrameHeader {
 #[test]
 fn a_process_can_fork_while_a_thread_receives() {
     let (go, kill) = (FrameHeader::SIZE + Name::SIZE + b"go".len(), FrameHeader::SIZE + Name::SIZE);
-    let me = Name::new(b"#me#d1").unwrap();
+    let me = name(b"#me#d1");
     let hello = [&FrameHeader { groups: 1, ..header(5) }.encode()[..], me.field(), b"hello"].concat();
     let library = Library::prepare("fork");
     for with_flush_layer in [&[][..], &["flush"]] {

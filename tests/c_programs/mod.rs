@@ -73,12 +73,13 @@ impl Library {
         printed
     }
 
-    /// Runs a program of `tests/c` where every access to memory is watched; it must succeed without a complaint.
+    /// Runs a program of `tests/c` where every access to memory is watched, and what is lost; it must succeed without a
+    /// complaint.
     pub fn check_memory(&self, program: &str, arguments: &[&str]) {
         let program = self.compile(&Path::new(ROOT).join("tests/c").join(program).with_extension("c"), &C[0]);
-        let watched =
-            Command::new("valgrind").args(["-q", "--error-exitcode=99"]).arg(&program).args(arguments).output();
-        let output = watched.unwrap();
+        let mut watched = Command::new("valgrind");
+        watched.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
+        let output = watched.arg(&program).args(arguments).output().unwrap();
         let (printed, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}: {}\n{printed}\n{complaints}", program.display(), output.status);
     }
