@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
 use crate::multipath::{self, Multipath, Path, Policy};
-use crate::ring::{self, Configuration, Ring};
+use crate::ring::{self, Configuration, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
@@ -210,6 +210,31 @@ impl Node {
     /// The ring's state: gather, form, recovery or operational.
     pub fn ring_state(&self) -> &'static str {
         self.ring.state_name()
+    }
+
+    /// How far the packets of the present ring have come.
+    pub fn progress(&self) -> Progress {
+        self.ring.progress()
+    }
+
+    /// How many packets may be sent in one rotation.
+    pub fn windows(&self) -> Windows {
+        self.ring.windows()
+    }
+
+    /// Changes the windows from now on; what breaks their rules is bent to them.
+    pub fn set_windows(&mut self, windows: Windows) {
+        self.ring.set_windows(windows);
+    }
+
+    /// Where the groups stand between configurations.
+    pub fn group_status(&self) -> groups::Status {
+        self.groups.status()
+    }
+
+    /// How many groups have members.
+    pub fn group_count(&self) -> usize {
+        self.groups.group_count()
     }
 
     /// How many client sessions there are.

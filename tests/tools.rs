@@ -5,6 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "a thread reads what a program prints")]
 
+mod tools {
+    mod monitor;
+}
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::iter;
 use std::net::TcpListener;
@@ -249,7 +253,7 @@ fn a_refusal_is_a_line_and_status_1() {
 
 #[test]
 fn every_tool_explains_itself_and_refuses_what_it_does_not_know() {
-    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV] {
+    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, env!("CARGO_BIN_EXE_spmonitor")] {
         let help = run(Command::new(program).arg("--help"), "");
         assert_eq!(help.status.code(), Some(0), "{program}");
         assert!(text(&help.stdout).contains("\nExamples:\n"), "{program}");

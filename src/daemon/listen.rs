@@ -21,6 +21,9 @@ use super::unix_socket::UnixSocket;
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
 
+/// Everybody on the machine may connect by the unix socket; who may stay is the session's question.
+#[cfg(unix)]
+const UNIX_MODE: u32 = 0o666;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long nobody is accepted after the system had no descriptor left.
@@ -109,7 +112,7 @@ impl Listeners {
     /// Opens the unix door. That it cannot be had is an error only if there is no other.
     #[cfg(unix)]
     pub(super) fn open_unix(&mut self, path: &Path) -> Result<(), ListenError> {
-        match UnixSocket::open(path).and_then(|socket| self.add(Listener::Unix(socket))) {
+        match UnixSocket::open(path, UNIX_MODE).and_then(|socket| self.add(Listener::Unix(socket))) {
             Err(error) if self.doors.is_empty() => Err(ListenError { place: path.display().to_string(), error }),
             Err(error) => {
                 warn!(file = %path.display(), %error, "clients cannot use the unix socket");

@@ -1,15 +1,19 @@
 //! The daemon around the node: one thread that polls sockets, reads the clock and does what the node says.
 //!
 //! Nothing here decides anything about order, membership or clients. `run` is the loop; `transmit` carries packets from the node to
-//! [`crate::net`]; `listen` and `clients` are the streams; `setup` turns a configuration into [`Options`]. There are no signal
+//! [`crate::net`]; `listen` and `clients` are the streams; `monitor` and `control` are for
+//! who operates the daemon; `setup` turns a configuration into [`Options`]. There are no signal
 //! handlers and no log output: those belong to the program.
 #![expect(clippy::disallowed_types, reason = "above the I/O line")]
 
 mod clients;
 mod clock;
+#[cfg(unix)]
+mod control;
 mod handle;
 mod identity;
 mod listen;
+mod monitor;
 mod run;
 mod setup;
 mod stream;
@@ -27,7 +31,9 @@ use std::thread;
 pub use handle::{Handle, Status};
 pub use identity::Identity;
 pub use listen::ListenError;
+pub use monitor::Monitoring;
 pub use run::Daemon;
+pub use setup::control_socket;
 
 use crate::{net, node, ring};
 use config::ClientAddresses;
@@ -45,6 +51,10 @@ pub struct Options {
     pub client_addresses: ClientAddresses,
     /// The unix socket for clients; `None` for none. What clients look for is `/tmp/` and the port.
     pub unix_socket: Option<PathBuf>,
+    /// The unix socket for who operates the daemon; `None` for none.
+    pub control_socket: Option<PathBuf>,
+    /// What monitors may do.
+    pub monitoring: Monitoring,
     /// A file that remembers the last ring across restarts, for machines whose clock may go back.
     pub state_file: Option<PathBuf>,
 }

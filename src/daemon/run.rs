@@ -6,6 +6,8 @@
 
 use std::io;
 use std::mem;
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,8 +16,11 @@ use tracing::{debug, error, info, warn};
 
 use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
+#[cfg(unix)]
+use super::control::Control;
 use super::handle::{Handle, Shared, Status};
 use super::listen::Listeners;
+use super::monitor::{self, Monitors, Order};
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::groups::SessionId;
@@ -23,7 +28,7 @@ use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId};
 use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::time::{Duration, Instant};
-use crate::wire::{NetworkId, Slice};
+use crate::wire::{MonitorCommand, NetworkId, Slice};
 
 /// Poll tokens: the sockets of the networks are below, the doors above, and above those the clients.
 const WAKER: Token = Token(SOCKET_LIMIT);
@@ -52,6 +57,7 @@ pub struct Daemon {
     outbound: Outbound,
     listeners: Listeners,
     clients: Clients,
+    monitors: Monitors,
     shared: Arc<Shared>,
     /// Sockets that may have something.
     ready: [bool; SOCKET_LIMIT],
@@ -59,6 +65,8 @@ pub struct Daemon {
     configuration: Option<Configuration>,
     next_status: Instant,
     state_file: Option<PathBuf>,
+    #[cfg(unix)]
+    _control: Option<Control>,
 }
 
 impl Daemon {
@@ -67,6 +75,9 @@ impl Daemon {
         let clock = Clock::start();
         let poll = Poll::new()?;
         let registry = || poll.registry().try_clone();
+        let monitors = monitors(&options);
+        #[cfg(unix)]
+        let name = options.node.name.clone();
         let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
         let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
@@ -77,6 +88,8 @@ impl Daemon {
         }
         let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len());
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
+        #[cfg(unix)]
+        let control = options.control_socket.and_then(|file| open_control(&file, &name, &shared));
         Ok(Daemon {
             clock,
             poll,
@@ -85,12 +98,15 @@ impl Daemon {
             outbound: Outbound::default(),
             listeners,
             clients,
+            monitors,
             shared,
             ready: [false; SOCKET_LIMIT],
             arrived: Vec::new(),
             configuration: None,
             next_status: Instant::ZERO,
             state_file: options.state_file,
+            #[cfg(unix)]
+            _control: control,
         })
     }
 
@@ -172,11 +188,34 @@ impl Daemon {
         let now = self.clock.now();
         let mut arrived = mem::take(&mut self.arrived);
         for datagram in arrived.drain(..) {
+            if MonitorCommand::is_one(&datagram) {
+                self.obey(now, &datagram);
+                continue;
+            }
+            if self.monitors.hides(now, &datagram) {
+                continue;
+            }
             self.node.handle_datagram(now, network, datagram);
             self.drain();
         }
         self.arrived = arrived;
         self.outbound.flush(&mut self.links);
+    }
+
+    /// Does what a monitor wants, if it may want that.
+    fn obey(&mut self, now: Instant, datagram: &[u8]) {
+        match self.monitors.handle(now, datagram) {
+            Some(Order::Report(to)) => {
+                let report = self.monitors.report(now, &self.node, self.configuration.as_ref());
+                self.monitors.send(to, &report);
+            }
+            Some(Order::Windows { ring, personal }) => {
+                self.node.set_windows(monitor::changed(self.node.windows(), ring, personal));
+                info!(windows = ?self.node.windows(), "a monitor changes the windows");
+            }
+            Some(Order::Terminate) => self.handle().stop(),
+            None => {}
+        }
     }
 
     fn expire(&mut self) {
@@ -301,6 +340,20 @@ impl Daemon {
     }
 }
 
+fn monitors(options: &Options) -> Monitors {
+    let (ring, system) = (&options.node.ring, options.node.system);
+    Monitors::new(ring.me, ring.daemons.clone(), system, options.monitoring.clone())
+}
+
+/// Opens the control socket. Several daemons of one machine may share a port, and then one has the file.
+#[cfg(unix)]
+fn open_control(file: &Path, name: &str, shared: &Arc<Shared>) -> Option<Control> {
+    let control = Control::open(file, name, Handle::new(Arc::clone(shared)));
+    control
+        .inspect_err(|error| warn!(file = %file.display(), %error, "nobody can operate the daemon by its socket"))
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -319,6 +372,7 @@ mod tests {
         assert_eq!(configuration.segments[0].networks[0].kind, NetworkKind::Unicast);
         let mut options = Options::from_configuration(&configuration, &configuration.daemons[0]);
         options.unix_socket = None;
+        options.control_socket = None;
         options
     }
 

@@ -12,7 +12,7 @@ use super::config::{
     AuthMethod, ConfigError, Configuration, Daemon, NetworkKind, NetworkPolicy, Parameters, Timers, find_access_file,
     read_access_file,
 };
-use super::{Identity, Options};
+use super::{Identity, Monitoring, Options};
 use crate::multipath::Policy;
 use crate::time::Duration;
 use crate::wire::{Header, NetworkId};
@@ -51,6 +51,11 @@ impl Options {
             client_port,
             client_addresses: me.clients.clone(),
             unix_socket: cfg!(unix).then(|| PathBuf::from(format!("/tmp/{client_port}"))),
+            control_socket: cfg!(unix).then(|| control_socket(client_port)),
+            monitoring: Monitoring {
+                dangerous: configuration.parameters.dangerous_monitor,
+                segments: configuration.daemons.iter().map(|daemon| daemon.segment).collect(),
+            },
             state_file: None,
         }
     }
@@ -82,6 +87,11 @@ impl Options {
         self.node.ring.sequence_floor = Identity::new(Some(&state_file)).sequence_floor;
         self.state_file = Some(state_file);
     }
+}
+
+/// Where who operates the daemon with this client port finds it.
+pub fn control_socket(client_port: u16) -> PathBuf {
+    PathBuf::from(format!("/tmp/{client_port}.control"))
 }
 
 fn policy(policy: NetworkPolicy) -> Policy {

@@ -1,4 +1,4 @@
-//! The unix socket where local clients connect: a file that must not be taken from a living daemon, and must not stay behind.
+//! A unix socket where local programs connect: a file that must not be taken from a living daemon, and must not stay behind.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -6,9 +6,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mio::net::{UnixListener, UnixStream};
-
-/// Everybody on the machine may connect; who may stay is the session's question.
-const MODE: u32 = 0o666;
 
 /// A listening unix socket. Its file goes when this goes.
 #[derive(Debug)]
@@ -20,12 +17,12 @@ pub(super) struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`, in the place of a file that a dead daemon left there.
-    pub(super) fn open(path: &Path) -> io::Result<UnixSocket> {
+    /// Listens at `path`, in the place of a file that a dead daemon left there, for those whom `mode` allows to connect.
+    pub(super) fn open(path: &Path, mode: u32) -> io::Result<UnixSocket> {
         clear(path)?;
         let listener = UnixListener::bind(path)?;
         let socket = UnixSocket { listener, path: path.to_path_buf(), identity: identity(path) };
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
         Ok(socket)
     }
 }
@@ -64,14 +61,16 @@ mod tests {
     use super::*;
     use crate::daemon::Identity;
 
+    const MODE: u32 = 0o666;
+
     fn path() -> PathBuf {
         std::env::temp_dir().join(format!("torc-socket-{:x}", Identity::new(None).seed))
     }
 
     #[test]
-    fn the_file_is_for_everybody_and_goes_with_the_socket() {
+    fn the_file_has_its_mode_and_goes_with_the_socket() {
         let path = path();
-        let socket = UnixSocket::open(&path).unwrap();
+        let socket = UnixSocket::open(&path, MODE).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         drop(socket);
         assert!(!path.exists());
@@ -82,8 +81,8 @@ mod tests {
         let path = path();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let living = UnixSocket::open(&path).unwrap();
-        assert_eq!(UnixSocket::open(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        let living = UnixSocket::open(&path, MODE).unwrap();
+        assert_eq!(UnixSocket::open(&path, MODE).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(living);
     }
 
@@ -91,9 +90,9 @@ mod tests {
     fn what_is_not_ours_is_left_alone() {
         let path = path();
         fs::write(&path, "letters").unwrap();
-        assert_eq!(UnixSocket::open(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(UnixSocket::open(&path, MODE).unwrap_err().kind(), ErrorKind::AlreadyExists);
         fs::remove_file(&path).unwrap();
-        let first = UnixSocket::open(&path).unwrap();
+        let first = UnixSocket::open(&path, MODE).unwrap();
         fs::remove_file(&path).unwrap();
         let second = std::os::unix::net::UnixListener::bind(&path).unwrap();
         drop(first);

@@ -76,6 +76,26 @@ pub enum Event {
     Message(Message),
 }
 
+/// How far the packets of the present ring have come; zeros while there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everybody has everything up to here.
+    pub safe: u64,
+    /// Everything up to here has been here.
+    pub aru: u64,
+    /// The highest number that has been here.
+    pub highest: u64,
+}
+
+/// How many packets may be sent in one rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// By all members together.
+    pub ring: u32,
+    /// By one member.
+    pub personal: u32,
+}
+
 /// One daemon's part in a ring.
 #[derive(Debug)]
 pub struct Ring {
@@ -174,6 +194,24 @@ impl Ring {
     /// Payload bytes that were submitted and have no number yet.
     pub fn waiting_bytes(&self) -> usize {
         self.core.sender.bytes()
+    }
+
+    /// How many packets may be sent in one rotation.
+    pub fn windows(&self) -> Windows {
+        Windows { ring: self.core.config.window, personal: self.core.config.personal_window }
+    }
+
+    /// Changes the windows from now on; what breaks the rules of [`Config`] is bent to them.
+    pub fn set_windows(&mut self, windows: Windows) {
+        let config = &mut self.core.config;
+        config.window = windows.ring.clamp(1, Config::WINDOW_LIMIT);
+        config.personal_window = windows.personal.clamp(1, config.window);
+    }
+
+    /// How far the packets of the present ring have come.
+    pub fn progress(&self) -> Progress {
+        let State::Operational(operational) = &self.state else { return Progress::default() };
+        operational.progress()
     }
 
     /// The next packet to send.

@@ -3,6 +3,7 @@
 //! An idle ring is quiet: when there is nothing left to do the representative holds the token for a while. Whoever then has
 //! something to send asks for it with a hurry packet, so that a lone message leaves at once.
 
+use super::Progress;
 use super::circulation::{Circulation, is_idle};
 use super::core::Core;
 use super::delivery::Delivery;
@@ -45,6 +46,12 @@ impl Operational {
     /// What the ring is owed when it is left.
     pub(crate) fn into_owed(self) -> Owed {
         Owed::new(self.circulation.ring, self.circulation.members, self.circulation.window, self.delivery)
+    }
+
+    /// How far the packets have come.
+    pub(crate) fn progress(&self) -> Progress {
+        let Circulation { safe, window, .. } = &self.circulation;
+        Progress { safe: *safe, aru: window.aru(), highest: window.high() }
     }
 
     /// A message was submitted: make sure that the token comes.

@@ -48,13 +48,13 @@ impl ByteOrder {
     const MARKING: u32 = 0x8000_0080;
 
     /// The order that a marked field announces: little only if both marking bits are set.
-    fn of_field(field: [u8; 4]) -> ByteOrder {
+    pub(super) fn of_field(field: [u8; 4]) -> ByteOrder {
         let marked = u32::from_le_bytes(field) & ByteOrder::MARKING == ByteOrder::MARKING;
         if marked { ByteOrder::Little } else { ByteOrder::Big }
     }
 
     /// A marked field's value, without its marking.
-    fn unmark(self, field: [u8; 4]) -> u32 {
+    pub(super) fn unmark(self, field: [u8; 4]) -> u32 {
         match self {
             ByteOrder::Little => self.u32(field) & !ByteOrder::MARKING,
             ByteOrder::Big => self.u32(field),
@@ -62,7 +62,7 @@ impl ByteOrder {
     }
 
     /// The field of a value below the marking bits, marked.
-    fn mark(self, value: u32) -> [u8; 4] {
+    pub(super) fn mark(self, value: u32) -> [u8; 4] {
         match self {
             ByteOrder::Little => (value | ByteOrder::MARKING).to_le_bytes(),
             ByteOrder::Big => value.to_be_bytes(),

@@ -16,6 +16,7 @@ mod header;
 mod ids;
 mod join;
 mod membership;
+mod monitor;
 mod name;
 mod packet;
 mod probe;
@@ -39,6 +40,7 @@ pub use join::Join;
 pub use membership::{
     Cause, EncodedMembership, GroupId, MembershipBody, RegularMembership, encode_self_leave, encode_transitional,
 };
+pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
 pub use slice::{Payload, Slice};

@@ -170,11 +170,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     plain("EventLogFile", Form::Text(|d, text| d.event_log_file = Some(text.value))),
     plain("EventTimeStamp", Form::OptionalText(|d, text| d.event_time_stamp = Some(text))),
     plain("EventPreciseTimeStamp", Form::Bare(|d| d.event_precise = true)),
-    noted(
-        "DangerousMonitor",
-        Form::Boolean(|d, boolean| d.dangerous_monitor = boolean.value),
-        "has no effect: monitors cannot partition, throttle or stop this daemon",
-    ),
+    plain("DangerousMonitor", Form::Boolean(|d, boolean| d.dangerous_monitor = boolean.value)),
     noted(
         "SocketPortReuse",
         Form::Reuse(|d, reuse| d.socket_port_reuse = reuse),

@@ -1,0 +1,118 @@
+//! The monitor: a menu that speaks the classic protocol to the daemons of a configuration, and commands that ask the daemon of
+//! this machine over its control socket.
+//!
+//! Both print what they learn and decide nothing. The menu is one loop: whoever asks a question goes on handling reports and
+//! timers until the line comes.
+
+#![expect(clippy::disallowed_types, reason = "a program, above the I/O line")]
+
+mod tools {
+    pub mod control;
+    pub mod monitor;
+    pub mod program;
+    pub mod report;
+    pub mod screen;
+}
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tools::control;
+use tools::monitor::{self, Settings};
+use tools::program::{self, say};
+
+const EXAMPLES: &str = "\
+Examples:
+  spmonitor                      the menu, for the daemons of spread.conf
+  printf '0\\nall\\n\\n' | spmonitor -c spread.conf -n alpha -t 2
+                                 a script: ask every daemon once, from the machine of alpha
+  spmonitor status               what the daemon of this machine is doing
+  spmonitor paths -s 4900        its networks and paths; of the daemon with client port 4900
+  spmonitor network 1 off        let it use network 1 no more, until it is switched on
+
+Partition, flow control and terminate need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
+error.";
+
+/// Look after running daemons
+#[derive(Debug, Parser)]
+#[command(name = "spmonitor", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// UDP port for reports; 0 for any
+    #[arg(short = 'p', value_name = "PORT", default_value_t = 6543)]
+    port: u16,
+    /// The daemon on whose machine this is; otherwise the one that has an address of this machine
+    #[arg(short = 'n', value_name = "NAME")]
+    name: Option<String>,
+    /// Seconds between two reports of a daemon
+    #[arg(short = 't', value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    interval: u64,
+    /// Configuration file; otherwise spread.conf in the working directory or in /etc
+    #[arg(short = 'c', value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Request>,
+}
+
+/// What the daemon of this machine is asked.
+#[derive(Debug, Subcommand)]
+enum Request {
+    /// What the daemon is doing: ring, traffic, networks and paths
+    Status(Door),
+    /// The networks, and the paths to the other daemons
+    Paths(Door),
+    /// Switch a network off or on
+    Network {
+        /// The network, counted from 0
+        number: u8,
+        /// What becomes of it
+        switch: Switch,
+        #[command(flatten)]
+        door: Door,
+    },
+}
+
+/// Where the daemon is.
+#[derive(Debug, clap::Args)]
+struct Door {
+    /// The daemon's client port, or the file of its control socket
+    #[arg(short = 's', value_name = "PORT|FILE", default_value = "4803")]
+    daemon: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+fn main() -> ExitCode {
+    program::run(env::args_os(), tool)
+}
+
+fn tool(arguments: &Arguments) -> Result<(), String> {
+    match &arguments.command {
+        None => monitor::run(&Settings {
+            port: arguments.port,
+            name: arguments.name.as_deref(),
+            interval: arguments.interval,
+            config: arguments.config.as_deref(),
+        }),
+        Some(Request::Status(door)) => show(door, |_| true),
+        Some(Request::Paths(door)) => show(door, |kind| matches!(kind, "network" | "path" | "matrix")),
+        Some(Request::Network { number, switch, door }) => {
+            let switch = if matches!(switch, Switch::On) { "on" } else { "off" };
+            control::ask(&door.daemon, &format!("network {number} {switch}"))?;
+            say(format_args!("network {number} is {switch}"));
+            Ok(())
+        }
+    }
+}
+
+/// Prints the records of these kinds as tables.
+fn show(door: &Door, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
+    let answer = control::ask(&door.daemon, "status")?;
+    say(control::tables(&answer, wanted));
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The other end of a daemon's control socket, and its records as tables for a person.
+//!
+//! Records of a kind that follow each other become one table with a column for each key, a single one a list, whatever the keys
+//! are: what a daemon learns to tell is shown without a change here.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use spread::daemon::control_socket;
+
+/// How long the daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of an answer.
+const ANSWER_LIMIT: u64 = 1 << 20;
+
+/// Asks the daemon with this client port or control socket, and returns its answer without the final newline.
+pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
+    let file = daemon.parse().map_or_else(|_| PathBuf::from(daemon), control_socket);
+    let converse = || {
+        let mut stream = UnixStream::connect(&file)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{request}\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = converse().map_err(|error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!("no daemon listens at {}", file.display()),
+        _ => format!("{}: {error}", file.display()),
+    })?;
+    match answer.strip_prefix("error ") {
+        Some(error) => Err(error.trim_end().to_owned()),
+        None if answer.is_empty() => Err(format!("{}: the daemon gives no answer", file.display())),
+        None => Ok(answer.trim_end().to_owned()),
+    }
+}
+
+/// One record: its kind, and its keys with their values.
+struct Record<'a> {
+    kind: &'a str,
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+/// The records of the wanted kinds.
+pub fn tables(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let records: Vec<Record<'_>> = answer.lines().filter_map(record).filter(|record| wanted(record.kind)).collect();
+    let groups = records.chunk_by(|one, next| one.kind == next.kind && is_tabular(one));
+    groups
+        .map(|group| if is_tabular(&group[0]) { table(group) } else { list(&group[0]) })
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+fn record(line: &str) -> Option<Record<'_>> {
+    let mut words = line.split_ascii_whitespace();
+    let kind = words.next()?;
+    Some(Record { kind, fields: words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect() })
+}
+
+/// Whether there may be several of a kind: then the first key says which one it is.
+fn is_tabular(record: &Record<'_>) -> bool {
+    matches!(record.fields.first(), Some(("network" | "daemon" | "from", _)))
+}
+
+fn list(record: &Record<'_>) -> String {
+    let width = record.fields.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut text = record.kind.to_owned();
+    for (key, value) in &record.fields {
+        let _ = write!(text, "\n  {:width$}  {value}", key.replace('_', " "));
+    }
+    text
+}
+
+/// A column for each key of the first record; values stand under their keys.
+fn table(records: &[Record<'_>]) -> String {
+    let keys: Vec<&str> = records[0].fields.iter().map(|&(key, _)| key).collect();
+    let value = |record: &Record<'_>, key: &str| {
+        let found = record.fields.iter().find(|(other, _)| *other == key);
+        found.map_or("-".to_owned(), |(_, value)| (*value).to_owned())
+    };
+    let heading = keys.iter().map(|key| key.replace('_', " ")).collect();
+    let mut rows: Vec<Vec<String>> = vec![heading];
+    rows.extend(records.iter().map(|record| keys.iter().map(|key| value(record, key)).collect()));
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..keys.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "daemon name=alpha clients=2
+network network=0 link=up sent=1
+network network=1 link=down sent=100
+path daemon=10.0.0.2 network=0 state=healthy new_key=7";
+
+    #[test]
+    fn records_become_a_list_or_a_table_with_whatever_keys() {
+        let lines = "daemon\n  name     alpha\n  clients  2";
+        let networks = "network  link  sent\n0        up    1\n1        down  100";
+        let paths = "daemon    network  state    new key\n10.0.0.2  0        healthy  7";
+        assert_eq!(tables(ANSWER, |_| true), [lines, networks, paths].join("\n\n"));
+        assert_eq!(tables(ANSWER, |kind| kind == "path"), paths);
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_named_by_its_socket() {
+        assert_eq!(ask("/no/such/socket", "status"), Err("no daemon listens at /no/such/socket".to_owned()));
+    }
+}

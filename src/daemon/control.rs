@@ -1,0 +1,200 @@
+//! The daemon's control socket: what an operator on this machine asks of a running daemon, one line in, a few lines out.
+//!
+//! The file is for the daemon's own user alone, so who can open it may also switch networks. A thread serves it and goes through
+//! a [`Handle`] like everybody else: the loop never waits for an operator. An answer is records, a line each: what it is about,
+//! then `key=value` words. New keys may come; who reads them shows what it finds.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use tracing::{error, warn};
+
+use super::handle::{Handle, Status};
+use super::unix_socket::UnixSocket;
+use crate::multipath::PathState;
+use crate::wire::NetworkId;
+
+/// The daemon's own user may connect.
+const MODE: u32 = 0o600;
+/// Bytes of a request.
+const REQUEST_LIMIT: u64 = 256;
+/// How long an operator's program may take over its line, and over its answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+const DOOR: Token = Token(0);
+const STOP: Token = Token(1);
+
+/// The socket and the thread that serves it. Dropping it ends both.
+#[derive(Debug)]
+pub(super) struct Control {
+    stop: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Listens at `path` for who wants to talk to the daemon of this name.
+    pub(super) fn open(path: &Path, name: &str, handle: Handle) -> io::Result<Control> {
+        let mut socket = UnixSocket::open(path, MODE)?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut socket.listener, DOOR, Interest::READABLE)?;
+        let stop = Waker::new(poll.registry(), STOP)?;
+        let server = Server { socket, poll, name: name.to_owned(), handle };
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(|| server.run())?;
+        Ok(Control { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop.wake() {
+            warn!(%error, "the control socket cannot be closed");
+        } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            error!("the control socket's thread panicked");
+        }
+    }
+}
+
+struct Server {
+    socket: UnixSocket,
+    poll: Poll,
+    name: String,
+    handle: Handle,
+}
+
+impl Server {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(8);
+        loop {
+            match self.poll.poll(&mut events, None) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    error!(%error, "the control socket is not served any more");
+                    return;
+                }
+                _ if events.iter().any(|event| event.token() == STOP) => return,
+                _ => {}
+            }
+            while let Ok((stream, _)) = self.socket.listener.accept() {
+                // Whoever hangs up before the answer does not want it.
+                let _ = self.serve(stream.into());
+            }
+        }
+    }
+
+    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let answer = match request(&stream) {
+            Ok(request) => self.answer(&request),
+            Err(error) => format!("error {error}\n"),
+        };
+        stream.write_all(answer.as_bytes())
+    }
+
+    fn answer(&self, request: &str) -> String {
+        let words: Vec<&str> = request.split_whitespace().collect();
+        match words[..] {
+            ["status"] => records(&self.name, &self.handle.status()),
+            ["network", number, switch @ ("on" | "off")] => {
+                let networks = self.handle.status().links.len();
+                match number.parse() {
+                    Ok(network) if usize::from(network) < networks => {
+                        self.handle.drill(NetworkId(network), switch == "off");
+                        "ok\n".to_owned()
+                    }
+                    _ => format!("error there is no network {number}\n"),
+                }
+            }
+            _ => "error unknown request\n".to_owned(),
+        }
+    }
+}
+
+/// The line that the operator's program sends.
+fn request(stream: &UnixStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    for _ in 0..REQUEST_LIMIT {
+        match (&mut &*stream).read(&mut byte)? {
+            0 => break,
+            _ if byte == *b"\n" => break,
+            _ => line.extend(byte),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// A status as records.
+fn records(name: &str, status: &Status) -> String {
+    let mut text = String::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let (state, clients) = (status.ring_state, status.clients);
+    let _ = writeln!(text, "daemon name={name} version={version} state={state} clients={clients}");
+    if let Some(configuration) = &status.configuration {
+        let members: Vec<String> = configuration.members.iter().map(|member| member.to_string()).collect();
+        let _ =
+            writeln!(text, "ring id={} daemons={} members={}", configuration.ring, members.len(), members.join(","));
+    }
+    let ring = &status.ring;
+    let _ = write!(
+        text,
+        "traffic messages={} sent={} retransmitted={}",
+        ring.messages, ring.packets_sent, ring.retransmitted
+    );
+    let _ = write!(
+        text,
+        " duplicates={} tokens={} tokens_again={}",
+        ring.duplicates, ring.tokens, ring.tokens_retransmitted
+    );
+    let _ = writeln!(text, " configurations={} gathers={}", ring.configurations, ring.gathers);
+    let packets = &status.packets;
+    let _ = write!(text, "packets first={} copies={} malformed={}", packets.first, packets.copies, packets.malformed);
+    let _ = write!(text, " other_system={} unknown_sender={}", packets.other_system, packets.unknown_sender);
+    let _ = writeln!(text, " past_life={} crossed={}", packets.past_life, packets.crossed);
+    for (network, link) in status.links.iter().enumerate() {
+        let counters = &link.counters;
+        let (up, switched) = (if link.up { "up" } else { "down" }, if link.drilled { "off" } else { "on" });
+        let _ = write!(text, "network network={network} link={up} switched={switched} sent={}", counters.sent);
+        let _ =
+            write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
+        let _ = writeln!(text, " unsent={} lost_while_off={}", counters.unsent, counters.drilled);
+    }
+    for path in &status.paths {
+        let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, state_name(path.state));
+        let _ = writeln!(text, " heard={} first={}", path.heard, path.first);
+    }
+    text
+}
+
+fn state_name(state: PathState) -> &'static str {
+    match state {
+        PathState::Healthy => "healthy",
+        PathState::Faulty => "faulty",
+        PathState::Silent => "silent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::multipath::Path;
+    use crate::wire::DaemonId;
+
+    #[test]
+    fn every_record_is_a_line_of_keys_and_values() {
+        let path =
+            Path { daemon: DaemonId(0x0a00_0002), network: NetworkId(1), state: PathState::Faulty, heard: 7, first: 3 };
+        let status = Status { ring_state: "operational", clients: 2, paths: vec![path], ..Status::default() };
+        let text = records("alpha", &status);
+        let lines: Vec<&str> = text.lines().collect();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
+        assert_eq!(lines[3], "path daemon=10.0.0.2 network=1 state=faulty heard=7 first=3");
+        assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
+    }
+}

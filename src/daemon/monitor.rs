@@ -1,0 +1,297 @@
+//! What classic monitors may tell this daemon by UDP, on the port of the daemons' own packets, and what they hear from it.
+//!
+//! Nothing shows that a monitor is who it says, so only reports are given freely, and those only to the address of a configured
+//! daemon. To partition, throttle or stop the daemon takes `DangerousMonitor`. A partition ends by itself, because the monitor
+//! that made it may be gone.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use tracing::{debug, info, warn};
+
+use crate::groups::Status as GroupStatus;
+use crate::node::Node;
+use crate::ring::{Configuration, Windows};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, FlowControl, Header, MonitorCommand, MonitorRequest, Reader, Report};
+
+/// How long a partition lasts that is not repeated.
+const PARTITION_TIME: Duration = Duration::from_secs(60);
+
+/// What monitors may do, and what they are told of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Whether they may partition, throttle and stop the daemon.
+    pub dangerous: bool,
+    /// The segment of each daemon, in the order of the configuration.
+    pub segments: Vec<usize>,
+}
+
+/// What the loop must do for a monitor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Send a report there.
+    Report(SocketAddr),
+    /// Change the windows; what is `None` stays.
+    Windows { ring: Option<u16>, personal: Option<u16> },
+    /// Stop the daemon.
+    Terminate,
+}
+
+/// This daemon's ear for monitors.
+#[derive(Debug)]
+pub(super) struct Monitors {
+    me: DaemonId,
+    daemons: Vec<DaemonId>,
+    configuration: u32,
+    options: Monitoring,
+    /// Where reports leave from; there is none until the first.
+    socket: Option<UdpSocket>,
+    /// Daemons that a partition hides, and until when.
+    hidden: BTreeSet<DaemonId>,
+    until: Instant,
+}
+
+impl Monitors {
+    /// For the daemon `me` of a configuration with this hash.
+    pub(super) fn new(me: DaemonId, daemons: Vec<DaemonId>, configuration: u32, options: Monitoring) -> Monitors {
+        Monitors { me, daemons, configuration, options, socket: None, hidden: BTreeSet::new(), until: Instant::ZERO }
+    }
+
+    /// Whether a datagram comes from a daemon that a partition hides.
+    pub(super) fn hides(&self, now: Instant, datagram: &[u8]) -> bool {
+        !self.hidden.is_empty()
+            && now < self.until
+            && Header::decode(&mut Reader::new(datagram)).is_ok_and(|header| self.hidden.contains(&header.sender))
+    }
+
+    /// A monitor's command arrived.
+    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<Order> {
+        let command = match MonitorCommand::decode(datagram, self.daemons.len()) {
+            Ok(command) => command,
+            Err(error) => {
+                debug!(%error, "malformed command of a monitor");
+                return None;
+            }
+        };
+        let same = [self.configuration, MonitorCommand::ANY_CONFIGURATION].contains(&command.configuration);
+        if !same || !self.daemons.contains(&command.from) {
+            debug!(from = %command.from, "command of a monitor with another configuration");
+            return None;
+        }
+        match command.request {
+            MonitorRequest::Status => {
+                let address = Ipv4Addr::from_bits(command.from.0);
+                Some(Order::Report(SocketAddr::new(address.into(), command.reply_port)))
+            }
+            MonitorRequest::Reload => {
+                warn!(from = %command.from, "a monitor wants the configuration read again: restart the daemon for that");
+                None
+            }
+            _ if !self.options.dangerous => {
+                warn!(from = %command.from, "a monitor is not obeyed: DangerousMonitor is not set");
+                None
+            }
+            MonitorRequest::Partition(components) => self.partition(now, &components),
+            MonitorRequest::FlowControl(FlowControl { personal, ring }) => {
+                let personal = self.place().and_then(|place| personal.get(place).copied().flatten());
+                Some(Order::Windows { ring, personal })
+            }
+        }
+    }
+
+    /// Sends a report.
+    pub(super) fn send(&mut self, to: SocketAddr, report: &Report) {
+        if let Err(error) = self.try_send(to, report) {
+            debug!(%to, %error, "a monitor gets no report");
+        }
+    }
+
+    /// What this daemon has to report.
+    pub(super) fn report(&self, now: Instant, node: &Node, configuration: Option<&Configuration>) -> Report {
+        let (ring, packets, windows) = (node.ring_stats(), node.multipath_stats(), node.windows());
+        let (progress, version) = (node.progress(), |part: &str| part.parse().unwrap_or_default());
+        let members = configuration.map_or(&[][..], |configuration| &configuration.members);
+        let representative = configuration.map_or(self.me, |configuration| configuration.ring.representative);
+        Report {
+            seconds: now.since(Instant::ZERO).as_secs() as u32,
+            ring_state: ring_state(node.ring_state()),
+            group_state: group_state(node.group_status()),
+            packets_sent: ring.packets_sent as u32,
+            packets_received: packets.first as u32,
+            packets_delivered: progress.aru as u32,
+            retransmitted: ring.retransmitted as u32,
+            retransmitted_to_all: ring.retransmitted as u32,
+            safe: progress.safe as u32,
+            aru: progress.aru as u32,
+            highest: progress.highest as u32,
+            tokens_retransmitted: ring.tokens_retransmitted as u32,
+            tokens: ring.tokens as u32,
+            me: self.me.0,
+            representative: representative.0,
+            messages: ring.messages as u32,
+            configurations: ring.configurations as u16,
+            daemons: members.len() as u16,
+            segments: self.segments(members),
+            window: windows.ring as u16,
+            personal_window: windows.personal as u16,
+            accelerated: 1,
+            accelerated_window: windows.personal as u16,
+            sessions: node.sessions() as u16,
+            groups: node.group_count() as u16,
+            major: version(env!("CARGO_PKG_VERSION_MAJOR")),
+            minor: version(env!("CARGO_PKG_VERSION_MINOR")),
+            patch: version(env!("CARGO_PKG_VERSION_PATCH")),
+            ..Report::default()
+        }
+    }
+
+    fn try_send(&mut self, to: SocketAddr, report: &Report) -> io::Result<()> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+        };
+        socket.set_nonblocking(true)?;
+        self.socket.insert(socket).send_to(&report.encode(), to).map(|_| ())
+    }
+
+    fn partition(&mut self, now: Instant, components: &[i16]) -> Option<Order> {
+        let own = *components.get(self.place()?)?;
+        if own == MonitorCommand::TERMINATE {
+            warn!("a monitor stops this daemon");
+            return Some(Order::Terminate);
+        }
+        let elsewhere = self.daemons.iter().zip(components).filter(|&(_, &component)| component != own);
+        let hidden: BTreeSet<DaemonId> = elsewhere.map(|(&daemon, _)| daemon).collect();
+        if hidden != self.hidden {
+            info!(?hidden, "a monitor partitions the daemons");
+        }
+        self.hidden = hidden;
+        self.until = now + PARTITION_TIME;
+        None
+    }
+
+    /// Where this daemon stands in the lists.
+    fn place(&self) -> Option<usize> {
+        self.daemons.iter().position(|&daemon| daemon == self.me)
+    }
+
+    fn segments(&self, members: &[DaemonId]) -> u16 {
+        let segment = |(daemon, segment)| members.contains(daemon).then_some(segment);
+        let segments: BTreeSet<&usize> = self.daemons.iter().zip(&self.options.segments).filter_map(segment).collect();
+        segments.len() as u16
+    }
+}
+
+/// The windows after an order to change them.
+pub(super) fn changed(now: Windows, ring: Option<u16>, personal: Option<u16>) -> Windows {
+    Windows { ring: ring.map_or(now.ring, u32::from), personal: personal.map_or(now.personal, u32::from) }
+}
+
+fn ring_state(name: &str) -> u32 {
+    match name {
+        "operational" => 1,
+        "form" => 5,
+        "recovery" => 6,
+        _ => 4,
+    }
+}
+
+fn group_state(status: GroupStatus) -> u32 {
+    match status {
+        GroupStatus::Operational => 1,
+        GroupStatus::Transitional => 2,
+        GroupStatus::Exchanging => 3,
+        GroupStatus::ExchangingInTransition => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Incarnation, NetworkId, PacketKind};
+
+    const A: DaemonId = DaemonId(0x0a00_0001);
+    const B: DaemonId = DaemonId(0x0a00_0002);
+    const C: DaemonId = DaemonId(0x0a00_0003);
+    const DIGEST: u32 = 77;
+
+    fn monitors(dangerous: bool) -> Monitors {
+        Monitors::new(B, vec![A, B, C], DIGEST, Monitoring { dangerous, segments: vec![0, 1, 1] })
+    }
+
+    fn command(from: DaemonId, configuration: u32, request: MonitorRequest) -> Vec<u8> {
+        MonitorCommand { from, reply_port: 7000, configuration, request }.encode()
+    }
+
+    fn from(sender: DaemonId) -> Vec<u8> {
+        let (kind, network, incarnation) = (PacketKind::Probe, NetworkId(0), Incarnation(1));
+        Header { kind, network, sender, destination: None, system: 1, incarnation, counter: 1 }.encode()
+    }
+
+    const NOW: Instant = Instant::from_millis(5);
+
+    #[test]
+    fn a_report_goes_to_the_address_of_a_configured_daemon_only() {
+        let mut monitors = monitors(false);
+        let report = Order::Report("10.0.0.3:7000".parse().unwrap());
+        for (from, configuration, order) in [
+            (C, MonitorCommand::ANY_CONFIGURATION, Some(report.clone())),
+            (C, DIGEST, Some(report)),
+            (C, DIGEST + 1, None),
+            (DaemonId(9), DIGEST, None),
+        ] {
+            let status = command(from, configuration, MonitorRequest::Status);
+            assert_eq!(monitors.handle(NOW, &status), order, "{from} {configuration}");
+        }
+        assert_eq!(monitors.handle(NOW, &[0; 40]), None);
+    }
+
+    #[test]
+    fn without_dangerous_monitor_nothing_changes() {
+        let mut monitors = monitors(false);
+        let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
+        let apart = MonitorRequest::Partition(vec![0, 1, 1]);
+        let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
+        for request in [stop, apart, throttle, MonitorRequest::Reload] {
+            assert_eq!(monitors.handle(NOW, &command(A, DIGEST, request)), None);
+        }
+        assert!(!monitors.hides(NOW, &from(A)));
+    }
+
+    #[test]
+    fn a_partition_hides_other_components_until_it_ends() {
+        let mut monitors = monitors(true);
+        let partition = |components: [i16; 3]| command(A, DIGEST, MonitorRequest::Partition(components.to_vec()));
+        assert_eq!(monitors.handle(NOW, &partition([0, 1, 1])), None);
+        assert!(monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
+        assert!(!monitors.hides(NOW + PARTITION_TIME, &from(A)));
+        monitors.handle(NOW + PARTITION_TIME / 2, &partition([0, 1, 1]));
+        assert!(monitors.hides(NOW + PARTITION_TIME, &from(A)), "it was repeated");
+        monitors.handle(NOW, &partition([0, 0, 0]));
+        assert!(!monitors.hides(NOW, &from(A)));
+    }
+
+    #[test]
+    fn the_own_place_in_the_lists_counts() {
+        let mut monitors = monitors(true);
+        let stop = |place| {
+            let component = |at| if at == place { MonitorCommand::TERMINATE } else { 0 };
+            command(A, DIGEST, MonitorRequest::Partition((0..3).map(component).collect()))
+        };
+        assert_eq!(monitors.handle(NOW, &stop(2)), None);
+        assert_eq!(monitors.handle(NOW, &stop(1)), Some(Order::Terminate));
+        let flow = FlowControl { personal: vec![Some(1), Some(30), None], ring: None };
+        let order = monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::FlowControl(flow)));
+        assert_eq!(order, Some(Order::Windows { ring: None, personal: Some(30) }));
+        let before = Windows { ring: 512, personal: 128 };
+        assert_eq!(changed(before, None, Some(30)), Windows { ring: 512, personal: 30 });
+    }
+
+    #[test]
+    fn segments_are_counted_once() {
+        assert_eq!(monitors(false).segments(&[A, B, C]), 2);
+        assert_eq!(monitors(false).segments(&[B, C]), 1);
+    }
+}
