@@ -24,15 +24,15 @@ use super::monitor::{self, Monitors, Order};
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::groups::SessionId;
-use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId};
+use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::time::{Duration, Instant};
 use crate::wire::{MonitorCommand, NetworkId, Slice};
 
-/// Poll tokens: the sockets of the networks are below, the doors above, and above those the clients.
-const WAKER: Token = Token(SOCKET_LIMIT);
-const FIRST_DOOR: usize = SOCKET_LIMIT + 1;
+/// Poll tokens: those of the networks are below, the doors above, and above those the clients.
+const WAKER: Token = Token(TOKEN_LIMIT);
+const FIRST_DOOR: usize = TOKEN_LIMIT + 1;
 
 /// Events of one poll.
 const EVENTS: usize = 1024;
@@ -160,6 +160,7 @@ impl Daemon {
             match SocketId::from_token(event.token()) {
                 Some(socket) => self.ready[socket.token().0] = true,
                 None => {
+                    self.links.handle_event(event.token());
                     self.listeners.handle_event(event.token());
                     self.clients.handle_event(event);
                 }

@@ -5,18 +5,27 @@
 use std::collections::VecDeque;
 
 use mio::{Registry, Token};
+use tracing::debug;
 
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
-use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder};
+use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Slice};
 
-/// How often every link is looked at.
+/// How often every link is looked at, even if nothing is said to have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many sockets there may be; their poll tokens are below it.
+/// The shortest time between two looks, however much changes.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many sockets there may be for datagrams; their poll tokens are below it.
 pub const SOCKET_LIMIT: usize = 2 * NetworkId::LIMIT;
+
+/// All poll tokens of the links are below it.
+pub const TOKEN_LIMIT: usize = SOCKET_LIMIT + 1;
+
+const WATCH: Token = Token(SOCKET_LIMIT);
 
 /// One socket of one network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +93,13 @@ pub struct Links {
     registry: Registry,
     batches: Batches,
     events: VecDeque<LinkEvent>,
+    watch: Option<Watch>,
+    last_look: Instant,
     next_look: Instant,
 }
 
 impl Links {
-    /// Opens the links, at most [`NetworkId::LIMIT`]; their sockets are polled with the tokens below [`SOCKET_LIMIT`].
+    /// Opens the links, at most [`NetworkId::LIMIT`]; their sockets are polled with the tokens below [`TOKEN_LIMIT`].
     ///
     /// A network that is not there is no error, but a port that cannot be had is.
     pub fn open(networks: Vec<Network>, registry: Registry, now: Instant) -> Result<Links, OpenError> {
@@ -97,7 +108,10 @@ impl Links {
         let numbered = (0..).map(NetworkId).zip(networks);
         let links = numbered.map(|(id, network)| Link::new(id, network, several)).collect();
         let batches = Batches::new();
-        let mut links = Links { links, registry, batches, events: VecDeque::new(), next_look: now };
+        let watch = Watch::open(&registry, WATCH);
+        let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
+        let events = VecDeque::new();
+        let mut links = Links { links, registry, batches, events, watch, last_look: now, next_look: now };
         for (link, outcome) in links.look(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
@@ -129,6 +143,13 @@ impl Links {
         }
     }
 
+    /// The poll has something for this token.
+    pub fn handle_event(&mut self, token: Token) {
+        if token == WATCH && self.watch.as_ref().is_some_and(Watch::take_news) {
+            self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
+        }
+    }
+
     /// Looks at every link if it is time to.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_look {
@@ -154,7 +175,7 @@ impl Links {
     }
 
     fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
-        self.next_look = now + LOOK_INTERVAL;
+        (self.last_look, self.next_look) = (now, now + LOOK_INTERVAL);
         let interfaces = Interfaces::snapshot();
         let registry = &self.registry;
         let look = |link: &mut Link| match &interfaces {

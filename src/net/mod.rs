@@ -1,7 +1,7 @@
 //! Sockets, one set per network, so that the networks can be told apart.
 //!
-//! A network that is absent, down or broken is never an error: its link is looked at again every second, for ever. Only a port
-//! that somebody else holds when the daemon starts is. What a send returns proves little, so failures are counted and reported at
+//! A network that is absent, down or broken is never an error: its link is looked at again every second, for ever, and at once
+//! when the system says that something has changed. Only a port that somebody else holds when the daemon starts is. What a send returns proves little, so failures are counted and reported at
 //! a bounded rate, and what happens to a path is learnt from what arrives.
 //!
 //! `links` is the face, `link` one network, `open` makes its sockets. Each platform has one file with what is different there
@@ -23,18 +23,22 @@ mod other_unix;
 mod plain;
 #[cfg(unix)]
 mod unix;
+#[cfg(not(target_os = "linux"))]
+mod unwatched;
+#[cfg(target_os = "linux")]
+mod watch;
 #[cfg(windows)]
 mod windows;
 
 #[cfg(target_os = "linux")]
-use {linux as platform, mmsg::Batches};
+use {linux as platform, mmsg::Batches, watch::Watch};
 #[cfg(all(unix, not(target_os = "linux")))]
-use {other_unix as platform, plain::Batches};
+use {other_unix as platform, plain::Batches, unwatched::Watch};
 #[cfg(windows)]
-use {plain::Batches, windows as platform};
+use {plain::Batches, unwatched::Watch, windows as platform};
 
 pub use counters::Counters;
-pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId};
+pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub use platform::{local_addresses, packet_limit, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};

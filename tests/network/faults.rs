@@ -25,6 +25,13 @@ pub const CUTS: &[Fault] = &[
     fault("one node is not heard", |rig, _| rig.mute(2, 0)),
     fault("the representative is not heard", |rig, _| rig.mute(0, 0)),
     fault("interface deleted at one node", |rig, _| rig.take_away(1, 0)),
+    fault("interface deleted at the representative", |rig, _| rig.take_away(0, 1)),
+    fault("interface deleted and made again", |rig, load| {
+        rig.take_away(2, 0);
+        load.pass(200);
+        rig.heal();
+        rig.cut_network(1);
+    }),
 ];
 
 /// Frames get lost by chance.

@@ -12,6 +12,9 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
 use std::thread;
+use std::time::Duration;
+
+use spread::client::doze;
 
 /// What a rig cannot be without, in `/proc/self/status` bits: CAP_NET_ADMIN and CAP_SYS_ADMIN.
 const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
@@ -23,6 +26,9 @@ mount --rbind "$1" /tmp || exit 125
 shift 2
 exec "$@"
 "#;
+
+/// How often the rig looks whether a bridge has taken notice of a cable.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Nodes and networks, both counted from 0. Dropping it removes everything it made.
 pub struct Rig {
@@ -156,6 +162,7 @@ impl Rig {
             let address = Rig::address6(network, node);
             let lost = format!("addr replace {address}/64 nodad dev net{network}\n");
             ip_in(&self.node(node), &format!("link set net{network} up\n{lost}"));
+            self.await_cable(node, network);
         }
     }
 
@@ -193,16 +200,33 @@ impl Rig {
         (0..self.networks).for_each(|network| self.make_cable(node, network));
     }
 
+    /// An unanswered question for a neighbour's hardware address is repeated at once, not after a second, so that a network which
+    /// has come back carries what is for one node as soon as what is for all.
     fn make_cable(&self, node: usize, network: usize) {
         let (port, switch) = (port(node, network), self.switch());
         let addresses = (Rig::address(network, node), Rig::address6(network, node));
         let interface = format!(
             "link add net{network} type veth peer name {port} netns {switch}
-             addr add {}/24 brd + dev net{network}\naddr add {}/64 nodad dev net{network}\nlink set net{network} up\n",
+             addr add {}/24 brd + dev net{network}\naddr add {}/64 nodad dev net{network}
+             ntable change name arp_cache dev net{network} retrans 20
+             ntable change name ndisc_cache dev net{network} retrans 20\nlink set net{network} up\n",
             addresses.0, addresses.1
         );
         ip_in(&self.node(node), &interface);
         ip_in(&switch, &format!("link set {port} master net{network} up\n"));
+        self.await_cable(node, network);
+    }
+
+    /// Waits until the bridge forwards, which it may do a second after the cable is there.
+    fn await_cable(&self, node: usize, network: usize) {
+        let forwards = || {
+            let mut show = Command::new("ip");
+            show.args(["-n", &self.switch(), "-d", "link", "show", "dev", &port(node, network)]);
+            String::from_utf8_lossy(&show.output().unwrap().stdout).contains("state forwarding")
+        };
+        while !forwards() {
+            doze(LOOK_PAUSE);
+        }
     }
 
     fn node(&self, node: usize) -> String {
