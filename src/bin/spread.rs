@@ -79,7 +79,10 @@ fn check(file: &Path, name: Option<&str>) -> Result<(), String> {
         Some(_) => Some(configuration.me(name, &addresses).map_err(text)?),
         None => configuration.me(None, &addresses).ok(),
     };
-    write!(io::stdout(), "{}", config::explain(&configuration, me)).map_err(text)
+    write!(io::stdout(), "{}", config::explain(&configuration, me)).map_err(text)?;
+    let networks = me.map(|me| Options::from_configuration(&configuration, me).networks).unwrap_or_default();
+    let shared = net::shared_wires(&networks);
+    shared.iter().try_for_each(|shared| writeln!(io::stdout(), "warning: on this machine {shared}")).map_err(text)
 }
 
 /// Runs the daemon until it is told to stop.

@@ -62,6 +62,11 @@ impl Link {
         }
     }
 
+    /// What it is on.
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// Looks at the interface and makes the sockets that are missing.
     pub(super) fn look(&mut self, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
         let own = self.network.own;

@@ -5,11 +5,11 @@
 use std::collections::VecDeque;
 
 use mio::{Registry, Token};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
-use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch};
+use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Slice};
 
@@ -94,6 +94,8 @@ pub struct Links {
     batches: Batches,
     events: VecDeque<LinkEvent>,
     watch: Option<Watch>,
+    /// What was said last of networks that are not apart.
+    shared_wires: Vec<String>,
     last_look: Instant,
     next_look: Instant,
 }
@@ -111,7 +113,8 @@ impl Links {
         let watch = Watch::open(&registry, WATCH);
         let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
         let events = VecDeque::new();
-        let mut links = Links { links, registry, batches, events, watch, last_look: now, next_look: now };
+        let (last_look, next_look, shared_wires) = (now, now, Vec::new());
+        let mut links = Links { links, registry, batches, events, watch, shared_wires, last_look, next_look };
         for (link, outcome) in links.look(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
@@ -177,12 +180,23 @@ impl Links {
     fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
         (self.last_look, self.next_look) = (now, now + LOOK_INTERVAL);
         let interfaces = Interfaces::snapshot();
+        self.report_shared_wires(interfaces.as_ref().ok());
         let registry = &self.registry;
         let look = |link: &mut Link| match &interfaces {
             Ok(interfaces) => link.look(interfaces, registry),
             Err(error) => Err(Fault::Interface(format!("the system does not list its addresses: {error}"))),
         };
         self.links.iter_mut().map(look).enumerate().collect()
+    }
+
+    /// Says which networks are not apart, when that has changed.
+    fn report_shared_wires(&mut self, interfaces: Option<&Interfaces>) {
+        let networks = self.links.iter().map(Link::network);
+        let shared = interfaces.map(|interfaces| wires::among(networks, interfaces)).unwrap_or_default();
+        for new in shared.iter().filter(|shared| !self.shared_wires.contains(shared)) {
+            warn!("{new}");
+        }
+        self.shared_wires = shared;
     }
 
     fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {

@@ -12,6 +12,7 @@ mod link;
 mod links;
 mod open;
 mod settings;
+mod wires;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -42,6 +43,9 @@ pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub use platform::{local_addresses, packet_limit, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
+pub use wires::shared_wires;
+
+use std::net::IpAddr;
 
 use crate::wire::NetworkId;
 
@@ -84,7 +88,21 @@ struct Interface {
     name: String,
     /// 0 where the platform does not tell.
     index: u32,
-    address: std::net::IpAddr,
+    address: IpAddr,
+    /// How many bits of the address are its subnet's; all where the platform does not tell.
+    prefix: u8,
     /// Switched on and with a carrier.
     running: bool,
+}
+
+impl Interface {
+    /// Whether an address lies in the subnet of this one.
+    fn has_in_subnet(&self, other: IpAddr) -> bool {
+        let prefix = u32::from(self.prefix);
+        match (self.address, other) {
+            (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= prefix,
+            (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros() >= prefix,
+            _ => false,
+        }
+    }
 }

@@ -84,8 +84,18 @@ fn read(entry: &libc::ifaddrs) -> Option<Interface> {
         name: name.to_string_lossy().into_owned(),
         index,
         address,
+        prefix: self::address(entry.ifa_netmask).map_or(u8::MAX, ones),
         running: entry.ifa_flags as libc::c_uint & running == running,
     })
+}
+
+/// The bits of a subnet mask that are set.
+fn ones(mask: IpAddr) -> u8 {
+    let count = match mask {
+        IpAddr::V4(mask) => mask.to_bits().count_ones(),
+        IpAddr::V6(mask) => mask.to_bits().count_ones(),
+    };
+    u8::try_from(count).expect("an address has at most 128 bits")
 }
 
 fn address(address: *const libc::sockaddr) -> Option<IpAddr> {
@@ -117,7 +127,7 @@ mod tests {
         let interfaces = Interfaces::snapshot().unwrap();
         let found = |own: [u8; 4], name| interfaces.find(own.into(), name);
         let loopback = found([127, 0, 0, 1], None).unwrap();
-        assert!(loopback.running && loopback.index > 0);
+        assert!(loopback.running && loopback.index > 0 && loopback.prefix == 8);
         assert_eq!(found([127, 3, 2, 1], Some(&loopback.name)).as_ref(), Some(&loopback));
         assert_eq!(found([203, 0, 113, 7], None), None);
         assert_eq!(found([127, 0, 0, 1], Some("no such interface")), None);

@@ -34,7 +34,7 @@ impl Interfaces {
         let address = SocketAddr::new(own, 0);
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).ok()?;
         socket.bind(&address.into()).ok()?;
-        Some(Interface { name: String::new(), index: 0, address: own, running: true })
+        Some(Interface { name: String::new(), index: 0, address: own, prefix: u8::MAX, running: true })
     }
 }
 
