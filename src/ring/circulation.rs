@@ -56,9 +56,9 @@ impl Circulation {
             successor: successor(&members, core.me()),
             lives: form.members.iter().map(|member| member.incarnation).collect(),
             members,
-            window: Window::default(),
-            safe: 0,
-            hop: 0,
+            window: Window::behind(core.config.first_number),
+            safe: core.config.first_number,
+            hop: core.config.first_number,
             passed: None,
             retransmit_after: RETRANSMIT_MIN,
             sent: 0,
@@ -71,15 +71,16 @@ impl Circulation {
 
     /// The first token of this ring.
     pub(crate) fn first_token(&self) -> Token {
+        let (hop, seq) = (self.hop + 1, self.window.aru());
         Token {
             ring: self.ring,
-            hop: 1,
-            seq: 0,
-            aru: 0,
+            hop,
+            seq,
+            aru: seq,
             aru_by: None,
             owing_by: None,
             sent: 0,
-            barrier: 0,
+            barrier: seq,
             requests: Vec::new(),
         }
     }

@@ -16,6 +16,9 @@ pub struct Config {
     pub daemons: Vec<DaemonId>,
     /// No ring of this daemon gets a sequence at or below this. Must exceed the ring sequences of all earlier lives.
     pub sequence_floor: u64,
+    /// Behind which number a ring begins to count its hops and packets, the same at all daemons. Default 0; tests begin just below
+    /// the widths that numbers might be cut to.
+    pub first_number: u64,
     /// Silence of the token after which the ring is given up. Default 1 s.
     pub token_timeout: Duration,
     /// How long the representative holds the token of an idle ring. Default 20 ms.
@@ -47,6 +50,8 @@ pub enum ConfigError {
     Windows(&'static str),
     /// `body_limit` is too small for any packet or too large for a datagram.
     BodyLimit,
+    /// `first_number` leaves no room to count.
+    FirstNumber,
 }
 
 impl fmt::Display for ConfigError {
@@ -54,6 +59,7 @@ impl fmt::Display for ConfigError {
         match self {
             ConfigError::Daemons(rule) | ConfigError::Times(rule) | ConfigError::Windows(rule) => f.write_str(rule),
             ConfigError::BodyLimit => write!(f, "body_limit must lie in 512..=65000"),
+            ConfigError::FirstNumber => write!(f, "first_number must be below 2^61"),
         }
     }
 }
@@ -75,6 +81,7 @@ impl Config {
             incarnation,
             daemons,
             sequence_floor: 0,
+            first_number: 0,
             token_timeout: Duration::from_millis(1000),
             token_hold: Duration::from_millis(20),
             token_retransmit: Duration::from_millis(40),
@@ -115,7 +122,8 @@ impl Config {
         rule(self.personal_window == 0, ConfigError::Windows("personal_window must not be zero"))?;
         rule(self.personal_window > self.window, ConfigError::Windows("personal_window must not exceed window"))?;
         rule(self.window > Config::WINDOW_LIMIT, ConfigError::Windows("window must not exceed 8192"))?;
-        rule(!(Config::BODY_LIMIT_MIN..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)
+        rule(!(Config::BODY_LIMIT_MIN..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)?;
+        rule(self.first_number >= 1 << 61, ConfigError::FirstNumber)
     }
 }
 
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn every_rule_is_enforced() {
         type Breaker = fn(&mut Config);
-        let breakers: [Breaker; 11] = [
+        let breakers: [Breaker; 12] = [
             |c| c.me = DaemonId(3),
             |c| c.daemons = vec![DaemonId(1), DaemonId(1)],
             |c| c.daemons.push(DaemonId(0)),
@@ -147,6 +155,7 @@ mod tests {
             |c| c.personal_window = 0,
             |c| c.window = c.personal_window - 1,
             |c| c.body_limit = 511,
+            |c| c.first_number = u64::MAX,
         ];
         for (n, breaker) in breakers.iter().enumerate() {
             let mut broken = config();

@@ -34,6 +34,11 @@ pub(crate) enum Inserted {
 }
 
 impl Window {
+    /// The packets behind this number.
+    pub(crate) fn behind(number: u64) -> Window {
+        Window { forgotten: number, slots: VecDeque::new(), aru: number }
+    }
+
     /// Everything up to here has been here.
     pub(crate) fn aru(&self) -> u64 {
         self.aru

@@ -42,6 +42,8 @@ pub struct RingDaemon {
     multipath: Multipath,
     /// Later copies die in multipath. Without it the ring meets every copy and must cope alone.
     filtered: bool,
+    /// Added to the counter of every datagram.
+    counted: u64,
     me: DaemonId,
     out: VecDeque<Datagram>,
 }
@@ -61,12 +63,17 @@ impl RingDaemon {
         multipath.set_policy(policy(&config));
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
-        RingDaemon { ring, multipath, filtered: true, me, out: VecDeque::new() }
+        RingDaemon { ring, multipath, filtered: true, counted: 0, me, out: VecDeque::new() }
     }
 
     /// The same daemon without the filter for copies.
     pub fn unfiltered(self) -> RingDaemon {
         RingDaemon { filtered: false, ..self }
+    }
+
+    /// The same daemon, with datagrams counted as if so many had gone before.
+    pub fn counting_from(self, counted: u64) -> RingDaemon {
+        RingDaemon { counted, ..self }
     }
 
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
@@ -107,7 +114,8 @@ impl Actor for RingDaemon {
         while self.out.is_empty() {
             let transmit = self.ring.poll_transmit()?;
             let body = transmit.packet.encode();
-            for header in self.multipath.route(transmit.packet.kind(), transmit.to, transmit.again) {
+            for mut header in self.multipath.route(transmit.packet.kind(), transmit.to, transmit.again) {
+                header.counter += self.counted;
                 let mut bytes = header.encode();
                 bytes.extend_from_slice(&body);
                 self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes: bytes.into() });

@@ -15,7 +15,7 @@ use crate::links::{Quality, Which};
 use crate::world::{Action, Log, Starter, World};
 
 /// Everything that is drawn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub daemons: usize,
     pub networks: usize,
@@ -28,6 +28,8 @@ pub struct Plan {
     quality: Quality,
     window: u32,
     body_limit: usize,
+    /// Where the numbers of packets and hops, of rings and of datagrams begin.
+    pub numbers: Numbers,
     /// Short timeouts, so that more faults meet a membership change.
     brisk: bool,
     actions: Vec<(Instant, Action)>,
@@ -51,6 +53,7 @@ impl Plan {
             quality: quality(&mut rng, masked),
             window: [8, 64, 512][rng.below(3) as usize],
             body_limit: [512, 700, 1436][rng.below(3) as usize],
+            numbers: Numbers::draw(&mut rng),
             brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
             bad_links: Vec::new(),
@@ -66,11 +69,17 @@ impl Plan {
         plan
     }
 
+    /// Prints the circumstances; what happens in them is printed as it happens.
+    pub fn describe(&self) {
+        println!("{:#?}", Plan { actions: Vec::new(), ..self.clone() });
+    }
+
     /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
         let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
+        let counted = self.numbers.datagrams;
         let starter = move |me, life, now: Instant| {
-            let daemon = RingDaemon::new(config(me, life, now), networks, now);
+            let daemon = RingDaemon::new(config(me, life, now), networks, now).counting_from(counted);
             if filtered { daemon } else { daemon.unfiltered() }
         };
         self.world_of(Box::new(starter), log)
@@ -92,12 +101,14 @@ impl Plan {
     /// The settings of a daemon's life: who, which one, and when it begins.
     pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> Config + use<> {
         let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
-        let (window, body_limit, brisk) = (self.window, self.body_limit, self.brisk);
+        let (window, body_limit, brisk, numbers) = (self.window, self.body_limit, self.brisk, self.numbers);
         move |me, life, now| {
             let mut config = config(me, life, now, &ids);
             if brisk {
                 hurry(&mut config);
             }
+            config.first_number = numbers.packets;
+            config.sequence_floor += numbers.rings;
             (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
             config
         }
@@ -236,6 +247,29 @@ impl Plan {
 
     fn moment(&self, rng: &mut Rng) -> Instant {
         Instant::ZERO + Duration::from_nanos(rng.below(self.span.as_nanos() as u64))
+    }
+}
+
+/// Where counting begins: in most histories at 0, in some just below a width to which a number might be cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Numbers {
+    /// Packets of a ring, and hops of its token.
+    pub packets: u64,
+    /// Rings.
+    pub rings: u64,
+    /// Datagrams of a daemon to each destination.
+    pub datagrams: u64,
+}
+
+impl Numbers {
+    const WIDTHS: [u32; 5] = [8, 16, 31, 32, 53];
+
+    fn draw(rng: &mut Rng) -> Numbers {
+        let mut near = |reach| {
+            let width = Numbers::WIDTHS[rng.below(Numbers::WIDTHS.len() as u64) as usize];
+            if rng.chance(0.25) { (1_u64 << width).saturating_sub(1 + rng.below(reach)) } else { 0 }
+        };
+        Numbers { packets: near(300), rings: near(30_000), datagrams: near(1000) }
     }
 }
 

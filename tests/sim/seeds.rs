@@ -48,7 +48,7 @@ pub fn play(test: &str, history: History) {
 /// One history with everything that happens in it.
 fn repeat(seed: u64, history: History) {
     let log = if variable("TORC_SIM_LOG").is_some() { Log::Datagrams } else { Log::Events };
-    println!("{:?}", Plan::draw(seed));
+    Plan::draw(seed).describe();
     let outcome = history(seed, log).unwrap_or_else(|violation| panic!("{violation}"));
     println!("{outcome:?}");
 }
