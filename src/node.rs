@@ -1,19 +1,21 @@
 //! A whole daemon without I/O: paths, ring, groups and sessions composed behind the four verbs.
 //!
 //! Datagrams go through [`multipath`] to the ring, what the ring delivers goes to the groups, and what the groups
-//! say goes to the outboxes of the sessions. Client bytes go the other way: session, envelope, ring.
+//! say goes to the outboxes of the sessions. Client bytes go the other way: session, lane, envelope, ring.
 
 mod clients;
+mod lanes;
 
 use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
 use crate::multipath::{self, Multipath, Path, Policy};
-use crate::ring::{self, Configuration, Progress, Ring, Windows};
+use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
+use lanes::{Lanes, PIECE, Submission};
 
 pub use clients::{ClientStats, EndReason};
 
@@ -76,6 +78,8 @@ pub enum Event {
         /// What it may still be told.
         rest: Vec<Payload>,
     },
+    /// [`Node::takes_bytes_of`] this session again, if it did not.
+    Welcome(SessionId),
     /// The ring installed a configuration.
     Configuration(Configuration),
 }
@@ -90,6 +94,7 @@ pub struct Node {
     paths: Multipath,
     groups: Groups,
     clients: Clients,
+    lanes: Lanes,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -98,11 +103,14 @@ impl Node {
     /// A daemon that begins to gather at `now`.
     pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
         let ring = &config.ring;
+        // What one visit of the token takes.
+        let level = (ring.personal_window as usize * ring.body_limit).clamp(PIECE, WAITING_LIMIT / 2);
         let mut node = Node {
             paths: Multipath::new(ring.me, ring.incarnation, config.system, config.networks, &ring.daemons),
             groups: Groups::new(ring.me),
             ring: Ring::new(ring.clone(), now)?,
             clients: Clients::new(&config),
+            lanes: Lanes::new(level),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -150,6 +158,11 @@ impl Node {
     /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
         self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && !self.clients.holds_senders()
+    }
+
+    /// Whether the bytes of this client are welcome, apart from those of all; if not, [`Event::Welcome`] will tell when they are.
+    pub fn takes_bytes_of(&self, id: SessionId) -> bool {
+        !self.lanes.holds(id)
     }
 
     /// The next datagram to send.
@@ -246,18 +259,20 @@ impl Node {
     fn pump(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.ring.poll_event() {
-                if let ring::Event::Configuration(configuration) = &event {
-                    self.events.push_back(Event::Configuration(configuration.clone()));
-                }
-                self.groups.handle_event(event);
+                self.on_ring(now, event);
             } else if let Some(demand) = self.clients.poll_demand() {
-                self.on_demand(now, demand);
+                self.on_demand(demand);
+            } else if let Some(submission) = self.next_submission() {
+                match submission {
+                    Submission::Message(service, payload) => self.ring.submit(now, service, payload),
+                    Submission::Change(payload) => self.ring.submit_barrier(now, payload),
+                }
             } else {
                 break;
             }
-            while let Some(event) = self.groups.poll_event() {
-                self.on_groups(now, event);
-            }
+        }
+        while let Some(id) = self.lanes.poll_welcome() {
+            self.events.push_back(Event::Welcome(id));
         }
         while let Some(event) = self.clients.poll_event() {
             self.events.push_back(event);
@@ -267,12 +282,30 @@ impl Node {
         }
     }
 
-    fn on_demand(&mut self, now: Instant, demand: Demand) {
+    fn on_ring(&mut self, now: Instant, event: ring::Event) {
+        let mut regular = None;
+        if let ring::Event::Configuration(configuration) = &event {
+            regular = Some(configuration.ring).filter(|_| configuration.kind == ConfigurationKind::Regular);
+            self.events.push_back(Event::Configuration(configuration.clone()));
+        }
+        self.groups.handle_event(event);
+        while let Some(event) = self.groups.poll_event() {
+            self.on_groups(now, event);
+        }
+        regular.into_iter().for_each(|ring| self.lanes.on_configuration(ring));
+    }
+
+    fn on_demand(&mut self, demand: Demand) {
         match demand {
             Demand::Open(session) => self.groups.connect(session).expect("the clients keep their names apart"),
-            Demand::Submit { service, payload } => self.ring.submit(now, service, payload),
-            Demand::Change(payload) => self.ring.submit_barrier(now, payload),
+            Demand::Submit { session, service, envelope } => self.lanes.submit(session, service, envelope),
         }
+    }
+
+    /// What the ring gets next. Pieces wait for an exchange, as their clients do.
+    fn next_submission(&mut self) -> Option<Submission> {
+        let piece = |node: &mut Node| node.lanes.poll_piece(node.ring.waiting_bytes());
+        self.lanes.poll_ready().or_else(|| if self.groups.is_exchanging() { None } else { piece(self) })
     }
 
     fn on_groups(&mut self, now: Instant, event: groups::Event) {
@@ -280,6 +313,7 @@ impl Node {
             groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
             groups::Event::Deliver { to, frame } => to.iter().for_each(|&id| self.clients.deliver(id, frame.clone())),
             groups::Event::Released(id) => self.clients.released(id),
+            groups::Event::Whole(number) => self.lanes.on_whole(number),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The clients' streams: who may be read, who has something to be told, who is blocked.
 //!
 //! The poll tells of a change once, so what may still be readable is kept in a queue and served in turn, a bounded read each: no
-//! client holds up another. Writability is asked for only while a stream is blocked.
+//! client holds up another. Whose bytes are not welcome is parked, out of the queue, until they are. Writability is asked for only
+//! while a stream is blocked.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
@@ -41,6 +42,8 @@ struct Client {
     stream: Stream,
     /// It is in the queue of those who may be readable.
     readable: bool,
+    /// Its bytes are not welcome; it is not in that queue.
+    parked: bool,
     /// It is in the list of those who have something to be told.
     writable: bool,
     /// Its socket takes no more; the poll will tell when it does.
@@ -90,7 +93,7 @@ impl Clients {
         let id = SessionId(self.next);
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
-        self.clients.insert(id, Client { stream, readable: false, writable: false, blocked: false });
+        self.clients.insert(id, Client { stream, readable: false, parked: false, writable: false, blocked: false });
         Ok(id)
     }
 
@@ -99,9 +102,8 @@ impl Clients {
         let Some(number) = event.token().0.checked_sub(self.first_token) else { return };
         let id = SessionId(number as u64);
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if (event.is_readable() || event.is_read_closed() || event.is_error()) && !client.readable {
-            client.readable = true;
-            self.readable.push_back(id);
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            client.queue(id, &mut self.readable);
         }
         if event.is_writable() && client.blocked {
             client.blocked = false;
@@ -137,9 +139,8 @@ impl Clients {
             Ok(n) => *n > 0,
             Err(error) => error.kind() == io::ErrorKind::Interrupted,
         };
-        if again && !client.readable {
-            client.readable = true;
-            self.readable.push_back(id);
+        if again {
+            client.queue(id, &mut self.readable);
         }
         match result {
             Ok(0) => Read::Ended,
@@ -147,6 +148,19 @@ impl Clients {
             Err(_) if again => Read::Nothing,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
             Err(_) => Read::Ended,
+        }
+    }
+
+    /// This client's bytes are not welcome until [`Clients::welcome`].
+    pub(super) fn park(&mut self, id: SessionId) {
+        self.clients.entry(id).and_modify(|client| client.parked = true);
+    }
+
+    /// This client's bytes are welcome again.
+    pub(super) fn welcome(&mut self, id: SessionId) {
+        if let Some(client) = self.clients.get_mut(&id).filter(|client| client.parked) {
+            client.parked = false;
+            client.queue(id, &mut self.readable);
         }
     }
 
@@ -234,6 +248,16 @@ impl Clients {
 
     fn token(&self, id: SessionId) -> Token {
         Token(self.first_token + usize::try_from(id.0).expect("fewer connections than addresses of memory"))
+    }
+}
+
+impl Client {
+    /// It may be readable: it comes into the queue unless it is there.
+    fn queue(&mut self, id: SessionId, readable: &mut VecDeque<SessionId>) {
+        if !self.readable && !self.parked {
+            self.readable = true;
+            readable.push_back(id);
+        }
     }
 }
 
@@ -345,6 +369,23 @@ mod tests {
         let mut bytes = Vec::new();
         far.read_to_end(&mut bytes).unwrap();
         assert!(!bytes.is_empty() && bytes.iter().all(|&byte| byte == 7) && bytes.len() < 40_000_000);
+    }
+
+    #[test]
+    fn a_parked_client_is_read_when_it_is_welcome() {
+        let mut side = Side::new();
+        let ((parked, mut far), (other, mut far_other)) = (side.connect(), side.connect());
+        far.write_all(b"early").unwrap();
+        assert_eq!(side.next_readable(), parked);
+        side.clients.park(parked);
+        far.write_all(b" and late").unwrap();
+        far_other.write_all(b"other").unwrap();
+        assert_eq!(side.next_readable(), other);
+        assert_eq!(side.clients.next_readable(), None);
+        side.clients.welcome(parked);
+        side.clients.welcome(other);
+        assert_eq!((side.clients.next_readable(), side.clients.next_readable()), (Some(parked), None));
+        assert!(matches!(side.clients.read(parked), Read::Bytes(bytes) if bytes.starts_with(b"early")));
     }
 
     #[test]

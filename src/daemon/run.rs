@@ -272,6 +272,10 @@ impl Daemon {
                 return;
             }
             let Some(id) = self.clients.next_readable() else { return };
+            if !self.node.takes_bytes_of(id) {
+                self.clients.park(id);
+                continue;
+            }
             match self.clients.read(id) {
                 Read::Nothing => {}
                 Read::Bytes(bytes) => {
@@ -310,6 +314,7 @@ impl Daemon {
         while let Some(event) = self.node.poll_event() {
             match event {
                 Event::Output(id) => self.clients.want_output(id),
+                Event::Welcome(id) => self.clients.welcome(id),
                 Event::Close { id, reason, rest } => {
                     debug!(client = id.0, %reason, "client closed");
                     self.clients.close(id, &rest);

@@ -17,10 +17,11 @@
 //!   ring's order, always.
 //! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry
 //!   them out, and the next exchange brings the result. Data of anyone is delivered.
+//! - **Pieces.** A large message comes in pieces and is carried out with its last one, or not at all in this configuration.
 //!
 //! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
 //! the identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data;
-//! `exchange` the gathering of all tables.
+//! `pieces` large messages; `exchange` the gathering of all tables.
 //!
 //! [`Basis`]: crate::wire::Basis
 
@@ -29,6 +30,7 @@ mod change;
 mod deliver;
 mod exchange;
 mod ids;
+mod pieces;
 mod sessions;
 mod table;
 mod views;
@@ -43,6 +45,7 @@ use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, Service};
 use exchange::Exchange;
 pub use exchange::HELD_LIMIT;
+pub use pieces::PIECED_LIMIT;
 pub use sessions::{NameInUse, Session, SessionId};
 pub use table::GROUPS_PER_MEMBER;
 use views::Views;
@@ -66,6 +69,8 @@ pub enum Event {
     },
     /// The disconnection of this session is ordered everywhere: its name may be used again.
     Released(SessionId),
+    /// The last piece of this daemon's message of this number has its place in the order.
+    Whole(u64),
 }
 
 /// What was not carried out, by reason.
@@ -75,6 +80,8 @@ pub struct Dropped {
     pub malformed: u64,
     /// States said for a configuration that was over when they arrived.
     pub stale_states: u64,
+    /// Pieces of messages that were given up in another configuration.
+    pub stale_pieces: u64,
     /// Joins, leaves and disconnects of daemons outside the component.
     pub outsiders: u64,
     /// Joins of members that are in [`GROUPS_PER_MEMBER`] groups already.
@@ -207,6 +214,7 @@ impl Groups {
         if let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) {
             self.abandon(exchange);
         }
+        self.views.pieces.begin(configuration.ring);
         let exchange = Exchange::new(configuration.ring, configuration.members);
         for state in exchange::states(&self.views, configuration.ring) {
             let payload = Envelope::State(state).encode();

@@ -6,10 +6,11 @@
 
 use super::exchange::{Exchange, Held};
 use super::ids::Ids;
+use super::pieces::Pieces;
 use super::sessions::Sessions;
 use super::table::{Table, View};
-use super::{Dropped, Events};
-use crate::wire::{Basis, DaemonId, Envelope, Name, RingId};
+use super::{Dropped, Event, Events};
+use crate::wire::{Basis, DaemonId, Envelope, Name, Piece, RingId};
 
 #[derive(Debug)]
 pub(super) struct Views {
@@ -18,6 +19,7 @@ pub(super) struct Views {
     pub table: Table,
     pub basis: Basis,
     pub ids: Ids,
+    pub pieces: Pieces,
     pub events: Events,
     pub dropped: Dropped,
 }
@@ -32,6 +34,7 @@ impl Views {
             table: Table::new(vec![me], me),
             basis: Basis { ring: nowhere, together: vec![me] },
             ids: Ids::transitional(nowhere, me),
+            pieces: Pieces::default(),
             events: Events::new(),
             dropped: Dropped::default(),
         }
@@ -55,6 +58,16 @@ impl Views {
             Envelope::Leave { member, group } => self.on_leave(origin, member, group),
             Envelope::Disconnect { member } => self.on_disconnect(origin, member),
             Envelope::State(_) => self.dropped.stale_states += 1,
+            Envelope::Piece(piece) => self.on_piece(origin, piece),
+        }
+    }
+
+    fn on_piece(&mut self, origin: DaemonId, piece: Piece) {
+        let number = piece.number;
+        let Some(frame) = self.pieces.add(origin, piece, &mut self.dropped) else { return };
+        self.on_data(frame);
+        if origin == self.me {
+            self.events.push_back(Event::Whole(number));
         }
     }
 

@@ -83,10 +83,8 @@ pub struct ClientStats {
 pub(super) enum Demand {
     /// The session is open.
     Open(groups::Session),
-    /// A message for the ring.
-    Submit { service: Service, payload: Payload },
-    /// A change of groups for the ring, which no message may overtake.
-    Change(Payload),
+    /// A session's message for the ring.
+    Submit { session: SessionId, service: Service, envelope: Envelope },
 }
 
 /// Why a session ended.
@@ -265,7 +263,7 @@ impl Clients {
         if opened {
             self.leaving.insert(id, name);
             self.names.insert(name, Holder::Leaving { next: None });
-            return self.change(&Envelope::Disconnect { member: name });
+            return self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
         }
         match self.names.get_mut(&name) {
             Some(Holder::Leaving { next }) => *next = next.filter(|&(waiting, _)| waiting != id),
@@ -316,10 +314,7 @@ impl Clients {
             Request::Opened => self.on_opened(id),
             Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
             Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
-            Request::Multicast { service, frame } => {
-                let payload = Envelope::Data(frame.into()).encode();
-                self.demands.push_back(Demand::Submit { service, payload });
-            }
+            Request::Multicast { service, frame } => self.submit(id, service, Envelope::Data(frame.into())),
             Request::Kill => self.end(id, EndReason::Kill),
             Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
             Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
@@ -370,7 +365,7 @@ impl Clients {
 
     fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
         if let Some(member) = self.sessions.get(&id).and_then(|client| client.private_group) {
-            self.change(&envelope(member));
+            self.submit(id, Service::Agreed, envelope(member));
         }
     }
 
@@ -381,8 +376,8 @@ impl Clients {
         }
     }
 
-    fn change(&mut self, envelope: &Envelope) {
-        self.demands.push_back(Demand::Change(envelope.encode()));
+    fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
+        self.demands.push_back(Demand::Submit { session, service, envelope });
     }
 }
 

@@ -10,6 +10,8 @@
 //!                     together   count u16, daemon ids u32 each
 //!                     parts u32  how many state envelopes this daemon sends for this exchange
 //!                     groups     count u16, each: name 32, id 3 × u32, broken u8 (0 or 1), count u16, members 32 each
+//! 6 piece             ring id the piece is said in: sequence u64, representative u32
+//!                     number u64, total length u32, offset u32, then bytes of a client's frame to the end
 //! ```
 //!
 //! Names are NUL padded. Everything is big-endian, except that a frame keeps its own order.
@@ -42,6 +44,23 @@ pub enum Envelope {
     },
     /// A part of the sending daemon's groups, said once per regular configuration.
     State(State),
+    /// A part of a client's message that is too large to be sent at once.
+    Piece(Piece),
+}
+
+/// A part of a client's frame. The frame is sent where its last piece is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The regular configuration in which the frame is sent; the piece means nothing in another.
+    pub ring: RingId,
+    /// Which of the sending daemon's frames this is.
+    pub number: u64,
+    /// Bytes of the whole frame.
+    pub total: u32,
+    /// Where in the frame the bytes lie.
+    pub offset: u32,
+    /// The bytes.
+    pub bytes: Payload,
 }
 
 /// A part of what a daemon says when group tables are exchanged.
@@ -139,6 +158,30 @@ impl GroupState {
     }
 }
 
+impl Piece {
+    /// Bytes in front of those of the frame.
+    const PREFIX: usize = Envelope::PREFIX + 12 + 8 + 4 + 4;
+
+    fn decode(payload: &Payload) -> Result<Piece, DecodeError> {
+        let front = payload.front(Piece::PREFIX);
+        let mut reader = Reader::new(&front[Envelope::PREFIX..]);
+        let ring = read_ring(&mut reader)?;
+        let (number, total, offset) = (reader.u64()?, reader.u32()?, reader.u32()?);
+        Ok(Piece { ring, number, total, offset, bytes: payload.skip(Piece::PREFIX) })
+    }
+
+    fn encode(&self) -> Payload {
+        let mut writer = Writer::default();
+        writer.u8(Envelope::PIECE);
+        write_ring(&mut writer, self.ring);
+        writer.u64(self.number);
+        writer.u32(self.total);
+        writer.u32(self.offset);
+        let prefix = Slice::from(writer.finish());
+        Payload::from_slices(std::iter::once(prefix).chain(self.bytes.slices().cloned()))
+    }
+}
+
 impl Envelope {
     /// Bytes in front of a client's frame.
     const PREFIX: usize = 1;
@@ -148,12 +191,16 @@ impl Envelope {
     const LEAVE: u8 = 3;
     const DISCONNECT: u8 = 4;
     const STATE: u8 = 5;
+    const PIECE: u8 = 6;
 
     /// Reads an envelope. A client's frame is shared, not copied, and not looked into.
     pub fn decode(payload: &Payload) -> Result<Envelope, DecodeError> {
         let kind = *payload.front(Envelope::PREFIX).first().ok_or(DecodeError::Short)?;
         if kind == Envelope::DATA {
             return Ok(Envelope::Data(payload.skip(Envelope::PREFIX)));
+        }
+        if kind == Envelope::PIECE {
+            return Piece::decode(payload).map(Envelope::Piece);
         }
         let bytes = payload.contiguous();
         let mut reader = Reader::new(&bytes[Envelope::PREFIX..]);
@@ -183,6 +230,7 @@ impl Envelope {
                 writer.u8(Envelope::STATE);
                 state.encode(&mut writer);
             }
+            Envelope::Piece(piece) => return piece.encode(),
         }
         Payload::from(writer.finish())
     }
@@ -295,8 +343,23 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_travels_without_a_copy() {
+        let bytes = Slice::copy_from(b"me");
+        let piece = Piece { ring: ring(9, 1), number: 7, total: 5, offset: 3, bytes: bytes.clone().into() };
+        let sent = Envelope::Piece(piece.clone()).encode();
+        let expected = b"\x06\0\0\0\0\0\0\0\x09\0\0\0\x01\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\x03me";
+        assert_eq!(sent.contiguous()[..], *expected);
+        for end in 0..Piece::PREFIX {
+            assert_eq!(Envelope::decode(&payload(&expected[..end])), Err(DecodeError::Short));
+        }
+        let Ok(Envelope::Piece(received)) = Envelope::decode(&sent) else { panic!("a piece") };
+        assert_eq!(received, piece);
+        assert!(std::ptr::eq(&received.bytes.front(2)[0], &bytes[0]));
+    }
+
+    #[test]
     fn values_that_mean_nothing_are_refused() {
-        assert_eq!(Envelope::decode(&payload(b"\x06")), Err(DecodeError::BadValue("envelope kind")));
+        assert_eq!(Envelope::decode(&payload(b"\x07")), Err(DecodeError::BadValue("envelope kind")));
         let bytes = Envelope::State(state()).encode().contiguous();
         let group = 41;
         for (at, value, error) in [

@@ -245,6 +245,7 @@ impl Bus {
         while let Some(event) = daemon.groups.poll_event() {
             match event {
                 Event::Submit { payload, service } => daemon.first.push_back((payload, service)),
+                Event::Whole(_) => {}
                 Event::Released(session) => self.clients.get_mut(&session).unwrap().released = true,
                 Event::Deliver { to, frame } => {
                     let entry = read_frame(&frame);

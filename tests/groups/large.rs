@@ -81,7 +81,7 @@ fn drain(groups: &mut Groups, delivered: &mut usize) -> Vec<Payload> {
         match event {
             Event::Submit { payload, .. } => said.push(payload),
             Event::Deliver { to, .. } => *delivered += to.len(),
-            Event::Released(_) => {}
+            Event::Released(_) | Event::Whole(_) => {}
         }
     }
     said

@@ -18,6 +18,9 @@ use spread::wire::{
 use super::frames;
 use super::journal::{Ask, Connection, ConnectionNumber, Got, Sent, SharedJournal};
 
+/// A message of so many bytes goes in pieces.
+const IN_PIECES: u64 = 256 << 10;
+
 /// What clients are like.
 #[derive(Clone, Debug)]
 pub struct Habits {
@@ -153,8 +156,7 @@ impl Client {
             36..38 => self.hang_up(connection),
             _ => {
                 let service = Service::from_wire(1 + self.rng.below(6) as u8).expect("there are six");
-                let most = if self.rng.chance(0.1) { 5000 } else { 100 };
-                let size = self.rng.below(most) as usize;
+                let size = self.any_size();
                 self.send(now, service, size);
             }
         }
@@ -356,6 +358,16 @@ impl Client {
 
     fn wrong(&self, what: String) {
         self.journal.borrow_mut().wrongs.push(format!("{} at {}: {what}", self.name, self.daemon));
+    }
+
+    /// Mostly small, seldom so large that it goes in pieces.
+    fn any_size(&mut self) -> usize {
+        let (least, most) = match self.rng.below(500) {
+            0..3 => (IN_PIECES, 3 * IN_PIECES),
+            3..50 => (0, 5000),
+            _ => (0, 100),
+        };
+        (least + self.rng.below(most - least)) as usize
     }
 
     fn any_group(&mut self) -> Name {

@@ -72,6 +72,7 @@ impl NodeDaemon {
                     self.clients[seat].on_closed(now, reason);
                 }
             }
+            Event::Welcome(_) => {}
             Event::Configuration(configuration) => {
                 self.configurations.push(ring::Event::Configuration(configuration));
             }
@@ -110,7 +111,8 @@ impl NodeDaemon {
         let first = self.rng.below(count as u64) as usize;
         for seat in first..first + count {
             let client = &mut self.clients[seat % count];
-            let Some((id, up)) = client.session().zip(client.take_up()) else { continue };
+            let Some(id) = client.session().filter(|&id| self.node.takes_bytes_of(id)) else { continue };
+            let Some(up) = client.take_up() else { continue };
             match up {
                 Up::Bytes(bytes) => self.node.handle_client(now, id, ClientInput::Bytes(&bytes)),
                 Up::End => self.node.handle_client(now, id, ClientInput::Closed),
