@@ -4,16 +4,14 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[expect(dead_code, reason = "shared with the tests of the calls")]
 mod c_programs;
-mod fake_daemon;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use c_programs::{C, CXX, Library, ROOT};
-use fake_daemon::{FakeDaemon, Step};
-use spread::wire::{ByteOrder, Cause, FrameHeader, FrameType, GroupId, Hint, Name, RegularMembership};
 
 /// The headers, each with the files of the C face that it shows, in this order.
 const HEADERS: [(&str, &[&str]); 4] = [
@@ -59,11 +57,7 @@ fn declared_functions() -> BTreeSet<String> {
 }
 
 fn exported_functions() -> BTreeSet<String> {
-    let library = Library::prepare("exports");
-    let symbols = Command::new("nm").args(["-D", "--defined-only"]).arg(library.shared_object()).output().unwrap();
-    assert!(symbols.status.success());
-    let symbols = String::from_utf8(symbols.stdout).unwrap();
-    symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect()
+    Library::prepare("exports").exports()
 }
 
 #[test]
@@ -115,16 +109,6 @@ fn functions_have_the_classic_types() {
 }
 
 #[test]
-fn calls_without_a_daemon_answer_with_the_classic_codes() {
-    for output in Library::prepare("calls").run_everywhere("calls") {
-        let lines: Vec<_> = output.lines().collect();
-        let [before, closed, unknown, after] = lines[..] else { panic!("four lines, not {lines:?}") };
-        assert_eq!((before, after), ("before", "after"), "SP_error keeps its place among the program's own output");
-        assert!(closed.starts_with("SP_error: (-8) ") && unknown.starts_with("SP_error: (7) "), "{lines:?}");
-    }
-}
-
-#[test]
 fn the_library_exports_what_the_headers_declare_and_what_old_programs_load() {
     let mut expected = declared_functions();
     assert!(expected.len() >= 60 && expected.contains("SP_connect") && expected.contains("FL_poll"), "{expected:?}");
@@ -149,21 +133,6 @@ fn old_programs_find_the_library_by_its_soname() {
     let library = Library::prepare("soname");
     let dynamic = Command::new("readelf").arg("-d").arg(library.shared_object()).output().unwrap();
     assert!(String::from_utf8(dynamic.stdout).unwrap().contains("[libspread.so.3]"));
-}
-
-#[test]
-fn the_event_loop_serves_timers_and_descriptors_in_their_order() {
-    Library::prepare("events").run_everywhere("events");
-}
-
-#[test]
-fn wrong_arguments_give_codes_and_never_crash() {
-    for output in Library::prepare("hostile").run_everywhere("hostile") {
-        let lines: Vec<_> = output.lines().collect();
-        let [receivers, closed, unknown] = lines[..] else { panic!("three lines, not {lines:?}") };
-        let expected = ["FL_error: (-28) ", "FL_error: (-8) ", "FL_error: (-2147483648) "];
-        assert!([receivers, closed, unknown].iter().zip(expected).all(|(line, start)| line.starts_with(start)));
-    }
 }
 
 /// The exported functions of a source whose body is not one call of `guard` or `guard_or`.
@@ -195,125 +164,4 @@ fn no_exported_function_lets_a_panic_through() {
         exported += source.matches("#[unsafe(no_mangle)]").count();
     }
     assert_eq!(exported, exported_functions().len());
-}
-
-/// A daemon for `threads.c`: it hears 200 messages of 20 bytes while it says as many.
-fn busy_daemon() -> FakeDaemon {
-    let message = |letter: u8| [&header(20).encode()[..], &[letter; 20]].concat();
-    let messages: Vec<u8> = (0..200).flat_map(message).collect();
-    let mut script = accepting();
-    script.extend([Step::Say(messages), Step::Hear(200 * (FrameHeader::SIZE + Name::SIZE + 20))]);
-    FakeDaemon::start(script)
-}
-
-#[test]
-fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
-    let library = Library::prepare("threads");
-    let daemon = busy_daemon();
-    library.run(&in_package("tests/c", "threads", "c"), &C[0], &[&daemon.name()]);
-    let heard = daemon.finish().1;
-    let frames = heard[REQUEST + CHOICE..].chunks(FrameHeader::SIZE + Name::SIZE + 20);
-    assert_eq!(frames.len(), 200);
-    let mut bodies = frames.map(|frame| &frame[FrameHeader::SIZE + Name::SIZE..]);
-    assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
-}
-
-/// The messages of `short.c`: each kind as often as it is tried, numbered, in one buffer and then in pieces.
-fn short_messages(with_flush_layer: bool) -> Vec<u8> {
-    const TRIES: usize = 4 * 5 * 2;
-    let groups = [name(b"g"), name(b"#me#d1")];
-    let change = RegularMembership {
-        cause: Cause::Join,
-        group: groups[0],
-        members: &[name(b"#a#d1"), groups[1]],
-        id: GroupId([1, 2, 3]),
-        vs_sets: &[vec![name(b"#a#d1")]],
-    };
-    let data = |kind: FrameType, sender: &[u8], front: &[u8], number: usize| {
-        let hint = Hint::new(number as i16, ByteOrder::NATIVE);
-        let header = FrameHeader { kind, name: name(sender), groups: 2, hint, ..header(10) };
-        [&header.encode()[..], front, groups[0].field(), groups[1].field(), b"abcdefghij"].concat()
-    };
-    let agreed = FrameType::AGREED | FrameType::SELF_DISCARD;
-    let kinds = if with_flush_layer { 1 } else { 3 };
-    let message = |number: usize| match number / TRIES % kinds {
-        0 => data(agreed, b"#a#d1", b"", number),
-        1 => change.encode().for_vs_set(0).contiguous().to_vec(),
-        _ => data(FrameType::REJECT, b"#me#d1", &FrameType::SAFE.encode(), number),
-    };
-    (0..2 * kinds * TRIES).flat_map(message).collect()
-}
-
-fn name(text: &[u8]) -> Name {
-    Name::new(text).unwrap()
-}
-
-#[test]
-fn a_message_without_room_is_kept_or_cut_whatever_it_is_and_however_it_is_received() {
-    let library = Library::prepare("short");
-    for layer in ["SP", "FL"] {
-        let script = [accepting(), vec![Step::Say(short_messages(layer == "FL"))]].concat();
-        let daemon = FakeDaemon::start(script);
-        library.run(&in_package("tests/c", "short", "c"), &C[0], &[&daemon.name(), layer]);
-        daemon.finish();
-    }
-}
-
-#[test]
-fn memory_is_used_cleanly() {
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        println!("valgrind is not installed: skipped");
-        return;
-    }
-    let library = Library::prepare("valgrind");
-    library.check_memory("hostile", &[]);
-    library.check_memory("events", &[]);
-    let daemon = busy_daemon();
-    library.check_memory("threads", &[&daemon.name()]);
-    daemon.finish();
-    for layer in ["SP", "FL"] {
-        let daemon = FakeDaemon::start([accepting(), vec![Step::Say(short_messages(layer == "FL"))]].concat());
-        library.check_memory("short", &[&daemon.name(), layer]);
-        daemon.finish();
-    }
-}
-
-/// Bytes of the connect request of a client called `me`.
-const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
-/// Bytes of its choice of methods.
-const CHOICE: usize = 90;
-
-/// A handshake that succeeds.
-fn accepting() -> Vec<Step> {
-    let (list, answer) = (b"\x05NULL ".to_vec(), b"\x01\x04\x04\x00\x06#me#d1".to_vec());
-    vec![Step::Hear(REQUEST), Step::Say(list), Step::Hear(CHOICE), Step::Say(answer)]
-}
-
-/// The front of a message of so many bytes.
-fn header(data_len: i32) -> FrameHeader {
-    FrameHeader {
-        kind: FrameType::SAFE,
-        name: name(b"#a#d1"),
-        groups: 0,
-        hint: Hint::new(0, ByteOrder::NATIVE),
-        data_len,
-        order: ByteOrder::NATIVE,
-    }
-}
-
-#[test]
-fn a_process_can_fork_while_a_thread_receives() {
-    let (go, kill) = (FrameHeader::SIZE + Name::SIZE + b"go".len(), FrameHeader::SIZE + Name::SIZE);
-    let me = name(b"#me#d1");
-    let hello = [&FrameHeader { groups: 1, ..header(5) }.encode()[..], me.field(), b"hello"].concat();
-    let library = Library::prepare("fork");
-    for with_flush_layer in [&[][..], &["flush"]] {
-        let mut script = accepting();
-        script.extend([Step::Hear(go), Step::Say(hello.clone()), Step::Hear(kill + 1), Step::End]);
-        let daemon = FakeDaemon::start(script);
-        let name = daemon.name();
-        library.run(&in_package("tests/c", "fork", "c"), &C[0], &[&[name.as_str()], with_flush_layer].concat());
-        let heard = daemon.finish().1;
-        assert_eq!(heard.len(), REQUEST + CHOICE + go + kill, "one kill, from the parent");
-    }
 }

@@ -22,6 +22,7 @@ static void wrong_arguments(void)
     service type = 0;
     int16 mess_type = 0;
     int count = 0, mismatch = 0;
+    sp_time limit = {-1, 0};
     scatter scat;
 
     scat.num_elements = MAX_CLIENT_SCATTER_ELEMENTS + 1;
@@ -29,8 +30,11 @@ static void wrong_arguments(void)
     CHECK_NUMBER(SP_connect("4803host", NULL, 0, 1, &mbox, group), ILLEGAL_SPREAD);
     CHECK_NUMBER(SP_connect("4803@host:5", "me", 0, 1, &mbox, group), ILLEGAL_SPREAD);
     CHECK(mbox == -77 && strcmp(group, "untouched") == 0);
-    CHECK(SP_connect("4803", "me", 0, 1, NULL, group) < 0);
-    CHECK(SP_connect("4803", "me", 0, 1, &mbox, NULL) < 0);
+    CHECK_NUMBER(SP_connect("4803", "me", 0, 1, NULL, group), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_connect("4803", "me", 0, 1, &mbox, NULL), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_connect_timeout("4803", "me", 0, 1, NULL, group, limit), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_connect_timeout("4803", "me", 0, 1, &mbox, NULL, limit), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_connect_timeout("@nowhere", NULL, 0, 1, &mbox, group, limit), ILLEGAL_SPREAD);
 
     CHECK_NUMBER(SP_disconnect(-1), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_poll(0), ILLEGAL_SESSION);
@@ -172,6 +176,13 @@ static void flat_membership(void)
     CHECK_NUMBER(SP_get_memb_info(body, SAFE_MESS, &info), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_get_memb_info(NULL, TRANSITION_MESS, &info), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_get_memb_info(body, TRANSITION_MESS, NULL), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_sets_info(NULL, sets, 3, &own), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_sets_info(body, NULL, 3, &own), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_sets_info(body, sets, 3, NULL), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_set_members(NULL, &sets[1], names, 2), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_set_members(body, NULL, names, 2), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_set_members(body, &sets[1], NULL, 2), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_get_vs_set_members(body, &sets[1], names, -1), BUFFER_TOO_SHORT);
 }
 
 /* The same body, cut everywhere into pieces of `step` bytes with an empty piece between. */
@@ -198,6 +209,15 @@ static void scattered_membership(size_t step)
     check_network(&info, sets, own);
     CHECK_NUMBER(SP_scat_get_vs_set_members(&scat, &sets[1], names, 2), 2);
     CHECK(strcmp(names[0], "#me#d1") == 0 && strcmp(names[1], "#b#d2") == 0);
+
+    CHECK_NUMBER(SP_scat_get_vs_set_members(&scat, &sets[1], names, 1), BUFFER_TOO_SHORT);
+    CHECK_NUMBER(SP_scat_get_memb_info(NULL, TRANSITION_MESS, &info), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_get_memb_info(&scat, TRANSITION_MESS, NULL), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_get_vs_sets_info(NULL, sets, 8, &own), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_get_vs_sets_info(&scat, NULL, 8, &own), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_get_vs_sets_info(&scat, sets, -1, &own), BUFFER_TOO_SHORT);
+    CHECK_NUMBER(SP_scat_get_vs_set_members(NULL, &sets[1], names, 2), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_get_vs_set_members(&scat, NULL, names, 2), ILLEGAL_MESSAGE);
 
     scat.num_elements -= 2;
     CHECK_NUMBER(SP_scat_get_vs_set_members(&scat, &sets[2], names, 2), ILLEGAL_MESSAGE);

@@ -1,92 +1,7 @@
-/* Every call with mailboxes that are none, with NULL, with lengths and names that cannot be: a code, never a crash.
+/* Every call with mailboxes that are none, and calls without one with NULL and names that do not end: a code, never a crash.
    Names end at the edge of mapped memory, so a byte too many is fatal. */
 
-#ifndef _DEFAULT_SOURCE
-#define _DEFAULT_SOURCE
-#endif
-
-#include <fl.h>
-
-#include <limits.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "check.h"
-
-static scatter empty, huge;
-
-/* `length` bytes of 'x' without a NUL, and nothing readable behind them. */
-static char *unterminated(size_t length)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *pages = (char *)mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    CHECK(pages != (char *)MAP_FAILED);
-    CHECK_NUMBER(mprotect(pages + page, page, PROT_NONE), 0);
-    memset(pages, 'x', page);
-    return pages + page - length;
-}
-
-static void core_calls(mailbox mbox)
-{
-    service type = 0;
-    char sender[MAX_GROUP_NAME], groups[1][MAX_GROUP_NAME], body[8] = "";
-    const char to[1][MAX_GROUP_NAME] = {"g"};
-    int count = 0, mismatch = 0;
-    int16 mess_type = 0;
-
-    CHECK_NUMBER(SP_join(mbox, "g"), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_leave(mbox, "g"), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_leave(mbox, NULL), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, 1, body), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, INT_MIN, body), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &empty), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &huge), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 1, to, 0, 1, body), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, INT_MAX, to, 0, 1, body), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multigroup_scat_multicast(mbox, SAFE_MESS, 1, to, 0, &empty), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, &mess_type, &mismatch, 8, body), ILLEGAL_SESSION);
-    CHECK(SP_receive(mbox, &type, NULL, 1, &count, groups, &mess_type, &mismatch, 8, body) < 0);
-    CHECK(SP_receive(mbox, &type, sender, 1, NULL, groups, &mess_type, &mismatch, 8, body) < 0);
-    CHECK(SP_receive(mbox, &type, sender, 1, &count, groups, NULL, &mismatch, 8, body) < 0);
-    CHECK(SP_receive(mbox, &type, sender, 1, &count, groups, &mess_type, NULL, 8, body) < 0);
-    CHECK(SP_receive(mbox, &type, sender, 1, &count, groups, &mess_type, &mismatch, INT_MIN, body) < 0);
-    CHECK(SP_receive(mbox, &type, sender, INT_MIN, &count, groups, &mess_type, &mismatch, 8, body) < 0);
-    CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &mess_type, &mismatch, &empty),
-                 ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &mess_type, &mismatch, &huge),
-                 ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_poll(mbox), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_disconnect(mbox), ILLEGAL_SESSION);
-    SP_kill(mbox);
-}
-
-static void flush_calls(mailbox mbox)
-{
-    service type = 0;
-    char sender[MAX_GROUP_NAME], groups[1][MAX_GROUP_NAME], body[8];
-    int count = 0, mismatch = 0, more = 0;
-    int16 mess_type = 0;
-
-    CHECK_NUMBER(FL_join(mbox, "g"), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_join(mbox, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_leave(mbox, "g"), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_flush(mbox, "g"), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, NULL, 0, -1, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_scat_multicast(mbox, SAFE_MESS, "g", 0, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", NULL, 0, 0, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_scat_unicast(mbox, SAFE_MESS, "g", NULL, 0, &huge), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_subgroupcast(mbox, 0, "g", -1, NULL, 0, 0, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_scat_subgroupcast(mbox, 0, "g", INT_MAX, NULL, 0, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_receive(mbox, &type, sender, 1, &count, groups, &mess_type, &mismatch, 8, body, &more),
-                 ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_receive(mbox, NULL, NULL, -1, NULL, NULL, NULL, NULL, -1, NULL, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_scat_receive(mbox, NULL, NULL, -1, NULL, NULL, NULL, NULL, NULL, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_more_msgs(mbox), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_poll(mbox), ILLEGAL_SESSION);
-    CHECK_NUMBER(FL_disconnect(mbox), ILLEGAL_SESSION);
-}
+#include "strangers.h"
 
 static void flush_without_mailbox(void)
 {
@@ -128,11 +43,7 @@ int main(void)
     int closed, ends[2], i;
     mailbox foreign[6];
 
-    memset(&empty, 0, sizeof empty);
-    huge = empty;
-    huge.num_elements = 1;
-    huge.elements[0].buf = (char *)&huge;
-    huge.elements[0].len = (size_t)-1;
+    prepare_scatters();
     closed = dup(0);
     CHECK(pipe(ends) == 0 && close(closed) == 0);
     foreign[0] = -1;

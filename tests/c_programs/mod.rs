@@ -1,5 +1,6 @@
 //! Compiles the programs of `tests/c` against the built library and runs them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,30 +59,43 @@ impl Library {
         self.directory.join("libspread.so.3")
     }
 
+    /// The names that it exports.
+    pub fn exports(&self) -> BTreeSet<String> {
+        let symbols = Command::new("nm").args(["-D", "--defined-only"]).arg(self.shared_object()).output().unwrap();
+        assert!(symbols.status.success());
+        let symbols = String::from_utf8(symbols.stdout).unwrap();
+        symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect()
+    }
+
     /// Compiles and runs a program of `tests/c` in every dialect; returns what each printed.
     pub fn run_everywhere(&self, program: &str) -> Vec<String> {
-        let source = Path::new(ROOT).join("tests/c").join(program).with_extension("c");
-        C.iter().chain(&CXX).map(|dialect| self.run(&source, dialect, &[])).collect()
+        C.iter().chain(&CXX).map(|dialect| self.run(&source_of(program), dialect, &[])).collect()
+    }
+
+    /// Compiles and runs a program of `tests/c` as old C.
+    pub fn run_program(&self, program: &str, arguments: &[String]) {
+        self.run(&source_of(program), &C[0], &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// As `run_program`; what it calls, and what that gives, is appended to a file.
+    pub fn run_noting(&self, program: &str, arguments: &[String], notes: &Path) {
+        let program = self.compile(&source_of(program), &C[0]);
+        expect_success(&program, Command::new(&program).args(arguments).env("CHECKED", notes));
     }
 
     /// Compiles a source without a warning, runs it with success, and returns what it printed.
     pub fn run(&self, source: &Path, dialect: &Dialect, arguments: &[&str]) -> String {
         let program = self.compile(source, dialect);
-        let output = Command::new(program).args(arguments).output().unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{} as {dialect:?}: {}\n{printed}", source.display(), output.status);
-        printed
+        expect_success(&program, Command::new(&program).args(arguments))
     }
 
     /// Runs a program of `tests/c` where every access to memory is watched, and what is lost; it must succeed without a
     /// complaint.
-    pub fn check_memory(&self, program: &str, arguments: &[&str]) {
-        let program = self.compile(&Path::new(ROOT).join("tests/c").join(program).with_extension("c"), &C[0]);
+    pub fn check_memory(&self, program: &str, arguments: &[String]) {
+        let program = self.compile(&source_of(program), &C[0]);
         let mut watched = Command::new("valgrind");
         watched.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
-        let output = watched.arg(&program).args(arguments).output().unwrap();
-        let (printed, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{}: {}\n{printed}\n{complaints}", program.display(), output.status);
+        expect_success(&program, watched.arg(&program).args(arguments));
     }
 
     fn compile(&self, source: &Path, dialect: &Dialect) -> PathBuf {
@@ -106,4 +120,16 @@ impl Library {
         assert!(output.status.success(), "{} as {dialect:?}: {complaints}", source.display());
         program
     }
+}
+
+fn source_of(program: &str) -> PathBuf {
+    Path::new(ROOT).join("tests/c").join(program).with_extension("c")
+}
+
+/// Runs a program; returns what it printed.
+fn expect_success(program: &Path, command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (printed, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}\n{printed}\n{complaints}", program.display(), output.status);
+    printed
 }

@@ -1,0 +1,137 @@
+//! The C calls as programs use them: what they give, with whom and with what, in C and C++ of every age; threads, forks, lost
+//! daemons and wrong arguments; memory that is watched; and that nothing the headers declare is left out.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+#[path = "../c_programs/mod.rs"]
+mod c_programs;
+mod coverage;
+#[path = "../fake_daemon/mod.rs"]
+mod fake_daemon;
+mod stage;
+
+use std::process::Command;
+
+use c_programs::Library;
+use stage::{BUSY, FRONT, HANDSHAKE, Stage};
+
+/// Runs a program on each of its stages; gives what the daemons of each heard.
+fn play(program: &str) -> Vec<Vec<Vec<u8>>> {
+    let library = Library::prepare(program);
+    let play = |stage: Stage| {
+        library.run_program(program, &stage.arguments);
+        stage.end()
+    };
+    Stage::all_of(program).into_iter().map(play).collect()
+}
+
+#[test]
+fn calls_without_a_daemon_answer_with_the_classic_codes() {
+    for output in Library::prepare("calls").run_everywhere("calls") {
+        let lines: Vec<_> = output.lines().collect();
+        let [before, closed, unknown, after] = lines[..] else { panic!("four lines, not {lines:?}") };
+        assert_eq!((before, after), ("before", "after"), "SP_error keeps its place among the program's own output");
+        assert!(closed.starts_with("SP_error: (-8) ") && unknown.starts_with("SP_error: (7) "), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_event_loop_serves_timers_and_descriptors_in_their_order() {
+    Library::prepare("events").run_everywhere("events");
+}
+
+#[test]
+fn wrong_arguments_give_codes_and_never_crash() {
+    for output in Library::prepare("hostile").run_everywhere("hostile") {
+        let lines: Vec<_> = output.lines().collect();
+        let [receivers, closed, unknown] = lines[..] else { panic!("three lines, not {lines:?}") };
+        let expected = ["FL_error: (-28) ", "FL_error: (-8) ", "FL_error: (-2147483648) "];
+        assert!([receivers, closed, unknown].iter().zip(expected).all(|(line, start)| line.starts_with(start)));
+    }
+}
+
+#[test]
+fn every_call_on_an_open_mailbox_refuses_what_cannot_be() {
+    for heard in play("arguments").concat() {
+        assert_eq!(heard.len(), HANDSHAKE + FRONT + b"still".len() + FRONT, "nothing that was refused is sent");
+    }
+}
+
+#[test]
+fn the_answer_of_a_daemon_is_the_code_of_the_call() {
+    play("answers");
+}
+
+#[test]
+fn members_get_every_view_and_message_with_all_that_they_say() {
+    play("core");
+}
+
+#[test]
+fn a_broken_connection_is_told_once_by_whichever_call_comes_first() {
+    play("lost");
+}
+
+#[test]
+fn the_flush_layer_has_its_states_and_every_way_to_send() {
+    play("flush");
+}
+
+#[test]
+fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
+    let heard = play("threads").concat().concat();
+    let frames = heard[HANDSHAKE..].chunks(FRONT + BUSY.1);
+    assert_eq!(frames.len(), BUSY.0);
+    let mut bodies = frames.map(|frame| &frame[FRONT..]);
+    assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
+}
+
+#[test]
+fn a_descriptor_that_is_used_again_never_reaches_an_old_session() {
+    play("sessions");
+}
+
+#[test]
+fn a_process_can_fork_while_a_thread_receives() {
+    for heard in play("fork").concat() {
+        assert_eq!(heard.len(), HANDSHAKE + FRONT + b"go".len() + FRONT, "one kill, from the parent");
+    }
+}
+
+#[test]
+fn a_message_without_room_is_kept_or_cut_whatever_it_is_and_however_it_is_received() {
+    play("short");
+}
+
+#[test]
+fn a_daemon_that_is_killed_before_any_call_gives_the_classic_codes() {
+    play("killed");
+}
+
+#[test]
+fn a_daemon_that_is_killed_before_any_call_of_the_flush_layer_gives_the_classic_codes() {
+    play("killed_flush");
+}
+
+#[test]
+fn an_event_loop_hears_that_the_daemon_was_killed_before_any_call() {
+    play("killed_events");
+}
+
+#[test]
+fn memory_is_used_cleanly() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("valgrind is not installed: skipped");
+        return;
+    }
+    let library = Library::prepare("valgrind");
+    for program in
+        ["calls", "hostile", "events", "undeclared", "threads", "short", "arguments", "answers", "flush", "lost"]
+    {
+        for stage in Stage::all_of(program) {
+            library.check_memory(program, &stage.arguments);
+            stage.end();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What C programs are started with: daemons that play a script, a real one, or one of which they only get the program.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use spread::daemon::config::Configuration;
+use spread::daemon::{Options, Running, spawn};
+use spread::ffi::*;
+use spread::wire::{ByteOrder, Cause, FrameHeader, FrameType, GroupId, Hint, Name, RegularMembership};
+
+use super::fake_daemon::{FakeDaemon, Step};
+
+/// Bytes of a message to one group without a body.
+pub const FRONT: usize = FrameHeader::SIZE + Name::SIZE;
+/// Bytes of a whole handshake of a client called `me`.
+pub const HANDSHAKE: usize = REQUEST + CHOICE;
+/// How many messages `threads.c` sends and receives, and how long they are.
+pub const BUSY: (usize, usize) = (200, 20);
+
+/// Bytes of the connect request.
+const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
+/// Bytes of the choice of methods.
+const CHOICE: usize = 90;
+
+/// The arguments of a program, and the daemons that they name.
+#[derive(Default)]
+pub struct Stage {
+    pub arguments: Vec<String>,
+    scripted: Vec<FakeDaemon>,
+    real: Option<Running>,
+    /// What the last of the daemons that the program kills leaves behind.
+    socket: Option<String>,
+}
+
+impl Stage {
+    /// The stages on which a program is run, one after the other.
+    pub fn all_of(program: &str) -> Vec<Stage> {
+        match program {
+            "threads" => vec![Stage::scripted([busy_script()])],
+            "short" => ["SP", "FL"].map(|layer| Stage::scripted([short_script(layer)]).with(layer)).into(),
+            "fork" => vec![Stage::scripted([fork_script()]), Stage::scripted([fork_script()]).with("flush")],
+            "arguments" => vec![Stage::scripted([then([Step::Hear(usize::MAX)]), then([Step::Hear(usize::MAX)])])],
+            "answers" => vec![Stage::answering()],
+            "core" | "flush" | "lost" | "sessions" => vec![Stage::real()],
+            "killed" => vec![Stage::mortal(""), Stage::mortal("@127.0.0.1")],
+            "killed_flush" | "killed_events" => vec![Stage::mortal("")],
+            _ => vec![Stage::default()],
+        }
+    }
+
+    /// Waits for the ends of the scripts; gives what each daemon heard.
+    pub fn end(self) -> Vec<Vec<u8>> {
+        if let Some(daemon) = self.real {
+            daemon.stop();
+        }
+        if let Some(socket) = self.socket {
+            std::fs::remove_file(socket).unwrap();
+        }
+        self.scripted.into_iter().map(|daemon| daemon.finish().1).collect()
+    }
+
+    fn scripted(scripts: impl IntoIterator<Item = Vec<Step>>) -> Stage {
+        let scripted: Vec<_> = scripts.into_iter().map(FakeDaemon::start).collect();
+        Stage { arguments: scripted.iter().map(FakeDaemon::name).collect(), scripted, ..Stage::default() }
+    }
+
+    fn with(mut self, argument: &str) -> Stage {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// For `answers.c`: each code that a daemon can answer with, and the ones without a daemon, three times each.
+    fn answering() -> Stage {
+        let refusals =
+            [REJECT_QUOTA, REJECT_NO_NAME, REJECT_ILLEGAL_NAME, REJECT_NOT_UNIQUE, REJECT_VERSION, REJECT_AUTH];
+        let refusals = refusals.map(|code| (code, Step::Say(vec![code as u8])));
+        let mut stage = Stage::default();
+        for (code, answer) in refusals.into_iter().chain([(CONNECTION_CLOSED, Step::End)]) {
+            let three = Stage::scripted((0..3).map(|_| vec![Step::Hear(REQUEST), answer.clone()]));
+            stage = stage.with(&code.to_string());
+            stage.arguments.extend(three.arguments);
+            stage.scripted.extend(three.scripted);
+        }
+        for (code, address) in [(COULD_NOT_CONNECT, free_port().to_string()), (ILLEGAL_SPREAD, "no daemon".to_owned())]
+        {
+            stage = stage.with(&code.to_string()).with(&address).with(&address).with(&address);
+        }
+        stage
+    }
+
+    fn real() -> Stage {
+        let port = free_port();
+        let configuration = Configuration::parse("stage", configuration(port).as_bytes()).unwrap();
+        let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+        Stage { real: Some(daemon), ..Stage::default() }.with(&format!("{port}@127.0.0.1"))
+    }
+
+    /// The program of a daemon with its configuration, and where it will listen, over TCP if a host is given.
+    fn mortal(host: &str) -> Stage {
+        let port = free_port();
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mortal-{port}.conf"));
+        std::fs::write(&file, configuration(port)).unwrap();
+        let stage = Stage { socket: Some(format!("/tmp/{port}")), ..Stage::default() };
+        stage.with(env!("CARGO_BIN_EXE_spread")).with(file.to_str().unwrap()).with(&format!("{port}{host}"))
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn configuration(port: u16) -> String {
+    format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}\n")
+}
+
+/// A handshake that succeeds, and then this.
+fn then(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    let (list, answer) = (b"\x05NULL ".to_vec(), b"\x01\x04\x04\x00\x06#me#d1".to_vec());
+    let mut script = vec![Step::Hear(REQUEST), Step::Say(list), Step::Hear(CHOICE), Step::Say(answer)];
+    script.extend(steps);
+    script
+}
+
+fn name(text: &[u8]) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// The front of a message of so many bytes.
+fn header(data_len: usize) -> FrameHeader {
+    FrameHeader {
+        kind: FrameType::SAFE,
+        name: name(b"#a#d1"),
+        groups: 0,
+        hint: Hint::new(0, ByteOrder::NATIVE),
+        data_len: data_len as i32,
+        order: ByteOrder::NATIVE,
+    }
+}
+
+/// Says messages while it hears as many.
+fn busy_script() -> Vec<Step> {
+    let (count, length) = BUSY;
+    let message = |number| [&header(length).encode()[..], &vec![number as u8; length]].concat();
+    then([Step::Say((0..count).flat_map(message).collect()), Step::Hear(count * (FRONT + length))])
+}
+
+/// Says hello when the parent asks for it, and hears its end.
+fn fork_script() -> Vec<Step> {
+    let me = name(b"#me#d1");
+    let hello = [&FrameHeader { groups: 1, ..header(5) }.encode()[..], me.field(), b"hello"].concat();
+    then([Step::Hear(FRONT + b"go".len()), Step::Say(hello), Step::Hear(FRONT + 1), Step::End])
+}
+
+/// Says each kind of message as often as `short.c` tries it, numbered, once for one buffer and once for pieces.
+fn short_script(layer: &str) -> Vec<Step> {
+    const TRIES: usize = 4 * 5 * 2;
+    let groups = [name(b"g"), name(b"#me#d1")];
+    let change = RegularMembership {
+        cause: Cause::Join,
+        group: groups[0],
+        members: &[name(b"#a#d1"), groups[1]],
+        id: GroupId([1, 2, 3]),
+        vs_sets: &[vec![name(b"#a#d1")]],
+    };
+    let data = |kind: FrameType, sender: &[u8], front: &[u8], number: usize| {
+        let hint = Hint::new(number as i16, ByteOrder::NATIVE);
+        let header = FrameHeader { kind, name: name(sender), groups: 2, hint, ..header(10) };
+        [&header.encode()[..], front, groups[0].field(), groups[1].field(), b"abcdefghij"].concat()
+    };
+    let kinds = if layer == "FL" { 1 } else { 3 };
+    let message = |number: usize| match number / TRIES % kinds {
+        0 => data(FrameType::AGREED | FrameType::SELF_DISCARD, b"#a#d1", b"", number),
+        1 => change.encode().for_vs_set(0).contiguous().to_vec(),
+        _ => data(FrameType::REJECT, b"#me#d1", &FrameType::SAFE.encode(), number),
+    };
+    then([Step::Say((0..2 * kinds * TRIES).flat_map(message).collect())])
+}
