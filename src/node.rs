@@ -13,10 +13,11 @@ use crate::multipath::{self, Multipath, Path, Policy};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
+use crate::wire::{NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 
+pub use crate::multipath::Transmit;
 pub use clients::{ClientStats, EndReason};
 
 /// How a daemon is set up.
@@ -38,19 +39,6 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// Seed for every random choice.
     pub seed: u64,
-}
-
-/// A datagram to send: header and body, one after the other.
-#[derive(Clone, Debug)]
-pub struct Transmit {
-    /// The network it must leave on.
-    pub network: NetworkId,
-    /// One daemon, or every other daemon of the network.
-    pub to: Option<DaemonId>,
-    /// The packet header, made for this network.
-    pub header: Vec<u8>,
-    /// The body, shared by the copies on other networks.
-    pub body: Slice,
 }
 
 /// What a client's connection brought.
@@ -95,26 +83,33 @@ pub struct Node {
     groups: Groups,
     clients: Clients,
     lanes: Lanes,
-    transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
 
 impl Node {
     /// A daemon that begins to gather at `now`.
     pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
-        let ring = &config.ring;
         // What one visit of the token takes.
-        let level = (ring.personal_window as usize * ring.body_limit).clamp(PIECE, WAITING_LIMIT / 2);
+        let visit = config.ring.personal_window as usize * config.ring.body_limit;
+        let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
+        let clients = Clients::new(&config);
+        let ring = Ring::new(config.ring.clone(), now)?;
+        let paths = multipath::Config {
+            me: config.ring.me,
+            incarnation: config.ring.incarnation,
+            daemons: config.ring.daemons,
+            system: config.system,
+            networks: config.networks,
+            policy: config.policy,
+        };
         let mut node = Node {
-            paths: Multipath::new(ring.me, ring.incarnation, config.system, config.networks, &ring.daemons),
-            groups: Groups::new(ring.me),
-            ring: Ring::new(ring.clone(), now)?,
-            clients: Clients::new(&config),
-            lanes: Lanes::new(level),
-            transmits: VecDeque::new(),
+            paths: Multipath::new(paths),
+            groups: Groups::new(config.ring.me),
+            ring,
+            clients,
+            lanes,
             events: VecDeque::new(),
         };
-        node.paths.set_policy(config.policy);
         node.pump(now);
         Ok(node)
     }
@@ -167,7 +162,7 @@ impl Node {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.paths.poll_transmit()
     }
 
     /// The next event.
@@ -278,7 +273,7 @@ impl Node {
             self.events.push_back(event);
         }
         while let Some(transmit) = self.ring.poll_transmit() {
-            self.transmit(transmit);
+            self.transmit(now, transmit);
         }
     }
 
@@ -317,12 +312,9 @@ impl Node {
         }
     }
 
-    fn transmit(&mut self, ring::Transmit { to, again, packet }: ring::Transmit) {
+    fn transmit(&mut self, now: Instant, ring::Transmit { to, again, packet }: ring::Transmit) {
         let body = packet.encode();
-        for header in self.paths.route(packet.kind(), to, again) {
-            let transmit = Transmit { network: header.network, to, header: header.encode(), body: body.clone() };
-            self.transmits.push_back(transmit);
-        }
+        self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, again, body });
     }
 }
 

@@ -210,7 +210,7 @@ fn group_state(status: GroupStatus) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Incarnation, NetworkId, PacketKind};
+    use crate::wire::{Incarnation, NetworkId, PacketKind, Way};
 
     const A: DaemonId = DaemonId(0x0a00_0001);
     const B: DaemonId = DaemonId(0x0a00_0002);
@@ -226,8 +226,8 @@ mod tests {
     }
 
     fn from(sender: DaemonId) -> Vec<u8> {
-        let (kind, network, incarnation) = (PacketKind::Probe, NetworkId(0), Incarnation(1));
-        Header { kind, network, sender, destination: None, system: 1, incarnation, counter: 1 }.encode()
+        let (kind, network, way, incarnation) = (PacketKind::Probe, NetworkId(0), Way::Direct, Incarnation(1));
+        Header { kind, network, way, sender, destination: None, system: 1, incarnation, counter: 1 }.encode()
     }
 
     const NOW: Instant = Instant::from_millis(5);

@@ -6,53 +6,90 @@
 //!
 //! Tokens, joins, form tokens and probes always travel on every network; data follows the policy. Whom a packet is from is what
 //! its header says, never its source address.
+//!
+//! Where no network leads from one daemon to another, a third one relays: see [`relay`].
 
 mod duplicates;
+mod lives;
+mod networks;
 mod paths;
 mod policy;
+mod relay;
+mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+pub use networks::Networks;
 pub use paths::{Path, PathState};
 pub use policy::Policy;
 
 use crate::time::Instant;
-use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, Reader, Slice};
-use duplicates::Copies;
+use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, Reader, Slice, Way};
+use lives::Lives;
 use paths::Paths;
 use policy::Chooser;
+use relay::Relay;
+use table::Table;
+
+/// How a daemon's networks are set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This daemon.
+    pub me: DaemonId,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// All daemons, this one included.
+    pub daemons: Vec<DaemonId>,
+    /// Digest of the membership table: packets of another table are dropped and counted.
+    pub system: u32,
+    /// How many networks there are, 1 to [`NetworkId::LIMIT`].
+    pub networks: u8,
+    /// Which of them carry data.
+    pub policy: Policy,
+}
+
+/// A datagram to send: header and body, one after the other.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// The network it must leave on.
+    pub network: NetworkId,
+    /// One daemon, or every other daemon of the network. Whom the packet is for in the end is what its header says.
+    pub to: Option<DaemonId>,
+    /// The packet header, made for this network.
+    pub header: Vec<u8>,
+    /// The body, shared by the copies on other networks.
+    pub body: Slice,
+}
+
+/// A packet to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// What it is.
+    pub kind: PacketKind,
+    /// Whom it is for; `None` for all others.
+    pub to: Option<DaemonId>,
+    /// It was sent before, and somebody seems to lack it.
+    pub again: bool,
+    /// Its bytes.
+    pub body: Slice,
+}
 
 /// The networks of one daemon and what it knows of the others on them.
 #[derive(Debug)]
 pub struct Multipath {
-    me: DaemonId,
     incarnation: Incarnation,
     system: u32,
+    table: Table,
     chooser: Chooser,
     /// The last counter used for each destination.
     counters: BTreeMap<Option<DaemonId>, u64>,
-    peers: BTreeMap<DaemonId, Peer>,
+    /// By the daemon's number.
+    lives: Vec<Lives>,
     paths: Paths,
-    /// When the last datagram arrived. Silence on one network is told by what arrives on others.
-    latest: Instant,
+    relay: Relay,
+    transmits: VecDeque<Transmit>,
     stats: Stats,
 }
-
-/// What is known of another daemon: its lives, the present one first. Incarnations have no order, and a packet of an earlier life
-/// may come late, even as the first one heard of that life. So a life is never over for good: it is the present one again with the
-/// first packet whose counter is above all heard of it, and a daemon that lives soon sends such a packet.
-#[derive(Debug, Default)]
-struct Peer(Vec<Life>);
-
-#[derive(Debug)]
-struct Life {
-    incarnation: Incarnation,
-    to_all: Copies,
-    to_me: Copies,
-}
-
-/// How many lives of a daemon are remembered.
-const LIFE_LIMIT: usize = 8;
 
 /// What arrived and what was dropped, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +102,8 @@ pub struct Stats {
     pub past_life: u64,
     /// Packets for another daemon, or our own that came back.
     pub not_for_us: u64,
+    /// Packets that were relayed for others.
+    pub relayed: u64,
     /// Packets of another membership table.
     pub other_system: u64,
     /// Packets of a daemon that is not in the table.
@@ -76,25 +115,26 @@ pub struct Stats {
 }
 
 impl Multipath {
-    /// Daemon `me` in this life among `daemons`, on networks 0 to `networks - 1`, with the default policy.
-    pub fn new(me: DaemonId, incarnation: Incarnation, system: u32, networks: u8, daemons: &[DaemonId]) -> Multipath {
-        let others = daemons.iter().copied().filter(|&daemon| daemon != me);
+    /// The networks of a daemon as it starts.
+    pub fn new(config: Config) -> Multipath {
+        let table = Table::new(config.me, &config.daemons);
+        let others = config.daemons.iter().copied().filter(|&daemon| daemon != config.me);
         Multipath {
-            me,
-            incarnation,
-            system,
-            chooser: Chooser::new(Policy::default(), networks),
+            incarnation: config.incarnation,
+            system: config.system,
+            chooser: Chooser::new(config.policy, config.networks),
             counters: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            paths: Paths::new(others, networks),
-            latest: Instant::ZERO,
+            lives: table.others().map(|_| Lives::default()).chain([Lives::default()]).collect(),
+            paths: Paths::new(others, config.networks),
+            relay: Relay::new(&table),
+            table,
+            transmits: VecDeque::new(),
             stats: Stats::default(),
         }
     }
 
     /// A datagram arrived. Its header and body if it is the first copy of a packet for us.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
-        self.latest = now;
         let header = match Header::decode(&mut Reader::new(datagram)) {
             Ok(header) => header,
             Err(error) => {
@@ -103,24 +143,31 @@ impl Multipath {
                 return None;
             }
         };
-        if !self.is_for_us(&header) {
-            return None;
-        }
+        let sender = self.admit(&header)?;
+        let body = datagram.tail(Header::SIZE);
         if header.network != network {
             self.stats.crossed += 1;
         }
-        let Some(copies) = self.peers.entry(header.sender).or_default().present(&header) else {
+        if header.destination.is_some_and(|to| self.table.number(to) != Some(self.table.me())) {
+            if header.way == Way::Direct {
+                self.paths.heard(now, header.sender, network, false);
+            }
+            self.pass_on(sender, &header, &body);
+            return None;
+        }
+        let Some(first) = self.lives[sender].is_first(&header) else {
             self.stats.past_life += 1;
             return None;
         };
-        let first = copies.is_first(header.counter);
-        self.paths.heard(now, header.sender, network, first);
+        if header.way == Way::Direct {
+            self.paths.heard(now, header.sender, network, first);
+        }
         if !first {
             self.stats.copies += 1;
             return None;
         }
         self.stats.first += 1;
-        Some((header, datagram.tail(Header::SIZE)))
+        Some((header, body))
     }
 
     /// The body of a packet that was handed up made no sense.
@@ -133,23 +180,37 @@ impl Multipath {
         self.chooser.set_policy(policy);
     }
 
-    /// The headers with which a packet leaves: one for each network that carries it, the same counter in all. `again` says that
-    /// it was sent before.
-    pub fn route(
-        &mut self,
-        kind: PacketKind,
-        to: Option<DaemonId>,
-        again: bool,
-    ) -> impl Iterator<Item = Header> + use<> {
+    /// Sends a packet on the networks that are to carry it.
+    pub fn send(&mut self, now: Instant, packet: Outgoing) {
+        let Outgoing { kind, to, again, body } = packet;
         let counter = self.counters.entry(to).or_default();
         *counter += 1;
-        let (sender, system, incarnation, counter) = (self.me, self.system, self.incarnation, *counter);
+        let header = Header {
+            kind,
+            network: NetworkId(0),
+            way: Way::Direct,
+            sender: self.table.id(self.table.me()),
+            destination: to,
+            system: self.system,
+            incarnation: self.incarnation,
+            counter: *counter,
+        };
         let networks = match kind {
-            PacketKind::Data if !again => self.chooser.choose(self.paths.healthy(self.latest)),
+            PacketKind::Data if !again => self.chooser.choose(self.paths.healthy(now)),
             _ => self.chooser.all(),
         };
-        let header = move |network| Header { kind, network, sender, destination: to, system, incarnation, counter };
-        networks.iter().map(header)
+        self.put(&header, &body, networks, to);
+        if let Some(to) = to.filter(|_| again) {
+            let lives = |number| self.paths.is_alive(now, self.table.id(number));
+            if let Some(relay) = self.relay.around(&self.table, to, lives) {
+                self.put(&header, &body, self.chooser.all(), Some(self.table.id(relay)));
+            }
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
     }
 
     /// What is known of every path at `now`.
@@ -162,46 +223,36 @@ impl Multipath {
         &self.stats
     }
 
-    fn is_for_us(&mut self, header: &Header) -> bool {
-        let elsewhere = header.sender == self.me || header.destination.is_some_and(|to| to != self.me);
-        let counter = if header.system != self.system {
-            &mut self.stats.other_system
-        } else if elsewhere {
-            &mut self.stats.not_for_us
-        } else if !self.paths.knows(header.sender) {
-            &mut self.stats.unknown_sender
-        } else {
-            return true;
+    /// The number of the sender of a packet that concerns us.
+    fn admit(&mut self, header: &Header) -> Option<usize> {
+        let sender = self.table.number(header.sender);
+        let counter = match sender {
+            _ if header.system != self.system => &mut self.stats.other_system,
+            None => &mut self.stats.unknown_sender,
+            Some(sender) if sender == self.table.me() => &mut self.stats.not_for_us,
+            Some(_) => return sender,
         };
         *counter += 1;
-        false
+        None
     }
-}
 
-impl Peer {
-    /// What was heard for this destination in the life that the header says, unless the packet is left over from an earlier life.
-    fn present(&mut self, header: &Header) -> Option<&mut Copies> {
-        let known = self.0.iter().position(|life| life.incarnation == header.incarnation);
-        match known {
-            Some(0) => {}
-            Some(place) if self.0[place].copies(header).highest() >= header.counter => return None,
-            Some(place) => self.0[..=place].rotate_right(1),
-            None => {
-                self.0.truncate(LIFE_LIMIT - 1);
-                self.0.insert(0, Life::new(header.incarnation));
-            }
+    /// A packet for another daemon: its sender wants it relayed.
+    fn pass_on(&mut self, sender: usize, header: &Header, body: &Slice) {
+        let known = header.destination.and_then(|to| self.table.number(to)).is_some();
+        if header.way != Way::Direct || !known {
+            self.stats.not_for_us += 1;
+        } else if self.relay.is_first(sender, header) {
+            self.stats.relayed += 1;
+            let header = Header { way: Way::Relayed, ..*header };
+            self.put(&header, body, self.chooser.all(), header.destination);
         }
-        self.0.first_mut().map(|life| life.copies(header))
-    }
-}
-
-impl Life {
-    fn new(incarnation: Incarnation) -> Life {
-        Life { incarnation, to_all: Copies::default(), to_me: Copies::default() }
     }
 
-    fn copies(&mut self, header: &Header) -> &mut Copies {
-        if header.destination.is_none() { &mut self.to_all } else { &mut self.to_me }
+    fn put(&mut self, header: &Header, body: &Slice, networks: Networks, to: Option<DaemonId>) {
+        for network in networks.iter() {
+            let header = Header { network, ..*header }.encode();
+            self.transmits.push_back(Transmit { network, to, header, body: body.clone() });
+        }
     }
 }
 
@@ -211,14 +262,30 @@ mod tests {
 
     const A: DaemonId = DaemonId(1);
     const B: DaemonId = DaemonId(2);
+    const C: DaemonId = DaemonId(3);
 
     fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
-        Multipath::new(me, Incarnation(incarnation), 7, 2, &[A, B])
+        of_system(me, incarnation, 7)
+    }
+
+    fn of_system(me: DaemonId, incarnation: u64, system: u32) -> Multipath {
+        let incarnation = Incarnation(incarnation);
+        let daemons = [A, B, C].into_iter().chain([me]).collect();
+        Multipath::new(Config { me, incarnation, daemons, system, networks: 2, policy: Policy::Active })
+    }
+
+    fn send(from: &mut Multipath, to: Option<DaemonId>, again: bool) -> Vec<Transmit> {
+        let body = Slice::copy_from(b"body");
+        from.send(Instant::ZERO, Outgoing { kind: PacketKind::Token, to, again, body });
+        std::iter::from_fn(|| from.poll_transmit()).collect()
+    }
+
+    fn datagram(transmit: &Transmit) -> (NetworkId, Slice) {
+        (transmit.network, Slice::from([&transmit.header[..], &transmit.body].concat()))
     }
 
     fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slice)> {
-        let datagram = |header: Header| (header.network, Slice::from([header.encode(), b"body".to_vec()].concat()));
-        from.route(PacketKind::Token, to, false).map(datagram).collect()
+        send(from, to, false).iter().map(datagram).collect()
     }
 
     fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {
@@ -242,11 +309,11 @@ mod tests {
         let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
         let mine = datagrams(&mut b, None);
         assert!(!arrive(&mut b, &mine[0]));
-        let other = datagrams(&mut a, Some(DaemonId(3)));
+        let other = datagrams(&mut a, Some(DaemonId(8)));
         assert!(!arrive(&mut b, &other[0]));
-        let mut foreign = Multipath::new(A, Incarnation(1), 8, 2, &[A, B]);
+        let mut foreign = of_system(A, 1, 8);
         assert!(!arrive(&mut b, &datagrams(&mut foreign, None)[0]));
-        let mut stranger = Multipath::new(DaemonId(9), Incarnation(1), 7, 2, &[A, B]);
+        let mut stranger = daemon(DaemonId(9), 1);
         assert!(!arrive(&mut b, &datagrams(&mut stranger, None)[0]));
         assert!(!arrive(&mut b, &(NetworkId(0), Slice::copy_from(b"junk"))));
         let stats = Stats { not_for_us: 2, other_system: 1, unknown_sender: 1, malformed: 1, ..Stats::default() };
@@ -254,32 +321,33 @@ mod tests {
     }
 
     #[test]
-    fn a_life_that_is_over_is_not_heard_again() {
-        let (mut old, mut new, mut b) = (daemon(A, 1), daemon(A, 2), daemon(B, 1));
-        let late = datagrams(&mut old, None);
-        assert!(arrive(&mut b, &datagrams(&mut old, None)[0]));
-        assert!(arrive(&mut b, &datagrams(&mut new, None)[0]));
-        assert!(!arrive(&mut b, &late[0]));
-        assert!(arrive(&mut b, &datagrams(&mut new, None)[1]));
-        assert_eq!(b.stats().past_life, 1);
+    fn what_is_sent_again_takes_the_scenic_route_too() {
+        let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
+        assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
+        let sent = send(&mut a, Some(B), true);
+        let places: Vec<(u8, Option<DaemonId>)> = sent.iter().map(|sent| (sent.network.0, sent.to)).collect();
+        assert_eq!(places, [(0, Some(B)), (1, Some(B)), (0, Some(C)), (1, Some(C))]);
+        assert!(sent[2..].iter().all(|sent| !arrive(&mut c, &datagram(sent))));
+        let relayed: Vec<Transmit> = std::iter::from_fn(|| c.poll_transmit()).collect();
+        assert!(relayed.iter().all(|sent| sent.to == Some(B)));
+        assert_eq!((relayed.len(), c.stats().relayed), (2, 1), "once on each network, whatever the copies");
+        assert!(arrive(&mut b, &datagram(&relayed[1])));
+        assert!(!arrive(&mut b, &datagram(&sent[0])), "the direct copy is a copy");
     }
 
     #[test]
-    fn a_late_packet_of_an_unknown_earlier_life_does_not_end_the_present_one() {
-        let (mut old, mut new, mut b) = (daemon(A, 1), daemon(A, 2), daemon(B, 1));
-        assert!(arrive(&mut b, &datagrams(&mut new, None)[0]));
-        assert!(arrive(&mut b, &datagrams(&mut old, None)[0]));
-        assert!(arrive(&mut b, &datagrams(&mut new, None)[0]));
-        assert!(arrive(&mut b, &datagrams(&mut new, Some(B))[0]));
-    }
-
-    #[test]
-    fn the_lives_of_a_daemon_that_are_remembered_are_bounded() {
-        let mut b = daemon(B, 1);
-        for life in 0..100 {
-            assert!(arrive(&mut b, &datagrams(&mut daemon(A, life), None)[0]));
-        }
-        assert_eq!(b.peers[&A].0.len(), LIFE_LIMIT);
+    fn what_was_relayed_is_not_relayed_again() {
+        let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
+        assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
+        let to_c = datagram(&send(&mut a, Some(B), true)[2]);
+        assert!(!arrive(&mut c, &to_c));
+        let relayed = datagram(&c.poll_transmit().unwrap());
+        let mut astray = daemon(C, 2);
+        assert!(!arrive(&mut astray, &relayed));
+        assert!(astray.poll_transmit().is_none());
+        assert!(b.paths(Instant::ZERO).all(|path| path.heard == 0));
+        assert!(arrive(&mut b, &relayed));
+        assert!(b.paths(Instant::ZERO).all(|path| path.heard == 0), "it says nothing about a path to us");
     }
 
     #[test]

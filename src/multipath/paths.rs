@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::Networks;
+use super::networks::Networks;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
@@ -65,8 +65,10 @@ impl Paths {
         Paths { daemons, faulty_until, healthy: None }
     }
 
-    pub(super) fn knows(&self, daemon: DaemonId) -> bool {
-        self.daemons.contains_key(&daemon)
+    /// Whether this daemon was heard lately on any network.
+    pub(super) fn is_alive(&self, now: Instant, daemon: DaemonId) -> bool {
+        let lately = |path: &Heard| path.last.is_some_and(|last| now.since(last) < FAULTY_AFTER);
+        self.daemons.get(&daemon).is_some_and(|paths| paths.iter().any(lately))
     }
 
     pub(super) fn heard(&mut self, now: Instant, daemon: DaemonId, network: NetworkId, first: bool) {

@@ -8,7 +8,7 @@
 //! A network on which some daemon is silent that is heard elsewhere is passed over, and so it is for as long again after the
 //! daemon was heard there, lest a path that comes and goes take the data with it. If there are none but such networks, all count.
 
-use crate::wire::NetworkId;
+use super::networks::Networks;
 
 /// Which networks carry data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,35 +22,6 @@ pub enum Policy {
     Passive,
     /// All packets on the first healthy network; the others stand by.
     Primary,
-}
-
-/// A set of networks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Networks(u8);
-
-impl Networks {
-    /// Networks 0 to `count - 1`.
-    pub(super) fn first(count: u8) -> Networks {
-        (0..count).map(NetworkId).collect()
-    }
-
-    pub(super) fn has(self, network: NetworkId) -> bool {
-        self.0 & 1 << network.0 != 0
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) fn iter(self) -> impl Iterator<Item = NetworkId> + Clone {
-        (0..NetworkId::LIMIT as u8).map(NetworkId).filter(move |&network| self.has(network))
-    }
-}
-
-impl FromIterator<NetworkId> for Networks {
-    fn from_iter<I: IntoIterator<Item = NetworkId>>(networks: I) -> Networks {
-        Networks(networks.into_iter().fold(0, |set, network| set | 1 << network.0))
-    }
 }
 
 /// Chooses networks for one data packet after the other.
@@ -95,6 +66,7 @@ impl Chooser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::NetworkId;
 
     fn chosen(policy: Policy, healthy: &[u8], count: usize) -> Vec<Vec<u8>> {
         let mut chooser = Chooser::new(policy, 3);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::wire::{ByteOrder, Header, PacketKind, PrivateName, Version};
+use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name};
 
 struct Bus {
@@ -289,6 +289,7 @@ fn garbage_leads_to_a_count_and_nothing_else() {
     let header = Header {
         kind: PacketKind::Token,
         network: NetworkId(0),
+        way: Way::Direct,
         sender: DaemonId(2),
         destination: None,
         system: 7,

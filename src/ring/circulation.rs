@@ -174,7 +174,7 @@ impl Circulation {
             for seq in first..first + u64::from(length) {
                 match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
                     Some(data) => {
-                        core.transmit_again(Packet::Data(data.clone()));
+                        core.transmit_again(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
                         self.served.insert(seq, token.hop);
@@ -242,7 +242,7 @@ impl Circulation {
     /// Sends the token again, later each time.
     pub(crate) fn retransmit(&mut self, core: &mut Core, now: Instant) {
         let Some(token) = &self.passed else { return };
-        core.transmit(Some(self.successor), Packet::Token(token.clone()));
+        core.transmit_again(Some(self.successor), Packet::Token(token.clone()));
         core.stats.tokens_retransmitted += 1;
         self.retransmit_after = (self.retransmit_after * 2).min(core.config.token_retransmit);
         self.await_answer(core, now);

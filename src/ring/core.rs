@@ -13,7 +13,7 @@ use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
 pub struct Transmit {
     /// One daemon, or all others.
     pub to: Option<DaemonId>,
-    /// It was sent before, and somebody lacks it.
+    /// It was sent before, and somebody seems to lack it.
     pub again: bool,
     /// The packet.
     pub packet: Packet,
@@ -77,9 +77,9 @@ impl Core {
         self.transmits.push_back(Transmit { to, again: false, packet });
     }
 
-    /// Sends a packet to all others that was sent before.
-    pub(crate) fn transmit_again(&mut self, packet: Packet) {
-        self.transmits.push_back(Transmit { to: None, again: true, packet });
+    /// Sends a packet that was sent before.
+    pub(crate) fn transmit_again(&mut self, to: Option<DaemonId>, packet: Packet) {
+        self.transmits.push_back(Transmit { to, again: true, packet });
     }
 
     /// The payload bytes of a data packet: what fits a datagram, even when the whole packet must later be carried inside

@@ -102,16 +102,19 @@ impl PassedForm {
         let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
         let passed = PassedForm { form, to: successor(&members, core.me()) };
         if members.len() > 1 {
-            passed.again(core, now);
+            passed.form.parts().for_each(|part| core.transmit(Some(passed.to), Packet::Form(part)));
+            passed.await_answer(core, now);
         }
         passed
     }
 
     /// Sends it again.
     pub(crate) fn again(&self, core: &mut Core, now: Instant) {
-        for part in self.form.parts() {
-            core.transmit(Some(self.to), Packet::Form(part));
-        }
+        self.form.parts().for_each(|part| core.transmit_again(Some(self.to), Packet::Form(part)));
+        self.await_answer(core, now);
+    }
+
+    fn await_answer(&self, core: &mut Core, now: Instant) {
         core.timers.set(Timer::TokenRetransmit, now + core.config.token_retransmit / 4);
     }
 }

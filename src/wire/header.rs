@@ -1,5 +1,6 @@
-//! The header of every datagram between daemons. It belongs to one hop: a relayed or retransmitted body gets a new header from
-//! the daemon that sends it. Numbers are big-endian.
+//! The header of every datagram between daemons. It says from end to end who made the packet, for whom, and which of his packets
+//! it is; only `network` and `way` belong to one hop, and a daemon that relays the packet writes them anew. So a copy that came by
+//! a relay is a copy like any other. Numbers are big-endian.
 //!
 //! ```text
 //!  0  2  magic "TC"
@@ -7,8 +8,9 @@
 //!  3  1  kind of the body
 //!  4  1  network the datagram was sent on
 //!  5  1  protection: 0 plain; other values name a key slot, the body is then sealed and a tag follows it
-//!  6  2  reserved for relaying, zero
-//!  8  4  sender: the daemon that put the datagram on this network
+//!  6  1  way: 0 direct, 1 relayed by another daemon than the sender
+//!  7  1  reserved, zero
+//!  8  4  sender: the daemon that made the packet
 //! 12  4  destination: a daemon, or 0 for all
 //! 16  4  system: digest of the membership table
 //! 20  8  incarnation of the sender
@@ -16,7 +18,8 @@
 //! 36     body
 //! ```
 //!
-//! (incarnation, destination, network, counter) never repeats, so it can be the nonce of a sealed packet.
+//! (sender, incarnation, destination, counter) names one packet for ever, so it can be the nonce of a sealed one, which is sealed once for
+//! all networks and relays: the two fields of the hop stay outside the seal.
 
 use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Writer};
 
@@ -30,7 +33,9 @@ pub struct Header {
     pub kind: PacketKind,
     /// The network it was sent on.
     pub network: NetworkId,
-    /// Who sent it on this network.
+    /// How it came onto that network.
+    pub way: Way,
+    /// Who made it.
     pub sender: DaemonId,
     /// Whom it is for; `None` for all.
     pub destination: Option<DaemonId>,
@@ -40,6 +45,22 @@ pub struct Header {
     pub incarnation: Incarnation,
     /// Number of this packet among those of this sender to this destination, the same on every network.
     pub counter: u64,
+}
+
+/// How a datagram came onto a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Way {
+    /// From the daemon that made the packet.
+    Direct = 0,
+    /// From another daemon, which had it directly. It goes no further, so no packet can run in circles.
+    Relayed = 1,
+}
+
+impl Way {
+    fn from_wire(number: u8) -> Option<Way> {
+        [Way::Direct, Way::Relayed].into_iter().find(|&way| way as u8 == number)
+    }
 }
 
 /// The kinds of packets.
@@ -87,12 +108,14 @@ impl Header {
         if reader.u8()? != 0 {
             return Err(DecodeError::BadValue("protection"));
         }
-        if reader.u16()? != 0 {
+        let way = Way::from_wire(reader.u8()?).ok_or(DecodeError::BadValue("way"))?;
+        if reader.u8()? != 0 {
             return Err(DecodeError::BadValue("reserved"));
         }
         Ok(Header {
             kind,
             network,
+            way,
             sender: DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("sender"))?,
             destination: DaemonId::from_wire(reader.u32()?),
             system: reader.u32()?,
@@ -109,7 +132,8 @@ impl Header {
         writer.u8(self.kind as u8);
         writer.u8(self.network.0);
         writer.u8(0);
-        writer.u16(0);
+        writer.u8(self.way as u8);
+        writer.u8(0);
         writer.u32(self.sender.0);
         writer.u32(DaemonId::to_wire(self.destination));
         writer.u32(self.system);
@@ -127,6 +151,7 @@ mod tests {
         Header {
             kind: PacketKind::Token,
             network: NetworkId(1),
+            way: Way::Relayed,
             sender: DaemonId(0x0a4d_0001),
             destination: Some(DaemonId(0x0a4d_0002)),
             system: 0xdead_beef,
@@ -138,7 +163,7 @@ mod tests {
     #[test]
     fn literal_bytes() {
         let bytes = [
-            b'T', b'C', 1, 2, 1, 0, 0, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
+            b'T', b'C', 1, 2, 1, 0, 1, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
             0, 7, 0, 0, 0, 0, 0, 0, 0, 9,
         ];
         assert_eq!(header().encode(), bytes);
@@ -159,6 +184,7 @@ mod tests {
             (3, 0, "kind"),
             (4, 8, "network"),
             (5, 1, "protection"),
+            (6, 2, "way"),
             (7, 1, "reserved"),
         ] {
             let mut bytes = header().encode();

@@ -34,7 +34,7 @@ pub use handshake::{
     Answer, AnswerError, Arrived, ConnectRequest, ListError, MethodChoice, MethodList, MethodName, PrivateName,
     Refusal, Version,
 };
-pub use header::{Header, PacketKind};
+pub use header::{Header, PacketKind, Way};
 pub use ids::{DaemonId, Incarnation, NetworkId, RingId, Service};
 pub use join::Join;
 pub use membership::{

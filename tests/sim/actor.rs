@@ -1,11 +1,9 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
-use std::collections::VecDeque;
-
-use spread::multipath::{Multipath, Policy};
-use spread::ring::{Config, Event, Ring, Stats};
+use spread::multipath::{self, Multipath, Outgoing, Policy};
+use spread::ring::{self, Config, Event, Ring, Stats};
 use spread::time::Instant;
-use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
+use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice, Way};
 
 use crate::trace::Scribe;
 
@@ -45,7 +43,8 @@ pub struct RingDaemon {
     /// Added to the counter of every datagram.
     counted: u64,
     me: DaemonId,
-    out: VecDeque<Datagram>,
+    /// The time of the last input.
+    now: Instant,
 }
 
 /// The digest of the membership table that all daemons of a simulation share.
@@ -59,11 +58,17 @@ pub fn policy(config: &Config) -> Policy {
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
-        let mut multipath = Multipath::new(config.me, config.incarnation, SYSTEM, networks, &config.daemons);
-        multipath.set_policy(policy(&config));
+        let multipath = Multipath::new(multipath::Config {
+            me: config.me,
+            incarnation: config.incarnation,
+            daemons: config.daemons.clone(),
+            system: SYSTEM,
+            networks,
+            policy: policy(&config),
+        });
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
-        RingDaemon { ring, multipath, filtered: true, counted: 0, me, out: VecDeque::new() }
+        RingDaemon { ring, multipath, filtered: true, counted: 0, me, now }
     }
 
     /// The same daemon without the filter for copies.
@@ -76,9 +81,18 @@ impl RingDaemon {
         RingDaemon { counted, ..self }
     }
 
+    fn count_on(&self, transmit: &mut multipath::Transmit) {
+        let mut header = Header::decode(&mut Reader::new(&transmit.header)).expect("daemons send packets");
+        if header.way == Way::Direct {
+            header.counter += self.counted;
+            transmit.header = header.encode();
+        }
+    }
+
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
+        let first = self.multipath.handle_datagram(now, network, datagram);
         if self.filtered {
-            return self.multipath.handle_datagram(now, network, datagram);
+            return first;
         }
         let header = Header::decode(&mut Reader::new(datagram)).ok()?;
         let ours = header.system == SYSTEM && header.destination.is_none_or(|to| to == self.me);
@@ -88,6 +102,7 @@ impl RingDaemon {
 
 impl Actor for RingDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
+        self.now = now;
         let Some((header, body)) = self.first_copy(now, network, datagram) else { return };
         if let Ok(packet) = Packet::decode(header.kind, &body) {
             self.ring.handle_packet(now, header.sender, packet);
@@ -95,10 +110,12 @@ impl Actor for RingDaemon {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         self.ring.handle_timeout(now);
     }
 
     fn submit(&mut self, now: Instant, service: Service, size: usize, mut scribe: Scribe<'_>) {
+        self.now = now;
         self.ring.submit(now, service, scribe.submit(service, size));
     }
 
@@ -106,22 +123,19 @@ impl Actor for RingDaemon {
         self.ring.submit_first(now, Service::Agreed, scribe.submit_first(Service::Agreed, 30));
     }
 
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, now: Instant) {
+        self.now = now;
         self.ring.leave();
     }
 
     fn poll_transmit(&mut self) -> Option<Datagram> {
-        while self.out.is_empty() {
-            let transmit = self.ring.poll_transmit()?;
-            let body = transmit.packet.encode();
-            for mut header in self.multipath.route(transmit.packet.kind(), transmit.to, transmit.again) {
-                header.counter += self.counted;
-                let mut bytes = header.encode();
-                bytes.extend_from_slice(&body);
-                self.out.push_back(Datagram { network: header.network, to: transmit.to, bytes: bytes.into() });
-            }
+        while let Some(ring::Transmit { to, again, packet }) = self.ring.poll_transmit() {
+            self.multipath.send(self.now, Outgoing { kind: packet.kind(), to, again, body: packet.encode() });
         }
-        self.out.pop_front()
+        let mut transmit = self.multipath.poll_transmit()?;
+        self.count_on(&mut transmit);
+        let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
+        Some(Datagram { network: transmit.network, to: transmit.to, bytes })
     }
 
     fn poll_event(&mut self) -> Option<Event> {

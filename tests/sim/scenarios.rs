@@ -331,6 +331,20 @@ fn one_way_faults_are_masked() {
     assert_masked(&world);
 }
 
+/// S42: one has only network 0, another only network 1. A third that has both stands between them, and nobody notices.
+#[test]
+fn who_share_no_network_are_kept_together_by_a_third() {
+    for (one, other) in [(0, 1), (0, 2), (1, 2), (2, 1)] {
+        let mut world = whole(3, 2);
+        load(&mut world, SECOND * 6, 600);
+        world.run(SECOND);
+        unplug(&mut world, one, 1);
+        unplug(&mut world, other, 0);
+        world.run(SECOND * 8);
+        assert_masked(&world);
+    }
+}
+
 /// M2: with all copies on all networks, the loss of a network delays nothing.
 #[test]
 fn the_loss_of_a_network_leaves_no_gap() {
