@@ -89,6 +89,11 @@ impl RingDaemon {
         }
     }
 
+    /// Data travels by this policy from now on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.multipath.set_policy(policy);
+    }
+
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
         let first = self.multipath.handle_datagram(now, network, datagram);
         if self.filtered {
