@@ -152,12 +152,12 @@ impl Node {
 
     /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
-        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && !self.clients.holds_senders()
+        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging()
     }
 
     /// Whether the bytes of this client are welcome, apart from those of all; if not, [`Event::Welcome`] will tell when they are.
     pub fn takes_bytes_of(&self, id: SessionId) -> bool {
-        !self.lanes.holds(id)
+        !self.lanes.holds(id) && !self.clients.stops(id)
     }
 
     /// The next datagram to send.
@@ -183,6 +183,7 @@ impl Node {
     /// The first `n` bytes of [`Node::client_output`] have been written.
     pub fn client_wrote(&mut self, id: SessionId, n: usize) {
         self.clients.wrote(id, n);
+        self.collect_events();
     }
 
     /// The client's socket takes no more for now: from here on its messages are counted against its limit.
@@ -266,15 +267,16 @@ impl Node {
                 break;
             }
         }
-        while let Some(id) = self.lanes.poll_welcome() {
-            self.events.push_back(Event::Welcome(id));
-        }
-        while let Some(event) = self.clients.poll_event() {
-            self.events.push_back(event);
-        }
+        self.collect_events();
         while let Some(transmit) = self.ring.poll_transmit() {
             self.transmit(now, transmit);
         }
+    }
+
+    fn collect_events(&mut self) {
+        let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(Event::Welcome);
+        self.events.extend(welcome);
+        self.events.extend(std::iter::from_fn(|| self.clients.poll_event()));
     }
 
     fn on_ring(&mut self, now: Instant, event: ring::Event) {

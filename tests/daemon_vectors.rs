@@ -3,7 +3,7 @@
 //!
 //! The recordings say in which order each client saw things, not how the clients took turns. That follows from what a turn
 //! causes: a client goes on when everybody who is to hear of it has heard all that was recorded before. Conversations between
-//! several daemons are not here.
+//! several daemons are in `ring_vectors.rs`.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use recorded::{
@@ -25,6 +26,7 @@ use recorded::{
 use serde_json::Value;
 use spread::daemon::config::Configuration;
 use spread::daemon::{Options, Running, spawn};
+use spread::session::{AccessList, Attempt};
 use spread::wire::{ByteOrder, FrameHeader, FrameType, MembershipBody, Name};
 
 /// The longest that a test waits for what must come.
@@ -53,6 +55,78 @@ replays! {
     short_buffers: "11_short_buffers",
     both_byte_orders: "15_java_big_endian",
     the_flush_layer: "22_flush_layer",
+}
+
+#[test]
+fn what_access_control_refuses_comes_back() {
+    let daemon = Daemon::start_with(&|options| options.node.session.policy = Some(recorded_policy));
+    Replay::at(daemon, "19_rejected_by_access_control").run();
+}
+
+/// What the daemon of that recording refused.
+fn recorded_policy(client: &Name, attempt: &Attempt<'_>) -> bool {
+    let begins = |name: &Name, with: &str| name.as_bytes().starts_with(with.as_bytes());
+    !match attempt {
+        Attempt::Connect => begins(client, "#deny"),
+        Attempt::Join(group) => begins(group, "deny"),
+        Attempt::Leave(group) => begins(group, "stay"),
+        Attempt::Unicast { mess_type, .. } => *mess_type == 666,
+        Attempt::Multicast { to, .. } => to.first().is_some_and(|group| begins(group, "deny")),
+    }
+}
+
+/// Access files that the classic daemon misreads, and who may connect by TCP from 127.0.0.1 here.
+const ACCESS_FILES_DONE_BETTER: [&str; 2] = ["0.0.0.0/0\n", "\nlocal\n"];
+
+#[test]
+fn authentication_goes_as_recorded_or_better() {
+    let (mut compared, mut exceptions) = (0, 0);
+    for (number, run) in load("17_authentication_cases")["runs"].as_array().unwrap().iter().enumerate() {
+        let (lines, access) = (text(&run["configuration"]), run["access_file"].as_str().unwrap_or_default());
+        let socket = std::env::temp_dir().join(format!("torc-authentication-{}-{number}", std::process::id()));
+        let daemon = Daemon::start_of(lines, &|options| {
+            options.node.session.access = AccessList::parse(access).unwrap();
+            options.unix_socket = Some(socket.clone());
+        });
+        for case in run["cases"].as_array().unwrap() {
+            let title = text(&case["case"]);
+            println!("{lines:?} {access:?} {title}");
+            let through_unix = title.contains("via unix");
+            if !through_unix && !title.contains("via 127.0.0.1") {
+                continue;
+            }
+            let asks_for_address = title.ends_with("IP") || title.starts_with("old");
+            let better = ACCESS_FILES_DONE_BETTER.contains(&access) && !through_unix && asks_for_address;
+            let received = if better { String::new() } else { text(&case["received"]).to_owned() };
+            let sent: Vec<_> =
+                case["sent"].as_array().unwrap().iter().filter_map(|piece| piece["hex"].as_str()).collect();
+            let bytes: Vec<u8> = sent.iter().flat_map(|bytes| unhex(bytes)).collect();
+            let found = if through_unix {
+                answer(UnixStream::connect(&socket).unwrap(), &bytes, UnixStream::shutdown)
+            } else {
+                answer(daemon.connect(), &bytes, TcpStream::shutdown)
+            };
+            if better {
+                assert!(found.ends_with(b"#localhost"), "{}", found.escape_ascii());
+            } else {
+                assert_eq!(found.escape_ascii().to_string(), unhex(&received).escape_ascii().to_string());
+            }
+            exceptions += usize::from(better);
+            compared += 1;
+        }
+    }
+    assert_eq!((compared, exceptions), (9 * 6, 4));
+}
+
+/// All that comes back for these bytes and the end of the stream behind them.
+fn answer<S: Read + Write>(mut stream: S, bytes: &[u8], shutdown: fn(&S, Shutdown) -> std::io::Result<()>) -> Vec<u8> {
+    // The daemon may have closed before.
+    let _ = stream.write_all(bytes).and_then(|()| shutdown(&stream, Shutdown::Write));
+    let mut found = Vec::new();
+    match stream.read_to_end(&mut found) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
+        _ => found,
+    }
 }
 
 #[test]
@@ -165,8 +239,12 @@ struct Replay {
 
 impl Replay {
     fn new(file: &str) -> Replay {
+        Replay::at(Daemon::start(), file)
+    }
+
+    fn at(daemon: Daemon, file: &str) -> Replay {
         let clients = sessions(file).into_iter().map(|(name, units)| Client::new(name, units)).collect();
-        Replay { daemon: Daemon::start(), clients, ids: GroupIds::default() }
+        Replay { daemon, clients, ids: GroupIds::default() }
     }
 
     fn run(mut self) {
@@ -385,20 +463,31 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on a port with its neighbour; another process may take them first.
     fn start() -> Daemon {
-        let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::iter::repeat_with(any).take(20).find_map(Daemon::start_at).expect("one of many ports is free")
+        Daemon::start_with(&|_| {})
     }
 
-    fn start_at(port: u16) -> Option<Daemon> {
+    fn start_with(adapt: &dyn Fn(&mut Options)) -> Daemon {
+        Daemon::start_of("", adapt)
+    }
+
+    /// Starts one on a port with its neighbour; another process may take them first.
+    fn start_of(lines: &str, adapt: &dyn Fn(&mut Options)) -> Daemon {
+        let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let start = |port| Daemon::start_at(port, lines, adapt);
+        std::iter::repeat_with(any).take(20).find_map(start).expect("one of many ports is free")
+    }
+
+    fn start_at(port: u16, lines: &str, adapt: &dyn Fn(&mut Options)) -> Option<Daemon> {
         let text = format!(
-            "Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = 143952"
+            "Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}\n\
+             MaxMessageSize = 143952\n{lines}\n"
         );
         let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
         let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
-        let running = spawn(Options { unix_socket: None, ..options }).ok()?;
-        Some(Daemon { _running: running, port })
+        let mut options = Options { unix_socket: None, ..options };
+        adapt(&mut options);
+        Some(Daemon { _running: spawn(options).ok()?, port })
     }
 
     fn connect(&self) -> TcpStream {

@@ -109,7 +109,7 @@ fn a_session_goes_on_or_closes_whatever_its_client_sends() {
                         session.admit(Name::private_group(name, b"localhost").unwrap());
                     }
                     Request::Multicast { frame, .. } => handed_out += frame.len(),
-                    Request::Kill | Request::Refused(_) | Request::Violation(_) => ended = true,
+                    Request::Kill | Request::Refused(_) | Request::Slow(_) | Request::Violation(_) => ended = true,
                     Request::Opened | Request::Join(_) | Request::Leave(_) => {}
                 }
             }

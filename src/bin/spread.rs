@@ -102,7 +102,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let addresses = net::local_addresses().map_err(text)?;
     let me = configuration.me(arguments.name.as_deref(), &addresses).map_err(text)?;
     let mut options = Options::from_configuration(&configuration, me);
-    options.read_access_file().map_err(text)?;
+    options.read_access_files().map_err(text)?;
     descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
     if let Some(file) = &arguments.state {
         options.remember_in(file.clone());

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::multipath::{self, Path};
 use crate::net::LinkStatus;
+use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
 use crate::wire::NetworkId;
 
@@ -27,6 +28,8 @@ pub struct Status {
     pub packets: multipath::Stats,
     /// How many clients are connected.
     pub clients: usize,
+    /// Counters of the clients.
+    pub client_stats: ClientStats,
     /// Our side of each network.
     pub links: Vec<LinkStatus>,
     /// The other daemons on each network.

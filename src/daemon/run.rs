@@ -250,6 +250,7 @@ impl Daemon {
             ring: self.node.ring_stats().clone(),
             packets: self.node.multipath_stats().clone(),
             clients: self.clients.len(),
+            client_stats: *self.node.client_stats(),
             links: self.links.status().collect(),
             paths: self.node.paths(now).collect(),
         });

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::config::{
     AuthMethod, ConfigError, Configuration, Daemon, NetworkKind, NetworkPolicy, Parameters, Timers, find_access_file,
-    read_access_file,
+    find_password_file, read_access_file, read_password_file,
 };
 use super::{Identity, Monitoring, Options};
 use crate::multipath::Policy;
@@ -30,7 +30,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 impl Options {
     /// The daemon `me` of a configuration.
     ///
-    /// What lies in other files is not read: see [`Options::read_access_file`] and [`Options::remember_in`].
+    /// What lies in other files is not read: see [`Options::read_access_files`] and [`Options::remember_in`].
     pub fn from_configuration(configuration: &Configuration, me: &Daemon) -> Options {
         let identity = Identity::new(None);
         let networks = networks(configuration, me);
@@ -60,14 +60,21 @@ impl Options {
         }
     }
 
-    /// Reads the access file if clients are checked by address. Without the file that check refuses everybody.
-    pub fn read_access_file(&mut self) -> Result<(), ConfigError> {
+    /// Reads the access file if clients are checked by address, and the password file if by password. Without its file a check refuses
+    /// everybody.
+    pub fn read_access_files(&mut self) -> Result<(), ConfigError> {
         let session = &mut self.node.session;
-        if session.allowed.iter().chain(&session.required).any(|&method| method == session::Method::Ip) {
-            match find_access_file() {
-                Some(path) => session.access = read_access_file(&path)?,
-                None => warn!("there is no access file: the method IP refuses everybody"),
-            }
+        let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
+        let (by_address, by_password) = (checks(session::Method::Ip), checks(session::Method::Password));
+        match find_access_file().filter(|_| by_address) {
+            Some(path) => session.access = read_access_file(&path)?,
+            None if by_address => warn!("there is no access file: the method IP refuses everybody"),
+            None => {}
+        }
+        match find_password_file().filter(|_| by_password) {
+            Some(path) => session.passwords = read_password_file(&path)?,
+            None if by_password => warn!("there is no password file: the method PWORD refuses everybody"),
+            None => {}
         }
         Ok(())
     }
@@ -191,6 +198,7 @@ fn method(method: AuthMethod) -> session::Method {
     match method {
         AuthMethod::Null => session::Method::Null,
         AuthMethod::Ip => session::Method::Ip,
+        AuthMethod::Password => session::Method::Password,
     }
 }
 

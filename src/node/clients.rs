@@ -12,7 +12,7 @@ use crate::groups::{self, SessionId};
 use crate::rng::Rng;
 use crate::session::{self, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectRequest, Envelope, FrameType, Name, Payload, Refusal, Service};
+use crate::wire::{ConnectRequest, Envelope, FrameHeader, FrameType, Name, Payload, Refusal, Service};
 
 /// All client sessions of a daemon.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Clients {
     names: BTreeMap<Name, Holder>,
     /// Ended sessions whose disconnection is on its way through the ring.
     leaving: BTreeMap<SessionId, Name>,
-    /// Sessions whose outbox is full, if that stops the senders.
-    full: BTreeSet<SessionId>,
+    /// Sessions whose outbox is full, if that stops those who send to them, and who is stopped.
+    full: BTreeMap<SessionId, BTreeSet<SessionId>>,
     stats: ClientStats,
     /// When each handshake must be over, in order of time.
     handshakes: VecDeque<(Instant, SessionId)>,
@@ -45,6 +45,8 @@ struct Client {
     opened: bool,
     /// It lags, and that was said.
     lagging: bool,
+    /// How many sessions with a full outbox it has sent to; it is not read while there are any.
+    stopped_by: usize,
 }
 
 impl Client {
@@ -58,7 +60,7 @@ impl Client {
 #[derive(Debug)]
 enum Holder {
     /// A session, from its hello to its end.
-    Session,
+    Session(SessionId),
     /// A session that has ended; and the one that waits for the name, with its membership wish.
     Leaving { next: Option<(SessionId, bool)> },
 }
@@ -68,8 +70,12 @@ enum Holder {
 pub struct ClientStats {
     /// How often a client began to lag: more than half of what may wait for it did.
     pub lagging: u64,
-    /// Sessions ended because their clients did not read fast enough.
-    pub slow: u64,
+    /// Sessions ended because too many messages waited for clients that did not read.
+    pub slow_by_messages: u64,
+    /// Sessions ended because too many bytes waited for their clients.
+    pub slow_by_bytes: u64,
+    /// How often a client was not read because one that it had sent to did not read.
+    pub stopped_senders: u64,
     /// Unreliable messages that a lagging client did not get.
     pub dropped_unreliable: u64,
     /// Clients refused.
@@ -126,7 +132,7 @@ impl Clients {
             sessions: BTreeMap::new(),
             names: BTreeMap::new(),
             leaving: BTreeMap::new(),
-            full: BTreeSet::new(),
+            full: BTreeMap::new(),
             stats: ClientStats::default(),
             handshakes: VecDeque::new(),
             demands: VecDeque::new(),
@@ -145,16 +151,17 @@ impl Clients {
         &self.stats
     }
 
-    /// Whether senders must wait for a client that does not read.
-    pub(super) fn holds_senders(&self) -> bool {
-        !self.full.is_empty()
+    /// Whether this session must not send more, as one that it has sent to does not read.
+    pub(super) fn stops(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0)
     }
 
     /// A client connected.
     pub(super) fn connected(&mut self, now: Instant, id: SessionId, peer: Peer) {
         let session = Session::new(&self.config, peer);
         self.handshakes.push_back((now + self.handshake_timeout, id));
-        let client = Client { session, private_group: None, membership: false, opened: false, lagging: false };
+        let client =
+            Client { session, private_group: None, membership: false, opened: false, lagging: false, stopped_by: 0 };
         let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
         if self.sessions.len() > self.config.quota {
@@ -187,6 +194,7 @@ impl Clients {
             self.stats.dropped_unreliable += 1;
             return;
         }
+        let sender = sender(&frame).filter(|_| self.config.slow_client == SlowClient::BlockSenders);
         let outbox = client.session.outbox_mut();
         let quiet = outbox.is_empty();
         match outbox.push(frame) {
@@ -195,6 +203,30 @@ impl Clients {
             Err(overflow) => return self.end(id, EndReason::Slow(overflow)),
         }
         self.note_pace(id);
+        sender.into_iter().for_each(|sender| self.stop(&sender, id));
+    }
+
+    /// A message of this sender went to a session; the sender is stopped if that made or found its outbox full.
+    fn stop(&mut self, sender: &Name, receiver: SessionId) {
+        let Some(stopped) = self.full.get_mut(&receiver) else { return };
+        let Some(Holder::Session(id)) = self.names.get(sender) else { return };
+        if stopped.insert(*id)
+            && let Some(client) = self.sessions.get_mut(id)
+        {
+            client.stopped_by += 1;
+            self.stats.stopped_senders += 1;
+        }
+    }
+
+    /// A session's outbox is not full any more, or the session is over: those whom it stopped may go on.
+    fn release(&mut self, receiver: SessionId) {
+        for id in self.full.remove(&receiver).into_iter().flatten() {
+            let Some(client) = self.sessions.get_mut(&id) else { continue };
+            client.stopped_by -= 1;
+            if client.stopped_by == 0 {
+                self.events.push_back(Event::Welcome(id));
+            }
+        }
     }
 
     /// The first `n` bytes of what waits for a client have been written.
@@ -224,15 +256,20 @@ impl Clients {
             client.lagging = true;
         }
         client.lagging &= !outbox.is_empty();
-        if self.config.slow_client == SlowClient::BlockSenders {
-            let _ = if outbox.is_full() { self.full.insert(id) } else { self.full.remove(&id) };
+        if self.config.slow_client != SlowClient::BlockSenders {
+            return;
+        }
+        if outbox.is_full() {
+            self.full.entry(id).or_default();
+        } else {
+            self.release(id);
         }
     }
 
     /// The session is over. Its disconnection goes through the ring; until then its name is taken.
     pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
         let Some(client) = self.sessions.remove(&id) else { return };
-        self.full.remove(&id);
+        self.release(id);
         self.count_end(&client, reason);
         if let Some(private_group) = client.private_group {
             self.leave_name(id, private_group, client.opened);
@@ -246,7 +283,8 @@ impl Clients {
 
     fn count_end(&mut self, client: &Client, reason: EndReason) {
         let counter = match reason {
-            EndReason::Slow(_) => &mut self.stats.slow,
+            EndReason::Slow(Overflow::Messages) => &mut self.stats.slow_by_messages,
+            EndReason::Slow(Overflow::Bytes) => &mut self.stats.slow_by_bytes,
             EndReason::Violation(_) => &mut self.stats.violations,
             EndReason::Refused(_) => &mut self.stats.refused,
             EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout => return,
@@ -317,6 +355,7 @@ impl Clients {
             Request::Multicast { service, frame } => self.submit(id, service, Envelope::Data(frame.into())),
             Request::Kill => self.end(id, EndReason::Kill),
             Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
+            Request::Slow(overflow) => self.end(id, EndReason::Slow(overflow)),
             Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
         }
     }
@@ -338,7 +377,7 @@ impl Clients {
         client.private_group = Some(name);
         client.membership = membership;
         client.session.admit(name);
-        self.names.insert(name, Holder::Session);
+        self.names.insert(name, Holder::Session(id));
     }
 
     /// The private group that the client asks for, or one that is made up for it.
@@ -379,6 +418,11 @@ impl Clients {
     fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
         self.demands.push_back(Demand::Submit { session, service, envelope });
     }
+}
+
+/// Who wrote a message; the group of a membership frame.
+fn sender(frame: &Payload) -> Option<Name> {
+    frame.front(FrameHeader::SIZE).first_chunk().map(|header| FrameHeader::decode(header).name)
 }
 
 /// Whether this is a client's message that may be lost.

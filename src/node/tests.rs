@@ -15,6 +15,8 @@ struct Bus {
     closed: Vec<(usize, SessionId, EndReason)>,
     /// A client that does not read.
     deaf: Option<(usize, SessionId)>,
+    /// Those who were not read and may be again.
+    welcome: Vec<SessionId>,
     /// No datagram arrives.
     parted: bool,
 }
@@ -48,6 +50,7 @@ impl Bus {
             received: (0..count).map(|_| Default::default()).collect(),
             closed: Vec::new(),
             deaf: None,
+            welcome: Vec::new(),
             parted: false,
         };
         (0..bus.nodes.len()).for_each(|at| bus.drain(at));
@@ -73,7 +76,8 @@ impl Bus {
                     self.received[at].entry(id).or_default().extend(bytes);
                     self.closed.push((at, id, reason));
                 }
-                Event::Configuration(_) | Event::Welcome(_) => {}
+                Event::Welcome(id) => self.welcome.push(id),
+                Event::Configuration(_) => {}
             }
         }
     }
@@ -335,34 +339,45 @@ fn a_slow_client_is_disconnected_and_nobody_else_notices() {
     assert_eq!(bus.closed, [(1, SessionId(1), EndReason::Slow(session::Overflow::Messages))]);
     assert_eq!(frames(&bus.take(1, 2)).len(), 30);
     let stats = bus.nodes[1].client_stats();
-    assert_eq!((stats.lagging, stats.slow), (1, 1));
+    assert_eq!((stats.lagging, stats.slow_by_messages), (1, 1));
 }
 
 #[test]
-fn a_slow_client_may_block_the_senders_until_it_reads() {
+fn a_slow_client_may_stop_those_who_send_to_it_until_it_reads() {
     let mut bus = Bus::with_deaf(1, narrow(session::SlowClient::BlockSenders), (0, 1));
+    let (sender, bystander) = (SessionId(2), SessionId(3));
+    bus.connect(0, 2, "sender");
+    bus.connect(0, 3, "bystander");
     let mut sent = 0;
-    while bus.nodes[0].takes_client_input() {
-        bus.say(0, 1, FrameType::AGREED, "g", &sent.to_string());
+    while bus.nodes[0].takes_bytes_of(sender) {
+        bus.input(0, 2, ClientInput::Bytes(&frame("sender", 0, FrameType::AGREED, &["g"], &sent.to_string())));
+        bus.input(0, 3, ClientInput::Bytes(&frame("bystander", 0, FrameType::AGREED, &["h"], "elsewhere")));
         bus.run(Duration::from_millis(100));
         sent += 1;
         assert!(sent < 100, "nobody was stopped");
     }
     assert_eq!((sent, bus.closed.len()), (10, 0));
-    bus.say(0, 1, FrameType::AGREED, "g", "on its way");
+    assert!(bus.nodes[0].takes_client_input() && bus.nodes[0].takes_bytes_of(bystander), "of another group");
+    bus.input(0, 2, ClientInput::Bytes(&frame("sender", 0, FrameType::AGREED, &["g"], "on its way")));
     bus.run(Duration::from_millis(100));
+    assert_eq!(bus.welcome, []);
     assert_eq!(frames(&bus.listen(0, 1)).len(), 11);
-    assert!(bus.nodes[0].takes_client_input());
+    bus.drain(0);
+    assert!(bus.nodes[0].takes_bytes_of(sender));
+    assert_eq!((&bus.welcome[..], bus.nodes[0].client_stats().stopped_senders), (&[sender][..], 1));
 }
 
 #[test]
 fn a_slow_client_that_goes_lets_the_senders_go_on() {
     let mut bus = Bus::with_deaf(1, narrow(session::SlowClient::BlockSenders), (0, 1));
-    (0..10).for_each(|_| bus.say(0, 1, FrameType::AGREED, "g", ""));
+    bus.connect(0, 2, "sender");
+    let message = frame("sender", 0, FrameType::AGREED, &["g"], "");
+    (0..10).for_each(|_| bus.input(0, 2, ClientInput::Bytes(&message)));
     bus.run(Duration::from_millis(100));
-    assert!(!bus.nodes[0].takes_client_input());
+    assert!(!bus.nodes[0].takes_bytes_of(SessionId(2)));
     bus.input(0, 1, ClientInput::Closed);
-    assert!(bus.nodes[0].takes_client_input());
+    assert!(bus.nodes[0].takes_bytes_of(SessionId(2)));
+    assert_eq!(bus.welcome, [SessionId(2)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What clients must show and may use.
 
-use super::AccessList;
+use super::{AccessList, Passwords, Policy};
 use crate::wire::MethodName;
 
 /// How a daemon treats its clients.
@@ -12,6 +12,10 @@ pub struct Config {
     pub required: Vec<Method>,
     /// Whom the method IP accepts. Default: nobody.
     pub access: AccessList,
+    /// Who may connect by the method PWORD. Default: nobody.
+    pub passwords: Passwords,
+    /// What clients may do. Default: everything.
+    pub policy: Option<Policy>,
     /// Most bytes of data and group names in one message. Default 16 MiB; classic libraries send less, see
     /// [`LIBRARY_LIMIT`](crate::wire::LIBRARY_LIMIT).
     pub message_limit: usize,
@@ -31,6 +35,8 @@ impl Default for Config {
             allowed: vec![Method::Null],
             required: Vec::new(),
             access: AccessList::default(),
+            passwords: Passwords::default(),
+            policy: None,
             message_limit: 16 << 20,
             max_session_messages: 1000,
             max_outbox_bytes: 64 << 20,
@@ -46,8 +52,8 @@ pub enum SlowClient {
     /// Above a limit its session ends; nobody else notices.
     #[default]
     Disconnect,
-    /// Above a limit no client of the same daemon is read until it has caught up, so nothing of theirs is lost. What comes from other
-    /// daemons is taken in up to twice the bytes; then the session ends.
+    /// Above a limit those clients of the same daemon that send to it are not read until it has caught up, so nothing of theirs is
+    /// lost. What comes from other daemons is taken in up to twice the bytes; then the session ends.
     BlockSenders,
     /// Above half a limit it gets no unreliable messages; above the whole its session ends.
     DropUnreliable,
@@ -60,17 +66,20 @@ pub enum Method {
     Null,
     /// Clients whose address the access list has.
     Ip,
+    /// Clients that say a user's name and password.
+    Password,
 }
 
 impl Method {
     /// All methods, in the order in which they are offered.
-    pub const ALL: [Method; 2] = [Method::Null, Method::Ip];
+    pub const ALL: [Method; 3] = [Method::Null, Method::Ip, Method::Password];
 
     /// Its name in the handshake and in the configuration.
     pub const fn name(self) -> MethodName {
         match self {
             Method::Null => MethodName::NULL,
             Method::Ip => MethodName::IP,
+            Method::Password => MethodName::PWORD,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::input::Input;
 use super::open::Open;
-use super::{Config, Method, Peer, Request, State, Step};
+use super::{Attempt, Config, Method, Passwords, Peer, Request, State, Step};
 use crate::wire::{Answer, ConnectRequest, MethodChoice, MethodList, Name, Refusal, Version};
 
 /// Reads the connect request.
@@ -27,6 +27,13 @@ pub(super) struct Authenticator {
     required: Vec<Method>,
     /// Whether the access list has the client's address.
     address_allowed: bool,
+    passwords: Passwords,
+}
+
+/// What becomes of a client.
+enum Verdict {
+    Accepted,
+    Refused,
 }
 
 impl Authenticator {
@@ -35,6 +42,7 @@ impl Authenticator {
             allowed: config.allowed.clone(),
             required: config.required.clone(),
             address_allowed: config.access.allows(peer),
+            passwords: config.passwords.clone(),
         }
     }
 
@@ -43,24 +51,46 @@ impl Authenticator {
         MethodList(Method::ALL.into_iter().filter(|method| self.allowed.contains(method)).map(Method::name).collect())
     }
 
-    fn accepts(&self, method: Method) -> bool {
-        match method {
-            Method::Null => true,
-            Method::Ip => self.address_allowed,
+    /// The methods that a choice leads to, each once: the chosen ones and then the required ones. `None` if it is no choice.
+    fn methods(&self, choice: &[u8; MethodChoice::SIZE]) -> Option<Vec<Method>> {
+        let MethodChoice(names) = MethodChoice::decode(choice).ok()?;
+        let chosen = names.into_iter().flatten().map(Method::from_name);
+        let chosen: Vec<Method> = chosen.collect::<Option<_>>()?;
+        let allowed = chosen.iter().all(|method| self.allowed.contains(method));
+        let mut methods = Vec::new();
+        for method in chosen.iter().chain(&self.required) {
+            if !methods.contains(method) {
+                methods.push(*method);
+            }
         }
+        (allowed && !chosen.is_empty()).then_some(methods)
     }
 
-    fn accepts_choice(&self, bytes: &[u8; MethodChoice::SIZE]) -> bool {
-        let Ok(MethodChoice(names)) = MethodChoice::decode(bytes) else { return false };
-        let mut chosen = names.into_iter().flatten().map(Method::from_name).peekable();
-        let some = chosen.peek().is_some();
-        let agreed =
-            chosen.all(|method| method.is_some_and(|method| self.allowed.contains(&method) && self.accepts(method)));
-        some && agreed && self.required.iter().all(|&method| self.accepts(method))
+    /// Runs the methods in their order, as far as what the client sends for them is there; `None` while more must come. What a method
+    /// says to the client is added to `says`.
+    fn run(&self, methods: &[Method], mut sent: &[u8], says: &mut Vec<u8>) -> Option<(Verdict, usize)> {
+        let all = sent.len();
+        for method in methods {
+            let accepted = match method {
+                Method::Null => true,
+                Method::Ip => self.address_allowed,
+                Method::Password => {
+                    let (credentials, rest) = sent.split_first_chunk()?;
+                    sent = rest;
+                    let known = self.passwords.accept(credentials);
+                    says.push(u8::from(known));
+                    known
+                }
+            };
+            if !accepted {
+                return Some((Verdict::Refused, all - sent.len()));
+            }
+        }
+        Some((Verdict::Accepted, all - sent.len()))
     }
 
     fn accepts_old_library(&self) -> bool {
-        if self.allowed.contains(&Method::Ip) { self.accepts(Method::Ip) } else { self.allowed.contains(&Method::Null) }
+        if self.allowed.contains(&Method::Ip) { self.address_allowed } else { self.allowed.contains(&Method::Null) }
     }
 }
 
@@ -73,23 +103,32 @@ pub(super) struct Authentication {
 
 impl Authentication {
     /// Decides as soon as everything needed for it is there.
-    pub(super) fn poll(&self, input: &mut Input, authenticator: &Authenticator, message_limit: usize) -> Option<Step> {
-        let accepted = if !self.version.has_authentication() {
-            authenticator.accepts_old_library()
-        } else if authenticator.allowed.is_empty() {
-            false
-        } else {
-            let choice = *input.front().first_chunk()?;
-            input.take(choice.len());
-            authenticator.accepts_choice(&choice)
-        };
-        if !accepted {
-            return Some(Step::refuse(Refusal::AUTH));
+    pub(super) fn poll(&self, input: &mut Input, authenticator: &Authenticator, open: Open) -> Option<Step> {
+        let mut says = Vec::new();
+        let verdict = self.judge(input, authenticator, &mut says)?;
+        let welcome = open.policy.is_none_or(|policy| policy(&self.private_group, &Attempt::Connect));
+        if matches!(verdict, Verdict::Refused) || !welcome {
+            says.push(Refusal::AUTH.encode());
+            return Some(Step { output: Some(says), ..Step::enter(State::Closed, Request::Refused(Refusal::AUTH)) });
         }
         let answer = Answer { version: Version::OURS, private_group: self.private_group };
-        let open = Open { private_group: self.private_group, message_limit };
-        let output = Some(answer.encode(self.version));
-        Some(Step { output, ..Step::enter(State::Open(open), Request::Opened) })
+        says.extend(answer.encode(self.version));
+        Some(Step { output: Some(says), ..Step::enter(State::Open(open), Request::Opened) })
+    }
+
+    fn judge(&self, input: &mut Input, authenticator: &Authenticator, says: &mut Vec<u8>) -> Option<Verdict> {
+        if !self.version.has_authentication() {
+            let accepted = authenticator.accepts_old_library();
+            return Some(if accepted { Verdict::Accepted } else { Verdict::Refused });
+        }
+        if authenticator.allowed.is_empty() {
+            return Some(Verdict::Refused);
+        }
+        let (choice, sent) = input.front().split_first_chunk()?;
+        let Some(methods) = authenticator.methods(choice) else { return Some(Verdict::Refused) };
+        let (verdict, used) = authenticator.run(&methods, sent, says)?;
+        input.take(MethodChoice::SIZE + used);
+        Some(verdict)
     }
 }
 
@@ -159,6 +198,42 @@ mod tests {
         let requests: Vec<_> = stream.iter().flat_map(|&byte| drive(&mut slow, &[byte])).collect();
         assert_eq!(requests, expected);
         assert_eq!(output(&session), output(&slow));
+    }
+
+    #[test]
+    fn a_password_is_asked_for_once_whether_chosen_or_required() {
+        let passwords = Passwords::parse("# ours\nalice:abWAcrLcu.e2o\n").unwrap();
+        let credentials = |user: &str, password: &str| {
+            let mut bytes = [0; 40];
+            bytes[..user.len()].copy_from_slice(user.as_bytes());
+            bytes[32..32 + password.len()].copy_from_slice(password.as_bytes());
+            bytes
+        };
+        let both = [Method::Null, Method::Password];
+        for (required, chosen) in [
+            (vec![], vec![MethodName::PWORD]),
+            (vec![Method::Password], vec![MethodName::NULL]),
+            (vec![Method::Password], vec![MethodName::PWORD, MethodName::PWORD]),
+        ] {
+            let config = Config { allowed: both.to_vec(), required, passwords: passwords.clone(), ..Config::default() };
+            for (user, password, accepted) in
+                [("alice", "secret-of", true), ("alice", "secreT", false), ("bob", "secret-o", false), ("", "", false)]
+            {
+                let mut session = unix(&config);
+                let password = &password[..password.len().min(8)];
+                assert_eq!(drive(&mut session, HELLO), []);
+                assert_eq!(drive(&mut session, &choice(&chosen)), []);
+                assert_eq!(drive(&mut session, &credentials(user, password)[..39]), []);
+                let requests = drive(&mut session, &credentials(user, password)[39..]);
+                if accepted {
+                    assert_eq!(requests, [Request::Opened]);
+                    assert_eq!(output(&session), b"\x0bNULL PWORD \x01\x01\x04\x04\x00\x09#alice#d1");
+                } else {
+                    assert_eq!(requests, [Request::Refused(Refusal::AUTH)]);
+                    assert_eq!(output(&session), b"\x0bNULL PWORD \x00\xf7");
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,16 +11,21 @@
 
 mod access;
 mod config;
+mod crypt;
 mod handshake;
 mod input;
 mod open;
 mod outbox;
+mod password;
+mod policy;
 
 use std::fmt;
 
 pub use access::{AccessError, AccessList};
 pub use config::{Config, Method, SlowClient};
 pub use outbox::{Outbox, Overflow};
+pub use password::{PasswordError, Passwords};
+pub use policy::{Attempt, Policy};
 
 use crate::wire::{ConnectRequest, FrameHeader, Name, Refusal, Service, Slice};
 use handshake::{Authentication, Authenticator};
@@ -58,6 +63,8 @@ pub enum Request {
     Kill,
     /// The client may not connect; the outbox holds the refusal. Nothing follows; a name given by `admit` is free again.
     Refused(Refusal),
+    /// The client does not read what it is told. Nothing follows; close without a word.
+    Slow(Overflow),
     /// The client broke the protocol. Nothing follows; close without a word.
     Violation(Violation),
 }
@@ -103,6 +110,7 @@ const HANDSHAKE_LIMIT: usize = 16 << 10;
 pub struct Session {
     authenticator: Authenticator,
     message_limit: usize,
+    policy: Option<Policy>,
     input: Input,
     outbox: Outbox,
     state: State,
@@ -120,18 +128,22 @@ enum State {
 
 /// What a state makes of the bytes so far.
 struct Step {
-    request: Request,
+    request: Option<Request>,
     output: Option<Vec<u8>>,
     next: Option<State>,
 }
 
 impl Step {
     fn stay(request: Request) -> Step {
-        Step { request, output: None, next: None }
+        Step { request: Some(request), output: None, next: None }
     }
 
     fn enter(next: State, request: Request) -> Step {
-        Step { request, output: None, next: Some(next) }
+        Step { request: Some(request), output: None, next: Some(next) }
+    }
+
+    fn answer(output: Vec<u8>) -> Step {
+        Step { request: None, output: Some(output), next: None }
     }
 
     fn refuse(refusal: Refusal) -> Step {
@@ -145,6 +157,7 @@ impl Session {
         Session {
             authenticator: Authenticator::new(config, peer),
             message_limit: config.message_limit,
+            policy: config.policy,
             input: Input::new(HANDSHAKE_LIMIT),
             outbox: Outbox::new(config),
             state: State::Greeting,
@@ -160,13 +173,27 @@ impl Session {
 
     /// The next thing that the client asks for.
     pub fn poll_request(&mut self) -> Option<Request> {
-        let Some(step) = self.step() else {
-            self.input.settle();
-            return None;
-        };
-        step.output.into_iter().for_each(|bytes| self.outbox.push_handshake(bytes));
-        step.next.into_iter().for_each(|next| self.enter(next));
-        Some(step.request)
+        while let Some(step) = self.step() {
+            if let Some(overflow) = step.output.and_then(|bytes| self.tell(bytes)) {
+                self.enter(State::Closed);
+                return Some(Request::Slow(overflow));
+            }
+            step.next.into_iter().for_each(|next| self.enter(next));
+            if step.request.is_some() {
+                return step.request;
+            }
+        }
+        self.input.settle();
+        None
+    }
+
+    /// Tells the client something, unless too much waits for it already.
+    fn tell(&mut self, bytes: Vec<u8>) -> Option<Overflow> {
+        if self.is_open() {
+            return self.outbox.push(bytes.into()).err();
+        }
+        self.outbox.push_handshake(bytes);
+        None
     }
 
     /// Answers [`Request::Hello`]: the client may go on under this private group. Then drain [`Session::poll_request`] again.
@@ -212,7 +239,11 @@ impl Session {
         }
         match &self.state {
             State::Greeting => handshake::poll_greeting(&mut self.input),
-            State::Authentication(state) => state.poll(&mut self.input, &self.authenticator, self.message_limit),
+            State::Authentication(state) => {
+                let open =
+                    Open { private_group: state.private_group, message_limit: self.message_limit, policy: self.policy };
+                state.poll(&mut self.input, &self.authenticator, open)
+            }
             State::Open(open) => open.poll(&mut self.input),
             State::Admission(_) | State::Closed => None,
         }

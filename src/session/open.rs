@@ -6,14 +6,16 @@
 use tracing::debug;
 
 use super::input::Input;
+use super::policy::{self, Policy};
 use super::{Request, State, Step, Violation};
-use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names};
+use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names, encode_reject};
 
 /// The state of an open session.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) private_group: Name,
     pub(super) message_limit: usize,
+    pub(super) policy: Option<Policy>,
 }
 
 /// Bits that only daemons may set.
@@ -34,6 +36,12 @@ impl Open {
             let frame = input.take(FrameHeader::SIZE + body)?;
             if header.kind.contains(FrameType::KILL) {
                 return Some(Step::enter(State::Closed, Request::Kill));
+            }
+            if self.policy.is_some_and(|policy| !policy::permits(policy, &header, frame)) {
+                if header.kind.contains(FrameType::SELF_DISCARD) {
+                    continue;
+                }
+                return Some(Step::answer(encode_reject(&header, frame)));
             }
             if let Some(request) = request(header, frame) {
                 return Some(Step::stay(request));
@@ -87,7 +95,7 @@ mod tests {
     }
 
     fn open() -> Open {
-        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT }
+        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT, policy: None }
     }
 
     fn header(kind: FrameType) -> FrameHeader {
@@ -104,7 +112,7 @@ mod tests {
         input.push(bytes);
         let mut requests = Vec::new();
         while let Some(step) = open().poll(&mut input) {
-            requests.push(step.request);
+            requests.extend(step.request);
             if step.next.is_some() {
                 break;
             }

@@ -172,6 +172,16 @@ impl FrameType {
         }
     }
 
+    /// How a reject frame tells of a request of this type.
+    const fn refused(self) -> FrameType {
+        let told = match self {
+            _ if self.contains(FrameType::JOIN) => FrameType::CAUSED_BY_JOIN.0,
+            _ if self.contains(FrameType::LEAVE) => FrameType::CAUSED_BY_LEAVE.0,
+            _ => 0,
+        };
+        FrameType(self.0 & !(FrameType::JOIN.0 | FrameType::LEAVE.0) | told)
+    }
+
     /// Reads a type field by its own marking.
     pub fn decode(field: [u8; 4]) -> FrameType {
         FrameType(ByteOrder::of_field(field).unmark(field))
@@ -304,6 +314,18 @@ impl FrameHeader {
     }
 }
 
+/// The frame that brings a client's whole frame back to it, because access control refused it: the type moves behind the header, and
+/// its private group stands behind the groups, in place of the last of [`MAX_GROUPS`].
+pub fn encode_reject(header: &FrameHeader, frame: &[u8]) -> Vec<u8> {
+    let body = &frame[FrameHeader::SIZE..];
+    let (names, data) = body.split_at(usize::try_from(header.groups).unwrap_or(0) * Name::SIZE);
+    let names = &names[..names.len().min((MAX_GROUPS - 1) * Name::SIZE)];
+    let groups = (names.len() / Name::SIZE + 1) as i32;
+    let reject = FrameHeader { kind: FrameType::REJECT, groups, ..*header };
+    let names = decode_names(names).chain([header.name]).map(|name| *name.field()).collect::<Vec<_>>();
+    [&reject.encode()[..], &header.kind.refused().encode(), names.as_flattened(), data].concat()
+}
+
 /// The names in consecutive fields, such as the groups behind a header; a field cut short is left out.
 pub fn decode_names(fields: &[u8]) -> impl Iterator<Item = Name> {
     fields.as_chunks().0.iter().map(Name::from_field)
@@ -372,6 +394,34 @@ mod tests {
         {
             assert!(!Hint(bad).is_valid(), "{bad:x?}");
         }
+    }
+
+    #[test]
+    fn a_reject_frame_has_the_type_behind_its_header_and_the_sender_behind_its_groups() {
+        let group = Name::new(b"g").unwrap();
+        let frame = [&LITTLE[..], group.field(), group.field(), &[7; 0x201]].concat();
+        let (reject, sender) = (encode_reject(&header(), &frame), header().name);
+        let expected = [
+            b"\x80\0\x40\x80",
+            &LITTLE[4..36],
+            &[3, 0, 0, 0],
+            &LITTLE[40..],
+            &LITTLE[..4],
+            group.field(),
+            group.field(),
+            sender.field(),
+            &[7; 0x201],
+        ];
+        assert_eq!(reject, expected.concat());
+        assert_eq!(FrameHeader::decode(reject.first_chunk().unwrap()).body_len(), Some(reject.len() - 48));
+        for (request, told) in [(FrameType::JOIN, 0x100), (FrameType::LEAVE | FrameType::SELF_DISCARD, 0x240)] {
+            let request = FrameHeader { kind: request, groups: 0, data_len: 0, ..header() };
+            assert_eq!(encode_reject(&request, &request.encode())[48..52], FrameType(told).encode());
+        }
+        let most = FrameHeader { groups: MAX_GROUPS as i32, data_len: 0, ..header() };
+        let reject = encode_reject(&most, &[&most.encode()[..], &group.field().repeat(MAX_GROUPS)].concat());
+        assert_eq!(reject.len(), 52 + MAX_GROUPS * Name::SIZE);
+        assert_eq!(decode_names(&reject[52..]).last(), Some(header().name));
     }
 
     #[test]

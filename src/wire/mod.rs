@@ -29,6 +29,7 @@ pub use envelope::{Basis, Envelope, GroupState, Piece, State};
 pub use form::{Brings, Form, FormMember, FormPart};
 pub use frame::{
     ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,
+    encode_reject,
 };
 pub use handshake::{
     Answer, AnswerError, Arrived, ConnectRequest, ListError, MethodChoice, MethodList, MethodName, PrivateName,

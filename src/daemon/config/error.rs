@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::session::AccessError;
+use crate::session::{AccessError, PasswordError};
 
 /// How many errors, and how many warnings, are kept for one file.
 pub const FINDING_LIMIT: usize = 100;
@@ -54,6 +54,8 @@ pub enum ConfigError {
     Invalid(Vec<Diagnostic>),
     /// A line of the access file is no rule.
     AccessFile(PathBuf, AccessError),
+    /// A line of the password file is no user.
+    PasswordFile(PathBuf, PasswordError),
 }
 
 impl fmt::Display for ConfigError {
@@ -62,6 +64,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Unreadable(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
             ConfigError::TooLarge(path) => write!(f, "{}: too large for a configuration", path.display()),
             ConfigError::AccessFile(path, error) => write!(f, "{}: {error}", path.display()),
+            ConfigError::PasswordFile(path, error) => write!(f, "{}: {error}", path.display()),
             ConfigError::Invalid(diagnostics) => {
                 for (n, diagnostic) in diagnostics.iter().enumerate() {
                     let separator = if n == 0 { "" } else { "\n" };
@@ -78,6 +81,7 @@ impl std::error::Error for ConfigError {
         match self {
             ConfigError::Unreadable(_, error) => Some(error),
             ConfigError::AccessFile(_, error) => Some(error),
+            ConfigError::PasswordFile(_, error) => Some(error),
             ConfigError::TooLarge(_) | ConfigError::Invalid(_) => None,
         }
     }

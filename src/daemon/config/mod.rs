@@ -30,7 +30,7 @@ pub use model::{
     Priority, Segment, Timers, Windows,
 };
 
-use crate::session::AccessList;
+use crate::session::{AccessList, Passwords};
 use error::Findings;
 
 /// The name of the file when none is given.
@@ -38,6 +38,9 @@ pub const DEFAULT_FILE: &str = "spread.conf";
 
 /// The name of the access file, looked for in the working directory and in `/etc`.
 pub const ACCESS_FILE: &str = "spread.access_ip";
+
+/// The name of the password file, looked for in the same places.
+pub const PASSWORD_FILE: &str = "spread.access_pword";
 
 /// The file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`; the first that
 /// is not plainly absent, even if it turns out not to be readable.
@@ -54,6 +57,17 @@ pub fn find_access_file() -> Option<PathBuf> {
 pub fn read_access_file(path: &Path) -> Result<AccessList, ConfigError> {
     let text = read_limited(path)?;
     AccessList::parse(&String::from_utf8_lossy(&text)).map_err(|error| ConfigError::AccessFile(path.into(), error))
+}
+
+/// The password file to read: in the working directory, otherwise in `/etc`.
+pub fn find_password_file() -> Option<PathBuf> {
+    first_present(&[Path::new(PASSWORD_FILE), &Path::new("/etc").join(PASSWORD_FILE)])
+}
+
+/// Reads a password file.
+pub fn read_password_file(path: &Path) -> Result<Passwords, ConfigError> {
+    let text = read_limited(path)?;
+    Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| ConfigError::PasswordFile(path.into(), error))
 }
 
 fn first_present(candidates: &[&Path]) -> Option<PathBuf> {

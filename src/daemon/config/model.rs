@@ -133,6 +133,8 @@ pub enum AuthMethod {
     Null,
     /// The client's address must be in the access file.
     Ip,
+    /// The client must say a name and password of the password file.
+    Password,
 }
 
 impl AuthMethod {
@@ -141,6 +143,7 @@ impl AuthMethod {
         match name {
             "NULL" => Some(AuthMethod::Null),
             "IP" => Some(AuthMethod::Ip),
+            "PWORD" => Some(AuthMethod::Password),
             _ => None,
         }
     }

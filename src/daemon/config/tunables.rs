@@ -104,8 +104,10 @@ fn methods(lists: &[Spanned<String>], findings: &mut Findings) -> Vec<AuthMethod
                 Some(method) if methods.contains(&method) => {}
                 Some(method) => methods.push(method),
                 None => {
-                    let message =
-                        format!("{} is no authentication method and is ignored; there are NULL and IP", shown(name));
+                    let message = format!(
+                        "{} is no authentication method and is ignored; there are NULL, IP and PWORD",
+                        shown(name)
+                    );
                     findings.warning(list.at, message);
                 }
             }
