@@ -15,10 +15,11 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The sections that have pages of ours.
 const SECTIONS: [&str; 4] = ["1", "3", "5", "8"];
 /// The programs, each with the section of its page.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 6] = [
     ("spread", "8", env!("CARGO_BIN_EXE_spread")),
     ("spuser", "1", env!("CARGO_BIN_EXE_spuser")),
     ("spflooder", "1", env!("CARGO_BIN_EXE_spflooder")),
+    ("spmonitor", "1", env!("CARGO_BIN_EXE_spmonitor")),
     ("spsend", "1", env!("CARGO_BIN_EXE_spsend")),
     ("sprecv", "1", env!("CARGO_BIN_EXE_sprecv")),
 ];
