@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &["wire", "time"]),
     ("daemon", &["net", "node", "groups", "multipath", "ring", "session", "wire", "time", "rng"]),
     ("client", &["wire"]),
-    ("ffi", &["client", "wire"]),
+    ("ffi", &["client", "daemon", "wire"]),
 ];
 
 /// Modules below the I/O line.

@@ -68,7 +68,7 @@ fn connected(then: &[u8]) -> (Mailbox, TcpStream) {
 /// As [`connected`], known to the C functions.
 fn connected_for_c(then: &[u8]) -> (mailbox, TcpStream) {
     let daemon = FakeDaemon::start(accepting(then));
-    let mailbox = spread::client::registry::open(&options(daemon.name())).unwrap();
+    let mailbox = spread::client::registry::enter(Mailbox::connect(&options(daemon.name())).unwrap()).unwrap();
     (mailbox.descriptor(), daemon.finish().0)
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::transport::Stream;
+use super::transport::{Deadline, Stream};
 use super::{Address, ConnectError, GroupError, Lost, SendError, handshake, registry};
 use crate::wire::{ByteOrder, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, Name};
 
@@ -56,12 +56,29 @@ pub struct Mailbox {
     pub(super) offered: Mutex<Option<FrameHeader>>,
 }
 
+/// When connecting must be done.
+fn deadline(options: &ConnectOptions) -> Deadline {
+    options.timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
 impl Mailbox {
     /// Opens a session, with the authentication methods that the process has registered.
     pub fn connect(options: &ConnectOptions) -> Result<Mailbox, ConnectError> {
         let address = Address::parse(&options.daemon)?;
-        let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let stream = Stream::connect(&address, deadline)?;
+        let deadline = deadline(options);
+        Mailbox::open(Stream::connect(&address, deadline)?, options, deadline)
+    }
+
+    /// As [`Mailbox::connect`], over a stream to a daemon of this process; the daemon's name does not count.
+    #[cfg(unix)]
+    pub fn connect_over(
+        stream: std::os::unix::net::UnixStream,
+        options: &ConnectOptions,
+    ) -> Result<Mailbox, ConnectError> {
+        Mailbox::open(Stream::over(stream), options, deadline(options))
+    }
+
+    fn open(stream: Stream, options: &ConnectOptions, deadline: Deadline) -> Result<Mailbox, ConnectError> {
         let private_group = handshake::open(&stream, options, &registry::methods(), deadline)?;
         Ok(Mailbox::new(stream, private_group, options.message_limit))
     }

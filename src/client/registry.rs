@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::flush::FlushMailbox;
-use super::{AuthMethod, ConnectError, ConnectOptions, Mailbox};
+use super::{AuthMethod, ConnectError, Mailbox};
 
 /// Most mailboxes that a process may have open.
 const MAILBOX_LIMIT: usize = 1024;
@@ -25,18 +25,18 @@ struct Registry {
     methods: Option<Arc<[AuthMethod]>>,
 }
 
-/// Opens a mailbox that is known by its descriptor from now on.
-pub fn open(options: &ConnectOptions) -> Result<Arc<Mailbox>, ConnectError> {
+/// Takes in a mailbox that is known by its descriptor from now on.
+pub fn enter(mailbox: Mailbox) -> Result<Arc<Mailbox>, ConnectError> {
     forks::watch();
-    let mailbox = Arc::new(Mailbox::connect(options)?);
+    let mailbox = Arc::new(mailbox);
     lock().insert(mailbox.descriptor(), Arc::clone(&mailbox))?;
     Ok(mailbox)
 }
 
-/// Opens a mailbox with the Flush layer, which is known by its descriptor from now on.
-pub fn open_flush(options: &ConnectOptions) -> Result<Arc<FlushMailbox>, ConnectError> {
+/// As [`enter`], for one with the Flush layer.
+pub fn enter_flush(flush: FlushMailbox) -> Result<Arc<FlushMailbox>, ConnectError> {
     forks::watch();
-    let flush = Arc::new(FlushMailbox::connect(options)?);
+    let flush = Arc::new(flush);
     let descriptor = flush.mailbox().descriptor();
     let mut registry = lock();
     registry.insert(descriptor, Arc::clone(flush.mailbox()))?;

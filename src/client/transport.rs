@@ -43,6 +43,14 @@ impl Stream {
         Ok(Stream { socket })
     }
 
+    /// A stream that is connected already.
+    #[cfg(unix)]
+    pub fn over(stream: std::os::unix::net::UnixStream) -> Stream {
+        let socket = Socket::from(std::os::fd::OwnedFd::from(stream));
+        raise_buffers(&socket);
+        Stream { socket }
+    }
+
     /// The socket's number.
     pub fn descriptor(&self) -> i32 {
         platform::descriptor(&self.socket)

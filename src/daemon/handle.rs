@@ -4,15 +4,24 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+#[cfg(unix)]
+use std::{io, os::unix::net::UnixStream};
 
 use mio::Waker;
 use parking_lot::Mutex;
-use tracing::warn;
+use tracing::{error, warn};
 
+#[cfg(unix)]
+use super::entrance::{Entrance, Newcomer};
+use super::progress::{Life, PathEvent, Progress};
 use crate::multipath::{self, Path};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
+#[cfg(unix)]
+use crate::session::Peer;
+use crate::time::Duration;
 use crate::wire::NetworkId;
 
 /// What a daemon is doing, at most a second old.
@@ -57,13 +66,43 @@ pub(super) struct Shared {
     stopping: AtomicBool,
     drills: Mutex<Vec<Drill>>,
     status: Mutex<Status>,
+    progress: Progress,
+    #[cfg(unix)]
+    entrance: Entrance,
+    /// Lets the loop panic, to see what becomes of the clients.
+    #[cfg(test)]
+    pub(super) fault: AtomicBool,
+}
+
+/// Lives as long as the daemon's sockets, and tells everybody when they are closed.
+#[derive(Debug)]
+pub(super) struct Ending(pub Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        self.0.entrance.close();
+        if thread::panicking() {
+            error!("the daemon's thread panicked: its clients have lost their connections");
+        }
+        self.0.progress.end(if thread::panicking() { Life::Crashed } else { Life::Stopped });
+    }
 }
 
 impl Shared {
     /// Shared with the loop that `waker` wakes.
     pub(super) fn new(waker: Waker) -> Arc<Shared> {
-        let stopping = AtomicBool::new(false);
-        Arc::new(Shared { waker, stopping, drills: Mutex::default(), status: Mutex::default() })
+        Arc::new(Shared {
+            waker,
+            stopping: AtomicBool::new(false),
+            drills: Mutex::default(),
+            status: Mutex::default(),
+            progress: Progress::default(),
+            #[cfg(unix)]
+            entrance: Entrance::new(),
+            #[cfg(test)]
+            fault: AtomicBool::new(false),
+        })
     }
 
     /// Whether somebody wants the daemon to stop.
@@ -78,10 +117,17 @@ impl Shared {
 
     /// Leaves a new status behind.
     pub(super) fn publish(&self, status: Status) {
+        self.progress.note(&status.paths);
         *self.status.lock() = status;
     }
 
-    fn wake(&self) {
+    /// Streams that clients in this process handed over since the last call.
+    #[cfg(unix)]
+    pub(super) fn take_newcomers(&self) -> Vec<Newcomer> {
+        self.entrance.take()
+    }
+
+    pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             warn!(%error, "the daemon cannot be woken");
         }
@@ -112,5 +158,31 @@ impl Handle {
     /// What the daemon is doing.
     pub fn status(&self) -> Status {
         self.0.status.lock().clone()
+    }
+
+    /// Whether the daemon is still there.
+    pub fn life(&self) -> Life {
+        self.0.progress.life()
+    }
+
+    /// The first change of a path after the one with this number, for which it may wait so long. `None` if there is none in that
+    /// time, and at once if the daemon has ended.
+    pub fn next_path_event(&self, after: u64, patience: Duration) -> Option<PathEvent> {
+        self.0.progress.next_path_event(after, patience)
+    }
+
+    /// A client's stream to the daemon, without a door. The client counts as coming from `peer`.
+    #[cfg(unix)]
+    pub fn connect(&self, peer: Peer) -> io::Result<UnixStream> {
+        let stream = self.0.entrance.enter(peer)?;
+        self.0.wake();
+        Ok(stream)
+    }
+
+    /// Lets the loop panic.
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        self.0.fault.store(true, Ordering::Release);
+        self.0.wake();
     }
 }

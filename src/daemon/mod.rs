@@ -10,10 +10,13 @@ mod clients;
 mod clock;
 #[cfg(unix)]
 mod control;
+#[cfg(unix)]
+mod entrance;
 mod handle;
 mod identity;
 mod listen;
 mod monitor;
+mod progress;
 mod run;
 mod setup;
 mod stream;
@@ -22,6 +25,7 @@ mod transmit;
 mod unix_socket;
 
 pub mod config;
+pub mod embedded;
 
 use std::fmt;
 use std::io;
@@ -32,9 +36,11 @@ pub use handle::{Handle, Status};
 pub use identity::Identity;
 pub use listen::ListenError;
 pub use monitor::Monitoring;
+pub use progress::{Life, PathEvent};
 pub use run::Daemon;
 pub use setup::control_socket;
 
+pub use crate::multipath::{Path, PathState};
 use crate::{net, node, ring};
 use config::ClientAddresses;
 
@@ -128,8 +134,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.handle.stop();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the daemon's thread panicked");
-        }
+        // What a panic leaves to say is said when it happens.
+        self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
     }
 }

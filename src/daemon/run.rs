@@ -11,6 +11,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(unix)]
+use mio::net::UnixStream;
 use mio::{Events, Poll, Token, Waker};
 use tracing::{debug, error, info, warn};
 
@@ -18,15 +20,17 @@ use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
 #[cfg(unix)]
 use super::control::Control;
-use super::handle::{Handle, Shared, Status};
+use super::handle::{Ending, Handle, Shared, Status};
 use super::listen::Listeners;
 use super::monitor::{self, Monitors, Order};
+use super::stream::Stream;
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::groups::SessionId;
 use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
+use crate::session::Peer;
 use crate::time::{Duration, Instant};
 use crate::wire::{MonitorCommand, NetworkId, Slice};
 
@@ -67,6 +71,8 @@ pub struct Daemon {
     state_file: Option<PathBuf>,
     #[cfg(unix)]
     _control: Option<Control>,
+    /// Last, so that everything is closed before anybody is told.
+    _ending: Ending,
 }
 
 impl Daemon {
@@ -90,6 +96,7 @@ impl Daemon {
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
         #[cfg(unix)]
         let control = options.control_socket.and_then(|file| open_control(&file, &name, &shared));
+        let ending = Ending(Arc::clone(&shared));
         Ok(Daemon {
             clock,
             poll,
@@ -107,6 +114,7 @@ impl Daemon {
             state_file: options.state_file,
             #[cfg(unix)]
             _control: control,
+            _ending: ending,
         })
     }
 
@@ -166,6 +174,8 @@ impl Daemon {
                 }
             }
         }
+        #[cfg(test)]
+        assert!(!self.shared.fault.load(std::sync::atomic::Ordering::Acquire), "a test lets the daemon fail");
         for drill in self.shared.take_drills() {
             self.links.drill(drill.network, drill.on);
             self.next_status = Instant::ZERO;
@@ -257,13 +267,23 @@ impl Daemon {
     }
 
     fn accept(&mut self) {
-        for _ in 0..ACCEPTS_PER_ROUND {
-            let now = self.clock.now();
-            let Some((stream, peer)) = self.listeners.accept(now) else { return };
-            match self.clients.admit(stream) {
-                Ok(id) => self.tell(now, id, ClientInput::Connected(peer)),
-                Err(error) => debug!(%error, "a client cannot be polled"),
+        #[cfg(unix)]
+        for (stream, peer) in self.shared.take_newcomers() {
+            match Stream::unix(UnixStream::from_std(stream)) {
+                Ok(stream) => self.admit(stream, peer),
+                Err(error) => debug!(%error, "a client of this process cannot be served"),
             }
+        }
+        for _ in 0..ACCEPTS_PER_ROUND {
+            let Some((stream, peer)) = self.listeners.accept(self.clock.now()) else { return };
+            self.admit(stream, peer);
+        }
+    }
+
+    fn admit(&mut self, stream: Stream, peer: Peer) {
+        match self.clients.admit(stream) {
+            Ok(id) => self.tell(self.clock.now(), id, ClientInput::Connected(peer)),
+            Err(error) => debug!(%error, "a client cannot be polled"),
         }
     }
 

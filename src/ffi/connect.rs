@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::errors::Code;
 use super::events::sp_time;
 use super::types::*;
-use super::{guard, guard_or, memory};
+use super::{guard, guard_or, inside, memory};
 use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
 use crate::wire::{MethodName, PrivateName, Version};
 
@@ -80,7 +80,7 @@ unsafe fn connect(options: &ConnectOptions, mbox: *mut mailbox, private_group: *
     // SAFETY: the caller has a mailbox and an array of 32 bytes there.
     let (mbox, private_group) = unsafe { (mbox.as_mut(), private_group.cast::<[u8; MAX_GROUP_NAME]>().as_mut()) };
     let (Some(mbox), Some(private_group)) = (mbox, private_group) else { return Err(Code(ILLEGAL_SESSION)) };
-    let opened = registry::open(options).inspect_err(|&error| {
+    let opened = inside::connect(options).and_then(registry::enter).inspect_err(|&error| {
         if error == ConnectError::TimedOut {
             note_timeout();
         }

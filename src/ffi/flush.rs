@@ -9,7 +9,7 @@ use super::connect::{accepted, options};
 use super::errors::{Code, flush_words, print};
 use super::receive::{Outputs, outputs, report};
 use super::types::*;
-use super::{guard, guard_or, memory};
+use super::{guard, guard_or, inside, memory};
 use crate::client::flush::{self, CastKind, FlushMailbox, LOWEST_MESS_TYPE, Wait};
 use crate::client::registry;
 use crate::wire::{FrameType, Name};
@@ -87,7 +87,8 @@ pub unsafe extern "C" fn FL_connect(
             return Err(Code(ILLEGAL_PARAM));
         }
         // SAFETY: the caller has two C strings.
-        let opened = registry::open_flush(&unsafe { options(daemon, user, priority, 1) })?;
+        let mailbox = inside::connect(&unsafe { options(daemon, user, priority, 1) })?;
+        let opened = registry::enter_flush(FlushMailbox::new(Arc::new(mailbox)))?;
         Ok(accepted(opened.mailbox(), mbox, private_name))
     })
 }

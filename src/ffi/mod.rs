@@ -1,4 +1,5 @@
-//! The C face: the classic `SP_`, `E_` and `FL_` functions over `client`, and the types and constants of their headers.
+//! The C face: the classic `SP_`, `E_` and `FL_` functions over `client`, the `torc_` functions over `daemon`, and the types and
+//! constants of their headers.
 //!
 //! An exported function converts its arguments, calls `client` and maps the result, all inside `guard` or `guard_or`:
 //! nothing unwinds into C. Everything `pub` here, except in `undeclared`, ends up in `include`, doc comments included, so they are
@@ -11,9 +12,11 @@
 )]
 
 mod connect;
+mod embedded;
 mod errors;
 mod events;
 mod flush;
+mod inside;
 mod memb;
 mod memory;
 mod receive;
@@ -25,6 +28,7 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use connect::*;
+pub use embedded::*;
 pub use errors::{SP_error, SP_strerror};
 pub use events::*;
 pub use flush::*;

@@ -1,6 +1,7 @@
 /* Every function of the interface, with the type that existing programs know. Linking proves that the library has it. */
 
 #include <fl.h>
+#include <torc.h>
 
 #include "check.h"
 
@@ -88,9 +89,19 @@ static void (*const fl_error_)(int) = FL_error;
 static int (*const fl_gid_)(void) = FL_get_gid_offset_memb_mess;
 static int (*const fl_num_vs_)(void) = FL_get_num_vs_offset_memb_mess;
 static int (*const fl_vs_set_)(void) = FL_get_vs_set_offset_memb_mess;
+static int (*const torc_start_)(const char *, const char *, torc_daemon **) = torc_start;
+static int (*const torc_stop_)(torc_daemon *) = torc_stop;
+static int (*const torc_status_)(torc_daemon *, torc_state *) = torc_status;
+static int (*const torc_paths_)(torc_daemon *, torc_path *, int) = torc_paths;
+static int (*const torc_next_path_)(torc_daemon *, uint64_t *, torc_path *, int) = torc_next_path;
+static int (*const torc_drill_)(torc_daemon *, int, int) = torc_drill;
+static const char *(*const torc_error_)(void) = torc_error;
+static const char *(*const torc_version_)(void) = torc_version;
 
 int main(void)
 {
+    CHECK(torc_start_ && torc_stop_ && torc_status_ && torc_paths_ && torc_next_path_);
+    CHECK(torc_drill_ && torc_error_ && torc_version_);
     CHECK(init_ && time_ && time_monotonic_ && add_time_ && sub_time_ && neg_time_ && compare_time_);
     CHECK(queue_ && dequeue_ && delay_ && attach_ && detach_ && activate_ && deactivate_);
     CHECK(threshold_ && num_active_ && handle_ && exit_);

@@ -79,26 +79,27 @@ impl Library {
 
     /// As `run_program`; what it calls, and what that gives, is appended to a file.
     pub fn run_noting(&self, program: &str, arguments: &[String], notes: &Path) {
-        let program = self.compile(&source_of(program), &C[0]);
+        let program = self.build(&source_of(program), &C[0]);
         expect_success(&program, Command::new(&program).args(arguments).env("CHECKED", notes));
     }
 
     /// Compiles a source without a warning, runs it with success, and returns what it printed.
     pub fn run(&self, source: &Path, dialect: &Dialect, arguments: &[&str]) -> String {
-        let program = self.compile(source, dialect);
+        let program = self.build(source, dialect);
         expect_success(&program, Command::new(&program).args(arguments))
     }
 
     /// Runs a program of `tests/c` where every access to memory is watched, and what is lost; it must succeed without a
     /// complaint.
     pub fn check_memory(&self, program: &str, arguments: &[String]) {
-        let program = self.compile(&source_of(program), &C[0]);
+        let program = self.build(&source_of(program), &C[0]);
         let mut watched = Command::new("valgrind");
         watched.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
         expect_success(&program, watched.arg(&program).args(arguments));
     }
 
-    fn compile(&self, source: &Path, dialect: &Dialect) -> PathBuf {
+    /// Compiles a source without a warning.
+    pub fn build(&self, source: &Path, dialect: &Dialect) -> PathBuf {
         let program =
             self.directory.join(source.file_stem().unwrap()).with_extension(dialect.standard.replace("++", "xx"));
         let output = Command::new(dialect.compiler)

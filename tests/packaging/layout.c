@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <sp.h>
+#include <torc.h>
 
 #define SIZE(type) printf("size %s %lu\n", #type, (unsigned long)sizeof(type))
 #define FIELD(type, field) \
@@ -32,5 +33,21 @@ int main(void)
     FIELD(membership_info, changed_member);
     FIELD(membership_info, num_vs_sets);
     FIELD(membership_info, my_vs_set);
+    SIZE(torc_state);
+    FIELD(torc_state, life);
+    FIELD(torc_state, daemons);
+    FIELD(torc_state, clients);
+    FIELD(torc_state, networks);
+    FIELD(torc_state, ring_state);
+    FIELD(torc_state, ring);
+    FIELD(torc_state, messages);
+    FIELD(torc_state, reserved);
+    SIZE(torc_path);
+    FIELD(torc_path, daemon);
+    FIELD(torc_path, network);
+    FIELD(torc_path, state);
+    FIELD(torc_path, heard);
+    FIELD(torc_path, first);
+    FIELD(torc_path, reserved);
     return 0;
 }

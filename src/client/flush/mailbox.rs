@@ -71,8 +71,8 @@ impl FlushMailbox {
         Ok(FlushMailbox::new(Arc::new(Mailbox::connect(&options)?)))
     }
 
-    /// The layer on a fresh mailbox, which nobody else receives from.
-    pub(in crate::client) fn new(mailbox: Arc<Mailbox>) -> FlushMailbox {
+    /// The layer on a fresh mailbox with membership messages, which nobody else receives from.
+    pub fn new(mailbox: Arc<Mailbox>) -> FlushMailbox {
         let layer = Layer::new(mailbox.private_group());
         FlushMailbox::with(mailbox, layer)
     }

@@ -1,0 +1,403 @@
+//! The daemons inside this process, by number: for C programs, and for programs that know of no daemon.
+//!
+//! Numbers are given once, so a stopped daemon is never taken for another. A forked child begins with a table of its own: the
+//! daemons of its parent are not in it, and neither is a lock that some thread of the parent held.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
+use std::process;
+use std::sync::{Arc, OnceLock};
+#[cfg(unix)]
+use std::{net::Ipv4Addr, os::unix::net::UnixStream};
+
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::config::{ClientAddresses, ConfigError, Configuration, Daemon, EntryError};
+use super::{Handle, Life, Options, Running, StartError, spawn};
+use crate::net;
+#[cfg(unix)]
+use crate::session::Peer;
+use crate::wire::DaemonId;
+
+/// Daemons that may run in one process.
+pub const DAEMON_LIMIT: usize = 128;
+
+/// A daemon inside this process.
+#[derive(Debug)]
+pub struct Embedded {
+    name: String,
+    system: u32,
+    client_port: u16,
+    client_addresses: ClientAddresses,
+    networks: usize,
+    names: BTreeMap<DaemonId, String>,
+    handle: Handle,
+    running: Mutex<Option<Running>>,
+}
+
+impl Embedded {
+    /// Talks to the daemon.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The name of a daemon of the same configuration.
+    pub fn name_of(&self, daemon: DaemonId) -> &str {
+        self.names.get(&daemon).map_or("", String::as_str)
+    }
+
+    /// How many networks it is on.
+    pub fn networks(&self) -> usize {
+        self.networks
+    }
+
+    fn is(&self, name: &str, system: u32) -> bool {
+        self.name == name && self.system == system
+    }
+
+    fn is_running(&self) -> bool {
+        self.handle.life() == Life::Running
+    }
+
+    /// Whether clients that want this port, on this host if they name one, mean this daemon.
+    fn serves(&self, port: u16, host: Option<IpAddr>) -> bool {
+        let at = |host: IpAddr| match &self.client_addresses {
+            ClientAddresses::All => host.is_loopback(),
+            ClientAddresses::Only(addresses) => addresses.contains(&host),
+        };
+        self.client_port == port && host.is_none_or(at)
+    }
+
+    fn stop(&self) {
+        let running = self.running.lock().take();
+        running.into_iter().for_each(Running::stop);
+    }
+}
+
+/// Starts the daemon `name` of a configuration and returns its number. Its ports are open then.
+///
+/// The configuration is a file's name, or a file's text if it has a brace; an empty one is the daemon `localhost` on
+/// 127.0.0.1, port 4803. Without a name the daemon is the one that has an address of this machine.
+pub fn start(configuration: &str, name: Option<&str>) -> Result<u64, Error> {
+    Wanted { configuration: read(configuration)?, name }.start()
+}
+
+/// Stops a daemon: it leaves its ring at once. False if there is none with this number.
+pub fn stop(number: u64) -> bool {
+    let stopped = registry().table.lock().daemons.remove(&number);
+    stopped.inspect(|embedded| embedded.stop()).is_some()
+}
+
+/// Stops all daemons of this process.
+pub fn stop_all() {
+    let daemons = std::mem::take(&mut registry().table.lock().daemons);
+    daemons.values().for_each(|embedded| embedded.handle.stop());
+    daemons.values().for_each(|embedded| embedded.stop());
+}
+
+/// The daemon with this number, even if it has crashed.
+pub fn find(number: u64) -> Option<Arc<Embedded>> {
+    registry().table.lock().daemons.get(&number).cloned()
+}
+
+/// A stream to the daemon of this process that serves a port, on this host if one is named. `None` if there is none.
+#[cfg(unix)]
+pub fn connect(port: u16, host: Option<&str>) -> Option<UnixStream> {
+    let registry = Registry::existing()?;
+    let host = match host {
+        None => None,
+        Some("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
+        Some(host) => Some(host.parse().ok()?),
+    };
+    let serving = |embedded: &&Arc<Embedded>| embedded.is_running() && embedded.serves(port, host);
+    let embedded = Arc::clone(registry.table.lock().daemons.values().find(serving)?);
+    let peer = match host {
+        None => Peer::Unix,
+        Some(host) if host.is_loopback() && host.is_ipv4() => Peer::Tcp(Ipv4Addr::LOCALHOST.into()),
+        Some(host) => Peer::Tcp(host),
+    };
+    embedded.handle.connect(peer).ok()
+}
+
+/// Starts the daemon that a variable names for programs that know of none, if clients find it at this port; `None` if they do
+/// not. The variable is a configuration as for [`start`], and after a `#` the daemon's name.
+pub fn start_for(variable: &str, port: u16) -> Result<Option<u64>, Error> {
+    let (configuration, name) = split(variable);
+    let wanted = Wanted { configuration: read(configuration)?, name };
+    if wanted.client_port()? == port { wanted.start().map(Some) } else { Ok(None) }
+}
+
+/// Whether a host is this machine.
+pub fn is_here(host: &str) -> bool {
+    let addresses = (host, 0).to_socket_addrs().map(|found| found.map(|socket| socket.ip()).collect::<Vec<_>>());
+    let own = net::local_addresses().unwrap_or_default();
+    addresses.unwrap_or_default().iter().any(|ip| ip.is_loopback() || own.contains(ip))
+}
+
+/// Why no daemon was started.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration cannot be read or has mistakes.
+    Configuration(ConfigError),
+    /// The configuration does not say which daemon to be.
+    Entry(EntryError),
+    /// The daemon with this name of this configuration runs already in this process.
+    AlreadyRunning(String),
+    /// The process has [`DAEMON_LIMIT`] daemons.
+    TooMany,
+    /// It cannot have its ports, or something else that it needs.
+    Start(StartError),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Configuration(error) => error.fmt(f),
+            Error::Entry(EntryError::NoAddress) => {
+                f.write_str("no daemon of the configuration has an address of this machine: name the one to start")
+            }
+            Error::Entry(EntryError::Ambiguous(names)) => {
+                write!(f, "this machine could be any of {}: name the one to start", names.join(", "))
+            }
+            Error::Entry(error) => error.fmt(f),
+            Error::AlreadyRunning(name) => write!(f, "the daemon {name} already runs in this process"),
+            Error::TooMany => write!(f, "this process already has {DAEMON_LIMIT} daemons"),
+            Error::Start(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Error {
+        Error::Configuration(error)
+    }
+}
+
+impl From<EntryError> for Error {
+    fn from(error: EntryError) -> Error {
+        Error::Entry(error)
+    }
+}
+
+fn read(configuration: &str) -> Result<Configuration, Error> {
+    Ok(match configuration {
+        "" => Configuration::localhost(),
+        text if text.contains('{') => Configuration::parse("configuration", text.as_bytes())?,
+        file => Configuration::read(Path::new(file))?,
+    })
+}
+
+/// A configuration, and the daemon's name after the last `#` if what stands there can be one.
+fn split(variable: &str) -> (&str, Option<&str>) {
+    match variable.rsplit_once('#') {
+        Some((configuration, name)) if !name.contains(|c: char| c.is_whitespace() || "{}/".contains(c)) => {
+            (configuration, Some(name).filter(|name| !name.is_empty()))
+        }
+        _ => (variable, None),
+    }
+}
+
+/// A daemon to be started.
+struct Wanted<'a> {
+    configuration: Configuration,
+    name: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn me(&self) -> Result<&Daemon, EntryError> {
+        self.configuration.me(self.name, &net::local_addresses().unwrap_or_default())
+    }
+
+    fn client_port(&self) -> Result<u16, Error> {
+        Ok(self.configuration.segment_of(self.me()?).client_port())
+    }
+
+    fn start(&self) -> Result<u64, Error> {
+        let (configuration, me) = (&self.configuration, self.me()?);
+        configuration.warnings.iter().for_each(|warning| warn!("{warning}"));
+        let mut options = Options::from_configuration(configuration, me);
+        options.read_access_files()?;
+        let networks = options.networks.len();
+        let mut table = registry().table.lock();
+        table.make_room(&me.name, configuration.digest())?;
+        let running = spawn(options).map_err(Error::Start)?;
+        Ok(table.insert(Embedded {
+            name: me.name.clone(),
+            system: configuration.digest(),
+            client_port: configuration.segment_of(me).client_port(),
+            client_addresses: me.clients.clone(),
+            networks,
+            names: configuration.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
+            handle: running.handle().clone(),
+            running: Mutex::new(Some(running)),
+        }))
+    }
+}
+
+/// What one process knows of its daemons. Its forked children have one each, behind it.
+#[derive(Debug)]
+struct Registry {
+    process: u32,
+    table: Mutex<Table>,
+    next: OnceLock<Box<Registry>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u64,
+    daemons: BTreeMap<u64, Arc<Embedded>>,
+}
+
+static REGISTRY: OnceLock<Box<Registry>> = OnceLock::new();
+
+/// The registry of this process.
+fn registry() -> &'static Registry {
+    let process = process::id();
+    let mut place = &REGISTRY;
+    loop {
+        let new = || Box::new(Registry { process, table: Mutex::default(), next: OnceLock::new() });
+        let registry = place.get_or_init(new);
+        if registry.process == process {
+            return registry;
+        }
+        place = &registry.next;
+    }
+}
+
+impl Registry {
+    /// The registry of this process, if it ever had a daemon.
+    #[cfg(unix)]
+    fn existing() -> Option<&'static Registry> {
+        REGISTRY.get().map(|_| registry())
+    }
+}
+
+impl Table {
+    /// Room for a daemon of this name and configuration, which must not be there unless it has crashed.
+    fn make_room(&mut self, name: &str, system: u32) -> Result<(), Error> {
+        if self.daemons.values().any(|embedded| embedded.is(name, system) && embedded.is_running()) {
+            return Err(Error::AlreadyRunning(name.to_string()));
+        }
+        if self.daemons.len() >= DAEMON_LIMIT { Err(Error::TooMany) } else { Ok(()) }
+    }
+
+    fn insert(&mut self, embedded: Embedded) -> u64 {
+        self.last += 1;
+        self.daemons.insert(self.last, Arc::new(embedded));
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    #[cfg(unix)]
+    use crate::client::{ConnectOptions, Lost, Mailbox, ReceiveError};
+    use crate::time::Duration;
+
+    /// A configuration of two daemons on ports of their own.
+    fn text() -> String {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        format!(
+            "Spread_Segment unicast:{port} {{ one 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }}\n two 127.0.0.2 {{ D 127.0.0.2 C 127.0.0.2 }} }}"
+        )
+    }
+
+    #[test]
+    fn a_daemon_is_started_once_under_its_name_and_stopped_once() {
+        let text = text();
+        let one = start(&text, Some("one")).unwrap();
+        let two = start(&text, Some("two")).unwrap();
+        let error = start(&text, Some("one")).unwrap_err();
+        assert_eq!(error.to_string(), "the daemon one already runs in this process");
+        assert!(one != two && find(one).is_some_and(|embedded| embedded.name == "one"));
+        assert!(stop(one) && !stop(one) && find(one).is_none());
+        let again = start(&text, Some("one")).unwrap();
+        assert!(again > two && stop(again) && stop(two));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mistakes = [
+            ("Spread_Segment unicast { one 127.0.0.1 } Nonsense = 7", "configuration:1:42: "),
+            ("Spread_Segment unicast {", "configuration:1:"),
+            ("/no/such/file", "/no/such/file: cannot be read"),
+            (&text(), "the configuration has no daemon \"three\"; it has one, two"),
+        ];
+        for (configuration, message) in mistakes {
+            let error = start(configuration, Some("three")).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+        let neither = start("Spread_Segment unicast { one 203.0.113.1 }", None).unwrap_err().to_string();
+        assert!(neither.ends_with("name the one to start"), "{neither}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_crash_is_a_closed_connection_and_makes_room_for_another() {
+        let text = text();
+        let number = start(&text, Some("one")).unwrap();
+        let embedded = find(number).unwrap();
+        let options = ConnectOptions::default();
+        let mailbox = Mailbox::connect_over(embedded.handle().connect(Peer::Unix).unwrap(), &options).unwrap();
+        embedded.handle().fail();
+        assert_eq!(mailbox.receive().unwrap_err(), ReceiveError::Lost(Lost::Now));
+        while embedded.is_running() {
+            embedded.handle().next_path_event(0, Duration::from_secs(10));
+        }
+        assert_eq!(embedded.handle().life(), Life::Crashed);
+        assert!(embedded.handle().connect(Peer::Unix).is_err());
+        let another = start(&text, Some("one")).unwrap();
+        assert!(stop(number) && stop(another));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn clients_in_the_process_find_their_daemon_by_port_and_host() {
+        let text = text();
+        let port = read(&text).unwrap().segments[0].client_port();
+        let [one, two] = ["one", "two"].map(|name| start(&text, Some(name)).unwrap());
+        let names = [None, Some("localhost"), Some("127.0.0.2")].map(|host| {
+            let mailbox = Mailbox::connect_over(connect(port, host).unwrap(), &ConnectOptions::default()).unwrap();
+            mailbox.private_group().to_string().rsplit_once('#').unwrap().1.to_owned()
+        });
+        assert_eq!(names, ["one", "one", "two"]);
+        assert!(connect(port, Some("127.0.0.3")).is_none() && connect(port.wrapping_add(1), None).is_none());
+        assert!(stop(one) && stop(two));
+        assert!(connect(port, None).is_none());
+    }
+
+    #[test]
+    fn a_variable_is_a_configuration_and_a_name() {
+        assert_eq!(split("spread.conf"), ("spread.conf", None));
+        assert_eq!(split("/a#b/spread.conf#alpha"), ("/a#b/spread.conf", Some("alpha")));
+        assert_eq!(split("/a#b/spread.conf"), ("/a#b/spread.conf", None));
+        assert_eq!(split("#localhost"), ("", Some("localhost")));
+        assert_eq!(split("spread.conf#"), ("spread.conf", None));
+        assert_eq!(split("S { # all of us\n}"), ("S { # all of us\n}", None));
+        assert_eq!(split("S { # us\n}#alpha"), ("S { # us\n}", Some("alpha")));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_number() {
+        assert!(is_here("localhost") && is_here("127.0.0.3"));
+        assert!(!is_here("203.0.113.7") && !is_here("no such host"));
+    }
+
+    #[test]
+    fn only_the_port_that_a_client_wants_is_a_reason_to_start() {
+        let text = format!("{}#one", text());
+        let port = read(split(&text).0).unwrap().segments[0].client_port();
+        assert!(start_for(&text, port.wrapping_add(1)).unwrap().is_none());
+        let number = start_for(&text, port).unwrap().unwrap();
+        assert!(start_for("/no/such/file", port).is_err());
+        assert!(stop(number));
+    }
+}

@@ -1,0 +1,140 @@
+//! What others may wait for while a daemon runs: that a path changed, and that the daemon has ended.
+//!
+//! The loop only writes here; who waits does so on a thread of its own and never holds the loop up. The changes are numbered, so
+//! that many may follow them, each from where it was; who comes too late misses the oldest and sees it by the numbers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::multipath::{Path, PathState};
+use crate::time::Duration;
+use crate::wire::{DaemonId, NetworkId};
+
+/// Changes that are kept for those who come late.
+const EVENT_LIMIT: usize = 256;
+
+/// Whether a daemon is still there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Life {
+    /// It runs, or is about to.
+    #[default]
+    Running,
+    /// It was told to stop, and has.
+    Stopped,
+    /// Its thread panicked: a fault of ours. Its clients have lost their connections.
+    Crashed,
+}
+
+/// A path that is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathEvent {
+    /// Counts the changes of this daemon's paths from 1.
+    pub number: u64,
+    /// The path as it is since then.
+    pub path: Path,
+}
+
+/// How far a daemon has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    log: Mutex<Log>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    life: Life,
+    states: BTreeMap<(DaemonId, NetworkId), PathState>,
+    events: VecDeque<PathEvent>,
+    count: u64,
+}
+
+impl Progress {
+    /// The paths as they are now.
+    pub(super) fn note(&self, paths: &[Path]) {
+        let mut log = self.log.lock();
+        let before = log.count;
+        paths.iter().for_each(|path| log.note(*path));
+        if log.count > before {
+            self.changed.notify_all();
+        }
+    }
+
+    /// The daemon is no more.
+    pub(super) fn end(&self, life: Life) {
+        self.log.lock().life = life;
+        self.changed.notify_all();
+    }
+
+    /// Whether the daemon is still there.
+    pub(super) fn life(&self) -> Life {
+        self.log.lock().life
+    }
+
+    /// The first change that is kept after the one with this number. Waits for it, unless the daemon has ended.
+    pub(super) fn next_path_event(&self, after: u64, patience: Duration) -> Option<PathEvent> {
+        let mut log = self.log.lock();
+        let nothing = |log: &mut Log| log.after(after).is_none() && log.life == Life::Running;
+        self.changed.wait_while_for(&mut log, nothing, patience);
+        log.after(after)
+    }
+}
+
+impl Log {
+    fn note(&mut self, path: Path) {
+        let before = self.states.insert((path.daemon, path.network), path.state).unwrap_or(PathState::Silent);
+        if before == path.state {
+            return;
+        }
+        self.count += 1;
+        if self.events.len() == EVENT_LIMIT {
+            self.events.pop_front();
+        }
+        self.events.push_back(PathEvent { number: self.count, path });
+    }
+
+    fn after(&self, number: u64) -> Option<PathEvent> {
+        self.events.iter().find(|event| event.number > number).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn path(network: u8, state: PathState) -> Path {
+        Path { daemon: DaemonId(7), network: NetworkId(network), state, heard: 0, first: 0 }
+    }
+
+    #[test]
+    fn only_changes_are_told_and_silence_comes_first() {
+        let progress = Progress::default();
+        progress.note(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
+        progress.note(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
+        progress.note(&[path(0, PathState::Healthy), path(1, PathState::Faulty)]);
+        let told: Vec<_> = (0..4).map_while(|after| progress.next_path_event(after, NOW)).collect();
+        let expected = [(1, 1, PathState::Healthy), (2, 0, PathState::Healthy), (3, 1, PathState::Faulty)];
+        assert_eq!(told, expected.map(|(number, network, state)| PathEvent { number, path: path(network, state) }));
+    }
+
+    #[test]
+    fn who_comes_late_misses_the_oldest() {
+        let progress = Progress::default();
+        for round in 0..300 {
+            progress.note(&[path(0, [PathState::Healthy, PathState::Faulty][round % 2])]);
+        }
+        let first = progress.next_path_event(0, NOW).unwrap();
+        assert_eq!(first.number, 300 - EVENT_LIMIT as u64 + 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_daemon_that_has_ended() {
+        let progress = Progress::default();
+        progress.end(Life::Crashed);
+        assert_eq!(progress.next_path_event(0, Duration::from_secs(3600)), None);
+        assert_eq!(progress.life(), Life::Crashed);
+    }
+}

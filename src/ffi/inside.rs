@@ -1,0 +1,77 @@
+//! How a mailbox is opened for C: by the short way if its daemon is inside this process, and if SPREAD_EMBEDDED says so,
+//! after starting that daemon.
+//!
+//! A program that knows of no daemon is told on standard error why none was started, once for each reason.
+
+use parking_lot::Mutex;
+
+use super::embedded::{note, start};
+use crate::client::{Address, ConnectError, ConnectOptions, Mailbox};
+use crate::daemon::embedded;
+
+/// The environment variable that names a configuration, and after a `#` the daemon to be.
+const VARIABLE: &str = "SPREAD_EMBEDDED";
+
+/// Opens a mailbox.
+pub(super) fn connect(options: &ConnectOptions) -> Result<Mailbox, ConnectError> {
+    let address = Address::parse(&options.daemon)?;
+    if let Some(inside) = connect_inside(&address, options) {
+        return inside;
+    }
+    match Mailbox::connect(options) {
+        Err(ConnectError::Unreachable) if start_wanted(&address) => match connect_inside(&address, options) {
+            Some(inside) => inside,
+            None => Mailbox::connect(options),
+        },
+        result => result,
+    }
+}
+
+/// A mailbox at a daemon of this process, if one serves this address.
+#[cfg(unix)]
+fn connect_inside(address: &Address, options: &ConnectOptions) -> Option<Result<Mailbox, ConnectError>> {
+    let (port, host) = place(address);
+    embedded::connect(port, host).map(|stream| Mailbox::connect_over(stream, options))
+}
+
+/// There is no shorter way here.
+#[cfg(not(unix))]
+fn connect_inside(_address: &Address, _options: &ConnectOptions) -> Option<Result<Mailbox, ConnectError>> {
+    None
+}
+
+fn place(address: &Address) -> (u16, Option<&str>) {
+    match address {
+        Address::Local(port) => (*port, None),
+        Address::Remote(host, port) => (*port, Some(host)),
+    }
+}
+
+/// Starts the daemon that the variable names if a client would find it at this address. Whether there may be one now.
+fn start_wanted(address: &Address) -> bool {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) else { return false };
+    let (port, host) = place(address);
+    if !host.is_none_or(embedded::is_here) {
+        return false;
+    }
+    let _starting = STARTING.lock();
+    match start(|| embedded::start_for(&wanted.to_string_lossy(), port)) {
+        Ok(started) => started.is_some(),
+        Err(embedded::Error::AlreadyRunning(_)) => true,
+        Err(error) => {
+            complain(&format!("{VARIABLE}: {error}"));
+            false
+        }
+    }
+}
+
+fn complain(text: &str) {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    note(text);
+    let mut last = LAST.lock();
+    if *last != text {
+        eprintln!("{text}");
+        text.clone_into(&mut last);
+    }
+}
