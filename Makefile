@@ -1,5 +1,6 @@
-# make build | demo | check | sim | install | uninstall | clean
+# make build | demo | check | sim | bench | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
+#   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
 #            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings.
 #            PROFILE_DIR=target/debug installs what lies there instead of building.
@@ -39,10 +40,10 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check sim install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check sim bench install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
-build demo sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
+build demo sim bench: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 build:
@@ -57,6 +58,11 @@ check:
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
 		$(CARGO) test --release --locked --test sim -- --nocapture seeds_keep
+
+BENCH ?= --json bench.jsonl --html bench.html
+
+bench: build
+	$(or $(CARGO_TARGET_DIR),target)/release/spbench $(BENCH)
 
 ifeq ($(origin PROFILE_DIR),undefined)
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a thread reads what a program prints")]
 
 mod tools {
+    mod bench;
     mod monitor;
 }
 
@@ -27,6 +28,8 @@ const SPUSER: &str = env!("CARGO_BIN_EXE_spuser");
 const SPFLOODER: &str = env!("CARGO_BIN_EXE_spflooder");
 const SPSEND: &str = env!("CARGO_BIN_EXE_spsend");
 const SPRECV: &str = env!("CARGO_BIN_EXE_sprecv");
+const SPMONITOR: &str = env!("CARGO_BIN_EXE_spmonitor");
+const SPBENCH: &str = env!("CARGO_BIN_EXE_spbench");
 
 /// The longest that a test waits for a line that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -253,7 +256,7 @@ fn a_refusal_is_a_line_and_status_1() {
 
 #[test]
 fn every_tool_explains_itself_and_refuses_what_it_does_not_know() {
-    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, env!("CARGO_BIN_EXE_spmonitor")] {
+    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
         let help = run(Command::new(program).arg("--help"), "");
         assert_eq!(help.status.code(), Some(0), "{program}");
         assert!(text(&help.stdout).contains("\nExamples:\n"), "{program}");

@@ -6,9 +6,8 @@ use std::process::Command;
 use spread::daemon::config::Configuration;
 use spread::daemon::{Options, Running, StartError, spawn};
 
-use crate::{Daemon, Tool, free_port, run, text};
+use crate::{Daemon, SPMONITOR, Tool, free_port, run, text};
 
-const SPMONITOR: &str = env!("CARGO_BIN_EXE_spmonitor");
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// Three daemons, and the file that they and their monitors read.

@@ -1,0 +1,77 @@
+//! What is measured, as the benchmark sees it: a library that opens sessions. Each implementor loads another one: `classic` any
+//! library with the classic C interface, ours among them, and `cpg` that of corosync.
+
+use std::sync::Arc;
+
+use super::{classic, cpg};
+
+/// The promise that messages are sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    Reliable,
+    Fifo,
+    Causal,
+    Agreed,
+    Safe,
+}
+
+impl Service {
+    pub const ALL: [Service; 5] = [Service::Reliable, Service::Fifo, Service::Causal, Service::Agreed, Service::Safe];
+
+    /// Its name in arguments and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Reliable => "reliable",
+            Service::Fifo => "fifo",
+            Service::Causal => "causal",
+            Service::Agreed => "agreed",
+            Service::Safe => "safe",
+        }
+    }
+
+    /// The service of this name.
+    pub fn parse(name: &str) -> Result<Service, String> {
+        let found = Service::ALL.into_iter().find(|service| service.name() == name);
+        found.ok_or_else(|| format!("{name} is no service: reliable, fifo, causal, agreed or safe"))
+    }
+
+    /// Whether all receivers must get all messages in one order.
+    pub fn is_total(self) -> bool {
+        matches!(self, Service::Agreed | Service::Safe)
+    }
+}
+
+/// What a session received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A message of so many bytes, which are in the buffer.
+    Message(usize),
+    /// A view with so many members.
+    View(usize),
+    /// Anything else.
+    Other,
+}
+
+/// A library.
+pub trait Library: Send + Sync {
+    /// Opens a session at a daemon, which tells of views if `views`.
+    fn connect(&self, daemon: &str, name: &str, views: bool) -> Result<Arc<dyn Session>, String>;
+}
+
+/// A session. One thread may send while another receives.
+pub trait Session: Send + Sync {
+    fn join(&self, group: &str) -> Result<(), String>;
+    fn leave(&self, group: &str) -> Result<(), String>;
+    fn multicast(&self, service: Service, group: &str, body: &[u8]) -> Result<(), String>;
+    /// Waits for the next thing. A body that does not fit into the buffer is an error.
+    fn receive(&self, buffer: &mut [u8]) -> Result<Received, String>;
+}
+
+/// The library that `name` says: `ours`, `corosync`, or the file of one with the classic interface.
+pub fn load(name: &str) -> Result<Box<dyn Library>, String> {
+    match name {
+        "ours" => Ok(Box::new(classic::Classic::ours())),
+        "corosync" => Ok(Box::new(cpg::Cpg::load()?)),
+        file => Ok(Box::new(classic::Classic::load(file)?)),
+    }
+}

@@ -1,0 +1,185 @@
+//! A whole run: every system in turn, again and again, so that what else the machine does meets all of them alike. Each record is
+//! shown and written as soon as it is there.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::clock;
+use super::compare;
+use super::crew::Site;
+use super::measure;
+use super::plan::Plan;
+use super::rig::Rig;
+use super::system::{Daemons, Started, System};
+
+/// Seconds that daemons which were killed may take to be missed and to be back.
+const CHANGE_SECONDS: u64 = 30;
+
+/// What to run, on what.
+pub struct Session<'a> {
+    pub site: Site<'a>,
+    pub systems: Vec<System>,
+    pub plan: Plan,
+    /// How often every system has its turn.
+    pub rounds: usize,
+}
+
+/// Where records go.
+pub struct Output {
+    json: Option<File>,
+    progress: ProgressBar,
+    /// All of them.
+    pub records: Vec<Value>,
+}
+
+impl Output {
+    pub fn new(json: Option<&PathBuf>, steps: usize) -> Result<Output, String> {
+        let json = json.map(|file| File::create(file).map_err(|error| format!("{}: {error}", file.display())));
+        let progress = ProgressBar::new(steps as u64);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}").unwrap_or(ProgressStyle::default_bar());
+        progress.set_style(style);
+        Ok(Output { json: json.transpose()?, progress, records: Vec::new() })
+    }
+
+    /// Shows and writes a record.
+    pub fn take(&mut self, record: Value) -> Result<(), String> {
+        let line = compare::line(&record);
+        self.progress.suspend(|| line.into_iter().for_each(|line| crate::say(&line)));
+        if let Some(file) = &mut self.json {
+            writeln!(file, "{record}").map_err(|error| format!("the records cannot be written: {error}"))?;
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn step(&self, title: String) {
+        self.progress.set_message(title);
+        self.progress.tick();
+    }
+}
+
+impl Session<'_> {
+    /// Measures everything.
+    pub fn run(&self, output: &mut Output) -> Result<(), String> {
+        let maximum = self.maximum(output)?;
+        for round in 0..self.rounds {
+            let mut order: Vec<&System> = self.systems.iter().collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for system in order {
+                self.turn(system, round, maximum, output)?;
+            }
+        }
+        output.progress.finish_and_clear();
+        for ratio in compare::ratios(&output.records) {
+            output.take(ratio)?;
+        }
+        Ok(())
+    }
+
+    /// How many measurements there will be.
+    pub fn steps(&self) -> usize {
+        self.rounds * self.systems.len() * self.plan.len(self.networks())
+    }
+
+    fn networks(&self) -> usize {
+        self.site.rig.map_or(1, Rig::networks)
+    }
+
+    /// What the slowest system carries: all are measured at the same parts of that.
+    fn maximum(&self, output: &Output) -> Result<Option<f64>, String> {
+        let Some(pilot) = self.plan.pilot() else { return Ok(None) };
+        let mut maximum: Option<f64> = None;
+        for system in &self.systems {
+            output.step(format!("{}: pilot", system.name));
+            let daemons = self.explained(system, self.start(system))?;
+            let record = self.explained(system, measure::flow(&self.site, system, daemons.as_ref(), &pilot))?;
+            let rate = record["messages_per_s"].as_f64().unwrap_or(0.0);
+            maximum = Some(maximum.map_or(rate, |maximum| maximum.min(rate)));
+        }
+        Ok(maximum)
+    }
+
+    fn turn(&self, system: &System, round: usize, maximum: Option<f64>, output: &mut Output) -> Result<(), String> {
+        let mut daemons = self.explained(system, self.start(system))?;
+        for case in self.plan.flows(maximum, self.networks()) {
+            output.step(format!("{}: {}", system.name, case.title()));
+            if system.carries(case.size) && (case.name != "gap" || system.has_networks()) {
+                let record = self.explained(system, measure::flow(&self.site, system, daemons.as_ref(), &case))?;
+                output.take(numbered(record, round))?;
+            }
+            output.progress.inc(1);
+        }
+        if self.plan.has("membership") {
+            output.step(format!("{}: membership changes", system.name));
+            let record = self.explained(system, measure::joins(&self.site, system, self.plan.changes))?;
+            output.take(numbered(record, round))?;
+            if let Some(started) = &mut daemons {
+                let record = self.explained(system, self.crash(system, started))?;
+                output.take(numbered(record, round))?;
+            }
+            output.progress.inc(1);
+        }
+        Ok(())
+    }
+
+    fn start(&self, system: &System) -> Result<Option<Started>, String> {
+        match (self.site.rig, &system.daemons) {
+            (None, _) | (_, Daemons::Running(_)) => Ok(None),
+            (Some(rig), _) => system.start(rig).map(Some),
+        }
+    }
+
+    /// An error with the name of the system, where that is not clear.
+    fn explained<T>(&self, system: &System, result: Result<T, String>) -> Result<T, String> {
+        let several = self.systems.len() > 1;
+        result.map_err(
+            |error| if several && error != "interrupted" { format!("{}: {error}", system.name) } else { error },
+        )
+    }
+
+    /// Kills the last daemon under light load: how long until the others are told, and until one in its place is welcome.
+    fn crash(&self, system: &System, daemons: &mut Started) -> Result<Value, String> {
+        let rig = self.site.rig.ok_or("daemons that run already are not killed")?;
+        let last = rig.nodes() - 1;
+        measure::crash(&self.site, system, CHANGE_SECONDS, |what| {
+            match what {
+                measure::Blow::Kill => daemons.kill(last),
+                measure::Blow::Restart => daemons.replace(last, system.start_one(rig, last)?),
+            }
+            Ok(clock::now())
+        })
+    }
+}
+
+fn numbered(mut record: Value, round: usize) -> Value {
+    record["round"] = json!(round);
+    record
+}
+
+/// What the report must know of the run.
+pub fn heading(session: &Session<'_>, arguments: &str) -> Value {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let processor = read("/proc/cpuinfo");
+    let model = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    json!({
+        "record": "run", "version": env!("CARGO_PKG_VERSION"), "arguments": arguments, "unix_time": seconds,
+        "processor": model.map_or("unknown", |(_, model)| model),
+        "processors": std::thread::available_parallelism().map_or(1, |count| count.get()),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load": read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
+        "systems": session.systems.iter().map(|system| system.name.clone()).collect::<Vec<_>>(),
+        "nodes": session.site.workers, "networks": session.networks(), "rounds": session.rounds,
+    })
+}
+
+/// Whether a record says that something went wrong with messages.
+pub fn is_bad(record: &Value) -> bool {
+    record["ok"] == json!(false)
+}
