@@ -191,6 +191,11 @@ impl Node {
         self.clients.blocked(id);
     }
 
+    /// Bodies of packets that are made from now on have at most so many bytes.
+    pub fn set_body_limit(&mut self, bytes: usize) {
+        self.ring.set_body_limit(bytes);
+    }
+
     /// Data travels by this policy from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.paths.set_policy(policy);

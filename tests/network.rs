@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use faults::{CUTS, FLAPS, Fault, LOSSES};
+use faults::{CUTS, FLAPS, Fault, LIMITS, LOSSES};
 use load::Load;
 use rig::Rig;
 use ring::{Member, Messages, Programs, members, private_group};
@@ -102,7 +102,7 @@ fn cuts_are_masked_by_two_networks_that_both_carry_everything() {
 
 #[test]
 fn losses_and_flapping_are_masked_by_two_networks_that_both_carry_everything() {
-    expect_masked(&MULTICAST, &[LOSSES, FLAPS]);
+    expect_masked(&MULTICAST, &[LIMITS, LOSSES, FLAPS]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn faults_are_masked_for_five_daemons_on_three_networks() {
 #[test]
 fn faults_are_masked_where_ipv6_and_ipv4_mix() {
     let wires = &[Wire::Multicast6, Wire::Unicast6, Wire::Multicast];
-    expect_masked(&Plan { nodes: 4, wires, policy: "passive" }, &[CUTS]);
+    expect_masked(&Plan { nodes: 4, wires, policy: "passive" }, &[CUTS, LIMITS]);
 }
 
 #[test]

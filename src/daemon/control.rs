@@ -162,7 +162,9 @@ fn records(name: &str, status: &Status) -> String {
         let _ = write!(text, "network network={network} link={up} switched={switched} sent={}", counters.sent);
         let _ =
             write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
-        let _ = writeln!(text, " unsent={} lost_while_off={}", counters.unsent, counters.drilled);
+        let _ = write!(text, " unsent={} lost_while_off={}", counters.unsent, counters.drilled);
+        let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
+        let _ = writeln!(text, " foreign={}", counters.foreign);
     }
     for path in &status.paths {
         let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, state_name(path.state));

@@ -32,7 +32,7 @@ use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::{MonitorCommand, NetworkId, Slice};
+use crate::wire::{Header, MonitorCommand, NetworkId, Slice};
 
 /// Poll tokens: those of the networks are below, the doors above, and above those the clients.
 const WAKER: Token = Token(TOKEN_LIMIT);
@@ -66,6 +66,8 @@ pub struct Daemon {
     /// Sockets that may have something.
     ready: [bool; SOCKET_LIMIT],
     arrived: Vec<Slice>,
+    /// Bytes of a packet's body that were set at the start.
+    body_limit: usize,
     configuration: Option<Configuration>,
     next_status: Instant,
     state_file: Option<PathBuf>,
@@ -84,6 +86,7 @@ impl Daemon {
         let monitors = monitors(&options);
         #[cfg(unix)]
         let name = options.node.name.clone();
+        let body_limit = options.node.ring.body_limit;
         let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
         let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
@@ -109,6 +112,7 @@ impl Daemon {
             shared,
             ready: [false; SOCKET_LIMIT],
             arrived: Vec::new(),
+            body_limit,
             configuration: None,
             next_status: Instant::ZERO,
             state_file: options.state_file,
@@ -165,10 +169,10 @@ impl Daemon {
 
     fn note(&mut self, events: &Events) {
         for event in events {
+            self.links.handle_event(event.token(), event.is_writable());
             match SocketId::from_token(event.token()) {
                 Some(socket) => self.ready[socket.token().0] = true,
                 None => {
-                    self.links.handle_event(event.token());
                     self.listeners.handle_event(event.token());
                     self.clients.handle_event(event);
                 }
@@ -243,6 +247,10 @@ impl Daemon {
             match event {
                 LinkEvent::Up(network) => info!(network = network.0, "network up"),
                 LinkEvent::Down(network, reason) => warn!(network = network.0, reason, "network down"),
+                LinkEvent::Limit(network, bytes) => {
+                    debug!(network = network.0, bytes, "longest datagram");
+                    self.fit_packets();
+                }
             }
             self.next_status = now;
         }
@@ -251,6 +259,12 @@ impl Daemon {
             self.next_status = now + STATUS_INTERVAL;
             self.publish(now);
         }
+    }
+
+    /// Packets are as long as fits a datagram on every network, and no longer than was set at the start.
+    fn fit_packets(&mut self) {
+        let fits = self.links.datagram_limit().map_or(self.body_limit, |limit| limit.saturating_sub(Header::SIZE));
+        self.node.set_body_limit(fits.min(self.body_limit));
     }
 
     fn publish(&self, now: Instant) {

@@ -3,7 +3,6 @@
 //! The classic timers time another membership protocol. The token timeout means the same here; the others scale our defaults by
 //! what they are to theirs, and are then bent to the rules of the ring: whatever a file says must start.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tracing::warn;
@@ -15,7 +14,7 @@ use super::config::{
 use super::{Identity, Monitoring, Options};
 use crate::multipath::Policy;
 use crate::time::Duration;
-use crate::wire::{Header, NetworkId};
+use crate::wire::NetworkId;
 use crate::{net, node, ring, session};
 
 /// How long a client may take over its handshake.
@@ -121,16 +120,7 @@ fn ring(configuration: &Configuration, me: &Daemon, identity: Identity) -> ring:
     if let Some(timers) = &configuration.parameters.timers {
         set_timers(&mut ring, timers);
     }
-    let limits = me.addresses.iter().flatten().filter_map(|&own| Some((own, net::packet_limit(own)?)));
-    ring.body_limit = limits.map(|(own, limit)| body_limit(own, limit)).fold(ring.body_limit, usize::min);
     ring
-}
-
-/// The bytes of a packet's body that fit into a packet of the network, which then needs no fragments.
-fn body_limit(own: IpAddr, packet_limit: usize) -> usize {
-    const UDP_HEADER: usize = 8;
-    let ip_header = if own.is_ipv4() { 20 } else { 40 };
-    packet_limit.saturating_sub(ip_header + UDP_HEADER + Header::SIZE).max(ring::Config::BODY_LIMIT_MIN)
 }
 
 fn set_timers(ring: &mut ring::Config, timers: &Timers) {
@@ -235,19 +225,6 @@ mod tests {
             configuration("Spread_Segment 10.77.0.255 { alpha 10.77.0.1 } Window = 999999 PersonalWindow = 99999");
         let ring = options(&configuration, "alpha").node.ring;
         assert_eq!((ring.window, ring.personal_window, ring.check()), (8192, 8192, Ok(())));
-    }
-
-    #[test]
-    fn a_packet_fits_the_narrowest_network() {
-        assert_eq!(body_limit([10, 77, 0, 1].into(), 1400), 1400 - 28 - 36);
-        assert_eq!(body_limit(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]), 1400), 1400 - 48 - 36);
-        assert_eq!(body_limit([10, 77, 0, 1].into(), 100), ring::Config::BODY_LIMIT_MIN);
-        let here = configuration("Spread_Segment unicast { alpha 127.0.0.1 }");
-        let ring = options(&here, "alpha").node.ring;
-        assert!(
-            ring.body_limit <= 1436 && ring.check().is_ok(),
-            "a wide network does not widen packets for narrow ones"
-        );
     }
 
     #[test]

@@ -7,16 +7,19 @@ use std::io;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry};
+use socket2::SockAddr;
 use tracing::warn;
 
 use super::links::{LinkStatus, Role, SocketId};
 use super::open::{OpenError, Sockets, Surroundings};
-use super::platform::Interfaces;
-use super::{Batches, Counters, Datagram, LinkEvent, Network, Remainder};
+use super::platform::{self, Interfaces};
+use super::{Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
 use crate::wire::{DaemonId, NetworkId, Slice};
 
 /// How many looks at a link pass between two reports of failed sends.
 const LOOKS_PER_REPORT: u64 = 10;
+/// How many looks at a link pass until it is tried whether longer packets pass again.
+const LOOKS_PER_PATH_LIMIT: u64 = 600;
 
 /// One network's link.
 #[derive(Debug)]
@@ -29,6 +32,18 @@ pub(super) struct Link {
     drilled: bool,
     counters: Counters,
     failures: Failures,
+    limits: Limits,
+}
+
+/// How long packets may be, headers included.
+#[derive(Debug, Default)]
+struct Limits {
+    /// On the interface, as far as the system tells.
+    interface: Option<usize>,
+    /// Beyond it, as far as anybody complained, and for how many more looks that counts.
+    path: Option<(usize, u64)>,
+    /// What was told last.
+    told: Option<usize>,
 }
 
 /// Failed sends since the last report.
@@ -59,6 +74,7 @@ impl Link {
             drilled: false,
             counters: Counters::default(),
             failures: Failures::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -71,12 +87,12 @@ impl Link {
     pub(super) fn look(&mut self, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
         let own = self.network.own;
         let Some(interface) = interfaces.find(own, self.network.interface.as_deref()) else {
-            self.sockets = None;
+            self.close();
             let of = self.network.interface.as_deref().unwrap_or("any interface");
             return Err(Fault::Interface(format!("{own} is not an address of {of}")));
         };
         if self.sockets.as_ref().is_none_or(|sockets| sockets.interface != interface.index) {
-            self.sockets = None;
+            self.close();
             let shared_host = self.network.peers.iter().any(|peer| interfaces.find(peer.address.ip(), None).is_some());
             let around = Surroundings { several_networks: self.several_networks, shared_host };
             let mut sockets = Sockets::open(&self.network, &interface, around).map_err(Fault::Open)?;
@@ -84,6 +100,8 @@ impl Link {
                 .map_err(|error| Fault::Interface(format!("the sockets cannot be polled: {error}")))?;
             self.sockets = Some(sockets);
         }
+        self.limits.interface = platform::packet_limit(&interface.name);
+        self.limits.age();
         let off = || Fault::Interface(format!("the interface {} is off or has no carrier", interface.name));
         if interface.running { Ok(()) } else { Err(off()) }
     }
@@ -105,31 +123,78 @@ impl Link {
         })
     }
 
+    /// How long datagrams may be to leave whole, as far as that is known.
+    pub(super) fn datagram_limit(&self) -> Option<usize> {
+        const UDP_HEADER: usize = 8;
+        let ip_header = if self.network.own.is_ipv4() { 20 } else { 40 };
+        Some(self.limits.packet()?.saturating_sub(ip_header + UDP_HEADER))
+    }
+
+    /// The same, if it is another one than was taken last.
+    pub(super) fn take_limit(&mut self) -> Option<LinkEvent> {
+        let limit = self.datagram_limit()?;
+        if self.limits.told.replace(limit) == Some(limit) {
+            return None;
+        }
+        if let Some(sockets) = &mut self.sockets {
+            sockets.offload = true;
+        }
+        Some(LinkEvent::Limit(self.id, limit))
+    }
+
     /// Sends to one daemon, or to all.
-    pub(super) fn send(&mut self, to: Option<DaemonId>, batch: &[Datagram<'_>]) {
+    pub(super) fn send(&mut self, to: Option<DaemonId>, batch: &[Datagram<'_>], registry: &Registry) {
         let count = batch.len() as u64;
         if self.drilled {
             self.counters.drilled += count;
             return;
         }
-        let Some(Sockets { own, everybody, peers, offload, .. }) = &mut self.sockets else {
+        let Some(Sockets { own, everybody, peers, offload, queue, .. }) = &mut self.sockets else {
             self.counters.unsent += count;
             return;
         };
+        let was_empty = queue.is_empty();
         let one = |daemon| peers.binary_search_by_key(&daemon, |peer| peer.0).map(|at| &peers[at].1).ok();
-        let mut tally = Tally { counters: &mut self.counters, failures: &mut self.failures };
+        let mut tally = Tally::new(&mut self.counters, &mut self.failures);
+        let mut send = |address: &SockAddr| {
+            let dealt_with = if queue.is_empty() { Batches::send(own, address, batch, offload, &mut tally) } else { 0 };
+            let lost = queue.push(address, &batch[dealt_with..]);
+            tally.congested(lost);
+        };
         match to.map(one) {
-            None => everybody.iter().for_each(|address| Batches::send(own, address, batch, offload, &mut tally)),
-            Some(Some(address)) => Batches::send(own, address, batch, offload, &mut tally),
-            Some(None) => self.counters.unsent += count,
+            None => everybody.iter().for_each(&mut send),
+            Some(Some(address)) => send(address),
+            Some(None) => tally.counters.unsent += count,
         }
+        let complained = tally.complained;
+        if was_empty && !queue.is_empty() {
+            self.await_room(registry);
+        }
+        if complained {
+            self.hear_complaints();
+        }
+    }
+
+    /// The own socket may have room again.
+    pub(super) fn handle_room(&mut self, registry: &Registry) {
+        let Some(Sockets { own, offload, queue, .. }) = &mut self.sockets else { return };
+        let mut tally = Tally::new(&mut self.counters, &mut self.failures);
+        while let Some((to, batch)) = queue.front() {
+            let (dealt_with, count) = (Batches::send(own, to, &batch, offload, &mut tally), batch.len());
+            queue.pop(dealt_with);
+            if dealt_with < count {
+                return;
+            }
+        }
+        self.await_room(registry);
     }
 
     /// Takes a bounded number of datagrams out of a socket.
     pub(super) fn receive(&mut self, role: Role, batches: &mut Batches, into: &mut Vec<Slice>) -> Remainder {
         let Some(socket) = self.socket(role) else { return Remainder::Nothing };
+        let only = self.sockets.as_ref().and_then(|sockets| sockets.only);
         let before = into.len();
-        let result = batches.receive(socket, into);
+        let result = batches.receive(socket, only, into);
         let count = (into.len() - before) as u64;
         if self.drilled {
             into.truncate(before);
@@ -137,10 +202,17 @@ impl Link {
         } else {
             self.counters.received += count;
         }
-        result.unwrap_or_else(|_| {
-            self.counters.receive_errors += 1;
-            Remainder::Unknown
-        })
+        match result {
+            Ok(intake) => {
+                self.counters.foreign += intake.foreign;
+                intake.remainder
+            }
+            Err(_) => {
+                let is_explained = role == Role::Own && self.hear_complaints();
+                self.counters.receive_errors += u64::from(!is_explained);
+                Remainder::Unknown
+            }
+        }
     }
 
     /// Begins or ends throwing everything away.
@@ -151,6 +223,34 @@ impl Link {
     /// What is known of it.
     pub(super) fn status(&self) -> LinkStatus {
         LinkStatus { up: self.status == Some(Ok(())), drilled: self.drilled, counters: self.counters }
+    }
+
+    /// Asks the poll to tell when there is room while something waits, and no longer than that: it would tell after every datagram.
+    fn await_room(&mut self, registry: &Registry) {
+        let Some(Sockets { own, queue, .. }) = &mut self.sockets else { return };
+        let interest = if queue.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
+        let token = SocketId { network: self.id, role: Role::Own }.token();
+        if let Err(error) = registry.reregister(own, token, interest) {
+            warn!(network = self.id.0, %error, "the poll does not tell when there is room");
+        }
+    }
+
+    /// Takes what the system said of datagrams that were sent; whether it said anything.
+    fn hear_complaints(&mut self) -> bool {
+        let Some(sockets) = &self.sockets else { return false };
+        let complaints = Complaints::take(&sockets.own);
+        self.counters.refused += complaints.refused as u64;
+        if let Some(limit) = complaints.packet_limit {
+            self.limits.path = Some((limit, LOOKS_PER_PATH_LIMIT));
+        }
+        complaints.count > 0
+    }
+
+    fn close(&mut self) {
+        if let Some(sockets) = self.sockets.take() {
+            self.counters.unsent += sockets.queue.len() as u64;
+        }
+        self.limits = Limits::default();
     }
 
     fn socket(&self, role: Role) -> Option<&UdpSocket> {
@@ -174,9 +274,35 @@ fn register(sockets: &mut Sockets, network: NetworkId, registry: &Registry) -> i
 pub(super) struct Tally<'a> {
     counters: &'a mut Counters,
     failures: &'a mut Failures,
+    complained: bool,
 }
 
-impl Tally<'_> {
+impl Limits {
+    fn packet(&self) -> Option<usize> {
+        self.interface.into_iter().chain(self.path.map(|(limit, _)| limit)).min()
+    }
+
+    fn age(&mut self) {
+        self.path = self.path.and_then(|(limit, looks)| Some((limit, looks.checked_sub(1)?)));
+    }
+}
+
+impl<'a> Tally<'a> {
+    fn new(counters: &'a mut Counters, failures: &'a mut Failures) -> Tally<'a> {
+        Tally { counters, failures, complained: false }
+    }
+
+    /// One was sent in pieces, being too long for the network.
+    pub(super) fn sent_in_pieces(&mut self) {
+        self.counters.sent += 1;
+        self.counters.in_pieces += 1;
+    }
+
+    /// The system may have something to say.
+    pub(super) fn complained(&mut self) {
+        self.complained = true;
+    }
+
     /// This many datagrams were taken.
     pub(super) fn sent(&mut self, count: usize) {
         self.counters.sent += count as u64;
@@ -213,7 +339,7 @@ impl Tally<'_> {
     /// Runs `act` with a tally of its own and gives back what it counted.
     pub(super) fn of(act: impl FnOnce(&mut Tally<'_>)) -> Counters {
         let (mut counters, mut failures) = (Counters::default(), Failures::default());
-        act(&mut Tally { counters: &mut counters, failures: &mut failures });
+        act(&mut Tally::new(&mut counters, &mut failures));
         counters
     }
 }

@@ -127,7 +127,8 @@ impl Links {
     /// Sends datagrams on a network, in order: to one daemon, or to every other daemon on it.
     pub fn send(&mut self, network: NetworkId, to: Option<DaemonId>, batch: &[Datagram<'_>]) {
         if let Some(link) = self.links.get_mut(usize::from(network.0)) {
-            link.send(to, batch);
+            link.send(to, batch, &self.registry);
+            self.events.extend(link.take_limit());
         }
     }
 
@@ -146,8 +147,12 @@ impl Links {
         }
     }
 
-    /// The poll has something for this token.
-    pub fn handle_event(&mut self, token: Token) {
+    /// The poll has something for this token; `writable` says that it is room.
+    pub fn handle_event(&mut self, token: Token, writable: bool) {
+        let socket = SocketId::from_token(token).filter(|socket| writable && socket.role == Role::Own);
+        if let Some(link) = socket.and_then(|socket| self.links.get_mut(usize::from(socket.network.0))) {
+            link.handle_room(&self.registry);
+        }
         if token == WATCH && self.watch.as_ref().is_some_and(Watch::take_news) {
             self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
         }
@@ -170,6 +175,11 @@ impl Links {
     /// The next change of a link.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
         self.events.pop_front()
+    }
+
+    /// How long datagrams may be to leave whole on every network, as far as that is known.
+    pub fn datagram_limit(&self) -> Option<usize> {
+        self.links.iter().filter_map(Link::datagram_limit).min()
     }
 
     /// Each link's status, by network.
@@ -200,7 +210,9 @@ impl Links {
     }
 
     fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {
-        self.events.extend(self.links[link].settle(outcome));
+        let link = &mut self.links[link];
+        self.events.extend(link.settle(outcome));
+        self.events.extend(link.take_limit());
     }
 }
 
@@ -373,6 +385,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn the_length_of_datagrams_is_told_once() {
+        let mut station = Station::open(vec![network(0, Kind::Unicast, free_port())]).unwrap();
+        assert_eq!(station.links.poll_event(), Some(LinkEvent::Up(NetworkId(0))));
+        let limit = station.links.datagram_limit().unwrap();
+        assert!(limit > 1000);
+        assert_eq!(station.links.poll_event(), Some(LinkEvent::Limit(NetworkId(0), limit)));
+        station.links.handle_timeout(station.links.poll_timeout());
+        assert_eq!(station.links.poll_event(), None);
+    }
+
+    #[test]
     fn a_burst_of_equal_datagrams_arrives_whole_and_in_order() {
         let [mut a, mut b, mut c] = stations(Kind::Unicast);
         let mut burst = numbered(300, 1400);
@@ -436,6 +460,7 @@ mod tests {
         assert_eq!(station.links.poll_event(), Some(LinkEvent::Up(NetworkId(1))));
         station.send(None, &[b"lost".to_vec()]);
         assert_eq!(station.counters().unsent, 1);
+        while station.links.poll_event().is_some() {}
         let due = station.links.poll_timeout();
         station.links.handle_timeout(due);
         assert_eq!(station.links.poll_event(), None);

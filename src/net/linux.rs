@@ -18,10 +18,47 @@ pub use super::unix::{local_addresses, raise_descriptor_limit};
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;
 
-/// Holds a socket to an interface, if this process may.
-pub(super) fn hold_to(socket: &Socket, interface: &Interface) {
-    if let Err(error) = socket.bind_device(Some(interface.name.as_bytes())) {
-        debug!(interface = interface.name, %error, "sockets cannot be held to the interface");
+/// Holds a socket to an interface. Where this process may not, every datagram says by which interface it came; then this gives
+/// back the only one to accept.
+pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
+    let error = socket.bind_device(Some(interface.name.as_bytes())).err()?;
+    debug!(interface = interface.name, %error, "sockets cannot be held to the interface");
+    match tell_interfaces(socket, interface.address) {
+        Ok(()) => Some(interface.index),
+        Err(error) => {
+            debug!(interface = interface.name, %error, "datagrams do not say how they came");
+            None
+        }
+    }
+}
+
+/// Lets every datagram say by which interface it came.
+pub(super) fn tell_interfaces(socket: &Socket, own: IpAddr) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    match own {
+        IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &on),
+        IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &on),
+    }
+}
+
+/// Lets the system keep what it learns of datagrams after it took them.
+pub(super) fn hear_complaints(socket: &Socket, own: IpAddr) {
+    let on: libc::c_int = 1;
+    let result = match own {
+        IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, &on),
+        IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &on),
+    };
+    if let Err(error) = result {
+        debug!(%error, "the system does not tell what became of datagrams");
+    }
+}
+
+/// Whether the system may send a datagram in pieces, rather than refuse it, when it is too long for the network.
+pub(super) fn allow_pieces(socket: &Socket, to: IpAddr, allowed: bool) -> io::Result<()> {
+    let discover = if allowed { libc::IP_PMTUDISC_DONT } else { libc::IP_PMTUDISC_DO };
+    match to {
+        IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &discover),
+        IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &discover),
     }
 }
 
@@ -72,10 +109,9 @@ pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
     }
 }
 
-/// The largest packet, headers included, that leaves whole from this address.
-pub fn packet_limit(own: IpAddr) -> Option<usize> {
-    let interface = Interfaces::snapshot().ok()?.find(own, None)?;
-    std::fs::read_to_string(format!("/sys/class/net/{}/mtu", interface.name)).ok()?.trim().parse().ok()
+/// The largest packet, headers included, that leaves whole by an interface.
+pub(super) fn packet_limit(interface: &str) -> Option<usize> {
+    std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok()
 }
 
 /// Takes several datagrams of one sender as one, where the system can.

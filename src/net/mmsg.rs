@@ -10,10 +10,10 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 
 use mio::net::UdpSocket;
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 
 use super::link::Tally;
-use super::{Datagram, Remainder};
+use super::{Datagram, Intake, Remainder, platform};
 use crate::wire::Slice;
 
 /// Datagrams that the kernel takes as one send.
@@ -27,12 +27,22 @@ const RECEIVE_BATCH: usize = 32;
 /// The longest that a datagram or a coalesced run can be.
 const RECEIVE_SIZE: usize = 1 << 16;
 
-/// Room for one control message with a number in it.
+/// Room for two control messages: one with a number in it, one with an interface and an address.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
 struct Control([u8; CONTROL_SIZE]);
 
-const CONTROL_SIZE: usize = 24;
+const CONTROL_SIZE: usize = 64;
+
+/// What a receive buffer was filled with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrival {
+    length: usize,
+    /// The size of each datagram in it, if there are several.
+    segment: Option<usize>,
+    /// By which interface it came, if that is told.
+    interface: Option<u32>,
+}
 
 impl Control {
     const EMPTY: Control = Control([0; CONTROL_SIZE]);
@@ -50,17 +60,20 @@ impl Batches {
         Batches { buffer: vec![0; RECEIVE_BATCH * RECEIVE_SIZE] }
     }
 
-    /// Sends a batch to one destination, in order. `offload` says whether runs may be sent as one, and is cleared when the kernel
-    /// cannot.
+    /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. `offload` says whether runs may
+    /// be sent as one, and is cleared when the kernel cannot.
+    ///
+    /// An error may be about an earlier datagram. It is told once, so what was refused is tried again once.
     pub(super) fn send(
         socket: &UdpSocket,
         to: &SockAddr,
         batch: &[Datagram<'_>],
         offload: &mut bool,
         tally: &mut Tally<'_>,
-    ) {
+    ) -> usize {
         let mut rest = batch;
         let mut single = 0;
+        let mut is_second_try = false;
         while !rest.is_empty() {
             let runs = cut(rest, if *offload { single } else { rest.len() });
             match send_runs(socket, to, rest, &runs) {
@@ -69,35 +82,71 @@ impl Batches {
                     tally.sent(count);
                     rest = &rest[count..];
                     single = single.saturating_sub(count);
+                    is_second_try = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return tally.congested(rest.len()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return batch.len() - rest.len(),
                 Err(error) if runs[0] > 1 && refuses_runs(&error) => {
                     *offload = error.raw_os_error() == Some(libc::EMSGSIZE);
                     single = runs[0];
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) && is_second_try => {
+                    match send_in_pieces(socket, to, &rest[..1]) {
+                        Ok(()) => tally.sent_in_pieces(),
+                        Err(error) => tally.failed(1, error),
+                    }
+                    rest = &rest[1..];
+                    single = single.saturating_sub(1);
+                    is_second_try = false;
+                }
+                Err(_) if !is_second_try => {
+                    tally.complained();
+                    is_second_try = true;
                 }
                 Err(error) => {
                     tally.failed(runs[0], error);
                     rest = &rest[runs[0]..];
                     single = single.saturating_sub(runs[0]);
+                    is_second_try = false;
                 }
             }
         }
+        batch.len()
     }
 
-    /// Takes what is in a socket, up to one batch.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, into: &mut Vec<Slice>) -> io::Result<Remainder> {
-        let mut arrivals = [(0, None); RECEIVE_BATCH];
+    /// Takes what is in a socket, up to one batch; only what came by one interface, if one is given.
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        only: Option<u32>,
+        into: &mut Vec<Slice>,
+    ) -> io::Result<Intake> {
+        let mut arrivals = [Arrival::default(); RECEIVE_BATCH];
         let count = match receive_runs(socket, &mut self.buffer, &mut arrivals) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Remainder::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
-        for (&(length, segment), bytes) in arrivals[..count].iter().zip(self.buffer.chunks_exact(RECEIVE_SIZE)) {
-            split(Slice::copy_from(&bytes[..length]), segment, into);
+        let mut foreign = 0;
+        for (arrival, bytes) in arrivals[..count].iter().zip(self.buffer.chunks_exact(RECEIVE_SIZE)) {
+            if only.is_some() && arrival.interface != only {
+                foreign += arrival.length.max(1).div_ceil(arrival.segment.unwrap_or(RECEIVE_SIZE)) as u64;
+            } else {
+                split(Slice::copy_from(&bytes[..arrival.length]), arrival.segment, into);
+            }
         }
-        Ok(if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown })
+        let remainder = if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown };
+        Ok(Intake { remainder, foreign })
     }
+}
+
+/// Sends one datagram that is too long for the network. It was made when longer ones could pass, and cannot be made anew.
+fn send_in_pieces(socket: &UdpSocket, to: &SockAddr, one: &[Datagram<'_>]) -> io::Result<()> {
+    let address = to.as_socket().expect("a destination is made from an internet address").ip();
+    platform::allow_pieces(&SockRef::from(socket), address, true)?;
+    let result = send_runs(socket, to, one, &[1]);
+    platform::allow_pieces(&SockRef::from(socket), address, false)?;
+    result.map(|_| ())
 }
 
 /// Cuts the front of a batch into runs, by length. The first `single` datagrams go one by one.
@@ -154,12 +203,8 @@ fn send_runs(socket: &UdpSocket, to: &SockAddr, batch: &[Datagram<'_>], runs: &[
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// One recvmmsg; how many buffers were filled, each with its length and the size of the datagrams in it if there are several.
-fn receive_runs(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    arrivals: &mut [(usize, Option<usize>); RECEIVE_BATCH],
-) -> io::Result<usize> {
+/// One recvmmsg; how many buffers were filled.
+fn receive_runs(socket: &UdpSocket, buffer: &mut [u8], arrivals: &mut [Arrival; RECEIVE_BATCH]) -> io::Result<usize> {
     let mut parts: Vec<IoSliceMut<'_>> = buffer.chunks_exact_mut(RECEIVE_SIZE).map(IoSliceMut::new).collect();
     let mut controls = [Control::EMPTY; RECEIVE_BATCH];
     let mut messages = Vec::with_capacity(RECEIVE_BATCH);
@@ -177,7 +222,7 @@ fn receive_runs(
     let count = unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), length, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for (arrival, message) in arrivals.iter_mut().zip(&messages[..count]) {
-        *arrival = (message.msg_len as usize, segment_size(&message.msg_hdr));
+        *arrival = arrival_of(message);
     }
     Ok(count)
 }
@@ -210,17 +255,38 @@ fn attach_segment_size(message: &mut libc::msghdr, control: &mut Control, size: 
     }
 }
 
-/// The size of the datagrams that the kernel put together, if it did.
-fn segment_size(message: &libc::msghdr) -> Option<usize> {
+/// What the kernel says of a filled buffer.
+fn arrival_of(message: &libc::mmsghdr) -> Arrival {
+    let mut arrival = Arrival { length: message.msg_len as usize, ..Arrival::default() };
     // SAFETY: the kernel filled the control buffer, which is still there, and set its length; CMSG_FIRSTHDR gives null or a
     // header that lies in it.
-    let header = unsafe { libc::CMSG_FIRSTHDR(message).as_ref() }?;
-    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO) {
-        return None;
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(&message.msg_hdr) };
+    // SAFETY: `next` is null or a header in the control buffer.
+    while let Some(header) = unsafe { next.as_ref() } {
+        // SAFETY: CMSG_DATA only computes.
+        let data = unsafe { libc::CMSG_DATA(header) };
+        match (header.cmsg_level, header.cmsg_type) {
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                // SAFETY: the data of this control message is an int.
+                let size = unsafe { data.cast::<libc::c_int>().read_unaligned() };
+                arrival.segment = usize::try_from(size).ok().filter(|&size| size > 0);
+            }
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // SAFETY: the data of this control message is this struct.
+                let info = unsafe { data.cast::<libc::in_pktinfo>().read_unaligned() };
+                arrival.interface = u32::try_from(info.ipi_ifindex).ok();
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // SAFETY: the data of this control message is this struct.
+                let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
+                arrival.interface = Some(info.ipi6_ifindex as _);
+            }
+            _ => {}
+        }
+        // SAFETY: `header` lies in the control buffer of the message; CMSG_NXTHDR gives null or the header after it.
+        next = unsafe { libc::CMSG_NXTHDR(&message.msg_hdr, header) };
     }
-    // SAFETY: the data of this control message is an int.
-    let size = unsafe { libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned() };
-    usize::try_from(size).ok().filter(|&size| size > 0)
+    arrival
 }
 
 /// The datagrams in a buffer, sharing it.
@@ -289,10 +355,27 @@ mod tests {
         let (from, to, address) = pair();
         super::super::platform::coalesce(&socket2::SockRef::from(&to));
         let (mut offload, mut arrived) = (true, Vec::new());
-        Tally::of(|tally| Batches::send(&from, &address, &batch(&[30; RUN_LIMIT]), &mut offload, tally));
-        let remainder = Batches::new().receive(&to, &mut arrived).unwrap();
+        Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; RUN_LIMIT]), &mut offload, tally));
+        let intake = Batches::new().receive(&to, None, &mut arrived).unwrap();
         if offload {
-            assert_eq!((arrived.len(), remainder), (RUN_LIMIT, Remainder::Nothing));
+            assert_eq!((arrived.len(), intake.remainder), (RUN_LIMIT, Remainder::Nothing));
+        }
+    }
+
+    #[test]
+    fn what_came_by_another_interface_is_thrown_away_and_counted() {
+        let (from, to, address) = pair();
+        let to_reference = SockRef::from(&to);
+        platform::coalesce(&to_reference);
+        platform::tell_interfaces(&to_reference, [127, 0, 0, 1].into()).unwrap();
+        let interfaces = platform::Interfaces::snapshot().unwrap();
+        let loopback = interfaces.find([127, 0, 0, 1].into(), None).unwrap().index;
+        let (mut arrived, mut batches) = (Vec::new(), Batches::new());
+        for (only, accepted) in [(Some(loopback), 5), (Some(loopback + 1), 0), (None, 5)] {
+            Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; 5]), &mut true, tally));
+            arrived.clear();
+            let intake = batches.receive(&to, only, &mut arrived).unwrap();
+            assert_eq!((arrived.len(), intake.foreign), (accepted, 5 - accepted as u64), "{only:?}");
         }
     }
 
@@ -302,10 +385,10 @@ mod tests {
         let mut sizes = batch(&[10, 20]);
         sizes.insert(1, Datagram { header: &BYTES, body: &BYTES });
         let mut offload = true;
-        let counters = Tally::of(|tally| Batches::send(&from, &address, &sizes, &mut offload, tally));
+        let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &sizes, &mut offload, tally));
         assert_eq!((counters.sent, counters.failed), (2, 1));
         let mut arrived = Vec::new();
-        Batches::new().receive(&to, &mut arrived).unwrap();
+        Batches::new().receive(&to, None, &mut arrived).unwrap();
         assert_eq!(arrived.iter().map(|slice| slice.len()).collect::<Vec<_>>(), [10, 20]);
     }
 
@@ -321,11 +404,11 @@ mod tests {
         };
         assert_eq!(set, 0);
         let mut offload = true;
-        let counters = Tally::of(|tally| Batches::send(&from, &address, &batch(&[30; 50]), &mut offload, tally));
+        let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; 50]), &mut offload, tally));
         assert_eq!((counters.sent, counters.failed, offload), (50, 0, false));
         let mut arrived = Vec::new();
         let mut batches = Batches::new();
-        while batches.receive(&to, &mut arrived).unwrap() == Remainder::Unknown {}
+        while batches.receive(&to, None, &mut arrived).unwrap().remainder == Remainder::Unknown {}
         assert_eq!(arrived.len(), 50);
     }
 }

@@ -5,12 +5,17 @@
 //! a bounded rate, and what happens to a path is learnt from what arrives.
 //!
 //! `links` is the face, `link` one network, `open` makes its sockets. Each platform has one file with what is different there
-//! (`linux`, `other_unix`, `windows`), and one of two ways to move datagrams: `mmsg` in batches, `plain` one by one.
+//! (`linux`, `other_unix`, `windows`), and one of two ways to move datagrams: `mmsg` in batches, `plain` one by one. `watch` and
+//! `complaints` hear what the kernel says unasked, where it does; `queue` is for what the kernel does not take; `wires` looks for
+//! networks that are not apart.
 
+#[cfg(target_os = "linux")]
+mod complaints;
 mod counters;
 mod link;
 mod links;
 mod open;
+mod queue;
 mod settings;
 mod wires;
 
@@ -22,6 +27,8 @@ mod mmsg;
 mod other_unix;
 #[cfg(any(test, not(target_os = "linux")))]
 mod plain;
+#[cfg(not(target_os = "linux"))]
+mod silent;
 #[cfg(unix)]
 mod unix;
 #[cfg(not(target_os = "linux"))]
@@ -32,16 +39,16 @@ mod watch;
 mod windows;
 
 #[cfg(target_os = "linux")]
-use {linux as platform, mmsg::Batches, watch::Watch};
+use {complaints::Complaints, linux as platform, mmsg::Batches, watch::Watch};
 #[cfg(all(unix, not(target_os = "linux")))]
-use {other_unix as platform, plain::Batches, unwatched::Watch};
+use {other_unix as platform, plain::Batches, silent::Complaints, unwatched::Watch};
 #[cfg(windows)]
-use {plain::Batches, unwatched::Watch, windows as platform};
+use {plain::Batches, silent::Complaints, unwatched::Watch, windows as platform};
 
 pub use counters::Counters;
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
-pub use platform::{local_addresses, packet_limit, raise_descriptor_limit};
+pub use platform::{local_addresses, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
 pub use wires::shared_wires;
 
@@ -73,6 +80,14 @@ pub enum Remainder {
     Nothing,
 }
 
+/// What was taken out of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Intake {
+    remainder: Remainder,
+    /// How many datagrams were thrown away because they came by another interface.
+    foreign: u64,
+}
+
 /// A change of our side of a network. It says nothing about the other daemons on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
@@ -80,6 +95,8 @@ pub enum LinkEvent {
     Up(NetworkId),
     /// The link does not work, and why.
     Down(NetworkId, String),
+    /// Datagrams of at most so many bytes leave whole from now on.
+    Limit(NetworkId, usize),
 }
 
 /// One of this machine's addresses and the interface that has it.

@@ -9,7 +9,9 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tracing::debug;
 
+use super::queue::Queue;
 use super::{Interface, Kind, Network, platform};
 use crate::wire::DaemonId;
 
@@ -62,6 +64,8 @@ pub(super) struct Surroundings {
 pub(super) struct Sockets {
     /// The index of their interface when they were made.
     pub interface: u32,
+    /// The only interface by which datagrams may come, where the sockets themselves take them from any.
+    pub only: Option<u32>,
     /// Sends everything, receives what is for this daemon alone.
     pub own: UdpSocket,
     /// Receives what is for all, where that takes a socket of its own.
@@ -72,27 +76,29 @@ pub(super) struct Sockets {
     pub peers: Vec<(DaemonId, SockAddr)>,
     /// Whether the system takes many datagrams of equal size at once.
     pub offload: bool,
+    /// What waits for room.
+    pub queue: Queue,
 }
 
 impl Sockets {
     /// Makes the sockets.
     pub(super) fn open(network: &Network, interface: &Interface, around: Surroundings) -> Result<Sockets, OpenError> {
         let hold = around.several_networks && !around.shared_host && !network.own.is_loopback();
-        let held = |socket: &Socket| {
-            if hold {
-                platform::hold_to(socket, interface);
-            }
-        };
+        let held = |socket: &Socket| if hold { platform::hold_to(socket, interface) } else { None };
         let address = scoped(network.own, network.port, interface);
         let own = own_socket(network, address, interface, around).map_err(|error| OpenError { address, error })?;
-        held(&own);
+        let only = held(&own);
+        platform::hear_complaints(&own, network.own);
+        if let Err(error) = platform::allow_pieces(&own, network.own, false) {
+            debug!(%error, "long datagrams leave in pieces");
+        }
         let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.hears_group));
         let group = group.map(|group| scoped(group, network.port, interface));
         let mut listener = None;
         if let Some(address) = group {
             let opened = group_socket(network, &own, address, interface);
             listener = opened.map_err(|error| OpenError { address, error })?;
-            listener.iter().for_each(held);
+            listener.iter().for_each(|listener| _ = held(listener));
         }
         let outside = network.peers.iter().filter(|peer| group.is_none() || !peer.hears_group);
         let everybody = group.into_iter().chain(outside.map(|peer| peer.address));
@@ -101,11 +107,13 @@ impl Sockets {
         let scoped_again = |address: SocketAddr| scoped(address.ip(), address.port(), interface).into();
         Ok(Sockets {
             interface: interface.index,
+            only,
             own: UdpSocket::from_std(own.into()),
             group: listener.map(|socket| UdpSocket::from_std(socket.into())),
             everybody: everybody.map(scoped_again).collect(),
             peers: peers.into_iter().map(|(daemon, address)| (daemon, scoped_again(address))).collect(),
             offload: true,
+            queue: Queue::default(),
         })
     }
 }

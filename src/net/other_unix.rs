@@ -12,16 +12,26 @@ use super::Interface;
 pub(super) use super::unix::Interfaces;
 pub use super::unix::{local_addresses, raise_descriptor_limit};
 
-/// The largest packet that leaves whole from an address is not known here.
-pub fn packet_limit(_own: IpAddr) -> Option<usize> {
+/// The largest packet that leaves whole is not known here.
+pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
     None
+}
+
+/// Nothing: the system tells nothing that we read.
+pub(super) fn hear_complaints(_socket: &Socket, _own: IpAddr) {}
+
+/// Nothing: the system sends in pieces what is too long.
+pub(super) fn allow_pieces(_socket: &Socket, _to: IpAddr, _allowed: bool) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;
 
 /// Nothing: the source address and the joined interface must do.
-pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) {}
+pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) -> Option<u32> {
+    None
+}
 
 /// Several group sockets on one port need this here.
 pub(super) fn hear_only_own_groups(socket: &Socket, group: IpAddr) {

@@ -6,7 +6,7 @@ use mio::net::UdpSocket;
 use socket2::SockAddr;
 
 use super::link::Tally;
-use super::{Datagram, Remainder};
+use super::{Datagram, Intake, Remainder};
 use crate::wire::Slice;
 
 /// Datagrams taken in one call.
@@ -26,14 +26,14 @@ impl Batches {
         Batches { buffer: vec![0; RECEIVE_SIZE] }
     }
 
-    /// Sends a batch to one destination, in order. Nothing is offloaded.
+    /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. Nothing is offloaded.
     pub(super) fn send(
         socket: &UdpSocket,
         to: &SockAddr,
         batch: &[Datagram<'_>],
         _offload: &mut bool,
         tally: &mut Tally<'_>,
-    ) {
+    ) -> usize {
         let to = to.as_socket().expect("a destination is made from an internet address");
         let mut whole = Vec::new();
         for (sent, datagram) in batch.iter().enumerate() {
@@ -42,22 +42,30 @@ impl Batches {
             whole.extend_from_slice(datagram.body);
             match socket.send_to(&whole, to) {
                 Ok(_) => tally.sent(1),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return tally.congested(batch.len() - sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
                 Err(error) => tally.failed(1, error),
             }
         }
+        batch.len()
     }
 
-    /// Takes what is in a socket, up to one batch.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, into: &mut Vec<Slice>) -> io::Result<Remainder> {
+    /// Takes what is in a socket, up to one batch. By which interface it came is not known here.
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        _only: Option<u32>,
+        into: &mut Vec<Slice>,
+    ) -> io::Result<Intake> {
         for _ in 0..RECEIVE_BATCH {
             match socket.recv_from(&mut self.buffer) {
                 Ok((length, _)) => into.push(Slice::copy_from(&self.buffer[..length])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Remainder::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Intake { remainder: Remainder::Nothing, foreign: 0 });
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Remainder::Unknown)
+        Ok(Intake { remainder: Remainder::Unknown, foreign: 0 })
     }
 }
 
@@ -74,11 +82,11 @@ mod tests {
         let address = to.local_addr().unwrap().into();
         let body = [9; 200];
         let batch: Vec<Datagram<'_>> = (0..100).map(|size| Datagram { header: b"h", body: &body[..size] }).collect();
-        let counters = Tally::of(|tally| Batches::send(&from, &address, &batch, &mut false, tally));
+        let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &batch, &mut false, tally));
         assert_eq!((counters.sent, counters.failed), (100, 0));
         let mut arrived = Vec::new();
         let mut batches = Batches::new();
-        while batches.receive(&to, &mut arrived).unwrap() == Remainder::Unknown {}
+        while batches.receive(&to, None, &mut arrived).unwrap().remainder == Remainder::Unknown {}
         assert_eq!(arrived.iter().map(|slice| slice.len()).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
     }
 }

@@ -11,9 +11,17 @@ use tracing::debug;
 
 use super::Interface;
 
-/// The largest packet that leaves whole from an address is not known here.
-pub fn packet_limit(_own: IpAddr) -> Option<usize> {
+/// The largest packet that leaves whole is not known here.
+pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
     None
+}
+
+/// Nothing: the system tells nothing that we read.
+pub(super) fn hear_complaints(_socket: &Socket, _own: IpAddr) {}
+
+/// Nothing: the system sends in pieces what is too long.
+pub(super) fn allow_pieces(_socket: &Socket, _to: IpAddr, _allowed: bool) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether a socket bound to a group or broadcast address hears it.
@@ -51,7 +59,9 @@ pub fn raise_descriptor_limit() -> Option<usize> {
 }
 
 /// Nothing: the source address must do.
-pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) {}
+pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) -> Option<u32> {
+    None
+}
 
 /// Nothing: a socket hears only what it joined.
 pub(super) fn hear_only_own_groups(_socket: &Socket, _group: IpAddr) {}

@@ -178,6 +178,12 @@ impl Ring {
         }
     }
 
+    /// Bodies of packets that are made from now on have at most so many bytes, and need not have less than
+    /// [`Config::BODY_LIMIT_MIN`].
+    pub fn set_body_limit(&mut self, bytes: usize) {
+        self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
+    }
+
     /// Tells the others that this daemon is about to stop, so that they need not wait for a timeout.
     pub fn leave(&mut self) {
         let join = Join {

@@ -34,6 +34,16 @@ pub const CUTS: &[Fault] = &[
     }),
 ];
 
+/// Nothing is lost for good, but not everything passes as before.
+pub const LIMITS: &[Fault] = &[
+    fault("packets get shorter on all networks", |rig, load| {
+        rig.narrow(1300);
+        load.pass(1000);
+        rig.drop_pieces();
+    }),
+    fault("one network takes a tenth of the load", |rig, _| rig.slow_down(1, 500)),
+];
+
 /// Frames get lost by chance.
 pub const LOSSES: &[Fault] = &[
     fault("1 % lost on one network", |rig, _| rig.lose(0, 1)),

@@ -41,6 +41,10 @@ pub struct Rig {
     off: Vec<(usize, usize)>,
     /// Interfaces that are gone.
     gone: Vec<(usize, usize)>,
+    /// Whether interfaces take short packets only.
+    narrowed: bool,
+    /// Networks that are slow.
+    slow: Vec<usize>,
     _turn: File,
 }
 
@@ -56,8 +60,9 @@ impl Rig {
         turn.lock().unwrap();
         let prefix = format!("torc{}", id());
         let directory = scratch.join(&prefix);
-        let (faults, off, gone) = (Vec::new(), Vec::new(), Vec::new());
-        let rig = Rig { prefix, directory, nodes, networks, faults, off, gone, _turn: turn };
+        let (off, gone, slow) = (Vec::new(), Vec::new(), Vec::new());
+        let (faults, narrowed) = (Vec::new(), false);
+        let rig = Rig { prefix, directory, nodes, networks, faults, off, gone, narrowed, slow, _turn: turn };
         rig.make_bridges();
         (0..nodes).for_each(|node| rig.make_node(node));
         Some(rig)
@@ -151,10 +156,44 @@ impl Rig {
         self.apply_faults();
     }
 
+    /// From now on all interfaces take packets of this length at most.
+    pub fn narrow(&mut self, length: usize) {
+        self.narrowed = true;
+        self.set_lengths(length);
+    }
+
+    /// From now on packets that were cut in pieces vanish.
+    pub fn drop_pieces(&mut self) {
+        self.faults.push("ether type ip ip frag-off & 0x3fff != 0 drop".to_string());
+        self.apply_faults();
+    }
+
+    /// From now on a network takes so many thousand bits a second from each node, and keeps the rest waiting.
+    pub fn slow_down(&mut self, network: usize, kilobits: usize) {
+        for node in 0..self.nodes {
+            let queue = format!("tbf rate {kilobits}kbit burst 16kb limit 64mb");
+            tc(&self.node(node), &format!("qdisc replace dev net{network} root {queue}"));
+        }
+        self.slow.push(network);
+    }
+
+    fn set_lengths(&self, length: usize) {
+        let set = |network| format!("link set net{network} mtu {length}\n");
+        for node in 0..self.nodes {
+            ip_in(&self.node(node), &(0..self.networks).map(set).collect::<String>());
+        }
+    }
+
     /// Ends all faults. Interfaces that were taken away are made anew.
     pub fn heal(&mut self) {
         self.faults.clear();
         self.apply_faults();
+        if mem::take(&mut self.narrowed) {
+            self.set_lengths(1500);
+        }
+        for network in mem::take(&mut self.slow) {
+            (0..self.nodes).for_each(|node| tc(&self.node(node), &format!("qdisc delete dev net{network} root")));
+        }
         for (node, network) in mem::take(&mut self.gone) {
             self.make_cable(node, network);
         }
@@ -275,6 +314,12 @@ fn ip(arguments: &str) {
     let mut ip = Command::new("ip");
     ip.args(arguments.split(' '));
     run(ip, "");
+}
+
+fn tc(namespace: &str, arguments: &str) {
+    let mut tc = Command::new("tc");
+    tc.args(["-n", namespace]).args(arguments.split(' '));
+    run(tc, "");
 }
 
 /// Runs several `ip` commands, one a line, in a namespace.

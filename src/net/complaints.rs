@@ -1,0 +1,99 @@
+//! What the system says afterwards of datagrams that it took, on Linux: the error queue of a socket.
+//!
+//! Such a word also ends the next call on the socket with an error that has nothing to do with that call.
+
+use std::io;
+use std::mem;
+use std::os::fd::AsRawFd;
+
+use mio::net::UdpSocket;
+
+/// Words taken from a socket in one call.
+const COMPLAINT_LIMIT: usize = 256;
+/// Room for the control messages of one word: the error and who complains.
+const CONTROL_SIZE: usize = 256;
+
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Control([u8; CONTROL_SIZE]);
+
+/// What was said of a socket's datagrams since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Complaints {
+    /// Datagrams for a port at which nobody listens.
+    pub refused: usize,
+    /// The largest packet that passes, if one was too large.
+    pub packet_limit: Option<usize>,
+    /// All of them.
+    pub count: usize,
+}
+
+impl Complaints {
+    /// Takes what was said.
+    pub(super) fn take(socket: &UdpSocket) -> Complaints {
+        let mut complaints = Complaints::default();
+        while complaints.count < COMPLAINT_LIMIT {
+            let Ok(error) = next(socket) else { break };
+            complaints.count += 1;
+            let Some(error) = error else { continue };
+            match libc::c_int::try_from(error.ee_errno) {
+                Ok(libc::ECONNREFUSED) => complaints.refused += 1,
+                Ok(libc::EMSGSIZE) => {
+                    let limit = usize::try_from(error.ee_info).ok().filter(|&limit| limit > 0);
+                    complaints.packet_limit = limit.into_iter().chain(complaints.packet_limit).min();
+                }
+                _ => {}
+            }
+        }
+        complaints
+    }
+}
+
+/// The next word; none in it if it is not about a datagram.
+fn next(socket: &UdpSocket) -> io::Result<Option<libc::sock_extended_err>> {
+    let mut control = Control([0; CONTROL_SIZE]);
+    // SAFETY: msghdr is plain C data, and all zeros mean no address, no parts, no control.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_SIZE as _;
+    // SAFETY: the message points at a control buffer of the length that it says, which outlives the call.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel filled the control buffer and set its length; CMSG_FIRSTHDR gives null or a header that lies in it.
+    let Some(header) = (unsafe { libc::CMSG_FIRSTHDR(&message).as_ref() }) else { return Ok(None) };
+    match (header.cmsg_level, header.cmsg_type) {
+        (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+            // SAFETY: the data of these control messages begins with this plain C struct.
+            Ok(Some(unsafe { libc::CMSG_DATA(header).cast::<libc::sock_extended_err>().read_unaligned() }))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use socket2::SockRef;
+
+    use super::super::platform;
+    use super::*;
+
+    fn socket() -> UdpSocket {
+        UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap()
+    }
+
+    #[test]
+    fn a_port_at_which_nobody_listens_is_told() {
+        let (from, to) = (socket(), socket());
+        platform::hear_complaints(&SockRef::from(&from), Ipv4Addr::LOCALHOST.into());
+        let address = to.local_addr().unwrap();
+        drop(to);
+        from.send_to(b"anybody?", address).unwrap();
+        let refused = Complaints { refused: 1, packet_limit: None, count: 1 };
+        assert_eq!(Complaints::take(&from), refused);
+        assert_eq!(Complaints::take(&from), Complaints::default());
+    }
+}

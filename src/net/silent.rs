@@ -1,0 +1,21 @@
+//! Where the system says nothing afterwards of datagrams that it took, or nothing that we read.
+
+use mio::net::UdpSocket;
+
+/// Nothing was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Complaints {
+    /// Always 0.
+    pub refused: usize,
+    /// Never known.
+    pub packet_limit: Option<usize>,
+    /// Always 0.
+    pub count: usize,
+}
+
+impl Complaints {
+    /// There are none.
+    pub(super) fn take(_socket: &UdpSocket) -> Complaints {
+        Complaints::default()
+    }
+}
