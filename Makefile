@@ -1,4 +1,4 @@
-# make build | demo | check | sim | bench | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | sim | bench | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
@@ -40,7 +40,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check sim bench install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check sim bench bench-failover install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 build demo sim bench: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -63,6 +63,10 @@ BENCH ?= --json bench.jsonl --html bench.html
 
 bench: build
 	$(or $(CARGO_TARGET_DIR),target)/release/spbench $(BENCH)
+
+# How long deliveries pause when a network fails, by policy. Needs root.
+bench-failover:
+	$(CARGO) bench --locked --bench failover
 
 ifeq ($(origin PROFILE_DIR),undefined)
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release

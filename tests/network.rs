@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use faults::{CUTS, FLAPS, Fault, LIMITS, LOSSES};
+use faults::{CUTS, FLAPS, Fault, LIMITS, LOSSES, SPLITS};
 use load::Load;
 use rig::Rig;
 use ring::{Member, Messages, Programs, members, private_group};
@@ -125,6 +125,13 @@ fn faults_are_masked_for_five_daemons_on_three_networks() {
 fn faults_are_masked_where_ipv6_and_ipv4_mix() {
     let wires = &[Wire::Multicast6, Wire::Unicast6, Wire::Multicast];
     expect_masked(&Plan { nodes: 4, wires, policy: "passive" }, &[CUTS, LIMITS]);
+}
+
+#[test]
+fn daemons_that_share_no_network_are_relayed() {
+    expect_masked(&MULTICAST, &[SPLITS]);
+    expect_masked(&Plan { policy: "passive", ..MULTICAST }, &[SPLITS]);
+    expect_masked(&Plan { policy: "primary", ..MULTICAST }, &[SPLITS]);
 }
 
 #[test]

@@ -34,6 +34,22 @@ pub const CUTS: &[Fault] = &[
     }),
 ];
 
+/// Some two daemons have no network in common, and need a third one to talk.
+pub const SPLITS: &[Fault] = &[
+    fault("two nodes cut off silently, each from another network", |rig, _| {
+        rig.cut(1, 0);
+        rig.cut(2, 1);
+    }),
+    fault("the interfaces of two nodes off, each in another network", |rig, _| {
+        rig.switch_off(0, 1);
+        rig.switch_off(2, 0);
+    }),
+    fault("one node is not heard, another does not hear elsewhere", |rig, _| {
+        rig.mute(1, 0);
+        rig.deafen(2, 1);
+    }),
+];
+
 /// Nothing is lost for good, but not everything passes as before.
 pub const LIMITS: &[Fault] = &[
     fault("packets get shorter on all networks", |rig, load| {
