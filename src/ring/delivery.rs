@@ -1,16 +1,35 @@
-//! From packets in order to messages: each origin's stream is put together again.
+//! From packets to messages: each at its turn in the total order, or ahead of it if its service allows that.
+//!
+//! Causal, agreed and safe messages are delivered at their turn: everything numbered before has been delivered. The others are
+//! not held back behind a packet of somebody else that is missing, nor behind a safe message that not everybody has:
+//!
+//! - A whole message of the *unreliable* or *reliable* service goes ahead as soon as its barrier allows, past messages of its own
+//!   sender too. Whole means that no packet of its origin is missing before it (stream.rs), so these keep their order among
+//!   themselves, and whoever delivers one has all before it. An unreliable message could be given up instead of being asked for
+//!   again; it is not, as it may share its packets with others.
+//! - A *fifo* message also waits for all messages of its sender before it that are fifo or stronger. For fifo means their order.
+//! - *The barrier*: each packet says which packet with a barrier message (a change of groups) was numbered last before it, or is
+//!   itself one. Everything up to there must have been delivered. A later barrier message waits for everything before it, the
+//!   message that went ahead included. So every daemon delivers the message between the same two changes, and it reaches the
+//!   same members.
+//!
+//! A ring that breaks settles what it owes by the same rule (owed.rs): what went ahead at one daemon is delivered by all who go
+//! on with it, on the same side of the transitional configuration. For the rule only asks for packets that are here and for what was
+//! delivered in order; among those who go on together nobody has less of either in the end than anybody had before.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::stream::{Stream, Whole};
+use super::window::Window;
 use super::{Event, Message};
-use crate::wire::{DaemonId, Data, MESSAGE_PREFIX, Payload, Reader, Service, Slice};
+use crate::wire::{DaemonId, Data};
 
-/// How far a ring was delivered, and the messages that have begun but not ended.
+/// How far a ring was delivered, and the messages that are not.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
-    /// Every packet up to here was delivered.
+    /// Every packet up to here had its turn.
     pub(crate) delivered: u64,
-    streams: BTreeMap<DaemonId, Assembly>,
+    streams: BTreeMap<DaemonId, Stream>,
 }
 
 impl Delivery {
@@ -19,120 +38,112 @@ impl Delivery {
         Delivery { delivered, streams: BTreeMap::new() }
     }
 
-    /// Delivers the messages that end in this packet, the next one in order.
+    /// A packet is in the window.
+    pub(crate) fn arrived(&mut self, window: &Window, seq: u64) {
+        if let Some(data) = window.packet(seq).filter(|_| seq > self.delivered) {
+            self.streams.entry(data.origin).or_default().arrived(window, data);
+        }
+    }
+
+    /// Packets may have come to the window that nobody told of.
+    pub(crate) fn look_through(&mut self, window: &Window) {
+        (self.delivered + 1..=window.high()).for_each(|seq| self.arrived(window, seq));
+    }
+
+    /// Delivers the messages of this packet, the next one in order.
     pub(crate) fn deliver(&mut self, data: &Data, events: &mut VecDeque<Event>) {
         self.delivered = data.seq;
-        let origin = data.origin;
-        self.streams.entry(origin).or_default().feed(data, |service, payload| {
-            events.push_back(Event::Message(Message { origin, service, payload }));
-        });
+        self.deliver_behind_hole(data, events);
+    }
+
+    /// Delivers the messages of this packet, though one before it is missing for good.
+    pub(crate) fn deliver_behind_hole(&mut self, data: &Data, events: &mut VecDeque<Event>) {
+        let stream = self.streams.entry(data.origin).or_default();
+        stream.take_turn(data, |whole| events.push_back(message(data.origin, whole)));
+    }
+
+    /// Delivers the messages that may go ahead of their turn.
+    pub(crate) fn overtake(&mut self, window: &Window, events: &mut VecDeque<Event>) {
+        if self.delivered == window.high() {
+            return;
+        }
+        for (&origin, stream) in &mut self.streams {
+            stream.overtake(self.delivered, |whole| events.push_back(message(origin, whole)));
+        }
     }
 }
 
-/// One origin's stream: what is known of the message that has begun.
-#[derive(Debug, Default)]
-struct Assembly {
-    /// Where the next packet must begin.
-    next: u64,
-    prefix: Vec<u8>,
-    body: Vec<Slice>,
-    have: usize,
-}
-
-/// The longest message that a stream may announce; beyond it the stream is not believed.
-const MESSAGE_LIMIT: usize = 1 << 30;
-/// A place where no packet begins.
-const NOWHERE: u64 = u64::MAX;
-
-impl Assembly {
-    fn feed(&mut self, data: &Data, mut deliver: impl FnMut(Service, Payload)) {
-        let mut rest = data.payload.clone();
-        if data.offset != self.next {
-            // A packet of this origin is lost for good: whatever had begun cannot end.
-            *self = Assembly::default();
-            rest = data.first_message.map_or_else(Slice::default, |at| rest.tail(usize::from(at)));
-        }
-        self.next = data.offset + data.payload.len() as u64;
-        while !rest.is_empty() {
-            let missing = MESSAGE_PREFIX - self.prefix.len();
-            let taken = missing.min(rest.len());
-            self.prefix.extend_from_slice(&rest[..taken]);
-            rest = rest.tail(taken);
-            let Some((length, service)) = self.begun() else { break };
-            if length > MESSAGE_LIMIT {
-                tracing::debug!(origin = %data.origin, length, "a stream makes no sense");
-                *self = Assembly { next: NOWHERE, ..Assembly::default() };
-                break;
-            }
-            let taken = (length - self.have).min(rest.len());
-            self.body.push(rest.part(0, taken));
-            self.have += taken;
-            rest = rest.tail(taken);
-            if self.have == length {
-                deliver(service, Payload::from_slices(self.body.drain(..)));
-                self.prefix.clear();
-                self.have = 0;
-            }
-        }
-    }
-
-    /// Length and service of the message that has begun, once its prefix is whole. An unknown service of a future sender is
-    /// taken as the strongest.
-    fn begun(&self) -> Option<(usize, Service)> {
-        let mut reader = Reader::new(&self.prefix);
-        let length = reader.u32().ok()? as usize;
-        let service = Service::from_wire(reader.u8().ok()?).unwrap_or(Service::Safe);
-        Some((length, service))
-    }
+fn message(origin: DaemonId, Whole { service, payload, .. }: Whole) -> Event {
+    Event::Message(Message { origin, service, payload })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::sender::Sender;
-    use crate::ring::testing::{packet, packet_of};
+    use crate::ring::testing::{barrier_packet, message_packet};
+    use crate::wire::Service::{self, *};
 
-    fn delivered(packets: &[Data]) -> Vec<String> {
-        let (mut delivery, mut events) = (Delivery::default(), VecDeque::new());
-        packets.iter().for_each(|data| delivery.deliver(data, &mut events));
-        let text = |event| match event {
-            Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
-            Event::Configuration(_) => panic!("no configuration here"),
+    const A: DaemonId = DaemonId(1);
+    const B: DaemonId = DaemonId(2);
+
+    /// Packets come one after the other; after each, what was delivered.
+    fn delivered(packets: impl IntoIterator<Item = Data>) -> Vec<String> {
+        let (mut window, mut delivery) = (Window::default(), Delivery::default());
+        let arrive = |data: Data| {
+            let (seq, mut events) = (data.seq, VecDeque::new());
+            window.insert(data);
+            delivery.arrived(&window, seq);
+            while let Some(next) = window.packet(delivery.delivered + 1) {
+                delivery.deliver(next, &mut events);
+            }
+            delivery.overtake(&window, &mut events);
+            let text = |event| match event {
+                Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+                Event::Configuration(_) => panic!("no configuration here"),
+            };
+            events.into_iter().map(text).collect()
         };
-        events.into_iter().map(text).collect()
+        packets.into_iter().map(arrive).collect()
     }
 
-    fn packets(messages: &[&str], room: usize) -> Vec<Data> {
-        let mut sender = Sender::default();
-        messages.iter().for_each(|m| sender.push(Service::Agreed, Payload::from(m.as_bytes().to_vec())));
-        (1..).map_while(|seq| sender.stretch(room).map(|stretch| packet_of(seq, stretch))).collect()
-    }
-
-    #[test]
-    fn messages_come_back_whole_whatever_the_packet_size() {
-        let messages = ["", "a", "bcd", "efghijklmnopqrstuvwxyz", "", "end"];
-        for room in 1..60 {
-            assert_eq!(delivered(&packets(&messages, room)), messages, "packets of {room}");
-        }
+    /// Packets of A from number 2 on, with one message each; then the missing packet of B.
+    fn behind_a_hole(services: &[Service]) -> Vec<String> {
+        let of_a = services.iter().zip(0..).map(|(&service, n)| message_packet(n + 2, A, service, n));
+        delivered(of_a.chain([message_packet(1, B, Agreed, 9)]))
     }
 
     #[test]
-    fn after_a_lost_packet_the_stream_begins_with_the_next_whole_message() {
-        let messages = ["abcdefgh", "second", "third"];
-        let mut packets = packets(&messages, 8);
-        packets.remove(1);
-        assert_eq!(delivered(&packets), ["third"]);
+    fn what_need_not_wait_for_its_turn_goes_ahead_of_a_hole() {
+        assert_eq!(behind_a_hole(&[Unreliable, Reliable, Fifo]), ["0", "1", "2", "9"]);
+        assert_eq!(behind_a_hole(&[Causal, Agreed, Safe]), ["", "", "", "9012"]);
     }
 
     #[test]
-    fn a_stream_that_makes_no_sense_is_left_until_the_next_message_begins() {
-        let mut packets = packets(&["ab", "second", "third"], 7);
-        packets[0].payload = Slice::copy_from(b"\xff\xff\xff\xff\x05ab");
-        assert_eq!(delivered(&packets), ["second", "third"]);
+    fn fifo_waits_for_what_its_sender_sent_before_in_order() {
+        assert_eq!(behind_a_hole(&[Agreed, Fifo, Reliable, Fifo]), ["", "", "2", "", "9013"]);
+        assert_eq!(behind_a_hole(&[Fifo, Agreed, Fifo]), ["0", "", "", "912"]);
     }
 
     #[test]
-    fn an_empty_packet_delivers_nothing() {
-        assert!(delivered(&[packet(1)]).is_empty());
+    fn a_fifo_message_follows_an_agreed_one_whose_turn_came() {
+        let packets = [(4, Fifo, 1), (2, Agreed, 0)].map(|(seq, service, n)| message_packet(seq, A, service, n));
+        let of_b = message_packet(1, B, Agreed, 9);
+        assert_eq!(delivered(packets.into_iter().chain([of_b])), ["", "", "901"]);
+    }
+
+    #[test]
+    fn a_missing_packet_of_the_same_sender_holds_everything_back() {
+        let packets = [3, 2, 4, 1].map(|n| message_packet(n + 1, A, Reliable, n - 1));
+        assert_eq!(delivered(packets), ["", "", "", "0123"]);
+    }
+
+    #[test]
+    fn nothing_passes_a_barrier() {
+        let barrier = || barrier_packet(2, B, 8);
+        let ahead = |distance| Data { barrier_distance: distance, ..message_packet(3, A, Reliable, 0) };
+        let first = || message_packet(1, B, Agreed, 9);
+        assert_eq!(delivered([ahead(1), barrier(), first()]), ["", "", "980"]);
+        assert_eq!(delivered([ahead(1), first(), barrier()]), ["", "9", "80"]);
+        assert_eq!(delivered([ahead(Data::NO_BARRIER), barrier(), first()]), ["0", "", "98"]);
     }
 }

@@ -17,6 +17,7 @@ mod recovery;
 mod sender;
 mod state;
 mod stats;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod timer;

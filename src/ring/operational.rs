@@ -77,7 +77,11 @@ impl Operational {
     pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
         if data.ring != self.circulation.ring {
             core.stats.dropped.foreign += 1;
-        } else if self.circulation.receive(core, data) {
+            return;
+        }
+        let seq = data.seq;
+        if self.circulation.receive(core, data) {
+            self.delivery.arrived(&self.circulation.window, seq);
             self.deliver(core);
         }
     }
@@ -174,8 +178,11 @@ impl Operational {
         core.timers.stop(Timer::TokenHold);
         self.asked = false;
         self.circulation.serve(core, &mut token);
+        let before = token.seq;
         let numbered = self.send(core, &mut token);
+        let own = before + 1..=token.seq;
         let returned = self.circulation.pass(core, now, token, numbered);
+        own.for_each(|seq| self.delivery.arrived(&self.circulation.window, seq));
         self.deliver(core);
         self.circulation.window.forget(self.circulation.safe.min(self.delivery.delivered));
         returned
@@ -200,6 +207,9 @@ impl Operational {
             }
             self.delivery.deliver(data, &mut core.events);
         }
+        let in_order = core.events.len();
+        self.delivery.overtake(&self.circulation.window, &mut core.events);
+        core.stats.messages_ahead += (core.events.len() - in_order) as u64;
     }
 }
 

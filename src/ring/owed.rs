@@ -8,6 +8,7 @@
 //! - Delivered in the old regular configuration: everything up to the first hole, or up to the first safe message above `line`.
 //!   Up to `line` some peer has delivered, so the others must, and nothing is missing there: a packet is forgotten only when
 //!   every member has it. All peers know the same line and hold the same packets, so all cut at the same place.
+//! - With it, what may go ahead of its turn (delivery.rs): at all peers the same, and no less than any of them had delivered.
 //! - Then the transitional configuration, then the rest. Behind a hole only packets of *trusted* origins: what another origin
 //!   sent may depend on the missing packet. A peer's own packets are all here, and whatever it depended on it has
 //!   contributed, so behind a hole nothing of a peer depends on the missing packet.
@@ -83,6 +84,7 @@ impl Owed {
         if self.members.is_empty() {
             return;
         }
+        self.delivery.look_through(&self.window);
         self.deliver_regular(line, events);
         let kind = ConfigurationKind::Transitional;
         events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers }));
@@ -96,15 +98,17 @@ impl Owed {
             }
             self.delivery.deliver(data, events);
         }
+        self.delivery.overtake(&self.window, events);
     }
 
     fn deliver_transitional(&mut self, events: &mut VecDeque<Event>) {
-        let mut hole = false;
+        while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
+            self.delivery.deliver(data, events);
+        }
+        self.delivery.overtake(&self.window, events);
         for seq in self.delivery.delivered + 1..=self.window.high() {
-            match self.window.packet(seq) {
-                None => hole = true,
-                Some(data) if !hole || self.trusts(data.origin) => self.delivery.deliver(data, events),
-                Some(_) => {}
+            if let Some(data) = self.window.packet(seq).filter(|data| self.trusts(data.origin)) {
+                self.delivery.deliver_behind_hole(data, events);
             }
         }
     }
@@ -117,7 +121,7 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ring::testing::message_packet;
+    use crate::ring::testing::{barrier_packet, message_packet};
 
     const A: DaemonId = DaemonId(1);
     const B: DaemonId = DaemonId(2);
@@ -163,6 +167,30 @@ mod tests {
             message_packet(4, B, Service::Agreed, 0),
         ];
         assert_eq!(settled(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
+    }
+
+    #[test]
+    fn what_may_go_ahead_is_delivered_behind_a_hole_before_the_transitional_configuration() {
+        let fifo = |seq, digit| message_packet(seq, C, Service::Fifo, digit);
+        let behind_barrier = Data { barrier_distance: 1, ..fifo(6, 3) };
+        let packets = vec![
+            message_packet(1, A, Service::Safe, 7),
+            fifo(3, 0),
+            message_packet(4, B, Service::Agreed, 8),
+            fifo(5, 1),
+            behind_barrier,
+        ];
+        assert_eq!(settled(owed(packets), &[A, B], 1), ["7", "0", "1", "Transitional 2", "8"]);
+    }
+
+    #[test]
+    fn what_waits_for_a_barrier_goes_ahead_when_the_barrier_is_delivered_in_the_transitional_configuration() {
+        let packets = || {
+            let ahead = Data { barrier_distance: 3, ..message_packet(5, C, Service::Reliable, 0) };
+            vec![message_packet(1, A, Service::Safe, 7), barrier_packet(2, B, 8), ahead]
+        };
+        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "7", "8", "0"]);
+        assert_eq!(settled(owed(packets()), &[A, B], 2), ["7", "8", "0", "Transitional 2"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Messages delivered.
     pub messages: u64,
+    /// Those of them that went ahead of their turn in the order.
+    pub messages_ahead: u64,
     /// Regular configurations installed.
     pub configurations: u64,
     /// Gathers begun.

@@ -29,6 +29,17 @@ pub(crate) fn packet_of(seq: u64, stretch: Stretch) -> Data {
 pub(crate) fn message_packet(seq: u64, origin: DaemonId, service: Service, digit: u64) -> Data {
     let mut sender = Sender::default();
     sender.push(service, Payload::from(digit.to_string().into_bytes()));
+    only_packet(seq, origin, sender, digit)
+}
+
+/// The same as a barrier.
+pub(crate) fn barrier_packet(seq: u64, origin: DaemonId, digit: u64) -> Data {
+    let mut sender = Sender::default();
+    sender.push_barrier(Payload::from(digit.to_string().into_bytes()));
+    only_packet(seq, origin, sender, digit)
+}
+
+fn only_packet(seq: u64, origin: DaemonId, mut sender: Sender, digit: u64) -> Data {
     let mut stretch = sender.stretch(100).expect("a message waits");
     stretch.offset = digit * stretch.payload.len() as u64;
     Data { origin, ..packet_of(seq, stretch) }

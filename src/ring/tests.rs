@@ -299,3 +299,70 @@ fn a_member_that_gets_tokens_but_no_data_is_given_up() {
     bus.run(SECOND / 10);
     assert_eq!(bus.take(1).last().unwrap(), "we go on");
 }
+
+/// Daemon 3 lacks a packet of daemon 2, and daemon 1 sends behind it.
+fn lacking(bus: &mut Bus) {
+    bus.run(SECOND);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.drop = Box::new(|_, to, packet| match packet {
+        Packet::Data(data) => to == DaemonId(3) && data.origin == DaemonId(2),
+        _ => false,
+    });
+    bus.submit(2, Service::Agreed, "missing");
+    bus.run(SECOND / 100);
+}
+
+#[test]
+fn a_fifo_message_is_not_held_back_behind_a_missing_packet_of_another_sender() {
+    let mut bus = Bus::new(3);
+    lacking(&mut bus);
+    bus.submit(1, Service::Fifo, "fifo");
+    bus.submit(1, Service::Agreed, "agreed");
+    bus.submit(1, Service::Fifo, "behind agreed");
+    bus.submit(1, Service::Reliable, "reliable");
+    bus.run(SECOND / 10);
+    assert_eq!(bus.take(3), ["fifo", "reliable"]);
+    assert_eq!(bus.take(2), ["missing", "fifo", "agreed", "behind agreed", "reliable"]);
+    bus.drop = Box::new(|_, _, _| false);
+    bus.run(SECOND / 10);
+    assert_eq!(bus.take(3), ["missing", "agreed", "behind agreed"]);
+}
+
+#[test]
+fn nothing_overtakes_a_barrier() {
+    let mut bus = Bus::new(3);
+    lacking(&mut bus);
+    let barrier = Payload::from(b"barrier".to_vec());
+    bus.rings.get_mut(&DaemonId(1)).unwrap().submit_barrier(bus.now, barrier);
+    bus.submit(1, Service::Reliable, "reliable");
+    bus.run(SECOND / 10);
+    assert!(bus.take(3).is_empty());
+    bus.drop = Box::new(|_, _, _| false);
+    bus.run(SECOND / 10);
+    assert_eq!(bus.take(3), ["missing", "barrier", "reliable"]);
+}
+
+#[test]
+fn who_goes_on_together_delivers_what_one_had_delivered_ahead() {
+    let mut bus = Bus::new(4);
+    bus.run(SECOND);
+    (1..=4).for_each(|id| drop(bus.take(id)));
+    // Nobody gets the packet of daemon 4, and only daemon 1 gets that of daemon 3, which comes behind it.
+    bus.drop = Box::new(|_, to, packet| match packet {
+        Packet::Data(data) if data.recovered => false,
+        Packet::Data(data) => data.origin == DaemonId(4) || data.origin == DaemonId(3) && to != DaemonId(1),
+        _ => false,
+    });
+    bus.submit(4, Service::Agreed, "missing");
+    bus.run(SECOND / 100);
+    bus.submit(3, Service::Fifo, "ahead");
+    bus.run(SECOND / 100);
+    assert_eq!(bus.take(1), ["ahead"]);
+    bus.rings.get_mut(&DaemonId(3)).unwrap().leave();
+    bus.drain(DaemonId(3));
+    bus.run(Duration::from_micros(30));
+    bus.partition(&[3, 4]);
+    bus.run(SECOND / 2);
+    assert_eq!(bus.take(1), ["Transitional[1, 2]", "Regular[1, 2]"]);
+    assert_eq!(bus.take(2), ["ahead", "Transitional[1, 2]", "Regular[1, 2]"]);
+}

@@ -121,7 +121,11 @@ impl Actor for RingDaemon {
 
     fn submit(&mut self, now: Instant, service: Service, size: usize, mut scribe: Scribe<'_>) {
         self.now = now;
-        self.ring.submit(now, service, scribe.submit(service, size));
+        // Some are like the changes of groups that a whole daemon submits.
+        match service {
+            Service::Agreed if size.is_multiple_of(4) => self.ring.submit_barrier(now, scribe.submit_barrier(size)),
+            _ => self.ring.submit(now, service, scribe.submit(service, size)),
+        }
     }
 
     fn answer(&mut self, now: Instant, mut scribe: Scribe<'_>) {

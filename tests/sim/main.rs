@@ -15,6 +15,7 @@ mod links;
 mod noise;
 mod scenarios;
 mod seeds;
+mod services;
 mod tally;
 mod trace;
 mod world;

@@ -37,6 +37,20 @@ pub struct Sent {
     pub size: usize,
     /// Submitted in answer to a configuration, before everything that waits, for that configuration only.
     pub first: bool,
+    /// No message may overtake it. So it is with everything that is submitted first.
+    pub barrier: bool,
+}
+
+impl Sent {
+    /// Whether it takes part in the one order of all.
+    pub fn is_ordered(&self) -> bool {
+        self.service >= Service::Causal
+    }
+
+    /// Whether its sender's order is kept for it.
+    pub fn is_in_senders_order(&self) -> bool {
+        self.service >= Service::Fifo
+    }
 }
 
 /// Everything that happened.
@@ -57,12 +71,18 @@ pub struct Scribe<'a> {
 impl Scribe<'_> {
     /// The payload to submit.
     pub fn submit(&mut self, service: Service, size: usize) -> Payload {
-        self.trace.submit(Sent { process: self.process, service, size, first: false })
+        self.trace.submit(Sent { process: self.process, service, size, first: false, barrier: false })
+    }
+
+    /// The payload of an agreed message to submit that nothing may overtake.
+    pub fn submit_barrier(&mut self, size: usize) -> Payload {
+        let service = Service::Agreed;
+        self.trace.submit(Sent { process: self.process, service, size, first: false, barrier: true })
     }
 
     /// The payload to submit before everything that waits, in answer to a configuration.
     pub fn submit_first(&mut self, service: Service, size: usize) -> Payload {
-        self.trace.submit(Sent { process: self.process, service, size, first: true })
+        self.trace.submit(Sent { process: self.process, service, size, first: true, barrier: true })
     }
 }
 

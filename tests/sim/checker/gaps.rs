@@ -1,8 +1,8 @@
-//! Deliveries have no holes (6.3): who delivers a message has delivered everything that anybody delivered before it, unless the
-//! sender of what is missing is not in the configuration of the delivery.
+//! Ordered deliveries have no holes (6.3): who delivers a message has delivered everything that anybody delivered before it, unless
+//! the sender of what is missing is not in the configuration of the delivery.
 
 use super::{Chapter, Stay, Verdict, broken};
-use crate::trace::Trace;
+use crate::trace::{MessageNumber, Trace};
 
 pub(super) fn there_are_no_holes(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
     for other in &chapter.stays {
@@ -16,15 +16,17 @@ pub(super) fn there_are_no_holes(trace: &Trace, chapter: &Chapter<'_>) -> Verdic
 /// What `other` delivered before something that the receiver delivered too.
 fn compare(trace: &Trace, chapter: &Chapter<'_>, receiver: usize, other: &Stay) -> Verdict {
     let stay = chapter.stays[receiver];
+    let ordered: Vec<MessageNumber> =
+        other.delivered.iter().copied().filter(|&number| trace.messages[number].is_ordered()).collect();
     let (mut common_regular, mut common) = (0, 0);
-    for (place, &number) in other.delivered.iter().enumerate() {
+    for (place, &number) in ordered.iter().enumerate() {
         match chapter.place(receiver, number) {
             Some(mine) if mine < stay.turn() => common_regular = place,
             Some(_) => common = place,
             None => {}
         }
     }
-    for (place, &number) in other.delivered.iter().enumerate().take(common.max(common_regular)) {
+    for (place, &number) in ordered.iter().enumerate().take(common.max(common_regular)) {
         let sender = trace.processes[trace.messages[number].process].daemon;
         let needed = place < common_regular || stay.companions().contains(&sender);
         if needed && chapter.place(receiver, number).is_none() {

@@ -6,12 +6,14 @@
 //! which comes before the transitional one in which it is delivered; all who deliver it must agree on that (1.3). com(c) is a
 //! regular configuration together with the transitional one that follows it at the process in question.
 
+mod barriers;
 mod configurations;
 mod gaps;
 mod messages;
 mod order;
 mod quiescence;
 mod safe;
+mod senders;
 mod stays;
 mod tests;
 
@@ -50,12 +52,13 @@ pub fn check_safety(trace: &Trace) -> Verdict {
     configurations::check(&stays)?;
     let chapters = chapters(trace, &stays)?;
     order::everything_has_one_order(trace, &stays)?;
-    order::senders_are_heard_in_order_across_configurations(trace)?;
-    order::those_who_move_together_deliver_the_same(&stays)?;
+    senders::senders_are_heard_in_order_across_configurations(trace)?;
+    order::those_who_move_together_deliver_the_same(trace, &stays)?;
     for chapter in &chapters {
         messages::own_messages_are_delivered(trace, chapter)?;
-        order::each_sender_is_heard_in_order(trace, chapter)?;
-        order::causes_come_first(chapter)?;
+        senders::each_sender_is_heard_in_order(trace, chapter)?;
+        barriers::nothing_overtakes_a_barrier(trace, chapter)?;
+        order::causes_come_first(trace, chapter)?;
         gaps::there_are_no_holes(trace, chapter)?;
         safe::safe_means_all(trace, chapter)?;
     }

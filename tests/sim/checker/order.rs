@@ -1,15 +1,21 @@
-//! Rules about order: one order for everything that happens anywhere, each sender in its order, causes before effects (1.1, 2.3, 2.4,
-//! 4, 5, 6.1, 6.2).
+//! Rules about order: one order for everything that happens anywhere, causes before effects (1.1, 2.3, 2.4, 4, 5, 6.1, 6.2).
+//!
+//! Messages of the causal, agreed and safe services are *ordered*. The others have a place in the order of no one, so they bind
+//! nobody but their senders (senders.rs) and those who move together.
 
 use std::collections::BTreeMap;
 
 use spread::wire::RingId;
 
 use super::{Chapter, Stay, Verdict, broken};
-use crate::trace::{Event, MessageNumber, Trace};
+use crate::trace::{MessageNumber, Trace};
 
-/// The same message is one event wherever it is delivered, and so is the same configuration; with the local order of each process
-/// and "submitted before delivered" that must be without a cycle of any length, so that one order suits everybody.
+/// The delivery of an ordered message is one event wherever it happens, and so is a configuration; with the local order of each
+/// process and "submitted before delivered" that must be without a cycle of any length, so that one order suits everybody.
+///
+/// A message that is not ordered may come before messages that its sender had delivered before sending it. So its deliveries are
+/// events of their own: they come after what the process has seen in order, and before what it submits then and the next regular
+/// configuration.
 pub(super) fn everything_has_one_order(trace: &Trace, stays: &[Stay]) -> Verdict {
     let mut graph = Graph::of(trace, stays);
     let mut free: Vec<usize> = (0..graph.incoming.len()).filter(|&node| graph.incoming[node] == 0).collect();
@@ -31,11 +37,20 @@ pub(super) fn everything_has_one_order(trace: &Trace, stays: &[Stay]) -> Verdict
     Err(broken("6.2", format!("no order suits everybody, for example of messages {stuck:?}")))
 }
 
-/// Nodes: deliveries by message, then submissions by message, then configurations.
+/// Nodes: ordered deliveries by message, then submissions by message, then configurations and other deliveries as they appear.
 struct Graph {
     outgoing: Vec<Vec<usize>>,
     incoming: Vec<u32>,
     configurations: BTreeMap<(RingId, Option<RingId>), usize>,
+}
+
+/// An event of a process.
+enum Place {
+    /// One event for all processes.
+    Shared(usize),
+    /// The same, and all that the process did and saw comes before.
+    Regular(usize),
+    Own(usize),
 }
 
 impl Graph {
@@ -44,48 +59,71 @@ impl Graph {
         let nodes = 2 * messages;
         let mut graph =
             Graph { outgoing: vec![Vec::new(); nodes], incoming: vec![0; nodes], configurations: BTreeMap::new() };
-        (0..messages).for_each(|number| graph.edge(messages + number, number));
-        let mut before: Option<(usize, usize)> = None;
+        let ordered = (0..messages).filter(|&number| trace.messages[number].is_ordered());
+        ordered.for_each(|number| graph.edge(messages + number, number));
+        let (mut process, mut shared, mut own) = (None, None, None);
         for stay in stays {
-            for node in graph.nodes(messages, stay) {
-                if let Some((_, last)) = before.filter(|(process, _)| *process == stay.process) {
-                    graph.edge(last, node);
+            if process.replace(stay.process) != Some(stay.process) {
+                (shared, own) = (None, None);
+            }
+            for place in graph.places(trace, stay) {
+                let (Place::Shared(node) | Place::Regular(node) | Place::Own(node)) = place;
+                shared.into_iter().for_each(|before| graph.edge(before, node));
+                if !matches!(place, Place::Shared(_)) {
+                    own.into_iter().for_each(|before| graph.edge(before, node));
                 }
-                before = Some((stay.process, node));
+                match place {
+                    Place::Shared(node) => shared = Some(node),
+                    Place::Regular(node) => (shared, own) = (Some(node), None),
+                    Place::Own(node) => own = Some(node),
+                }
             }
         }
         graph
     }
 
     /// What happened in a stay, in order.
-    fn nodes(&mut self, messages: usize, stay: &Stay) -> Vec<usize> {
-        let mut nodes = vec![self.configuration(stay.ring(), None)];
+    fn places(&mut self, trace: &Trace, stay: &Stay) -> Vec<Place> {
+        let messages = trace.messages.len();
+        let mut places = vec![Place::Regular(self.configuration(stay.ring(), None))];
         let mut submitted = stay.submitted.iter().peekable();
-        for (place, &delivered) in stay.delivered.iter().enumerate() {
+        for place in 0..=stay.delivered.len() {
             while let Some((number, _)) = submitted.next_if(|(_, by)| *by <= place) {
-                nodes.push(messages + number);
+                places.push(Place::Own(messages + number));
             }
             if stay.transitional.is_some() && stay.turn() == place {
-                nodes.push(self.configuration(stay.ring(), stay.next));
+                places.push(Place::Shared(self.configuration(stay.ring(), stay.next)));
             }
-            nodes.push(delivered);
+            if let Some(&number) = stay.delivered.get(place) {
+                places.push(self.delivery(trace, number));
+            }
         }
-        nodes.extend(submitted.map(|(number, _)| messages + number));
-        if stay.transitional.is_some() && stay.turn() == stay.delivered.len() {
-            nodes.push(self.configuration(stay.ring(), stay.next));
+        places
+    }
+
+    fn delivery(&mut self, trace: &Trace, number: MessageNumber) -> Place {
+        if trace.messages[number].is_ordered() {
+            return Place::Shared(number);
         }
-        nodes
+        let node = self.node();
+        self.edge(trace.messages.len() + number, node);
+        Place::Own(node)
     }
 
     /// A regular configuration, or the transitional one that leads from it to the next.
     fn configuration(&mut self, ring: RingId, next: Option<RingId>) -> usize {
-        let new = self.incoming.len();
-        let node = *self.configurations.entry((ring, next)).or_insert(new);
-        if node == new {
-            self.outgoing.push(Vec::new());
-            self.incoming.push(0);
+        if let Some(&node) = self.configurations.get(&(ring, next)) {
+            return node;
         }
+        let node = self.node();
+        self.configurations.insert((ring, next), node);
         node
+    }
+
+    fn node(&mut self) -> usize {
+        self.outgoing.push(Vec::new());
+        self.incoming.push(0);
+        self.incoming.len() - 1
     }
 
     fn edge(&mut self, from: usize, to: usize) {
@@ -94,96 +132,70 @@ impl Graph {
     }
 }
 
-/// Failure atomicity: who goes from one configuration to the same next one has delivered the same in the same order, with the
-/// transitional configuration at the same place (4).
-pub(super) fn those_who_move_together_deliver_the_same(stays: &[Stay]) -> Verdict {
-    let mut known: BTreeMap<(RingId, RingId), &Stay> = BTreeMap::new();
+/// What one side of a transitional configuration saw: the ordered messages as they came, and which others.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Deliveries {
+    ordered: Vec<MessageNumber>,
+    others: Vec<MessageNumber>,
+}
+
+impl Deliveries {
+    pub(super) fn of(trace: &Trace, delivered: &[MessageNumber]) -> Deliveries {
+        let (ordered, mut others): (Vec<_>, Vec<_>) =
+            delivered.iter().partition(|&&number| trace.messages[number].is_ordered());
+        others.sort_unstable();
+        Deliveries { ordered, others }
+    }
+
+    /// Where two differ: the first messages of each that do.
+    pub(super) fn difference(&self, other: &Deliveries) -> [Option<MessageNumber>; 2] {
+        let ordered = difference(&self.ordered, &other.ordered);
+        if ordered == [None, None] { difference(&self.others, &other.others) } else { ordered }
+    }
+}
+
+fn difference(one: &[MessageNumber], other: &[MessageNumber]) -> [Option<MessageNumber>; 2] {
+    let place = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    [one, other].map(|list| list.get(place).copied())
+}
+
+/// Failure atomicity: who goes from one configuration to the same next one has delivered the same, on the same side of the
+/// transitional configuration, the ordered messages in the same order (4).
+pub(super) fn those_who_move_together_deliver_the_same(trace: &Trace, stays: &[Stay]) -> Verdict {
+    let mut known: BTreeMap<(RingId, RingId), (&Stay, [Deliveries; 2])> = BTreeMap::new();
     for stay in stays {
         let Some(next) = stay.next else { continue };
-        let other = *known.entry((stay.ring(), next)).or_insert(stay);
-        if (other.turn(), &other.delivered) != (stay.turn(), &stay.delivered) {
-            let place = other.delivered.iter().zip(&stay.delivered).take_while(|(a, b)| a == b).count();
-            let what = format!(
-                "{} and {} went from {} to {next} and delivered {} and {} messages, {} and {} of them before the transitional \
-                 configuration; they differ from place {place} on: {:?} and {:?}",
-                other.daemon,
-                stay.daemon,
-                stay.ring(),
-                other.delivered.len(),
-                stay.delivered.len(),
-                other.turn(),
-                stay.turn(),
-                other.delivered.get(place),
-                stay.delivered.get(place),
-            );
-            return Err(broken("4", what));
-        }
-    }
-    Ok(())
-}
-
-/// In a whole life, nobody hears a message of a sender after one that the sender submitted later.
-pub(super) fn senders_are_heard_in_order_across_configurations(trace: &Trace) -> Verdict {
-    for process in &trace.processes {
-        let mut latest: BTreeMap<usize, MessageNumber> = BTreeMap::new();
-        for event in &process.events {
-            let Event::Deliver(number) = *event else { continue };
-            let sent = &trace.messages[number];
-            if sent.first {
-                continue;
-            }
-            if let Some(before) = latest.insert(sent.process, number).filter(|before| *before > number) {
-                return Err(broken("fifo", format!("{} delivered {number} after {before}", process.daemon)));
+        let (regular, transitional) = stay.delivered.split_at(stay.turn());
+        let sides = [regular, transitional].map(|side| Deliveries::of(trace, side));
+        let Some((other, before)) = known.get(&(stay.ring(), next)) else {
+            known.insert((stay.ring(), next), (stay, sides));
+            continue;
+        };
+        for (side, (one, two)) in ["before", "in"].into_iter().zip(before.iter().zip(&sides)) {
+            if one != two {
+                let what = format!(
+                    "{} and {} went from {} to {next} and delivered different messages {side} the transitional \
+                     configuration: {:?}",
+                    other.daemon,
+                    stay.daemon,
+                    stay.ring(),
+                    one.difference(two),
+                );
+                return Err(broken("4", what));
             }
         }
     }
     Ok(())
 }
 
-/// Of each sender's messages in a configuration everyone delivers the first so many, in the order of submission. Answers to a
-/// configuration go before all others of their sender.
-pub(super) fn each_sender_is_heard_in_order(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
-    let mut sent: BTreeMap<usize, Vec<MessageNumber>> = BTreeMap::new();
-    for &number in chapter.messages.iter().filter(|&&number| !trace.messages[number].first) {
-        sent.entry(trace.messages[number].process).or_default().push(number);
-    }
-    for stay in &chapter.stays {
-        let mut heard: BTreeMap<usize, usize> = BTreeMap::new();
-        for &number in &stay.delivered {
-            let sender = trace.messages[number].process;
-            let wrong = |what: &str| Err(broken("fifo", format!("{} delivered {number} {what}", stay.daemon)));
-            if trace.messages[number].first {
-                let answers_this = chapter.stays.iter().any(|s| s.process == sender && is_answer(s, number));
-                if !answers_this {
-                    return wrong("in another configuration than it answers");
-                }
-                if heard.contains_key(&sender) {
-                    return wrong("behind other messages of its sender, which it should precede");
-                }
-                continue;
-            }
-            let place = heard.entry(sender).or_default();
-            if sent[&sender][*place] != number {
-                return wrong(&format!("instead of {}", sent[&sender][*place]));
-            }
-            *place += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a message was submitted in answer to the configuration of this stay.
-fn is_answer(stay: &Stay, number: MessageNumber) -> bool {
-    stay.submitted.first().is_some_and(|(first, _)| *first == number)
-}
-
-/// Whatever a sender had delivered of a configuration when it submitted a message of it, everybody else delivers before that message (5).
-pub(super) fn causes_come_first(chapter: &Chapter<'_>) -> Verdict {
+/// Whatever a sender had delivered of a configuration when it submitted an ordered message of it, everybody else delivers before
+/// that message (5).
+pub(super) fn causes_come_first(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
     for sender in &chapter.stays {
         for (receiver, stay) in chapter.stays.iter().enumerate() {
             let mut causes = sender.delivered.iter();
             let (mut taken, mut latest) = (0, Some(0));
-            for &(number, by) in &sender.submitted {
+            for &(number, by) in sender.submitted.iter().filter(|(number, _)| trace.messages[*number].is_ordered()) {
                 let Some(place) = chapter.place(receiver, number) else { continue };
                 for cause in causes.by_ref().take(by - taken) {
                     let place = chapter.place(receiver, *cause);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::order::Deliveries;
 use super::{Stay, Verdict, broken};
 use crate::trace::{Event, ProcessNumber, Trace};
 
@@ -26,9 +27,13 @@ pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict 
             );
             return Err(broken("2.1", what));
         }
-        if stay.delivered != first.delivered {
-            let (one, other) = (stay.delivered.len(), first.delivered.len());
-            return Err(broken("2.1", format!("{} delivered {one}, {} {other}", stay.daemon, first.daemon)));
+        let [one, other] = [stay, first].map(|stay| Deliveries::of(trace, &stay.delivered));
+        if one != other {
+            let differs = one.difference(&other);
+            return Err(broken(
+                "2.1",
+                format!("{} and {} delivered differently: {differs:?}", stay.daemon, first.daemon),
+            ));
         }
     }
     let members = first.configuration.members.len();

@@ -36,7 +36,12 @@ impl Story {
     }
 
     fn submit(&mut self, process: ProcessNumber, service: Service) -> MessageNumber {
-        self.0.submit(Sent { process, service, size: 3, first: false });
+        self.0.submit(Sent { process, service, size: 3, first: false, barrier: false });
+        self.0.messages.len() - 1
+    }
+
+    fn submit_barrier(&mut self, process: ProcessNumber) -> MessageNumber {
+        self.0.submit(Sent { process, service: Service::Agreed, size: 3, first: false, barrier: true });
         self.0.messages.len() - 1
     }
 
@@ -178,6 +183,122 @@ fn a_sender_is_heard_in_order() {
     let (a, b) = (story.submit(0, Service::Fifo), story.submit(0, Service::Fifo));
     story.deliver(0, &[b, a]);
     assert_eq!(rule(check_safety(&story.0)), "fifo");
+}
+
+#[test]
+fn reliable_messages_of_a_sender_may_overtake_and_are_not_overtaken() {
+    let mut story = Story::together(2);
+    let services = [Service::Agreed, Service::Reliable, Service::Fifo, Service::Unreliable];
+    let m = services.map(|service| story.submit(0, service));
+    story.deliver(0, &[m[1], m[3], m[0], m[2]]);
+    story.deliver(1, &[m[0], m[1], m[2], m[3]]);
+    assert_eq!(check_safety(&story.0), Ok(()));
+    for wrong in [[0, 2, 1, 3], [1, 2, 0, 3], [3, 0, 1, 2]] {
+        let mut story = Story::together(2);
+        let m = services.map(|service| story.submit(0, service));
+        story.deliver(1, &wrong.map(|place: usize| m[place]));
+        assert_eq!(rule(check_safety(&story.0)), "fifo", "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_sender_is_heard_without_gaps_of_either_kind() {
+    for missing in [0, 1] {
+        let mut story = Story::together(3);
+        let m = [Service::Fifo, Service::Reliable, Service::Reliable, Service::Fifo].map(|s| story.submit(0, s));
+        (0..2).for_each(|process| story.deliver(process, &m));
+        let lacking: Vec<MessageNumber> = m.into_iter().filter(|&number| number != m[missing]).collect();
+        story.deliver(2, &lacking);
+        assert_eq!(rule(check_safety(&story.0)), "fifo", "without {missing}");
+    }
+}
+
+#[test]
+fn who_moves_together_delivers_the_same_messages_of_every_service() {
+    for lacks in [&[0][..], &[], &[1]] {
+        let mut story = Story::together(2);
+        let m = [story.submit(0, Service::Reliable), story.submit(1, Service::Fifo)];
+        story.deliver(0, &[m[0], m[1]]);
+        story.deliver(1, &lacks.iter().map(|&place: &usize| m[place]).collect::<Vec<_>>());
+        (0..2).for_each(|process| story.transitional(process, 1, &[1, 2]));
+        // What comes on the other side of the transitional configuration comes too late.
+        let late: Vec<MessageNumber> = (0..2).filter(|place| !lacks.contains(place)).map(|place| m[place]).collect();
+        story.deliver(1, &late);
+        (0..2).for_each(|process| story.regular(process, 2, &[1, 2]));
+        assert_eq!(rule(check_safety(&story.0)), "4");
+    }
+}
+
+#[test]
+fn messages_that_are_not_ordered_come_in_any_order() {
+    let mut story = Story::together(2);
+    let m = [Service::Fifo, Service::Reliable].map(|service| [story.submit(0, service), story.submit(1, service)]);
+    story.deliver(0, &[m[0][0], m[0][1], m[1][1], m[1][0]]);
+    story.deliver(1, &[m[0][1], m[1][1], m[0][0], m[1][0]]);
+    assert_eq!(check_safety(&story.0), Ok(()));
+    assert_eq!(check_quiescence(&story.0), Ok(()));
+}
+
+#[test]
+fn at_the_end_messages_of_every_service_are_everywhere() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Unreliable);
+    story.deliver(0, &[a]);
+    assert_eq!(rule(check_quiescence(&story.0)), "2.1");
+}
+
+#[test]
+fn a_fifo_message_may_come_before_its_cause_but_not_before_it_is_sent() {
+    let mut story = Story::together(3);
+    let cause = story.submit(0, Service::Agreed);
+    (0..2).for_each(|process| story.deliver(process, &[cause]));
+    let effect = story.submit(1, Service::Fifo);
+    story.deliver(2, &[effect, cause]);
+    story.deliver(1, &[effect]);
+    story.deliver(0, &[effect]);
+    assert_eq!(check_safety(&story.0), Ok(()));
+    let mut story = Story::together(2);
+    let early = story.submit(0, Service::Fifo);
+    story.0.processes[0].events.clear();
+    story.regular(0, 1, &[1, 2]);
+    story.deliver(0, &[early]);
+    let cause = story.submit(0, Service::Agreed);
+    story.0.processes[0].events.push(Event::Submit(early));
+    story.deliver(0, &[cause]);
+    assert_eq!(rule(check_safety(&story.0)), "6.2");
+}
+
+#[test]
+fn an_agreed_message_follows_what_its_sender_had_got_of_any_service() {
+    let mut story = Story::together(3);
+    let cause = story.submit(0, Service::Reliable);
+    (0..2).for_each(|process| story.deliver(process, &[cause]));
+    let effect = story.submit(1, Service::Agreed);
+    story.deliver(1, &[effect]);
+    story.deliver(2, &[effect, cause]);
+    assert_eq!(rule(check_safety(&story.0)), "5");
+}
+
+#[test]
+fn nothing_overtakes_a_barrier() {
+    let mut story = Story::together(2);
+    let (barrier, a) = (story.submit_barrier(0), story.submit(1, Service::Reliable));
+    story.deliver(0, &[barrier, a]);
+    story.deliver(1, &[a, barrier]);
+    assert_eq!(rule(check_safety(&story.0)), "barrier");
+}
+
+#[test]
+fn no_message_overtakes_a_configuration() {
+    let mut story = Story::together(2);
+    let a = story.submit(0, Service::Fifo);
+    story.deliver(0, &[a]);
+    for process in 0..2 {
+        story.transitional(process, 1, &[1, 2]);
+        story.regular(process, 2, &[1, 2]);
+    }
+    story.deliver(1, &[a]);
+    assert_eq!(rule(check_safety(&story.0)), "1.3");
 }
 
 #[test]

@@ -88,6 +88,18 @@ pub struct Sent {
     pub farewell: bool,
 }
 
+impl Sent {
+    /// Whether it takes part in the one order of all.
+    pub fn is_ordered(&self) -> bool {
+        self.service >= Service::Causal
+    }
+
+    /// Whether its sender's order is kept for it.
+    pub fn is_in_senders_order(&self) -> bool {
+        self.service >= Service::Fifo
+    }
+}
+
 impl Hash for View {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.cause.0, self.group, self.id, &self.members, &self.sets, self.own).hash(state);

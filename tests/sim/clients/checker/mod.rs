@@ -1,7 +1,8 @@
 //! What clients are promised, as a program: reads a [`Journal`] and knows nothing of the code that made it.
 //!
 //! The rules are the invariants that the classic system keeps, `view 1` to `view 6`, for those who watch memberships, and what the
-//! services promise to everybody. Unreliable and reliable messages are held to the order of the others, as they are delivered.
+//! services promise to everybody. No message overtakes a view: who goes from one view to the next together gets the same messages of
+//! every service in between. Causal, agreed and safe messages are *ordered*: they come in the same order to everyone.
 
 mod order;
 mod reach;

@@ -144,6 +144,67 @@ fn each_sender_is_heard_in_its_order() {
 }
 
 #[test]
+fn reliable_messages_of_a_sender_may_overtake_and_are_not_overtaken() {
+    let services = [Service::Agreed, Service::Reliable, Service::Fifo, Service::Unreliable];
+    let verdict = |order: [usize; 4]| {
+        let mut story = Story::together();
+        let m = services.map(|service| story.send(0, service));
+        (0..3).for_each(|client| story.deliver(client, &order.map(|place| m[place])));
+        story.quiescence()
+    };
+    assert_eq!([verdict([0, 1, 2, 3]), verdict([1, 3, 0, 2])], ["none"; 2]);
+    assert_eq!([verdict([0, 2, 1, 3]), verdict([1, 2, 0, 3]), verdict([3, 0, 1, 2])], ["fifo"; 3]);
+}
+
+#[test]
+fn messages_that_are_not_ordered_come_in_any_order() {
+    let mut story = Story::together();
+    let (a, b) = (story.send(0, Service::Fifo), story.send(1, Service::Reliable));
+    story.deliver(0, &[a, b]);
+    (1..3).for_each(|client| story.deliver(client, &[b, a]));
+    assert_eq!((story.quiescence(), story.masking()), ("none", "none"));
+}
+
+#[test]
+fn an_agreed_message_follows_what_its_sender_had_got_of_any_service() {
+    let mut story = Story::together();
+    let first = story.send(0, Service::Agreed);
+    story.deliver(0, &[first]);
+    let early = story.send(0, Service::Reliable);
+    story.deliver(1, &[early]);
+    let effect = story.send(1, Service::Agreed);
+    story.deliver(2, &[effect, first]);
+    assert_eq!(story.safety(), "order");
+}
+
+#[test]
+fn no_message_overtakes_a_view() {
+    for service in [Service::Unreliable, Service::Reliable, Service::Fifo] {
+        let mut story = Story::together();
+        let a = story.send(2, service);
+        story.deliver(0, &[a]);
+        for client in 0..2 {
+            story.change(client, FrameType::CAUSED_BY_LEAVE, 4, &CLIENTS[..2], CLIENTS[2]);
+        }
+        story.deliver(1, &[a]);
+        // It took part in the next view too, so that what was got in this one is compared.
+        (0..2).for_each(|client| story.change(client, FrameType::CAUSED_BY_JOIN, 5, &CLIENTS, CLIENTS[2]));
+        assert_eq!(story.safety(), "view 6", "{service:?}");
+    }
+}
+
+#[test]
+fn no_message_overtakes_a_transition() {
+    let mut story = Story::together();
+    let a = story.send(2, Service::Reliable);
+    story.deliver(0, &[a]);
+    (0..2).for_each(|client| story.transition(client, 3));
+    story.deliver(1, &[a]);
+    (0..2).for_each(|client| story.network(client, NEXT, &[&CLIENTS[..2]], 0));
+    assert_eq!(story.safety(), "view 6");
+}
+
+#[test]
 fn own_messages_come_without_gap_and_all_of_them_in_the_end() {
     let mut story = Story::together();
     let (a, b) = (story.send(0, Service::Agreed), story.send(0, Service::Agreed));

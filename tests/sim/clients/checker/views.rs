@@ -5,14 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use spread::wire::{FrameType, GroupId, Name, RingId};
 
 use crate::checker::{Verdict, Violation, broken};
-use crate::clients::journal::{Connection, Entry, Journal, MessageNumber, View};
+use crate::clients::journal::{Connection, Entry, Journal, MessageNumber, Sent, View};
 
 /// One client's time in one view of a group.
 struct Stay<'a> {
     view: &'a View,
     transition: bool,
-    /// The messages to the group that are for their senders too, and `None` where the TRANSITION came.
-    got: Vec<Option<MessageNumber>>,
+    /// The messages to the group that are for their senders too.
+    got: Got,
+}
+
+/// What a client got in a view.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Got {
+    /// The ordered messages, and `None` where the TRANSITION came.
+    ordered: Vec<Option<MessageNumber>>,
+    /// The others, each with whether it came after the TRANSITION.
+    others: BTreeSet<(bool, MessageNumber)>,
 }
 
 /// Where two clients' ways between two views are one: group, both views, own set.
@@ -23,7 +32,7 @@ struct Walk<'a> {
     journal: &'a Journal,
     /// Members by identity.
     members: BTreeMap<(Name, GroupId), &'a [Name]>,
-    ways: BTreeMap<Way, (Name, Vec<Option<MessageNumber>>)>,
+    ways: BTreeMap<Way, (Name, Got)>,
 }
 
 /// Everything that each client was told. At the end of a history without faults the last views are compared as well.
@@ -43,6 +52,16 @@ pub(super) fn check(journal: &Journal, at_the_end: bool) -> Verdict {
     Ok(())
 }
 
+impl Stay<'_> {
+    fn note(&mut self, number: MessageNumber, sent: &Sent) {
+        if sent.is_ordered() {
+            self.got.ordered.push(Some(number));
+        } else {
+            self.got.others.insert((self.transition, number));
+        }
+    }
+}
+
 impl<'a> Walk<'a> {
     fn connection(&mut self, connection: &'a Connection) -> Result<BTreeMap<Name, Stay<'a>>, Violation> {
         let mut stays: BTreeMap<Name, Stay<'a>> = BTreeMap::new();
@@ -51,13 +70,13 @@ impl<'a> Walk<'a> {
                 Entry::Data(number) => {
                     let sent = &self.journal.messages[*number];
                     for group in sent.groups.iter().filter(|_| !sent.discard).collect::<BTreeSet<_>>() {
-                        stays.entry(*group).and_modify(|stay| stay.got.push(Some(*number)));
+                        stays.entry(*group).and_modify(|stay| stay.note(*number, sent));
                     }
                 }
                 Entry::Transition { group, id } => match stays.get_mut(group) {
                     Some(stay) if stay.view.id == *id && !stay.transition => {
                         stay.transition = true;
-                        stay.got.push(None);
+                        stay.got.ordered.push(None);
                     }
                     _ => return Err(broken("view 2", format!("{} got TRANSITION of {group} {id:?}", connection.name))),
                 },
@@ -78,7 +97,7 @@ impl<'a> Walk<'a> {
             let what = format!("{:?} is {known:?} and {:?}", (view.group, view.id), view.members);
             return Err(broken("view 4", what));
         }
-        let before = stays.insert(view.group, Stay { view, transition: false, got: Vec::new() });
+        let before = stays.insert(view.group, Stay { view, transition: false, got: Got::default() });
         let told = |rule, what: &str| {
             let last = before.as_ref().map(|before| (before.view, before.transition));
             Err(broken(rule, format!("{}: {what}: {view:?} after {last:?}", connection.name)))
@@ -100,7 +119,7 @@ impl<'a> Walk<'a> {
     }
 
     /// All who go from one view to the same next one together get the same in between.
-    fn way(&mut self, connection: &Connection, way: Way, got: Vec<Option<MessageNumber>>) -> Verdict {
+    fn way(&mut self, connection: &Connection, way: Way, got: Got) -> Verdict {
         let Some((other, before)) = self.ways.get(&way) else {
             self.ways.insert(way, (connection.name, got));
             return Ok(());
@@ -108,9 +127,11 @@ impl<'a> Walk<'a> {
         if *before == got {
             return Ok(());
         }
-        let place = before.iter().zip(&got).take_while(|(a, b)| a == b).count();
-        let (one, two) = (before.get(place), got.get(place));
-        let what = format!("{other} got {one:?} and {} {two:?} at place {place} of {way:?}", connection.name);
+        let place = before.ordered.iter().zip(&got.ordered).take_while(|(a, b)| a == b).count();
+        let (one, two) = (before.ordered.get(place), got.ordered.get(place));
+        let others: Vec<_> = before.others.symmetric_difference(&got.others).take(3).collect();
+        let what =
+            format!("{other} got {one:?}, {} {two:?} at place {place} of {way:?}; others {others:?}", connection.name);
         Err(broken("view 6", what))
     }
 }
