@@ -11,24 +11,24 @@ use crate::client::{data_frame, name};
 
 const GROUPS: u32 = 10_000;
 const CLIENTS: u32 = 1_000;
-/// Groups that each client is in.
+/// Groups that each client is in, unless the environment says otherwise in `TORC_GROUPS_EACH`: 10000 makes ten million memberships.
 const EACH: u32 = 100;
 
 /// Two daemons that deliver everything at once.
-struct Pair {
-    groups: BTreeMap<u32, Groups>,
+pub struct Pair {
+    pub groups: BTreeMap<u32, Groups>,
     /// Frames for clients so far, each receiver counted.
-    delivered: usize,
+    pub delivered: usize,
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub fn new() -> Pair {
         let groups = [1, 2].map(|daemon| (daemon, Groups::new(DaemonId(daemon)))).into();
         Pair { groups, delivered: 0 }
     }
 
     /// A configuration of both, or of each alone, with its exchange.
-    fn configure(&mut self, sequence: u64, rings: &[&[u32]]) {
+    pub fn configure(&mut self, sequence: u64, rings: &[&[u32]]) {
         for members in rings {
             let ring = RingId { sequence, representative: DaemonId(members[0]) };
             let mut said = Vec::new();
@@ -46,7 +46,7 @@ impl Pair {
     }
 
     /// Each goes on alone.
-    fn part(&mut self, sequence: u64) {
+    pub fn part(&mut self, sequence: u64) {
         let ring = RingId { sequence, representative: DaemonId(1) };
         for (&id, groups) in &mut self.groups {
             let members = vec![DaemonId(id)];
@@ -57,7 +57,7 @@ impl Pair {
         self.configure(sequence + 1, &[&[1], &[2]]);
     }
 
-    fn both(&mut self, origin: u32, envelope: Envelope) {
+    pub fn both(&mut self, origin: u32, envelope: Envelope) {
         let payload = envelope.encode();
         [1, 2].into_iter().for_each(|at| self.deliver(at, origin, &payload));
     }
@@ -69,7 +69,7 @@ impl Pair {
         drain(groups, &mut self.delivered);
     }
 
-    fn counts(&self, group: &Name) -> [(usize, usize); 2] {
+    pub fn counts(&self, group: &Name) -> [(usize, usize); 2] {
         [1, 2].map(|at| (self.groups[&at].group_count(), self.groups[&at].member_count(group)))
     }
 }
@@ -95,21 +95,22 @@ fn member(client: u32) -> (u32, Name) {
 
 #[test]
 fn ten_thousand_groups_are_joined_split_merged_and_left() {
+    let each = std::env::var("TORC_GROUPS_EACH").map_or(EACH, |each| each.parse().unwrap());
     let mut pair = Pair::new();
     pair.configure(1, &[&[1, 2]]);
     let names: Vec<Name> = (0..GROUPS).map(|group| name(&format!("g{group}"))).collect();
     for client in 0..CLIENTS {
         let (daemon, member) = member(client);
         let id = SessionId(client.into());
-        // One client in each hundred groups wants to know who else is there.
-        let session = Session { id, private_group: member, wants_membership: client < CLIENTS / 100 };
+        // A few want to know who else is there: the last to come and the first to go, for everybody's coming and going is a list of all.
+        let session = Session { id, private_group: member, wants_membership: client >= CLIENTS - CLIENTS / 100 };
         pair.groups.get_mut(&daemon).unwrap().connect(session).unwrap();
-        for number in 0..EACH {
-            let group = names[((client * EACH + number) % GROUPS) as usize];
+        for number in 0..each {
+            let group = names[((client * each + number) % GROUPS) as usize];
             pair.both(daemon, Envelope::Join { member, group });
         }
     }
-    let members = (CLIENTS * EACH / GROUPS) as usize;
+    let members = (CLIENTS * each / GROUPS) as usize;
     let (groups, first) = (GROUPS as usize, names[0]);
     assert_eq!(pair.counts(&first), [(groups, members); 2]);
 
@@ -117,7 +118,7 @@ fn ten_thousand_groups_are_joined_split_merged_and_left() {
     pair.configure(4, &[&[1, 2]]);
     assert_eq!(pair.counts(&first), [(groups, members); 2]);
 
-    for client in 0..CLIENTS {
+    for client in (0..CLIENTS).rev() {
         let (daemon, member) = member(client);
         pair.both(daemon, Envelope::Disconnect { member });
     }

@@ -8,4 +8,5 @@ mod checker;
 mod client;
 mod large;
 mod random;
+mod scaling;
 mod transcripts;

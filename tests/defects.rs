@@ -1,0 +1,260 @@
+//! What kills, wedges or confuses a classic daemon, one named case for each row that the description of its protocol marks as a defect:
+//! ours does what is recommended there. After every case another client, and a new one, find the daemon well.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use spread::daemon::config::Configuration;
+use spread::daemon::{Options, Running, spawn};
+use spread::wire::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, Name};
+
+/// The longest that a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Case = (&'static str, fn(&Daemon));
+
+const CASES: &[Case] = &[
+    ("a name shorter than 10 with the choice in the same segment", |daemon| {
+        let mut stream = daemon.raw();
+        stream.write_all(&[&b"\x04\x04\x00\x01\x03abc"[..], &choice()].concat()).unwrap();
+        read(&mut stream, b"\x05NULL \x01\x04\x04\x00\x09#abc#solo");
+    }),
+    ("a silent connection while others connect", |daemon| {
+        let silent = [daemon.raw(), daemon.raw(), daemon.raw()];
+        daemon.session("busy").expect_echo();
+        drop(silent);
+    }),
+    ("every byte of the handshake in a segment of its own", |daemon| {
+        let mut stream = daemon.raw();
+        for byte in b"\x04\x04\x00\x01\x07dribble" {
+            daemon.look_after();
+            stream.write_all(&[*byte]).unwrap();
+        }
+        read(&mut stream, b"\x05NULL ");
+        for byte in choice() {
+            stream.write_all(&[byte]).unwrap();
+        }
+        read(&mut stream, b"\x01\x04\x04\x00\x0d#dribble#solo");
+        Session { stream, name: "#dribble#solo" }.expect_echo();
+    }),
+    ("a choice of 89 bytes, and the last one later", |daemon| {
+        let mut stream = daemon.raw();
+        stream.write_all(b"\x04\x04\x00\x01\x04late").unwrap();
+        read(&mut stream, b"\x05NULL ");
+        stream.write_all(&choice()[..89]).unwrap();
+        daemon.look_after();
+        stream.write_all(&choice()[89..]).unwrap();
+        read(&mut stream, b"\x01\x04\x04\x00\x0a#late#solo");
+    }),
+    ("every byte of a frame in a segment of its own", |daemon| {
+        let mut session = daemon.session("dribble");
+        let frame = session.frame(FrameType::SAFE, &[session.name], b"slowly");
+        for byte in &frame {
+            session.stream.write_all(&[*byte]).unwrap();
+        }
+        read(&mut session.stream, &frame);
+    }),
+    ("type bit 0x80000 alone", |daemon| daemon.session("bad").expect_end(FrameType::INTERNAL)),
+    ("type bit 0x80000 with a service bit", |daemon| {
+        for service in 0..6 {
+            daemon.session("bad").expect_end(FrameType::INTERNAL | FrameType(1 << service));
+        }
+    }),
+    ("the REJECT bit with a service bit", |daemon| {
+        for service in 0..6 {
+            daemon.session("bad").expect_end(FrameType::REJECT | FrameType(1 << service));
+            daemon.session("bad").expect_end(FrameType::REJECT | FrameType::SELF_DISCARD | FrameType(1 << service));
+        }
+    }),
+    ("membership bits with a service bit mean nothing to receivers", |daemon| {
+        let mut session = daemon.session("noise");
+        let frame = session.frame(FrameType(0x01b0_ff10) | FrameType::FREE, &[session.name], b"x");
+        session.stream.write_all(&frame).unwrap();
+        let passed = session.frame(FrameType::AGREED | FrameType::FREE, &[session.name], b"x");
+        read(&mut session.stream, &passed);
+    }),
+    ("joins and leaves without a group, of the empty one and of a private one", |daemon| {
+        let mut session = daemon.session("odd");
+        for kind in [FrameType::JOIN, FrameType::LEAVE] {
+            for groups in [&[][..], &[""], &["#odd#solo"], &["#"]] {
+                let frame = session.frame(kind, groups, b"");
+                session.stream.write_all(&frame).unwrap();
+            }
+        }
+        session.expect_echo();
+    }),
+    ("more than 43 groups, up to 100", |daemon| {
+        let mut session = daemon.session("many");
+        for count in [43, 44, 99, 100] {
+            let others: Vec<String> = (1..count).map(|n| format!("nobody{n}")).collect();
+            let groups: Vec<&str> = others.iter().map(String::as_str).chain([session.name]).collect();
+            let frame = session.frame(FrameType::AGREED, &groups, b"to many");
+            session.stream.write_all(&frame).unwrap();
+            read(&mut session.stream, &frame);
+        }
+        let groups = vec![session.name; 101];
+        let frame = session.frame(FrameType::AGREED, &groups, b"");
+        session.expect_end_after(&frame);
+    }),
+    ("bodies of 143 153 to 143 952 bytes", |daemon| {
+        let mut session = daemon.session("large");
+        for size in [143_152, 143_153, 143_200, 143_500, DAEMON_LIMIT] {
+            let frame = session.frame(FrameType::SAFE, &[session.name], &vec![b'x'; size - Name::SIZE]);
+            session.stream.write_all(&frame).unwrap();
+            read(&mut session.stream, &frame);
+        }
+    }),
+    ("bodies above the limit", |daemon| {
+        for size in [DAEMON_LIMIT + 1, 144_000, i32::MAX as usize] {
+            let mut session = daemon.session("bad");
+            let mut header = session.header(FrameType::SAFE, 1);
+            header.data_len = (size - Name::SIZE) as i32;
+            session.expect_end_after(&header.encode());
+        }
+    }),
+    ("negative numbers and another's name", |daemon| {
+        let change: [fn(&mut FrameHeader); 4] = [
+            |header| header.groups = -1,
+            |header| header.data_len = -1,
+            |header| header.hint = Hint([0x81, 0, 0, 0x80]),
+            |header| header.name = Name::new(b"#witness#solo").unwrap(),
+        ];
+        for change in change {
+            let mut session = daemon.session("bad");
+            let mut header = session.header(FrameType::AGREED, 1);
+            change(&mut header);
+            session.expect_end_after(&header.encode());
+        }
+    }),
+];
+
+#[test]
+fn every_defect_of_the_classic_daemon_is_done_as_recommended() {
+    let mut daemon = Daemon::start();
+    for (name, case) in CASES {
+        println!("{name}");
+        case(&daemon);
+        daemon.look_after();
+        daemon.witness.expect_echo();
+    }
+}
+
+/// A daemon named solo with the classic limits.
+struct Daemon {
+    _running: Running,
+    port: u16,
+    /// A client that has been there all the time.
+    witness: Session,
+}
+
+impl Daemon {
+    /// Starts one on a free port; another process may take it first.
+    fn start() -> Daemon {
+        let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (running, port) =
+            std::iter::repeat_with(any).take(20).find_map(start_at).expect("one of many ports is free");
+        Daemon { _running: running, port, witness: session(port, "witness") }
+    }
+
+    fn raw(&self) -> TcpStream {
+        connect(self.port)
+    }
+
+    fn session(&self, name: &'static str) -> Session {
+        session(self.port, name)
+    }
+
+    /// Somebody new is served.
+    fn look_after(&self) {
+        self.session("new").expect_echo();
+    }
+}
+
+fn start_at(port: u16) -> Option<(Running, u16)> {
+    let text = format!(
+        "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = {DAEMON_LIMIT}"
+    );
+    let configuration = Configuration::parse("defects", text.as_bytes()).unwrap();
+    let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+    Some((spawn(Options { unix_socket: None, control_socket: None, ..options }).ok()?, port))
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// A session of an old library, which does without authentication. Its name waits for its predecessor's end.
+fn session(port: u16, name: &'static str) -> Session {
+    let mut stream = connect(port);
+    stream.write_all(&[&[3, 15, 0, 1, name.len() as u8], name.as_bytes()].concat()).unwrap();
+    let private = format!("#{name}#solo");
+    read(&mut stream, &[&[1, 4, 4, 0, private.len() as u8], private.as_bytes()].concat());
+    Session { stream, name: private.leak() }
+}
+
+/// An open session.
+struct Session {
+    stream: TcpStream,
+    name: &'static str,
+}
+
+impl Session {
+    fn header(&self, kind: FrameType, groups: usize) -> FrameHeader {
+        FrameHeader {
+            kind,
+            name: Name::new(self.name.as_bytes()).unwrap(),
+            groups: groups as i32,
+            hint: Hint::new(7, ByteOrder::Little),
+            data_len: 0,
+            order: ByteOrder::Little,
+        }
+    }
+
+    fn frame(&self, kind: FrameType, groups: &[&str], data: &[u8]) -> Vec<u8> {
+        let header = FrameHeader { data_len: data.len() as i32, ..self.header(kind, groups.len()) };
+        let groups: Vec<_> = groups.iter().map(|group| *Name::new(group.as_bytes()).unwrap().field()).collect();
+        [&header.encode()[..], groups.as_flattened(), data].concat()
+    }
+
+    /// It is open: what it sends to itself comes back.
+    fn expect_echo(&mut self) {
+        let frame = self.frame(FrameType::SAFE, &[self.name], b"are you well?");
+        self.stream.write_all(&frame).unwrap();
+        read(&mut self.stream, &frame);
+    }
+
+    fn expect_end(mut self, kind: FrameType) {
+        let frame = self.frame(kind, &[self.name], b"");
+        self.expect_end_after(&frame);
+    }
+
+    /// The session ends without a word.
+    fn expect_end_after(&mut self, bytes: &[u8]) {
+        // The daemon need not read to the end of what it does not like.
+        let _ = self.stream.write_all(bytes);
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
+            _ => assert_eq!(rest, b""),
+        }
+    }
+}
+
+fn choice() -> [u8; 90] {
+    let mut choice = [0; 90];
+    choice[..4].copy_from_slice(b"NULL");
+    choice
+}
+
+fn read(stream: &mut TcpStream, expected: &[u8]) {
+    let mut found = vec![0; expected.len()];
+    stream.read_exact(&mut found).unwrap();
+    assert!(found == expected, "{}\n{}", found.escape_ascii(), expected.escape_ascii());
+}
