@@ -419,13 +419,13 @@ fn a_refused_message_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn a_lost_connection_is_told_even_without_waiting() {
+fn a_lost_connection_is_told_even_without_waiting_and_ends_the_mailbox() {
     let (client, _daemon) = connected(&[Step::End]);
     let codes = std::iter::repeat_with(|| client.receive(DONT_BLOCK, 1, 1).code);
     assert_eq!(codes.into_iter().find(|&code| code != WOULD_BLOCK), Some(CONNECTION_CLOSED));
-    assert_eq!(client.receive(0, 1, 1).code, NET_ERROR_ON_SESSION);
-    assert_eq!(client.multicast(SAFE_MESS, 0, "#you#d1", b""), NET_ERROR_ON_SESSION);
-    assert_eq!((FL_disconnect(client.0), FL_disconnect(client.0)), (0, ILLEGAL_SESSION));
+    assert_eq!(client.receive(0, 1, 1).code, ILLEGAL_SESSION);
+    assert_eq!(client.multicast(SAFE_MESS, 0, "#you#d1", b""), ILLEGAL_SESSION);
+    assert_eq!((FL_disconnect(client.0), SP_disconnect(client.0)), (ILLEGAL_SESSION, ILLEGAL_SESSION));
 }
 
 #[test]

@@ -69,6 +69,15 @@ pub fn forget_flush(descriptor: i32) -> Option<Arc<FlushMailbox>> {
     Some(flush)
 }
 
+/// Takes this mailbox out of the registry, if it is there and its number does not mean another one by now.
+pub fn forget_this(flush: &Arc<FlushMailbox>) {
+    let (mut registry, descriptor) = (lock(), flush.mailbox().descriptor());
+    if registry.flushing.get(&descriptor).is_some_and(|known| Arc::ptr_eq(known, flush)) {
+        registry.flushing.remove(&descriptor);
+        registry.mailboxes.remove(&descriptor);
+    }
+}
+
 /// Replaces the methods for later connects, at most [`AuthMethod::LIMIT`]; false if there are more.
 pub fn register_methods(methods: Vec<AuthMethod>) -> bool {
     let few = methods.len() <= AuthMethod::LIMIT;

@@ -234,13 +234,14 @@ pub unsafe extern "C" fn FL_receive(
     more_messages: *mut c_int,
 ) -> c_int {
     guard(|| {
-        let flush = find(mbox)?;
-        let mut outputs =
-            // SAFETY: the caller has all of this.
-            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-        // SAFETY: the caller has so many bytes, and a number or NULL.
-        let (body, more) = unsafe { (memory::bytes_mut(mess, max_mess_len)?, more_messages.as_mut()) };
-        receive(&flush, &mut outputs, &mut [IoSliceMut::new(body)], more)
+        call_on(mbox, |flush| {
+            let mut outputs =
+                // SAFETY: the caller has all of this.
+                unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+            // SAFETY: the caller has so many bytes, and a number or NULL.
+            let (body, more) = unsafe { (memory::bytes_mut(mess, max_mess_len)?, more_messages.as_mut()) };
+            receive(flush, &mut outputs, &mut [IoSliceMut::new(body)], more)
+        })
     })
 }
 
@@ -259,13 +260,14 @@ pub unsafe extern "C" fn FL_scat_receive(
     more_messages: *mut c_int,
 ) -> c_int {
     guard(|| {
-        let flush = find(mbox)?;
-        let mut outputs =
-            // SAFETY: the caller has all of this.
-            unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-        // SAFETY: the caller has a scatter, and a number or NULL.
-        let (mut body, more) = unsafe { (memory::pieces_mut(scat_mess)?, more_messages.as_mut()) };
-        receive(&flush, &mut outputs, &mut body, more)
+        call_on(mbox, |flush| {
+            let mut outputs =
+                // SAFETY: the caller has all of this.
+                unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
+            // SAFETY: the caller has a scatter, and a number or NULL.
+            let (mut body, more) = unsafe { (memory::pieces_mut(scat_mess)?, more_messages.as_mut()) };
+            receive(flush, &mut outputs, &mut body, more)
+        })
     })
 }
 
@@ -309,15 +311,28 @@ fn find(mbox: mailbox) -> Result<Arc<FlushMailbox>, Code> {
     registry::find_flush(mbox).ok_or(Code(ILLEGAL_SESSION))
 }
 
+/// Makes a call on a mailbox. If it finds the connection broken, that ends the mailbox too, which programs rely on: they
+/// connect again without a disconnect.
+fn call_on(mbox: mailbox, call: impl FnOnce(&FlushMailbox) -> Result<c_int, Code>) -> Result<c_int, Code> {
+    let flush = find(mbox)?;
+    let result = call(&flush);
+    if result == Err(Code(CONNECTION_CLOSED)) {
+        registry::forget_this(&flush);
+        flush.mailbox().disconnect();
+    }
+    result
+}
+
 unsafe fn with_group<E: Into<Code>>(
     mbox: mailbox,
     group: *const c_char,
     call: fn(&FlushMailbox, Name) -> Result<(), E>,
 ) -> Result<c_int, Code> {
-    let flush = find(mbox)?;
-    // SAFETY: the caller has a C string or NULL.
-    let group = unsafe { memory::name(group) }.ok_or(Code(ILLEGAL_GROUP))?;
-    call(&flush, group).map(|()| 0).map_err(Into::into)
+    call_on(mbox, |flush| {
+        // SAFETY: the caller has a C string or NULL.
+        let group = unsafe { memory::name(group) }.ok_or(Code(ILLEGAL_GROUP))?;
+        call(flush, group).map(|()| 0).map_err(Into::into)
+    })
 }
 
 /// Whom a message is for, as programs say it.
@@ -341,22 +356,23 @@ unsafe fn cast(
     to: To,
     body: Body,
 ) -> Result<c_int, Code> {
-    let flush = find(mbox)?;
-    let some = match to {
-        // SAFETY: the caller has this many names.
-        To::Some(receivers, count) => unsafe { receiver_names(receivers, count)? },
-        To::All | To::One(_) => Vec::new(),
-    };
-    let kind = CastKind::new(FrameType(service_type as u32), mess_type)?;
-    // SAFETY: the caller has so many bytes, or a scatter, and a C string.
-    let (body, group) = unsafe { (pieces(body)?, memory::cut_name(group)?) };
-    match to {
-        To::All => flush.multicast(kind, group, &body)?,
-        // SAFETY: the caller has a C string.
-        To::One(receiver) => flush.subgroup_cast(kind, group, &[unsafe { receiver_name(receiver)? }], &body)?,
-        To::Some(..) => flush.subgroup_cast(kind, group, &some, &body)?,
-    }
-    Ok(number(body.iter().map(|piece| piece.len()).sum()))
+    call_on(mbox, |flush| {
+        let some = match to {
+            // SAFETY: the caller has this many names.
+            To::Some(receivers, count) => unsafe { receiver_names(receivers, count)? },
+            To::All | To::One(_) => Vec::new(),
+        };
+        let kind = CastKind::new(FrameType(service_type as u32), mess_type)?;
+        // SAFETY: the caller has so many bytes, or a scatter, and a C string.
+        let (body, group) = unsafe { (pieces(body)?, memory::cut_name(group)?) };
+        match to {
+            To::All => flush.multicast(kind, group, &body)?,
+            // SAFETY: the caller has a C string.
+            To::One(receiver) => flush.subgroup_cast(kind, group, &[unsafe { receiver_name(receiver)? }], &body)?,
+            To::Some(..) => flush.subgroup_cast(kind, group, &some, &body)?,
+        }
+        Ok(number(body.iter().map(|piece| piece.len()).sum()))
+    })
 }
 
 unsafe fn receiver_name(receiver: *const c_char) -> Result<Name, Code> {

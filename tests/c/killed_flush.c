@@ -1,4 +1,4 @@
-/* As killed.c, for the calls of the Flush layer. */
+/* As killed.c, for the calls of the Flush layer: after the call that finds the connection broken there is no mailbox any more. */
 
 #include <fl.h>
 
@@ -112,6 +112,7 @@ static void call(int number)
 
 int main(int argc, char **argv)
 {
+    ends_with_connection = 1;
     die_everywhere(argc, argv, call, CALLS);
     return failures != 0;
 }

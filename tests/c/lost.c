@@ -1,7 +1,9 @@
-/* Each call on a connection that has broken: the first says so, and the next that it was broken before. Argument: the daemon. */
+/* Each call on a connection that has broken: the first says so, and the next that it was broken before, or in the Flush layer that
+   the mailbox is no more. Argument: the daemon. */
 
 #include <fl.h>
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -45,10 +47,17 @@ static void connect_flush(void)
         CHECK_NUMBER(SP_disconnect(mbox), 0); \
     } while (0)
 
+/* The same in the Flush layer, and once more where a call of the core was the first to find out. */
 #define LOSE_FLUSH(call) \
     do { \
         connect_flush(); \
         CHECK_NUMBER(call, CONNECTION_CLOSED); \
+        CHECK_NUMBER(call, ILLEGAL_SESSION); \
+        CHECK_NUMBER(fcntl(mbox, F_GETFD), -1); \
+        CHECK_NUMBER(SP_poll(mbox), ILLEGAL_SESSION); \
+        CHECK_NUMBER(FL_disconnect(mbox), ILLEGAL_SESSION); \
+        connect_flush(); \
+        CHECK_NUMBER(SP_leave(mbox, "g"), CONNECTION_CLOSED); \
         CHECK_NUMBER(call, NET_ERROR_ON_SESSION); \
         CHECK_NUMBER(FL_poll(mbox), 0); \
         CHECK_NUMBER(FL_disconnect(mbox), 0); \
@@ -79,7 +88,7 @@ static void flush(void)
     LOSE_FLUSH(FL_scat_receive(mbox, &type, sender, 2, &count, groups, &kind, &wrong, &pieces, NULL));
 }
 
-/* A member whose connection breaks leaves; `before` is whether it knows of the break. */
+/* A member whose connection breaks leaves; `before` is whether the core knows of the break. */
 static void leave(int before)
 {
     CHECK_NUMBER(FL_connect(address, "", 0, &mbox, me[0]), ACCEPT_SESSION);
@@ -88,10 +97,10 @@ static void leave(int before)
     CHECK_NUMBER(FL_receive(mbox, &type, sender, 2, &count, groups, &kind, &wrong, 100, body, NULL), VIEW);
     CHECK_NUMBER(shutdown(mbox, SHUT_RDWR), 0);
     if (before) {
-        CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", 0, 1, body), CONNECTION_CLOSED);
+        CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, 1, body), CONNECTION_CLOSED);
     }
     CHECK_NUMBER(FL_leave(mbox, "g"), before ? NET_ERROR_ON_SESSION : CONNECTION_CLOSED);
-    CHECK_NUMBER(FL_disconnect(mbox), 0);
+    CHECK_NUMBER(FL_disconnect(mbox), before ? 0 : ILLEGAL_SESSION);
 }
 
 int main(int argc, char **argv)

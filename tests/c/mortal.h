@@ -26,6 +26,8 @@ static mailbox mbox;
 static int is_dead, is_open, is_told;
 /* Over TCP a sender hears of the end only in its second call. */
 static int hears_late;
+/* Whether a mailbox ends with its connection, or must still be disconnected. */
+static int ends_with_connection;
 
 static void start_daemon(void)
 {
@@ -81,11 +83,12 @@ static void connected(const char *call, int code)
     is_open = code == ACCEPT_SESSION;
 }
 
-/* The code of a call that finds the connection broken. */
+/* The code of a call that finds the connection broken. The Flush layer ends the mailbox with it. */
 static void lost(const char *call, int code)
 {
     check_code(call, code, is_told ? NET_ERROR_ON_SESSION : CONNECTION_CLOSED);
     is_told = 1;
+    is_open = is_open && !ends_with_connection;
 }
 
 /* A request or message was sent, with this code as long as the daemon lives. */
