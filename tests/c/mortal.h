@@ -17,7 +17,7 @@
 
 #include "check.h"
 
-enum { PATIENCE = 120, TRIES = 1000 };
+enum { PATIENCE = 300, TRIES = 1000 };
 
 static const char *program, *configuration, *address;
 static pid_t daemon_pid;
