@@ -24,6 +24,7 @@ use spread::rng::Rng;
 use spread::wire::{FrameType, Name};
 
 /// Refusals as they are on the wire.
+const QUOTA: u8 = 0xfd;
 const ILLEGAL_NAME: u8 = 0xfb;
 const NOT_UNIQUE: u8 = 0xfa;
 const VERSION: u8 = 0xf9;
@@ -168,6 +169,39 @@ fn a_thousand_half_open_clients_hold_up_nobody() {
         daemon.expect_well();
     }
     drop(half_open);
+    daemon.expect_well();
+}
+
+#[test]
+fn ten_thousand_clients_are_served_and_one_more_is_told() {
+    const CLIENTS: usize = 10_000;
+    const GROUPS: usize = 100;
+    if spread::net::raise_descriptor_limit().is_some_and(|limit| limit < CLIENTS + 200) {
+        let _ = writeln!(io::stderr(), "skipped: needs {} open files", CLIENTS + 200);
+        return;
+    }
+    let daemon = Daemon::start("many");
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|number| daemon.old_session(&format!("c{number}"))).collect();
+    assert_eq!(daemon.answer(&request("late")), [QUOTA]);
+    for (number, client) in clients.iter_mut().enumerate() {
+        let (name, group) = (format!("#c{number}#solo"), format!("g{}", number % GROUPS));
+        let joined = client.write_all(&addressed(&name, FrameType::JOIN, &group, b""));
+        assert!(joined.is_ok(), "{name}: {joined:?}");
+        // What comes back from its own group says that it is in.
+        client.write_all(&addressed(&name, FrameType::AGREED, &name, b"in")).unwrap();
+        read(client, 48 + 32 + 2);
+    }
+    for (number, client) in clients[..GROUPS].iter_mut().enumerate() {
+        let frame = addressed(&format!("#c{number}#solo"), FrameType::SAFE, &format!("g{number}"), b"to a hundred");
+        client.write_all(&frame).unwrap();
+    }
+    for client in &mut clients {
+        assert!(read(client, 48 + 32 + 12).ends_with(b"to a hundred"));
+    }
+    drop(clients);
+    // The same names again, at once.
+    let again: Vec<TcpStream> = (0..GROUPS).map(|number| daemon.old_session(&format!("c{number}"))).collect();
+    drop(again);
     daemon.expect_well();
 }
 
@@ -332,6 +366,7 @@ impl Daemon {
     fn raw(&self) -> TcpStream {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
         stream
     }
 
@@ -356,6 +391,16 @@ impl Daemon {
         let answer = read(&mut stream, 5);
         read(&mut stream, answer[4].into());
         Some(stream)
+    }
+
+    /// A bare connection of an old library, which does without authentication; it has no membership messages.
+    fn old_session(&self, name: &str) -> TcpStream {
+        let mut stream = self.raw();
+        stream.write_all(&[&[3, 15, 0, 0, name.len() as u8], name.as_bytes()].concat()).unwrap();
+        let answer = read(&mut stream, 5);
+        assert_eq!(answer[0], 1, "{name} is refused");
+        read(&mut stream, answer[4].into());
+        stream
     }
 
     /// A session, as soon as the daemon is there.
@@ -462,6 +507,14 @@ fn frame(sender: &str, kind: u32, groups: i32, length: i32) -> Vec<u8> {
     name[..sender.len()].copy_from_slice(sender.as_bytes());
     let fields = [groups.to_le_bytes(), 0x8000_0080u32.to_le_bytes(), length.to_le_bytes()];
     [&kind.to_le_bytes(), &name[..], fields.as_flattened()].concat()
+}
+
+/// A whole little-endian frame to one group.
+fn addressed(sender: &str, kind: FrameType, group: &str, data: &[u8]) -> Vec<u8> {
+    let kind = u32::from_le_bytes(kind.encode());
+    let mut name = [0; 32];
+    name[..group.len()].copy_from_slice(group.as_bytes());
+    [&frame(sender, kind, 1, data.len() as i32)[..], &name, data].concat()
 }
 
 fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {

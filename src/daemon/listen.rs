@@ -246,7 +246,9 @@ fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
         Listener::Missing(_) => Err(ErrorKind::WouldBlock.into()),
         Listener::Tcp(listener) => {
             let (stream, from) = listener.accept()?;
-            Ok((Stream::tcp(stream)?, Peer::Tcp(from.ip().to_canonical())))
+            let stream = Stream::tcp(stream)?;
+            stream.watch(from)?;
+            Ok((stream, Peer::Tcp(from.ip().to_canonical())))
         }
         #[cfg(unix)]
         Listener::Unix(socket) => Ok((Stream::unix(socket.listener.accept()?.0)?, Peer::Unix)),

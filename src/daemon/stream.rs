@@ -2,7 +2,7 @@
 //! daemon is embedded in.
 
 use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
 use mio::net::TcpStream;
@@ -17,11 +17,13 @@ use crate::time::Duration;
 #[cfg(unix)]
 const BUFFER_SIZE: usize = 200 << 10;
 
-/// Silence of a TCP client after which its machine is asked whether it is still there.
+/// Silence of a TCP client after which its machine is asked whether it is still there; up to [`SPREAD`] longer, so that those who came
+/// together are not asked together for ever: what asks and answers for thousands at once gets lost in queues on its way.
 const SILENCE: Duration = Duration::from_secs(10);
+const SPREAD: u16 = 5;
 /// How often it is asked again, and how many times without an answer.
-const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-const PROBES: u32 = 3;
+const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+const PROBES: u32 = 5;
 
 #[cfg(unix)]
 const NO_SIGNAL: i32 = if cfg!(target_vendor = "apple") { 0 } else { libc::MSG_NOSIGNAL };
@@ -39,13 +41,29 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// A TCP connection: no message waits for another, and a machine that has gone is noticed within half a minute.
+    /// A TCP connection: no message waits for another.
     pub(super) fn tcp(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         let stream = Stream::Tcp(stream);
-        stream.socket(|socket| socket.set_tcp_keepalive(&keepalive()))?;
         stream.silence()?;
         Ok(stream)
+    }
+
+    /// Watches over a client at `far`: if its machine goes, that is noticed within half a minute. A client of this machine goes with a
+    /// word of the system in any case.
+    pub(super) fn watch(&self, far: SocketAddr) -> io::Result<()> {
+        let near = self.socket(|socket| Ok(socket.local_addr()?.as_socket().map(|near| near.ip().to_canonical())))?;
+        let ip = far.ip().to_canonical();
+        if ip.is_loopback() || near == Some(ip) {
+            return Ok(());
+        }
+        self.probe(far.port() % (SPREAD + 1))
+    }
+
+    /// Has the other machine asked after so many seconds more.
+    fn probe(&self, more: u16) -> io::Result<()> {
+        let silence = SILENCE + Duration::from_secs(more.into());
+        self.socket(|socket| socket.set_tcp_keepalive(&keepalive(silence)))
     }
 
     /// A unix connection.
@@ -125,14 +143,14 @@ impl Stream {
 
 /// What asks whether a silent client's machine is still there; some systems have times of their own.
 #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris")))]
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_INTERVAL).with_retries(PROBES)
+fn keepalive(silence: Duration) -> TcpKeepalive {
+    TcpKeepalive::new().with_time(silence).with_interval(PROBE_INTERVAL).with_retries(PROBES)
 }
 
 /// These systems have times of their own.
 #[cfg(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris"))]
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(SILENCE)
+fn keepalive(silence: Duration) -> TcpKeepalive {
+    TcpKeepalive::new().with_time(silence)
 }
 
 #[cfg(test)]
@@ -141,18 +159,30 @@ mod tests {
 
     use super::*;
 
+    fn pair() -> (Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (Stream::tcp(TcpStream::from_std(near)).unwrap(), far)
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn a_silent_machine_is_noticed_within_half_a_minute() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let _far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (near, _) = listener.accept().unwrap();
-        near.set_nonblocking(true).unwrap();
-        let stream = Stream::tcp(TcpStream::from_std(near)).unwrap();
+        let (stream, _far) = pair();
+        stream.watch(SocketAddr::from(([192, 0, 2, 1], SPREAD + 6))).unwrap();
         let longest = stream.socket(|socket| {
             assert!(socket.keepalive()?);
             Ok(socket.tcp_keepalive_time()? + socket.tcp_keepalive_interval()? * socket.tcp_keepalive_retries()?)
         });
-        assert!(longest.unwrap() <= Duration::from_secs(30));
+        assert_eq!(longest.unwrap(), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn clients_of_this_machine_are_not_asked() {
+        let (stream, far) = pair();
+        stream.watch(far.local_addr().unwrap()).unwrap();
+        assert!(!stream.socket(Socket::keepalive).unwrap());
     }
 }
