@@ -154,9 +154,9 @@ typedef struct torc_path {
 /*
  Starts a daemon inside this process; its ports are open when this returns.
  configuration is the name of a file, or the text of one if it has a brace. NULL or "" is the daemon "localhost" on
- 127.0.0.1, port 4803. name is the daemon's name in the configuration; NULL or "" is the daemon that has an address of
- this machine. Programs connect to it as to any other, and those of this process by a shorter way. Returns TORC_OK or a
- negative code.
+ 127.0.0.1, port 4803. name is the daemon's name in the configuration; NULL or "" is the only one, or the one that has
+ an address of this machine. Programs connect to it as to any other, and those of this process by a shorter way.
+ Returns TORC_OK or a negative code.
  */
 int torc_start(const char *configuration, const char *name, struct torc_daemon **daemon);
 

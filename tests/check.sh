@@ -16,6 +16,7 @@ need() { is_here "$2" || missing="$missing $1"; }
 want() { is_here "$2" || wanted="$wanted $1"; }
 need gcc gcc; need g++ g++; need libc6-dev /usr/include/stdlib.h; need make make; need binutils nm
 need python3 python3; need iproute2 ip; need nftables nft
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 want valgrind valgrind; want abigail-tools abidiff; want groff groff; want pkg-config pkg-config; want cmake cmake
 install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 if [ -n "$missing$wanted" ]; then
@@ -47,4 +48,6 @@ say "tests"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
+say "Python"
+./tests/python.sh
 say "all checks passed"

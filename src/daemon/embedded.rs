@@ -80,7 +80,7 @@ impl Embedded {
 /// Starts the daemon `name` of a configuration and returns its number. Its ports are open then.
 ///
 /// The configuration is a file's name, or a file's text if it has a brace; an empty one is the daemon `localhost` on
-/// 127.0.0.1, port 4803. Without a name the daemon is the one that has an address of this machine.
+/// 127.0.0.1, port 4803. Without a name the daemon is the only one, or the one that has an address of this machine.
 pub fn start(configuration: &str, name: Option<&str>) -> Result<u64, Error> {
     Wanted { configuration: read(configuration)?, name }.start()
 }
@@ -210,6 +210,9 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn me(&self) -> Result<&Daemon, EntryError> {
+        if let (None, [only]) = (self.name, &self.configuration.daemons[..]) {
+            return Ok(only);
+        }
         self.configuration.me(self.name, &net::local_addresses().unwrap_or_default())
     }
 
@@ -335,7 +338,8 @@ mod tests {
             let error = start(configuration, Some("three")).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
-        let neither = start("Spread_Segment unicast { one 203.0.113.1 }", None).unwrap_err().to_string();
+        let neither =
+            start("Spread_Segment unicast { one 203.0.113.1  two 203.0.113.2 }", None).unwrap_err().to_string();
         assert!(neither.ends_with("name the one to start"), "{neither}");
     }
 
