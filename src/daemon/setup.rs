@@ -144,6 +144,7 @@ fn networks(configuration: &Configuration, me: &Daemon) -> Vec<net::Network> {
     let numbered = (0..).zip(&segment.networks).map(number);
     let with_address = numbered.map_while(|(id, network)| Some((id, network, configuration.traffic_address(me, id)?)));
     let others = || configuration.daemons.iter().filter(|daemon| daemon.id != me.id);
+    let options_of = |id: NetworkId| configuration.network_options.get(usize::from(id.0));
     let described = with_address.map(|(id, network, own)| {
         let peer = |daemon: &Daemon| {
             let hears_group = daemon.segment == me.segment && network.kind != NetworkKind::Unicast;
@@ -155,7 +156,7 @@ fn networks(configuration: &Configuration, me: &Daemon) -> Vec<net::Network> {
             port: network.port,
             own: own.ip(),
             peers: others().filter_map(peer).collect(),
-            interface: None,
+            interface: options_of(id).and_then(|options| options.interface.clone()),
         }
     });
     described.collect()

@@ -293,12 +293,14 @@ impl<'a> Tally<'a> {
     }
 
     /// One was sent in pieces, being too long for the network.
+    #[cfg(target_os = "linux")]
     pub(super) fn sent_in_pieces(&mut self) {
         self.counters.sent += 1;
         self.counters.in_pieces += 1;
     }
 
     /// The system may have something to say.
+    #[cfg(target_os = "linux")]
     pub(super) fn complained(&mut self) {
         self.complained = true;
     }

@@ -14,6 +14,7 @@ use super::error::{Findings, Mistake, Position, shown};
 use super::model::{ClientAddresses, Configuration, Daemon, Network, NetworkPolicy, Segment};
 use super::networks;
 use super::params::Draft;
+use super::stanza::Stanzas;
 use super::syntax::{DaemonSyntax, InterfaceSyntax, SegmentSyntax, Spanned, Tree};
 use super::tunables;
 use crate::wire::DaemonId;
@@ -29,6 +30,7 @@ pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -
     }
     let policy = draft.network_policy;
     let parameters = tunables::settle(draft, findings);
+    let stanzas = Stanzas::sort(&tree.networks, findings);
     let mut table =
         Table { resolve, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
     if let Some(extra) = tree.segments.get(Configuration::SEGMENT_LIMIT) {
@@ -36,7 +38,7 @@ pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -
         findings.error(Mistake::new(extra.at, message));
     }
     for segment in tree.segments.iter().take(Configuration::SEGMENT_LIMIT) {
-        table.segment(segment, findings);
+        table.segment(segment, &stanzas, findings);
     }
     let Table { segments, mut daemons, .. } = table;
     if !findings.has_errors()
@@ -48,7 +50,9 @@ pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -
     for daemon in &mut daemons {
         daemon.addresses.resize(networks, None);
     }
-    Configuration { segments, daemons, parameters, warnings: Vec::new() }
+    let is_sound = !findings.has_errors();
+    let network_options = if is_sound { stanzas.options(networks, findings) } else { Vec::new() };
+    Configuration { segments, daemons, network_options, parameters, warnings: Vec::new() }
 }
 
 /// The segments and daemons so far.
@@ -61,8 +65,8 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn segment(&mut self, syntax: &SegmentSyntax, findings: &mut Findings) {
-        let networks = match networks::of(syntax, findings) {
+    fn segment(&mut self, syntax: &SegmentSyntax, stanzas: &Stanzas<'_>, findings: &mut Findings) {
+        let networks = match networks::of(syntax, stanzas, findings) {
             Ok(networks) => networks,
             Err(mistake) => return findings.error(mistake),
         };

@@ -28,7 +28,16 @@ fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) 
     for (index, segment) in configuration.segments.iter().enumerate() {
         writeln!(text, "\nsegment {}, clients on port {}", index + 1, segment.client_port())?;
         for (id, network) in segment.networks.iter().enumerate() {
-            writeln!(text, "  network {id}: {}, port {}", network.kind, network.port)?;
+            write!(text, "  network {id}")?;
+            let options = configuration.network_options.get(id);
+            if let Some(name) = options.and_then(|options| options.name.as_ref()) {
+                write!(text, ", {name}")?;
+            }
+            write!(text, ": {}, port {}", network.kind, network.port)?;
+            match options.and_then(|options| options.interface.as_ref()) {
+                Some(interface) => writeln!(text, ", on {interface}")?,
+                None => writeln!(text)?,
+            }
         }
         for daemon in configuration.daemons.iter().filter(|daemon| daemon.segment == index) {
             write_daemon(text, daemon, segment, me == Some(daemon))?;
@@ -82,6 +91,7 @@ mod tests {
                 beta  10.77.0.2 10.77.1.2 10.77.2.2
             }
             NetworkPolicy = active 2
+            Network 1 { Name = storage Interface = eth1 }
             LinkProtocol = Hop";
         let configuration = Configuration::parse("f", text.as_bytes()).unwrap();
         let expected = format!(
@@ -90,7 +100,7 @@ policy: active, every packet travels on 2 of 3 networks
 
 segment 1, clients on port 4803
   network 0: multicast to 239.77.0.1, port 4803
-  network 1: broadcast to 10.77.1.255, port 4900
+  network 1, storage: broadcast to 10.77.1.255, port 4900, on eth1
   network 2: unicast to each daemon in turn, port 4803
   daemon alpha, id 10.77.0.1
     network 0 at 10.77.0.1
@@ -103,7 +113,7 @@ segment 1, clients on port 4803
     network 2 at 10.77.2.2
     clients at every address
 
-warning: f:6:13: LinkProtocol has no effect: daemons always talk by UDP
+warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
 ",
             configuration.digest()
         );

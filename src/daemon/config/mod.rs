@@ -19,6 +19,7 @@ mod model;
 mod networks;
 mod params;
 mod parser;
+mod stanza;
 mod syntax;
 mod tunables;
 mod values;
@@ -26,8 +27,8 @@ mod values;
 pub use error::{ConfigError, Diagnostic, EntryError, FINDING_LIMIT, Position};
 pub use explain::explain;
 pub use model::{
-    AuthMethod, ClientAddresses, Configuration, Daemon, Network, NetworkKind, NetworkPolicy, Parameters, PortReuse,
-    Priority, Segment, Timers, Windows,
+    AuthMethod, ClientAddresses, Configuration, Daemon, Network, NetworkKind, NetworkOptions, NetworkPolicy,
+    Parameters, PortReuse, Priority, Segment, Timers, Windows,
 };
 
 use crate::session::{AccessList, Passwords};
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn random_words_give_a_value() {
-        const WORDS: [&str; 40] = [
+        const WORDS: [&str; 41] = [
             "Spread_Segment",
             "Spread_Segment",
             "{",
@@ -193,6 +194,7 @@ mod tests {
             "TokenTimeout",
             "RouteMatrix",
             "NetworkPolicy",
+            "Network",
             "active",
             "9",
             "EventTimeStamp",

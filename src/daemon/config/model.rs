@@ -19,6 +19,8 @@ pub struct Configuration {
     pub segments: Vec<Segment>,
     /// The daemons of all segments, in file order, which is the order of the system. There is at least one.
     pub daemons: Vec<Daemon>,
+    /// What else is said of each network, by number.
+    pub network_options: Vec<NetworkOptions>,
     /// Everything that may differ from daemon to daemon.
     pub parameters: Parameters,
     /// What is allowed, but does less than its author may think.
@@ -46,6 +48,15 @@ pub struct Network {
     pub kind: NetworkKind,
     /// The UDP port of all daemons, 1 to 65534. Default 4803.
     pub port: u16,
+}
+
+/// What a file may say of a network besides its addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// What it is called.
+    pub name: Option<String>,
+    /// The interface that it is on, on every machine; otherwise the one that has the daemon's address.
+    pub interface: Option<String>,
 }
 
 /// How a packet reaches all daemons of a segment on one network.
@@ -283,6 +294,7 @@ impl Configuration {
         Configuration {
             segments: vec![Segment { networks: vec![network] }],
             daemons: vec![daemon],
+            network_options: vec![NetworkOptions::default()],
             parameters: Parameters::default(),
             warnings: Vec::new(),
         }

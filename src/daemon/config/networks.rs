@@ -7,23 +7,38 @@ use std::net::IpAddr;
 
 use super::error::{Findings, Mistake, Position};
 use super::model::{Configuration, Daemon, Network, NetworkKind, Segment};
+use super::stanza::Stanzas;
 use super::syntax::{NetworkSyntax, SegmentSyntax, Spanned};
 use crate::wire::NetworkId;
 
 /// The networks of this segment.
-pub(super) fn of(segment: &SegmentSyntax, findings: &mut Findings) -> Result<Vec<Network>, Mistake> {
+pub(super) fn of(
+    segment: &SegmentSyntax,
+    stanzas: &Stanzas<'_>,
+    findings: &mut Findings,
+) -> Result<Vec<Network>, Mistake> {
     if let Some(extra) = segment.networks.get(NetworkId::LIMIT) {
         return Err(Mistake::new(extra.at, format!("more than {} networks", NetworkId::LIMIT)));
     }
-    segment.networks.iter().map(|network| read(network, segment, findings)).collect()
+    let read = |(number, written): (usize, &Spanned<NetworkSyntax>)| {
+        let mut network = read(written, stanzas.port(number), segment, findings)?;
+        stanzas.apply(number, written, &mut network)?;
+        Ok(network)
+    };
+    segment.networks.iter().enumerate().map(read).collect()
 }
 
-fn read(syntax: &Spanned<NetworkSyntax>, segment: &SegmentSyntax, findings: &mut Findings) -> Result<Network, Mistake> {
+fn read(
+    syntax: &Spanned<NetworkSyntax>,
+    default_port: Option<u32>,
+    segment: &SegmentSyntax,
+    findings: &mut Findings,
+) -> Result<Network, Mistake> {
     let (kind, port) = match syntax.value {
         NetworkSyntax::Unicast { port } => (NetworkKind::Unicast, port),
         NetworkSyntax::Address(endpoint) => (kind(endpoint.ip, syntax.at, segment)?, endpoint.port),
     };
-    Ok(Network { kind, port: checked_port(port, syntax.at, findings)? })
+    Ok(Network { kind, port: checked_port(port.or(default_port), syntax.at, findings)? })
 }
 
 fn kind(ip: IpAddr, at: Position, segment: &SegmentSyntax) -> Result<NetworkKind, Mistake> {

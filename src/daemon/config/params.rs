@@ -23,6 +23,7 @@ pub(super) struct Keyword {
 pub(super) enum Form {
     Segment,
     Routes,
+    Network,
     Bare(fn(&mut Draft)),
     OptionalText(fn(&mut Draft, Option<String>)),
     Text(fn(&mut Draft, Spanned<String>)),
@@ -148,6 +149,10 @@ pub(super) const FLAGS: [&str; 19] = [
     "NONE",
 ];
 
+/// The keys and modes of a `Network` stanza.
+pub(super) const NETWORK_KEYS: [&str; 4] = ["Name", "Mode", "Port", "Interface"];
+pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
+
 /// The words of `NetworkPolicy`.
 pub(super) const POLICIES: [&str; 3] = ["active", "passive", "primary"];
 
@@ -165,6 +170,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     plain(SEGMENT, Form::Segment),
     noted("RouteMatrix", Form::Routes, "has no effect: every daemon reaches every other directly"),
     plain("NetworkPolicy", Form::Policy),
+    plain("Network", Form::Network),
     noted("DebugFlags", Form::Flags, "has no effect: EventPriority says how much is logged"),
     plain("EventPriority", Form::Choice(&PRIORITIES, |d, index| d.event_priority = Some(PRIORITY_OF[index]))),
     plain("EventLogFile", Form::Text(|d, text| d.event_log_file = Some(text.value))),

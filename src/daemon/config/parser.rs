@@ -9,7 +9,9 @@ use super::error::{Findings, Mistake, shown};
 use super::lexer::{Kind, Token};
 use super::model::NetworkPolicy;
 use super::params::{self, Form, Keyword, Setting};
-use super::syntax::{DaemonSyntax, InterfaceSyntax, NetworkSyntax, SegmentSyntax, Spanned, Tree};
+use super::syntax::{
+    DaemonSyntax, InterfaceSyntax, NetworkMode, NetworkStanza, NetworkSyntax, SegmentSyntax, Spanned, Tree,
+};
 use super::values;
 
 /// The tree of these tokens, as far as it could be read.
@@ -50,6 +52,7 @@ impl<'a> Parser<'a> {
         match keyword.form {
             Form::Segment => tree.segments.push(self.segment(token)?),
             Form::Routes => self.routes()?,
+            Form::Network => tree.networks.push(self.network_stanza(token)?),
             _ => tree.settings.extend(self.setting(keyword)?),
         }
         Ok(())
@@ -163,6 +166,58 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    fn network_stanza(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+        let stanza = self.network_block(keyword);
+        if stanza.is_err() {
+            self.skip_block();
+        }
+        stanza
+    }
+
+    /// Goes behind the next closing brace, unless a stanza begins before it.
+    fn skip_block(&mut self) {
+        let begins_stanza = |token: &Token| token.word().is_some_and(|word| params::keyword(word).is_some());
+        while !matches!(self.peek().kind, Kind::Close | Kind::End) && !begins_stanza(self.peek()) {
+            self.bump();
+        }
+        if self.peek().kind == Kind::Close {
+            self.bump();
+        }
+    }
+
+    fn network_block(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+        let number = values::number(self.bump())?;
+        self.expect(Kind::Open, "{ after the number of the network")?;
+        let (name, mode, port, interface) = (None, None, None, None);
+        let mut stanza = NetworkStanza { at: keyword.at, number, name, mode, port, interface };
+        while self.peek().kind != Kind::Close {
+            self.network_key(&mut stanza)?;
+        }
+        self.bump();
+        Ok(stanza)
+    }
+
+    fn network_key(&mut self, stanza: &mut NetworkStanza) -> Parsed<()> {
+        let key = self.bump();
+        let index = values::choice(key, &params::NETWORK_KEYS)?;
+        self.expect(Kind::Equals, &format!("= after {}, with a blank on both sides", key.text))?;
+        let value = self.bump();
+        let again = match index {
+            0 => stanza.name.replace(values::text(value)?).is_some(),
+            1 => {
+                let modes = [NetworkMode::Multicast, NetworkMode::Broadcast, NetworkMode::Unicast];
+                let mode = modes[values::choice(value, &params::MODES)?];
+                stanza.mode.replace(Spanned { value: mode, at: value.at }).is_some()
+            }
+            2 => stanza.port.replace(values::number(value)?).is_some(),
+            _ => stanza.interface.replace(values::text(value)?).is_some(),
+        };
+        if again {
+            return Err(Mistake::new(key.at, format!("{} is given already: write it once", key.text)));
+        }
+        Ok(())
+    }
+
     /// The value of a parameter; `None` if it is not worth keeping.
     fn setting(&mut self, keyword: &Keyword) -> Parsed<Option<Setting>> {
         if let Form::Bare(store) = keyword.form {
@@ -187,7 +242,7 @@ impl<'a> Parser<'a> {
             Form::Reuse(store) => Setting::Reuse(store, values::reuse(value)?),
             Form::Choice(words, store) => Setting::Choice(store, values::choice(value, words)?),
             Form::Policy => return self.policy().map(Some),
-            Form::Segment | Form::Routes | Form::Bare(_) | Form::Flags => unreachable!("read above"),
+            Form::Segment | Form::Routes | Form::Network | Form::Bare(_) | Form::Flags => unreachable!("read above"),
         };
         self.bump();
         Ok(Some(setting))

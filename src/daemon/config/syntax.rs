@@ -1,12 +1,14 @@
 //! The tree of a configuration file: what is written where, before any rule beyond the grammar.
 //!
 //! ```text
-//! file       = { segment | parameter | routes }
+//! file       = { segment | parameter | routes | stanza }
 //! segment    = "Spread_Segment" network { network } "{" { daemon } "}"
 //! network    = address | "unicast" | "unicast:PORT"
 //! daemon     = name { address } [ "{" interface { interface } "}" ]
 //! interface  = { "D" | "C" | "M" } address
 //! routes     = "RouteMatrix" "{" { number } "}"
+//! stanza     = "Network" number "{" { key "=" value } "}"
+//! key        = "Name" | "Mode" | "Port" | "Interface"
 //! parameter  = keyword [ "=" value ]
 //! ```
 //!
@@ -28,6 +30,26 @@ pub(super) struct Spanned<T> {
 pub(super) struct Tree {
     pub segments: Vec<SegmentSyntax>,
     pub settings: Vec<Setting>,
+    pub networks: Vec<NetworkStanza>,
+}
+
+/// `Network N { ... }`
+#[derive(Debug)]
+pub(super) struct NetworkStanza {
+    pub at: Position,
+    pub number: Spanned<u32>,
+    pub name: Option<Spanned<String>>,
+    pub mode: Option<Spanned<NetworkMode>>,
+    pub port: Option<Spanned<u32>>,
+    pub interface: Option<Spanned<String>>,
+}
+
+/// How a network is said to reach all daemons of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NetworkMode {
+    Multicast,
+    Broadcast,
+    Unicast,
 }
 
 /// `Spread_Segment ...`
