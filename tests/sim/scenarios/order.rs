@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use spread::wire::{Data, Header, Packet, RingId, Token};
+use spread::wire::{Data, Header, Packet, Reader, RingId, Token};
 
 use super::*;
 use crate::trace::Event;
@@ -13,6 +13,12 @@ use crate::world::Flight;
 /// What travels in a datagram.
 fn packet(flight: &Flight<'_>) -> Packet {
     Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)).expect("daemons send packets")
+}
+
+/// Who made it; somebody else may have relayed it.
+fn sender(flight: &Flight<'_>) -> usize {
+    let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+    header.sender.0 as usize - 1
 }
 
 /// S03: each of the first tokens of a ring, from recovery on, is lost once, twice, three times in a row.
@@ -108,7 +114,7 @@ pub(super) fn aru_never_passes_what_a_member_lacks() {
                 seen.data(flight, &data, (!lost).then(|| flight.now + steady.delay));
             }
             Packet::Token(token) if seen.ring.is_none_or(|ring| ring == token.ring) => {
-                seen.tokens.push((flight.from, flight.now, token));
+                seen.tokens.push((sender(flight), flight.now, token));
             }
             _ => {}
         }
