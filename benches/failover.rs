@@ -60,7 +60,7 @@ const FAULTS: [Fault; 5] = [
 ];
 
 fn main() {
-    println!("{:10}{:28}{:>28}{:>28}{:>28}", "policy", "fault", "quiet ms", "begins ms", "heals ms");
+    println!("{:10}{:28}{:>26}{:>34}{:>34}", "policy", "fault", "quiet ms", "begins ms", "heals ms");
     for (policy, name) in POLICIES.into_iter().enumerate() {
         let plan = Plan { nodes: 3, wires: &[Wire::Multicast; 2], policy: name };
         let Some(mut site) = Site::start(&plan) else { return };
@@ -70,7 +70,7 @@ fn main() {
             let runs: Vec<[Duration; 3]> = (0..RUNS).map(|_| measure(&mut site.rig, &load, fault)).collect();
             let [quiet, begins, heals] = [0, 1, 2].map(|phase| summary(runs.iter().map(|run| run[phase]).collect()));
             let (begins, heals) = (goal(begins, fault.goals[policy]), goal(heals, HEAL_GOAL));
-            println!("{name:10}{:28}{quiet:>28}{begins:>28}{heals:>28}", fault.name);
+            println!("{name:10}{:28}{quiet:>26}{begins:>34}{heals:>34}", fault.name);
         }
         load.finish().expect_whole();
     }
