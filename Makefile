@@ -1,6 +1,7 @@
 # make build | demo | check | sim | bench | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
+#   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
 #            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings.
 #            PROFILE_DIR=target/debug installs what lies there instead of building.
@@ -13,6 +14,9 @@ SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/torc
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 SYSTEMD_DIR ?=
 SYSUSERS_DIR ?= $(dir $(SYSTEMD_DIR))sysusers.d
 TMPFILES_DIR ?= $(dir $(SYSTEMD_DIR))tmpfiles.d
@@ -40,7 +44,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check sim bench bench-failover install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check sim bench bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 build demo sim bench: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -67,6 +71,13 @@ bench: build
 # How long deliveries pause when a network fails, by policy. Needs root.
 bench-failover:
 	$(CARGO) bench --locked --bench failover
+
+# The hot paths of the core: their time; and their instructions, which must not be a tenth above the record.
+bench-core:
+	$(CARGO) bench --locked --bench core
+
+bench-instructions:
+	$(CARGO) bench --locked --profile dev --bench instructions
 
 ifeq ($(origin PROFILE_DIR),undefined)
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release
@@ -102,6 +113,13 @@ install-programs:
 	for tool in $(TOOLS); do \
 		[ ! -e $(PROFILE_DIR)/$$tool ] || $(INSTALL) -m 755 $(PROFILE_DIR)/$$tool $(DESTDIR)$(BINDIR)/$$tool || exit 1; \
 	done
+	$(INSTALL) -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	umask 022; for tool in $(TOOLS); do \
+		[ ! -e $(PROFILE_DIR)/$$tool ] || { \
+			$(PROFILE_DIR)/$$tool --completion bash > $(DESTDIR)$(BASHDIR)/$$tool && \
+			$(PROFILE_DIR)/$$tool --completion zsh > $(DESTDIR)$(ZSHDIR)/_$$tool && \
+			$(PROFILE_DIR)/$$tool --completion fish > $(DESTDIR)$(FISHDIR)/$$tool.fish; } || exit 1; \
+	done
 	[ ! -e $(DESTDIR)$(BINDIR)/spuser ] || ln -sf spuser $(DESTDIR)$(BINDIR)/sptuser
 
 install-documents:
@@ -126,6 +144,8 @@ uninstall:
 		$(ALIASES:=.a) pkgconfig/spread.pc pkgconfig/Spread.pc \
 		cmake/Spread/SpreadConfig.cmake cmake/Spread/SpreadConfigVersion.cmake)
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%)
+	rm -f $(addprefix $(DESTDIR)$(BASHDIR)/,$(TOOLS)) $(addprefix $(DESTDIR)$(ZSHDIR)/_,$(TOOLS)) \
+		$(addsuffix .fish,$(addprefix $(DESTDIR)$(FISHDIR)/,$(TOOLS)))
 	rm -f $(DESTDIR)$(SBINDIR)/spread $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS) sptuser)
 	for page in $(PAGES); do \
 		for name in $${page%.*} $(names); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$name.$${page##*.}; done; \

@@ -50,4 +50,6 @@ cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
 say "Python"
 ./tests/python.sh
+say "instructions"
+cargo bench --locked --profile dev --bench instructions
 say "all checks passed"

@@ -36,34 +36,46 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Types into a terminal and reads it, as a person would. Arguments: the program and the daemon.
 const PERSON: &str = r##"
-import os, pty, select, sys
+import os, pty, re, select, sys
+os.environ["TERM"] = "xterm"
 child, terminal = pty.fork()
 if child == 0:
-    os.execv(sys.argv[1], [sys.argv[1], "-s", sys.argv[2]])
+    os.execv(sys.argv[1], sys.argv[1:2] + ["-s", sys.argv[2]] + sys.argv[3:])
 seen = b""
+def look(reason):
+    global seen
+    if not select.select([terminal], [], [], 20)[0]:
+        sys.exit("no %r in %r" % (reason, seen))
+    # What moves the cursor and changes colours is the editor's business.
+    seen += re.sub(rb"\x1b\[[?0-9;]*[a-zA-Z]", b"", os.read(terminal, 4096)).replace(b"\r", b"")
 def expect(text):
     global seen
     while text not in seen:
-        if not select.select([terminal], [], [], 20)[0]:
-            sys.exit("no %r in %r" % (text, seen))
-        seen += os.read(terminal, 4096)
+        look(text)
     seen = seen[seen.index(text) + len(text):]
 def type(text):
-    os.write(terminal, text)
-PROMPT, ERASE = b"spuser> ", b"\r\x1b[K"
+    # Key by key, as fingers do: the editor shows each before it looks for the next.
+    for key in re.findall(rb"\x1b\[.|.", text, re.S):
+        os.write(terminal, key)
+        look(key)
+LEFT, UP, PROMPT = b"\x1b[D", b"\x1b[A", b"spuser> "
 expect(PROMPT)
-type(b"j chat\n")
-expect(ERASE + b"view of chat: 1 member")
-expect(b"#user#solo\r\n" + PROMPT)
-type(b"s chat\n")
+type(b"j cat" + 2 * LEFT + b"h\r")
+expect(b"view of chat: 1 member")
+expect(b"#user#solo\n" + PROMPT)
+type(b"s chat\r")
 expect(b"message> ")
-type(b"hello\n")
-expect(ERASE + b"SAFE message from #user#solo")
-expect(b"\r\n  hello\r\n" + PROMPT)
-type(b"b chat\n")
+type(b"hello\r")
+expect(b"SAFE message from #user#solo")
+expect(b"\n  hello\n" + PROMPT)
+type(2 * UP + b"\r")
+expect(b"message> ")
+type(b"again\r")
+expect(b"\n  again\n" + PROMPT)
+type(b"b chat\r")
 expect(b"bytes of each message> ")
-type(b"30\n")
-expect(b"mess num 11 \r\n" + PROMPT)
+type(b"30\r")
+expect(b"mess num 12 \n" + PROMPT)
 type(b"\x04")
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 "##;
@@ -157,14 +169,16 @@ fn spuser_hears_of_the_end_as_soon_as_messages_no_longer_wait() {
 }
 
 #[test]
-fn spuser_keeps_the_prompt_of_a_terminal_below_what_comes() {
+fn spuser_lets_a_person_edit_lines_while_messages_come_above_them() {
     if Command::new("python3").arg("-V").output().is_err() {
         let _ = writeln!(io::stderr(), "skipped: needs python3");
         return;
     }
     let daemon = Daemon::start();
-    let output = run(Command::new("python3").args(["-c", PERSON, SPUSER, &daemon.address]), "");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for option in [&[][..], &["--threaded"]] {
+        let output = run(Command::new("python3").args(["-c", PERSON, SPUSER, &daemon.address]).args(option), "");
+        assert_eq!(output.status.code(), Some(0), "{option:?}: {}", text(&output.stderr));
+    }
 }
 
 #[test]
@@ -263,6 +277,24 @@ fn every_tool_explains_itself_and_refuses_what_it_does_not_know() {
         let unknown = run(Command::new(program).arg("--bogus"), "");
         assert_eq!(unknown.status.code(), Some(1), "{program}");
         assert!(text(&unknown.stderr).contains("--bogus"), "{program}");
+    }
+}
+
+#[test]
+fn every_tool_tells_shells_how_to_complete_its_options() {
+    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
+        let name = Path::new(program).file_name().unwrap().to_str().unwrap();
+        for shell in ["bash", "zsh", "fish"] {
+            let output = run(Command::new(program).args(["--completion", shell]), "");
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            let script = text(&output.stdout);
+            assert!(script.contains(name) && script.contains("help"), "{script}");
+            if Command::new(shell).args(["-c", "true"]).output().is_ok() {
+                let check = run(Command::new(shell).args(["-n", "/dev/stdin"]), script);
+                assert_eq!((check.status.code(), text(&check.stderr)), (Some(0), ""), "{name} for {shell}");
+            }
+        }
+        expect_failure(Command::new(program).args(["--completion", "cmd"]), "there are no completions for cmd");
     }
 }
 

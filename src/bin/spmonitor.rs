@@ -8,6 +8,8 @@
 
 mod tools {
     pub mod control;
+    #[expect(dead_code, reason = "its menu reads plain lines")]
+    pub mod editor;
     pub mod monitor;
     pub mod program;
     pub mod report;

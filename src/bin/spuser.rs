@@ -4,6 +4,7 @@
 //! what lets `d` leave messages waiting and `r` take them one by one.
 
 mod tools {
+    pub mod editor;
     pub mod lines;
     pub mod program;
     pub mod screen;
@@ -23,7 +24,8 @@ use std::thread;
 use clap::Parser;
 use spread::client::{ConnectOptions, GroupError, Mailbox};
 use spread::wire::{FrameType, Name};
-use tools::lines::{self, Mail};
+use tools::editor::{self, Editor};
+use tools::lines::{self, Mail, Source};
 use tools::program::{self, say};
 use tools::screen::Screen;
 use tools::session;
@@ -90,12 +92,15 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     let options = ConnectOptions { daemon: arguments.daemon.clone(), private_name, ..ConnectOptions::default() };
     let mailbox = Arc::new(session::open(options)?);
     say(format_args!("connected as {}", mailbox.private_group()));
-    let screen = Arc::new(Screen::new());
+    let (editor, printer) = Editor::open().unzip();
+    let screen = Arc::new(Screen::new(printer));
     let threaded = arguments.threaded || is_threaded_name() || !cfg!(unix);
-    let input = if threaded { Input::threaded(&mailbox, &screen)? } else { Input::watching(&mailbox)? };
+    let input = if threaded { Input::threaded(&mailbox, &screen, editor)? } else { Input::watching(&mailbox, editor)? };
     let mut user = User { mailbox, screen, input, sent: 0, size: 1000 };
     user.show_menu();
-    user.run()
+    let result = user.run();
+    editor::restore();
+    result
 }
 
 /// Whether we were called by the name of the threaded tool.
@@ -109,26 +114,28 @@ enum Input {
     #[cfg(unix)]
     Watching(lines::Both),
     /// A thread, which ends the program with the connection unless it is known that we are leaving.
-    Threaded(io::StdinLock<'static>, Arc<AtomicBool>),
+    Threaded(Source, Arc<AtomicBool>),
 }
 
 impl Input {
     #[cfg(unix)]
-    fn watching(mailbox: &Mailbox) -> Result<Input, String> {
-        lines::Both::new(mailbox).map(Input::Watching).map_err(|error| error.to_string())
+    fn watching(mailbox: &Mailbox, editor: Option<Editor>) -> Result<Input, String> {
+        lines::Both::new(mailbox, editor).map(Input::Watching).map_err(|error| error.to_string())
     }
 
     #[cfg(not(unix))]
-    fn watching(_: &Mailbox) -> Result<Input, String> {
+    fn watching(_: &Mailbox, _: Option<Editor>) -> Result<Input, String> {
         Err("this system can only receive in a thread".to_owned())
     }
 
-    fn threaded(mailbox: &Arc<Mailbox>, screen: &Arc<Screen>) -> Result<Input, String> {
+    fn threaded(mailbox: &Arc<Mailbox>, screen: &Arc<Screen>, editor: Option<Editor>) -> Result<Input, String> {
         let leaving = Arc::new(AtomicBool::new(false));
         let (mailbox, screen, left) = (Arc::clone(mailbox), Arc::clone(screen), Arc::clone(&leaving));
         let receive = move || receive_until(&mailbox, &screen, &left);
         thread::Builder::new().name("receiver".to_owned()).spawn(receive).map_err(|error| error.to_string())?;
-        Ok(Input::Threaded(io::stdin().lock(), leaving))
+        let plain = || Source::Plain(io::stdin().lock());
+        let source = editor.map_or_else(plain, |editor| Source::Edited(Box::new(editor)));
+        Ok(Input::Threaded(source, leaving))
     }
 }
 
@@ -140,6 +147,7 @@ fn receive_until(mailbox: &Mailbox, screen: &Screen, leaving: &AtomicBool) {
             Err(_) if leaving.load(Ordering::Acquire) => return,
             Err(message) => {
                 screen.abandon();
+                editor::restore();
                 let _ = writeln!(io::stderr(), "spuser: {message}");
                 process::exit(1);
             }
@@ -190,8 +198,11 @@ impl User {
         self.screen.ask(prompt);
         let line = match &mut self.input {
             #[cfg(unix)]
-            Input::Watching(both) => both.read(&self.mailbox, || receive(&self.mailbox, &self.screen)),
-            Input::Threaded(stdin, _) => lines::read(stdin).map_err(|error| error.to_string()),
+            Input::Watching(both) => {
+                both.ask(prompt);
+                both.read(&self.mailbox, || receive(&self.mailbox, &self.screen))
+            }
+            Input::Threaded(source, _) => source.read(prompt).map_err(|error| error.to_string()),
         };
         match line {
             Ok(Some(_)) => self.screen.answered(),

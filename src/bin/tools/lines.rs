@@ -1,8 +1,11 @@
 //! Commands, line by line: from standard input alone, or from standard input and a mailbox at once.
 //!
-//! Standard input may be a file, which no poll can watch. So a thread reads it and wakes the loop that watches the mailbox.
+//! Standard input may be a file, which no poll can watch. So a thread reads it and wakes the loop that watches the mailbox. A person
+//! edits a line only once it is asked for, because its prompt stands before it.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, StdinLock};
+
+use super::editor::Editor;
 
 /// Most bytes of a line; what is longer goes on in the next one.
 const LINE_LIMIT: u64 = 102_400;
@@ -12,6 +15,24 @@ pub fn read(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     input.take(LINE_LIMIT).read_until(b'\n', &mut line)?;
     Ok((!line.is_empty()).then_some(line))
+}
+
+/// Where lines come from.
+pub enum Source {
+    /// A file or a pipe, or a terminal where nothing can be edited.
+    Plain(StdinLock<'static>),
+    /// A person.
+    Edited(Box<Editor>),
+}
+
+impl Source {
+    /// The next line with its newline; `None` at the end of the input. A person sees the prompt.
+    pub fn read(&mut self, prompt: &str) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Source::Plain(stdin) => read(stdin),
+            Source::Edited(editor) => editor.read(prompt),
+        }
+    }
 }
 
 /// What becomes of messages while a line is awaited.
@@ -38,7 +59,7 @@ mod both {
     use mio::{Events, Interest, Poll, Token, Waker};
     use spread::client::Mailbox;
 
-    use super::Mail;
+    use super::{Editor, Mail, Source};
 
     /// Lines that wait for the loop; the reading thread waits beyond that.
     const LINES_WAITING: usize = 16;
@@ -49,11 +70,12 @@ mod both {
     const LINE: Token = Token(1);
 
     /// Waits for a line and for messages.
-    #[derive(Debug)]
     pub struct Both {
         poll: Poll,
         events: Events,
         lines: Receiver<io::Result<Vec<u8>>>,
+        /// Asks the person; there is nothing to ask without one.
+        prompts: Option<SyncSender<&'static str>>,
         /// The reading thread's way to wake the loop, kept because its last word may be on the way when the thread ends.
         _waker: Arc<Waker>,
         mail: Mail,
@@ -62,17 +84,35 @@ mod both {
     }
 
     impl Both {
-        /// Begins to read standard input and to watch the mailbox.
-        pub fn new(mailbox: &Mailbox) -> io::Result<Both> {
+        /// Begins to read standard input, or what a person types, and to watch the mailbox.
+        pub fn new(mailbox: &Mailbox, editor: Option<Editor>) -> io::Result<Both> {
             let poll = Poll::new()?;
             let _waker = Arc::new(Waker::new(poll.registry(), LINE)?);
             let (sender, lines) = sync_channel(LINES_WAITING);
             let waker = Arc::clone(&_waker);
-            thread::Builder::new().name("input".to_owned()).spawn(move || pass_on(sender, &waker))?;
+            let (ask, asked) = sync_channel(1);
+            let prompts = editor.is_some().then_some(ask);
+            let read = move || match editor {
+                Some(editor) => {
+                    let mut source = Source::Edited(Box::new(editor));
+                    pass_on(sender, &waker, || source.read(asked.recv().ok()?).transpose());
+                }
+                None => {
+                    let mut source = Source::Plain(io::stdin().lock());
+                    pass_on(sender, &waker, || source.read("").transpose());
+                }
+            };
+            thread::Builder::new().name("input".to_owned()).spawn(read)?;
             let events = Events::with_capacity(8);
-            let mut both = Both { poll, events, lines, _waker, mail: Mail::Waiting, closed: false };
+            let mut both = Both { poll, events, lines, prompts, _waker, mail: Mail::Waiting, closed: false };
             both.switch(mailbox, Mail::Taken)?;
             Ok(both)
+        }
+
+        /// Lets a person see the prompt of the line that is read next.
+        pub fn ask(&self, prompt: &'static str) {
+            // A thread that is gone has left the end of the input behind.
+            self.prompts.iter().for_each(|prompts| _ = prompts.send(prompt));
         }
 
         /// Decides what becomes of messages from now on.
@@ -133,9 +173,12 @@ mod both {
     }
 
     /// Hands over line by line. The loop is woken for the end too, behind the last line.
-    fn pass_on(sender: SyncSender<io::Result<Vec<u8>>>, waker: &Waker) {
-        let mut input = io::stdin().lock();
-        while let Some(line) = super::read(&mut input).transpose() {
+    fn pass_on(
+        sender: SyncSender<io::Result<Vec<u8>>>,
+        waker: &Waker,
+        mut next: impl FnMut() -> Option<io::Result<Vec<u8>>>,
+    ) {
+        while let Some(line) = next() {
             let failed = line.is_err();
             if sender.send(line).is_err() || waker.wake().is_err() || failed {
                 break;

@@ -60,7 +60,7 @@ pub fn run(settings: &Settings<'_>) -> Result<(), String> {
         socket,
         port,
         inputs,
-        screen: Screen::new(),
+        screen: Screen::new(None),
         interval: Duration::from_secs(settings.interval),
         watched: BTreeSet::new(),
         next_status: None,

@@ -1,6 +1,7 @@
 //! How every tool begins and ends: its arguments, one line to standard error for whatever went wrong, and the exit status.
 //!
-//! The status is 0 or 1, for arguments too: scripts of the classic tools know no other.
+//! The status is 0 or 1, for arguments too: scripts of the classic tools know no other. `--completion SHELL` prints what a shell
+//! needs to complete the tool's options; it is for who installs the tools, so the help does not have it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -8,12 +9,19 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap_complete::Shell;
 
 /// Parses the arguments, the program's name first, and runs the tool.
 pub fn run<A: Parser>(
     arguments: impl Iterator<Item = OsString>,
     tool: impl FnOnce(&A) -> Result<(), String>,
 ) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    if let [_, option, shell] = &arguments[..]
+        && option == "--completion"
+    {
+        return complete::<A>(&shell.to_string_lossy());
+    }
     match A::try_parse_from(arguments) {
         Ok(arguments) => match tool(&arguments) {
             Ok(()) => ExitCode::SUCCESS,
@@ -30,6 +38,19 @@ pub fn run<A: Parser>(
 /// Prints a line. Whoever closed our output does not want it, and the work goes on.
 pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints the completions for a shell.
+fn complete<A: Parser>(shell: &str) -> ExitCode {
+    match shell.parse::<Shell>() {
+        Ok(shell) => {
+            let mut command = A::command();
+            let name = command.get_name().to_owned();
+            clap_complete::generate(shell, &mut command, name, &mut io::stdout());
+            ExitCode::SUCCESS
+        }
+        Err(_) => fail::<A>(&format!("there are no completions for {shell}")),
+    }
 }
 
 fn fail<A: Parser>(message: &str) -> ExitCode {
