@@ -115,7 +115,7 @@ install-programs:
 	done
 	$(INSTALL) -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	umask 022; for tool in $(TOOLS); do \
-		[ ! -e $(PROFILE_DIR)/$$tool ] || { \
+		[ ! -x $(PROFILE_DIR)/$$tool ] || { \
 			$(PROFILE_DIR)/$$tool --completion bash > $(DESTDIR)$(BASHDIR)/$$tool && \
 			$(PROFILE_DIR)/$$tool --completion zsh > $(DESTDIR)$(ZSHDIR)/_$$tool && \
 			$(PROFILE_DIR)/$$tool --completion fish > $(DESTDIR)$(FISHDIR)/$$tool.fish; } || exit 1; \

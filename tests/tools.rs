@@ -322,7 +322,9 @@ impl Daemon {
 
     fn start_once() -> Result<Daemon, StartError> {
         let port = free_port();
-        let text = format!("Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
+        let text = format!(
+            "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxSessionMessages = 100000"
+        );
         let configuration = Configuration::parse("tools", text.as_bytes()).unwrap();
         let running = spawn(Options::from_configuration(&configuration, &configuration.daemons[0]))?;
         Ok(Daemon { running, address: format!("{port}@127.0.0.1") })

@@ -160,7 +160,7 @@ impl Session for Mailbox {
                 )
             }
         });
-        let received = usize::try_from(code).map_err(|_| format!("cannot receive: {code}"))?;
+        let received = usize::try_from(code).map_err(|_| format!("cannot receive: {}", reason(code)))?;
         Ok(if service & ffi::REGULAR_MESS != 0 {
             Received::Message(received)
         } else if service & ffi::REG_MEMB_MESS != 0 {
@@ -196,6 +196,16 @@ fn length(bytes: &[u8]) -> Result<c_int, String> {
     c_int::try_from(bytes.len()).map_err(|_| "a body of more than 2 GiB".to_owned())
 }
 
+/// What a code means, as far as somebody who measures can do something about it.
+fn reason(code: c_int) -> String {
+    match code {
+        ffi::CONNECTION_CLOSED | ffi::NET_ERROR_ON_SESSION => {
+            "the daemon closed the connection, perhaps because this client lagged: see MaxSessionMessages".to_owned()
+        }
+        code => format!("code {code}"),
+    }
+}
+
 fn worked(what: &str, code: c_int) -> Result<(), String> {
-    if code < 0 { Err(format!("cannot {what}: {code}")) } else { Ok(()) }
+    if code < 0 { Err(format!("cannot {what}: {}", reason(code))) } else { Ok(()) }
 }
