@@ -1,4 +1,4 @@
-# make build | demo | check | sim | bench | bench-failover | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | sim | test-the-tester | bench | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
@@ -44,7 +44,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check sim bench bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check sim test-the-tester bench bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 build demo sim bench: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -62,6 +62,10 @@ check:
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
 		$(CARGO) test --release --locked --test sim -- --nocapture seeds_keep
+
+# Puts known bugs back and shows in how many histories the simulator finds each.
+test-the-tester:
+	$(CARGO) test --locked --features known-bugs --test sim -- --nocapture known_bugs
 
 BENCH ?= --json bench.jsonl --html bench.html
 

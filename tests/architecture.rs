@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("rng", &[]),
+    ("known_bugs", &[]),
     ("wire", &["rng"]),
-    ("ring", &["wire", "time", "rng"]),
+    ("ring", &["wire", "time", "rng", "known_bugs"]),
     ("multipath", &["wire", "time", "rng"]),
-    ("groups", &["ring", "wire", "time", "rng"]),
+    ("groups", &["ring", "wire", "time", "rng", "known_bugs"]),
     ("session", &["wire", "time", "rng"]),
     ("node", &["groups", "multipath", "ring", "session", "wire", "time", "rng"]),
     ("net", &["wire", "time"]),
@@ -21,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules below the I/O line.
-const BELOW: &[&str] = &["time", "rng", "wire", "ring", "multipath", "groups", "session", "node"];
+const BELOW: &[&str] = &["time", "rng", "known_bugs", "wire", "ring", "multipath", "groups", "session", "node"];
 
 /// What has no place below the I/O line.
 const BANNED: &[&str] = &[

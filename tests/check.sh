@@ -48,6 +48,8 @@ say "tests"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
+say "the tester"
+cargo test --locked --features known-bugs --test sim known_bugs
 say "Python"
 ./tests/python.sh
 say "instructions"

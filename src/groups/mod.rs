@@ -41,6 +41,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, Service};
 use exchange::Exchange;
@@ -194,8 +195,10 @@ impl Groups {
                     self.complete();
                 }
             }
-            (Phase::Exchange(exchange), envelope) => exchange.hold(message.origin, envelope, &mut self.views.dropped),
-            (Phase::Open, envelope) => self.views.on_envelope(message.origin, envelope),
+            (Phase::Exchange(exchange), envelope) if !is_back(KnownBug::ExchangeOvertaken) => {
+                exchange.hold(message.origin, envelope, &mut self.views.dropped);
+            }
+            (Phase::Open | Phase::Exchange(_), envelope) => self.views.on_envelope(message.origin, envelope),
             (Phase::Starting, _) => unreachable!("a ring delivers nothing before its first configuration"),
         }
     }

@@ -15,6 +15,7 @@ use super::core::Core;
 use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
 use super::window::{Inserted, SPAN_LIMIT, Window};
+use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Form, Incarnation, Packet, RingId, Token};
 
@@ -107,7 +108,8 @@ impl Circulation {
 
     /// Takes the token if it is a new one of this ring.
     pub(crate) fn accept(&mut self, core: &mut Core, now: Instant, token: &Token) -> bool {
-        if token.ring != self.ring || token.hop <= self.hop {
+        let known = token.hop <= self.hop && !(is_back(KnownBug::TokenCopies) && token.hop + 1 == self.hop);
+        if token.ring != self.ring || known {
             core.stats.tokens_repeated += 1;
             return false;
         }
@@ -224,6 +226,7 @@ impl Circulation {
         self.update_aru(core, &mut token);
         self.request(&mut token);
         let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
+        let passed_aru = if is_back(KnownBug::SafeTooEarly) { token.aru } else { passed_aru };
         self.safe = self.safe.max(passed_aru.min(token.aru));
         token.hop += 1;
         let alone = self.is_alone();
@@ -255,7 +258,8 @@ impl Circulation {
 
     fn update_aru(&self, core: &Core, token: &mut Token) {
         let mine = self.window.aru().min(token.seq);
-        if mine < token.aru || token.aru_by.is_none_or(|by| by == core.me()) {
+        let raises = token.aru_by.is_none_or(|by| by == core.me()) || is_back(KnownBug::AruRaised);
+        if mine < token.aru || raises {
             token.aru = mine;
             token.aru_by = (mine < token.seq).then_some(core.me());
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::sender::Sender;
 use super::timer::Timers;
 use super::{Config, Event, Stats};
+use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
 
@@ -54,8 +55,8 @@ const SHUN_MEMORY: Duration = Duration::from_secs(60);
 impl Core {
     pub(crate) fn new(config: Config) -> Core {
         Core {
-            sequence: config.sequence_floor,
-            formed: config.sequence_floor,
+            sequence: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
+            formed: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
             config,
             timers: Timers::default(),
             transmits: VecDeque::new(),

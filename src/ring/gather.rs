@@ -11,6 +11,7 @@ use super::form::Collector;
 use super::owed::Owed;
 use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
+use crate::known_bugs::{KnownBug, is_back};
 use crate::time::Instant;
 use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
@@ -69,7 +70,8 @@ impl Gather {
     pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: FormPart) -> Option<Transition> {
         let form = self.collector.add(part)?;
         let members: BTreeSet<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
-        if form.ring.sequence <= core.formed || members != self.going_on() {
+        let stale = form.ring.sequence <= core.formed || members != self.going_on();
+        if stale && !is_back(KnownBug::StaleForm) {
             core.stats.dropped.stale_form += 1;
             return None;
         }

@@ -12,6 +12,7 @@ use super::owed::Owed;
 use super::sender::Stretch;
 use super::state::{GatherReason, Transition};
 use super::timer::Timer;
+use crate::known_bugs::{KnownBug, is_back};
 use crate::time::Instant;
 use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
 
@@ -75,7 +76,7 @@ impl Operational {
 
     /// A data packet arrived.
     pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
-        if data.ring != self.circulation.ring {
+        if data.ring != self.circulation.ring && !is_back(KnownBug::ForeignPackets) {
             core.stats.dropped.foreign += 1;
             return;
         }
@@ -105,7 +106,7 @@ impl Operational {
         from: DaemonId,
         ring: RingId,
     ) -> Option<Transition> {
-        if ring == self.circulation.ring {
+        if ring == self.circulation.ring || is_back(KnownBug::MergesMissed) {
             return None;
         }
         let reason = if !self.circulation.members.contains(&from) {
@@ -184,7 +185,8 @@ impl Operational {
         let returned = self.circulation.pass(core, now, token, numbered);
         own.for_each(|seq| self.delivery.arrived(&self.circulation.window, seq));
         self.deliver(core);
-        self.circulation.window.forget(self.circulation.safe.min(self.delivery.delivered));
+        let safe = if is_back(KnownBug::ForgottenTooEarly) { u64::MAX } else { self.circulation.safe };
+        self.circulation.window.forget(safe.min(self.delivery.delivered));
         returned
     }
 

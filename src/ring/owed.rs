@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use super::delivery::Delivery;
 use super::window::Window;
 use super::{Configuration, ConfigurationKind, Event, Stats};
+use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{Brings, DaemonId, Data, RingId, Service};
 
 /// A ring that was left.
@@ -55,7 +56,7 @@ impl Owed {
             aru: self.window.aru(),
             delivered: self.delivery.delivered,
             high: self.window.high(),
-            trusted: self.trusted,
+            trusted: if is_back(KnownBug::TrustForgotten) { 0 } else { self.trusted },
         }
     }
 
@@ -71,7 +72,12 @@ impl Owed {
 
     /// The exchange among `peers` is complete; `inherited` is what they trusted before.
     pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
-        self.trusted |= inherited;
+        if is_back(KnownBug::TrustForgotten) {
+            self.trusted = 0;
+        }
+        if !is_back(KnownBug::TrustNotInherited) {
+            self.trusted |= inherited;
+        }
         for (place, member) in self.members.iter().enumerate() {
             if peers.contains(member) {
                 self.trusted |= 1 << place;
@@ -93,7 +99,7 @@ impl Owed {
 
     fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<Event>) {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
-            if data.seq > line && data.service >= Some(Service::Safe) {
+            if data.seq > line && data.service >= Some(Service::Safe) && !is_back(KnownBug::SafeLikeAgreed) {
                 break;
             }
             self.delivery.deliver(data, events);
@@ -102,12 +108,13 @@ impl Owed {
     }
 
     fn deliver_transitional(&mut self, events: &mut VecDeque<Event>) {
+        let all = is_back(KnownBug::DeliveredBehindHoles);
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             self.delivery.deliver(data, events);
         }
         self.delivery.overtake(&self.window, events);
         for seq in self.delivery.delivered + 1..=self.window.high() {
-            if let Some(data) = self.window.packet(seq).filter(|data| self.trusts(data.origin)) {
+            if let Some(data) = self.window.packet(seq).filter(|data| all || self.trusts(data.origin)) {
                 self.delivery.deliver_behind_hole(data, events);
             }
         }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
 
 /// The messages of this daemon that have no number yet.
@@ -72,9 +73,13 @@ impl Sender {
 
     /// A new ring begins: its stream starts at 0, with whole messages, and without what was only for the old one.
     pub(crate) fn restart(&mut self) {
-        self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
+        if !is_back(KnownBug::AnswersKept) {
+            self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
+        }
         self.offset = 0;
-        self.written = 0;
+        if !is_back(KnownBug::MessagesGoOn) {
+            self.written = 0;
+        }
     }
 
     /// The next stretch of at most `room` bytes.

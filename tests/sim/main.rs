@@ -11,6 +11,8 @@ mod actor;
 mod checker;
 mod clients;
 mod faults;
+#[cfg(feature = "known-bugs")]
+mod known_bugs;
 mod links;
 mod noise;
 mod scenarios;

@@ -88,7 +88,8 @@ fn spoil(rng: &mut Rng, datagram: &Slice, fault: Fault) -> Slice {
 /// Damages some bytes of the body so that it cannot be read, or some of the header.
 fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
     let sound = bytes.to_vec();
-    for _ in 0..8 {
+    let attempts = if bytes.len() > Header::SIZE { 8 } else { 0 };
+    for _ in 0..attempts {
         for _ in 0..1 + rng.below(6) {
             let at = Header::SIZE + rng.below((bytes.len() - Header::SIZE) as u64) as usize;
             bytes[at] = rng.next_u64() as u8;

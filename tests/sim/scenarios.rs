@@ -3,6 +3,7 @@
 mod membership;
 mod order;
 mod size;
+mod trust;
 mod widths;
 
 use std::cell::Cell;
@@ -17,6 +18,9 @@ use crate::checker::{check_masking, check_quiescence, check_safety};
 use crate::faults::config;
 use crate::links::{Quality, Which};
 use crate::world::{Action, Log, World};
+
+#[cfg(feature = "known-bugs")]
+pub use trust::{BREAKS, LATE, a_packet_comes_late, a_recovery_breaks};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -26,7 +26,7 @@ fn seeds_keep_the_promises_to_clients() {
     play("seeds_keep_the_promises_to_clients", history);
 }
 
-fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
+pub fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     let plan = Plan::draw(seed);
     let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
     let mut world = world(&plan, seed, &journal, log);

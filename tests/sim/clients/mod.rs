@@ -7,3 +7,6 @@ mod frames;
 mod histories;
 mod journal;
 mod node_daemon;
+
+#[cfg(feature = "known-bugs")]
+pub use histories::history;
