@@ -1,0 +1,75 @@
+"""The examples run as examples/README.md prints them."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import spread
+
+EXAMPLES = pathlib.Path(__file__).parents[3] / "examples"
+SESSIONS = re.findall(r"```session\n(.*?)```", (EXAMPLES / "README.md").read_text(), re.S)
+PROGRAMS = ["chat", "map", "jobs", "paths"]
+
+
+class Session:
+    """The programs of a session, by letter."""
+
+    def __init__(self, port, configuration, ring):
+        self.port, self.configuration, self.ring, self.programs = str(port), str(configuration), ring, {}
+
+    def play(self, line):
+        letter, sign, rest = line[0], line[1:2], line[3:]
+        if line.startswith("("):
+            self.happen(line)
+        elif sign == "$":
+            name, *arguments = rest.split()
+            arguments = [word.replace("4803", self.port).replace("examples/ring.conf", self.configuration) for word in arguments]
+            command = [sys.executable, str(EXAMPLES / "python" / f"{name}.py"), *arguments]
+            self.programs[letter] = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
+        elif sign == ">":
+            print(rest, file=self.programs[letter].stdin, flush=True)
+        elif sign == "^":
+            self.programs[letter].stdin.close()
+        else:
+            self.expect(letter, rest)
+
+    def expect(self, letter, line):
+        """The program says this line next."""
+        assert self.programs[letter].stdout.readline().rstrip() == line
+
+    def happen(self, event):
+        if event == "(d3 is cut off)":
+            self.ring.split(2)
+        elif event == "(d3 is back)":
+            self.ring.drill(0, False), self.ring.drill(1, False)
+        else:
+            workers = self.ring.connect("watcher")
+            workers.join("workers")
+            while len(workers.receive().members) != 3:
+                pass
+            workers.leave("workers")
+            while not workers.receive().is_self_leave:
+                pass
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=PROGRAMS)
+def test_a_session_is_as_printed(session, make_spread_ring, tmp_path):
+    ring = make_spread_ring(size=3, networks=2)
+    configuration = tmp_path / "ring.conf"
+    configuration.write_text((EXAMPLES / "ring.conf").read_text().replace("4803", str(ring.port)))
+    if "paths" in session:
+        ring.stop()
+    played = Session(ring.port, configuration, ring)
+    try:
+        for line in session.splitlines():
+            played.play(line)
+        for program in played.programs.values():
+            # Daemons go one by one, and who is left may still say so.
+            assert "paths" in session or program.stdout.read() == ""
+            assert program.wait(60) == 0
+    finally:
+        for program in played.programs.values():
+            program.kill()
+            program.wait()

@@ -1,0 +1,44 @@
+/* paths CONFIGURATION NAME: be a daemon of a ring and show how the others are heard on each network.
+
+   The input may say `cut N` and `heal N` for a failure drill on network N; its end is the end of the daemon. */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <torc.h>
+
+static torc_daemon *daemon_here;
+
+static void *obey(void *unused)
+{
+    char order[10];
+    int network;
+
+    while (scanf("%9s %d", order, &network) == 2) {
+        if (torc_drill(daemon_here, network, strcmp(order, "cut") == 0) != TORC_OK) fprintf(stderr, "%s\n", torc_error());
+    }
+    torc_stop(daemon_here);
+    return unused;
+}
+
+int main(int count, char **arguments)
+{
+    static const char *const states[] = {"silent", "healthy", "faulty"};
+    uint64_t seen = 0;
+    torc_path path;
+    int result;
+    pthread_t obeying;
+
+    if (count != 3) return fprintf(stderr, "usage: paths CONFIGURATION NAME\n"), 2;
+    if (torc_start(arguments[1], arguments[2], &daemon_here) != TORC_OK) {
+        return fprintf(stderr, "%s\n", torc_error()), 1;
+    }
+    pthread_create(&obeying, NULL, obey, NULL);
+    while ((result = torc_next_path(daemon_here, &seen, &path, 60000)) >= 0) {
+        if (result == 0) continue;
+        printf("%s on network %d: %s\n", path.daemon, path.network, states[path.state]);
+        fflush(stdout);
+    }
+    pthread_join(obeying, NULL);
+    return result == TORC_UNKNOWN_DAEMON ? 0 : 1;
+}
