@@ -74,6 +74,16 @@ extern "C" {
 #define TORC_PATH_FAULTY 2
 
 /*
+ The other daemon is heard on this network again, but not for long yet, or many packets are lost.
+ */
+#define TORC_PATH_PROBATION 3
+
+/*
+ The other daemon has switched this network off.
+ */
+#define TORC_PATH_OFF 4
+
+/*
  Bytes of a name, the NUL included.
  */
 #define TORC_NAME_SIZE 20
@@ -134,7 +144,7 @@ typedef struct torc_path {
      */
     int network;
     /*
-     TORC_PATH_SILENT, TORC_PATH_HEALTHY or TORC_PATH_FAULTY.
+     One of the states TORC_PATH_SILENT to TORC_PATH_OFF.
      */
     int state;
     /*

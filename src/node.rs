@@ -9,11 +9,11 @@ mod lanes;
 use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Multipath, Path, Policy};
+use crate::multipath::{self, Multipath, Networks, Path, Policy, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
-use crate::wire::{NetworkId, Packet, Payload, Slice};
+use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 
@@ -31,8 +31,8 @@ pub struct Config {
     pub networks: u8,
     /// Which of them carry data.
     pub policy: Policy,
-    /// Digest of the membership table: packets of another table are dropped and counted.
-    pub system: u32,
+    /// Which membership table it has: packets of another one are dropped and counted.
+    pub system: System,
     /// What clients must show and may use.
     pub session: session::Config,
     /// How long a client may take over its handshake. Default 10 s.
@@ -103,7 +103,7 @@ impl Node {
             policy: config.policy,
         };
         let mut node = Node {
-            paths: Multipath::new(paths),
+            paths: Multipath::new(paths, now),
             groups: Groups::new(config.ring.me),
             ring,
             clients,
@@ -139,6 +139,7 @@ impl Node {
 
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.paths.handle_timeout(now);
         self.ring.handle_timeout(now);
         self.clients.handle_timeout(now);
         self.pump(now);
@@ -172,7 +173,7 @@ impl Node {
 
     /// When [`Node::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.ring.poll_timeout().into_iter().chain(self.clients.poll_timeout()).min()
+        self.ring.poll_timeout().into_iter().chain(self.clients.poll_timeout()).chain(self.paths.poll_timeout()).min()
     }
 
     /// Bytes waiting for this client: the slices to write first, as many as are convenient.
@@ -201,9 +202,14 @@ impl Node {
         self.paths.set_policy(policy);
     }
 
-    /// What is known of every path at `now`.
-    pub fn paths(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
-        self.paths.paths(now)
+    /// What is known of every path.
+    pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.paths()
+    }
+
+    /// The networks on which `by` hears `of` directly and well; `None` if that is not known here.
+    pub fn hears(&self, by: DaemonId, of: DaemonId) -> Option<Networks> {
+        self.paths.hears(by, of)
     }
 
     /// Counters of the ring.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use spread::groups::SessionId;
-use spread::multipath::Policy;
+use spread::multipath::{Policy, System};
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring;
 use spread::rng::Rng;
@@ -180,7 +180,7 @@ fn node(me: u32) -> Node {
         name: format!("d{me}"),
         networks: 1,
         policy: Policy::Active,
-        system: 7,
+        system: System { digest: 7, parts: [0; 4] },
         session: session::Config::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,

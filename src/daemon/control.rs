@@ -16,7 +16,6 @@ use tracing::{error, warn};
 
 use super::handle::{Handle, Status};
 use super::unix_socket::UnixSocket;
-use crate::multipath::PathState;
 use crate::wire::NetworkId;
 
 /// The daemon's own user may connect.
@@ -167,30 +166,32 @@ fn records(name: &str, status: &Status) -> String {
         let _ = writeln!(text, " foreign={}", counters.foreign);
     }
     for path in &status.paths {
-        let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, state_name(path.state));
+        let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, path.state);
         let _ = writeln!(text, " heard={} first={}", path.heard, path.first);
     }
     text
 }
 
-fn state_name(state: PathState) -> &'static str {
-    match state {
-        PathState::Healthy => "healthy",
-        PathState::Faulty => "faulty",
-        PathState::Silent => "silent",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::multipath::Path;
+    use crate::multipath::{Path, PathState};
+    use crate::time::Instant;
     use crate::wire::DaemonId;
 
     #[test]
     fn every_record_is_a_line_of_keys_and_values() {
-        let path =
-            Path { daemon: DaemonId(0x0a00_0002), network: NetworkId(1), state: PathState::Faulty, heard: 7, first: 3 };
+        let path = Path {
+            daemon: DaemonId(0x0a00_0002),
+            network: NetworkId(1),
+            state: PathState::Faulty,
+            since: Instant::ZERO,
+            heard: 7,
+            first: 3,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        };
         let status = Status { ring_state: "operational", clients: 2, paths: vec![path], ..Status::default() };
         let text = records("alpha", &status);
         let lines: Vec<&str> = text.lines().collect();

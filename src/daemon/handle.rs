@@ -21,7 +21,7 @@ use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
 #[cfg(unix)]
 use crate::session::Peer;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
 /// What a daemon is doing, at most a second old.
@@ -43,6 +43,8 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// The other daemons on each network.
     pub paths: Vec<Path>,
+    /// When this was, by the clock that paths use.
+    pub at: Instant,
 }
 
 /// Talks to a running daemon; clones talk to the same one.

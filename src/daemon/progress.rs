@@ -102,11 +102,22 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     const NOW: Duration = Duration::ZERO;
 
     fn path(network: u8, state: PathState) -> Path {
-        Path { daemon: DaemonId(7), network: NetworkId(network), state, heard: 0, first: 0 }
+        Path {
+            daemon: DaemonId(7),
+            network: NetworkId(network),
+            state,
+            since: Instant::ZERO,
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        }
     }
 
     #[test]

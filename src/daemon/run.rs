@@ -276,7 +276,8 @@ impl Daemon {
             clients: self.clients.len(),
             client_stats: *self.node.client_stats(),
             links: self.links.status().collect(),
-            paths: self.node.paths(now).collect(),
+            paths: self.node.paths().collect(),
+            at: now,
         });
     }
 
@@ -383,7 +384,7 @@ impl Daemon {
 
 fn monitors(options: &Options) -> Monitors {
     let (ring, system) = (&options.node.ring, options.node.system);
-    Monitors::new(ring.me, ring.daemons.clone(), system, options.monitoring.clone())
+    Monitors::new(ring.me, ring.daemons.clone(), system.digest, options.monitoring.clone())
 }
 
 /// Opens the control socket. Several daemons of one machine may share a port, and then one has the file.

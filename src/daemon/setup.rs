@@ -12,7 +12,7 @@ use super::config::{
     find_password_file, read_access_file, read_password_file,
 };
 use super::{Identity, Monitoring, Options};
-use crate::multipath::Policy;
+use crate::multipath::{Policy, System};
 use crate::time::Duration;
 use crate::wire::NetworkId;
 use crate::{net, node, ring, session};
@@ -38,7 +38,7 @@ impl Options {
             name: me.name.clone(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
             policy: policy(configuration.policy()),
-            system: configuration.digest(),
+            system: System { digest: configuration.digest(), parts: configuration.digests() },
             session: session(&configuration.parameters),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: identity.seed,

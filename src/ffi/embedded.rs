@@ -44,6 +44,10 @@ pub const TORC_PATH_SILENT: c_int = 0;
 pub const TORC_PATH_HEALTHY: c_int = 1;
 /// The other daemon is heard on another network, but not on this one.
 pub const TORC_PATH_FAULTY: c_int = 2;
+/// The other daemon is heard on this network again, but not for long yet, or many packets are lost.
+pub const TORC_PATH_PROBATION: c_int = 3;
+/// The other daemon has switched this network off.
+pub const TORC_PATH_OFF: c_int = 4;
 
 /// Bytes of a name, the NUL included.
 pub const TORC_NAME_SIZE: usize = 20;
@@ -81,7 +85,7 @@ pub struct torc_path {
     pub daemon: [c_char; TORC_NAME_SIZE],
     /// The network, counted from 0.
     pub network: c_int,
-    /// TORC_PATH_SILENT, TORC_PATH_HEALTHY or TORC_PATH_FAULTY.
+    /// One of the states TORC_PATH_SILENT to TORC_PATH_OFF.
     pub state: c_int,
     /// Packets heard on it.
     pub heard: u64,
@@ -322,6 +326,8 @@ fn told(embedded: &Embedded, path: &Path) -> torc_path {
             PathState::Silent => TORC_PATH_SILENT,
             PathState::Healthy => TORC_PATH_HEALTHY,
             PathState::Faulty => TORC_PATH_FAULTY,
+            PathState::Probation => TORC_PATH_PROBATION,
+            PathState::Off => TORC_PATH_OFF,
         },
         heard: path.heard,
         first: path.first,

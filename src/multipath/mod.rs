@@ -4,31 +4,42 @@
 //! once. That is safe for data and tokens alike because the ring itself accepts a number and a hop once; here the later copies
 //! only die earlier, before their body is looked at. No copy is ever waited for, so a dead or slow network delays nothing.
 //!
-//! Tokens, joins, form tokens and probes always travel on every network; data follows the policy. Whom a packet is from is what
-//! its header says, never its source address.
+//! Tokens, joins, form tokens, probes and reports always travel on every network; data follows the policy. Whom a packet is from is
+//! what its header says, never its source address.
 //!
-//! Where no network leads from one daemon to another, a third one relays: see [`relay`].
+//! What comes tells how each path is doing (`track`, `paths`); daemons report it to each other (`reports`), so that each knows who
+//! hears whom (`matrix`) and thus which networks reach all, and where a third daemon must relay (`plan`, `relay`).
 
 mod duplicates;
 mod lives;
+mod matrix;
 mod networks;
 mod paths;
+mod plan;
 mod policy;
 mod relay;
+mod reports;
 mod table;
+#[cfg(test)]
+mod tests;
+mod track;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use networks::Networks;
-pub use paths::{Path, PathState};
+pub use paths::Path;
 pub use policy::Policy;
+pub use track::PathState;
 
-use crate::time::Instant;
-use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, Reader, Slice, Way};
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, PathReport, Reader, Slice, Way};
 use lives::Lives;
+use matrix::Matrix;
 use paths::Paths;
+use plan::{Hop, Plan};
 use policy::Chooser;
 use relay::Relay;
+use reports::{NEWS_GAP, Reports, Said};
 use table::Table;
 
 /// How a daemon's networks are set up.
@@ -40,12 +51,21 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// All daemons, this one included.
     pub daemons: Vec<DaemonId>,
-    /// Digest of the membership table: packets of another table are dropped and counted.
-    pub system: u32,
+    /// Which membership table it has: packets of another one are dropped and counted.
+    pub system: System,
     /// How many networks there are, 1 to [`NetworkId::LIMIT`].
     pub networks: u8,
     /// Which of them carry data.
     pub policy: Policy,
+}
+
+/// A membership table by its digests. Daemons with different ones form separate systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Of the whole table.
+    pub digest: u32,
+    /// Of its parts, to find out what differs.
+    pub parts: [u32; PathReport::DIGESTS],
 }
 
 /// A datagram to send: header and body, one after the other.
@@ -78,7 +98,8 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Multipath {
     incarnation: Incarnation,
-    system: u32,
+    system: System,
+    networks: u8,
     table: Table,
     chooser: Chooser,
     /// The last counter used for each destination.
@@ -86,6 +107,13 @@ pub struct Multipath {
     /// By the daemon's number.
     lives: Vec<Lives>,
     paths: Paths,
+    matrix: Matrix,
+    reports: Reports,
+    plan: Plan,
+    /// The plan is older than what it is made of.
+    stale: bool,
+    looked: Instant,
+    next_look: Instant,
     relay: Relay,
     transmits: VecDeque<Transmit>,
     stats: Stats,
@@ -96,6 +124,8 @@ pub struct Multipath {
 pub struct Stats {
     /// First copies, handed up.
     pub first: u64,
+    /// First copies of reports.
+    pub reports: u64,
     /// Later copies.
     pub copies: u64,
     /// Packets of an earlier life of their sender.
@@ -114,18 +144,33 @@ pub struct Stats {
     pub malformed: u64,
 }
 
+/// How often silence is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Reports that may fail to come before silence means something, and before a row is unknown.
+const SILENCE: u32 = 4;
+const LIFETIME: u32 = 10;
+/// A report that may be needed is forwarded by every so manieth daemon at most.
+const BLIND_SHARE: usize = 4;
+
 impl Multipath {
-    /// The networks of a daemon as it starts.
-    pub fn new(config: Config) -> Multipath {
+    /// The networks of a daemon that starts at `now`.
+    pub fn new(config: Config, now: Instant) -> Multipath {
         let table = Table::new(config.me, &config.daemons);
-        let others = config.daemons.iter().copied().filter(|&daemon| daemon != config.me);
+        let interval = reports::interval(table.len());
         Multipath {
             incarnation: config.incarnation,
             system: config.system,
+            networks: config.networks,
             chooser: Chooser::new(config.policy, config.networks),
             counters: BTreeMap::new(),
-            lives: table.others().map(|_| Lives::default()).chain([Lives::default()]).collect(),
-            paths: Paths::new(others, config.networks),
+            lives: (0..table.len()).map(|_| Lives::default()).collect(),
+            paths: Paths::new(&table, config.networks, interval * SILENCE),
+            matrix: Matrix::new(&table, interval * LIFETIME),
+            reports: Reports::new(table.len(), now),
+            plan: Plan::default(),
+            stale: true,
+            looked: Instant::ZERO,
+            next_look: now,
             relay: Relay::new(&table),
             table,
             transmits: VecDeque::new(),
@@ -148,19 +193,24 @@ impl Multipath {
         if header.network != network {
             self.stats.crossed += 1;
         }
+        // What came on another network than it was sent on says nothing about either.
+        let direct = (header.way == Way::Direct && header.network == network).then_some(network);
         if header.destination.is_some_and(|to| self.table.number(to) != Some(self.table.me())) {
-            if header.way == Way::Direct {
-                self.paths.heard(now, header.sender, network, false);
-            }
-            self.pass_on(sender, &header, &body);
+            self.pass_on(now, (sender, direct), &header, &body);
             return None;
         }
         let Some(first) = self.lives[sender].is_first(&header) else {
             self.stats.past_life += 1;
             return None;
         };
-        if header.way == Way::Direct {
-            self.paths.heard(now, header.sender, network, first);
+        self.note(now, sender, direct, first);
+        if header.way == Way::Direct && header.destination.is_none() {
+            self.forward(sender, &header, &body);
+        }
+        if header.kind == PacketKind::Report {
+            self.stats.reports += u64::from(first);
+            self.on_report(now, (sender, direct), &header, &body);
+            return None;
         }
         if !first {
             self.stats.copies += 1;
@@ -168,6 +218,21 @@ impl Multipath {
         }
         self.stats.first += 1;
         Some((header, body))
+    }
+
+    /// The time that [`Multipath::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now >= self.next_look {
+            self.look(now);
+        }
+        if now >= self.reports.due() {
+            self.report(now);
+        }
+    }
+
+    /// When [`Multipath::handle_timeout`] must be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (self.table.len() > 1).then(|| self.next_look.min(self.reports.due()))
     }
 
     /// The body of a packet that was handed up made no sense.
@@ -191,20 +256,17 @@ impl Multipath {
             way: Way::Direct,
             sender: self.table.id(self.table.me()),
             destination: to,
-            system: self.system,
+            system: self.system.digest,
             incarnation: self.incarnation,
             counter: *counter,
         };
         let networks = match kind {
-            PacketKind::Data if !again => self.chooser.choose(self.paths.healthy(now)),
+            PacketKind::Data if !again => self.chooser.choose(),
             _ => self.chooser.all(),
         };
         self.put(&header, &body, networks, to);
-        if let Some(to) = to.filter(|_| again) {
-            let lives = |number| self.paths.is_alive(now, self.table.id(number));
-            if let Some(relay) = self.relay.around(&self.table, to, lives) {
-                self.put(&header, &body, self.chooser.all(), Some(self.table.id(relay)));
-            }
+        if let Some(to) = to.and_then(|to| self.table.number(to)) {
+            self.send_around(now, &header, &body, (to, again));
         }
     }
 
@@ -213,9 +275,15 @@ impl Multipath {
         self.transmits.pop_front()
     }
 
-    /// What is known of every path at `now`.
-    pub fn paths(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
-        self.paths.iter(now)
+    /// What is known of every path.
+    pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.iter(&self.table)
+    }
+
+    /// The networks on which `by` hears `of` directly and well, as far as it is known here.
+    pub fn hears(&self, by: DaemonId, of: DaemonId) -> Option<Networks> {
+        let (by, of) = (self.table.number(by)?, self.table.number(of)?);
+        self.matrix.knows(by).then(|| self.matrix.hears(by, of))
     }
 
     /// Counters.
@@ -227,7 +295,7 @@ impl Multipath {
     fn admit(&mut self, header: &Header) -> Option<usize> {
         let sender = self.table.number(header.sender);
         let counter = match sender {
-            _ if header.system != self.system => &mut self.stats.other_system,
+            _ if header.system != self.system.digest => &mut self.stats.other_system,
             None => &mut self.stats.unknown_sender,
             Some(sender) if sender == self.table.me() => &mut self.stats.not_for_us,
             Some(_) => return sender,
@@ -236,15 +304,126 @@ impl Multipath {
         None
     }
 
+    /// A packet came from this daemon.
+    fn note(&mut self, now: Instant, sender: usize, direct: Option<NetworkId>, first: bool) {
+        if self.paths.on_packet(now, sender, direct, first) {
+            self.stir(now);
+        }
+    }
+
+    fn on_report(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
+        let (sender, direct) = from;
+        let report = match PathReport::decode(body) {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::debug!(%error, sender = %header.sender, "malformed report");
+                return self.count_malformed();
+            }
+        };
+        let paths = self.paths.on_report(now, sender, header.incarnation, direct, &report);
+        if paths | self.matrix.learn(now, sender, header.incarnation, &report) {
+            self.stir(now);
+        }
+        if let Some(network) = direct {
+            let ours = report.measures.iter().filter(|measure| usize::from(measure.daemon) == self.table.me());
+            ours.for_each(|measure| self.paths.on_measure(now, sender, network, measure));
+        }
+    }
+
+    /// Something has changed that plans depend on: look soon.
+    fn stir(&mut self, now: Instant) {
+        self.stale = true;
+        self.next_look = self.next_look.min(now.max(self.looked + NEWS_GAP));
+    }
+
+    fn look(&mut self, now: Instant) {
+        (self.looked, self.next_look) = (now, now + LOOK_INTERVAL);
+        self.paths.look(now);
+        self.stale |= self.matrix.look(now);
+        let mine = (0..self.table.len()).map(|daemon| self.paths.sound(daemon)).collect();
+        if self.matrix.set_mine(now, self.table.me(), mine) {
+            self.stale = true;
+            self.reports.hasten(now);
+        }
+        if std::mem::take(&mut self.stale) {
+            self.plan = Plan::new(&self.table, &self.matrix, self.chooser.all());
+        }
+        let alive = self.table.others().filter(|&other| self.paths.is_alive(now, other));
+        let reached = alive.map(|other| match self.matrix.knows(other) {
+            true => self.matrix.hears(other, self.table.me()),
+            false => self.paths.sound(other),
+        });
+        self.chooser.learn(now, reached);
+    }
+
+    fn report(&mut self, now: Instant) {
+        let me = self.table.me();
+        let hears: Vec<Networks> = (0..self.table.len()).map(|of| self.matrix.hears(me, of)).collect();
+        let said = Said { networks: self.networks, off: Networks::NONE, digests: self.system.parts, hears: &hears };
+        let alone = !self.table.others().any(|other| self.paths.is_alive(now, other));
+        let report = self.reports.compose(now, alone, &said, (&self.table, &self.paths));
+        let (kind, body) = (PacketKind::Report, report.encode().into());
+        self.send(now, Outgoing { kind, to: None, again: false, body });
+    }
+
     /// A packet for another daemon: its sender wants it relayed.
-    fn pass_on(&mut self, sender: usize, header: &Header, body: &Slice) {
+    fn pass_on(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
+        let (sender, direct) = from;
         let known = header.destination.and_then(|to| self.table.number(to)).is_some();
         if header.way != Way::Direct || !known {
             self.stats.not_for_us += 1;
-        } else if self.relay.is_first(sender, header) {
+            return;
+        }
+        self.note(now, sender, direct, false);
+        if self.relay.is_first(sender, header) {
             self.stats.relayed += 1;
             let header = Header { way: Way::Relayed, ..*header };
             self.put(&header, body, self.chooser.all(), header.destination);
+        }
+    }
+
+    /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
+    fn forward(&mut self, sender: usize, header: &Header, body: &Slice) {
+        if self.plan.is_idle() && !self.plan.is_blind() {
+            return;
+        }
+        let blind = header.kind == PacketKind::Report && self.plan.is_blind() && self.is_my_turn(header.counter);
+        let planned = self.plan.forward(sender);
+        if !blind && planned.is_none() || !self.relay.is_first(sender, header) {
+            return;
+        }
+        let hops: Vec<Hop> = match planned {
+            Some(forward) if !blind && header.kind == PacketKind::Data => forward.data.clone(),
+            Some(forward) if !blind => forward.small.clone(),
+            _ => self.chooser.all().iter().map(|network| (network, None)).collect(),
+        };
+        self.stats.relayed += 1;
+        let header = Header { way: Way::Relayed, ..*header };
+        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+    }
+
+    /// Whether this daemon is the one to forward a report blindly. The counter is scrambled, lest a regular load always meet the same.
+    fn is_my_turn(&self, counter: u64) -> bool {
+        let turn = (counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+        turn % self.table.len().max(BLIND_SHARE) == self.table.me()
+    }
+
+    /// Sends a packet to one daemon through others, where that is the only way, or might be.
+    fn send_around(&mut self, now: Instant, header: &Header, body: &Slice, target: (usize, bool)) {
+        let (to, again) = target;
+        let planned = self.plan.around(to);
+        if let Some(around) = planned {
+            self.put(header, body, around.networks, Some(self.table.id(around.relay)));
+        }
+        if again {
+            let me = self.table.me();
+            let hears = |by, of| !self.matrix.knows(by) || !self.matrix.hears(by, of).is_empty();
+            let alive = |relay| self.paths.is_alive(now, relay);
+            let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
+            let relay = self.relay.around(&self.table, to, fit).or_else(|| self.relay.around(&self.table, to, alive));
+            if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
+                self.put(header, body, self.chooser.all(), Some(self.table.id(relay)));
+            }
         }
     }
 
@@ -253,108 +432,5 @@ impl Multipath {
             let header = Header { network, ..*header }.encode();
             self.transmits.push_back(Transmit { network, to, header, body: body.clone() });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: DaemonId = DaemonId(1);
-    const B: DaemonId = DaemonId(2);
-    const C: DaemonId = DaemonId(3);
-
-    fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
-        of_system(me, incarnation, 7)
-    }
-
-    fn of_system(me: DaemonId, incarnation: u64, system: u32) -> Multipath {
-        let incarnation = Incarnation(incarnation);
-        let daemons = [A, B, C].into_iter().chain([me]).collect();
-        Multipath::new(Config { me, incarnation, daemons, system, networks: 2, policy: Policy::Active })
-    }
-
-    fn send(from: &mut Multipath, to: Option<DaemonId>, again: bool) -> Vec<Transmit> {
-        let body = Slice::copy_from(b"body");
-        from.send(Instant::ZERO, Outgoing { kind: PacketKind::Token, to, again, body });
-        std::iter::from_fn(|| from.poll_transmit()).collect()
-    }
-
-    fn datagram(transmit: &Transmit) -> (NetworkId, Slice) {
-        (transmit.network, Slice::from([&transmit.header[..], &transmit.body].concat()))
-    }
-
-    fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slice)> {
-        send(from, to, false).iter().map(datagram).collect()
-    }
-
-    fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {
-        at.handle_datagram(Instant::ZERO, *network, datagram).is_some_and(|(_, body)| &body[..] == b"body")
-    }
-
-    #[test]
-    fn the_first_copy_wins_whatever_the_network() {
-        let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
-        for winner in [0, 1] {
-            let copies = datagrams(&mut a, Some(B));
-            assert_eq!(copies.len(), 2);
-            assert!(arrive(&mut b, &copies[winner]));
-            assert!(!arrive(&mut b, &copies[1 - winner]));
-        }
-        assert_eq!((b.stats().first, b.stats().copies), (2, 2));
-    }
-
-    #[test]
-    fn packets_that_do_not_concern_us_are_counted_by_reason() {
-        let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
-        let mine = datagrams(&mut b, None);
-        assert!(!arrive(&mut b, &mine[0]));
-        let other = datagrams(&mut a, Some(DaemonId(8)));
-        assert!(!arrive(&mut b, &other[0]));
-        let mut foreign = of_system(A, 1, 8);
-        assert!(!arrive(&mut b, &datagrams(&mut foreign, None)[0]));
-        let mut stranger = daemon(DaemonId(9), 1);
-        assert!(!arrive(&mut b, &datagrams(&mut stranger, None)[0]));
-        assert!(!arrive(&mut b, &(NetworkId(0), Slice::copy_from(b"junk"))));
-        let stats = Stats { not_for_us: 2, other_system: 1, unknown_sender: 1, malformed: 1, ..Stats::default() };
-        assert_eq!(b.stats(), &stats);
-    }
-
-    #[test]
-    fn what_is_sent_again_takes_the_scenic_route_too() {
-        let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
-        assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
-        let sent = send(&mut a, Some(B), true);
-        let places: Vec<(u8, Option<DaemonId>)> = sent.iter().map(|sent| (sent.network.0, sent.to)).collect();
-        assert_eq!(places, [(0, Some(B)), (1, Some(B)), (0, Some(C)), (1, Some(C))]);
-        assert!(sent[2..].iter().all(|sent| !arrive(&mut c, &datagram(sent))));
-        let relayed: Vec<Transmit> = std::iter::from_fn(|| c.poll_transmit()).collect();
-        assert!(relayed.iter().all(|sent| sent.to == Some(B)));
-        assert_eq!((relayed.len(), c.stats().relayed), (2, 1), "once on each network, whatever the copies");
-        assert!(arrive(&mut b, &datagram(&relayed[1])));
-        assert!(!arrive(&mut b, &datagram(&sent[0])), "the direct copy is a copy");
-    }
-
-    #[test]
-    fn what_was_relayed_is_not_relayed_again() {
-        let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
-        assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
-        let to_c = datagram(&send(&mut a, Some(B), true)[2]);
-        assert!(!arrive(&mut c, &to_c));
-        let relayed = datagram(&c.poll_transmit().unwrap());
-        let mut astray = daemon(C, 2);
-        assert!(!arrive(&mut astray, &relayed));
-        assert!(astray.poll_transmit().is_none());
-        assert!(b.paths(Instant::ZERO).all(|path| path.heard == 0));
-        assert!(arrive(&mut b, &relayed));
-        assert!(b.paths(Instant::ZERO).all(|path| path.heard == 0), "it says nothing about a path to us");
-    }
-
-    #[test]
-    fn crossed_cables_are_counted() {
-        let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
-        let (_, datagram) = datagrams(&mut a, None).remove(0);
-        assert!(arrive(&mut b, &(NetworkId(1), datagram)));
-        assert_eq!(b.stats().crossed, 1);
     }
 }

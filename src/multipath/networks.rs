@@ -44,7 +44,7 @@ impl Networks {
     }
 
     /// They, from the lowest.
-    pub fn iter(self) -> impl Iterator<Item = NetworkId> + Clone {
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = NetworkId> + Clone {
         (0..NetworkId::LIMIT as u8).map(NetworkId).filter(move |&network| self.has(network))
     }
 }

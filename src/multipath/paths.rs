@@ -1,17 +1,10 @@
-//! What is known of each path: another daemon, heard over one network.
-//!
-//! Only what is received counts; that a send succeeded proves nothing. Daemons say at least once each probe interval that they
-//! are there, so silence on one network while another brings something means that the path is faulty. A faulty path is still
-//! listened to, and sent on: it comes back by itself with the first packet.
-
-use std::collections::BTreeMap;
+//! All paths: each other daemon over each network, and what is known of the daemon whatever the path.
 
 use super::networks::Networks;
+use super::table::Table;
+use super::track::{Around, PathState, Track};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId};
-
-/// Silence after which a path counts as faulty, if the daemon is heard on another network.
-const FAULTY_AFTER: Duration = Duration::from_millis(1000);
+use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
 /// One path as it is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,142 +15,174 @@ pub struct Path {
     pub network: NetworkId,
     /// How it is doing.
     pub state: PathState,
+    /// Since when.
+    pub since: Instant,
     /// Packets heard on it.
     pub heard: u64,
     /// Packets of which it brought the first copy.
     pub first: u64,
-}
-
-/// How a path is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathState {
-    /// Heard lately.
-    Healthy,
-    /// Silent, while the daemon is heard on another network.
-    Faulty,
-    /// The daemon is not heard on any network.
-    Silent,
+    /// Per cent of the other's latest reports that did not come; `None` before any came.
+    pub loss: Option<u8>,
+    /// Per cent of our latest reports that the other misses, as it says.
+    pub loss_there: Option<u8>,
+    /// Time there and back on this network, smoothed.
+    pub round_trip: Option<Duration>,
 }
 
 #[derive(Debug)]
 pub(super) struct Paths {
-    daemons: BTreeMap<DaemonId, Vec<Heard>>,
-    /// Until when each network is passed over.
-    faulty_until: Vec<Instant>,
-    /// The healthy networks as they were found at a time, so that not every packet looks at every path.
-    healthy: Option<(Instant, Networks)>,
+    peers: Vec<Peer>,
+    /// How long a silence means something.
+    silence: Duration,
+    looked: Instant,
+    /// Before this nothing is concluded from silence: this daemon was not looking.
+    blind_until: Instant,
 }
 
-/// How long the healthy networks are taken as they were found.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
-#[derive(Clone, Debug, Default)]
-struct Heard {
-    last: Option<Instant>,
-    heard: u64,
-    first: u64,
+#[derive(Debug)]
+struct Peer {
+    tracks: Vec<Track>,
+    /// When it was heard last, on any path or by a relay.
+    heard: Option<Instant>,
+    /// Since when it has been heard.
+    present: Instant,
+    life: Option<Incarnation>,
+    newest: u64,
+    off: Networks,
 }
+
+/// Not having looked for so long means that others need not have been silent.
+const ABSENCE: Duration = Duration::from_millis(120);
+/// A round trip that took longer than this measures something else.
+const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Paths {
-    pub(super) fn new(daemons: impl Iterator<Item = DaemonId>, networks: u8) -> Paths {
-        let daemons = daemons.map(|daemon| (daemon, vec![Heard::default(); usize::from(networks)])).collect();
-        let faulty_until = vec![Instant::ZERO; usize::from(networks)];
-        Paths { daemons, faulty_until, healthy: None }
-    }
-
-    /// Whether this daemon was heard lately on any network.
-    pub(super) fn is_alive(&self, now: Instant, daemon: DaemonId) -> bool {
-        let lately = |path: &Heard| path.last.is_some_and(|last| now.since(last) < FAULTY_AFTER);
-        self.daemons.get(&daemon).is_some_and(|paths| paths.iter().any(lately))
-    }
-
-    pub(super) fn heard(&mut self, now: Instant, daemon: DaemonId, network: NetworkId, first: bool) {
-        let Some(path) = self.daemons.get_mut(&daemon).and_then(|paths| paths.get_mut(usize::from(network.0))) else {
-            return;
+    pub(super) fn new(table: &Table, networks: u8, silence: Duration) -> Paths {
+        let peer = |_| Peer {
+            tracks: vec![Track::new(); usize::from(networks)],
+            heard: None,
+            present: Instant::ZERO,
+            life: None,
+            newest: 0,
+            off: Networks::NONE,
         };
-        path.last = Some(now);
-        path.heard += 1;
-        path.first += u64::from(first);
-    }
-
-    /// The networks on which no daemon is silent that is heard elsewhere, nor has been lately.
-    pub(super) fn healthy(&mut self, now: Instant) -> Networks {
-        match self.healthy {
-            Some((at, healthy)) if now.since(at) < LOOK_INTERVAL => healthy,
-            _ => {
-                let healthy = self.look(now);
-                self.healthy = Some((now, healthy));
-                healthy
-            }
+        Paths {
+            peers: (0..table.len()).map(peer).collect(),
+            silence,
+            looked: Instant::ZERO,
+            blind_until: Instant::ZERO,
         }
     }
 
-    fn look(&mut self, now: Instant) -> Networks {
-        let faulty: Networks =
-            self.iter(now).filter(|path| path.state == PathState::Faulty).map(|path| path.network).collect();
-        let networks = (0..).map(NetworkId).zip(&mut self.faulty_until);
-        let healthy = networks.filter_map(|(network, until)| {
-            if faulty.has(network) {
-                *until = now + FAULTY_AFTER;
-            }
-            (*until <= now).then_some(network)
-        });
-        healthy.collect()
+    /// A packet came from this daemon, directly on `network` or by a relay. Whether a state changed.
+    pub(super) fn on_packet(&mut self, now: Instant, daemon: usize, network: Option<NetworkId>, first: bool) -> bool {
+        let silence = self.silence;
+        let peer = &mut self.peers[daemon];
+        if peer.heard.is_none_or(|heard| now.since(heard) > silence) {
+            peer.present = now;
+        }
+        peer.heard = Some(now);
+        let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
+        track.is_some_and(|track| track.on_packet(now, first))
     }
 
-    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = Path> + '_ {
-        self.daemons.iter().flat_map(move |(&daemon, paths)| {
-            let lately = move |path: &Heard| path.last.is_some_and(|last| now.since(last) < FAULTY_AFTER);
-            let state = if paths.iter().any(lately) { PathState::Faulty } else { PathState::Silent };
-            paths.iter().enumerate().map(move |(network, path)| Path {
-                daemon,
-                network: NetworkId(network as u8),
-                state: if lately(path) { PathState::Healthy } else { state },
-                heard: path.heard,
-                first: path.first,
+    /// A report of this daemon's life came, directly on `network` or by a relay. Whether a state changed.
+    pub(super) fn on_report(
+        &mut self,
+        now: Instant,
+        daemon: usize,
+        life: Incarnation,
+        network: Option<NetworkId>,
+        report: &PathReport,
+    ) -> bool {
+        let peer = &mut self.peers[daemon];
+        if peer.life != Some(life) {
+            (peer.life, peer.newest) = (Some(life), 0);
+            peer.tracks.iter_mut().for_each(Track::forget_numbers);
+        }
+        if report.number > peer.newest {
+            peer.newest = report.number;
+            peer.off = Networks::from_bits(report.off);
+        }
+        let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
+        track.is_some_and(|track| track.on_report(now, report.number, report.clock))
+    }
+
+    /// What another daemon has measured on a path from us, told directly on `network`.
+    pub(super) fn on_measure(&mut self, now: Instant, daemon: usize, network: NetworkId, measure: &Measure) {
+        let Some(track) = self.peers[daemon].tracks.get_mut(usize::from(measure.network.0)) else { return };
+        track.loss_there = Some(measure.loss.min(100));
+        let trip = Duration::from_micros(micros(now).wrapping_sub(measure.echo).wrapping_sub(measure.held).into());
+        if network == measure.network && trip < ROUND_TRIP_LIMIT {
+            track.on_round_trip(trip);
+        }
+    }
+
+    /// Time has passed. Whether a state changed.
+    pub(super) fn look(&mut self, now: Instant) -> bool {
+        if now.since(self.looked) > ABSENCE {
+            self.blind_until = now + self.silence;
+        }
+        self.looked = now;
+        if now < self.blind_until {
+            return false;
+        }
+        let mut changed = false;
+        for peer in &mut self.peers {
+            let around = Around {
+                silence: self.silence,
+                heard: peer.heard.filter(|&heard| now.since(heard) <= self.silence),
+                present: peer.present,
+                newest: peer.newest,
+                off: false,
+            };
+            for (network, track) in (0..).map(NetworkId).zip(&mut peer.tracks) {
+                changed |= track.look(now, &Around { off: peer.off.has(network), ..around });
+            }
+        }
+        changed
+    }
+
+    /// Whether this daemon was heard lately, on whatever way.
+    pub(super) fn is_alive(&self, now: Instant, daemon: usize) -> bool {
+        self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= self.silence)
+    }
+
+    /// The networks on which this daemon is heard well.
+    pub(super) fn sound(&self, daemon: usize) -> Networks {
+        let tracks = (0..).map(NetworkId).zip(&self.peers[daemon].tracks);
+        tracks.filter(|(_, track)| track.state == PathState::Healthy).map(|(network, _)| network).collect()
+    }
+
+    /// What was measured on this path, if anything was.
+    pub(super) fn measure(&self, now: Instant, daemon: usize, network: NetworkId) -> Option<Measure> {
+        let peer = &self.peers[daemon];
+        let track = peer.tracks.get(usize::from(network.0))?;
+        let (echo, at) = track.echo?;
+        let held = u32::try_from(now.since(at).as_micros()).ok()?;
+        let (daemon, loss) = (u8::try_from(daemon).ok()?, track.loss(peer.newest).unwrap_or(0));
+        Some(Measure { daemon, network, echo, held, loss })
+    }
+
+    pub(super) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Path> + 'a {
+        table.others().flat_map(move |daemon| {
+            let peer = &self.peers[daemon];
+            (0..).map(NetworkId).zip(&peer.tracks).map(move |(network, track)| Path {
+                daemon: table.id(daemon),
+                network,
+                state: track.state,
+                since: track.since,
+                heard: track.heard,
+                first: track.first,
+                loss: track.loss(peer.newest),
+                loss_there: track.loss_there,
+                round_trip: track.round_trip,
             })
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn states(paths: &Paths, millis: u64) -> Vec<PathState> {
-        paths.iter(Instant::from_millis(millis)).map(|path| path.state).collect()
-    }
-
-    #[test]
-    fn silence_on_one_network_is_a_fault_and_one_packet_ends_it() {
-        let daemon = DaemonId(1);
-        let mut paths = Paths::new([daemon].into_iter(), 2);
-        assert_eq!(states(&paths, 0), [PathState::Silent; 2]);
-        (0..2).for_each(|network| paths.heard(Instant::from_millis(10), daemon, NetworkId(network), true));
-        assert_eq!(states(&paths, 1009), [PathState::Healthy; 2]);
-        paths.heard(Instant::from_millis(1000), daemon, NetworkId(1), true);
-        assert_eq!(states(&paths, 1010), [PathState::Faulty, PathState::Healthy]);
-        paths.heard(Instant::from_millis(1011), daemon, NetworkId(0), false);
-        assert_eq!(states(&paths, 1012), [PathState::Healthy; 2]);
-        assert_eq!(states(&paths, 9000), [PathState::Silent; 2]);
-    }
-
-    #[test]
-    fn a_network_is_healthy_while_nobody_is_silent_on_it_alone() {
-        let mut paths = Paths::new([DaemonId(1), DaemonId(2)].into_iter(), 2);
-        let healthy = |paths: &mut Paths, millis| -> Vec<u8> {
-            paths.healthy(Instant::from_millis(millis)).iter().map(|network| network.0).collect()
-        };
-        assert_eq!(healthy(&mut paths, 0), [0, 1], "nothing is known of daemons that nobody hears");
-        for (daemon, network) in [(1, 0), (1, 1), (2, 1)] {
-            paths.heard(Instant::from_millis(100), DaemonId(daemon), NetworkId(network), true);
-        }
-        assert_eq!(healthy(&mut paths, 100), [1], "daemon 2 is heard on network 1 only");
-        paths.heard(Instant::from_millis(100), DaemonId(2), NetworkId(0), true);
-        assert_eq!(healthy(&mut paths, 900), [1], "it may go again");
-        for (daemon, network) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
-            paths.heard(Instant::from_millis(1000), DaemonId(daemon), NetworkId(network), false);
-        }
-        assert_eq!(healthy(&mut paths, 1100), [0, 1]);
-    }
+/// Our clock as reports say it.
+pub(super) fn micros(now: Instant) -> u32 {
+    (now.as_nanos() / 1000) as u32
 }

@@ -5,10 +5,13 @@
 //! on that network are missed at the next visit, and they come back on all networks: within rotations, before any timeout. So a
 //! policy decides about load, never about delivery.
 //!
-//! A network on which some daemon is silent that is heard elsewhere is passed over, and so it is for as long again after the
-//! daemon was heard there, lest a path that comes and goes take the data with it. If there are none but such networks, all count.
+//! A network that does not reach some daemon is passed over, and so it is for a while after it reaches all again, lest one that comes
+//! and goes take the data with it. If no network reaches all, data goes on as many as it takes to reach each.
 
 use super::networks::Networks;
+use super::plan::cover;
+use crate::time::{Duration, Instant};
+use crate::wire::NetworkId;
 
 /// Which networks carry data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,12 +32,28 @@ pub enum Policy {
 pub(super) struct Chooser {
     policy: Policy,
     all: Networks,
+    reach: Reach,
+    /// Until when each network is passed over.
+    held: [Instant; NetworkId::LIMIT],
     turn: usize,
 }
 
+/// Which networks reach every daemon that can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Each of these does.
+    Each(Networks),
+    /// Only all of these together do.
+    Together(Networks),
+}
+
+/// How long a network is passed over after it reaches all again.
+const HOLD: Duration = Duration::from_secs(1);
+
 impl Chooser {
     pub(super) fn new(policy: Policy, networks: u8) -> Chooser {
-        Chooser { policy, all: Networks::first(networks), turn: 0 }
+        let all = Networks::first(networks);
+        Chooser { policy, all, reach: Reach::Each(all), held: [Instant::ZERO; NetworkId::LIMIT], turn: 0 }
     }
 
     pub(super) fn set_policy(&mut self, policy: Policy) {
@@ -45,9 +64,29 @@ impl Chooser {
         self.all
     }
 
-    /// The networks for the next data packet, `healthy` being those without a silent daemon.
-    pub(super) fn choose(&mut self, healthy: Networks) -> Networks {
-        let usable = if healthy.is_empty() { self.all } else { healthy };
+    /// On which networks each daemon that lives is reached; whom none reaches has others that relay.
+    pub(super) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks>) {
+        let reached: Vec<Networks> =
+            reached.map(|networks| networks & self.all).filter(|networks| !networks.is_empty()).collect();
+        let each = reached.iter().fold(self.all, |each, &networks| each & networks);
+        for network in (self.all - each).iter() {
+            self.held[usize::from(network.0)] = now + HOLD;
+        }
+        let lasting: Networks = each.iter().filter(|network| self.held[usize::from(network.0)] <= now).collect();
+        self.reach = match (lasting.is_empty(), each.is_empty()) {
+            (false, _) => Reach::Each(lasting),
+            (true, false) => Reach::Each(each),
+            (true, true) => Reach::Together(cover(reached.into_iter())),
+        };
+    }
+
+    /// The networks for the next data packet.
+    pub(super) fn choose(&mut self) -> Networks {
+        let usable = match self.reach {
+            Reach::Each(usable) => usable,
+            Reach::Together(networks) if self.policy != Policy::Active => return networks,
+            Reach::Together(_) => self.all,
+        };
         match self.policy {
             Policy::Active => self.all,
             Policy::Copies(count) => self.in_turn(usable, count.max(1)),
@@ -66,41 +105,59 @@ impl Chooser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::NetworkId;
 
-    fn chosen(policy: Policy, healthy: &[u8], count: usize) -> Vec<Vec<u8>> {
-        let mut chooser = Chooser::new(policy, 3);
-        let healthy: Networks = healthy.iter().copied().map(NetworkId).collect();
-        (0..count).map(|_| chooser.choose(healthy).iter().map(|network| network.0).collect()).collect()
+    /// What is chosen at a time when daemons are reached on these networks.
+    fn chosen_at(chooser: &mut Chooser, millis: u64, reached: &[u8], count: usize) -> Vec<Vec<u8>> {
+        let reached = reached.iter().map(|&bits| Networks::from_bits(bits));
+        chooser.learn(Instant::from_millis(millis), reached);
+        (0..count).map(|_| chooser.choose().iter().map(|network| network.0).collect()).collect()
+    }
+
+    fn chosen(policy: Policy, reached: &[u8], count: usize) -> Vec<Vec<u8>> {
+        chosen_at(&mut Chooser::new(policy, 3), 0, reached, count)
     }
 
     #[test]
-    fn active_takes_all_networks_whatever_their_health() {
-        assert_eq!(chosen(Policy::Active, &[1], 2), [[0, 1, 2], [0, 1, 2]]);
+    fn active_takes_all_networks_whatever_they_reach() {
+        assert_eq!(chosen(Policy::Active, &[2], 2), [[0, 1, 2], [0, 1, 2]]);
+        assert_eq!(chosen(Policy::Active, &[1, 2], 1), [[0, 1, 2]]);
     }
 
     #[test]
-    fn passive_takes_healthy_networks_in_turn() {
-        assert_eq!(chosen(Policy::Passive, &[0, 1, 2], 4), [[1], [2], [0], [1]]);
-        assert_eq!(chosen(Policy::Passive, &[0, 2], 3), [[2], [0], [2]]);
+    fn passive_takes_networks_that_reach_all_in_turn() {
+        assert_eq!(chosen(Policy::Passive, &[], 4), [[1], [2], [0], [1]]);
+        assert_eq!(chosen(Policy::Passive, &[5, 7], 3), [[2], [0], [2]]);
     }
 
     #[test]
     fn copies_take_so_many_and_no_more_than_there_are() {
-        assert_eq!(chosen(Policy::Copies(2), &[0, 1, 2], 3), [[1, 2], [0, 2], [0, 1]]);
-        assert_eq!(chosen(Policy::Copies(2), &[1], 2), [[1], [1]]);
-        assert_eq!(chosen(Policy::Copies(0), &[0], 1), [[0]]);
+        assert_eq!(chosen(Policy::Copies(2), &[7], 3), [[1, 2], [0, 2], [0, 1]]);
+        assert_eq!(chosen(Policy::Copies(2), &[2], 2), [[1], [1]]);
+        assert_eq!(chosen(Policy::Copies(0), &[1], 1), [[0]]);
     }
 
     #[test]
-    fn primary_takes_the_first_healthy_network() {
-        assert_eq!(chosen(Policy::Primary, &[0, 1, 2], 2), [[0], [0]]);
-        assert_eq!(chosen(Policy::Primary, &[1, 2], 1), [[1]]);
+    fn primary_takes_the_first_network_that_reaches_all() {
+        assert_eq!(chosen(Policy::Primary, &[7], 2), [[0], [0]]);
+        assert_eq!(chosen(Policy::Primary, &[7, 6], 1), [[1]]);
+        assert_eq!(chosen(Policy::Primary, &[7, 0], 1), [[0]], "whom none reaches has no say");
     }
 
     #[test]
-    fn if_all_are_faulty_all_count() {
-        assert_eq!(chosen(Policy::Passive, &[], 3), [[1], [2], [0]]);
-        assert_eq!(chosen(Policy::Primary, &[], 1), [[0]]);
+    fn if_no_network_reaches_all_data_goes_on_as_many_as_it_takes() {
+        for policy in [Policy::Primary, Policy::Passive, Policy::Copies(1)] {
+            assert_eq!(chosen(policy, &[1, 6, 2], 2), [[0, 1], [0, 1]]);
+        }
+    }
+
+    #[test]
+    fn a_network_that_comes_back_must_last_before_it_is_used() {
+        let mut chooser = Chooser::new(Policy::Primary, 2);
+        assert_eq!(chosen_at(&mut chooser, 0, &[3, 3], 1), [[0]]);
+        assert_eq!(chosen_at(&mut chooser, 100, &[3, 2], 1), [[1]]);
+        assert_eq!(chosen_at(&mut chooser, 1099, &[3, 3], 1), [[1]]);
+        assert_eq!(chosen_at(&mut chooser, 1100, &[3, 3], 1), [[0]]);
+        assert_eq!(chosen_at(&mut chooser, 1200, &[3, 2], 1), [[1]]);
+        assert_eq!(chosen_at(&mut chooser, 1300, &[1, 1], 1), [[0]], "there is nothing better");
     }
 }

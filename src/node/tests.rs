@@ -28,7 +28,7 @@ fn config(me: u32, count: u32) -> Config {
         name: format!("d{me}"),
         networks: 2,
         policy: Policy::default(),
-        system: 7,
+        system: System { digest: 7, parts: [0; 4] },
         session: session::Config::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,

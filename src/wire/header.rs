@@ -79,12 +79,14 @@ pub enum PacketKind {
     Probe = 5,
     /// Asks the representative to let go of the token of an idle ring.
     Hurry = 6,
+    /// Whom its sender hears on which network. It is no packet of a ring.
+    Report = 7,
 }
 
 impl PacketKind {
     fn from_wire(number: u8) -> Option<PacketKind> {
         use PacketKind::*;
-        [Data, Token, Join, Form, Probe, Hurry].into_iter().find(|&kind| kind as u8 == number)
+        [Data, Token, Join, Form, Probe, Hurry, Report].into_iter().find(|&kind| kind as u8 == number)
     }
 }
 

@@ -20,6 +20,7 @@ mod monitor;
 mod name;
 mod packet;
 mod probe;
+mod report;
 mod slice;
 mod token;
 
@@ -44,5 +45,6 @@ pub use membership::{
 pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
+pub use report::{Measure, PathReport};
 pub use slice::{Payload, Slice};
 pub use token::Token;

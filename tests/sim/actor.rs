@@ -1,6 +1,6 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
-use spread::multipath::{self, Multipath, Outgoing, Policy};
+use spread::multipath::{self, Multipath, Outgoing, Policy, System};
 use spread::ring::{self, Config, Event, Ring, Stats};
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice, Way};
@@ -50,6 +50,11 @@ pub struct RingDaemon {
 /// The digest of the membership table that all daemons of a simulation share.
 pub const SYSTEM: u32 = 0x7030;
 
+/// That table.
+pub fn system() -> System {
+    System { digest: SYSTEM, parts: [0; 4] }
+}
+
 /// The policy of a daemon. Daemons need not have the same.
 pub fn policy(config: &Config) -> Policy {
     let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
@@ -58,14 +63,15 @@ pub fn policy(config: &Config) -> Policy {
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
-        let multipath = Multipath::new(multipath::Config {
+        let paths = multipath::Config {
             me: config.me,
             incarnation: config.incarnation,
             daemons: config.daemons.clone(),
-            system: SYSTEM,
+            system: system(),
             networks,
             policy: policy(&config),
-        });
+        };
+        let multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
         RingDaemon { ring, multipath, filtered: true, counted: 0, me, now }
@@ -116,6 +122,7 @@ impl Actor for RingDaemon {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
+        self.multipath.handle_timeout(now);
         self.ring.handle_timeout(now);
     }
 
@@ -152,7 +159,7 @@ impl Actor for RingDaemon {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.ring.poll_timeout()
+        self.ring.poll_timeout().into_iter().chain(self.multipath.poll_timeout()).min()
     }
 
     fn state(&self) -> &'static str {

@@ -1,8 +1,8 @@
 //! The faults of a history, drawn from its seed: first which kinds there are at all, then how many, how strong and when. So some
 //! histories are harsh in one way only and others in all ways at once.
 //!
-//! Two modes. *Masked*: every pair of daemons keeps one network that works in both directions with moderate loss, all else may
-//! fail; then nobody may notice. *Anything goes*: links, networks, partitions, pauses and crashes without a limit; then order must
+//! Two modes. *Masked*: every pair of daemons keeps a way in both directions with moderate loss, over one network or through one other
+//! daemon, all else may fail; then nobody may notice. *Anything goes*: links, networks, partitions, pauses and crashes without a limit; then order must
 //! hold at any time, and everything must come back when the faults end.
 
 use spread::ring::Config;
@@ -41,6 +41,15 @@ impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0x5eed_0000_0000);
         let masked = rng.chance(0.3);
+        Plan::of_mode(masked, rng)
+    }
+
+    /// A masked history.
+    pub fn draw_masked(seed: u64) -> Plan {
+        Plan::of_mode(true, Rng::new(seed ^ 0x3a5c_0000_0000))
+    }
+
+    fn of_mode(masked: bool, mut rng: Rng) -> Plan {
         let daemons = 2 + rng.below(5) as usize;
         let networks = 1 + rng.below(3) as usize;
         let mut plan = Plan {
@@ -155,15 +164,9 @@ impl Plan {
         }
     }
 
-    /// For each pair one network is kept; everything else may be cut, at times or for good, in one direction or both.
+    /// For each pair a way is kept; everything else may be cut, at times or for good, in one direction or both.
     fn draw_masked_faults(&mut self, rng: &mut Rng) {
-        let mut kept = Vec::new();
-        for a in 0..self.daemons {
-            for b in 0..a {
-                let network = rng.below(self.networks as u64) as usize;
-                kept.extend([(network, a, b), (network, b, a)]);
-            }
-        }
+        let kept = if rng.chance(0.3) { self.draw_pairs(rng) } else { self.draw_ways(rng) };
         let badness = [0.1, 0.5, 0.95][rng.below(3) as usize];
         for network in 0..self.networks {
             for from in 0..self.daemons {
@@ -174,6 +177,31 @@ impl Plan {
                 }
             }
         }
+    }
+
+    /// For each two daemons one network, both ways.
+    fn draw_pairs(&self, rng: &mut Rng) -> Vec<(usize, usize, usize)> {
+        let mut kept = Vec::new();
+        for (a, b) in (0..self.daemons).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            let network = rng.below(self.networks as u64) as usize;
+            kept.extend([(network, a, b), (network, b, a)]);
+        }
+        kept
+    }
+
+    /// From each daemon to each other a network, or one to a third daemon and one on from there.
+    fn draw_ways(&self, rng: &mut Rng) -> Vec<(usize, usize, usize)> {
+        let relays = [0.3, 0.7, 1.0][rng.below(3) as usize];
+        let mut kept = Vec::new();
+        for (from, to) in (0..self.daemons).flat_map(|from| (0..self.daemons).map(move |to| (from, to))) {
+            let relay = rng.below(self.daemons as u64) as usize;
+            let hops =
+                if rng.chance(relays) && relay != to { vec![(from, relay), (relay, to)] } else { vec![(from, to)] };
+            for (from, to) in hops.into_iter().filter(|(from, to)| from != to) {
+                kept.push((rng.below(self.networks as u64) as usize, from, to));
+            }
+        }
+        kept
     }
 
     fn draw_bad_link(&mut self, rng: &mut Rng, (network, from, to): (usize, usize, usize)) {

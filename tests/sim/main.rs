@@ -47,6 +47,19 @@ fn seeds_keep_extended_virtual_synchrony() {
     play("seeds_keep_extended_virtual_synchrony", history);
 }
 
+#[test]
+fn a_way_through_one_other_daemon_is_enough() {
+    play("a_way_through_one_other_daemon_is_enough", masked_history);
+}
+
+fn masked_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
+    let plan = Plan::draw_masked(seed);
+    let mut world = plan.world(log);
+    let healing = masked(&plan, &mut world)?;
+    let simulated = world.now().since(Instant::ZERO);
+    Ok(Outcome { digest: world.trace.digest(), tally: world.tally(), simulated, healing })
+}
+
 fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     let plan = Plan::draw(seed);
     let mut world = plan.world(log);

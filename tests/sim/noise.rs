@@ -1,7 +1,7 @@
 //! Datagrams that no daemon sent like this, or not now: each must lead to nothing.
 
 use spread::rng::Rng;
-use spread::wire::{Data, Header, NetworkId, Packet, PacketKind, Reader, Slice};
+use spread::wire::{Data, Header, NetworkId, Packet, PacketKind, PathReport, Reader, Slice};
 
 use crate::tally::Fault;
 
@@ -88,13 +88,19 @@ fn spoil(rng: &mut Rng, datagram: &Slice, fault: Fault) -> Slice {
 /// Damages some bytes of the body so that it cannot be read, or some of the header.
 fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
     let sound = bytes.to_vec();
-    let attempts = if bytes.len() > Header::SIZE { 8 } else { 0 };
-    for _ in 0..attempts {
+    // A relay passes on what it does not read, even a body that was cut off.
+    let tries = if bytes.len() > Header::SIZE { 8 } else { 0 };
+    for _ in 0..tries {
         for _ in 0..1 + rng.below(6) {
             let at = Header::SIZE + rng.below((bytes.len() - Header::SIZE) as u64) as usize;
             bytes[at] = rng.next_u64() as u8;
         }
-        if Packet::decode(kind, &Slice::copy_from(&bytes[Header::SIZE..])).is_err() {
+        let body = &bytes[Header::SIZE..];
+        let unreadable = match kind {
+            PacketKind::Report => PathReport::decode(body).is_err(),
+            _ => Packet::decode(kind, &Slice::copy_from(body)).is_err(),
+        };
+        if unreadable {
             return;
         }
         bytes.copy_from_slice(&sound);

@@ -2,6 +2,7 @@
 
 mod membership;
 mod order;
+mod paths;
 mod size;
 mod trust;
 mod widths;

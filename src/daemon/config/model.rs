@@ -364,6 +364,24 @@ impl Configuration {
         fnv1a(text.as_bytes())
     }
 
+    /// Digests of the parts of the membership table, to tell what differs between two: the daemons' ids, their names, where they
+    /// send and receive, and the networks of the segments. What each is made of is as in [`Configuration::digest`].
+    pub fn digests(&self) -> [u32; 4] {
+        let of_daemons = |part: &dyn Fn(&Daemon) -> String| {
+            let parts: Vec<String> = self.daemons.iter().map(part).collect();
+            fnv1a(parts.join("\n").as_bytes())
+        };
+        let network = |network: &Network| format!("{} {}", or_dash(network.kind.address()), network.port);
+        let segment = |segment: &Segment| segment.networks.iter().map(network).collect::<Vec<_>>().join(" ");
+        let segments: Vec<String> = self.segments.iter().map(segment).collect();
+        [
+            of_daemons(&|daemon| daemon.id.to_string()),
+            of_daemons(&|daemon| daemon.name.clone()),
+            of_daemons(&|daemon| format!("{} {:?}", daemon.segment, daemon.addresses)),
+            fnv1a(segments.join("\n").as_bytes()),
+        ]
+    }
+
     fn names(&self, which: impl Fn(&Daemon) -> bool) -> Vec<String> {
         self.daemons.iter().filter(|daemon| which(daemon)).map(|daemon| daemon.name.clone()).collect()
     }
@@ -471,6 +489,19 @@ mod tests {
         for (from, to) in changes {
             assert_ne!(read(&FILE.replace(from, to)).digest(), digest, "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn the_digests_of_parts_tell_what_differs() {
+        let digests = read(FILE).digests();
+        let differ = |from: &str, to: &str| -> Vec<usize> {
+            let other = read(&FILE.replace(from, to)).digests();
+            (0..digests.len()).filter(|&part| other[part] != digests[part]).collect()
+        };
+        assert_eq!(differ("alpha", "alfa"), [1]);
+        assert_eq!(differ("10.77.1.2", "10.77.1.3"), [2]);
+        assert_eq!(differ(":4900", ":4901"), [3]);
+        assert_eq!(differ("beta", "} Spread_Segment 239.77.0.1 239.77.1.1:4900 { beta"), [2, 3]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::checker::{Since, check_masking, check_quiescence, check_reunion, chec
 use super::client::Habits;
 use super::journal::{Journal, SharedJournal};
 use super::node_daemon::NodeDaemon;
-use crate::actor::{SYSTEM, policy};
+use crate::actor::{policy, system};
 use crate::checker::{Verdict, Violation};
 use crate::faults::{Plan, end_faults};
 use crate::seeds::{Outcome, play};
@@ -52,7 +52,7 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
             ring,
             name: format!("d{}", me.0),
             networks,
-            system: SYSTEM,
+            system: system(),
             session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },
             handshake_timeout: Duration::from_secs(10),
             seed: seed ^ (u64::from(me.0) << 32) ^ life,

@@ -10,9 +10,10 @@ use super::*;
 use crate::trace::Event;
 use crate::world::Flight;
 
-/// What travels in a datagram.
-fn packet(flight: &Flight<'_>) -> Packet {
-    Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)).expect("daemons send packets")
+/// What travels in a datagram; nothing if that is no matter of rings.
+fn packet(flight: &Flight<'_>) -> Option<Packet> {
+    let of_rings = flight.kind != PacketKind::Report;
+    of_rings.then(|| Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
 }
 
 /// Who made it; somebody else may have relayed it.
@@ -29,7 +30,7 @@ pub(super) fn any_of_the_first_tokens_may_be_lost() {
             let mut world = started(4, 1, true);
             let mut left = times;
             world.set_rule(Box::new(move |flight| match packet(flight) {
-                Packet::Token(token) if token.hop == FIRST_NUMBER.get() + lost && left > 0 => {
+                Some(Packet::Token(token)) if token.hop == FIRST_NUMBER.get() + lost && left > 0 => {
                     left -= 1;
                     vec![]
                 }
@@ -110,10 +111,10 @@ pub(super) fn aru_never_passes_what_a_member_lacks() {
     world.set_rule(Box::new(move |flight| {
         let (mut seen, lost) = (watch.borrow_mut(), rng.chance(0.2));
         match packet(flight) {
-            Packet::Data(data) if *seen.ring.get_or_insert(data.ring) == data.ring => {
+            Some(Packet::Data(data)) if *seen.ring.get_or_insert(data.ring) == data.ring => {
                 seen.data(flight, &data, (!lost).then(|| flight.now + steady.delay));
             }
-            Packet::Token(token) if seen.ring.is_none_or(|ring| ring == token.ring) => {
+            Some(Packet::Token(token)) if seen.ring.is_none_or(|ring| ring == token.ring) => {
                 seen.tokens.push((sender(flight), flight.now, token));
             }
             _ => {}
@@ -139,7 +140,7 @@ pub(super) fn requests_fit_a_datagram_whatever_is_lost() {
     world.set_rule(Box::new(move |flight| {
         let (mut bytes, mut ranges) = *watch.borrow();
         bytes = bytes.max(flight.bytes.len());
-        if let Packet::Token(token) = packet(flight) {
+        if let Some(Packet::Token(token)) = packet(flight) {
             ranges = ranges.max(token.requests.len());
         }
         *watch.borrow_mut() = (bytes, ranges);
@@ -213,7 +214,7 @@ fn a_kind_of_packet_that_never_arrives_makes_no_ring_restless() {
             let (mut known, mut rng) = (BTreeSet::new(), Rng::new(12));
             world.set_rule(Box::new(move |flight| {
                 let again = match packet(flight) {
-                    Packet::Data(data) => !known.insert((data.ring, data.seq, flight.to)),
+                    Some(Packet::Data(data)) => !known.insert((data.ring, data.seq, flight.to)),
                     _ => false,
                 };
                 let meant = match class {

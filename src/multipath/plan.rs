@@ -1,0 +1,217 @@
+//! What the matrix means for what is sent and relayed here. It is worked out when the matrix changes, so that a packet costs one look.
+//!
+//! *Packets to all* are relayed by who can: this daemon forwards what A says to all for B if B hears A on no network, this daemon hears A,
+//! B hears this daemon, and no daemon with a lower id could do the same. Several such B that one network reaches share one copy. Data
+//! goes once to each B; what is small goes on every network that leads to one, as everything small does.
+//!
+//! *Packets to one* are sent around by their sender: if the target hears it on no network, through the lowest daemon that hears the
+//! sender and is heard by the target.
+//!
+//! Where somebody's row is unknown, two may relay the same or nobody does. The first costs a copy. Against the second, reports are
+//! also forwarded blindly while any row is missing, by one daemon in turn, until everybody knows enough to plan.
+
+use super::matrix::Matrix;
+use super::networks::Networks;
+use super::table::Table;
+use crate::wire::{DaemonId, NetworkId};
+
+/// A datagram's next hop: the network, and the one daemon there whom it must reach, or all.
+pub(super) type Hop = (NetworkId, Option<DaemonId>);
+
+/// What is sent around and relayed, as long as the matrix is what it is.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// How the packets to all of each daemon are forwarded; empty when nobody's are.
+    forwards: Vec<Forward>,
+    /// How packets to each daemon are sent around; empty when none are.
+    around: Vec<Option<Around>>,
+    /// Somebody's row is missing.
+    blind: bool,
+}
+
+/// How the packets to all of one daemon are forwarded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Forward {
+    /// One copy for everyone who needs one.
+    pub(super) data: Vec<Hop>,
+    /// All networks that lead to somebody who needs one.
+    pub(super) small: Vec<Hop>,
+}
+
+/// A way around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Around {
+    /// Who relays.
+    pub(super) relay: usize,
+    /// The networks on which it hears us.
+    pub(super) networks: Networks,
+}
+
+impl Plan {
+    /// The plan of this daemon, which may use the `usable` networks.
+    pub(super) fn new(table: &Table, matrix: &Matrix, usable: Networks) -> Plan {
+        let me = table.me();
+        let blind = table.others().any(|other| !matrix.knows(other));
+        let forward = |from| if from == me { Forward::default() } else { forward(table, matrix, usable, from) };
+        let forwards: Vec<Forward> = (0..table.len()).map(forward).collect();
+        let around = |to| if to == me { None } else { around(table, matrix, usable, to) };
+        let around: Vec<Option<Around>> = (0..table.len()).map(around).collect();
+        Plan {
+            forwards: kept(forwards, |way| *way != Forward::default()),
+            around: kept(around, Option::is_some),
+            blind,
+        }
+    }
+
+    /// Whether nobody's packets are relayed here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.forwards.is_empty()
+    }
+
+    /// Whether reports are to be forwarded although nobody is known to need them.
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// How the packets to all of this daemon are forwarded, if they are.
+    pub(super) fn forward(&self, from: usize) -> Option<&Forward> {
+        self.forwards.get(from).filter(|forward| !forward.small.is_empty())
+    }
+
+    /// How packets to this daemon are sent around, if they are.
+    pub(super) fn around(&self, to: usize) -> Option<Around> {
+        self.around.get(to).copied().flatten()
+    }
+}
+
+/// The list if it says anything.
+fn kept<T>(list: Vec<T>, says: impl Fn(&T) -> bool) -> Vec<T> {
+    if list.iter().any(says) { list } else { Vec::new() }
+}
+
+fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: usize) -> Forward {
+    let me = table.me();
+    if matrix.hears(me, from).is_empty() {
+        return Forward::default();
+    }
+    let lacks = |&to: &usize| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
+    let relays = |by: usize, to: usize| !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
+    let lower = |to: usize| (0..me).any(|by| by != from && by != to && relays(by, to));
+    let needy = table.others().filter(lacks).filter(|&to| !lower(to));
+    let needy: Vec<(usize, Networks)> = needy.map(|to| (to, matrix.hears(to, me) & usable)).collect();
+    let needy: Vec<(usize, Networks)> = needy.into_iter().filter(|(_, networks)| !networks.is_empty()).collect();
+    let reached = |network| needy.iter().filter(move |(_, networks)| networks.has(network)).map(|&(to, _)| to);
+    let hop = |network| {
+        let mut reached = reached(network);
+        let (one, more) = (reached.next()?, reached.next());
+        Some((network, more.is_none().then(|| table.id(one))))
+    };
+    let masks = needy.iter().map(|&(_, networks)| networks);
+    Forward { data: cover(masks).iter().filter_map(hop).collect(), small: usable.iter().filter_map(hop).collect() }
+}
+
+fn around(table: &Table, matrix: &Matrix, usable: Networks, to: usize) -> Option<Around> {
+    let me = table.me();
+    if !matrix.knows(to) || !matrix.hears(to, me).is_empty() {
+        return None;
+    }
+    let relays = table.others().filter(|&relay| relay != to && !matrix.hears(to, relay).is_empty());
+    let mut ways = relays.map(|relay| Around { relay, networks: matrix.hears(relay, me) & usable });
+    ways.find(|way| !way.networks.is_empty())
+}
+
+/// Few networks that include one of each of these sets, none of which is empty.
+pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
+    let mut sets: Vec<Networks> = sets.collect();
+    let mut cover = Networks::NONE;
+    while !sets.is_empty() {
+        let use_of = |network: &NetworkId| sets.iter().filter(|set| set.has(*network)).count();
+        let best = Networks::from_bits(0xff).iter().rev().max_by_key(use_of).expect("there are eight");
+        sets.retain(|set| !set.has(best) && !set.is_empty());
+        cover = cover | best.into();
+    }
+    cover
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Duration, Instant};
+    use crate::wire::Incarnation;
+
+    /// The plan of the daemon with this number, where `rows[by][of]` are the networks on which one hears the other.
+    fn plan(me: usize, rows: &[&[u8]]) -> Plan {
+        let ids: Vec<DaemonId> = (1..=rows.len() as u32).map(DaemonId).collect();
+        let table = Table::new(ids[me], &ids);
+        let mut matrix = Matrix::new(&table, Duration::from_secs(1));
+        for (by, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
+            matrix.learn(
+                Instant::ZERO,
+                by,
+                Incarnation(1),
+                &crate::wire::PathReport {
+                    number: 1,
+                    clock: 0,
+                    networks: 2,
+                    off: 0,
+                    digests: [0; 4],
+                    hears: row.to_vec(),
+                    measures: Vec::new(),
+                },
+            );
+        }
+        Plan::new(&table, &matrix, Networks::first(2))
+    }
+
+    fn hops(hops: &[Hop]) -> Vec<(u8, Option<u32>)> {
+        hops.iter().map(|(network, to)| (network.0, to.map(|to| to.0))).collect()
+    }
+
+    #[test]
+    fn nothing_is_relayed_where_everybody_hears_everybody() {
+        let plan = plan(1, &[&[0, 1, 3], &[2, 0, 3], &[1, 2, 0]]);
+        assert!(plan.is_idle() && !plan.is_blind());
+        assert_eq!((plan.forward(0), plan.around(0)), (None, None));
+    }
+
+    #[test]
+    fn the_lowest_daemon_between_two_relays() {
+        // 1 is on network 0 only, 2 on network 1 only, 3 and 4 on both.
+        let rows: [&[u8]; 4] = [&[0, 0, 1, 1], &[0, 0, 2, 2], &[1, 2, 0, 3], &[1, 2, 3, 0]];
+        let third = plan(2, &rows);
+        let forward = third.forward(0).unwrap();
+        assert_eq!((hops(&forward.data), hops(&forward.small)), (vec![(1, Some(2))], vec![(1, Some(2))]));
+        assert_eq!(hops(&third.forward(1).unwrap().data), [(0, Some(1))]);
+        assert!(third.forward(3).is_none());
+        assert!(plan(3, &rows).is_idle(), "the third is lower");
+        assert_eq!(plan(0, &rows).around(1), Some(Around { relay: 2, networks: Networks::first(1) }));
+        assert_eq!(plan(0, &rows).around(2), None);
+    }
+
+    #[test]
+    fn one_copy_serves_all_whom_a_network_reaches() {
+        // Nobody but 2 hears 1.
+        let plan = plan(1, &[&[0, 3, 3, 3], &[3, 0, 3, 3], &[0, 3, 0, 3], &[0, 2, 3, 0]]);
+        let forward = plan.forward(0).unwrap();
+        assert_eq!(hops(&forward.data), [(1, None)]);
+        assert_eq!(hops(&forward.small), [(0, Some(3)), (1, None)]);
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_a_row_that_is_missing() {
+        let plan = plan(2, &[&[], &[0, 0, 2], &[1, 2, 0]]);
+        assert!(plan.is_blind());
+        assert_eq!(hops(&plan.forward(0).unwrap().data), [(1, Some(2))]);
+        assert!(plan.forward(1).is_none(), "whether 1 hears 2 is not known");
+        assert_eq!(plan.around(0), None);
+    }
+
+    #[test]
+    fn a_cover_is_small() {
+        let sets = |bits: &[u8]| cover(bits.iter().map(|&bits| Networks::from_bits(bits))).bits();
+        assert_eq!(sets(&[]), 0);
+        assert_eq!(sets(&[3, 2, 6]), 2);
+        assert_eq!(sets(&[1, 2, 3]), 3);
+        assert_eq!(sets(&[1, 4, 5, 12]), 5);
+    }
+}

@@ -1,0 +1,134 @@
+//! When this daemon reports what it hears, and what it says.
+//!
+//! Reports are signs of life too, so they come often: several within the silence that makes a path faulty. In a large system they
+//! come less often, so that all of them together stay below [`REPORTS_PER_SECOND`] on each network (with the smallest and the largest
+//! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. What is news is said at once.
+
+use super::networks::Networks;
+use super::paths::{Paths, micros};
+use super::table::Table;
+use crate::time::{Duration, Instant};
+use crate::wire::{NetworkId, PathReport};
+
+/// The shortest time between two regular reports.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// Regular reports of all daemons together in a second, on each network.
+const REPORTS_PER_SECOND: u32 = 320;
+/// The shortest time between any two reports.
+pub(super) const NEWS_GAP: Duration = Duration::from_millis(5);
+/// How much less often a daemon reports that hears nobody.
+const ALONE: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Reports {
+    interval: Duration,
+    number: u64,
+    last: Instant,
+    next: Instant,
+    /// Where the measures of the next report begin, among all paths.
+    cursor: usize,
+}
+
+/// The time between two regular reports of each of so many daemons.
+pub(super) fn interval(daemons: usize) -> Duration {
+    INTERVAL.max(Duration::from_secs(1) * daemons as u32 / REPORTS_PER_SECOND)
+}
+
+/// What a report says besides what was measured.
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    pub(super) networks: u8,
+    pub(super) off: Networks,
+    pub(super) digests: [u32; PathReport::DIGESTS],
+    pub(super) hears: &'a [Networks],
+}
+
+impl Reports {
+    pub(super) fn new(daemons: usize, now: Instant) -> Reports {
+        Reports { interval: interval(daemons), number: 0, last: Instant::ZERO, next: now, cursor: 0 }
+    }
+
+    /// When the next report is due.
+    pub(super) fn due(&self) -> Instant {
+        self.next
+    }
+
+    /// There is something new to say.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.next = self.next.min(now.max(self.last + NEWS_GAP));
+    }
+
+    /// The report that is due. `alone` says that nobody is heard.
+    pub(super) fn compose(&mut self, now: Instant, alone: bool, said: &Said<'_>, seen: (&Table, &Paths)) -> PathReport {
+        self.number += 1;
+        self.last = now;
+        self.next = now + self.interval * if alone { ALONE } else { 1 };
+        let (table, paths) = seen;
+        let count = table.len() * usize::from(said.networks);
+        let places = (0..count).map(|step| (self.cursor + step) % count.max(1));
+        let measured = places.filter_map(|place| {
+            let network = NetworkId((place % usize::from(said.networks)) as u8);
+            Some((place, paths.measure(now, place / usize::from(said.networks), network)?))
+        });
+        let measured: Vec<_> = measured.take(PathReport::MEASURE_LIMIT).collect();
+        self.cursor = measured.last().map_or(0, |(place, _)| place + 1);
+        PathReport {
+            number: self.number,
+            clock: micros(now),
+            networks: said.networks,
+            off: said.off.bits(),
+            digests: said.digests,
+            hears: said.hears.iter().map(|networks| networks.bits()).collect(),
+            measures: measured.into_iter().map(|(_, measure)| measure).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{DaemonId, Incarnation};
+
+    #[test]
+    fn a_large_system_reports_less_often() {
+        let millis = [2, 16, 32, 128].map(|daemons| interval(daemons).as_millis());
+        assert_eq!(millis, [50, 50, 100, 400]);
+    }
+
+    #[test]
+    fn news_is_said_at_once_but_not_more_often_than_allowed() {
+        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId));
+        let paths = Paths::new(&table, 1, Duration::from_millis(200));
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], hears: &[Networks::NONE; 2] };
+        let at = Instant::from_millis;
+        let mut reports = Reports::new(2, at(10));
+        assert_eq!(reports.due(), at(10));
+        assert_eq!(reports.compose(at(10), false, &said, (&table, &paths)).number, 1);
+        assert_eq!(reports.due(), at(60));
+        reports.hasten(at(12));
+        assert_eq!(reports.due(), at(15));
+        reports.hasten(at(11));
+        assert_eq!(reports.compose(at(15), true, &said, (&table, &paths)).number, 2);
+        assert_eq!(reports.due(), at(215), "alone it is in no hurry");
+    }
+
+    #[test]
+    fn measures_of_many_paths_take_turns() {
+        let ids: Vec<DaemonId> = (1..=20).map(DaemonId).collect();
+        let table = Table::new(ids[0], &ids);
+        let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
+        let now = Instant::from_millis(5);
+        let mut reports = Reports::new(20, now);
+        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], hears: &[Networks::NONE; 20] };
+        for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
+            let report = PathReport { clock: 9, ..reports.compose(now, false, &said, (&table, &paths)) };
+            paths.on_report(now, daemon, Incarnation(1), Some(NetworkId(network)), &report);
+        }
+        reports.cursor = 0;
+        let mut told = |()| reports.compose(now, false, &said, (&table, &paths)).measures;
+        let all: Vec<_> = [(); 2].map(&mut told).concat();
+        assert_eq!(all.len(), 2 * PathReport::MEASURE_LIMIT);
+        assert!(all[..38].windows(2).all(|pair| (pair[0].daemon, pair[0].network) < (pair[1].daemon, pair[1].network)));
+        assert_eq!((all[38].daemon, all[38].network, all[38].echo), (1, NetworkId(0), 9));
+    }
+}

@@ -1,0 +1,270 @@
+//! What comes in, what is handed up, and what goes out, at one daemon and at several.
+
+use super::*;
+
+const A: DaemonId = DaemonId(1);
+const B: DaemonId = DaemonId(2);
+const C: DaemonId = DaemonId(3);
+
+fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
+    of_system(me, incarnation, 7)
+}
+
+fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
+    let incarnation = Incarnation(incarnation);
+    let daemons = [A, B, C].into_iter().chain([me]).collect();
+    let system = System { digest, parts: [0; 4] };
+    let config = Config { me, incarnation, daemons, system, networks: 2, policy: Policy::Active };
+    Multipath::new(config, Instant::ZERO)
+}
+
+fn send(from: &mut Multipath, to: Option<DaemonId>, again: bool) -> Vec<Transmit> {
+    let body = Slice::copy_from(b"body");
+    from.send(Instant::ZERO, Outgoing { kind: PacketKind::Token, to, again, body });
+    std::iter::from_fn(|| from.poll_transmit()).collect()
+}
+
+fn datagram(transmit: &Transmit) -> (NetworkId, Slice) {
+    (transmit.network, Slice::from([&transmit.header[..], &transmit.body].concat()))
+}
+
+fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slice)> {
+    send(from, to, false).iter().map(datagram).collect()
+}
+
+fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {
+    at.handle_datagram(Instant::ZERO, *network, datagram).is_some_and(|(_, body)| &body[..] == b"body")
+}
+
+#[test]
+fn the_first_copy_wins_whatever_the_network() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    for winner in [0, 1] {
+        let copies = datagrams(&mut a, Some(B));
+        assert_eq!(copies.len(), 2);
+        assert!(arrive(&mut b, &copies[winner]));
+        assert!(!arrive(&mut b, &copies[1 - winner]));
+    }
+    assert_eq!((b.stats().first, b.stats().copies), (2, 2));
+}
+
+#[test]
+fn packets_that_do_not_concern_us_are_counted_by_reason() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    let mine = datagrams(&mut b, None);
+    assert!(!arrive(&mut b, &mine[0]));
+    let other = datagrams(&mut a, Some(DaemonId(8)));
+    assert!(!arrive(&mut b, &other[0]));
+    let mut foreign = of_system(A, 1, 8);
+    assert!(!arrive(&mut b, &datagrams(&mut foreign, None)[0]));
+    let mut stranger = daemon(DaemonId(9), 1);
+    assert!(!arrive(&mut b, &datagrams(&mut stranger, None)[0]));
+    assert!(!arrive(&mut b, &(NetworkId(0), Slice::copy_from(b"junk"))));
+    let stats = Stats { not_for_us: 2, other_system: 1, unknown_sender: 1, malformed: 1, ..Stats::default() };
+    assert_eq!(b.stats(), &stats);
+}
+
+#[test]
+fn what_is_sent_again_takes_the_scenic_route_too() {
+    let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
+    assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
+    let sent = send(&mut a, Some(B), true);
+    let places: Vec<(u8, Option<DaemonId>)> = sent.iter().map(|sent| (sent.network.0, sent.to)).collect();
+    assert_eq!(places, [(0, Some(B)), (1, Some(B)), (0, Some(C)), (1, Some(C))]);
+    assert!(sent[2..].iter().all(|sent| !arrive(&mut c, &datagram(sent))));
+    let relayed: Vec<Transmit> = std::iter::from_fn(|| c.poll_transmit()).collect();
+    assert!(relayed.iter().all(|sent| sent.to == Some(B)));
+    assert_eq!((relayed.len(), c.stats().relayed), (2, 1), "once on each network, whatever the copies");
+    assert!(arrive(&mut b, &datagram(&relayed[1])));
+    assert!(!arrive(&mut b, &datagram(&sent[0])), "the direct copy is a copy");
+}
+
+#[test]
+fn what_was_relayed_is_not_relayed_again() {
+    let (mut a, mut b, mut c) = (daemon(A, 1), daemon(B, 1), daemon(C, 1));
+    assert!(arrive(&mut a, &datagrams(&mut c, None)[0]));
+    let to_c = datagram(&send(&mut a, Some(B), true)[2]);
+    assert!(!arrive(&mut c, &to_c));
+    let relayed = datagram(&c.poll_transmit().unwrap());
+    let mut astray = daemon(C, 2);
+    assert!(!arrive(&mut astray, &relayed));
+    assert!(astray.poll_transmit().is_none());
+    assert!(b.paths().all(|path| path.heard == 0));
+    assert!(arrive(&mut b, &relayed));
+    assert!(b.paths().all(|path| path.heard == 0), "it says nothing about a path to us");
+}
+
+#[test]
+fn crossed_cables_are_counted_and_say_nothing_about_a_path() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    let (_, datagram) = datagrams(&mut a, None).remove(0);
+    assert!(arrive(&mut b, &(NetworkId(1), datagram)));
+    assert_eq!(b.stats().crossed, 1);
+    assert!(b.paths().all(|path| path.heard == 0));
+}
+
+/// Daemons 1, 2, 3, … on two networks, where a datagram takes 1 ms.
+struct Site {
+    daemons: Vec<Multipath>,
+    now: Instant,
+    flying: Vec<(usize, NetworkId, Slice)>,
+    /// Links that carry nothing: network, from, to.
+    cut: Vec<(u8, u32, u32)>,
+    /// What was handed up: to whom, from whom.
+    got: Vec<(u32, u32)>,
+    /// Datagrams that were relayed, reports apart.
+    relayed: usize,
+}
+
+impl Site {
+    fn new(daemons: u32) -> Site {
+        let ids: Vec<DaemonId> = (1..=daemons).map(DaemonId).collect();
+        let config = |me| Config {
+            me,
+            incarnation: Incarnation(1),
+            daemons: ids.clone(),
+            system: System { digest: 7, parts: [0; 4] },
+            networks: 2,
+            policy: Policy::Primary,
+        };
+        let daemons = ids.iter().map(|&me| Multipath::new(config(me), Instant::ZERO)).collect();
+        Site { daemons, now: Instant::ZERO, flying: Vec::new(), cut: Vec::new(), got: Vec::new(), relayed: 0 }
+    }
+
+    fn run(&mut self, millis: u32) {
+        for _ in 0..millis {
+            self.now += Duration::from_millis(1);
+            for (to, network, bytes) in std::mem::take(&mut self.flying) {
+                if let Some((header, _)) = self.daemons[to].handle_datagram(self.now, network, &bytes) {
+                    self.got.push((to as u32 + 1, header.sender.0));
+                }
+                self.drain(to);
+            }
+            for at in 0..self.daemons.len() {
+                if self.daemons[at].poll_timeout().is_some_and(|at| at <= self.now) {
+                    self.daemons[at].handle_timeout(self.now);
+                    self.drain(at);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, from: usize) {
+        while let Some(transmit) = self.daemons[from].poll_transmit() {
+            let (network, bytes) = datagram(&transmit);
+            let header = Header::decode(&mut Reader::new(&bytes)).unwrap();
+            self.relayed += usize::from(header.way == Way::Relayed && header.kind != PacketKind::Report);
+            for to in (0..self.daemons.len()).filter(|&to| to != from) {
+                let meant = transmit.to.is_none_or(|id| id.0 == to as u32 + 1);
+                if meant && !self.cut.contains(&(network.0, from as u32 + 1, to as u32 + 1)) {
+                    self.flying.push((to, network, bytes.clone()));
+                }
+            }
+        }
+    }
+
+    /// Lets a daemon send, and says who got it, and how many datagrams were relayed for that.
+    fn send(&mut self, from: u32, kind: PacketKind, to: Option<u32>) -> (Vec<u32>, usize) {
+        self.relayed = 0;
+        let packet = Outgoing { kind, to: to.map(DaemonId), again: false, body: Slice::copy_from(b"body") };
+        self.daemons[from as usize - 1].send(self.now, packet);
+        self.drain(from as usize - 1);
+        self.got.clear();
+        self.run(4);
+        let mut who: Vec<u32> = self.got.iter().filter(|(_, sender)| *sender == from).map(|(to, _)| *to).collect();
+        who.sort_unstable();
+        (who, self.relayed)
+    }
+
+    fn cut_between(&mut self, network: u8, one: u32, other: u32) {
+        self.cut.extend([(network, one, other), (network, other, one)]);
+    }
+
+    fn state(&self, at: u32, of: u32, network: u8) -> PathState {
+        let path = |path: &Path| path.daemon.0 == of && path.network.0 == network;
+        self.daemons[at as usize - 1].paths().find(path).unwrap().state
+    }
+
+    fn hears(&self, at: u32, by: u32, of: u32) -> Option<u8> {
+        self.daemons[at as usize - 1].hears(DaemonId(by), DaemonId(of)).map(Networks::bits)
+    }
+}
+
+#[test]
+fn everybody_learns_who_hears_whom_and_how_well() {
+    let mut site = Site::new(3);
+    site.cut.push((1, 1, 2));
+    site.run(400);
+    for at in 1..=3 {
+        assert_eq!((site.hears(at, 2, 1), site.hears(at, 1, 2), site.hears(at, 3, 1)), (Some(1), Some(3), Some(3)));
+    }
+    let faulty = site.daemons[1].paths().find(|path| path.daemon == A && path.network.0 == 1).unwrap();
+    assert_eq!((faulty.state, faulty.heard, faulty.round_trip), (PathState::Faulty, 0, None));
+    let good = site.daemons[1].paths().find(|path| path.daemon == C && path.network.0 == 0).unwrap();
+    assert_eq!((good.state, good.loss, good.loss_there), (PathState::Healthy, Some(0), Some(0)));
+    assert_eq!(good.round_trip, Some(Duration::from_millis(2)));
+}
+
+#[test]
+fn a_cut_is_known_at_both_ends_and_data_avoids_the_network() {
+    let mut site = Site::new(3);
+    site.run(100);
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3], 0));
+    site.cut.push((0, 1, 3));
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2], 0), "the primary network does not reach all any more");
+    site.run(300);
+    assert_eq!((site.state(3, 1, 0), site.state(1, 3, 0)), (PathState::Faulty, PathState::Healthy));
+    assert_eq!(site.hears(1, 3, 1), Some(2));
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3], 0));
+    assert_eq!(site.send(2, PacketKind::Data, None), (vec![1, 3], 0));
+}
+
+#[test]
+fn who_shares_no_network_hears_through_one_relay() {
+    let mut site = Site::new(4);
+    site.cut_between(0, 1, 2);
+    site.cut_between(1, 1, 2);
+    site.run(400);
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3, 4], 1));
+    assert_eq!(site.send(2, PacketKind::Join, None), (vec![1, 3, 4], 2));
+    assert_eq!(site.send(1, PacketKind::Token, Some(2)), (vec![2], 2));
+    assert_eq!(site.send(3, PacketKind::Data, None), (vec![1, 2, 4], 0));
+    assert_eq!(site.daemons[3].stats().relayed, 0, "the lowest relays");
+    site.daemons.truncate(3);
+    site.cut.clear();
+    site.run(1000);
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3], 0), "nothing is relayed any more");
+}
+
+#[test]
+fn a_ring_of_one_way_links_is_enough() {
+    let mut site = Site::new(3);
+    for network in 0..2 {
+        site.cut.extend([(network, 2, 1), (network, 3, 2), (network, 1, 3)]);
+    }
+    site.run(3000);
+    for from in 1..=3 {
+        assert_eq!(site.send(from, PacketKind::Data, None).0.len(), 2, "daemon {from} reaches all");
+        let next = from % 3 + 1;
+        assert_eq!(site.send(next, PacketKind::Token, Some(from)).0, [from]);
+    }
+}
+
+#[test]
+fn a_daemon_that_is_alone_is_quiet() {
+    let mut site = Site::new(2);
+    site.daemons.truncate(1);
+    let before = site.now;
+    site.run(1000);
+    assert_eq!(site.now.since(before), Duration::from_secs(1));
+    assert!(site.daemons[0].counters[&None] <= 6, "{:?}", site.daemons[0].counters);
+    let table = Config {
+        me: A,
+        incarnation: Incarnation(1),
+        daemons: vec![A],
+        system: System { digest: 7, parts: [0; 4] },
+        networks: 1,
+        policy: Policy::Active,
+    };
+    assert_eq!(Multipath::new(table, Instant::ZERO).poll_timeout(), None);
+}

@@ -1,0 +1,366 @@
+//! The story of one path: another daemon, heard over one network.
+//!
+//! Only what came directly counts; that a send succeeded proves nothing. Every daemon reports several times within the time of silence
+//! that makes a path faulty, so silence on one network while the daemon is heard otherwise is a fault of the network. So is losing most
+//! of the reports. A path that was faulty is on probation until so many reports in a row have come on it, twice as many for each fault
+//! that it had lately; so one that comes and goes is left alone in the end, and a good one is soon forgiven.
+//!
+//! Nothing stops on a path that is not healthy: it is sent on and listened to all the same. A false alarm costs some copies.
+
+use std::fmt;
+
+use crate::time::{Duration, Instant};
+
+/// How a path is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathState {
+    /// Heard well.
+    Healthy,
+    /// Heard again after a fault, or with heavy loss: it must show that it lasts.
+    Probation,
+    /// Silent, while the daemon is heard otherwise.
+    Faulty,
+    /// The daemon is not heard at all.
+    Silent,
+    /// The other daemon has switched the network off.
+    Off,
+}
+
+impl fmt::Display for PathState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PathState::Healthy => "healthy",
+            PathState::Probation => "probation",
+            PathState::Faulty => "faulty",
+            PathState::Silent => "silent",
+            PathState::Off => "off",
+        })
+    }
+}
+
+/// One path as it is known here.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    pub(super) state: PathState,
+    /// When it came into this state.
+    pub(super) since: Instant,
+    /// Packets that came on it, and those of which it brought the first copy.
+    pub(super) heard: u64,
+    pub(super) first: u64,
+    /// The other's clock in its last report here, and when that came.
+    pub(super) echo: Option<(u32, Instant)>,
+    pub(super) round_trip: Option<Duration>,
+    /// Per cent of our reports that the other misses here.
+    pub(super) loss_there: Option<u8>,
+    last: Option<Instant>,
+    numbers: Numbers,
+    /// Reports in a row since the last fault or gap.
+    run: u32,
+    strikes: u32,
+    /// When a strike was added or forgiven last.
+    struck: Instant,
+}
+
+/// What is known of the other daemon whatever the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// How long a silence means something.
+    pub(super) silence: Duration,
+    /// When the daemon was heard last, on any path or by a relay; `None` if that is too long ago.
+    pub(super) heard: Option<Instant>,
+    /// Since when it has been heard.
+    pub(super) present: Instant,
+    /// The newest report of it.
+    pub(super) newest: u64,
+    /// It has switched this network off.
+    pub(super) off: bool,
+}
+
+/// Reports in a row that end the first probation.
+const PROBATION: u32 = 3;
+/// More strikes than these do not make it longer.
+const STRIKE_LIMIT: u32 = 5;
+/// Healthy for this long forgives a strike.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(10);
+/// Reports over which heavy loss is judged, and how many of them missing are too many.
+const JUDGED: u32 = 16;
+const TOO_MANY: u32 = 8;
+
+impl Track {
+    pub(super) fn new() -> Track {
+        Track {
+            state: PathState::Silent,
+            since: Instant::ZERO,
+            heard: 0,
+            first: 0,
+            echo: None,
+            round_trip: None,
+            loss_there: None,
+            last: None,
+            numbers: Numbers::default(),
+            run: 0,
+            strikes: 0,
+            struck: Instant::ZERO,
+        }
+    }
+
+    /// A packet came. Whether the state changed.
+    pub(super) fn on_packet(&mut self, now: Instant, first: bool) -> bool {
+        self.last = Some(now);
+        self.heard += 1;
+        self.first += u64::from(first);
+        match self.state {
+            PathState::Healthy | PathState::Probation | PathState::Off => false,
+            PathState::Silent => self.enter(now, PathState::Healthy),
+            PathState::Faulty => self.enter(now, PathState::Probation),
+        }
+    }
+
+    /// A report came. Whether the state changed.
+    pub(super) fn on_report(&mut self, now: Instant, number: u64, clock: u32) -> bool {
+        match self.numbers.note(number) {
+            Place::Old => return false,
+            Place::Next => self.run += 1,
+            Place::Gap => self.run = 1,
+        }
+        self.echo = Some((clock, now));
+        self.state == PathState::Probation && self.run >= self.probation() && self.enter(now, PathState::Healthy)
+    }
+
+    /// Another life of the daemon numbers its reports anew.
+    pub(super) fn forget_numbers(&mut self) {
+        (self.numbers, self.echo) = (Numbers::default(), None);
+    }
+
+    /// Time has passed. Whether the state changed.
+    pub(super) fn look(&mut self, now: Instant, around: &Around) -> bool {
+        let Some(heard) = around.heard else { return self.enter(now, PathState::Silent) };
+        if around.off {
+            return self.enter(now, PathState::Off);
+        }
+        let last = self.last.unwrap_or_default();
+        match self.state {
+            PathState::Off => self.enter(now, PathState::Silent),
+            PathState::Silent if now.since(self.since.max(around.present)) > around.silence => {
+                self.enter(now, PathState::Faulty)
+            }
+            // What stopped everywhere at once is the daemon, not a path.
+            PathState::Healthy | PathState::Probation
+                if now.since(last) > around.silence && heard.since(last) > around.silence / 2 =>
+            {
+                self.strike(now);
+                self.enter(now, PathState::Faulty)
+            }
+            PathState::Healthy if self.numbers.missing(around.newest.saturating_sub(1), JUDGED).0 > TOO_MANY => {
+                self.strike(now);
+                self.enter(now, PathState::Probation)
+            }
+            PathState::Healthy => {
+                if self.strikes > 0 && now.since(self.struck) >= FORGIVEN_AFTER {
+                    (self.strikes, self.struck) = (self.strikes - 1, now);
+                }
+                false
+            }
+            PathState::Silent | PathState::Probation | PathState::Faulty => false,
+        }
+    }
+
+    /// Per cent of the latest reports that are missing, `newest` being the newest that came at all.
+    pub(super) fn loss(&self, newest: u64) -> Option<u8> {
+        let (missing, of) = self.numbers.missing(newest.saturating_sub(1), u64::BITS);
+        (of > 0).then(|| (missing * 100).div_ceil(of) as u8)
+    }
+
+    /// A round trip was measured.
+    pub(super) fn on_round_trip(&mut self, measured: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(measured, |before| (before * 7 + measured) / 8));
+    }
+
+    fn probation(&self) -> u32 {
+        PROBATION << self.strikes.saturating_sub(1)
+    }
+
+    fn strike(&mut self, now: Instant) {
+        if self.state == PathState::Healthy {
+            (self.strikes, self.struck) = ((self.strikes + 1).min(STRIKE_LIMIT), now);
+        }
+    }
+
+    fn enter(&mut self, now: Instant, state: PathState) -> bool {
+        if self.state == state {
+            return false;
+        }
+        (self.state, self.since, self.run) = (state, now, 0);
+        true
+    }
+}
+
+/// Which of the last reports came.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    /// The first that came, 0 before any.
+    first: u64,
+    highest: u64,
+    /// The highest is the lowest bit.
+    bits: u64,
+}
+
+/// Where a report stands among those that came.
+enum Place {
+    Next,
+    Gap,
+    Old,
+}
+
+impl Numbers {
+    fn note(&mut self, number: u64) -> Place {
+        if self.first == 0 {
+            *self = Numbers { first: number, highest: number, bits: 1 };
+            return Place::Gap;
+        }
+        if number <= self.highest {
+            let back = self.highest - number;
+            self.bits |= u32::try_from(back).ok().and_then(|back| 1_u64.checked_shl(back)).unwrap_or(0);
+            return Place::Old;
+        }
+        let step = number - self.highest;
+        self.bits = shl(self.bits, step) | 1;
+        self.highest = number;
+        if step == 1 { Place::Next } else { Place::Gap }
+    }
+
+    /// How many of the last reports up to `newest` are missing, and of how many.
+    fn missing(&self, newest: u64, count: u32) -> (u32, u32) {
+        if self.first == 0 || newest < self.first {
+            return (0, 0);
+        }
+        let bits = match newest.checked_sub(self.highest) {
+            Some(behind) => shl(self.bits, behind),
+            None => self.bits >> (self.highest - newest).min(63),
+        };
+        let of = u64::from(count).min(newest - self.first + 1) as u32;
+        let asked = u64::MAX >> (u64::BITS - of);
+        (of - (bits & asked).count_ones(), of)
+    }
+}
+
+fn shl(bits: u64, by: u64) -> u64 {
+    if by < u64::from(u64::BITS) { bits << by } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_millis(200);
+
+    /// A path on which one report in 50 ms comes, unless it is to be missing.
+    struct Story {
+        track: Track,
+        millis: u64,
+        number: u64,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            Story { track: Track::new(), millis: 1000, number: 0 }
+        }
+
+        /// So many intervals pass with reports on this path or without; on another one they always come.
+        fn pass(&mut self, count: u32, comes: impl Fn(u32) -> bool) -> PathState {
+            for n in 0..count {
+                self.millis += 50;
+                self.number += 1;
+                let now = Instant::from_millis(self.millis);
+                if comes(n) {
+                    self.track.on_packet(now, true);
+                    self.track.on_report(now, self.number, 0);
+                }
+                let present = Instant::from_millis(1000);
+                let (heard, newest) = (Some(now), self.number);
+                self.track.look(now, &Around { silence: SILENCE, heard, present, newest, off: false });
+            }
+            self.track.state
+        }
+    }
+
+    #[test]
+    fn silence_is_a_fault_and_some_reports_in_a_row_end_it() {
+        let mut story = Story::new();
+        assert_eq!(story.pass(1, |_| true), PathState::Healthy);
+        assert_eq!(story.pass(4, |_| false), PathState::Healthy);
+        assert_eq!(story.pass(1, |_| false), PathState::Faulty);
+        assert_eq!(story.pass(2, |_| true), PathState::Probation);
+        assert_eq!(story.pass(1, |_| true), PathState::Healthy);
+    }
+
+    #[test]
+    fn a_path_that_flaps_waits_longer_each_time_and_is_forgiven_in_the_end() {
+        let mut story = Story::new();
+        story.pass(1, |_| true);
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            story.pass(5, |_| false);
+            waits.push((1..).find(|_| story.pass(1, |_| true) == PathState::Healthy).unwrap());
+        }
+        assert_eq!(waits, [3, 6, 12, 24, 48, 48, 48]);
+        story.pass(5 * 200, |_| true);
+        story.pass(5, |_| false);
+        assert_eq!(story.pass(3, |_| true), PathState::Healthy, "after 50 s");
+    }
+
+    #[test]
+    fn heavy_loss_is_a_fault_and_light_loss_is_none() {
+        let mut story = Story::new();
+        story.pass(20, |_| true);
+        assert_eq!(story.pass(200, |n| n % 3 != 0), PathState::Healthy);
+        assert_eq!(story.track.loss(story.number), Some(35));
+        assert_ne!(story.pass(200, |n| n % 3 == 0), PathState::Healthy);
+        assert_eq!(story.track.loss(story.number), Some(66));
+    }
+
+    #[test]
+    fn what_stops_everywhere_is_the_daemon_and_it_is_welcome_back_at_once() {
+        let mut story = Story::new();
+        story.pass(2, |_| true);
+        let (stopped, now) = (Instant::from_millis(story.millis), Instant::from_millis(story.millis + 250));
+        let around = Around { silence: SILENCE, heard: Some(stopped), present: stopped, newest: 2, off: false };
+        assert!(!story.track.look(now, &around));
+        assert!(story.track.look(now, &Around { heard: None, ..around }));
+        assert_eq!(story.track.state, PathState::Silent);
+        story.millis += 1000;
+        assert_eq!(story.pass(1, |_| true), PathState::Healthy);
+    }
+
+    #[test]
+    fn a_network_that_is_switched_off_is_no_fault() {
+        let mut story = Story::new();
+        story.pass(2, |_| true);
+        let now = Instant::from_millis(story.millis + 1000);
+        let around = Around { silence: SILENCE, heard: Some(now), present: now, newest: 9, off: true };
+        assert!(story.track.look(now, &around));
+        assert_eq!(story.track.state, PathState::Off);
+        assert!(!story.track.on_packet(now, true), "it was on its way");
+        assert!(story.track.look(now, &Around { off: false, ..around }));
+        assert_eq!(story.track.state, PathState::Silent);
+        assert!(story.track.on_packet(now, true));
+    }
+
+    #[test]
+    fn missing_numbers_are_counted_from_the_first_one_heard() {
+        let mut numbers = Numbers::default();
+        assert_eq!(numbers.missing(100, 64), (0, 0));
+        for number in [5, 6, 9, 8, 8, 200] {
+            numbers.note(number);
+        }
+        assert_eq!(numbers.missing(200, 16), (15, 16));
+        assert_eq!(numbers.missing(199, 64), (64, 64));
+        let mut numbers = Numbers::default();
+        for number in [5, 6, 9, 8] {
+            numbers.note(number);
+        }
+        assert_eq!(numbers.missing(9, 64), (1, 5));
+        assert_eq!(numbers.missing(11, 64), (3, 7));
+        assert_eq!(numbers.missing(8, 3), (1, 3));
+    }
+}

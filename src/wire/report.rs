@@ -1,0 +1,180 @@
+//! A report: whom a daemon hears on which network, and what it has measured. It is about paths, not about rings, so it lives below
+//! the ring and every daemon understands it whatever ring it is in.
+//!
+//! Daemons are meant by number: their place in the order of ids, which is the same in all daemons of one membership table. The numbers
+//! mean nothing to a daemon of another table; such a one reads only up to the digests, to find out what differs.
+//!
+//! ```text
+//!  0  8  number: 1, 2, 3, … in each life of the sender
+//!  8  4  clock of the sender in µs, modulo 2^32
+//! 12  1  how many networks the sender has
+//! 13  1  networks that are switched off there, the lowest bit being network 0
+//! 14 16  four digests of parts of the membership table
+//! 30  2  number of daemons, then for each
+//!        1  the networks on which the sender hears it directly and well
+//!  …  2  number of measures, then for each
+//!        1  daemon
+//!        1  network
+//!        4  clock of that daemon in its latest report that came directly on that network
+//!        4  how long ago that was, in µs
+//!        1  per cent of its latest reports that did not come on that network
+//! ```
+
+use super::{DecodeError, NetworkId, Reader, Writer};
+
+/// A report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathReport {
+    /// Number of this report in the sender's life.
+    pub number: u64,
+    /// The sender's clock in µs, modulo 2^32.
+    pub clock: u32,
+    /// How many networks it has.
+    pub networks: u8,
+    /// The networks that are switched off there, as bits.
+    pub off: u8,
+    /// Digests of parts of its membership table.
+    pub digests: [u32; PathReport::DIGESTS],
+    /// By daemon: the networks on which it is heard, as bits.
+    pub hears: Vec<u8>,
+    /// What was measured since.
+    pub measures: Vec<Measure>,
+}
+
+/// What a daemon has measured on one path towards it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// The number of the daemon that was heard.
+    pub daemon: u8,
+    /// The network it was heard on.
+    pub network: NetworkId,
+    /// Its clock, as it said in its latest report there.
+    pub echo: u32,
+    /// How long ago that report came, in µs.
+    pub held: u32,
+    /// Per cent of its reports that did not come on this network.
+    pub loss: u8,
+}
+
+impl PathReport {
+    /// How many parts of a membership table have a digest of their own.
+    pub const DIGESTS: usize = 4;
+    /// How many daemons a report may be about.
+    pub const DAEMON_LIMIT: usize = 128;
+    /// How many measures a report may carry, so that it fits the smallest datagram.
+    pub const MEASURE_LIMIT: usize = 28;
+
+    /// Reads a report's body.
+    pub fn decode(body: &[u8]) -> Result<PathReport, DecodeError> {
+        let mut reader = Reader::new(body);
+        let mut report = PathReport::decode_front(&mut reader)?;
+        let daemons = reader.count(PathReport::DAEMON_LIMIT, "daemons")?;
+        report.hears = reader.take(daemons)?.to_vec();
+        let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
+        report.measures = (0..measures).map(|_| Measure::decode(&mut reader)).collect::<Result<_, _>>()?;
+        reader.end()?;
+        Ok(report)
+    }
+
+    /// Reads the part of a report that a daemon of another membership table understands too.
+    pub fn decode_front(reader: &mut Reader<'_>) -> Result<PathReport, DecodeError> {
+        let (number, clock) = (reader.counted("number")?, reader.u32()?);
+        let (networks, off) = (reader.u8()?, reader.u8()?);
+        let mut digests = [0; PathReport::DIGESTS];
+        for digest in &mut digests {
+            *digest = reader.u32()?;
+        }
+        Ok(PathReport { number, clock, networks, off, digests, hears: Vec::new(), measures: Vec::new() })
+    }
+
+    /// The bytes of the body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(34 + self.hears.len() + 11 * self.measures.len());
+        writer.u64(self.number);
+        writer.u32(self.clock);
+        writer.u8(self.networks);
+        writer.u8(self.off);
+        self.digests.iter().for_each(|&digest| writer.u32(digest));
+        writer.count(self.hears.len());
+        writer.bytes(&self.hears);
+        writer.count(self.measures.len());
+        self.measures.iter().for_each(|measure| measure.encode(&mut writer));
+        writer.finish()
+    }
+}
+
+impl Measure {
+    fn decode(reader: &mut Reader<'_>) -> Result<Measure, DecodeError> {
+        let (daemon, network) = (reader.u8()?, NetworkId(reader.u8()?));
+        if usize::from(network.0) >= NetworkId::LIMIT {
+            return Err(DecodeError::BadValue("network"));
+        }
+        Ok(Measure { daemon, network, echo: reader.u32()?, held: reader.u32()?, loss: reader.u8()? })
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(self.daemon);
+        writer.u8(self.network.0);
+        writer.u32(self.echo);
+        writer.u32(self.held);
+        writer.u8(self.loss);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> PathReport {
+        let measure = Measure { daemon: 1, network: NetworkId(2), echo: 3, held: 4, loss: 5 };
+        PathReport {
+            number: 6,
+            clock: 7,
+            networks: 3,
+            off: 4,
+            digests: [8, 9, 10, 11],
+            hears: vec![0, 5],
+            measures: vec![measure],
+        }
+    }
+
+    #[test]
+    fn literal_bytes() {
+        let bytes = [
+            0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 2, 0, 5, 0,
+            1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5,
+        ];
+        assert_eq!(report().encode(), bytes);
+        assert_eq!(PathReport::decode(&bytes), Ok(report()));
+        let front = PathReport::decode_front(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!((front.networks, front.digests), (3, [8, 9, 10, 11]));
+    }
+
+    #[test]
+    fn every_prefix_fails_and_limits_hold() {
+        let bytes = report().encode();
+        assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
+        for (at, value, error) in [
+            (31, 129, DecodeError::TooLarge("daemons")),
+            (35, 29, DecodeError::TooLarge("measures")),
+            (37, 8, DecodeError::BadValue("network")),
+            (0, 0x40, DecodeError::TooLarge("number")),
+        ] {
+            let mut bytes = bytes.clone();
+            bytes[at] = value;
+            assert_eq!(PathReport::decode(&bytes), Err(error));
+        }
+        let trailing = [&bytes[..], &[0]].concat();
+        assert_eq!(PathReport::decode(&trailing), Err(DecodeError::TrailingBytes));
+    }
+
+    #[test]
+    fn the_largest_report_fits_the_smallest_datagram() {
+        let largest = PathReport {
+            hears: vec![0; PathReport::DAEMON_LIMIT],
+            measures: vec![report().measures[0]; PathReport::MEASURE_LIMIT],
+            ..report()
+        };
+        assert!(largest.encode().len() <= 512);
+    }
+}
