@@ -9,11 +9,11 @@ mod lanes;
 use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Multipath, Networks, Path, Policy, System};
+use crate::multipath::{self, Hearing, Multipath, Networks, Path, Policy, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
+use crate::wire::{NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 
@@ -70,6 +70,8 @@ pub enum Event {
     Welcome(SessionId),
     /// The ring installed a configuration.
     Configuration(Configuration),
+    /// Something about the networks that an operator should know.
+    Network(multipath::Event),
 }
 
 /// Payload bytes that may wait for the token before clients are no longer read.
@@ -168,7 +170,7 @@ impl Node {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.paths.poll_event().map(Event::Network))
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.
@@ -202,14 +204,30 @@ impl Node {
         self.paths.set_policy(policy);
     }
 
+    /// Which networks are preferred from now on where the policy has a choice: those with higher numbers, and the first of equals.
+    pub fn set_priorities(&mut self, priorities: &[u8]) {
+        self.paths.set_priorities(priorities);
+    }
+
+    /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
+    /// there is no such network, or no other that is on.
+    pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
+        self.paths.set_network_enabled(now, network, enabled)
+    }
+
+    /// The networks that are switched on.
+    pub fn enabled_networks(&self) -> Networks {
+        self.paths.enabled()
+    }
+
     /// What is known of every path.
     pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
         self.paths.paths()
     }
 
-    /// The networks on which `by` hears `of` directly and well; `None` if that is not known here.
-    pub fn hears(&self, by: DaemonId, of: DaemonId) -> Option<Networks> {
-        self.paths.hears(by, of)
+    /// Who hears whom on which networks, as far as it is known here.
+    pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
+        self.paths.matrix()
     }
 
     /// Counters of the ring.

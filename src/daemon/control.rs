@@ -16,6 +16,7 @@ use tracing::{error, warn};
 
 use super::handle::{Handle, Status};
 use super::unix_socket::UnixSocket;
+use crate::multipath::Hearing;
 use crate::wire::NetworkId;
 
 /// The daemon's own user may connect.
@@ -167,7 +168,19 @@ fn records(name: &str, status: &Status) -> String {
     }
     for path in &status.paths {
         let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, path.state);
+        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        let round_trip = path.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        let seconds = status.at.since(path.since).as_secs();
+        let (loss, loss_there) = (path.loss.map(u64::from), path.loss_there.map(u64::from));
+        let _ =
+            write!(text, " for_s={seconds} loss_percent={} loss_there_percent={}", or_dash(loss), or_dash(loss_there));
+        let _ = write!(text, " round_trip_us={}", or_dash(round_trip));
         let _ = writeln!(text, " heard={} first={}", path.heard, path.first);
+    }
+    for Hearing { by, of, networks } in &status.matrix {
+        let networks: Vec<String> = networks.iter().map(|network| network.0.to_string()).collect();
+        let networks = if networks.is_empty() { "-".to_owned() } else { networks.join(",") };
+        let _ = writeln!(text, "matrix daemon={by} hears={of} networks={networks}");
     }
     text
 }
@@ -175,7 +188,7 @@ fn records(name: &str, status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::multipath::{Path, PathState};
+    use crate::multipath::{Networks, Path, PathState};
     use crate::time::Instant;
     use crate::wire::DaemonId;
 
@@ -185,19 +198,33 @@ mod tests {
             daemon: DaemonId(0x0a00_0002),
             network: NetworkId(1),
             state: PathState::Faulty,
-            since: Instant::ZERO,
+            since: Instant::from_millis(1000),
             heard: 7,
             first: 3,
-            loss: None,
+            loss: Some(12),
             loss_there: None,
-            round_trip: None,
+            round_trip: Some(Duration::from_micros(250)),
         };
-        let status = Status { ring_state: "operational", clients: 2, paths: vec![path], ..Status::default() };
+        let hearing = |networks| Hearing { by: path.daemon, of: DaemonId(0x0a00_0003), networks };
+        let matrix = vec![hearing(Networks::first(2)), hearing(Networks::NONE)];
+        let status = Status {
+            ring_state: "operational",
+            clients: 2,
+            paths: vec![path],
+            matrix,
+            at: Instant::from_millis(3500),
+            ..Status::default()
+        };
         let text = records("alpha", &status);
         let lines: Vec<&str> = text.lines().collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
-        assert_eq!(lines[3], "path daemon=10.0.0.2 network=1 state=faulty heard=7 first=3");
+        assert_eq!(
+            lines[3],
+            "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
+        );
+        assert_eq!(lines[4], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
+        assert_eq!(lines[5], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
         assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
     }
 }

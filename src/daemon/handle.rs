@@ -15,7 +15,7 @@ use tracing::{error, warn};
 #[cfg(unix)]
 use super::entrance::{Entrance, Newcomer};
 use super::progress::{Life, PathEvent, Progress};
-use crate::multipath::{self, Path};
+use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
@@ -43,6 +43,10 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// The other daemons on each network.
     pub paths: Vec<Path>,
+    /// Who hears whom, as far as it is known here.
+    pub matrix: Vec<Hearing>,
+    /// The networks that are switched on.
+    pub enabled: Networks,
     /// When this was, by the clock that paths use.
     pub at: Instant,
 }
@@ -54,11 +58,17 @@ pub struct Handle(Arc<Shared>);
 /// Requests that may wait for the loop; further ones are refused.
 const REQUEST_LIMIT: usize = 64;
 
-/// A failure drill to begin or to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Drill {
-    pub network: NetworkId,
-    pub on: bool,
+/// What the loop is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Begin or end a failure drill.
+    Drill { network: NetworkId, on: bool },
+    /// Switch a network on or off.
+    Network { network: NetworkId, on: bool },
+    /// Let data travel by this policy.
+    Policy(Policy),
+    /// Prefer networks with higher numbers.
+    Priorities(Vec<u8>),
 }
 
 /// What the loop and its handles share.
@@ -66,7 +76,7 @@ pub(super) struct Drill {
 pub(super) struct Shared {
     waker: Waker,
     stopping: AtomicBool,
-    drills: Mutex<Vec<Drill>>,
+    requests: Mutex<Vec<Request>>,
     status: Mutex<Status>,
     progress: Progress,
     #[cfg(unix)]
@@ -97,7 +107,7 @@ impl Shared {
         Arc::new(Shared {
             waker,
             stopping: AtomicBool::new(false),
-            drills: Mutex::default(),
+            requests: Mutex::default(),
             status: Mutex::default(),
             progress: Progress::default(),
             #[cfg(unix)]
@@ -112,9 +122,9 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// The drills asked for since the last call.
-    pub(super) fn take_drills(&self) -> Vec<Drill> {
-        mem::take(&mut self.drills.lock())
+    /// What was asked for since the last call.
+    pub(super) fn take_requests(&self) -> Vec<Request> {
+        mem::take(&mut self.requests.lock())
     }
 
     /// Leaves a new status behind.
@@ -149,12 +159,23 @@ impl Handle {
 
     /// Begins or ends a failure drill: everything to and from the network is lost, and the ring is not told.
     pub fn drill(&self, network: NetworkId, on: bool) {
-        let mut drills = self.0.drills.lock();
-        if drills.len() < REQUEST_LIMIT {
-            drills.push(Drill { network, on });
-        }
-        drop(drills);
-        self.0.wake();
+        self.ask(Request::Drill { network, on });
+    }
+
+    /// Switches a network on or off: the daemon sends nothing on one that is off, and the others know that this is no fault. The last one
+    /// that is on stays on.
+    pub fn set_network_enabled(&self, network: NetworkId, enabled: bool) {
+        self.ask(Request::Network { network, on: enabled });
+    }
+
+    /// Lets data travel by this policy from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.ask(Request::Policy(policy));
+    }
+
+    /// Prefers networks with higher numbers, given by network, where the policy has a choice; the first of equals.
+    pub fn set_priorities(&self, priorities: &[u8]) {
+        self.ask(Request::Priorities(priorities.iter().copied().take(NetworkId::LIMIT).collect()));
     }
 
     /// What the daemon is doing.
@@ -179,6 +200,15 @@ impl Handle {
         let stream = self.0.entrance.enter(peer)?;
         self.0.wake();
         Ok(stream)
+    }
+
+    fn ask(&self, request: Request) {
+        let mut requests = self.0.requests.lock();
+        if requests.len() < REQUEST_LIMIT {
+            requests.push(request);
+        }
+        drop(requests);
+        self.0.wake();
     }
 
     /// Lets the loop panic.

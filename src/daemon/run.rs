@@ -20,13 +20,14 @@ use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
 #[cfg(unix)]
 use super::control::Control;
-use super::handle::{Ending, Handle, Shared, Status};
+use super::handle::{Ending, Handle, Request, Shared, Status};
 use super::listen::Listeners;
 use super::monitor::{self, Monitors, Order};
 use super::stream::Stream;
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::groups::SessionId;
+use crate::multipath::{self, PathState};
 use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
@@ -180,8 +181,8 @@ impl Daemon {
         }
         #[cfg(test)]
         assert!(!self.shared.fault.load(std::sync::atomic::Ordering::Acquire), "a test lets the daemon fail");
-        for drill in self.shared.take_drills() {
-            self.links.drill(drill.network, drill.on);
+        for request in self.shared.take_requests() {
+            self.serve(request);
             self.next_status = Instant::ZERO;
         }
     }
@@ -277,6 +278,8 @@ impl Daemon {
             client_stats: *self.node.client_stats(),
             links: self.links.status().collect(),
             paths: self.node.paths().collect(),
+            matrix: self.node.matrix().collect(),
+            enabled: self.node.enabled_networks(),
             at: now,
         });
     }
@@ -356,8 +359,31 @@ impl Daemon {
                     self.clients.close(id, &rest);
                 }
                 Event::Configuration(configuration) => self.install(configuration),
+                Event::Network(event) => self.tell_of(event),
             }
         }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Drill { network, on } => self.links.drill(network, on),
+            Request::Policy(policy) => self.node.set_policy(policy),
+            Request::Priorities(priorities) => self.node.set_priorities(&priorities),
+            Request::Network { network, on } => {
+                if !self.node.set_network_enabled(self.clock.now(), network, on) {
+                    warn!(network = network.0, "there is no such network, or no other that is on: it stays as it is");
+                }
+            }
+        }
+    }
+
+    fn tell_of(&mut self, event: multipath::Event) {
+        match event {
+            multipath::Event::Path { state: PathState::Healthy | PathState::Off, .. } => info!("path: {event}"),
+            multipath::Event::Path { .. } => warn!("path: {event}"),
+            _ => warn!("{event}"),
+        }
+        self.next_status = Instant::ZERO;
     }
 
     fn install(&mut self, configuration: Configuration) {

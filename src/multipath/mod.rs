@@ -10,15 +10,18 @@
 //! What comes tells how each path is doing (`track`, `paths`); daemons report it to each other (`reports`), so that each knows who
 //! hears whom (`matrix`) and thus which networks reach all, and where a third daemon must relay (`plan`, `relay`).
 
+mod config;
 mod duplicates;
 mod lives;
 mod matrix;
 mod networks;
+mod notices;
 mod paths;
 mod plan;
 mod policy;
 mod relay;
 mod reports;
+mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,47 +29,25 @@ mod track;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use config::{Config, System};
 pub use networks::Networks;
+pub use notices::{Differs, Event};
 pub use paths::Path;
 pub use policy::Policy;
+pub use stats::Stats;
 pub use track::PathState;
 
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, PathReport, Reader, Slice, Way};
 use lives::Lives;
 use matrix::Matrix;
+use notices::Notices;
 use paths::Paths;
 use plan::{Hop, Plan};
 use policy::Chooser;
 use relay::Relay;
 use reports::{NEWS_GAP, Reports, Said};
 use table::Table;
-
-/// How a daemon's networks are set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// This daemon.
-    pub me: DaemonId,
-    /// This life of it.
-    pub incarnation: Incarnation,
-    /// All daemons, this one included.
-    pub daemons: Vec<DaemonId>,
-    /// Which membership table it has: packets of another one are dropped and counted.
-    pub system: System,
-    /// How many networks there are, 1 to [`NetworkId::LIMIT`].
-    pub networks: u8,
-    /// Which of them carry data.
-    pub policy: Policy,
-}
-
-/// A membership table by its digests. Daemons with different ones form separate systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct System {
-    /// Of the whole table.
-    pub digest: u32,
-    /// Of its parts, to find out what differs.
-    pub parts: [u32; PathReport::DIGESTS],
-}
 
 /// A datagram to send: header and body, one after the other.
 #[derive(Clone, Debug)]
@@ -94,6 +75,17 @@ pub struct Outgoing {
     pub body: Slice,
 }
 
+/// How one daemon hears another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hearing {
+    /// Who hears.
+    pub by: DaemonId,
+    /// Who is heard.
+    pub of: DaemonId,
+    /// The networks on which that is so, directly and well.
+    pub networks: Networks,
+}
+
 /// The networks of one daemon and what it knows of the others on them.
 #[derive(Debug)]
 pub struct Multipath {
@@ -115,33 +107,9 @@ pub struct Multipath {
     looked: Instant,
     next_look: Instant,
     relay: Relay,
+    notices: Notices,
     transmits: VecDeque<Transmit>,
     stats: Stats,
-}
-
-/// What arrived and what was dropped, by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// First copies, handed up.
-    pub first: u64,
-    /// First copies of reports.
-    pub reports: u64,
-    /// Later copies.
-    pub copies: u64,
-    /// Packets of an earlier life of their sender.
-    pub past_life: u64,
-    /// Packets for another daemon, or our own that came back.
-    pub not_for_us: u64,
-    /// Packets that were relayed for others.
-    pub relayed: u64,
-    /// Packets of another membership table.
-    pub other_system: u64,
-    /// Packets of a daemon that is not in the table.
-    pub unknown_sender: u64,
-    /// Packets that were sent on another network than they arrived on: crossed cables, or two networks that are one.
-    pub crossed: u64,
-    /// Bytes that are not a packet.
-    pub malformed: u64,
 }
 
 /// How often silence is looked for.
@@ -173,6 +141,7 @@ impl Multipath {
             next_look: now,
             relay: Relay::new(&table),
             table,
+            notices: Notices::default(),
             transmits: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -188,10 +157,11 @@ impl Multipath {
                 return None;
             }
         };
-        let sender = self.admit(&header)?;
         let body = datagram.tail(Header::SIZE);
+        let sender = self.admit(now, network, &header, &body)?;
         if header.network != network {
             self.stats.crossed += 1;
+            self.notices.on_crossed(now, header.sender, header.network, network);
         }
         // What came on another network than it was sent on says nothing about either.
         let direct = (header.way == Way::Direct && header.network == network).then_some(network);
@@ -245,6 +215,33 @@ impl Multipath {
         self.chooser.set_policy(policy);
     }
 
+    /// Which networks are preferred from now on where the policy has a choice: those with higher numbers, and the first of equals. A
+    /// network without a number has 0.
+    pub fn set_priorities(&mut self, priorities: &[u8]) {
+        self.chooser.set_priorities(priorities);
+    }
+
+    /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
+    /// there is no such network, or no other that is on.
+    pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
+        let done = self.chooser.set_enabled(network, enabled);
+        if done {
+            self.reports.hasten(now);
+            self.stir(now);
+        }
+        done
+    }
+
+    /// The networks that are switched on.
+    pub fn enabled(&self) -> Networks {
+        self.chooser.all()
+    }
+
+    /// The next thing that an operator should know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.notices.poll()
+    }
+
     /// Sends a packet on the networks that are to carry it.
     pub fn send(&mut self, now: Instant, packet: Outgoing) {
         let Outgoing { kind, to, again, body } = packet;
@@ -280,10 +277,12 @@ impl Multipath {
         self.paths.iter(&self.table)
     }
 
-    /// The networks on which `by` hears `of` directly and well, as far as it is known here.
-    pub fn hears(&self, by: DaemonId, of: DaemonId) -> Option<Networks> {
-        let (by, of) = (self.table.number(by)?, self.table.number(of)?);
-        self.matrix.knows(by).then(|| self.matrix.hears(by, of))
+    /// Who hears whom on which networks, as far as it is known here.
+    pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
+        let (table, matrix) = (&self.table, &self.matrix);
+        let known = (0..table.len()).filter(|&by| matrix.knows(by));
+        let pairs = known.flat_map(|by| (0..table.len()).filter(move |&of| of != by).map(move |of| (by, of)));
+        pairs.map(|(by, of)| Hearing { by: table.id(by), of: table.id(of), networks: matrix.hears(by, of) })
     }
 
     /// Counters.
@@ -292,16 +291,32 @@ impl Multipath {
     }
 
     /// The number of the sender of a packet that concerns us.
-    fn admit(&mut self, header: &Header) -> Option<usize> {
+    fn admit(&mut self, now: Instant, network: NetworkId, header: &Header, body: &Slice) -> Option<usize> {
         let sender = self.table.number(header.sender);
-        let counter = match sender {
-            _ if header.system != self.system.digest => &mut self.stats.other_system,
-            None => &mut self.stats.unknown_sender,
-            Some(sender) if sender == self.table.me() => &mut self.stats.not_for_us,
+        match sender {
+            _ if header.system != self.system.digest => {
+                self.stats.other_system += 1;
+                self.on_other_system(now, header, body);
+            }
+            None => self.stats.unknown_sender += 1,
+            Some(sender) if sender == self.table.me() => {
+                self.stats.not_for_us += 1;
+                if header.incarnation != self.incarnation {
+                    self.notices.on_second_self(now, network, header.incarnation);
+                }
+            }
             Some(_) => return sender,
-        };
-        *counter += 1;
+        }
         None
+    }
+
+    /// A packet of another membership table. If it is a report it tells what differs.
+    fn on_other_system(&mut self, now: Instant, header: &Header, body: &Slice) {
+        if header.kind == PacketKind::Report
+            && let Ok(report) = PathReport::decode_front(&mut Reader::new(body))
+        {
+            self.notices.on_other_configuration(now, header.sender, self.system.parts, report.digests);
+        }
     }
 
     /// A packet came from this daemon.
@@ -339,6 +354,7 @@ impl Multipath {
     fn look(&mut self, now: Instant) {
         (self.looked, self.next_look) = (now, now + LOOK_INTERVAL);
         self.paths.look(now);
+        self.paths.iter(&self.table).for_each(|path| self.notices.on_path(now, &path));
         self.stale |= self.matrix.look(now);
         let mine = (0..self.table.len()).map(|daemon| self.paths.sound(daemon)).collect();
         if self.matrix.set_mine(now, self.table.me(), mine) {
@@ -359,7 +375,12 @@ impl Multipath {
     fn report(&mut self, now: Instant) {
         let me = self.table.me();
         let hears: Vec<Networks> = (0..self.table.len()).map(|of| self.matrix.hears(me, of)).collect();
-        let said = Said { networks: self.networks, off: Networks::NONE, digests: self.system.parts, hears: &hears };
+        let said = Said {
+            networks: self.networks,
+            off: Networks::first(self.networks) - self.chooser.all(),
+            digests: self.system.parts,
+            hears: &hears,
+        };
         let alone = !self.table.others().any(|other| self.paths.is_alive(now, other));
         let report = self.reports.compose(now, alone, &said, (&self.table, &self.paths));
         let (kind, body) = (PacketKind::Report, report.encode().into());

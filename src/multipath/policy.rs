@@ -8,6 +8,8 @@
 //! A network that does not reach some daemon is passed over, and so it is for a while after it reaches all again, lest one that comes
 //! and goes take the data with it. If no network reaches all, data goes on as many as it takes to reach each.
 
+use std::cmp::Reverse;
+
 use super::networks::Networks;
 use super::plan::cover;
 use crate::time::{Duration, Instant};
@@ -23,7 +25,7 @@ pub enum Policy {
     Copies(u8),
     /// Each packet on one network, in turn: the bandwidths add up.
     Passive,
-    /// All packets on the first healthy network; the others stand by.
+    /// All packets on the healthy network with the highest priority; the others stand by.
     Primary,
 }
 
@@ -31,7 +33,10 @@ pub enum Policy {
 #[derive(Debug)]
 pub(super) struct Chooser {
     policy: Policy,
+    networks: u8,
+    /// Those that are switched on.
     all: Networks,
+    priorities: [u8; NetworkId::LIMIT],
     reach: Reach,
     /// Until when each network is passed over.
     held: [Instant; NetworkId::LIMIT],
@@ -53,13 +58,40 @@ const HOLD: Duration = Duration::from_secs(1);
 impl Chooser {
     pub(super) fn new(policy: Policy, networks: u8) -> Chooser {
         let all = Networks::first(networks);
-        Chooser { policy, all, reach: Reach::Each(all), held: [Instant::ZERO; NetworkId::LIMIT], turn: 0 }
+        let priorities = [0; NetworkId::LIMIT];
+        Chooser {
+            policy,
+            networks,
+            all,
+            priorities,
+            reach: Reach::Each(all),
+            held: [Instant::ZERO; NetworkId::LIMIT],
+            turn: 0,
+        }
     }
 
     pub(super) fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
 
+    pub(super) fn set_priorities(&mut self, priorities: &[u8]) {
+        self.priorities = [0; NetworkId::LIMIT];
+        self.priorities.iter_mut().zip(priorities).for_each(|(ours, &new)| *ours = new);
+    }
+
+    /// Switches a network on or off, unless it is the last one. Whether it is as wanted.
+    pub(super) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
+        let one = if network.0 < self.networks { Networks::from(network) } else { Networks::NONE };
+        let all = if enabled { self.all | one } else { self.all - one };
+        if one.is_empty() || all.is_empty() {
+            return false;
+        }
+        self.all = all;
+        self.reach = Reach::Each(all);
+        true
+    }
+
+    /// The networks that are switched on.
     pub(super) fn all(&self) -> Networks {
         self.all
     }
@@ -91,8 +123,14 @@ impl Chooser {
             Policy::Active => self.all,
             Policy::Copies(count) => self.in_turn(usable, count.max(1)),
             Policy::Passive => self.in_turn(usable, 1),
-            Policy::Primary => usable.iter().take(1).collect(),
+            Policy::Primary => self.preferred(usable).take(1).collect(),
         }
+    }
+
+    fn preferred(&self, networks: Networks) -> impl Iterator<Item = NetworkId> + use<> {
+        let mut networks: Vec<NetworkId> = networks.iter().collect();
+        networks.sort_by_key(|network| Reverse(self.priorities[usize::from(network.0)]));
+        networks.into_iter()
     }
 
     fn in_turn(&mut self, usable: Networks, count: u8) -> Networks {
@@ -148,6 +186,28 @@ mod tests {
         for policy in [Policy::Primary, Policy::Passive, Policy::Copies(1)] {
             assert_eq!(chosen(policy, &[1, 6, 2], 2), [[0, 1], [0, 1]]);
         }
+    }
+
+    #[test]
+    fn priorities_say_which_network_is_first() {
+        let mut chooser = Chooser::new(Policy::Primary, 3);
+        chooser.set_priorities(&[1, 5, 5, 9, 9, 9, 9, 9, 9]);
+        assert_eq!(chosen_at(&mut chooser, 0, &[7], 1), [[1]]);
+        assert_eq!(chosen_at(&mut chooser, 10, &[5], 1), [[2]]);
+        assert_eq!(chosen_at(&mut chooser, 20, &[1], 1), [[0]]);
+        chooser.set_priorities(&[]);
+        assert_eq!(chosen_at(&mut chooser, 5000, &[7], 1), [[0]]);
+    }
+
+    #[test]
+    fn a_network_that_is_switched_off_carries_nothing_but_the_last_one_stays() {
+        let mut chooser = Chooser::new(Policy::Active, 2);
+        assert!(chooser.set_enabled(NetworkId(0), false));
+        assert_eq!(chosen_at(&mut chooser, 0, &[3], 1), [[1]]);
+        assert!(!chooser.set_enabled(NetworkId(1), false) && !chooser.set_enabled(NetworkId(2), true));
+        assert!(chooser.set_enabled(NetworkId(0), false), "it is already");
+        assert!(chooser.set_enabled(NetworkId(0), true));
+        assert_eq!(chosen_at(&mut chooser, 10, &[3], 1), [[0, 1]]);
     }
 
     #[test]

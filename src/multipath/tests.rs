@@ -186,7 +186,8 @@ impl Site {
     }
 
     fn hears(&self, at: u32, by: u32, of: u32) -> Option<u8> {
-        self.daemons[at as usize - 1].hears(DaemonId(by), DaemonId(of)).map(Networks::bits)
+        let mut known = self.daemons[at as usize - 1].matrix();
+        known.find(|hearing| (hearing.by.0, hearing.of.0) == (by, of)).map(|hearing| hearing.networks.bits())
     }
 }
 
@@ -267,4 +268,69 @@ fn a_daemon_that_is_alone_is_quiet() {
         policy: Policy::Active,
     };
     assert_eq!(Multipath::new(table, Instant::ZERO).poll_timeout(), None);
+}
+
+impl Site {
+    fn events(&mut self, at: u32) -> Vec<String> {
+        let daemon = &mut self.daemons[at as usize - 1];
+        std::iter::from_fn(|| daemon.poll_event()).map(|event| event.to_string()).collect()
+    }
+}
+
+#[test]
+fn a_network_that_is_switched_off_is_no_fault_to_the_others() {
+    let mut site = Site::new(2);
+    site.run(100);
+    assert!(site.daemons[0].set_network_enabled(site.now, NetworkId(1), false));
+    site.run(600);
+    assert_eq!((site.state(2, 1, 1), site.state(1, 2, 1)), (PathState::Off, PathState::Healthy));
+    assert_eq!(
+        site.events(2),
+        ["0.0.0.1 on network 0: healthy, was silent", "0.0.0.1 on network 1: healthy, was silent"]
+    );
+    assert!(!site.daemons[0].set_network_enabled(site.now, NetworkId(0), false), "the last one stays");
+    site.run(600);
+    assert_eq!(site.events(2), ["0.0.0.1 on network 1: off, was healthy"]);
+    let sent = send(&mut site.daemons[0], Some(B), false);
+    assert_eq!(sent.iter().map(|sent| sent.network.0).collect::<Vec<_>>(), [0]);
+    assert!(site.daemons[0].set_network_enabled(site.now, NetworkId(1), true));
+    site.run(1500);
+    assert_eq!(site.state(2, 1, 1), PathState::Healthy);
+    assert!(site.events(2).contains(&"0.0.0.1 on network 1: healthy, was off".to_string()));
+}
+
+#[test]
+fn priorities_and_policy_change_at_run_time() {
+    let mut site = Site::new(2);
+    site.run(100);
+    let data = |site: &mut Site| {
+        let packet = Outgoing { kind: PacketKind::Data, to: None, again: false, body: Slice::copy_from(b"body") };
+        site.daemons[0].send(site.now, packet);
+        let sent: Vec<u8> = std::iter::from_fn(|| site.daemons[0].poll_transmit()).map(|sent| sent.network.0).collect();
+        sent
+    };
+    assert_eq!(data(&mut site), [0]);
+    site.daemons[0].set_priorities(&[1, 2]);
+    assert_eq!(data(&mut site), [1]);
+    site.daemons[0].set_policy(Policy::Active);
+    assert_eq!(data(&mut site), [0, 1]);
+}
+
+#[test]
+fn crossed_cables_another_configuration_and_a_second_self_are_told() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    let (_, crossed) = datagrams(&mut a, None).remove(0);
+    arrive(&mut b, &(NetworkId(1), crossed));
+    let mut foreign = of_system(C, 1, 8);
+    foreign.handle_timeout(Instant::ZERO);
+    arrive(&mut b, &datagram(&foreign.poll_transmit().unwrap()));
+    let mut second = daemon(B, 2);
+    for seconds in 0..5 {
+        let (network, bytes) = datagrams(&mut second, None).remove(0);
+        b.handle_datagram(Instant::from_millis(1000 * seconds), network, &bytes);
+    }
+    let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 4], [0; 4]) };
+    let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
+    let events: Vec<Event> = std::iter::from_fn(|| b.poll_event()).collect();
+    assert_eq!(events, [crossed, differs, Event::SecondSelf { network: NetworkId(0) }]);
 }

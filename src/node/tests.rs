@@ -77,7 +77,7 @@ impl Bus {
                     self.closed.push((at, id, reason));
                 }
                 Event::Welcome(id) => self.welcome.push(id),
-                Event::Configuration(_) => {}
+                Event::Configuration(_) | Event::Network(_) => {}
             }
         }
     }

@@ -1,0 +1,30 @@
+//! How a daemon's networks are set up.
+
+use super::policy::Policy;
+use crate::wire::{DaemonId, Incarnation, PathReport};
+
+/// How a daemon's networks are set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This daemon.
+    pub me: DaemonId,
+    /// This life of it.
+    pub incarnation: Incarnation,
+    /// All daemons, this one included.
+    pub daemons: Vec<DaemonId>,
+    /// Which membership table it has: packets of another one are dropped and counted.
+    pub system: System,
+    /// How many networks there are, 1 to 8.
+    pub networks: u8,
+    /// Which of them carry data.
+    pub policy: Policy,
+}
+
+/// A membership table by its digests. Daemons with different ones form separate systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Of the whole table.
+    pub digest: u32,
+    /// Of its parts, to find out what differs.
+    pub parts: [u32; PathReport::DIGESTS],
+}

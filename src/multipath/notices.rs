@@ -1,0 +1,273 @@
+//! What an operator should know, told once: a path that changed, cables that are crossed, a second daemon with this one's identity, a
+//! daemon with another configuration.
+//!
+//! What comes and goes is told at most once in [`PATH_GAP`], then with the state it has by then; what only repeats itself is told again
+//! after [`REMIND_AFTER`]. So nothing from the network makes a flood of events.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use super::paths::Path;
+use super::track::PathState;
+use crate::time::{Duration, Instant};
+use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
+
+/// Something about the networks that an operator should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A path is not what it was.
+    Path {
+        /// The other daemon.
+        daemon: DaemonId,
+        /// The network.
+        network: NetworkId,
+        /// What it was when it was told last.
+        before: PathState,
+        /// What it is.
+        state: PathState,
+    },
+    /// A packet that was sent on one network came on another: crossed cables, or two networks that are one.
+    Crossed {
+        /// Who sent it.
+        daemon: DaemonId,
+        /// Where it was sent.
+        sent: NetworkId,
+        /// Where it came.
+        came: NetworkId,
+    },
+    /// Another daemon runs with this one's identity.
+    SecondSelf {
+        /// The network on which it is heard.
+        network: NetworkId,
+    },
+    /// A daemon has another configuration; it cannot join this system.
+    OtherConfiguration {
+        /// Who.
+        daemon: DaemonId,
+        /// What is not the same.
+        differs: Differs,
+    },
+}
+
+/// Which parts of two membership tables differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Differs([bool; PathReport::DIGESTS]);
+
+/// The parts of a membership table, in the order of [`super::System::parts`].
+const PARTS: [&str; PathReport::DIGESTS] =
+    ["the daemons' ids", "the daemons' names", "the daemons' addresses", "the segments' networks"];
+
+/// How often one path may be told of.
+const PATH_GAP: Duration = Duration::from_secs(1);
+/// When something that goes on is told again.
+const REMIND_AFTER: Duration = Duration::from_secs(600);
+/// Things that are remembered as told.
+const TOLD_LIMIT: usize = 256;
+/// Events that may wait; what comes then is not told.
+const EVENT_LIMIT: usize = 1024;
+/// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
+const LASTING: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    events: VecDeque<Event>,
+    paths: BTreeMap<(DaemonId, NetworkId), (PathState, Instant)>,
+    told: BTreeMap<Topic, Instant>,
+    /// A packet with this daemon's id but of another life: which, when it was heard first and last.
+    second: Option<(Incarnation, Instant, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    Crossed(DaemonId, NetworkId, NetworkId),
+    SecondSelf,
+    OtherConfiguration(DaemonId),
+}
+
+impl Notices {
+    /// The next event.
+    pub(super) fn poll(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// A path as it is now.
+    pub(super) fn on_path(&mut self, now: Instant, path: &Path) {
+        let (daemon, network, state) = (path.daemon, path.network, path.state);
+        let told = self.paths.get(&(daemon, network));
+        let (before, recently) =
+            told.map_or((PathState::Silent, false), |&(state, at)| (state, now.since(at) < PATH_GAP));
+        if before != state && !recently {
+            self.paths.insert((daemon, network), (state, now));
+            self.push(Event::Path { daemon, network, before, state });
+        }
+    }
+
+    /// A packet came on another network than it was sent on.
+    pub(super) fn on_crossed(&mut self, now: Instant, daemon: DaemonId, sent: NetworkId, came: NetworkId) {
+        self.tell(now, Topic::Crossed(daemon, sent, came), Event::Crossed { daemon, sent, came });
+    }
+
+    /// A packet with this daemon's id came that it did not send.
+    pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation) {
+        let first = match self.second {
+            Some((before, first, last)) if before == life && now.since(last) < LASTING => first,
+            _ => now,
+        };
+        self.second = Some((life, first, now));
+        if now.since(first) >= LASTING {
+            self.tell(now, Topic::SecondSelf, Event::SecondSelf { network });
+        }
+    }
+
+    /// A daemon has another membership table, with these digests of its parts.
+    pub(super) fn on_other_configuration(
+        &mut self,
+        now: Instant,
+        daemon: DaemonId,
+        ours: [u32; PathReport::DIGESTS],
+        theirs: [u32; PathReport::DIGESTS],
+    ) {
+        let differs = Differs::between(ours, theirs);
+        self.tell(now, Topic::OtherConfiguration(daemon), Event::OtherConfiguration { daemon, differs });
+    }
+
+    fn tell(&mut self, now: Instant, topic: Topic, event: Event) {
+        if self.told.get(&topic).is_some_and(|&at| now.since(at) < REMIND_AFTER) {
+            return;
+        }
+        if self.told.len() >= TOLD_LIMIT {
+            self.told.retain(|_, at| now.since(*at) < REMIND_AFTER);
+        }
+        if self.told.len() < TOLD_LIMIT {
+            self.told.insert(topic, now);
+            self.push(event);
+        }
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.events.len() < EVENT_LIMIT {
+            self.events.push_back(event);
+        }
+    }
+}
+
+impl Differs {
+    /// What differs between two tables whose parts have these digests.
+    pub(super) fn between(ours: [u32; PathReport::DIGESTS], theirs: [u32; PathReport::DIGESTS]) -> Differs {
+        Differs(std::array::from_fn(|part| ours[part] != theirs[part]))
+    }
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<&str> =
+            PARTS.iter().zip(self.0).filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
+        f.write_str(if parts.is_empty() { "the order of the daemons" } else { "" })?;
+        f.write_str(&parts.join(" and "))
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Path { daemon, network, before, state } => {
+                write!(f, "{daemon} on network {}: {state}, was {before}", network.0)
+            }
+            Event::Crossed { daemon, sent, came } => {
+                let (sent, came) = (sent.0, came.0);
+                write!(
+                    f,
+                    "what {daemon} sends on network {sent} comes on network {came}: are cables crossed, or is it one network?"
+                )
+            }
+            Event::SecondSelf { network } => {
+                write!(
+                    f,
+                    "another daemon with the identity of this one is heard on network {}: stop one of them",
+                    network.0
+                )
+            }
+            Event::OtherConfiguration { daemon, differs } => {
+                write!(
+                    f,
+                    "{daemon} has another configuration, so it is not heard: {differs} must be the same in both files"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHER: DaemonId = DaemonId(9);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn all(notices: &mut Notices) -> Vec<Event> {
+        std::iter::from_fn(|| notices.poll()).collect()
+    }
+
+    fn path(state: PathState) -> Path {
+        Path {
+            daemon: OTHER,
+            network: NetworkId(0),
+            state,
+            since: Instant::ZERO,
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        }
+    }
+
+    #[test]
+    fn a_path_that_flaps_is_told_now_and_then_and_its_last_state_in_the_end() {
+        let mut notices = Notices::default();
+        let mut told = 0;
+        for n in 0..100 {
+            let state = [PathState::Healthy, PathState::Faulty][n % 2];
+            notices.on_path(at(50 * n as u64), &path(state));
+            told += all(&mut notices).len();
+        }
+        assert_eq!(told, 5);
+        notices.on_path(at(6000), &path(PathState::Faulty));
+        notices.on_path(at(8000), &path(PathState::Healthy));
+        let texts: Vec<String> = all(&mut notices).iter().map(Event::to_string).collect();
+        assert_eq!(texts.last().unwrap(), "0.0.0.9 on network 0: healthy, was faulty");
+    }
+
+    #[test]
+    fn what_repeats_itself_is_told_once_in_a_while() {
+        let mut notices = Notices::default();
+        for n in 0..1300 {
+            notices.on_crossed(at(n * 1000), OTHER, NetworkId(0), NetworkId(1));
+        }
+        assert_eq!(all(&mut notices).len(), 3);
+        for n in 0..5000 {
+            notices.on_other_configuration(at(1_300_000), DaemonId(n), [1, 2, 3, 4], [1, 9, 3, 9]);
+        }
+        let events = all(&mut notices);
+        assert_eq!((notices.told.len(), events.len()), (TOLD_LIMIT, TOLD_LIMIT - 1));
+        let text = "0.0.0.0 has another configuration, so it is not heard: the daemons' names and the segments' networks must be \
+                    the same in both files";
+        assert_eq!(events[0].to_string(), text);
+    }
+
+    #[test]
+    fn the_last_packets_of_an_earlier_life_are_no_second_daemon() {
+        let mut notices = Notices::default();
+        for millis in [0, 100, 900, 5000, 5100] {
+            notices.on_second_self(at(millis), NetworkId(1), Incarnation(4));
+        }
+        assert_eq!(all(&mut notices), []);
+        for millis in (6000..9000).step_by(500) {
+            notices.on_second_self(at(millis), NetworkId(1), Incarnation(4));
+        }
+        assert_eq!(all(&mut notices), [Event::SecondSelf { network: NetworkId(1) }]);
+    }
+}
