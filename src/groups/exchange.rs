@@ -71,9 +71,18 @@ impl Parts {
 pub(super) struct Exchange {
     ring: RingId,
     members: Vec<DaemonId>,
-    remaining: Option<Vec<DaemonId>>,
+    parting: Option<Parting>,
     reports: BTreeMap<DaemonId, Report>,
     held: Held,
+}
+
+/// The ring broke.
+#[derive(Clone, Debug)]
+pub(super) struct Parting {
+    /// The ring that comes next.
+    pub next: RingId,
+    /// The members that go on to it together.
+    pub remaining: Vec<DaemonId>,
 }
 
 /// What one daemon has said so far.
@@ -105,22 +114,17 @@ pub(super) struct Gathered {
 
 impl Exchange {
     pub fn new(ring: RingId, members: Vec<DaemonId>) -> Exchange {
-        Exchange { ring, members, remaining: None, reports: BTreeMap::new(), held: Held::new() }
+        Exchange { ring, members, parting: None, reports: BTreeMap::new(), held: Held::new() }
     }
 
-    /// The configuration in which tables are exchanged.
-    pub fn ring(&self) -> RingId {
-        self.ring
-    }
-
-    /// The members that go on together, once the ring broke.
-    pub fn remaining(&self) -> Option<&[DaemonId]> {
-        self.remaining.as_deref()
+    /// How the ring broke, once it did.
+    pub fn parting(&self) -> Option<&Parting> {
+        self.parting.as_ref()
     }
 
     /// The ring broke.
-    pub fn part(&mut self, remaining: Vec<DaemonId>) {
-        self.remaining = Some(remaining);
+    pub fn part(&mut self, parting: Parting) {
+        self.parting = Some(parting);
     }
 
     /// A part of a daemon's table arrived.

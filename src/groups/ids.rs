@@ -7,9 +7,11 @@
 //! alike.
 //!
 //! A view that begins after a transitional configuration is known to one component only. It is named by that
-//! component's first daemon, the sequence of the ring being left, and a counter with [`TRANSITIONAL`] set: components
-//! of one ring have no daemon in common, and no daemon is in two rings of one sequence. The names hold the lower 32
-//! bits of the sequence, so they are unique as long as a daemon's ring sequences are within 2^32.
+//! component's first daemon, the sequence of the ring that comes next, and a counter with [`TRANSITIONAL`] set. That daemon
+//! agreed to form the next ring, as one of those who would come from the present one, and no daemon does so for two rings of one
+//! sequence. The ring being left would not do: of two components that leave it one after the other, the first may count on a daemon
+//! that goes with the second. The names hold the lower 32 bits of the sequence, so they are unique as long as a daemon's ring
+//! sequences are within 2^32.
 
 use std::collections::BTreeMap;
 
@@ -45,9 +47,9 @@ impl Ids {
         Ids::Regular(RegularIds { ring, ended: BTreeMap::new(), forgotten: 0 })
     }
 
-    /// Names for views that begin among the daemons led by `representative` when they leave `ring`.
-    pub fn transitional(ring: RingId, representative: DaemonId) -> Ids {
-        Ids::Transitional { representative, sequence: ring.sequence, count: 0 }
+    /// Names for views that begin among the daemons led by `representative` on their way to the ring `next`.
+    pub fn transitional(next: RingId, representative: DaemonId) -> Ids {
+        Ids::Transitional { representative, sequence: next.sequence, count: 0 }
     }
 
     /// The name of the view of `group` that follows `current`; of a new group's first one if there is none.

@@ -43,9 +43,9 @@ use tracing::debug;
 
 use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
-use crate::wire::{DaemonId, Envelope, Name, Payload, Service};
-use exchange::Exchange;
+use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
 pub use exchange::HELD_LIMIT;
+use exchange::{Exchange, Parting};
 pub use pieces::PIECED_LIMIT;
 pub use sessions::{NameInUse, Session, SessionId};
 pub use table::GROUPS_PER_MEMBER;
@@ -159,7 +159,7 @@ impl Groups {
         match &self.phase {
             Phase::Open if self.views.in_transition() => Status::Transitional,
             Phase::Open => Status::Operational,
-            Phase::Exchange(exchange) if exchange.remaining().is_some() => Status::ExchangingInTransition,
+            Phase::Exchange(exchange) if exchange.parting().is_some() => Status::ExchangingInTransition,
             Phase::Starting | Phase::Exchange(_) => Status::Exchanging,
         }
     }
@@ -208,8 +208,10 @@ impl Groups {
     fn on_transitional(&mut self, configuration: Configuration) {
         match &mut self.phase {
             Phase::Starting => {}
-            Phase::Open => self.views.part(configuration.ring, &configuration.members),
-            Phase::Exchange(exchange) => exchange.part(configuration.members),
+            Phase::Open => self.views.part(next(&configuration), &configuration.members),
+            Phase::Exchange(exchange) => {
+                exchange.part(Parting { next: next(&configuration), remaining: configuration.members })
+            }
         }
     }
 
@@ -230,22 +232,25 @@ impl Groups {
         let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) else {
             unreachable!("only an exchange completes");
         };
-        let ring = exchange.ring();
-        let remaining = exchange.remaining().map(<[DaemonId]>::to_vec);
+        let parting = exchange.parting().cloned();
         let held = self.views.install(exchange);
-        if let Some(remaining) = remaining {
-            self.views.part(ring, &remaining);
+        if let Some(Parting { next, remaining }) = parting {
+            self.views.part(next, &remaining);
         }
         held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
     }
 
     fn abandon(&mut self, exchange: Exchange) {
-        let remaining =
-            exchange.remaining().expect("a transitional configuration precedes every regular one but the first");
-        self.views.part(exchange.ring(), remaining);
+        let Parting { next, remaining } =
+            exchange.parting().expect("a transitional configuration precedes every regular one but the first");
+        self.views.part(*next, remaining);
         let held = exchange.into_held();
         held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
     }
+}
+
+fn next(transitional: &Configuration) -> RingId {
+    transitional.next.expect("a transitional configuration leads to a regular one")
 }
 
 /// The events to come; drained after every input.

@@ -71,11 +71,11 @@ impl Views {
         }
     }
 
-    /// Only `remaining` go on together from `ring`: tells the members of every view that breaks.
-    pub fn part(&mut self, ring: RingId, remaining: &[DaemonId]) {
+    /// Only `remaining` go on together to the ring `next`: tells the members of every view that breaks.
+    pub fn part(&mut self, next: RingId, remaining: &[DaemonId]) {
         self.basis.together.retain(|daemon| remaining.contains(daemon));
         let first = *self.basis.together.first().expect("a daemon stays with itself");
-        self.ids = Ids::transitional(ring, first);
+        self.ids = Ids::transitional(next, first);
         let component = self.component();
         let loses = |view: &View| !view.broken && view.members.iter().any(|member| !component[member.at]);
         let mut broken = Vec::new();

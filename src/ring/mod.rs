@@ -46,6 +46,9 @@ pub struct Configuration {
     pub ring: RingId,
     /// The members in ring order (the order of the daemons in the configuration file), the same list at every member.
     pub members: Vec<DaemonId>,
+    /// The ring of the next regular configuration, where it is known: in a transitional one. The ring being left and this one tell a
+    /// transitional configuration from all others.
+    pub next: Option<RingId>,
 }
 
 /// The two kinds of configuration.

@@ -85,15 +85,16 @@ impl Owed {
         }
     }
 
-    /// Delivers all that is owed, with the transitional configuration at its place. The exchange among `peers` is complete.
-    pub(crate) fn settle(mut self, peers: Vec<DaemonId>, line: u64, events: &mut VecDeque<Event>) {
+    /// Delivers all that is owed, with the transitional configuration at its place, which leads to `next`. The exchange among
+    /// `peers` is complete.
+    pub(crate) fn settle(mut self, peers: Vec<DaemonId>, line: u64, next: RingId, events: &mut VecDeque<Event>) {
         if self.members.is_empty() {
             return;
         }
         self.delivery.look_through(&self.window);
         self.deliver_regular(line, events);
-        let kind = ConfigurationKind::Transitional;
-        events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers }));
+        let (kind, next) = (ConfigurationKind::Transitional, Some(next));
+        events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers, next }));
         self.deliver_transitional(events);
     }
 
@@ -146,7 +147,7 @@ mod tests {
     fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
         owed.trust(peers, 0);
         let mut events = VecDeque::new();
-        owed.settle(peers.to_vec(), line, &mut events);
+        owed.settle(peers.to_vec(), line, RingId { sequence: 2, representative: A }, &mut events);
         let text = |event| match event {
             Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
             Event::Configuration(configuration) => format!("{:?} {}", configuration.kind, configuration.members.len()),

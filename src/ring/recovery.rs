@@ -152,11 +152,12 @@ impl Recovery {
 
     /// Settles what is owed and installs the new ring, in one step.
     pub(crate) fn install(self, core: &mut Core, now: Instant) -> Operational {
-        self.owed.settle(self.peers, self.line, &mut core.events);
+        self.owed.settle(self.peers, self.line, self.circulation.ring, &mut core.events);
         let configuration = Configuration {
             kind: ConfigurationKind::Regular,
             ring: self.circulation.ring,
             members: self.circulation.members.clone(),
+            next: None,
         };
         core.events.push_back(Event::Configuration(configuration));
         core.forgive(now, &self.circulation.members);

@@ -43,6 +43,7 @@ impl Ring {
 struct Recovery {
     ring: RingId,
     members: Vec<u32>,
+    next: RingId,
     regular_end: usize,
     transitional: Vec<usize>,
 }
@@ -171,8 +172,9 @@ impl Bus {
     pub fn reconfigure(&mut self, parts: &[&[u32]], extend: f64) {
         let mut recoveries = Vec::new();
         for part in parts {
+            let next = self.next_ring(part);
             for (ring, members) in self.by_old_ring(part) {
-                recoveries.push(self.recovery(ring, members, extend));
+                recoveries.push(self.recovery(ring, members, next, extend));
             }
         }
         recoveries.iter().for_each(|recovery| self.recover(recovery));
@@ -194,7 +196,7 @@ impl Bus {
         old
     }
 
-    fn recovery(&mut self, id: RingId, members: Vec<u32>, extend: f64) -> Recovery {
+    fn recovery(&mut self, id: RingId, members: Vec<u32>, next: RingId, extend: f64) -> Recovery {
         let ring = &self.rings[&id];
         let furthest = |of: &BTreeMap<u32, usize>| members.iter().map(|member| of[member]).max().unwrap();
         let received = furthest(&ring.received);
@@ -204,13 +206,13 @@ impl Bus {
         }
         let own = |&at: &usize| members.contains(&ring.log[at].origin.0);
         let transitional = (regular_end..received).chain((received..ring.log.len()).filter(own)).collect();
-        Recovery { ring: id, members, regular_end, transitional }
+        Recovery { ring: id, members, next, regular_end, transitional }
     }
 
     fn recover(&mut self, recovery: &Recovery) {
         let together = recovery.members.iter().copied().map(DaemonId).collect();
-        let transitional =
-            Configuration { kind: ConfigurationKind::Transitional, ring: recovery.ring, members: together };
+        let (kind, next) = (ConfigurationKind::Transitional, Some(recovery.next));
+        let transitional = Configuration { kind, ring: recovery.ring, members: together, next };
         for &id in &recovery.members {
             let ring = &self.rings[&recovery.ring];
             let rest = ring.delivered[&id]..recovery.regular_end;
@@ -222,18 +224,22 @@ impl Bus {
         }
     }
 
+    fn next_ring(&self, part: &[u32]) -> RingId {
+        let sequence = 1 + part.iter().map(|id| self.daemons[id].sequence).max().unwrap();
+        RingId { sequence, representative: DaemonId(*part.iter().min().unwrap()) }
+    }
+
     fn form(&mut self, part: &[u32]) {
         let members = self.in_order(part);
-        let sequence = 1 + members.iter().map(|id| self.daemons[id].sequence).max().unwrap();
-        let ring = RingId { sequence, representative: DaemonId(*members.iter().min().unwrap()) };
+        let ring = self.next_ring(part);
         let none: BTreeMap<u32, usize> = members.iter().map(|&id| (id, 0)).collect();
         let (received, delivered) = (none.clone(), none);
         self.rings.insert(ring, Ring { members: members.clone(), log: Vec::new(), received, delivered });
         for &id in &self.rings[&ring].members.clone() {
             let daemon = self.daemons.get_mut(&id).unwrap();
-            (daemon.ring, daemon.sequence) = (Some(ring), sequence);
+            (daemon.ring, daemon.sequence) = (Some(ring), ring.sequence);
             let members = members.iter().copied().map(DaemonId).collect();
-            let regular = Configuration { kind: ConfigurationKind::Regular, ring, members };
+            let regular = Configuration { kind: ConfigurationKind::Regular, ring, members, next: None };
             self.hand(id, ring::Event::Configuration(regular));
         }
     }

@@ -34,7 +34,7 @@ impl Pair {
             let mut said = Vec::new();
             for daemon in *members {
                 let members = members.iter().map(|&id| DaemonId(id)).collect();
-                let configuration = Configuration { kind: ConfigurationKind::Regular, ring, members };
+                let configuration = Configuration { kind: ConfigurationKind::Regular, ring, members, next: None };
                 let groups = self.groups.get_mut(daemon).unwrap();
                 groups.handle_event(ring::Event::Configuration(configuration));
                 said.extend(drain(groups, &mut self.delivered).into_iter().map(|payload| (*daemon, payload)));
@@ -50,7 +50,8 @@ impl Pair {
         let ring = RingId { sequence, representative: DaemonId(1) };
         for (&id, groups) in &mut self.groups {
             let members = vec![DaemonId(id)];
-            let configuration = Configuration { kind: ConfigurationKind::Transitional, ring, members };
+            let next = Some(RingId { sequence: sequence + 1, representative: DaemonId(id) });
+            let configuration = Configuration { kind: ConfigurationKind::Transitional, ring, members, next };
             groups.handle_event(ring::Event::Configuration(configuration));
             drain(groups, &mut self.delivered);
         }

@@ -167,10 +167,10 @@ fn changes_between_transition_and_network_are_views_of_the_network() {
         "g TRANSITION 1/1/4",
         "data 1",
         "data 2",
-        "g NETWORK 1/1/t1 [a b c] {a b} {c} own 0",
-        "g TRANSITION 1/1/t1",
-        "g NETWORK 1/1/t2 [a b j2 c] {a b} {c} {j2} own 0",
-        "g TRANSITION 1/1/t2",
+        "g NETWORK 1/2/t1 [a b c] {a b} {c} own 0",
+        "g TRANSITION 1/2/t1",
+        "g NETWORK 1/2/t2 [a b j2 c] {a b} {c} {j2} own 0",
+        "g TRANSITION 1/2/t2",
         "data 3",
     ];
     assert_eq!(news(&mut bus, a), phase);
@@ -178,7 +178,7 @@ fn changes_between_transition_and_network_are_views_of_the_network() {
     assert_eq!(news(&mut bus, j0), ["g TRANSITION 1/1/4", "data 1", "data 2", "g self-leave"]);
     assert_eq!(
         news(&mut bus, j2),
-        ["g NETWORK 1/1/t2 [a b j2 c] {a b} {c} {j2} own 2", "g TRANSITION 1/1/t2", "data 3"]
+        ["g NETWORK 1/2/t2 [a b j2 c] {a b} {c} {j2} own 2", "g TRANSITION 1/2/t2", "data 3"]
     );
     assert_eq!(news(&mut bus, c), ["g TRANSITION 1/1/4", "data 1"]);
 
@@ -199,7 +199,7 @@ fn a_change_after_the_transition_in_a_group_that_lost_nobody_is_told_as_usual() 
     bus.originate(1);
     bus.reconfigure(&[&[1], &[2, 3]], 0.0);
     bus.settle();
-    let view = "h JOIN 1/1/t1 [a k] {k} own 0";
+    let view = "h JOIN 1/2/t1 [a k] {k} own 0";
     assert_eq!(news(&mut bus, k), [view]);
     let told = ["h JOIN 1/1/1 [a] {a} own 0", "g TRANSITION 1/1/3", view, "g NETWORK 1/2/1 [a] {a} own 0"];
     assert_eq!(news(&mut bus, a), told);
@@ -248,10 +248,10 @@ fn what_waited_for_an_exchange_that_never_completes_belongs_to_the_old_views() {
     (1..=3).for_each(|id| while bus.receive(id) {});
     bus.reconfigure(&[&[1, 2], &[3]], 0.0);
     bus.settle();
-    let ours = ["data 5", "g JOIN 1/3/t1 [a b j] {j} own 0"];
+    let ours = ["data 5", "g JOIN 1/4/t1 [a b j] {j} own 0"];
     assert_eq!(news(&mut bus, a), ours);
     assert_eq!(news(&mut bus, b), ours);
-    assert_eq!(news(&mut bus, c), ["data 5", "g JOIN 3/3/t1 [c k] {k} own 0"]);
+    assert_eq!(news(&mut bus, c), ["data 5", "g JOIN 3/4/t1 [c k] {k} own 0"]);
     bus.reconfigure(&[&[1, 2, 3]], 0.0);
     bus.settle();
     assert_eq!(news(&mut bus, a), ["g NETWORK 1/5/1 [a b j c k] {a b j} {c k} own 0"]);

@@ -64,6 +64,10 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
     }
     for stay in stays {
         let Some(next) = stay.next else { continue };
+        let told = stay.transitional.as_ref().and_then(|(configuration, _)| configuration.next);
+        if told != Some(next) {
+            return Err(broken("transitional", format!("{} is in {next}, announced as {told:?}", stay.daemon)));
+        }
         let companions = stay.companions();
         let arrived = arrivals.get(&next).expect("this process itself arrived there");
         let members = &arrived[0].configuration.members;

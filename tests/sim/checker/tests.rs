@@ -24,7 +24,9 @@ impl Story {
     fn configuration(&mut self, process: ProcessNumber, kind: ConfigurationKind, sequence: u64, members: &[u32]) {
         let ring = RingId { sequence, representative: DaemonId(1) };
         let members = members.iter().copied().map(DaemonId).collect();
-        self.0.configuration(process, Configuration { kind, ring, members });
+        let next = RingId { sequence: sequence + 1, ..ring };
+        let next = Some(next).filter(|_| kind == ConfigurationKind::Transitional);
+        self.0.configuration(process, Configuration { kind, ring, members, next });
     }
 
     fn regular(&mut self, process: ProcessNumber, sequence: u64, members: &[u32]) {
@@ -136,6 +138,14 @@ fn companions_are_those_who_came_along() {
         }
         assert_eq!(rule(check_safety(&story.0)), "transitional");
     }
+}
+
+#[test]
+fn a_transitional_configuration_knows_where_it_leads() {
+    let mut story = Story::together(1);
+    story.transitional(0, 1, &[1]);
+    story.regular(0, 3, &[1]);
+    assert_eq!(rule(check_safety(&story.0)), "transitional");
 }
 
 #[test]

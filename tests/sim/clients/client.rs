@@ -16,10 +16,10 @@ use spread::wire::{
 };
 
 use super::frames;
-use super::journal::{Ask, Connection, ConnectionNumber, Got, Sent, SharedJournal};
+use super::journal::{Ask, Connection, ConnectionNumber, Got, IN_PLACE, Sent, SharedJournal};
 
 /// A message of so many bytes goes in pieces.
-const IN_PIECES: u64 = 256 << 10;
+const IN_PIECES: u64 = IN_PLACE as u64;
 
 /// What clients are like.
 #[derive(Clone, Debug)]

@@ -129,3 +129,12 @@ fn run_until(world: &mut World<NodeDaemon>, holds: impl Fn(&World<NodeDaemon>) -
         world.run(Duration::from_millis(500));
     }
 }
+
+/// Some daemons reached a ring and left the others of their component behind, who formed the next ring: their views differ, and so
+/// must the views' names.
+#[test]
+fn components_that_part_one_after_the_other_name_their_views_differently() {
+    for seed in [5764, 5950] {
+        history(seed, Log::Nothing).map(drop).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}

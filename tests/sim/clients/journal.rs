@@ -88,6 +88,9 @@ pub struct Sent {
     pub farewell: bool,
 }
 
+/// A message of this size keeps its place among its sender's, whatever its service: it goes in pieces.
+pub const IN_PLACE: usize = 256 << 10;
+
 impl Sent {
     /// Whether it takes part in the one order of all.
     pub fn is_ordered(&self) -> bool {
@@ -96,7 +99,7 @@ impl Sent {
 
     /// Whether its sender's order is kept for it.
     pub fn is_in_senders_order(&self) -> bool {
-        self.service >= Service::Fifo
+        self.service >= Service::Fifo || self.size >= IN_PLACE
     }
 }
 

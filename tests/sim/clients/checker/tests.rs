@@ -5,7 +5,7 @@ use spread::wire::{DaemonId, FrameType, GroupId, Name, RingId, Service};
 
 use super::{Since, check_masking, check_quiescence, check_safety};
 use crate::checker::Verdict;
-use crate::clients::journal::{Ask, Connection, Entry, Got, Journal, MessageNumber, Sent, View};
+use crate::clients::journal::{Ask, Connection, Entry, Got, IN_PLACE, Journal, MessageNumber, Sent, View};
 
 const RING: RingId = RingId { sequence: 7, representative: DaemonId(1) };
 
@@ -154,6 +154,19 @@ fn reliable_messages_of_a_sender_may_overtake_and_are_not_overtaken() {
     };
     assert_eq!([verdict([0, 1, 2, 3]), verdict([1, 3, 0, 2])], ["none"; 2]);
     assert_eq!([verdict([0, 2, 1, 3]), verdict([1, 2, 0, 3]), verdict([3, 0, 1, 2])], ["fifo"; 3]);
+}
+
+#[test]
+fn a_large_message_keeps_its_place_and_may_be_overtaken() {
+    let verdict = |order: [usize; 3]| {
+        let mut story = Story::together();
+        let m = [Service::Fifo, Service::Reliable, Service::Reliable].map(|service| story.send(0, service));
+        story.0.messages[m[1]].size = IN_PLACE;
+        (0..3).for_each(|client| story.deliver(client, &order.map(|place| m[place])));
+        story.quiescence()
+    };
+    assert_eq!([verdict([0, 1, 2]), verdict([0, 2, 1]), verdict([2, 0, 1])], ["none"; 3]);
+    assert_eq!(verdict([1, 0, 2]), "fifo");
 }
 
 #[test]
