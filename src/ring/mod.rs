@@ -29,13 +29,14 @@ pub use state::GatherReason;
 pub use stats::{Dropped, Stats};
 
 use self::core::Core;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
 use form::Forming;
 use gather::Gather;
 use owed::Owed;
 use recovery::Recovery;
 use state::{Regather, State, Transition};
+use timer::Timer;
 
 /// A configuration as extended virtual synchrony defines it: the daemons that share deliveries from here on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,7 @@ impl Ring {
 
     /// A packet that `from` sent has arrived. Copies and stale packets are welcome; they lead to nothing.
     pub fn handle_packet(&mut self, now: Instant, from: DaemonId, packet: Packet) {
+        self.notice_absence(now);
         if from == self.core.me() || !self.core.config.daemons.contains(&from) {
             self.core.stats.dropped.unknown_sender += 1;
             return;
@@ -145,6 +147,7 @@ impl Ring {
 
     /// The time that [`Ring::poll_timeout`] named has come. One timer is one input: drain the outputs, then ask again.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.notice_absence(now);
         let Some(timer) = self.core.timers.expired(now) else { return };
         let core = &mut self.core;
         let transition = match &mut self.state {
@@ -160,26 +163,20 @@ impl Ring {
     /// Sends a message to all members, this daemon included, when the token comes.
     pub fn submit(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.push(service, payload);
-        if let State::Operational(operational) = &mut self.state {
-            operational.on_submit(&mut self.core, now);
-        }
+        self.on_submit(now);
     }
 
     /// Like [`Ring::submit`] with the agreed service, but the message is a barrier: no message overtakes it, whatever its service.
     pub fn submit_barrier(&mut self, now: Instant, payload: Payload) {
         self.core.sender.push_barrier(payload);
-        if let State::Operational(operational) = &mut self.state {
-            operational.on_submit(&mut self.core, now);
-        }
+        self.on_submit(now);
     }
 
     /// Like [`Ring::submit`], but before everything that waits, a barrier, and for this ring only: dropped if it breaks first. Only
     /// in answer to [`Event::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.push_first(service, payload);
-        if let State::Operational(operational) = &mut self.state {
-            operational.on_submit(&mut self.core, now);
-        }
+        self.on_submit(now);
     }
 
     /// Bodies of packets that are made from now on have at most so many bytes, and need not have less than
@@ -255,6 +252,30 @@ impl Ring {
     /// The state's name: gather, form, recovery or operational.
     pub fn state_name(&self) -> &'static str {
         self.state.name()
+    }
+
+    fn on_submit(&mut self, now: Instant) {
+        self.notice_absence(now);
+        if let State::Operational(operational) = &mut self.state {
+            operational.on_submit(&mut self.core, now);
+        }
+    }
+
+    /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
+    /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers anew.
+    fn notice_absence(&mut self, now: Instant) {
+        let late = self.core.timers.next().map_or(Duration::ZERO, |due| now.since(due));
+        let away = late >= self.core.config.token_timeout;
+        let reason = match &self.state {
+            State::Operational(operational) if operational.is_alone() => None,
+            _ if away => Some(GatherReason::Absent),
+            State::Operational(_) => Some(GatherReason::TokenLost),
+            State::Recovery(_) => Some(GatherReason::TokenLostInRecovery),
+            State::Gather(_) | State::Form(_) | State::Between => None,
+        };
+        if away || self.core.timers.is_due(Timer::TokenLoss, now) {
+            self.follow(now, reason.map(Transition::gather));
+        }
     }
 
     fn on_data(&mut self, data: Data) {

@@ -55,6 +55,11 @@ impl Operational {
         Progress { safe: *safe, aru: window.aru(), highest: window.high() }
     }
 
+    /// Whether there is nobody else in the ring, who could go on without this daemon.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.circulation.is_alone()
+    }
+
     /// A message was submitted: make sure that the token comes.
     pub(crate) fn on_submit(&mut self, core: &mut Core, now: Instant) {
         if let Some(token) = self.held.take() {

@@ -67,6 +67,8 @@ pub enum GatherReason {
     MemberLeaving,
     /// The token reaches a member, but no data does.
     NoProgress,
+    /// This daemon stood still for longer than the others wait.
+    Absent,
 }
 
 impl fmt::Display for GatherReason {
@@ -82,6 +84,7 @@ impl fmt::Display for GatherReason {
             GatherReason::JoinReceived => "join received",
             GatherReason::MemberLeaving => "a member is leaving",
             GatherReason::NoProgress => "a member gets no data",
+            GatherReason::Absent => "this daemon stood still for too long",
         })
     }
 }

@@ -49,6 +49,11 @@ impl Timers {
         *self = Timers::default();
     }
 
+    /// Whether a timer is set for now or earlier.
+    pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
+        self.0[timer as usize].is_some_and(|at| at <= now)
+    }
+
     /// When the next one expires.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.iter().flatten().min().copied()
