@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "shared with the tests of the C interface")]
 mod c_programs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -72,19 +72,29 @@ impl Ring {
 struct Program {
     child: Child,
     output: BufReader<ChildStdout>,
+    /// What it said, since something was typed, while something else was awaited.
+    seen: BTreeSet<String>,
 }
 
 impl Program {
     fn start(mut command: Command) -> Program {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Program { child, output }
+        Program { child, output, seen: BTreeSet::new() }
     }
 
-    fn expect(&mut self, line: &str) {
+    fn next_line(&mut self) -> String {
         let mut said = String::new();
         self.output.read_line(&mut said).unwrap();
-        assert_eq!(said.trim_end(), line);
+        said.trim_end().to_owned()
+    }
+
+    fn expect_later(&mut self, line: &str) {
+        while !self.seen.contains(line) {
+            let said = self.next_line();
+            assert!(!said.is_empty(), "ended before it said {line}");
+            self.seen.insert(said);
+        }
     }
 }
 
@@ -113,9 +123,13 @@ fn play(name: &str, program: &Path) {
                 command.args(rest.split(' ').skip(1));
                 programs.insert(letter, Program::start(command));
             }
-            b'>' => writeln!(programs[&letter].child.stdin.as_ref().unwrap(), "{rest}").unwrap(),
+            b'>' => {
+                programs.values_mut().for_each(|program| program.seen.clear());
+                writeln!(programs[&letter].child.stdin.as_ref().unwrap(), "{rest}").unwrap();
+            }
             b'^' => drop(programs.get_mut(&letter).unwrap().child.stdin.take()),
-            _ => programs.get_mut(&letter).unwrap().expect(rest),
+            b'~' => programs.get_mut(&letter).unwrap().expect_later(rest),
+            _ => assert_eq!(programs.get_mut(&letter).unwrap().next_line(), rest),
         }
     }
     for mut program in programs.into_values() {

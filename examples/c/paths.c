@@ -23,7 +23,8 @@ static void *obey(void *unused)
 
 int main(int count, char **arguments)
 {
-    static const char *const states[] = {"silent", "healthy", "faulty"};
+    static const char *const states[] = {"silent", "healthy", "faulty", "probation", "off"};
+    const int num_states = sizeof states / sizeof states[0];
     uint64_t seen = 0;
     torc_path path;
     int result;
@@ -36,7 +37,8 @@ int main(int count, char **arguments)
     pthread_create(&obeying, NULL, obey, NULL);
     while ((result = torc_next_path(daemon_here, &seen, &path, 60000)) >= 0) {
         if (result == 0) continue;
-        printf("%s on network %d: %s\n", path.daemon, path.network, states[path.state]);
+        printf("%s on network %d: %s\n", path.daemon, path.network,
+               path.state < num_states ? states[path.state] : "another state");
         fflush(stdout);
     }
     pthread_join(obeying, NULL);

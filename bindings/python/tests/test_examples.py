@@ -18,6 +18,7 @@ class Session:
 
     def __init__(self, port, configuration, ring):
         self.port, self.configuration, self.ring, self.programs = str(port), str(configuration), ring, {}
+        self.seen = {}
 
     def play(self, line):
         letter, sign, rest = line[0], line[1:2], line[3:]
@@ -29,15 +30,27 @@ class Session:
             command = [sys.executable, str(EXAMPLES / "python" / f"{name}.py"), *arguments]
             self.programs[letter] = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
         elif sign == ">":
+            # What was said before does not count from here on.
+            self.seen.clear()
             print(rest, file=self.programs[letter].stdin, flush=True)
         elif sign == "^":
             self.programs[letter].stdin.close()
+        elif sign == "~":
+            self.await_line(letter, rest)
         else:
             self.expect(letter, rest)
 
     def expect(self, letter, line):
         """The program says this line next."""
         assert self.programs[letter].stdout.readline().rstrip() == line
+
+    def await_line(self, letter, line):
+        """The program says this line sooner or later, or has since something was typed."""
+        seen = self.seen.setdefault(letter, set())
+        while line not in seen:
+            said = self.programs[letter].stdout.readline()
+            assert said, f"ended before it said {line}"
+            seen.add(said.rstrip())
 
     def happen(self, event):
         if event == "(d3 is cut off)":

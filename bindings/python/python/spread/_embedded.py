@@ -32,6 +32,10 @@ class PathState(IntEnum):
     HEALTHY = 1
     #: On another one, but not on this.
     FAULTY = 2
+    #: On this one again, but not for long yet, or with many packets lost.
+    PROBATION = 3
+    #: Not on this one, because that daemon has switched it off.
+    OFF = 4
 
 
 @dataclass(frozen=True)
