@@ -1,5 +1,6 @@
-//! What kills, wedges or confuses a classic daemon, one named case for each row that the description of its protocol marks as a defect:
-//! ours does what is recommended there. After every case another client, and a new one, find the daemon well.
+//! What kills, wedges or confuses a classic daemon, one named case for each row that the descriptions of its protocol and its files
+//! mark as a defect: ours does what is recommended there. After every case of the protocol another client, and a new one, find the
+//! daemon well.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -8,8 +9,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use spread::daemon::config::Configuration;
+use spread::daemon::config::{AuthMethod, ClientAddresses, ConfigError, Configuration};
 use spread::daemon::{Options, Running, spawn};
+use spread::session::{AccessList, Peer};
 use spread::wire::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, Name};
 
 /// The longest that a test waits for what must come.
@@ -141,6 +143,89 @@ fn every_defect_of_the_classic_daemon_is_done_as_recommended() {
         daemon.look_after();
         daemon.witness.expect_echo();
     }
+}
+
+/// What the files of a classic daemon lead it to.
+const FILES: &[(&str, fn())] = &[
+    ("a blank or tab after a number, with and without a comment", || {
+        for end in [" ", "\t", " # a comment", "\t# a comment", "# a comment"] {
+            let windows =
+                parameters(&format!("Window = 160{end}\nPersonalWindow = 30{end}\n")).parameters.windows.unwrap();
+            assert_eq!((windows.ring, windows.personal), (160, 30), "{end:?}");
+        }
+    }),
+    ("more than ten interfaces", || {
+        let interfaces = |count| (1..=count).map(|n| format!("C 10.0.0.{n} ")).collect::<String>();
+        let file = |count| format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 {{ {} }} }}", interfaces(count));
+        let ten = parse(&file(10)).unwrap();
+        assert!(matches!(&ten.daemons[0].clients, ClientAddresses::Only(addresses) if addresses.len() == 10));
+        assert!(matches!(parse(&file(11)), Err(ConfigError::Invalid(_))));
+    }),
+    ("an authentication list above 90 characters", || {
+        for keyword in ["AllowedAuthMethods", "RequiredAuthMethods"] {
+            let list = format!("{}NULL IP", "NULL ".repeat(40));
+            let found = parameters(&format!("{keyword} = \"{list}\"\n")).parameters;
+            let lists = [found.allowed_auth, found.required_auth];
+            assert!(lists.contains(&vec![AuthMethod::Null, AuthMethod::Ip]), "{keyword}: {lists:?}");
+        }
+    }),
+    ("a format of time stamps above 39 characters", || {
+        let format = "%H:%M:%S ".repeat(20);
+        let found = parameters(&format!("EventTimeStamp = \"{format}\"\n")).parameters.event_time_stamp;
+        assert_eq!(found, Some(format));
+    }),
+    ("AcceleratedRing unspecified is the same system as AcceleratedRing on", || {
+        let [without, with] = ["", "AcceleratedRing = true\n"].map(|line| parameters(line).digest());
+        assert_eq!(without, with);
+    }),
+    ("blank lines and leading blanks do not end the access file", || {
+        let list = AccessList::parse("\n10.0.0.1\n\n \t\n  10.0.0.2\n\n\t# a comment\nlocal\n").unwrap();
+        let allowed = ["10.0.0.1", "10.0.0.2", "127.0.0.1", "10.0.0.3"].map(|peer| list.allows(tcp(peer)));
+        assert_eq!(allowed, [true, true, true, false]);
+    }),
+    ("a malformed line of the access file is reported", || {
+        for line in ["10", "10.0", "10.0.0", "10.0.0.", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1"] {
+            assert_eq!(AccessList::parse(&format!("local\n\n{line}\n")).unwrap_err().line, 3, "{line}");
+        }
+    }),
+    ("a part of an address that is no number", || {
+        for line in ["a.b.c.d", "10.0.0.x", "10.0.0.0/x", "10.0.0.256", "..."] {
+            assert_eq!(AccessList::parse(line).unwrap_err().line, 1, "{line}");
+        }
+    }),
+    ("/0 is everybody", || {
+        let list = AccessList::parse("0.0.0.0/0\n").unwrap();
+        assert!(["10.0.0.1", "127.0.0.1", "203.0.113.9"].iter().all(|peer| list.allows(tcp(peer))));
+        assert!(list.allows(Peer::Unix));
+    }),
+    ("blanks around the / of an access rule", || {
+        for rule in ["10.1.0.0 /16", "10.1.0.0/ 16", "10.1.0.0 / 16", "10.1.0.0\t/\t16\t"] {
+            let list = AccessList::parse(rule).unwrap();
+            let allowed = ["10.1.0.0", "10.1.2.3", "10.2.0.0"].map(|peer| list.allows(tcp(peer)));
+            assert_eq!(allowed, [true, true, false], "{rule:?}");
+        }
+    }),
+];
+
+#[test]
+fn every_defect_of_the_classic_files_is_done_as_recommended() {
+    for (name, case) in FILES {
+        println!("{name}");
+        case();
+    }
+}
+
+fn parse(text: &str) -> Result<Configuration, ConfigError> {
+    Configuration::parse("defects", text.as_bytes())
+}
+
+/// A configuration of one daemon with these parameters.
+fn parameters(text: &str) -> Configuration {
+    parse(&format!("Spread_Segment unicast {{ solo 127.0.0.1 }}\n{text}")).unwrap()
+}
+
+fn tcp(address: &str) -> Peer {
+    Peer::Tcp(address.parse().unwrap())
 }
 
 /// A daemon named solo with the classic limits.
