@@ -4,15 +4,18 @@
 //! if all that have members of it say the same id and none has lost members: ids are unique, so they mean the same
 //! members, and had one of these been lost, someone would say so. Every other group gets a new view, with one vs set
 //! for each component.
+//!
+//! What a daemon says goes into the new tables as it arrives, so that the message that completes the exchange finds little left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::debug;
 
 use super::Dropped;
-use super::table::Member;
+use super::sessions::Sessions;
+use super::table::Table;
 use super::views::Views;
-use crate::wire::{Basis, DaemonId, Envelope, GroupId, GroupState, Name, RingId, State};
+use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, State};
 
 /// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have
 /// on their way when an exchange begins, as clients are not read during it.
@@ -70,7 +73,8 @@ impl Parts {
 #[derive(Debug)]
 pub(super) struct Exchange {
     ring: RingId,
-    members: Vec<DaemonId>,
+    /// The new tables, from what was said so far.
+    table: Table,
     parting: Option<Parting>,
     reports: BTreeMap<DaemonId, Report>,
     held: Held,
@@ -90,31 +94,24 @@ pub(super) struct Parting {
 struct Report {
     basis: Basis,
     missing: u32,
-    groups: Vec<GroupState>,
 }
 
 /// What a complete exchange led to.
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub ring: RingId,
-    pub order: Vec<DaemonId>,
+    /// Who is in which group. The views that are broken begin anew: not all their members come from one view that lost nobody.
+    pub table: Table,
     /// The component of each position, numbered in the order of vs sets.
     pub components: Vec<usize>,
-    pub groups: BTreeMap<Name, Gathered>,
     pub held: Held,
 }
 
-/// A group put together from what all said.
-#[derive(Debug)]
-pub(super) struct Gathered {
-    /// The view, if all its members are in the same one and nobody was lost from it.
-    pub unchanged: Option<GroupId>,
-    pub members: BTreeSet<Member>,
-}
-
 impl Exchange {
-    pub fn new(ring: RingId, members: Vec<DaemonId>) -> Exchange {
-        Exchange { ring, members, parting: None, reports: BTreeMap::new(), held: Held::new() }
+    /// Nothing is said yet among `members`, of which `me` is one.
+    pub fn new(ring: RingId, members: Vec<DaemonId>, me: DaemonId) -> Exchange {
+        let table = Table::new(members, me);
+        Exchange { ring, table, parting: None, reports: BTreeMap::new(), held: Held::new() }
     }
 
     /// How the ring broke, once it did.
@@ -128,22 +125,22 @@ impl Exchange {
     }
 
     /// A part of a daemon's table arrived.
-    pub fn on_state(&mut self, origin: DaemonId, state: State, dropped: &mut Dropped) {
+    pub fn on_state(&mut self, origin: DaemonId, state: State, sessions: &Sessions, dropped: &mut Dropped) {
         if state.exchange != self.ring {
             dropped.stale_states += 1;
             return;
         }
-        let member = self.members.contains(&origin);
         let State { basis, parts, groups, .. } = state;
-        let first = || Report { basis, missing: parts, groups: Vec::new() };
-        let report = member.then(|| self.reports.entry(origin).or_insert_with(first));
-        let Some(report) = report.filter(|report| report.missing > 0) else {
+        let first = || Report { basis, missing: parts };
+        let at = self.table.position(origin);
+        let report = at.map(|at| (at, self.reports.entry(origin).or_insert_with(first)));
+        let Some((at, report)) = report.filter(|(_, report)| report.missing > 0) else {
             debug!(%origin, "state that nobody waits for");
             dropped.malformed += 1;
             return;
         };
         report.missing -= 1;
-        report.groups.extend(groups);
+        groups.iter().for_each(|said| self.table.gather(at, said, sessions));
     }
 
     /// Another message arrived: it waits.
@@ -159,7 +156,7 @@ impl Exchange {
     /// Whether every member has said everything.
     pub fn is_complete(&self) -> bool {
         let said = |member| self.reports.get(member).is_some_and(|report| report.missing == 0);
-        self.members.iter().all(said)
+        self.table.order().iter().all(said)
     }
 
     /// The messages that waited.
@@ -167,14 +164,10 @@ impl Exchange {
         self.held
     }
 
-    /// Merges the tables of all members, who must have said everything.
+    /// The merged tables of all members, who must have said everything.
     pub fn agree(self) -> Agreed {
         let components = self.components();
-        let mut groups = BTreeMap::new();
-        for (at, member) in self.members.iter().enumerate() {
-            self.reports[member].groups.iter().for_each(|said| gather(&mut groups, at, said));
-        }
-        Agreed { ring: self.ring, order: self.members, components, groups, held: self.held }
+        Agreed { ring: self.ring, table: self.table, components, held: self.held }
     }
 
     /// Numbers the components in the order of their last configurations: by representative, then sequence. Components
@@ -184,25 +177,16 @@ impl Exchange {
             let basis = &self.reports[member].basis;
             (basis.ring.representative, basis.ring.sequence, &basis.together)
         };
-        let keys: BTreeSet<_> = self.members.iter().map(key).collect();
+        let keys: BTreeSet<_> = self.table.order().iter().map(key).collect();
         let numbers: BTreeMap<_, _> = keys.into_iter().zip(0..).collect();
-        self.members.iter().map(|member| numbers[&key(member)]).collect()
+        self.table.order().iter().map(|member| numbers[&key(member)]).collect()
     }
-}
-
-fn gather(groups: &mut BTreeMap<Name, Gathered>, at: usize, said: &GroupState) {
-    if said.members.is_empty() {
-        return;
-    }
-    let first = || Gathered { unchanged: Some(said.id), members: BTreeSet::new() };
-    let gathered = groups.entry(said.group).or_insert_with(first);
-    gathered.unchanged = gathered.unchanged.filter(|id| *id == said.id && !said.broken);
-    gathered.members.extend(said.members.iter().map(|&name| Member { at, name }));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::GroupId;
 
     const RING: RingId = RingId { sequence: 5, representative: DaemonId(1) };
 
@@ -240,21 +224,21 @@ mod tests {
 
     #[test]
     fn states_of_other_rings_outsiders_and_talkers_do_not_count() {
-        let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)]);
-        let mut dropped = Dropped::default();
-        exchange.on_state(DaemonId(1), state(RingId { sequence: 4, ..RING }), &mut dropped);
-        exchange.on_state(DaemonId(3), state(RING), &mut dropped);
-        exchange.on_state(DaemonId(1), state(RING), &mut dropped);
-        exchange.on_state(DaemonId(1), state(RING), &mut dropped);
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
+        let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
+        exchange.on_state(DaemonId(1), state(RingId { sequence: 4, ..RING }), &sessions, &mut dropped);
+        exchange.on_state(DaemonId(3), state(RING), &sessions, &mut dropped);
+        exchange.on_state(DaemonId(1), state(RING), &sessions, &mut dropped);
+        exchange.on_state(DaemonId(1), state(RING), &sessions, &mut dropped);
         assert!(!exchange.is_complete());
         assert_eq!(dropped, Dropped { stale_states: 1, malformed: 2, ..Dropped::default() });
-        exchange.on_state(DaemonId(2), state(RING), &mut dropped);
+        exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped);
         assert!(exchange.is_complete());
     }
 
     #[test]
     fn messages_above_the_limit_of_an_exchange_are_counted() {
-        let mut exchange = Exchange::new(RING, vec![DaemonId(1)]);
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1)], DaemonId(1));
         let mut dropped = Dropped::default();
         for _ in 0..HELD_LIMIT + 2 {
             exchange.hold(DaemonId(1), Envelope::Disconnect { member: name("#a#d1") }, &mut dropped);

@@ -190,7 +190,7 @@ impl Groups {
         };
         match (&mut self.phase, envelope) {
             (Phase::Exchange(exchange), Envelope::State(state)) => {
-                exchange.on_state(message.origin, state, &mut self.views.dropped);
+                exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped);
                 if exchange.is_complete() {
                     self.complete();
                 }
@@ -220,7 +220,7 @@ impl Groups {
             self.abandon(exchange);
         }
         self.views.pieces.begin(configuration.ring);
-        let exchange = Exchange::new(configuration.ring, configuration.members);
+        let exchange = Exchange::new(configuration.ring, configuration.members, self.views.me);
         for state in exchange::states(&self.views, configuration.ring) {
             let payload = Envelope::State(state).encode();
             self.views.events.push_back(Event::Submit { payload, service: Service::Safe });

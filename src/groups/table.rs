@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::SessionId;
 use super::sessions::Sessions;
-use crate::wire::{DaemonId, GroupId, Name};
+use crate::wire::{DaemonId, GroupId, GroupState, Name};
 
 /// How many groups one member may be in; further joins have no effect.
 pub const GROUPS_PER_MEMBER: usize = 16_384;
@@ -39,9 +39,9 @@ pub(super) struct View {
 }
 
 impl View {
-    /// A view of which the sessions at this daemon are not known yet.
-    pub fn new(id: GroupId, members: BTreeSet<Member>) -> View {
-        View { id, broken: false, members, local: None, watchers: BTreeSet::new() }
+    /// A view without members.
+    fn new(id: GroupId) -> View {
+        View { id, broken: false, members: BTreeSet::new(), local: None, watchers: BTreeSet::new() }
     }
 
     /// The members at one daemon.
@@ -52,11 +52,6 @@ impl View {
     /// All members as clients see them.
     pub fn names(&self) -> Vec<Name> {
         self.members.iter().map(|member| member.name).collect()
-    }
-
-    /// Looks up which members at this daemon want membership messages.
-    pub fn find_watchers(&mut self, me: usize, sessions: &Sessions) {
-        self.watchers = self.at(me).filter_map(|member| sessions.watcher(&member.name)).collect();
     }
 
     /// The sessions here that want membership messages.
@@ -155,12 +150,21 @@ impl Table {
         self.groups_of.get(member).map(|groups| groups.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Adds a whole view of a group that is not there.
-    pub fn insert(&mut self, group: Name, view: View) {
-        for member in &view.members {
-            self.groups_of.entry(*member).or_default().insert(group);
+    /// Adds what the daemon at a position says of its members of a group. As long as daemons are heard, a view is broken unless all
+    /// who have members of it said the same id and that they lost nobody.
+    pub fn gather(&mut self, at: usize, said: &GroupState, sessions: &Sessions) {
+        if said.members.is_empty() {
+            return;
         }
-        self.groups.insert(group, view);
+        let view = self.groups.entry(said.group).or_insert_with(|| View::new(said.id));
+        view.broken |= said.broken || view.id != said.id;
+        for member in said.members.iter().map(|&name| Member { at, name }) {
+            view.members.insert(member);
+            self.groups_of.entry(member).or_default().insert(said.group);
+            if at == self.me {
+                view.watchers.extend(sessions.watcher(&member.name));
+            }
+        }
     }
 
     /// Puts a member into a group, a new one if need be. The caller names the view.
@@ -174,7 +178,7 @@ impl Table {
         }
         groups.insert(group);
         let before = self.groups.get(&group).map(|view| view.id);
-        let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default(), BTreeSet::new()));
+        let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default()));
         view.members.insert(member);
         if member.at == self.me {
             view.local = None;

@@ -90,18 +90,14 @@ impl Views {
     /// messages that waited.
     pub fn install(&mut self, exchange: Exchange) -> Held {
         let agreed = exchange.agree();
-        self.table = Table::new(agreed.order.clone(), self.me);
-        self.basis = Basis { ring: agreed.ring, together: agreed.order };
+        self.table = agreed.table;
+        self.basis = Basis { ring: agreed.ring, together: self.table.order().to_vec() };
         self.ids = Ids::regular(agreed.ring);
         let mut changed: Vec<Name> = Vec::new();
-        for (group, gathered) in agreed.groups {
-            let id = gathered.unchanged.unwrap_or_else(|| self.ids.next(&group, None));
-            if gathered.unchanged.is_none() {
-                changed.push(group);
-            }
-            let mut view = View::new(id, gathered.members);
-            view.find_watchers(self.table.me(), &self.sessions);
-            self.table.insert(group, view);
+        for (group, view) in self.table.views_mut().filter(|(_, view)| view.broken) {
+            view.broken = false;
+            view.id = self.ids.next(group, None);
+            changed.push(*group);
         }
         changed.iter().for_each(|group| self.announce_merge(group, &agreed.components));
         agreed.held

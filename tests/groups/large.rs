@@ -2,6 +2,7 @@
 //! somebody waits for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use spread::groups::{Event, Groups, Session, SessionId};
 use spread::ring::{self, Configuration, ConfigurationKind, Message};
@@ -19,12 +20,14 @@ pub struct Pair {
     pub groups: BTreeMap<u32, Groups>,
     /// Frames for clients so far, each receiver counted.
     pub delivered: usize,
+    /// The most processor time that a daemon took for one message of an exchange.
+    pub longest: Duration,
 }
 
 impl Pair {
     pub fn new() -> Pair {
         let groups = [1, 2].map(|daemon| (daemon, Groups::new(DaemonId(daemon)))).into();
-        Pair { groups, delivered: 0 }
+        Pair { groups, delivered: 0, longest: Duration::ZERO }
     }
 
     /// A configuration of both, or of each alone, with its exchange.
@@ -40,7 +43,11 @@ impl Pair {
                 said.extend(drain(groups, &mut self.delivered).into_iter().map(|payload| (*daemon, payload)));
             }
             for (origin, payload) in said {
-                members.iter().for_each(|&at| self.deliver(at, origin, &payload));
+                for &at in *members {
+                    let before = processor_time();
+                    self.deliver(at, origin, &payload);
+                    self.longest = self.longest.max(processor_time() - before);
+                }
             }
         }
     }
@@ -73,6 +80,12 @@ impl Pair {
     pub fn counts(&self, group: &Name) -> [(usize, usize); 2] {
         [1, 2].map(|at| (self.groups[&at].group_count(), self.groups[&at].member_count(group)))
     }
+}
+
+/// Processor time that this thread took so far, to a tick of the clock; nothing where the system does not say.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default())
 }
 
 /// Counts the frames for clients, and returns what is for the ring.
@@ -116,7 +129,9 @@ fn ten_thousand_groups_are_joined_split_merged_and_left() {
     assert_eq!(pair.counts(&first), [(groups, members); 2]);
 
     pair.part(2);
+    pair.longest = Duration::ZERO;
     pair.configure(4, &[&[1, 2]]);
+    println!("the longest step of the merge took {:?} of processor time", pair.longest);
     assert_eq!(pair.counts(&first), [(groups, members); 2]);
 
     for client in (0..CLIENTS).rev() {
