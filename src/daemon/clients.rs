@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use tracing::debug;
 
+use super::origin::Origin;
 use super::stream::Stream;
 use crate::groups::SessionId;
 use crate::node::Node;
@@ -40,6 +41,8 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Client {
     stream: Stream,
+    /// Who it was when it came.
+    origin: Origin,
     /// It is in the queue of those who may be readable.
     readable: bool,
     /// Its bytes are not welcome; it is not in that queue.
@@ -93,7 +96,9 @@ impl Clients {
         let id = SessionId(self.next);
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
-        self.clients.insert(id, Client { stream, readable: false, parked: false, writable: false, blocked: false });
+        let origin = stream.origin();
+        let client = Client { stream, origin, readable: false, parked: false, writable: false, blocked: false };
+        self.clients.insert(id, client);
         Ok(id)
     }
 
@@ -110,6 +115,11 @@ impl Clients {
             self.listen(id, Interest::READABLE);
             self.want_output(id);
         }
+    }
+
+    /// Who came by this stream.
+    pub(super) fn origin(&self, id: SessionId) -> Origin {
+        self.clients.get(&id).map_or(Origin::Unknown, |client| client.origin)
     }
 
     /// How many streams there are.
@@ -345,6 +355,17 @@ mod tests {
                 side.clients.remove(id);
             }
         }
+    }
+
+    #[test]
+    fn who_came_stays_known_while_the_stream_is_there() {
+        let mut side = Side::new();
+        let (id, far) = side.connect();
+        let address = far.local_addr().unwrap();
+        drop(far);
+        assert_eq!(side.clients.origin(id), Origin::Tcp(address));
+        side.clients.remove(id);
+        assert_eq!(side.clients.origin(id), Origin::Unknown);
     }
 
     #[test]

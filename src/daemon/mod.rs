@@ -16,6 +16,7 @@ mod handle;
 mod identity;
 mod listen;
 mod monitor;
+mod origin;
 mod progress;
 mod run;
 mod setup;

@@ -29,7 +29,7 @@ use super::{Options, StartError, identity};
 use crate::groups::SessionId;
 use crate::multipath::{self, PathState};
 use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
-use crate::node::{ClientInput, Event, Node};
+use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
@@ -338,6 +338,7 @@ impl Daemon {
     }
 
     fn end(&mut self, id: SessionId) {
+        debug!(client = id.0, from = %self.clients.origin(id), "client gone");
         self.clients.remove(id);
         self.tell(self.clock.now(), id, ClientInput::Closed);
     }
@@ -355,7 +356,13 @@ impl Daemon {
                 Event::Output(id) => self.clients.want_output(id),
                 Event::Welcome(id) => self.clients.welcome(id),
                 Event::Close { id, reason, rest } => {
-                    debug!(client = id.0, %reason, "client closed");
+                    let from = self.clients.origin(id);
+                    match reason {
+                        EndReason::Kill | EndReason::Gone | EndReason::Refused(_) => {
+                            debug!(client = id.0, %from, %reason, "client closed");
+                        }
+                        _ => warn!(client = id.0, %from, %reason, "client closed"),
+                    }
                     self.clients.close(id, &rest);
                 }
                 Event::Configuration(configuration) => self.install(configuration),

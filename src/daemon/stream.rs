@@ -11,6 +11,7 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
+use super::origin::Origin;
 use crate::time::Duration;
 
 /// Bytes of buffer that a unix socket has at least; a TCP socket's grow by themselves.
@@ -81,6 +82,15 @@ impl Stream {
         })?;
         stream.silence()?;
         Ok(stream)
+    }
+
+    /// Who is at the other end.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
+            #[cfg(unix)]
+            Stream::Unix(stream) => Origin::local(stream),
+        }
     }
 
     /// Reads what is there.

@@ -12,6 +12,8 @@
 #[cfg(target_os = "linux")]
 mod complaints;
 mod counters;
+#[cfg(unix)]
+mod credentials;
 mod link;
 mod links;
 mod open;
@@ -46,6 +48,8 @@ use {other_unix as platform, plain::Batches, silent::Complaints, unwatched::Watc
 use {plain::Batches, silent::Complaints, unwatched::Watch, windows as platform};
 
 pub use counters::Counters;
+#[cfg(unix)]
+pub(crate) use credentials::peer_credentials;
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub use platform::{local_addresses, raise_descriptor_limit};
