@@ -1,5 +1,5 @@
 //! A client program that is stopped in the middle of its reading, under each `SlowClient`: what happens to it, that nobody of another
-//! group notices, and that the counters say what happened.
+//! group notices, and that the counters say what happened. And one that is killed: its name is free.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -68,6 +68,29 @@ fn a_stopped_program_loses_unreliable_messages_and_stays() {
     assert_eq!((status.client_stats.slow_by_messages, status.client_stats.slow_by_bytes), (0, 0));
     stage.reader.signal("-CONT");
     assert!(stage.reader.child.try_wait().unwrap().is_none(), "it is still connected");
+}
+
+#[test]
+fn the_name_of_a_program_that_was_killed_can_be_used_at_once() {
+    let mut stage = Stage::new(SlowClient::Disconnect);
+    for round in 0..10 {
+        // In half of the rounds it goes with bytes that it has not read, so that its connection does not end in an orderly way.
+        if round % 2 == 0 {
+            let sender = connect(&stage.address, "sender");
+            sender.multicast(FrameType::AGREED, &[name("#reader#solo")], 0, &[7; SIZE]).unwrap();
+            sender.multicast(FrameType::AGREED, &[sender.private_group()], 0, b"it has been sent").unwrap();
+            sender.receive().unwrap();
+        }
+        stage.reader.child.kill().unwrap();
+        stage.reader.child.wait().unwrap();
+        let successor = connect(&stage.address, "reader");
+        assert_eq!(successor.private_group(), name("#reader#solo"), "round {round}");
+        while stage.watcher_view() != ["#watcher#solo"] {}
+        successor.disconnect();
+        stage.reader = Reader::start(&stage.address);
+        while stage.watcher_view().len() < 2 {}
+        stage.reader.signal("-STOP");
+    }
 }
 
 /// A daemon with a stopped reader in the group busy.
