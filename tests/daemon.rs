@@ -8,6 +8,7 @@
 
 mod process;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -98,13 +99,7 @@ fn names_too_long_illegal_or_taken_get_the_classic_refusal() {
 #[test]
 fn an_unknown_authentication_method_gets_the_classic_refusal() {
     let daemon = Daemon::start("method");
-    let mut stream = daemon.raw();
-    stream.write_all(&request("alice")).unwrap();
-    assert_eq!(read(&mut stream, 6), b"\x05NULL ");
-    let mut choice = [0; 90];
-    choice[..5].copy_from_slice(b"BOGUS");
-    stream.write_all(&choice).unwrap();
-    assert_eq!(rest(stream), [AUTH]);
+    assert_eq!(daemon.answer_to_choice(b"BOGUS"), [AUTH]);
     daemon.expect_well();
 }
 
@@ -342,6 +337,69 @@ fn a_daemon_told_to_stop_closes_its_sessions_and_takes_its_socket_along() {
     assert!(!socket.exists());
 }
 
+/// How a refusal comes about.
+enum Refused {
+    /// The daemon answers this with it.
+    By(&'static str, fn(&Daemon) -> Vec<u8>),
+    /// No daemon sends it.
+    Never(&'static str),
+}
+
+/// Every code that the connect call of a classic library knows.
+const REFUSALS: &[(i8, Refused)] = &[
+    (-1, Refused::Never("illegal daemon address: the library says so before it connects")),
+    (-2, Refused::Never("no connection: the library says so when nobody answers")),
+    (-4, Refused::Never("no name: the daemon invents one for a client without")),
+    (-5, Refused::By("a name too long", |daemon| daemon.answer(&request("elevenchars")))),
+    (-5, Refused::By("a length below zero", |daemon| daemon.answer(&[4, 4, 0, 1, 0xff]))),
+    (-5, Refused::By("an illegal character", |daemon| daemon.answer(&request("a#b")))),
+    (
+        -6,
+        Refused::By("a name in use", |daemon| {
+            let _alice = daemon.connect("alice");
+            daemon.answer(&request("alice"))
+        }),
+    ),
+    (-7, Refused::By("an old library", |daemon| daemon.answer(&[3, 0, 9, 1, 0]))),
+    (-7, Refused::By("a major version below zero", |daemon| daemon.answer(&[200, 0, 0, 1, 0]))),
+    (-8, Refused::Never("the connection ended in the handshake: the library says so when nothing comes")),
+    (-9, Refused::By("a method that is not allowed", |daemon| daemon.answer_to_choice(b"IP"))),
+    (-9, Refused::By("a method that nobody knows", |daemon| daemon.answer_to_choice(b"BOGUS"))),
+    (-9, Refused::By("no method at all", |daemon| daemon.answer_to_choice(b""))),
+    (
+        -3,
+        Refused::By("one client too many", |daemon| {
+            let (mut held, mut first) = (Vec::new(), [5]);
+            while first == [5] {
+                assert!(held.len() <= 10, "more than MaxSessions");
+                let mut stream = daemon.raw();
+                // Whom the daemon does not want it need not read.
+                let _ = stream.write_all(&request(&format!("c{}", held.len())));
+                stream.read_exact(&mut first).unwrap();
+                held.push(stream);
+            }
+            [first.to_vec(), rest(held.pop().unwrap())].concat()
+        }),
+    ),
+];
+
+#[test]
+fn every_refusal_has_its_cause_and_those_that_are_never_sent_a_reason() {
+    let daemon = Daemon::start_with("refusals", "MaxSessions = 10\n");
+    for (code, refused) in REFUSALS {
+        match refused {
+            Refused::By(cause, act) => assert_eq!(act(&daemon), [*code as u8], "{cause}"),
+            Refused::Never(reason) => println!("{code} {reason}"),
+        }
+    }
+    let codes: BTreeSet<i8> = REFUSALS.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, (-9..=-1).collect());
+    let mut nameless = eventually(|| daemon.open(""));
+    nameless.write_all(&[0x55; 48]).unwrap();
+    rest(nameless);
+    daemon.expect_well();
+}
+
 /// A running daemon named solo.
 struct Daemon {
     process: Process,
@@ -350,9 +408,14 @@ struct Daemon {
 
 impl Daemon {
     fn start(test: &str) -> Daemon {
+        Daemon::start_with(test, "")
+    }
+
+    /// One with more lines in its file.
+    fn start_with(test: &str, lines: &str) -> Daemon {
         let (port, directory) = (free_port(), directory(test));
         let file = directory.join("spread.conf");
-        fs::write(&file, configuration(port)).unwrap();
+        fs::write(&file, configuration(port) + lines).unwrap();
         Daemon { process: Process::start(daemon_with(&file, "solo"), &directory.join("daemon")), port }.awaited()
     }
 
@@ -374,6 +437,17 @@ impl Daemon {
     fn answer(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = self.raw();
         stream.write_all(bytes).unwrap();
+        rest(stream)
+    }
+
+    /// All that comes back for this method until the daemon closes the connection.
+    fn answer_to_choice(&self, method: &[u8]) -> Vec<u8> {
+        let mut stream = self.raw();
+        stream.write_all(&request("alice")).unwrap();
+        assert_eq!(read(&mut stream, 6), b"\x05NULL ");
+        let mut choice = [0; 90];
+        choice[..method.len()].copy_from_slice(method);
+        stream.write_all(&choice).unwrap();
         rest(stream)
     }
 
