@@ -371,6 +371,65 @@ mod tests {
         assert_eq!((hint.mess_type(), hint.order()), (0x1234, ByteOrder::Big));
     }
 
+    /// The header as a writer of this byte order has it on the wire.
+    fn written(header: &FrameHeader) -> [u8; FrameHeader::SIZE] {
+        let numbers = [header.groups, header.data_len].map(|number| header.order.field(number as u32));
+        let parts =
+            [&header.order.mark(header.kind.0)[..], header.name.field(), &numbers[0], &header.hint.0, &numbers[1]];
+        parts.concat().try_into().unwrap()
+    }
+
+    #[test]
+    fn any_header_of_either_byte_order_is_read_back() {
+        let mut rng = Rng::new(1);
+        for round in 0..5000 {
+            let order = [ByteOrder::Little, ByteOrder::Big][round % 2];
+            let name: Vec<u8> = (0..rng.below(32)).map(|_| 1 + rng.below(255) as u8).collect();
+            let mess_type = rng.next_u64() as i16;
+            let header = FrameHeader {
+                kind: FrameType(rng.next_u64() as u32 & !ByteOrder::MARKING),
+                name: Name::new(&name).unwrap(),
+                groups: rng.next_u64() as i32,
+                hint: Hint::new(mess_type, [ByteOrder::Little, ByteOrder::Big][round / 2 % 2]),
+                data_len: rng.next_u64() as i32,
+                order,
+            };
+            let decoded = FrameHeader::decode(&written(&header));
+            assert_eq!(decoded, header);
+            assert_eq!((decoded.hint.mess_type(), decoded.hint.is_valid()), (mess_type, true));
+            let passed = FrameHeader::decode(&header.encode());
+            assert_eq!(passed, FrameHeader { order: ByteOrder::Little, ..header });
+        }
+    }
+
+    #[test]
+    fn any_refused_frame_comes_back_with_its_type_groups_and_data() {
+        let mut rng = Rng::new(2);
+        for _ in 0..2000 {
+            let random =
+                |rng: &mut Rng, below| (0..rng.below(below)).map(|_| rng.next_u64() as u8).collect::<Vec<u8>>();
+            let groups = rng.below(MAX_GROUPS as u64);
+            let fields: Vec<u8> =
+                (0..groups).flat_map(|n| *Name::new(format!("g{n}").as_bytes()).unwrap().field()).collect();
+            let data = random(&mut rng, 200);
+            let order = if rng.chance(0.5) { ByteOrder::Little } else { ByteOrder::Big };
+            let kind = FrameType(1 << rng.below(6));
+            let header =
+                FrameHeader { kind, groups: groups as i32, data_len: data.len() as i32, order, ..self::header() };
+            let reject = encode_reject(&header, &[&header.encode()[..], &fields, &data].concat());
+            let (front, body) = reject.split_first_chunk().unwrap();
+            let told = FrameHeader::decode(front);
+            assert_eq!(
+                told,
+                FrameHeader { kind: FrameType::REJECT, groups: groups as i32 + 1, order: ByteOrder::Little, ..header }
+            );
+            assert_eq!(told.body_len(), Some(body.len()));
+            let (refused, rest) = body.split_first_chunk().unwrap();
+            assert_eq!(FrameType::decode(*refused), kind);
+            assert_eq!(rest, [&fields[..], header.name.field(), &data].concat());
+        }
+    }
+
     #[test]
     fn hints_have_the_recorded_bytes() {
         let table = [

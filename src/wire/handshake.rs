@@ -485,6 +485,55 @@ mod tests {
         assert_eq!(Answer::decode(&answer.encode(old), old), Ok(Some((answer, 20))));
     }
 
+    fn random_version(rng: &mut Rng) -> Version {
+        let version = Version::new(3 + rng.below(2) as i8, 1 + rng.below(20) as i8, rng.next_u64() as i8);
+        Version { patch: if version.has_patch() { version.patch } else { 0 }, ..version }
+    }
+
+    fn random_text(rng: &mut Rng, first: u8, last: u8, most: u64) -> Vec<u8> {
+        let width = u64::from(last - first) + 1;
+        (0..1 + rng.below(most)).map(|_| first + rng.below(width) as u8).collect()
+    }
+
+    #[test]
+    fn any_handshake_is_read_back_and_takes_its_own_bytes_alone() {
+        let mut rng = Rng::new(6);
+        for _ in 0..3000 {
+            let version = random_version(&mut rng);
+            let name = PrivateName::new(&random_text(&mut rng, 0x24, 0x7e, 10)).filter(|_| rng.chance(0.9));
+            let (membership, priority) = (rng.chance(0.5), rng.below(16) as u8);
+            let request = ConnectRequest { version, membership, priority, name };
+            let bytes = request.encode();
+            let whole = [&bytes[..], b"more"].concat();
+            assert_eq!(ConnectRequest::decode(&whole), Ok(Some((request, bytes.len()))));
+
+            let private_group = Name::new(&random_text(&mut rng, 0x24, 0x7e, 31)).unwrap();
+            let answer = Answer {
+                version: Version { patch: if version.has_patch() { 9 } else { 0 }, ..Version::OURS },
+                private_group,
+            };
+            let bytes = answer.encode(version);
+            let whole = [&bytes[..], b"more"].concat();
+            assert_eq!(Answer::decode(&whole, version), Ok(Some((answer, bytes.len()))));
+        }
+    }
+
+    #[test]
+    fn any_methods_are_read_back_from_lists_and_choices() {
+        let mut rng = Rng::new(7);
+        for _ in 0..3000 {
+            let method = |rng: &mut Rng| MethodName::new(&random_text(rng, b'!', 0xff, 29)).unwrap();
+            let list = MethodList((0..rng.below(4)).map(|_| method(&mut rng)).collect());
+            let bytes = list.encode();
+            let whole = [&bytes[..], b"more"].concat();
+            assert_eq!(MethodList::decode(&whole), Ok(Some((list, bytes.len()))));
+            let choice = MethodChoice(
+                [None; MethodChoice::LIMIT].map(|_: Option<MethodName>| rng.chance(0.7).then(|| method(&mut rng))),
+            );
+            assert_eq!(MethodChoice::decode(&choice.encode()), Ok(choice));
+        }
+    }
+
     #[test]
     fn anything_but_one_is_no_answer() {
         for code in [0, 2, -9] {

@@ -298,6 +298,49 @@ mod tests {
         assert_eq!(body().encode(ByteOrder::Big)[..20], *b"\x7f\0\0\x01\x6b\x03\xac\x7a\0\0\0\x09\0\0\0\x02\0\0\0\x44");
     }
 
+    fn random_body(rng: &mut Rng) -> MembershipBody {
+        let id = GroupId([0; 3].map(|_: u32| rng.next_u64() as u32));
+        let set = |rng: &mut Rng| {
+            (0..rng.below(6)).map(|_| name(&format!("#m{}#d{}", rng.below(99), rng.below(9)))).collect()
+        };
+        let vs_sets: Vec<Vec<Name>> = (0..1 + rng.below(5)).map(|_| set(rng)).collect();
+        let own = rng.below(vs_sets.len() as u64) as usize;
+        MembershipBody { id, vs_sets, own }
+    }
+
+    #[test]
+    fn any_membership_is_read_back_in_either_byte_order() {
+        let mut rng = Rng::new(3);
+        for _ in 0..3000 {
+            let body = random_body(&mut rng);
+            for order in [ByteOrder::Little, ByteOrder::Big] {
+                let bytes = body.encode(order);
+                assert_eq!(MembershipBody::decode(&bytes, order), Ok(body.clone()));
+                assert_eq!(GroupId::decode(&bytes, order), Ok(body.id));
+            }
+        }
+    }
+
+    #[test]
+    fn any_membership_frame_is_read_back_by_each_of_its_receivers() {
+        let mut rng = Rng::new(5);
+        for round in 0..3000 {
+            let body = random_body(&mut rng);
+            let members = body.vs_sets.concat();
+            let cause = [Cause::Join, Cause::Leave, Cause::Disconnect, Cause::Network][round % 4];
+            let membership =
+                RegularMembership { cause, group: name("g"), members: &members, id: body.id, vs_sets: &body.vs_sets };
+            let frame = membership.encode().for_vs_set(body.own).contiguous().to_vec();
+            let (front, rest) = frame.split_first_chunk().unwrap();
+            let header = FrameHeader::decode(front);
+            assert_eq!((header.kind, header.name), (FrameType::REG_MEMB | cause.into(), name("g")));
+            assert_eq!((header.groups as usize, header.body_len()), (members.len(), Some(rest.len())));
+            let (names, data) = rest.split_at(members.len() * Name::SIZE);
+            assert_eq!(crate::wire::decode_names(names).collect::<Vec<_>>(), members);
+            assert_eq!(MembershipBody::decode(data, header.order), Ok(body));
+        }
+    }
+
     #[test]
     fn counts_and_offsets_that_do_not_fit_are_refused() {
         let bytes = body().encode(ByteOrder::Little);
