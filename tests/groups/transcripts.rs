@@ -286,6 +286,52 @@ fn one_event_tells_groups_bytewise_and_all_transitions_first() {
 }
 
 #[test]
+fn who_joins_again_or_leaves_a_group_that_it_is_not_in_tells_nobody() {
+    let (mut bus, [a, b, c]) = three();
+    bus.join(a, "g");
+    bus.leave(b, "h");
+    bus.settle();
+    assert!([a, b, c].iter().all(|&id| news(&mut bus, id).is_empty()));
+    let d = bus.connect(2, "d", true);
+    bus.join(d, "g");
+    bus.join(d, "g");
+    bus.leave(d, "g");
+    bus.leave(d, "g");
+    bus.settle();
+    let join = "g JOIN 1/1/4 [a b d c] {d} own 0";
+    assert_eq!(news(&mut bus, d), [join, "g self-leave"]);
+    assert_eq!(news(&mut bus, a), [join, "g LEAVE 1/1/5 [a b c] {d} own 0"]);
+}
+
+#[test]
+fn a_view_that_a_change_of_daemons_leaves_alone_keeps_its_identity() {
+    let (mut bus, [a, _, _]) = three();
+    let o = bus.connect(1, "o", true);
+    bus.join(o, "only1");
+    bus.settle();
+    news(&mut bus, a);
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.settle();
+    bus.reconfigure(&[&[1], &[2], &[3]], 0.0);
+    bus.settle();
+    assert_eq!(news(&mut bus, o), ["only1 JOIN 1/1/1 [o] {o} own 0"]);
+    let p = bus.connect(1, "p", true);
+    bus.join(p, "only1");
+    bus.settle();
+    assert_eq!(news(&mut bus, o), ["only1 JOIN 1/3/1 [o p] {p} own 0"]);
+    // The view of the group that did lose members began with each configuration.
+    assert_eq!(
+        news(&mut bus, a),
+        [
+            "g TRANSITION 1/1/3",
+            "g NETWORK 1/2/1 [a b] {a b} own 0",
+            "g TRANSITION 1/2/1",
+            "g NETWORK 1/3/1 [a] {a} own 0",
+        ]
+    );
+}
+
+#[test]
 fn each_receiver_gets_one_copy_of_what_is_addressed_to_it() {
     let (mut bus, [a, b, c]) = three();
     bus.join(a, "h");
