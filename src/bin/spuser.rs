@@ -68,10 +68,10 @@ struct Arguments {
     /// Daemon: PORT for the one of this machine, or PORT@HOST
     #[arg(short = 's', value_name = "ADDRESS", default_value = "4803")]
     daemon: String,
-    /// Accepted for old scripts; there is no method with passwords
+    /// Accepted for old scripts and ignored: spuser does not offer the method PWORD
     #[arg(short = 'n', value_name = "USER")]
     login: Option<String>,
-    /// Accepted for old scripts; there is no method with passwords
+    /// Accepted for old scripts and ignored, as -n
     #[arg(short = 'p', value_name = "PASSWORD")]
     password: Option<String>,
     /// Receive in a thread of its own, as sptuser does
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
 fn tool(arguments: &Arguments) -> Result<(), String> {
     say(format_args!("spuser {}", env!("CARGO_PKG_VERSION")));
     if arguments.login.is_some() || arguments.password.is_some() {
-        say("-n and -p are ignored: there is no authentication by password");
+        say("-n and -p are ignored: spuser does not offer the method PWORD");
     }
     let private_name = if arguments.invent { String::new() } else { arguments.user.clone() };
     let options = ConnectOptions { daemon: arguments.daemon.clone(), private_name, ..ConnectOptions::default() };
