@@ -154,6 +154,7 @@ impl Stage {
     fn calm(&self) {
         let (one, other) = (connect(&self.address, "one"), connect(&self.address, "other"));
         one.join(name("calm")).unwrap();
+        while !matches!(one.receive().unwrap(), Received::View(_)) {}
         for number in 0..200 {
             other.multicast(FrameType::SAFE, &[name("calm")], number, b"calm").unwrap();
         }
