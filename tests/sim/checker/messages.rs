@@ -23,6 +23,17 @@ pub(super) fn nothing_is_delivered_twice(trace: &Trace) -> Verdict {
     Ok(())
 }
 
+/// No message is of a configuration that had only its transitional one left when it was submitted (Totem SRP §4).
+pub(super) fn nothing_is_originated_in_transition(chapter: &Chapter<'_>) -> Verdict {
+    for stay in &chapter.stays {
+        if let Some(number) = stay.submitted_late.iter().find(|number| chapter.messages.binary_search(number).is_ok()) {
+            let what = format!("{} sent {number} when it had begun to leave {}", stay.daemon, stay.ring());
+            return Err(broken("transitional", what));
+        }
+    }
+    Ok(())
+}
+
 /// A message that anybody delivers is delivered by its sender too, in the same configuration, unless the sender ends there (3).
 pub(super) fn own_messages_are_delivered(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
     for &number in &chapter.messages {

@@ -55,6 +55,7 @@ pub fn check_safety(trace: &Trace) -> Verdict {
     senders::senders_are_heard_in_order_across_configurations(trace)?;
     order::those_who_move_together_deliver_the_same(trace, &stays)?;
     for chapter in &chapters {
+        messages::nothing_is_originated_in_transition(chapter)?;
         messages::own_messages_are_delivered(trace, chapter)?;
         senders::each_sender_is_heard_in_order(trace, chapter)?;
         barriers::nothing_overtakes_a_barrier(trace, chapter)?;

@@ -25,6 +25,8 @@ pub(super) struct Stay {
     pub(super) previous: Option<RingId>,
     /// What it submitted, and how much it had delivered by then.
     pub(super) submitted: Vec<(MessageNumber, usize)>,
+    /// What of it was submitted in the transitional configuration.
+    pub(super) submitted_late: Vec<MessageNumber>,
     /// The process ended here.
     pub(super) ended: bool,
 }
@@ -45,9 +47,20 @@ impl Stay {
     }
 
     fn enter(process: ProcessNumber, daemon: DaemonId, configuration: Configuration, previous: Option<RingId>) -> Stay {
-        let (delivered, submitted) = (Vec::new(), Vec::new());
+        let (delivered, submitted, submitted_late) = (Vec::new(), Vec::new(), Vec::new());
         let (transitional, next, ended) = (None, None, false);
-        Stay { process, daemon, configuration, delivered, transitional, next, previous, submitted, ended }
+        Stay {
+            process,
+            daemon,
+            configuration,
+            delivered,
+            transitional,
+            next,
+            previous,
+            submitted,
+            submitted_late,
+            ended,
+        }
     }
 }
 
@@ -78,7 +91,10 @@ fn advance(
     let wrong = |what: &str| Err(broken("2.2", format!("{daemon}: {what}: {event:?}")));
     match (event, stay) {
         (Event::Submit(_), None) => {}
-        (Event::Submit(number), Some(stay)) => stay.submitted.push((*number, stay.delivered.len())),
+        (Event::Submit(number), Some(stay)) => {
+            stay.submitted.push((*number, stay.delivered.len()));
+            stay.submitted_late.extend(stay.transitional.as_ref().map(|_| *number));
+        }
         (Event::Deliver(_), None) => return wrong("delivery before the first configuration"),
         (Event::Deliver(number), Some(stay)) => stay.delivered.push(*number),
         (Event::Configuration(c), None) if c.kind == ConfigurationKind::Regular => {

@@ -6,6 +6,14 @@ use spread::wire::{DaemonId, RingId, Service};
 use super::{Verdict, check_masking, check_quiescence, check_safety};
 use crate::trace::{Event, MessageNumber, ProcessNumber, Sent, Trace};
 
+fn ring(sequence: u64) -> RingId {
+    RingId { sequence, representative: DaemonId(1) }
+}
+
+fn daemons(ids: &[u32]) -> Vec<DaemonId> {
+    ids.iter().copied().map(DaemonId).collect()
+}
+
 #[derive(Default)]
 struct Story(Trace);
 
@@ -21,20 +29,19 @@ impl Story {
         story
     }
 
-    fn configuration(&mut self, process: ProcessNumber, kind: ConfigurationKind, sequence: u64, members: &[u32]) {
-        let ring = RingId { sequence, representative: DaemonId(1) };
-        let members = members.iter().copied().map(DaemonId).collect();
-        let next = RingId { sequence: sequence + 1, ..ring };
-        let next = Some(next).filter(|_| kind == ConfigurationKind::Transitional);
-        self.0.configuration(process, Configuration { kind, ring, members, next });
-    }
-
     fn regular(&mut self, process: ProcessNumber, sequence: u64, members: &[u32]) {
-        self.configuration(process, ConfigurationKind::Regular, sequence, members);
+        let (kind, members) = (ConfigurationKind::Regular, daemons(members));
+        self.0.configuration(process, Configuration { kind, ring: ring(sequence), members, next: None });
     }
 
+    /// On the way from this ring to that of the next sequence.
     fn transitional(&mut self, process: ProcessNumber, sequence: u64, members: &[u32]) {
-        self.configuration(process, ConfigurationKind::Transitional, sequence, members);
+        self.leading(process, [sequence, sequence + 1], members);
+    }
+
+    fn leading(&mut self, process: ProcessNumber, [from, to]: [u64; 2], members: &[u32]) {
+        let (kind, members) = (ConfigurationKind::Transitional, daemons(members));
+        self.0.configuration(process, Configuration { kind, ring: ring(from), members, next: Some(ring(to)) });
     }
 
     fn submit(&mut self, process: ProcessNumber, service: Service) -> MessageNumber {
@@ -341,6 +348,59 @@ fn safe_means_that_all_deliver() {
     story.transitional(1, 1, &[2]);
     story.regular(1, 2, &[2]);
     assert_eq!(rule(check_safety(&story.0)), "7.1");
+}
+
+#[test]
+fn a_safe_message_is_kept_through_every_recovery_that_follows() {
+    for keeps in [true, false] {
+        let mut story = Story::together(3);
+        let a = story.submit(2, Service::Safe);
+        story.deliver(2, &[a]);
+        story.0.end(2);
+        for process in 0..2 {
+            story.transitional(process, 1, &[1, 2]);
+            story.deliver(process, &[a][..usize::from(keeps)]);
+            story.regular(process, 2, &[1, 2]);
+        }
+        assert_eq!(rule(check_safety(&story.0)), if keeps { "none" } else { "7.1" });
+    }
+}
+
+#[test]
+fn in_a_transitional_configuration_safe_means_all_who_are_in_it() {
+    let mut story = Story::together(3);
+    let a = story.submit(2, Service::Safe);
+    story.0.end(2);
+    story.transitional(0, 1, &[1, 2]);
+    story.deliver(0, &[a]);
+    story.regular(0, 2, &[1, 2]);
+    story.leading(1, [1, 3], &[2]);
+    story.regular(1, 3, &[2]);
+    assert_eq!(rule(check_safety(&story.0)), "7.1");
+}
+
+#[test]
+fn what_is_sent_after_a_configuration_comes_after_it_everywhere() {
+    let mut story = Story::together(2);
+    story.transitional(0, 1, &[1, 2]);
+    story.regular(0, 2, &[1, 2]);
+    let a = story.submit(0, Service::Agreed);
+    story.deliver(1, &[a]);
+    story.transitional(1, 1, &[1, 2]);
+    story.regular(1, 2, &[1, 2]);
+    assert_eq!(rule(check_safety(&story.0)), "6.2");
+}
+
+#[test]
+fn nothing_is_sent_in_a_transitional_configuration() {
+    let mut story = Story::together(2);
+    (0..2).for_each(|process| story.transitional(process, 1, &[1, 2]));
+    let a = story.submit(0, Service::Agreed);
+    for process in 0..2 {
+        story.deliver(process, &[a]);
+        story.regular(process, 2, &[1, 2]);
+    }
+    assert_eq!(rule(check_safety(&story.0)), "transitional");
 }
 
 #[test]

@@ -305,6 +305,21 @@ fn sets_are_the_members_and_the_own_one_is_ones_own() {
 }
 
 #[test]
+fn all_are_told_the_same_sets_and_a_set_comes_from_one_view() {
+    let mut story = Story::together();
+    (0..2).for_each(|client| story.transition(client, 3));
+    story.network(0, NEXT, &[&CLIENTS[..2]], 0);
+    story.network(1, NEXT, &[&CLIENTS[..1], &CLIENTS[1..2]], 1);
+    assert_eq!(story.safety(), "view 5");
+    let mut story = Story::together();
+    story.change(1, FrameType::CAUSED_BY_LEAVE, 4, &CLIENTS[..2], CLIENTS[2]);
+    story.transition(0, 3);
+    story.network(0, NEXT, &[&CLIENTS[..2]], 0);
+    story.network(1, NEXT, &[&CLIENTS[..2]], 0);
+    assert_eq!(story.safety(), "view 5");
+}
+
+#[test]
 fn who_goes_together_gets_the_same_at_the_same_side_of_the_transition() {
     let mut story = Story::together();
     let a = story.send(2, Service::Agreed);

@@ -30,14 +30,16 @@ type Way = (Name, GroupId, Option<(GroupId, Vec<Name>)>);
 /// What is known from the clients looked at so far.
 struct Walk<'a> {
     journal: &'a Journal,
-    /// Members by identity.
-    members: BTreeMap<(Name, GroupId), &'a [Name]>,
+    /// Views by identity.
+    views: BTreeMap<(Name, GroupId), &'a View>,
+    /// Where those came from who came to a view together, by their set.
+    origins: BTreeMap<(Name, GroupId, &'a [Name]), Option<GroupId>>,
     ways: BTreeMap<Way, (Name, Got)>,
 }
 
 /// Everything that each client was told. At the end of a history without faults the last views are compared as well.
 pub(super) fn check(journal: &Journal, at_the_end: bool) -> Verdict {
-    let mut walk = Walk { journal, members: BTreeMap::new(), ways: BTreeMap::new() };
+    let mut walk = Walk { journal, views: BTreeMap::new(), origins: BTreeMap::new(), ways: BTreeMap::new() };
     for connection in &journal.connections {
         let stays = walk.connection(connection)?;
         if !connection.membership && !connection.entries().all(|entry| matches!(entry, Entry::Data(_))) {
@@ -92,10 +94,14 @@ impl<'a> Walk<'a> {
     }
 
     fn view(&mut self, connection: &Connection, view: &'a View, stays: &mut BTreeMap<Name, Stay<'a>>) -> Verdict {
-        let known = *self.members.entry((view.group, view.id)).or_insert(&view.members);
-        if known != view.members {
-            let what = format!("{:?} is {known:?} and {:?}", (view.group, view.id), view.members);
+        let known = *self.views.entry((view.group, view.id)).or_insert(view);
+        if known.members != view.members {
+            let what = format!("{:?} is {:?} and {:?}", (view.group, view.id), known.members, view.members);
             return Err(broken("view 4", what));
+        }
+        if known.sets != view.sets {
+            let what = format!("{:?} came from {:?} and {:?}", (view.group, view.id), known.sets, view.sets);
+            return Err(broken("view 5", what));
         }
         let before = stays.insert(view.group, Stay { view, transition: false, got: Got::default() });
         let told = |rule, what: &str| {
@@ -108,6 +114,12 @@ impl<'a> Walk<'a> {
         };
         if let Err((rule, what)) = verdict {
             return told(rule, what);
+        }
+        let from = before.as_ref().map(|before| before.view.id);
+        if view.cause == FrameType::CAUSED_BY_NETWORK
+            && *self.origins.entry((view.group, view.id, view.own_set())).or_insert(from) != from
+        {
+            return told("view 5", "others of the own set come from another view");
         }
         match before {
             None => Ok(()),
