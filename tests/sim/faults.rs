@@ -12,6 +12,7 @@ use spread::wire::{DaemonId, Incarnation, Service};
 
 use crate::actor::{Actor, RingDaemon};
 use crate::links::{Quality, Which};
+use crate::seeds::daemons;
 use crate::world::{Action, Log, Starter, World};
 
 /// Everything that is drawn.
@@ -50,7 +51,8 @@ impl Plan {
     }
 
     fn of_mode(masked: bool, mut rng: Rng) -> Plan {
-        let daemons = 2 + rng.below(5) as usize;
+        let drawn = 2 + rng.below(5) as usize;
+        let daemons = daemons().unwrap_or(drawn);
         let networks = 1 + rng.below(3) as usize;
         let mut plan = Plan {
             daemons,

@@ -5,6 +5,7 @@
 //!     TORC_SIM_SECONDS=60 …                              as many of them as can be played in that time
 //!     TORC_SIM_PROGRESS=1 …                              a line every minute; SIGTERM ends the run with its report
 //!     TORC_SIM_SEED=7 cargo test --test sim NAME -- --nocapture      one history again, with everything that happens
+//!     TORC_SIM_DAEMONS=5 …                               so many daemons in every history, instead of 2 to 6
 //!     TORC_SIM_LOG=datagrams …                           and every datagram
 
 mod actor;

@@ -72,7 +72,8 @@ fn play_all(test: &str, history: History) {
 }
 
 fn command(test: &str, seed: u64) -> String {
-    format!("TORC_SIM_SEED={seed} cargo test --test sim {test} -- --nocapture")
+    let daemons = daemons().map_or_else(String::new, |daemons| format!("TORC_SIM_DAEMONS={daemons} "));
+    format!("{daemons}TORC_SIM_SEED={seed} cargo test --test sim {test} -- --nocapture")
 }
 
 /// What the workers share.
@@ -222,6 +223,11 @@ fn variable(name: &str) -> Option<String> {
 
 fn number(text: &str) -> u64 {
     text.trim().parse().expect("a seed is a number")
+}
+
+/// How many daemons every history shall have, if that is asked for.
+pub fn daemons() -> Option<usize> {
+    variable("TORC_SIM_DAEMONS").map(|text| number(&text) as usize)
 }
 
 fn seeds() -> Range<u64> {
