@@ -3,6 +3,7 @@
 
 mod checker;
 mod client;
+mod crowd;
 mod frames;
 mod histories;
 mod journal;
