@@ -13,7 +13,7 @@ use spread::session::Peer;
 use spread::time::Instant;
 use spread::wire::{
     ByteOrder, ConnectRequest, FrameHeader, FrameType, Header, Hint, Incarnation, MethodChoice, MethodName, Name,
-    Packet, PrivateName, Reader, Slice, Version,
+    Packet, PacketKind, PathReport, PrivateName, Reader, Slice, Version,
 };
 
 /// The scenarios by name.
@@ -79,6 +79,10 @@ impl Scenario {
 
 fn recode(datagram: &Slice) -> usize {
     let header = Header::decode(&mut Reader::new(datagram)).expect("a node made it");
+    if header.kind == PacketKind::Report {
+        let report = PathReport::decode(&datagram.tail(Header::SIZE)).expect("a node made it");
+        return header.encode().len() + report.encode().len();
+    }
     let packet = Packet::decode(header.kind, &datagram.tail(Header::SIZE)).expect("a node made it");
     header.encode().len() + packet.encode().len()
 }
