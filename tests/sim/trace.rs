@@ -169,20 +169,33 @@ pub fn stamp(payload: &[u8]) -> Option<MessageNumber> {
 pub fn payload(number: MessageNumber, size: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(STAMP + size);
     bytes.extend_from_slice(&(number as u32).to_be_bytes());
-    bytes.extend(filler(number).take(size));
+    while bytes.len() < STAMP + size {
+        let missing = STAMP + size - bytes.len();
+        bytes.extend_from_slice(&filler(number)[..missing.min(PERIOD)]);
+    }
     bytes
 }
 
 /// Whether these bytes are what travels as the message of this number.
 pub fn is_payload(number: MessageNumber, size: usize, bytes: &[u8]) -> bool {
     let rest = bytes.get(STAMP..).filter(|_| stamp(bytes) == Some(number));
-    rest.is_some_and(|rest| rest.len() == size && rest.iter().copied().eq(filler(number).take(size)))
+    let is_filler = |piece: &[u8]| *piece == filler(number)[..piece.len()];
+    rest.is_some_and(|rest| rest.len() == size && rest.chunks(PERIOD).all(is_filler))
 }
 
-fn filler(number: MessageNumber) -> impl Iterator<Item = u8> {
-    let mut filler = number as u8;
-    std::iter::repeat_with(move || {
-        filler = filler.wrapping_mul(5).wrapping_add(113);
-        filler
-    })
+/// The filler repeats itself after so many bytes.
+const PERIOD: usize = 256;
+/// A whole period from every start.
+const FILLER: [u8; 2 * PERIOD] = {
+    let mut filler = [0; 2 * PERIOD];
+    let mut n = 1;
+    while n < filler.len() {
+        filler[n] = (filler[n - 1] as usize * 5 + 113) as u8;
+        n += 1;
+    }
+    filler
+};
+
+fn filler(number: MessageNumber) -> &'static [u8; PERIOD] {
+    FILLER[number % PERIOD..].first_chunk().expect("two periods hold one from every start")
 }

@@ -107,9 +107,14 @@ struct Scheduled {
 }
 
 enum Happening {
-    Arrival { to: usize, network: NetworkId, bytes: Slice },
+    Arrival {
+        to: usize,
+        network: NetworkId,
+        bytes: Slice,
+    },
     Timer(usize),
-    Action(Action),
+    /// Boxed, since these are rare and what the queue moves about all the time is small without them.
+    Action(Box<Action>),
 }
 
 /// Datagrams that a socket buffer holds while its daemon is paused.
@@ -156,7 +161,7 @@ impl<A: Actor> World<A> {
 
     /// Lets `action` happen at that time.
     pub fn at(&mut self, at: Instant, action: Action) {
-        self.schedule(at, Happening::Action(action));
+        self.schedule(at, Happening::Action(Box::new(action)));
     }
 
     /// Lets time pass.
@@ -170,7 +175,7 @@ impl<A: Actor> World<A> {
             match next.what {
                 Happening::Arrival { to, network, bytes } => self.arrive(to, network, bytes),
                 Happening::Timer(daemon) => self.tick(daemon),
-                Happening::Action(action) => self.act(action),
+                Happening::Action(action) => self.act(*action),
             }
         }
         self.now = end;
