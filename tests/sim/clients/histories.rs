@@ -73,6 +73,9 @@ fn habits(plan: &Plan, rng: &mut Rng) -> Habits {
     }
 }
 
+/// How long after the last fault a ring may still break for it: longer than it waits for a token.
+const AFTERMATH: Duration = Duration::from_millis(1500);
+
 fn masked(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJournal) -> Result<Duration, Violation> {
     world.run_until_whole(HEAL_BOUND);
     let together = world.now();
@@ -95,6 +98,9 @@ fn anything_goes(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJou
     let begin = world.now();
     world.run_until_whole(HEAL_BOUND);
     let healing = world.now().since(begin);
+    // What the last fault has taken may be missed only now, and the ring part once more. After that clients may rely on it.
+    world.run(AFTERMATH);
+    world.run_until_whole(HEAL_BOUND);
     part(world, journal);
     crate::checker::check_quiescence(&world.trace)?;
     check_safety(&journal.borrow())?;

@@ -397,3 +397,15 @@ fn a_masked_fault_loses_nothing() {
     story.deliver(2, &[a]);
     assert_eq!(story.masking(), "masking");
 }
+
+/// Daemons that were together before all were keep that ring's end to themselves; they name it after the ring that all come to.
+#[test]
+fn the_way_to_the_common_ring_is_no_fault_but_the_way_from_it_is() {
+    let way = |sequence: u32| {
+        let mut story = Story::together();
+        story.network(0, GroupId([1, sequence, 1 << 31 | 1]), &[&CLIENTS[..1]], 0);
+        rule(check_masking(&story.0, RING, Since(Instant::ZERO)))
+    };
+    let ring = RING.sequence as u32;
+    assert_eq!((way(ring), way(ring + 1)), ("none", "masking"));
+}
