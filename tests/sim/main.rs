@@ -38,8 +38,6 @@ pub const HEAL_BOUND: Duration = Duration::from_secs(35);
 /// How long a whole ring that still has something to deliver may deliver nothing. How long it takes to deliver all of it is a matter
 /// of backlog and window, and no promise.
 pub const STALL_BOUND: Duration = Duration::from_secs(10);
-/// How long what clients have sent may take to be delivered once the ring is whole; they send little.
-pub const DRAIN_BOUND: Duration = Duration::from_secs(60);
 /// How long the ring is watched afterwards: nothing may change any more.
 pub const WATCH: Duration = Duration::from_secs(2);
 
