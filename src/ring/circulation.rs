@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
+use super::flow::Flow;
 use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
 use super::window::{Inserted, SPAN_LIMIT, Window};
@@ -34,15 +35,15 @@ pub(crate) struct Circulation {
     /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
     passed: Option<Token>,
     retransmit_after: Duration,
-    /// Packets this daemon sent at its last visit.
-    sent: u32,
+    pub(crate) flow: Flow,
     /// Packets this daemon sent again lately, and at which hop.
     served: BTreeMap<u64, u64>,
-    /// How long the token takes to come round, smoothed.
+    /// How long the token took to come round, the last time and smoothed.
+    took: Duration,
     rotation: Duration,
     /// What aru was at the last visit, and who had lowered it, while it was behind.
     behind: Option<(u64, DaemonId)>,
-    visited_at: Option<Instant>,
+    passed_at: Option<Instant>,
 }
 
 /// Shortest wait before a token is sent again.
@@ -62,16 +63,17 @@ impl Circulation {
             hop: core.config.first_number,
             passed: None,
             retransmit_after: RETRANSMIT_MIN,
-            sent: 0,
+            flow: Flow::default(),
             served: BTreeMap::new(),
+            took: Duration::ZERO,
             rotation: Duration::ZERO,
             behind: None,
-            visited_at: None,
+            passed_at: None,
         }
     }
 
     /// The first token of this ring.
-    pub(crate) fn first_token(&self) -> Token {
+    pub(crate) fn first_token(&self, core: &Core) -> Token {
         let (hop, seq) = (self.hop + 1, self.window.aru());
         Token {
             ring: self.ring,
@@ -81,6 +83,9 @@ impl Circulation {
             aru_by: None,
             owing_by: None,
             sent: 0,
+            again: 0,
+            backlogged: 0,
+            window: Flow::first_window(&core.config, self.members.len()),
             barrier: seq,
             requests: Vec::new(),
         }
@@ -118,8 +123,11 @@ impl Circulation {
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         core.timers.stop(Timer::TokenRetransmit);
         self.watch_progress(core, now, token);
-        if let Some(before) = self.visited_at.replace(now).filter(|_| !self.passed_idle()) {
-            self.rotation = (self.rotation * 7 + now.since(before)) / 8;
+        if let Some(passed_at) = self.passed_at.take() {
+            self.took = now.since(passed_at);
+            if !self.passed_idle() {
+                self.rotation = (self.rotation * 7 + self.took) / 8;
+            }
         }
         true
     }
@@ -167,18 +175,23 @@ impl Circulation {
     /// Sends again what the token asks for and this daemon has; takes it off the list. What is asked for again although it was
     /// served is left to the others until each of them has had its chance: who asks may not hear this daemon.
     pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
+        if self.ring.representative == core.me() {
+            self.flow.steer(&core.config, self.members.len(), self.took, token);
+        }
+        self.flow.begin(token);
         let mut budget = core.config.personal_window;
         let mut left = Ranges::default();
         let members = self.members.len() as u64;
         let others_chance = members * (members - 1);
         self.served.retain(|_, hop| *hop + others_chance > token.hop);
-        for &(first, length) in &token.requests {
+        for (first, length) in std::mem::take(&mut token.requests) {
             for seq in first..first + u64::from(length) {
                 match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
                     Some(data) => {
                         core.transmit_again(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
+                        self.flow.count_again(token);
                         self.served.insert(seq, token.hop);
                     }
                     None if seq > token.aru && seq <= token.seq => left.add(seq),
@@ -187,24 +200,18 @@ impl Circulation {
             }
         }
         token.requests = left.list;
-        token.sent = token.sent.saturating_sub(self.sent);
-        self.sent = 0;
     }
 
-    /// How many packets may be numbered at this visit: what the others left of the window, but always a fair share, so that nobody
-    /// starves behind members that take it all; while memory is bounded.
+    /// How many packets may be numbered at this visit: what flow control allows, while memory is bounded.
     pub(crate) fn allowance(&self, core: &Core, token: &Token) -> u32 {
         let span = (self.safe + SPAN_LIMIT / 2).saturating_sub(token.seq);
-        let share = (core.config.window / self.members.len() as u32).max(1);
-        let window = core.config.window.saturating_sub(token.sent).max(share);
-        core.config.personal_window.min(window).min(u32::try_from(span).unwrap_or(u32::MAX))
+        self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(span).unwrap_or(u32::MAX))
     }
 
     /// Gives the next number to a packet of this daemon, which is a barrier if its distance to one is 0, and keeps it.
     pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
         token.seq += 1;
-        token.sent += 1;
-        self.sent += 1;
+        self.flow.count_sent(token);
         data.seq = token.seq;
         if data.barrier_distance == 0 {
             token.barrier = data.seq;
@@ -238,6 +245,7 @@ impl Circulation {
             self.await_answer(core, now);
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
+        self.passed_at = Some(now);
         self.passed = Some(token.clone());
         alone.then_some(token)
     }

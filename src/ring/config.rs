@@ -31,9 +31,9 @@ pub struct Config {
     pub consensus_timeout: Duration,
     /// How often a daemon says that it is here, for rings that do not know each other. Default 200 ms.
     pub probe_interval: Duration,
-    /// Packets that all members together may send in one rotation. Default 512.
+    /// Packets that all members together may send in one rotation, at most: flow control finds what suits below it. Default 512.
     pub window: u32,
-    /// Packets that one member may send while it holds the token. Default 128.
+    /// Packets that one member may send while it holds the token, at most. Default 128.
     pub personal_window: u32,
     /// Bytes of packet body that fit one datagram, header excluded. Default 1436 (1500 - 28 of IP and UDP - 36).
     pub body_limit: usize,

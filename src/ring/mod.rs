@@ -9,6 +9,7 @@ mod circulation;
 mod config;
 mod core;
 mod delivery;
+mod flow;
 mod form;
 mod gather;
 mod operational;
@@ -92,7 +93,7 @@ pub struct Progress {
     pub highest: u64,
 }
 
-/// How many packets may be sent in one rotation.
+/// How many packets may be sent in one rotation, at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// By all members together.
@@ -203,7 +204,7 @@ impl Ring {
         self.core.sender.bytes()
     }
 
-    /// How many packets may be sent in one rotation.
+    /// How many packets may be sent in one rotation, at most.
     pub fn windows(&self) -> Windows {
         Windows { ring: self.core.config.window, personal: self.core.config.personal_window }
     }

@@ -203,6 +203,9 @@ impl Operational {
             let data = packet(core.me(), self.circulation.ring, stretch);
             numbered.push(self.circulation.number(token, data));
         }
+        if !core.sender.is_empty() {
+            self.circulation.flow.note_backlog(token);
+        }
         core.stats.packets_sent += numbered.len() as u64;
         numbered
     }

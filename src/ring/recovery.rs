@@ -74,7 +74,7 @@ impl Recovery {
 
     /// The form token came back to the representative, so all members are in recovery: here is the first token.
     pub(crate) fn start(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
-        let token = self.circulation.first_token();
+        let token = self.circulation.first_token(core);
         self.on_token(core, now, token)
     }
 
@@ -172,6 +172,9 @@ impl Recovery {
             let Some(old) = self.owed.window.packet(seq) else { continue };
             let wrapped = wrap(core.me(), &self.circulation, old);
             numbered.push(self.circulation.number(token, wrapped));
+        }
+        if !self.owing.is_empty() {
+            self.circulation.flow.note_backlog(token);
         }
         let me = core.me();
         match token.owing_by {

@@ -7,11 +7,14 @@
 //! 28  8  aru: every member has everything up to here, as far as the token knows
 //! 36  4  aru_by: the member that lowered aru, or 0
 //! 40  4  owing_by: during recovery, a member that still has old packets to send, or 0
-//! 44  4  sent: packets sent by all members in the last rotation
-//! 48  8  barrier: the highest number of a packet that carries a barrier message, or 0
-//! 56  2  number of request ranges
-//! 58  8  base of the first range, only if there is one
-//! 66  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
+//! 44  4  sent: packets sent by all members for the first time in the last rotation
+//! 48  4  again: packets sent again by all members in the last rotation
+//! 52  2  backlogged: members that have more than they could send
+//! 54  4  window: packets that all members together may send in one rotation
+//! 58  8  barrier: the highest number of a packet that carries a barrier message, or 0
+//! 66  2  number of request ranges
+//! 68  8  base of the first range, only if there is one
+//! 76  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
 //! ```
 //!
 //! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
@@ -34,8 +37,14 @@ pub struct Token {
     pub aru_by: Option<DaemonId>,
     /// Who still owes old packets, during recovery.
     pub owing_by: Option<DaemonId>,
-    /// Packets sent in the last rotation.
+    /// Packets sent for the first time in the last rotation.
     pub sent: u32,
+    /// Packets sent again in the last rotation.
+    pub again: u32,
+    /// Members that have more than they could send.
+    pub backlogged: u16,
+    /// Packets that all members together may send in one rotation.
+    pub window: u32,
     /// The highest number of a packet that carries a barrier message.
     pub barrier: u64,
     /// Missing packets: ranges of (first, length), ascending, apart from each other.
@@ -43,7 +52,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// How many ranges of missing packets one token carries: 58 + 8 + 4 * 96 = 450 bytes at most, in every datagram.
+    /// How many ranges of missing packets one token carries: 68 + 8 + 4 * 96 = 460 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
     /// Reads a token's body.
@@ -57,6 +66,9 @@ impl Token {
             aru_by: DaemonId::from_wire(reader.u32()?),
             owing_by: DaemonId::from_wire(reader.u32()?),
             sent: reader.u32()?,
+            again: reader.u32()?,
+            backlogged: reader.u16()?,
+            window: reader.u32()?,
             barrier: reader.counted("barrier")?,
             requests: Vec::new(),
         };
@@ -76,7 +88,7 @@ impl Token {
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(66 + 4 * self.requests.len());
+        let mut writer = Writer::with_capacity(76 + 4 * self.requests.len());
         self.ring.encode(&mut writer);
         writer.u64(self.hop);
         writer.u64(self.seq);
@@ -84,6 +96,9 @@ impl Token {
         writer.u32(DaemonId::to_wire(self.aru_by));
         writer.u32(DaemonId::to_wire(self.owing_by));
         writer.u32(self.sent);
+        writer.u32(self.again);
+        writer.u16(self.backlogged);
+        writer.u32(self.window);
         writer.u64(self.barrier);
         encode_ranges(&mut writer, &self.requests);
         writer.finish()
@@ -131,6 +146,9 @@ mod tests {
             aru_by: Some(DaemonId(6)),
             owing_by: None,
             sent: 7,
+            again: 8,
+            backlogged: 9,
+            window: 10,
             barrier: 810,
             requests,
         }
@@ -140,8 +158,8 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0, 3,
-            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0,
-            0, 2, 0, 10, 0, 1,
+            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 3, 0x2a, 0, 2,
+            0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
         ];
         let token = token(vec![(801, 2), (813, 1)]);
         assert_eq!(token.encode(), bytes);

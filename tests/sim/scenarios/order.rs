@@ -183,7 +183,7 @@ pub(super) fn loss_silences_no_sender() {
 }
 
 /// How many messages of each of four daemons the first one has delivered.
-fn delivered_by_sender(world: &World<RingDaemon>) -> [usize; 4] {
+pub(super) fn delivered_by_sender(world: &World<RingDaemon>) -> [usize; 4] {
     let mut count = [0; 4];
     for event in &world.trace.processes[0].events {
         if let Event::Deliver(number) = event {

@@ -1,0 +1,457 @@
+//! Flow control: how many packets may be numbered at one visit of the token, by what the ring is seen to bear.
+//!
+//! The token carries the *window*, the packets that all may send in one rotation, and counts for the last rotation: packets sent for
+//! the first time, packets sent again, and members that have more than they could send. Each member takes its own part off when the
+//! token comes and adds the new one when it goes. What the configuration says are upper limits. The representative moves the window,
+//! and only learns while somebody has more to send, because only then the window matters:
+//!
+//! - It *grows* while it is used: twofold until a limit is met for the first time, later by a sixteenth.
+//! - It *shrinks* when more is sent again than usual, or when a rotation takes long beside the token timeout. That is a *trial*: if it
+//!   does not help at least a third as much as it would if the window were to blame, it is undone, and what was seen counts as usual.
+//!   So buffers that overflow and slow networks or daemons make the window small enough; chance loss and a long way round do not,
+//!   however heavy, and cost one short trial in some sixty steps, for what is usual wears off.
+//! - Beyond [`LOSS_MOST`] nothing is usual, so no mistaken trial can keep a ring drowning.
+//!
+//! What is sent again goes first: it takes its part of the window, though never more than three quarters, so a rotation carries no
+//! more than what fits, and overload drains.
+//!
+//! It settles: a step is taken on the mean of several rotations and [`BATCH`] packets, when what the step before led to is over. Where r
+//! packets can be taken, the window moves between about 0.8 r, after a shrink to three quarters, and 1.07 r, where loss is noticed. It is safe:
+//! numbering depends on what a member may send, never on what others believe of it, so a wrong window costs time and nothing else.
+//!
+//! *Fairness*: whoever has something to send may take what the others left of the window, and its share of it in any case, the
+//! window divided by those who have more than they could send. So one sender alone has all of it, and many have equal parts after
+//! one rotation. Who has only just begun counts on the share of a ring where all send, so that beginners together exceed no two windows.
+
+use super::Config;
+use crate::time::Duration;
+use crate::wire::Token;
+
+/// This daemon's part in the counts of the token, and for the representative what the ring was seen to bear.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    sent: u32,
+    again: u32,
+    backlogged: bool,
+    was_backlogged: bool,
+    batch: Batch,
+    /// Rotations until what the last step led to can be seen.
+    settling: u32,
+    trial: Option<Trial>,
+    usual: Seen,
+    /// Whether the window has met a limit.
+    met_limit: bool,
+}
+
+/// What rotations are like: the share of packets that were sent again, in 1/1024, and how long a rotation takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    loss: u32,
+    rotation: Duration,
+}
+
+/// Rotations that are looked at together.
+#[derive(Debug, Default)]
+struct Batch {
+    rotations: u32,
+    sent: u64,
+    again: u64,
+    took: Duration,
+}
+
+/// A smaller window is tried: what the window was, what of it was used, and what was wrong.
+#[derive(Debug)]
+struct Trial {
+    window: u32,
+    used: u32,
+    seen: Seen,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Loss,
+    Slowness,
+}
+
+/// Packets and rotations that are enough to judge by: chance alone makes the share lost differ by few percent.
+const BATCH: u64 = 256;
+const BATCH_ROTATIONS: u32 = 4;
+/// Packets of a rotation are sent again in the next two or three.
+const SETTLING: u32 = 3;
+/// In 1/1024: loss beyond the usual that makes the window shrink, and loss that is never usual.
+const LOSS_MARGIN: u32 = 64;
+const LOSS_MOST: u32 = 768;
+/// The window of a new ring, and what it leaves each member at least.
+const FIRST: u32 = 64;
+const LEAST_EACH: u32 = 4;
+
+impl Flow {
+    /// The window of a new ring of so many members.
+    pub(crate) fn first_window(config: &Config, members: usize) -> u32 {
+        FIRST.clamp(least(config, members), config.window)
+    }
+
+    /// The token came: its counts are without this daemon's now.
+    pub(crate) fn begin(&mut self, token: &mut Token) {
+        token.sent = token.sent.saturating_sub(self.sent);
+        token.again = token.again.saturating_sub(self.again);
+        token.backlogged = token.backlogged.saturating_sub(u16::from(self.backlogged));
+        self.was_backlogged = self.backlogged;
+        (self.sent, self.again, self.backlogged) = (0, 0, false);
+    }
+
+    /// A packet was sent for the first time.
+    pub(crate) fn count_sent(&mut self, token: &mut Token) {
+        token.sent = token.sent.saturating_add(1);
+        self.sent += 1;
+    }
+
+    /// A packet was sent again.
+    pub(crate) fn count_again(&mut self, token: &mut Token) {
+        token.again = token.again.saturating_add(1);
+        self.again += 1;
+    }
+
+    /// This daemon has more than it could send.
+    pub(crate) fn note_backlog(&mut self, token: &mut Token) {
+        if !self.backlogged {
+            token.backlogged = token.backlogged.saturating_add(1);
+            self.backlogged = true;
+        }
+    }
+
+    /// How many packets this daemon may send at this visit.
+    pub(crate) fn allowance(&self, config: &Config, members: usize, token: &Token) -> u32 {
+        let all = token.window.clamp(1, config.window);
+        let window = all.saturating_sub(token.again).max(all / 4);
+        let others = if self.was_backlogged { u32::from(token.backlogged) } else { members as u32 - 1 };
+        let share = (window / (others + 1)).max(1);
+        window.saturating_sub(token.sent).max(share).min(config.personal_window)
+    }
+
+    /// The token came to the representative after such a time, with the counts of a whole rotation.
+    pub(crate) fn steer(&mut self, config: &Config, members: usize, took: Duration, token: &mut Token) {
+        let least = least(config, members);
+        token.window = token.window.clamp(least, config.window);
+        if token.backlogged == 0 {
+            return;
+        }
+        if self.settling > 0 {
+            self.settling -= 1;
+            return;
+        }
+        let Some((used, seen)) = self.batch.add(token, took) else { return };
+        let next = self.step(config, least, token.window, used.min(token.window), seen).clamp(least, config.window);
+        if next != token.window {
+            token.window = next;
+            self.settling = SETTLING;
+        }
+    }
+
+    /// The next window, by what was seen with this one, of which so much was used.
+    fn step(&mut self, config: &Config, least: u32, window: u32, used: u32, seen: Seen) -> u32 {
+        if let Some(trial) = self.trial.take() {
+            if !trial.helped(window, &seen) {
+                self.usual.loss = self.usual.loss.max(trial.seen.loss.min(LOSS_MOST - LOSS_MARGIN));
+                self.usual.rotation = self.usual.rotation.max(trial.seen.rotation);
+                return trial.window;
+            }
+            self.met_limit = true;
+        }
+        if let Some((cause, fits)) = self.complaint(config, &seen) {
+            let smaller = (used * fits / 1024).max(least);
+            if smaller < used {
+                self.trial = Some(Trial { window, used, seen, cause });
+                return smaller;
+            }
+        }
+        self.usual.wear_off(&seen);
+        match () {
+            () if used < window / 2 => window,
+            () if self.met_limit => window + window / 16 + 1,
+            () => window * 2,
+        }
+    }
+
+    /// What is wrong, and how much of the window that was used would fit, in 1/1024.
+    fn complaint(&self, config: &Config, seen: &Seen) -> Option<(Cause, u32)> {
+        let slow = (config.token_timeout / 8).max(self.usual.rotation + self.usual.rotation / 4);
+        if seen.loss > self.usual.loss + LOSS_MARGIN {
+            return Some((Cause::Loss, (1024 - seen.loss).clamp(512, 768)));
+        }
+        let fits = || (slow.as_nanos() * 1024 / seen.rotation.as_nanos()) as u32;
+        (seen.rotation > slow).then(|| (Cause::Slowness, fits().clamp(512, 768)))
+    }
+}
+
+impl Seen {
+    /// What is usual comes down to what is seen, and by and by in any case.
+    fn wear_off(&mut self, seen: &Seen) {
+        self.loss = self.loss.saturating_sub(1 + self.loss.saturating_sub(seen.loss) / 8);
+        let slower = self.rotation.saturating_sub(seen.rotation);
+        self.rotation = self.rotation.saturating_sub(self.rotation / 256 + slower / 8);
+    }
+}
+
+impl Batch {
+    /// The packets of a rotation, and what was seen, if this is enough to judge by.
+    fn add(&mut self, token: &Token, took: Duration) -> Option<(u32, Seen)> {
+        self.rotations += 1;
+        self.sent += u64::from(token.sent);
+        self.again += u64::from(token.again);
+        self.took += took;
+        let all = self.sent + self.again;
+        if self.rotations < BATCH_ROTATIONS || all < BATCH {
+            return None;
+        }
+        let Batch { rotations, again, took, .. } = std::mem::take(self);
+        Some((
+            u32::try_from(all / u64::from(rotations)).unwrap_or(u32::MAX),
+            Seen { loss: (again * 1024 / all) as u32, rotation: took / rotations },
+        ))
+    }
+}
+
+impl Trial {
+    /// Whether the smaller window has led to a third of what it must lead to if the window was to blame, or things are too bad to ask.
+    fn helped(&self, window: u32, seen: &Seen) -> bool {
+        let (used, window) = (self.used, window.clamp(1, self.used));
+        match self.cause {
+            Cause::Loss => {
+                let before = 1024 - self.seen.loss;
+                let hoped = (before * used / window).min(1024);
+                seen.loss > LOSS_MOST || 3 * (1024 - seen.loss) >= 2 * before + hoped
+            }
+            Cause::Slowness => seen.rotation * 3 * used <= self.seen.rotation * (2 * used + window),
+        }
+    }
+}
+
+fn least(config: &Config, members: usize) -> u32 {
+    (LEAST_EACH * members as u32).min(config.window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::testing::RING;
+    use crate::rng::Rng;
+    use crate::wire::{DaemonId, Incarnation};
+
+    const MILLI: Duration = Duration::from_millis(1);
+    const MEMBERS: usize = 4;
+
+    fn config() -> Config {
+        Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)])
+    }
+
+    fn token(window: u32) -> Token {
+        Token {
+            ring: RING,
+            hop: 1,
+            seq: 0,
+            aru: 0,
+            aru_by: None,
+            owing_by: None,
+            sent: 0,
+            again: 0,
+            backlogged: 0,
+            window,
+            barrier: 0,
+            requests: Vec::new(),
+        }
+    }
+
+    /// A ring in which all of the window is used, as the representative sees it.
+    struct Model {
+        flow: Flow,
+        token: Token,
+        /// Packets that receivers have room for in one rotation.
+        room: u32,
+        /// The share of packets that is lost by chance.
+        chance: f64,
+        /// How long a rotation takes, by itself and for each packet.
+        way: Duration,
+        each: Duration,
+        rng: Rng,
+        /// Packets that some receiver lacks.
+        missing: u32,
+    }
+
+    impl Model {
+        fn new() -> Model {
+            let (flow, token, rng) = (Flow::default(), token(Flow::first_window(&config(), MEMBERS)), Rng::new(1));
+            Model { flow, token, room: u32::MAX, chance: 0.0, way: MILLI, each: Duration::ZERO, rng, missing: 0 }
+        }
+
+        /// The windows of so many rotations.
+        fn run(&mut self, rotations: usize) -> Vec<u32> {
+            (0..rotations).map(|_| self.rotate()).collect()
+        }
+
+        fn rotate(&mut self) -> u32 {
+            let again = self.missing.min(512);
+            let sent = (self.token.window.saturating_sub(again)).max(self.token.window / 4);
+            let all = sent + again;
+            let arrived = (0..all.min(self.room)).filter(|_| !self.rng.chance(self.chance)).count() as u32;
+            self.missing = (self.missing + sent).saturating_sub(arrived);
+            (self.token.sent, self.token.again, self.token.backlogged) = (sent, again, 1);
+            self.flow.steer(&config(), MEMBERS, self.way + self.each * all, &mut self.token);
+            self.token.window
+        }
+    }
+
+    fn mean(windows: &[u32]) -> u32 {
+        windows.iter().sum::<u32>() / windows.len() as u32
+    }
+
+    #[test]
+    fn the_window_grows_to_its_limit_within_few_rotations_while_it_is_used_and_nothing_is_lost() {
+        let windows = Model::new().run(40);
+        assert!(windows.is_sorted() && windows[39] == 512, "{windows:?}");
+    }
+
+    #[test]
+    fn a_window_that_nobody_needs_stays() {
+        let mut model = Model::new();
+        for (sent, backlogged) in [(64, 0), (20, 1)] {
+            for _ in 0..100 {
+                (model.token.sent, model.token.backlogged) = (sent, backlogged);
+                model.flow.steer(&config(), MEMBERS, MILLI, &mut model.token);
+            }
+            assert_eq!(model.token.window, 64, "{sent} packets");
+        }
+    }
+
+    #[test]
+    fn the_window_settles_at_what_receivers_can_take() {
+        for room in [40, 100, 300] {
+            let mut model = Model { room, ..Model::new() };
+            let begun = model.run(100);
+            assert!(begun.iter().all(|&window| window <= room * 2), "room {room}: {begun:?}");
+            let late = model.run(2000);
+            let mean = mean(&late);
+            assert!((room * 8 / 10..=room).contains(&mean), "room {room}, mean {mean}");
+            assert!(late.iter().all(|&window| (room / 2..=room * 12 / 10).contains(&window)), "room {room}: {late:?}");
+        }
+    }
+
+    #[test]
+    fn the_window_follows_when_receivers_can_take_much_less_or_more() {
+        let mut model = Model { room: 400, ..Model::new() };
+        model.run(500);
+        for room in [40, 400, 20, 200] {
+            model.room = room;
+            model.run(1500);
+            let mean = mean(&model.run(1000));
+            assert!((room * 7 / 10..=room).contains(&mean), "room {room}, mean {mean}");
+        }
+    }
+
+    #[test]
+    fn chance_loss_leaves_the_window_large() {
+        for percent in [1, 5, 20, 50] {
+            let mut model = Model { chance: f64::from(percent) / 100.0, ..Model::new() };
+            model.run(200);
+            let windows = model.run(4000);
+            assert!(mean(&windows) > 512 * 9 / 10, "{percent} %: mean {}", mean(&windows));
+            assert!(windows.iter().all(|&window| window >= 128), "{percent} %: {windows:?}");
+        }
+    }
+
+    #[test]
+    fn loss_that_begins_or_ends_is_no_matter_for_long() {
+        let mut model = Model::new();
+        for percent in [0, 20, 1, 40, 5] {
+            model.chance = f64::from(percent) / 100.0;
+            model.run(200);
+            let windows = model.run(500);
+            assert!(mean(&windows) > 512 * 8 / 10, "{percent} %: mean {}", mean(&windows));
+        }
+    }
+
+    #[test]
+    fn small_buffers_are_seen_behind_chance_loss() {
+        for percent in [5, 20] {
+            let mut model = Model { chance: f64::from(percent) / 100.0, room: 150, ..Model::new() };
+            model.run(500);
+            let mean = mean(&model.run(3000));
+            assert!((60..=200).contains(&mean), "{percent} %: mean {mean}");
+        }
+    }
+
+    #[test]
+    fn packets_that_make_the_rotation_slow_are_fewer_next_time() {
+        let mut model = Model { each: MILLI, ..Model::new() };
+        let begun = model.run(40);
+        assert!(begun.iter().all(|&window| window <= 256), "far below the token timeout: {begun:?}");
+        let late = model.run(500);
+        assert!(late.iter().all(|window| (60..=140).contains(window)), "about an eighth of a second: {late:?}");
+    }
+
+    #[test]
+    fn a_long_way_round_is_no_reason_to_send_less() {
+        let mut model = Model::new();
+        for way in [200, 1, 400] {
+            model.way = MILLI * way;
+            model.run(200);
+            assert!(mean(&model.run(500)) > 512 * 9 / 10, "{way} ms");
+        }
+    }
+
+    #[test]
+    fn the_window_keeps_to_limits_that_change() {
+        let (mut config, mut model) = (config(), Model::new());
+        model.run(40);
+        config.window = 10;
+        model.flow.steer(&config, MEMBERS, MILLI, &mut model.token);
+        assert_eq!(model.token.window, 10);
+        assert_eq!(model.flow.allowance(&config, MEMBERS, &token(512)), 10);
+    }
+
+    /// Members in turn; those below `greedy` send what they may. What each sent in the last rotation.
+    fn share(flows: &mut [Flow], token: &mut Token, greedy: usize) -> Vec<u32> {
+        let config = Config { personal_window: 512, ..config() };
+        let members = flows.len();
+        let visit = |(member, flow): (usize, &mut Flow)| {
+            flow.begin(token);
+            if member >= greedy {
+                return 0;
+            }
+            let sent = flow.allowance(&config, members, token);
+            (0..sent).for_each(|_| flow.count_sent(token));
+            flow.note_backlog(token);
+            sent
+        };
+        flows.iter_mut().enumerate().map(visit).collect()
+    }
+
+    #[test]
+    fn one_sender_has_all_and_many_have_equal_parts_after_one_rotation() {
+        let mut token = token(400);
+        let mut flows: Vec<Flow> = (0..8).map(|_| Flow::default()).collect();
+        for (greedy, part) in [(1, 400), (4, 100), (8, 50), (2, 200), (1, 400)] {
+            let begun: u32 = share(&mut flows, &mut token, greedy).iter().sum();
+            assert!(begun <= 2 * 400, "{greedy} begin with {begun}");
+            share(&mut flows, &mut token, greedy);
+            let sent = share(&mut flows, &mut token, greedy);
+            assert!(sent[..greedy].iter().all(|&sent| sent == part), "{greedy}: {sent:?}");
+        }
+    }
+
+    #[test]
+    fn absurd_counts_do_no_harm() {
+        let (mut flow, mut token) = (Flow::default(), token(u32::MAX));
+        (token.sent, token.again, token.backlogged) = (u32::MAX, u32::MAX, u16::MAX);
+        (0..100).for_each(|_| flow.steer(&config(), 128, Duration::MAX / 100, &mut token));
+        flow.count_sent(&mut token);
+        flow.count_again(&mut token);
+        flow.note_backlog(&mut token);
+        assert!(token.window <= 512 && flow.allowance(&config(), 128, &token) <= 4);
+        flow.begin(&mut token);
+        token.window = 0;
+        flow.steer(&config(), 128, MILLI, &mut token);
+        assert!(token.window > 0);
+    }
+}
