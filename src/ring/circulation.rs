@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::flow::Flow;
+use super::rotation::Rotation;
 use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
 use super::window::{Inserted, SPAN_LIMIT, Window};
@@ -35,19 +36,15 @@ pub(crate) struct Circulation {
     /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
     passed: Option<Token>,
     retransmit_after: Duration,
+    /// Somebody has asked for the token since it was passed on.
+    hastened: bool,
     pub(crate) flow: Flow,
     /// Packets this daemon sent again lately, and at which hop.
     served: BTreeMap<u64, u64>,
-    /// How long the token took to come round, the last time and smoothed.
-    took: Duration,
-    rotation: Duration,
+    rotation: Rotation,
     /// What aru was at the last visit, and who had lowered it, while it was behind.
     behind: Option<(u64, DaemonId)>,
-    passed_at: Option<Instant>,
 }
-
-/// Shortest wait before a token is sent again.
-const RETRANSMIT_MIN: Duration = Duration::from_millis(2);
 
 impl Circulation {
     /// The ring that this form token makes, before its first token.
@@ -62,13 +59,12 @@ impl Circulation {
             safe: core.config.first_number,
             hop: core.config.first_number,
             passed: None,
-            retransmit_after: RETRANSMIT_MIN,
+            retransmit_after: core.config.token_retransmit,
+            hastened: false,
             flow: Flow::default(),
             served: BTreeMap::new(),
-            took: Duration::ZERO,
-            rotation: Duration::ZERO,
+            rotation: Rotation::default(),
             behind: None,
-            passed_at: None,
         }
     }
 
@@ -82,6 +78,7 @@ impl Circulation {
             aru: seq,
             aru_by: None,
             owing_by: None,
+            delayed: 0,
             sent: 0,
             again: 0,
             backlogged: 0,
@@ -123,12 +120,8 @@ impl Circulation {
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         core.timers.stop(Timer::TokenRetransmit);
         self.watch_progress(core, now, token);
-        if let Some(passed_at) = self.passed_at.take() {
-            self.took = now.since(passed_at);
-            if !self.passed_idle() {
-                self.rotation = (self.rotation * 7 + self.took) / 8;
-            }
-        }
+        let undelayed = self.passed.as_ref().is_some_and(|passed| token.delayed < passed.hop);
+        self.rotation.end(now, undelayed);
         true
     }
 
@@ -176,7 +169,7 @@ impl Circulation {
     /// served is left to the others until each of them has had its chance: who asks may not hear this daemon.
     pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
         if self.ring.representative == core.me() {
-            self.flow.steer(&core.config, self.members.len(), self.took, token);
+            self.flow.steer(&core.config, self.members.len(), self.rotation.took(), token);
         }
         self.flow.begin(token);
         let mut budget = core.config.personal_window;
@@ -240,12 +233,15 @@ impl Circulation {
         if !alone {
             self.hop = token.hop;
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
-            let quick = (self.rotation * 4).clamp(RETRANSMIT_MIN, core.config.token_retransmit);
-            self.retransmit_after = if is_idle(&token) { core.config.token_retransmit } else { quick };
+            // The representative may hold the token of an idle ring.
+            let held = if is_idle(&token) { core.config.token_hold } else { Duration::ZERO };
+            let most = core.config.token_retransmit;
+            self.retransmit_after = (held + self.rotation.patience(most)).min(most);
             self.await_answer(core, now);
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
-        self.passed_at = Some(now);
+        self.rotation.begin(now);
+        self.hastened = false;
         self.passed = Some(token.clone());
         alone.then_some(token)
     }
@@ -253,10 +249,21 @@ impl Circulation {
     /// Sends the token again, later each time.
     pub(crate) fn retransmit(&mut self, core: &mut Core, now: Instant) {
         let Some(token) = &self.passed else { return };
-        core.transmit_again(Some(self.successor), Packet::Token(token.clone()));
+        let token = Token { delayed: token.hop, ..token.clone() };
+        core.transmit_again(Some(self.successor), Packet::Token(token));
         core.stats.tokens_retransmitted += 1;
         self.retransmit_after = (self.retransmit_after * 2).min(core.config.token_retransmit);
         self.await_answer(core, now);
+    }
+
+    /// Somebody waits for the token, so whoever holds it will let it go: what was passed on is answered soon or was lost.
+    pub(crate) fn hasten(&mut self, core: &mut Core, now: Instant) {
+        // Once only: asking again must not undo the growing pauses.
+        if self.passed_idle() && !self.is_alone() && !self.hastened {
+            self.hastened = true;
+            self.retransmit_after = self.rotation.patience(core.config.token_retransmit);
+            self.await_answer(core, now);
+        }
     }
 
     /// The token was passed on: unless somebody answers, it is sent again.

@@ -254,6 +254,7 @@ mod tests {
             aru: 0,
             aru_by: None,
             owing_by: None,
+            delayed: 0,
             sent: 0,
             again: 0,
             backlogged: 0,

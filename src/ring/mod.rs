@@ -15,6 +15,7 @@ mod gather;
 mod operational;
 mod owed;
 mod recovery;
+mod rotation;
 mod sender;
 mod state;
 mod stats;

@@ -1,7 +1,8 @@
 //! Operational: the ring is installed; messages are numbered, delivered and forgotten as the token goes round (Totem SRP §4.1).
 //!
 //! An idle ring is quiet: when there is nothing left to do the representative holds the token for a while. Whoever then has
-//! something to send asks for it with a hurry packet, so that a lone message leaves at once.
+//! something to send asks for it with a hurry packet, so that a lone message leaves at once. If nothing comes of that, it asks all:
+//! who passed the token on last then knows that it was lost, and sends it again without waiting as long as it might be held.
 
 use super::Progress;
 use super::circulation::{Circulation, is_idle};
@@ -67,6 +68,7 @@ impl Operational {
         } else if self.circulation.passed_idle() && !self.asked {
             self.asked = true;
             core.transmit(Some(self.circulation.ring.representative), Packet::Hurry(self.circulation.ring));
+            self.circulation.hasten(core, now);
         }
     }
 
@@ -99,7 +101,10 @@ impl Operational {
         }
         match self.held.take() {
             Some(token) => self.let_go(core, now, token),
-            None => self.hurried = true,
+            None => {
+                self.hurried = true;
+                self.circulation.hasten(core, now);
+            }
         }
     }
 
@@ -139,7 +144,10 @@ impl Operational {
         match timer {
             Timer::TokenLoss => return Some(Transition::gather(GatherReason::TokenLost)),
             Timer::Progress => return self.circulation.stuck(core),
-            Timer::TokenRetransmit => self.circulation.retransmit(core, now),
+            Timer::TokenRetransmit => {
+                self.circulation.retransmit(core, now);
+                self.ask_again(core);
+            }
             Timer::TokenHold => {
                 if let Some(token) = self.held.take() {
                     self.let_go(core, now, token);
@@ -152,6 +160,15 @@ impl Operational {
             _ => {}
         }
         None
+    }
+
+    /// Nobody has answered: the request was lost, or the token was, wherever it was then.
+    fn ask_again(&self, core: &mut Core) {
+        if self.asked {
+            let ring = self.circulation.ring;
+            core.transmit_again(Some(ring.representative), Packet::Hurry(ring));
+            core.transmit(None, Packet::Hurry(ring));
+        }
     }
 
     /// Holds the token, or uses it; gives it back if this daemon is alone.
@@ -167,7 +184,8 @@ impl Operational {
     }
 
     /// Uses the token that was held.
-    fn let_go(&mut self, core: &mut Core, now: Instant, token: Token) {
+    fn let_go(&mut self, core: &mut Core, now: Instant, mut token: Token) {
+        token.delayed = token.hop;
         if let Some(token) = self.turn(core, now, token) {
             self.on_token(core, now, token);
         }

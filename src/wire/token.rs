@@ -7,14 +7,15 @@
 //! 28  8  aru: every member has everything up to here, as far as the token knows
 //! 36  4  aru_by: the member that lowered aru, or 0
 //! 40  4  owing_by: during recovery, a member that still has old packets to send, or 0
-//! 44  4  sent: packets sent by all members for the first time in the last rotation
-//! 48  4  again: packets sent again by all members in the last rotation
-//! 52  2  backlogged: members that have more than they could send
-//! 54  4  window: packets that all members together may send in one rotation
-//! 58  8  barrier: the highest number of a packet that carries a barrier message, or 0
-//! 66  2  number of request ranges
-//! 68  8  base of the first range, only if there is one
-//! 76  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
+//! 44  8  delayed: the last hop at which it was held back or sent again, or 0
+//! 52  4  sent: packets sent by all members for the first time in the last rotation
+//! 56  4  again: packets sent again by all members in the last rotation
+//! 60  2  backlogged: members that have more than they could send
+//! 62  4  window: packets that all members together may send in one rotation
+//! 66  8  barrier: the highest number of a packet that carries a barrier message, or 0
+//! 74  2  number of request ranges
+//! 76  8  base of the first range, only if there is one
+//! 84  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
 //! ```
 //!
 //! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
@@ -37,6 +38,8 @@ pub struct Token {
     pub aru_by: Option<DaemonId>,
     /// Who still owes old packets, during recovery.
     pub owing_by: Option<DaemonId>,
+    /// The last hop at which it was held back or sent again.
+    pub delayed: u64,
     /// Packets sent for the first time in the last rotation.
     pub sent: u32,
     /// Packets sent again in the last rotation.
@@ -52,7 +55,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// How many ranges of missing packets one token carries: 68 + 8 + 4 * 96 = 460 bytes at most, in every datagram.
+    /// How many ranges of missing packets one token carries: 76 + 8 + 4 * 96 = 468 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
     /// Reads a token's body.
@@ -65,6 +68,7 @@ impl Token {
             aru: reader.counted("aru")?,
             aru_by: DaemonId::from_wire(reader.u32()?),
             owing_by: DaemonId::from_wire(reader.u32()?),
+            delayed: reader.counted("delayed")?,
             sent: reader.u32()?,
             again: reader.u32()?,
             backlogged: reader.u16()?,
@@ -88,13 +92,14 @@ impl Token {
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(76 + 4 * self.requests.len());
+        let mut writer = Writer::with_capacity(84 + 4 * self.requests.len());
         self.ring.encode(&mut writer);
         writer.u64(self.hop);
         writer.u64(self.seq);
         writer.u64(self.aru);
         writer.u32(DaemonId::to_wire(self.aru_by));
         writer.u32(DaemonId::to_wire(self.owing_by));
+        writer.u64(self.delayed);
         writer.u32(self.sent);
         writer.u32(self.again);
         writer.u16(self.backlogged);
@@ -145,6 +150,7 @@ mod tests {
             aru: 800,
             aru_by: Some(DaemonId(6)),
             owing_by: None,
+            delayed: 11,
             sent: 7,
             again: 8,
             backlogged: 9,
@@ -158,8 +164,8 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0, 3,
-            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 3, 0x2a, 0, 2,
-            0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
+            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0, 0,
+            0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
         ];
         let token = token(vec![(801, 2), (813, 1)]);
         assert_eq!(token.encode(), bytes);

@@ -6,6 +6,7 @@ mod membership;
 mod order;
 mod paths;
 mod size;
+mod tokens;
 mod trust;
 mod widths;
 

@@ -153,3 +153,18 @@ fn chance_loss_of_data_does_not_slow_the_ring_down() {
     println!("delivered in half a second without loss, with 2, 10 and 20 %: {delivered:?}");
     assert!(delivered.iter().all(|&with| with * 10 > delivered[0] * 8), "{delivered:?}");
 }
+
+/// Nor does loss that hits tokens too.
+#[test]
+fn chance_loss_of_everything_is_survived_at_speed() {
+    let delivered = [0.0, 0.02, 0.1, 0.2].map(|loss| {
+        let mut world = unlimited(4);
+        world.act(Action::Loss(NOTHING, loss));
+        flood(&mut world, 0..4, SECOND / 2, MILLI / 10);
+        let delivered = flood(&mut world, 0..4, SECOND / 2, MILLI / 10);
+        assert_eq!(world.tally.configurations, 4, "nobody left");
+        delivered
+    });
+    println!("delivered in half a second without loss, with 2, 10 and 20 %: {delivered:?}");
+    assert!(delivered.iter().all(|with| with * 10 > delivered[0] * 8), "{delivered:?}");
+}

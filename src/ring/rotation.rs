@@ -1,0 +1,100 @@
+//! How long the token takes to come round, and so after what silence it is sent again.
+//!
+//! Like a retransmission timer of TCP: mean and deviation, smoothed. A rotation in which the token was held back by an idle ring, or
+//! was sent again anywhere, says nothing about how long one takes; the token carries the last hop at which that happened, so every
+//! member leaves such a rotation out (after Karn), and loss does not feed on itself by making everybody slow to notice the next one.
+
+use crate::time::{Duration, Instant};
+
+/// Rotations as one member sees them.
+#[derive(Debug, Default)]
+pub(crate) struct Rotation {
+    passed_at: Option<Instant>,
+    took: Duration,
+    mean: Option<Duration>,
+    deviation: Duration,
+}
+
+/// Shortest wait before a token is sent again: a daemon that is not scheduled at once is no loss.
+const PATIENCE_MIN: Duration = Duration::from_millis(2);
+
+impl Rotation {
+    /// The token was passed on.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.passed_at = Some(now);
+    }
+
+    /// The token came. `undelayed`: it was neither held back nor sent again since it was passed on.
+    pub(crate) fn end(&mut self, now: Instant, undelayed: bool) {
+        let Some(passed_at) = self.passed_at.take() else { return };
+        self.took = now.since(passed_at);
+        if undelayed {
+            self.learn(self.took);
+        }
+    }
+
+    /// How long the last one took, whatever happened in it.
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// After what silence the token is sent again, if it is not held back.
+    pub(crate) fn patience(&self, most: Duration) -> Duration {
+        (self.mean.unwrap_or_default() * 2 + self.deviation * 4).clamp(PATIENCE_MIN.min(most), most)
+    }
+
+    fn learn(&mut self, took: Duration) {
+        let Some(mean) = self.mean else {
+            (self.mean, self.deviation) = (Some(took), took / 2);
+            return;
+        };
+        self.deviation = (self.deviation * 3 + mean.abs_diff(took)) / 4;
+        self.mean = Some((mean * 7 + took) / 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+    const MOST: Duration = Duration::from_millis(40);
+
+    fn after(rotations: &[(u32, bool)]) -> Rotation {
+        let mut rotation = Rotation::default();
+        for &(millis, undelayed) in rotations {
+            rotation.begin(Instant::ZERO);
+            rotation.end(Instant::ZERO + MILLI * millis, undelayed);
+        }
+        rotation
+    }
+
+    #[test]
+    fn patience_is_little_more_than_two_rotations_of_the_same_length() {
+        let patience = after(&[(5, true); 40]).patience(MOST);
+        assert!((MILLI * 10..MILLI * 11).contains(&patience), "{patience:?}");
+        assert_eq!(after(&[(0, true); 40]).patience(MOST), PATIENCE_MIN);
+        assert_eq!(after(&[(300, true); 40]).patience(MOST), MOST);
+        assert_eq!(Rotation::default().patience(MOST), PATIENCE_MIN);
+    }
+
+    #[test]
+    fn rotations_of_different_length_ask_for_patience() {
+        let patience = after(&[(1, true), (9, true)].repeat(20)).patience(MOST);
+        assert!(patience > MILLI * 20, "{patience:?}");
+    }
+
+    #[test]
+    fn a_delayed_rotation_teaches_nothing() {
+        let rotation = after(&[(3, true), (3, true), (30, false), (25, false)]);
+        assert_eq!(rotation.took(), MILLI * 25);
+        assert!(rotation.patience(MOST) < MILLI * 12);
+    }
+
+    #[test]
+    fn patience_follows_when_the_way_becomes_longer() {
+        let before = [(1, true); 20];
+        let patience = after(&[&before[..], &[(12, true); 20]].concat()).patience(MOST);
+        assert!(patience > MILLI * 20, "{patience:?}");
+    }
+}
