@@ -116,6 +116,39 @@ fn faults_are_masked_by_a_network_that_stands_by() {
 }
 
 #[test]
+fn data_takes_the_network_with_the_highest_priority_that_works() {
+    let policy = "primary Network 1 { Priority = 10 } Network 2 { Priority = 5 }";
+    let plan = Plan { wires: &[Wire::Multicast, Wire::Multicast, Wire::Unicast], policy, ..MULTICAST };
+    let Some(mut site) = Site::start(&plan) else { return };
+    let load = Load::start(&site, &plan);
+    expect_data_on(1, &site, &load);
+    site.rig.cut_network(1);
+    expect_data_on(2, &site, &load);
+    site.rig.switch_off(0, 2);
+    expect_data_on(0, &site, &load);
+    site.rig.heal();
+    expect_data_on(1, &site, &load);
+    load.finish().expect_whole();
+}
+
+/// Sooner or later most of what every node sends goes on this network.
+fn expect_data_on(network: usize, site: &Site, load: &Load) {
+    let sent = || (0..site.rig.nodes()).map(|node| site.rig.sent(node)).collect::<Vec<_>>();
+    let carrier = |(before, after): (&Vec<u64>, &Vec<u64>)| {
+        let bytes = after.iter().zip(before).map(|(after, before)| after.saturating_sub(*before));
+        bytes.enumerate().max_by_key(|(_, bytes)| *bytes).unwrap().0
+    };
+    let mut seen: Vec<Vec<usize>> = Vec::new();
+    while seen.last().is_none_or(|carriers| carriers.iter().any(|carrier| *carrier != network)) {
+        assert!(seen.len() < 40, "{seen:?}");
+        let before = sent();
+        load.pass(HEALED);
+        seen.push(before.iter().zip(&sent()).map(carrier).collect());
+    }
+    println!("data on network {network} after looking {} times", seen.len());
+}
+
+#[test]
 fn faults_are_masked_for_five_daemons_on_three_networks() {
     let wires = &[Wire::Multicast, Wire::Unicast, Wire::Broadcast];
     expect_masked(&Plan { nodes: 5, wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);

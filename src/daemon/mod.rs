@@ -52,6 +52,8 @@ pub struct Options {
     pub node: node::Config,
     /// Its networks, in order; as many as `node` says.
     pub networks: Vec<net::Network>,
+    /// By network, which is used first where the policy prefers one: that with the highest number. Without a number it is 0.
+    pub priorities: Vec<u8>,
     /// The TCP port for clients.
     pub client_port: u16,
     /// The addresses on which TCP clients are welcome.

@@ -88,7 +88,8 @@ impl Daemon {
         #[cfg(unix)]
         let name = options.node.name.clone();
         let body_limit = options.node.ring.body_limit;
-        let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
+        let mut node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
+        node.set_priorities(&options.priorities);
         let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
         let mut listeners =

@@ -47,6 +47,7 @@ impl Options {
         Options {
             node,
             networks,
+            priorities: configuration.network_options.iter().map(|options| options.priority).collect(),
             client_port,
             client_addresses: me.clients.clone(),
             unix_socket: cfg!(unix).then(|| PathBuf::from(format!("/tmp/{client_port}"))),
@@ -243,6 +244,13 @@ mod tests {
         assert_eq!(gamma.networks[0].kind, net::Kind::Broadcast([10, 88, 0, 255].into()));
         assert!(gamma.networks[0].peers.iter().all(|peer| !peer.hears_group));
         assert_eq!(gamma.node.system, alpha.node.system);
+    }
+
+    #[test]
+    fn priorities_of_the_file_are_by_network() {
+        let text =
+            "Spread_Segment unicast unicast { a 10.0.0.1 10.0.1.1 } Network 1 { Priority = 9 } NetworkPolicy = primary";
+        assert_eq!(options(&configuration(text), "a").priorities, [0, 9]);
     }
 
     #[test]

@@ -303,17 +303,43 @@ fn a_network_that_is_switched_off_is_no_fault_to_the_others() {
 fn priorities_and_policy_change_at_run_time() {
     let mut site = Site::new(2);
     site.run(100);
-    let data = |site: &mut Site| {
-        let packet = Outgoing { kind: PacketKind::Data, to: None, again: false, body: Slice::copy_from(b"body") };
-        site.daemons[0].send(site.now, packet);
-        let sent: Vec<u8> = std::iter::from_fn(|| site.daemons[0].poll_transmit()).map(|sent| sent.network.0).collect();
-        sent
-    };
-    assert_eq!(data(&mut site), [0]);
+    assert_eq!(carriers(&mut site, 0), [0]);
     site.daemons[0].set_priorities(&[1, 2]);
-    assert_eq!(data(&mut site), [1]);
+    assert_eq!(carriers(&mut site, 0), [1]);
     site.daemons[0].set_policy(Policy::Active);
-    assert_eq!(data(&mut site), [0, 1]);
+    assert_eq!(carriers(&mut site, 0), [0, 1]);
+}
+
+/// The networks on which a daemon sends data now.
+fn carriers(site: &mut Site, from: usize) -> Vec<u8> {
+    let packet = Outgoing { kind: PacketKind::Data, to: None, again: false, body: Slice::copy_from(b"body") };
+    site.daemons[from].send(site.now, packet);
+    std::iter::from_fn(|| site.daemons[from].poll_transmit()).map(|sent| sent.network.0).collect()
+}
+
+#[test]
+fn data_fails_over_to_the_next_priority_at_once_and_back_after_a_while() {
+    let mut site = Site::new(3);
+    site.daemons.iter_mut().for_each(|daemon| daemon.set_priorities(&[3, 7]));
+    site.run(100);
+    let lasts = |site: &mut Site, from: usize, carrier: u8| {
+        let waits = (0..100).take_while(|_| {
+            site.run(50);
+            carriers(site, from) == [carrier]
+        });
+        50 * waits.count()
+    };
+    let mut backs = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(carriers(&mut site, 0), [1]);
+        site.cut = vec![(1, 1, 2), (1, 2, 1)];
+        assert!(lasts(&mut site, 0, 1) <= 250, "one daemon is out of its reach");
+        assert_eq!(carriers(&mut site, 2), [1], "the third daemon still reaches all on it");
+        site.cut.clear();
+        backs.push(lasts(&mut site, 0, 0));
+    }
+    assert!(backs[0] >= 1000, "{backs:?}");
+    assert!(backs.is_sorted() && backs[3] >= backs[0] + 500, "it waits longer each time: {backs:?}");
 }
 
 #[test]

@@ -114,6 +114,17 @@ impl Rig {
         thread::scope(|scope| scope.spawn(enter).join().unwrap())
     }
 
+    /// The bytes that a node has sent, by network.
+    pub fn sent(&self, node: usize) -> Vec<u64> {
+        let table = self.inside(node, || fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+        let sent = |network| {
+            let name = format!("net{network}:");
+            let line = table.lines().find_map(|line| line.trim_start().strip_prefix(&name)).unwrap();
+            line.split_whitespace().nth(8).unwrap().parse().unwrap()
+        };
+        (0..self.networks).map(sent).collect()
+    }
+
     /// From now on the frames between a node and a network vanish.
     pub fn cut(&mut self, node: usize, network: usize) {
         self.mute(node, network);

@@ -42,7 +42,7 @@ impl Wire {
 pub struct Plan {
     pub nodes: usize,
     pub wires: &'static [Wire],
-    /// The value of `NetworkPolicy`.
+    /// The value of `NetworkPolicy`, and what else the file says.
     pub policy: &'static str,
 }
 

@@ -52,7 +52,9 @@ pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -
     }
     let is_sound = !findings.has_errors();
     let network_options = if is_sound { stanzas.options(networks, findings) } else { Vec::new() };
-    Configuration { segments, daemons, network_options, parameters, warnings: Vec::new() }
+    let configuration = Configuration { segments, daemons, network_options, parameters, warnings: Vec::new() };
+    stanzas.warn_of_priorities(configuration.policy(), findings);
+    configuration
 }
 
 /// The segments and daemons so far.

@@ -21,7 +21,7 @@ fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) 
         count(configuration.segments.len(), "segment"),
         configuration.digest()
     )?;
-    writeln!(text, "policy: {}", policy(configuration.policy(), networks))?;
+    writeln!(text, "policy: {}", policy(configuration))?;
     if configuration.segments.len() > 1 {
         writeln!(text, "between segments: unicast, whatever their networks are")?;
     }
@@ -34,6 +34,9 @@ fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) 
                 write!(text, ", {name}")?;
             }
             write!(text, ": {}, port {}", network.kind, network.port)?;
+            if let Some(priority) = options.map(|options| options.priority).filter(|priority| *priority > 0) {
+                write!(text, ", priority {priority}")?;
+            }
             match options.and_then(|options| options.interface.as_ref()) {
                 Some(interface) => writeln!(text, ", on {interface}")?,
                 None => writeln!(text)?,
@@ -66,13 +69,17 @@ fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bo
     writeln!(text, "    clients at {clients}")
 }
 
-fn policy(policy: NetworkPolicy, networks: usize) -> String {
-    match policy {
+fn policy(configuration: &Configuration) -> String {
+    let networks = configuration.network_count();
+    match configuration.policy() {
         _ if networks == 1 => "one network carries everything".to_string(),
         NetworkPolicy::Active => format!("active, every packet travels on all {networks} networks"),
         NetworkPolicy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
         NetworkPolicy::Passive => format!("passive, packets take the {networks} networks in turn"),
-        NetworkPolicy::Primary => format!("primary, packets take the first healthy one of {networks} networks"),
+        NetworkPolicy::Primary => {
+            let order: Vec<String> = configuration.preference().iter().map(usize::to_string).collect();
+            format!("primary, packets take the first healthy one of networks {}", order.join(", "))
+        }
     }
 }
 
@@ -133,13 +140,24 @@ warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
             ("active", "active, every packet travels on all 2 networks"),
             ("active 1", "active, every packet travels on 1 of 2 networks"),
             ("passive", "passive, packets take the 2 networks in turn"),
-            ("primary", "primary, packets take the first healthy one of 2 networks"),
+            ("primary", "primary, packets take the first healthy one of networks 0, 1"),
         ] {
             let explained = explained(policy);
             let lines: Vec<&str> = explained.lines().collect();
             assert_eq!(lines[1..4], [&format!("policy: {words}"), BETWEEN, ""], "{policy}");
             assert_eq!(lines.iter().filter(|line| line.starts_with("segment ")).count(), 2);
         }
+    }
+
+    #[test]
+    fn priorities_say_which_network_is_used_first() {
+        let text = "Spread_Segment unicast unicast unicast { a 10.0.0.1 10.0.1.1 10.0.2.1 } NetworkPolicy = primary
+            Network 2 { Priority = 10 Interface = eth2 } Network 1 { Priority = 5 }";
+        let explained = explain(&Configuration::parse("f", text.as_bytes()).unwrap(), None);
+        let lines: Vec<&str> = explained.lines().collect();
+        assert_eq!(lines[1], "policy: primary, packets take the first healthy one of networks 2, 1, 0");
+        assert_eq!(lines[4], "  network 0: unicast to each daemon in turn, port 4803");
+        assert_eq!(lines[6], "  network 2: unicast to each daemon in turn, port 4803, priority 10, on eth2");
     }
 
     const BETWEEN: &str = "between segments: unicast, whatever their networks are";

@@ -3,6 +3,7 @@
 //! Every value here has passed every rule; nothing refers back to the text. The i-th address of a segment and the i-th daemon
 //! interface of each of its daemons are network i.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -57,6 +58,8 @@ pub struct NetworkOptions {
     pub name: Option<String>,
     /// The interface that it is on, on every machine; otherwise the one that has the daemon's address.
     pub interface: Option<String>,
+    /// Which network is used first where the policy prefers one: that with the highest priority, and the first of equals. Default 0.
+    pub priority: u8,
 }
 
 /// How a packet reaches all daemons of a segment on one network.
@@ -103,7 +106,7 @@ pub enum NetworkPolicy {
     Copies(u8),
     /// Each packet on one, in turn.
     Passive,
-    /// All packets on the first healthy one in file order.
+    /// All packets on the healthy one with the highest priority, the first of equals.
     Primary,
 }
 
@@ -322,6 +325,14 @@ impl Configuration {
     pub fn policy(&self) -> NetworkPolicy {
         let default = if self.network_count() <= 2 { NetworkPolicy::Active } else { NetworkPolicy::Copies(2) };
         self.parameters.network_policy.unwrap_or(default)
+    }
+
+    /// The networks with the one that is used first where the policy prefers one, then the one that takes its place, and so on.
+    pub fn preference(&self) -> Vec<usize> {
+        let priority = |network: usize| self.network_options.get(network).map_or(0, |options| options.priority);
+        let mut networks: Vec<usize> = (0..self.network_count()).collect();
+        networks.sort_by_key(|&network| Reverse(priority(network)));
+        networks
     }
 
     /// The entry that this process is: the one named; without a name, the only one that has an address of this machine.

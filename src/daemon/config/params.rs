@@ -150,7 +150,7 @@ pub(super) const FLAGS: [&str; 19] = [
 ];
 
 /// The keys and modes of a `Network` stanza.
-pub(super) const NETWORK_KEYS: [&str; 4] = ["Name", "Mode", "Port", "Interface"];
+pub(super) const NETWORK_KEYS: [&str; 5] = ["Name", "Mode", "Port", "Interface", "Priority"];
 pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
 
 /// The words of `NetworkPolicy`.

@@ -188,8 +188,8 @@ impl<'a> Parser<'a> {
     fn network_block(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
         let number = values::number(self.bump())?;
         self.expect(Kind::Open, "{ after the number of the network")?;
-        let (name, mode, port, interface) = (None, None, None, None);
-        let mut stanza = NetworkStanza { at: keyword.at, number, name, mode, port, interface };
+        let (name, mode, port, interface, priority) = (None, None, None, None, None);
+        let mut stanza = NetworkStanza { at: keyword.at, number, name, mode, port, interface, priority };
         while self.peek().kind != Kind::Close {
             self.network_key(&mut stanza)?;
         }
@@ -210,7 +210,8 @@ impl<'a> Parser<'a> {
                 stanza.mode.replace(Spanned { value: mode, at: value.at }).is_some()
             }
             2 => stanza.port.replace(values::number(value)?).is_some(),
-            _ => stanza.interface.replace(values::text(value)?).is_some(),
+            3 => stanza.interface.replace(values::text(value)?).is_some(),
+            _ => stanza.priority.replace(values::priority(value)?).is_some(),
         };
         if again {
             return Err(Mistake::new(key.at, format!("{} is given already: write it once", key.text)));

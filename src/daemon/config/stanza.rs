@@ -4,7 +4,7 @@
 //! with any: then the group address is not used.
 
 use super::error::{Findings, Mistake, shown};
-use super::model::{Network, NetworkKind, NetworkOptions};
+use super::model::{Network, NetworkKind, NetworkOptions, NetworkPolicy};
 use super::syntax::{NetworkMode, NetworkStanza, NetworkSyntax, Spanned};
 use crate::wire::NetworkId;
 
@@ -88,9 +88,20 @@ impl<'a> Stanzas<'a> {
             stanza.map_or_else(NetworkOptions::default, |stanza| NetworkOptions {
                 name: text(&stanza.name),
                 interface: text(&stanza.interface),
+                priority: stanza.priority.map_or(0, |priority| priority.value),
             })
         };
         self.by_network.iter().take(networks).map(option).collect()
+    }
+
+    /// Warns of priorities that this policy does not look at.
+    pub(super) fn warn_of_priorities(&self, policy: NetworkPolicy, findings: &mut Findings) {
+        let given = self.by_network.iter().flatten().find_map(|stanza| stanza.priority);
+        if let Some(priority) = given.filter(|_| policy != NetworkPolicy::Primary) {
+            let message =
+                "Priority has no effect with this policy: write NetworkPolicy = primary to use the best network only";
+            findings.warning(priority.at, message);
+        }
     }
 
     fn of(&self, network: usize) -> Option<&'a NetworkStanza> {
@@ -146,8 +157,9 @@ mod tests {
     #[test]
     fn a_network_has_a_name_a_mode_a_port_and_an_interface() {
         let configuration = parse(
-            "Network 1 { Name = storage Mode = broadcast Port = 4900 Interface = eth1 }
-             Network 0 { Mode = unicast }",
+            "Network 1 { Name = storage Mode = broadcast Port = 4900 Interface = eth1 Priority = 7 }
+             Network 0 { Mode = unicast }
+             NetworkPolicy = primary",
         );
         let configuration = configuration.unwrap();
         let [first, second] = configuration.segments[0].networks[..] else { panic!("two networks") };
@@ -156,6 +168,8 @@ mod tests {
         let options = &configuration.network_options;
         assert_eq!(options[0], NetworkOptions::default());
         assert_eq!((options[1].name.as_deref(), options[1].interface.as_deref()), (Some("storage"), Some("eth1")));
+        assert_eq!((options[1].priority, configuration.preference()), (7, vec![1, 0]));
+        assert_eq!(configuration.warnings, []);
         assert_eq!(parse("").unwrap().network_options, [NetworkOptions::default(), NetworkOptions::default()]);
     }
 
@@ -188,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_is_a_small_number_and_needs_a_policy_that_prefers() {
+        for wrong in ["256", "-1", "high", "1.5", "\"\""] {
+            let error = parse(&format!("Network 1 {{ Priority = {wrong} }}")).unwrap_err();
+            let advice = "a priority from 0 to 255, the highest for the network that is used first";
+            assert!(error.starts_with("f:2:24: ") && error.contains(advice), "{error}");
+        }
+        for (policy, warnings) in [("primary", 0), ("passive", 1), ("active 1", 1), ("active", 1)] {
+            let stanza = format!("Network 1 {{ Priority = 255 }} NetworkPolicy = {policy}");
+            let texts: Vec<String> = parse(&stanza).unwrap().warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(texts.len(), warnings, "{policy}");
+            assert!(texts.iter().all(|text| text.starts_with("f:2:24: Priority has no effect")), "{texts:?}");
+        }
+        assert_eq!(parse("Network 1 { Priority = 0 }").unwrap().preference(), [0, 1]);
+    }
+
+    #[test]
     fn a_stanza_is_written_in_one_way() {
         for wrong in [
             "Network { Name = x }",
@@ -197,6 +227,7 @@ mod tests {
             "Network 0 { Name x }",
             "Network 0 { Port = many }",
             "Network 0 { Name = x Name = y }",
+            "Network 0 { Priority = 1 Priority = 1 }",
             "Network 0 { Name = x",
         ] {
             assert_eq!(parse(wrong).unwrap_err().lines().count(), 1, "{wrong}");

@@ -8,7 +8,7 @@
 //! interface  = { "D" | "C" | "M" } address
 //! routes     = "RouteMatrix" "{" { number } "}"
 //! stanza     = "Network" number "{" { key "=" value } "}"
-//! key        = "Name" | "Mode" | "Port" | "Interface"
+//! key        = "Name" | "Mode" | "Port" | "Interface" | "Priority"
 //! parameter  = keyword [ "=" value ]
 //! ```
 //!
@@ -42,6 +42,7 @@ pub(super) struct NetworkStanza {
     pub mode: Option<Spanned<NetworkMode>>,
     pub port: Option<Spanned<u32>>,
     pub interface: Option<Spanned<String>>,
+    pub priority: Option<Spanned<u8>>,
 }
 
 /// How a network is said to reach all daemons of a segment.

@@ -60,6 +60,13 @@ pub(super) fn copies(token: &Token) -> Parsed<u8> {
     copies.ok_or_else(|| unexpected(token, "a number of networks from 1 to 8"))
 }
 
+/// The priority of a network.
+pub(super) fn priority(token: &Token) -> Parsed<Spanned<u8>> {
+    let value = number(token).ok().and_then(|number| u8::try_from(number.value).ok());
+    let wanted = "a priority from 0 to 255, the highest for the network that is used first";
+    value.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
+}
+
 /// A text, quoted or a bare word that is no keyword.
 pub(super) fn text(token: &Token) -> Parsed<Spanned<String>> {
     let is_text = match token.kind {
