@@ -215,6 +215,16 @@ impl Node {
         self.paths.set_network_enabled(now, network, enabled)
     }
 
+    /// By which policy data travels.
+    pub fn policy(&self) -> Policy {
+        self.paths.policy()
+    }
+
+    /// Which networks are preferred: those with higher numbers, given by network.
+    pub fn priorities(&self) -> &[u8] {
+        self.paths.priorities()
+    }
+
     /// The networks that are switched on.
     pub fn enabled_networks(&self) -> Networks {
         self.paths.enabled()

@@ -17,6 +17,7 @@ mod tools {
 }
 
 use std::env;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,7 +33,8 @@ Examples:
                                  a script: ask every daemon once, from the machine of alpha
   spmonitor status               what the daemon of this machine is doing
   spmonitor paths -s 4900        its networks and paths; of the daemon with client port 4900
-  spmonitor network 1 off        let it use network 1 no more, until it is switched on
+  spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
+  spmonitor policy active 2      let it send data on two networks, whatever the file says
 
 Partition, flow control and terminate need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
 error.";
@@ -64,11 +66,29 @@ enum Request {
     Status(Door),
     /// The networks, and the paths to the other daemons
     Paths(Door),
-    /// Switch a network off or on
+    /// Switch a network off or on; nothing is lost, as the others are told
     Network {
         /// The network, counted from 0
         number: u8,
         /// What becomes of it
+        switch: Switch,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Choose which networks carry data
+    Policy {
+        /// The policy
+        policy: Policy,
+        /// With active: on how many networks each packet travels, if not on all
+        copies: Option<u8>,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Begin or end a failure drill: everything on a network is lost, and nobody is told
+    Drill {
+        /// The network, counted from 0
+        number: u8,
+        /// What becomes of the drill
         switch: Switch,
         #[command(flatten)]
         door: Door,
@@ -89,6 +109,34 @@ enum Switch {
     Off,
 }
 
+impl Switch {
+    fn word(self) -> &'static str {
+        if matches!(self, Switch::On) { "on" } else { "off" }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Every packet on all networks, or on so many
+    Active,
+    /// Each packet on one network, in turn
+    Passive,
+    /// All packets on the healthy network with the highest priority
+    Primary,
+}
+
+impl Policy {
+    /// As the configuration has it.
+    fn words(self, copies: Option<u8>) -> String {
+        let name = match self {
+            Policy::Active => "active",
+            Policy::Passive => "passive",
+            Policy::Primary => "primary",
+        };
+        copies.map_or_else(|| name.to_owned(), |copies| format!("{name} {copies}"))
+    }
+}
+
 fn main() -> ExitCode {
     program::run(env::args_os(), tool)
 }
@@ -102,14 +150,27 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
             config: arguments.config.as_deref(),
         }),
         Some(Request::Status(door)) => show(door, |_| true),
-        Some(Request::Paths(door)) => show(door, |kind| matches!(kind, "network" | "path" | "matrix")),
+        Some(Request::Paths(door)) => show(door, |kind| matches!(kind, "data" | "network" | "path" | "matrix")),
         Some(Request::Network { number, switch, door }) => {
-            let switch = if matches!(switch, Switch::On) { "on" } else { "off" };
-            control::ask(&door.daemon, &format!("network {number} {switch}"))?;
-            say(format_args!("network {number} is {switch}"));
-            Ok(())
+            let switch = switch.word();
+            order(door, &format!("network {number} {switch}"), format_args!("network {number} is {switch}"))
+        }
+        Some(Request::Policy { policy, copies, door }) => {
+            let policy = policy.words(*copies);
+            order(door, &format!("policy {policy}"), format_args!("the policy is {policy}"))
+        }
+        Some(Request::Drill { number, switch, door }) => {
+            let switch = switch.word();
+            order(door, &format!("drill {number} {switch}"), format_args!("the drill on network {number} is {switch}"))
         }
     }
+}
+
+/// Lets the daemon do something, and says what is so then.
+fn order(door: &Door, request: &str, done: fmt::Arguments<'_>) -> Result<(), String> {
+    control::ask(&door.daemon, request)?;
+    say(done);
+    Ok(())
 }
 
 /// Prints the records of these kinds as tables.

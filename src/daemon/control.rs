@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use super::handle::{Handle, Status};
 use super::unix_socket::UnixSocket;
-use crate::multipath::Hearing;
+use crate::multipath::{Hearing, Policy};
 use crate::wire::NetworkId;
 
 /// The daemon's own user may connect.
@@ -100,19 +100,52 @@ impl Server {
         let words: Vec<&str> = request.split_whitespace().collect();
         match words[..] {
             ["status"] => records(&self.name, &self.handle.status()),
-            ["network", number, switch @ ("on" | "off")] => {
-                let networks = self.handle.status().links.len();
-                match number.parse() {
-                    Ok(network) if usize::from(network) < networks => {
-                        self.handle.drill(NetworkId(network), switch == "off");
-                        "ok\n".to_owned()
-                    }
-                    _ => format!("error there is no network {number}\n"),
-                }
-            }
+            ["network", number, switch @ ("on" | "off")] => outcome(self.switch(number, switch == "on")),
+            ["drill", number, switch @ ("on" | "off")] => outcome(self.drill(number, switch == "on")),
+            ["policy", ref policy @ ..] => outcome(self.set_policy(policy)),
             _ => "error unknown request\n".to_owned(),
         }
     }
+
+    fn switch(&self, number: &str, on: bool) -> Result<(), String> {
+        let network = self.network(number)?;
+        self.handle.set_network_enabled(network, on);
+        let done = self.handle.status_after_requests(PATIENCE).enabled.has(network) == on;
+        done.then_some(()).ok_or_else(|| format!("network {number} stays on: no other one is"))
+    }
+
+    fn drill(&self, number: &str, on: bool) -> Result<(), String> {
+        self.handle.drill(self.network(number)?, on);
+        self.handle.status_after_requests(PATIENCE);
+        Ok(())
+    }
+
+    fn set_policy(&self, words: &[&str]) -> Result<(), String> {
+        let networks = self.handle.status().links.len();
+        let policy = match words {
+            ["active"] => Policy::Active,
+            ["active", copies] => match copies.parse() {
+                Ok(count) if (1..=networks).contains(&usize::from(count)) => Policy::Copies(count),
+                _ => return Err(format!("active takes a number of networks from 1 to {networks}")),
+            },
+            ["passive"] => Policy::Passive,
+            ["primary"] => Policy::Primary,
+            _ => return Err("a policy is active, active and a number, passive or primary".to_owned()),
+        };
+        self.handle.set_policy(policy);
+        self.handle.status_after_requests(PATIENCE);
+        Ok(())
+    }
+
+    fn network(&self, number: &str) -> Result<NetworkId, String> {
+        let networks = self.handle.status().links.len();
+        let network = number.parse().ok().filter(|&network| usize::from(network) < networks);
+        network.map(NetworkId).ok_or_else(|| format!("there is no network {number}"))
+    }
+}
+
+fn outcome(result: Result<(), String>) -> String {
+    result.map_or_else(|error| format!("error {error}\n"), |()| "ok\n".to_owned())
 }
 
 /// The line that the operator's program sends.
@@ -156,16 +189,10 @@ fn records(name: &str, status: &Status) -> String {
     let _ = write!(text, "packets first={} copies={} malformed={}", packets.first, packets.copies, packets.malformed);
     let _ = write!(text, " other_system={} unknown_sender={}", packets.other_system, packets.unknown_sender);
     let _ = writeln!(text, " past_life={} crossed={}", packets.past_life, packets.crossed);
-    for (network, link) in status.links.iter().enumerate() {
-        let counters = &link.counters;
-        let (up, switched) = (if link.up { "up" } else { "down" }, if link.drilled { "off" } else { "on" });
-        let _ = write!(text, "network network={network} link={up} switched={switched} sent={}", counters.sent);
-        let _ =
-            write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
-        let _ = write!(text, " unsent={} lost_while_off={}", counters.unsent, counters.drilled);
-        let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
-        let _ = writeln!(text, " foreign={}", counters.foreign);
-    }
+    let policy = status.policy.to_string();
+    let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
+    let _ = writeln!(text, "data policy={name} copies={copies}");
+    write_networks(&mut text, status);
     for path in &status.paths {
         let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, path.state);
         let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
@@ -185,10 +212,27 @@ fn records(name: &str, status: &Status) -> String {
     text
 }
 
+fn write_networks(text: &mut String, status: &Status) {
+    let switch = |on| if on { "on" } else { "off" };
+    for (link, network) in status.links.iter().zip((0..).map(NetworkId)) {
+        let (counters, number) = (&link.counters, network.0);
+        let (up, switched) = (if link.up { "up" } else { "down" }, switch(status.enabled.has(network)));
+        let _ = write!(text, "network network={number} link={up} switched={switched} drill={}", switch(link.drilled));
+        let priority = status.priorities.get(usize::from(number)).copied().unwrap_or_default();
+        let _ = write!(text, " priority={priority} sent={}", counters.sent);
+        let _ =
+            write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
+        let _ = write!(text, " unsent={} lost_in_drill={}", counters.unsent, counters.drilled);
+        let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
+        let _ = writeln!(text, " foreign={}", counters.foreign);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::multipath::{Networks, Path, PathState};
+    use crate::net::{Counters, LinkStatus};
     use crate::time::Instant;
     use crate::wire::DaemonId;
 
@@ -212,6 +256,10 @@ mod tests {
             clients: 2,
             paths: vec![path],
             matrix,
+            links: vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }],
+            enabled: Networks::from(NetworkId(1)),
+            policy: Policy::Copies(2),
+            priorities: vec![7],
             at: Instant::from_millis(3500),
             ..Status::default()
         };
@@ -219,12 +267,15 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
+        assert_eq!(lines[3], "data policy=active copies=2");
+        let network = "network network=0 link=up switched=off drill=off priority=7 sent=0 ";
+        assert!(lines[4].starts_with(network), "{}", lines[4]);
         assert_eq!(
-            lines[3],
+            lines[5],
             "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
         );
-        assert_eq!(lines[4], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
-        assert_eq!(lines[5], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
+        assert_eq!(lines[6], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
+        assert_eq!(lines[7], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
         assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::{io, os::unix::net::UnixStream};
 
 use mio::Waker;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
 
 #[cfg(unix)]
@@ -47,6 +47,10 @@ pub struct Status {
     pub matrix: Vec<Hearing>,
     /// The networks that are switched on.
     pub enabled: Networks,
+    /// By which policy data travels.
+    pub policy: Policy,
+    /// Which networks are preferred: those with higher numbers, given by network.
+    pub priorities: Vec<u8>,
     /// When this was, by the clock that paths use.
     pub at: Instant,
 }
@@ -71,13 +75,28 @@ pub(super) enum Request {
     Priorities(Vec<u8>),
 }
 
+/// Requests that wait, and how many there were in all.
+#[derive(Debug, Default)]
+struct Requests {
+    waiting: Vec<Request>,
+    made: u64,
+}
+
+/// The newest status, and how many requests had been served by then.
+#[derive(Debug, Default)]
+struct Newest {
+    status: Status,
+    served: u64,
+}
+
 /// What the loop and its handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     waker: Waker,
     stopping: AtomicBool,
-    requests: Mutex<Vec<Request>>,
-    status: Mutex<Status>,
+    requests: Mutex<Requests>,
+    newest: Mutex<Newest>,
+    renewed: Condvar,
     progress: Progress,
     #[cfg(unix)]
     entrance: Entrance,
@@ -108,7 +127,8 @@ impl Shared {
             waker,
             stopping: AtomicBool::new(false),
             requests: Mutex::default(),
-            status: Mutex::default(),
+            newest: Mutex::default(),
+            renewed: Condvar::new(),
             progress: Progress::default(),
             #[cfg(unix)]
             entrance: Entrance::new(),
@@ -124,13 +144,17 @@ impl Shared {
 
     /// What was asked for since the last call.
     pub(super) fn take_requests(&self) -> Vec<Request> {
-        mem::take(&mut self.requests.lock())
+        mem::take(&mut self.requests.lock().waiting)
     }
 
-    /// Leaves a new status behind.
+    /// Leaves a new status behind. What was taken of requests has been served.
     pub(super) fn publish(&self, status: Status) {
         self.progress.note(&status.paths);
-        *self.status.lock() = status;
+        let requests = self.requests.lock();
+        let served = requests.made - requests.waiting.len() as u64;
+        drop(requests);
+        *self.newest.lock() = Newest { status, served };
+        self.renewed.notify_all();
     }
 
     /// Streams that clients in this process handed over since the last call.
@@ -180,7 +204,17 @@ impl Handle {
 
     /// What the daemon is doing.
     pub fn status(&self) -> Status {
-        self.0.status.lock().clone()
+        self.0.newest.lock().status.clone()
+    }
+
+    /// What the daemon is doing once it has served all requests that were made before. Waits so long for that at most, and not at all for
+    /// a daemon that stops.
+    pub fn status_after_requests(&self, patience: Duration) -> Status {
+        let made = self.0.requests.lock().made;
+        let mut newest = self.0.newest.lock();
+        let nothing = |newest: &mut Newest| newest.served < made && !self.0.is_stopping();
+        self.0.renewed.wait_while_for(&mut newest, nothing, patience);
+        newest.status.clone()
     }
 
     /// Whether the daemon is still there.
@@ -204,8 +238,9 @@ impl Handle {
 
     fn ask(&self, request: Request) {
         let mut requests = self.0.requests.lock();
-        if requests.len() < REQUEST_LIMIT {
-            requests.push(request);
+        if requests.waiting.len() < REQUEST_LIMIT {
+            requests.waiting.push(request);
+            requests.made += 1;
         }
         drop(requests);
         self.0.wake();

@@ -281,6 +281,8 @@ impl Daemon {
             paths: self.node.paths().collect(),
             matrix: self.node.matrix().collect(),
             enabled: self.node.enabled_networks(),
+            policy: self.node.policy(),
+            priorities: self.node.priorities().to_vec(),
             at: now,
         });
     }
@@ -374,14 +376,21 @@ impl Daemon {
 
     fn serve(&mut self, request: Request) {
         match request {
-            Request::Drill { network, on } => self.links.drill(network, on),
-            Request::Policy(policy) => self.node.set_policy(policy),
+            Request::Drill { network, on } => {
+                warn!(network = network.0, on, "failure drill");
+                self.links.drill(network, on);
+            }
+            Request::Policy(policy) => {
+                info!(%policy, "another policy");
+                self.node.set_policy(policy);
+            }
             Request::Priorities(priorities) => self.node.set_priorities(&priorities),
-            Request::Network { network, on } => {
-                if !self.node.set_network_enabled(self.clock.now(), network, on) {
+            Request::Network { network, on } => match self.node.set_network_enabled(self.clock.now(), network, on) {
+                true => info!(network = network.0, on, "network switched"),
+                false => {
                     warn!(network = network.0, "there is no such network, or no other that is on: it stays as it is");
                 }
-            }
+            },
         }
     }
 

@@ -232,6 +232,16 @@ impl Multipath {
         done
     }
 
+    /// By which policy data travels.
+    pub fn policy(&self) -> Policy {
+        self.chooser.policy()
+    }
+
+    /// Which networks are preferred: those with higher numbers, given by network.
+    pub fn priorities(&self) -> &[u8] {
+        self.chooser.priorities()
+    }
+
     /// The networks that are switched on.
     pub fn enabled(&self) -> Networks {
         self.chooser.all()

@@ -9,6 +9,7 @@
 //! and goes take the data with it. If no network reaches all, data goes on as many as it takes to reach each.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 use super::networks::Networks;
 use super::plan::cover;
@@ -27,6 +28,17 @@ pub enum Policy {
     Passive,
     /// All packets on the healthy network with the highest priority; the others stand by.
     Primary,
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::Active => f.write_str("active"),
+            Policy::Copies(count) => write!(f, "active {count}"),
+            Policy::Passive => f.write_str("passive"),
+            Policy::Primary => f.write_str("primary"),
+        }
+    }
 }
 
 /// Chooses networks for one data packet after the other.
@@ -68,6 +80,15 @@ impl Chooser {
             held: [Instant::ZERO; NetworkId::LIMIT],
             turn: 0,
         }
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// By network.
+    pub(super) fn priorities(&self) -> &[u8] {
+        &self.priorities[..usize::from(self.networks)]
     }
 
     pub(super) fn set_policy(&mut self, policy: Policy) {

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::daemon::config::Configuration;
 use spread::daemon::{Options, Running, StartError, spawn};
+use spread::wire::{FrameType, Name};
 
 use crate::{Daemon, SPMONITOR, Tool, free_port, run, text};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
-/// Three daemons, and the file that they and their monitors read.
+/// Three daemons on two networks, and the file that they and their monitors read.
 struct System {
     daemons: Vec<Running>,
     file: PathBuf,
@@ -26,11 +28,12 @@ impl System {
     fn start_once(test: &str, dangerous: bool) -> Result<System, StartError> {
         let port = free_port();
         let daemon = |(index, name): (usize, &&str)| {
-            let host = format!("127.78.0.{}", index + 1);
-            format!("{name} {host} {{ D {host} C {host} }}\n")
+            let [host, other] = [78, 79].map(|network| format!("127.{network}.0.{}", index + 1));
+            format!("{name} {host} {{ D {host} D {other} C {host} }}\n")
         };
         let daemons: String = NAMES.iter().enumerate().map(daemon).collect();
-        let text = format!("Spread_Segment unicast:{port} {{\n{daemons}}}\nDangerousMonitor = {dangerous}\n");
+        let text =
+            format!("Spread_Segment unicast:{port} unicast:{port} {{\n{daemons}}}\nDangerousMonitor = {dangerous}\n");
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tools").join(test);
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("spread.conf");
@@ -132,22 +135,103 @@ fn the_daemon_of_this_machine_shows_its_networks_and_paths() {
     }
     let output = run(Command::new(SPMONITOR).args(["paths", "-s", system.control(0)]), "");
     let paths = text(&output.stdout);
-    assert!(paths.starts_with("network  link") && !paths.contains("members"), "{paths}");
+    assert!(paths.starts_with("data\n  policy  active") && !paths.contains("members"), "{paths}");
+    assert!(paths.contains("\nnetwork  link  switched  drill  priority  sent"), "{paths}");
     assert!(paths.lines().any(|line| line.starts_with("127.78.0.3") && line.contains("healthy")), "{paths}");
 }
 
+/// What a daemon answers to these words of its operator.
+fn ask(system: &System, place: usize, words: &[&str]) -> String {
+    let output = run(Command::new(SPMONITOR).args(words).args(["-s", system.control(place)]), "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    text(&output.stdout).to_owned()
+}
+
+/// Asks a daemon until one line of its answer has all these words.
+fn expect_line(system: &System, place: usize, command: &str, words: &[&str]) {
+    let has_all = |line: &str| words.iter().all(|word| line.split_whitespace().any(|other| other == *word));
+    while !ask(system, place, &[command]).lines().any(has_all) {}
+}
+
+/// A client at a daemon, who is in a group with so many members.
+fn member(system: &System, place: usize, group: Name, members: usize) -> Mailbox {
+    let options = &system.options[place];
+    let daemon = format!("{}@127.78.0.{}", options.client_port, place + 1);
+    let mailbox = Mailbox::connect(&ConnectOptions { daemon, ..ConnectOptions::default() }).unwrap();
+    mailbox.join(group).unwrap();
+    await_view(&mailbox, members);
+    mailbox
+}
+
+fn await_view(mailbox: &Mailbox, members: usize) {
+    while !matches!(mailbox.receive().unwrap(), Received::View(view) if view.members.len() == members) {}
+}
+
 #[test]
-fn a_network_is_switched_off_and_on_again() {
+fn a_network_is_switched_off_and_on_again_and_nothing_is_lost() {
     let system = System::start("network", false);
     system.expect_report("one", "ring: 3 daemons");
-    let switch = |words: &[&str], says: &str| {
-        let output = run(Command::new(SPMONITOR).args(words).args(["-s", system.control(2)]), "");
-        assert!(text(&output.stdout).contains(says), "{output:?}");
+    let group = Name::new(b"switch").unwrap();
+    let one = member(&system, 0, group, 1);
+    let three = member(&system, 2, group, 2);
+    await_view(&one, 2);
+    let mut number = 0;
+    let mut talk = || {
+        for _ in 0..100 {
+            number += 1;
+            three.multicast(FrameType::AGREED, &[group], number, b"").unwrap();
+            for mailbox in [&one, &three] {
+                let received = mailbox.receive().unwrap();
+                assert!(matches!(&received, Received::Message(it) if it.mess_type == number), "{received:?}");
+            }
+        }
     };
-    switch(&["network", "0", "off"], "network 0 is off");
+    for network in ["1", "0"] {
+        talk();
+        assert!(ask(&system, 2, &["network", network, "off"]).contains(&format!("network {network} is off")));
+        talk();
+        expect_line(&system, 2, "status", &[network, "up", "off"]);
+        expect_line(&system, 0, "paths", &["127.78.0.3", network, "off"]);
+        let other = if network == "1" { "0" } else { "1" };
+        let last = format!("network {other} stays on: no other one is");
+        crate::expect_failure(Command::new(SPMONITOR).args(["network", other, "off", "-s", system.control(2)]), &last);
+        talk();
+        assert!(ask(&system, 2, &["network", network, "on"]).contains(&format!("network {network} is on")));
+        expect_line(&system, 0, "paths", &["127.78.0.3", network, "healthy"]);
+    }
+    talk();
+}
+
+#[test]
+fn a_policy_is_chosen_while_the_daemon_runs() {
+    let system = System::start("policy", false);
+    let policies: [(&[&str], &str, &str); 4] = [
+        (&["primary"], "primary", "-"),
+        (&["passive"], "passive", "-"),
+        (&["active", "1"], "active", "1"),
+        (&["active"], "active", "-"),
+    ];
+    for (words, name, copies) in policies {
+        let said = ask(&system, 0, &[&["policy"], words].concat());
+        assert_eq!(said.trim_end(), format!("the policy is {}", words.join(" ")));
+        let status = ask(&system, 0, &["status"]);
+        assert!(status.contains(&format!("data\n  policy  {name}\n  copies  {copies}\n")), "{status}");
+    }
+    system.expect_report("one", "ring: 3 daemons");
+}
+
+#[test]
+fn a_drill_is_a_failure_that_nobody_is_told_of() {
+    let system = System::start("drill", false);
+    system.expect_report("one", "ring: 3 daemons");
+    for network in ["0", "1"] {
+        assert!(ask(&system, 2, &["drill", network, "on"]).contains(&format!("the drill on network {network} is on")));
+    }
     system.expect_report("one", "ring: 2 daemons");
-    switch(&["paths"], "off");
-    switch(&["network", "0", "on"], "network 0 is on");
+    expect_line(&system, 2, "paths", &["1", "up", "on", "on"]);
+    for network in ["0", "1"] {
+        ask(&system, 2, &["drill", network, "off"]);
+    }
     system.expect_report("one", "ring: 3 daemons");
 }
 
@@ -156,6 +240,14 @@ fn what_a_monitor_cannot_do_is_a_line_and_status_1() {
     let daemon = Daemon::start();
     let port = daemon.address.split('@').next().unwrap();
     crate::expect_failure(Command::new(SPMONITOR).args(["network", "7", "off", "-s", port]), "there is no network 7");
+    crate::expect_failure(Command::new(SPMONITOR).args(["drill", "1", "on", "-s", port]), "there is no network 1");
+    crate::expect_failure(Command::new(SPMONITOR).args(["network", "0", "off", "-s", port]), "network 0 stays on");
+    for (words, says) in [
+        (["policy", "active", "2"], "active takes a number of networks from 1 to 1"),
+        (["policy", "primary", "1"], "a policy is active, active and a number, passive or primary"),
+    ] {
+        crate::expect_failure(Command::new(SPMONITOR).args(words).args(["-s", port]), says);
+    }
     crate::expect_failure(Command::new(SPMONITOR).args(["status", "-s", "/nowhere"]), "no daemon listens at /nowhere");
     crate::expect_failure(Command::new(SPMONITOR).args(["-c", "/nowhere"]), "/nowhere");
 }
