@@ -84,6 +84,11 @@ extern "C" {
 #define TORC_PATH_OFF 4
 
 /*
+ What a path's measures are before anything was measured.
+ */
+#define TORC_UNKNOWN -1
+
+/*
  Bytes of a name, the NUL included.
  */
 #define TORC_NAME_SIZE 20
@@ -156,9 +161,22 @@ typedef struct torc_path {
      */
     uint64_t first;
     /*
+     How many thousandths of the other daemon's latest reports, 64 at most, were lost on the way here, or TORC_UNKNOWN.
+     */
+    int loss;
+    /*
+     How many thousandths of this daemon's latest reports were lost on the way there, as the other one says, or
+     TORC_UNKNOWN.
+     */
+    int loss_there;
+    /*
+     Microseconds to the other daemon and back, smoothed, or TORC_UNKNOWN.
+     */
+    int64_t round_trip;
+    /*
      Zero, for later versions.
      */
-    uint64_t reserved[4];
+    uint64_t reserved[2];
 } torc_path;
 
 /*

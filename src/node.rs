@@ -235,6 +235,11 @@ impl Node {
         self.paths.paths()
     }
 
+    /// How often the state of a path has changed.
+    pub fn path_changes(&self) -> u64 {
+        self.paths.path_changes()
+    }
+
     /// Who hears whom on which networks, as far as it is known here.
     pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
         self.paths.matrix()

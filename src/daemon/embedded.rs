@@ -303,7 +303,9 @@ mod tests {
     use super::*;
     #[cfg(unix)]
     use crate::client::{ConnectOptions, Lost, Mailbox, ReceiveError};
+    use crate::daemon::PathState;
     use crate::time::Duration;
+    use crate::wire::NetworkId;
 
     /// A configuration of two daemons on ports of their own.
     fn text() -> String {
@@ -341,6 +343,30 @@ mod tests {
         let neither =
             start("Spread_Segment unicast { one 203.0.113.1  two 203.0.113.2 }", None).unwrap_err().to_string();
         assert!(neither.ends_with("name the one to start"), "{neither}");
+    }
+
+    #[test]
+    fn every_state_of_a_path_is_told_however_short_it_is() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let daemon = |name, n| format!("{name} 127.0.{n}.1 {{ D 127.0.{n}.1 D 127.0.{n}.2 C 127.0.{n}.1 }}\n");
+        let text =
+            format!("Spread_Segment unicast:{port} unicast:{port} {{ {}{} }}", daemon("one", 1), daemon("two", 2));
+        let [one, two] = ["one", "two"].map(|name| start(&text, Some(name)).unwrap());
+        let embedded = find(one).unwrap();
+        let mut seen = 0;
+        let mut told = || loop {
+            let event = embedded.handle().next_path_event(seen, Duration::from_secs(60)).unwrap();
+            seen = event.number;
+            if event.path.network == NetworkId(1) {
+                return event.path.state;
+            }
+        };
+        assert_eq!(told(), PathState::Healthy);
+        find(two).unwrap().handle().drill(NetworkId(1), true);
+        assert_eq!(told(), PathState::Faulty);
+        find(two).unwrap().handle().drill(NetworkId(1), false);
+        assert_eq!([told(), told()], [PathState::Probation, PathState::Healthy]);
+        assert!(stop(one) && stop(two));
     }
 
     #[test]

@@ -147,6 +147,11 @@ impl Shared {
         mem::take(&mut self.requests.lock().waiting)
     }
 
+    /// Tells who waits for it that a path is not what it was.
+    pub(super) fn tell_paths(&self, paths: &[Path]) {
+        self.progress.note(paths);
+    }
+
     /// Leaves a new status behind. What was taken of requests has been served.
     pub(super) fn publish(&self, status: Status) {
         self.progress.note(&status.paths);

@@ -49,8 +49,9 @@ const READS_PER_ROUND: usize = 64;
 const ACCEPTS_PER_ROUND: usize = 64;
 /// Expired timers in one round.
 const TIMEOUTS_PER_ROUND: usize = 16;
-/// How often the status is renewed.
+/// How often the status is renewed, and how soon after a path has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+const STATUS_DELAY: Duration = Duration::from_millis(50);
 
 /// A daemon, ready to run.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub struct Daemon {
     body_limit: usize,
     configuration: Option<Configuration>,
     next_status: Instant,
+    /// Changes of paths that were told.
+    path_changes: u64,
     state_file: Option<PathBuf>,
     #[cfg(unix)]
     _control: Option<Control>,
@@ -117,6 +120,7 @@ impl Daemon {
             body_limit,
             configuration: None,
             next_status: Instant::ZERO,
+            path_changes: 0,
             state_file: options.state_file,
             #[cfg(unix)]
             _control: control,
@@ -257,9 +261,19 @@ impl Daemon {
             self.next_status = now;
         }
         self.listeners.handle_timeout(now);
+        self.tell_paths(now);
         if self.next_status <= now {
             self.next_status = now + STATUS_INTERVAL;
             self.publish(now);
+        }
+    }
+
+    /// Whoever follows the paths is told of each change at once, and the status soon.
+    fn tell_paths(&mut self, now: Instant) {
+        let changes = self.node.path_changes();
+        if mem::replace(&mut self.path_changes, changes) != changes {
+            self.shared.tell_paths(&self.node.paths().collect::<Vec<_>>());
+            self.next_status = self.next_status.min(now + STATUS_DELAY);
         }
     }
 

@@ -49,6 +49,9 @@ pub const TORC_PATH_PROBATION: c_int = 3;
 /// The other daemon has switched this network off.
 pub const TORC_PATH_OFF: c_int = 4;
 
+/// What a path's measures are before anything was measured.
+pub const TORC_UNKNOWN: c_int = -1;
+
 /// Bytes of a name, the NUL included.
 pub const TORC_NAME_SIZE: usize = 20;
 
@@ -91,8 +94,15 @@ pub struct torc_path {
     pub heard: u64,
     /// Packets of which it brought the first copy.
     pub first: u64,
+    /// How many thousandths of the other daemon's latest reports, 64 at most, were lost on the way here, or TORC_UNKNOWN.
+    pub loss: c_int,
+    /// How many thousandths of this daemon's latest reports were lost on the way there, as the other one says, or
+    /// TORC_UNKNOWN.
+    pub loss_there: c_int,
+    /// Microseconds to the other daemon and back, smoothed, or TORC_UNKNOWN.
+    pub round_trip: i64,
     /// Zero, for later versions.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 2],
 }
 
 /// Why a function failed: the code, and what torc_error says.
@@ -331,8 +341,17 @@ fn told(embedded: &Embedded, path: &Path) -> torc_path {
         },
         heard: path.heard,
         first: path.first,
-        reserved: [0; 4],
+        loss: thousandths(path.loss),
+        loss_there: thousandths(path.loss_there),
+        round_trip: path
+            .round_trip
+            .map_or(TORC_UNKNOWN.into(), |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX)),
+        reserved: [0; 2],
     }
+}
+
+fn thousandths(percent: Option<u8>) -> c_int {
+    percent.map_or(TORC_UNKNOWN, |percent| c_int::from(percent) * 10)
 }
 
 /// A text as C has it, cut if it is too long.

@@ -287,6 +287,11 @@ impl Multipath {
         self.paths.iter(&self.table)
     }
 
+    /// How often the state of a path has changed.
+    pub fn path_changes(&self) -> u64 {
+        self.paths.changes()
+    }
+
     /// Who hears whom on which networks, as far as it is known here.
     pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
         let (table, matrix) = (&self.table, &self.matrix);

@@ -37,6 +37,8 @@ pub(super) struct Paths {
     looked: Instant,
     /// Before this nothing is concluded from silence: this daemon was not looking.
     blind_until: Instant,
+    /// How often a state has changed.
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Paths {
             silence,
             looked: Instant::ZERO,
             blind_until: Instant::ZERO,
+            changes: 0,
         }
     }
 
@@ -83,7 +86,8 @@ impl Paths {
         }
         peer.heard = Some(now);
         let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
-        track.is_some_and(|track| track.on_packet(now, first))
+        let changed = track.is_some_and(|track| track.on_packet(now, first));
+        self.count(changed)
     }
 
     /// A report of this daemon's life came, directly on `network` or by a relay. Whether a state changed.
@@ -105,7 +109,8 @@ impl Paths {
             peer.off = Networks::from_bits(report.off);
         }
         let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
-        track.is_some_and(|track| track.on_report(now, report.number, report.clock))
+        let changed = track.is_some_and(|track| track.on_report(now, report.number, report.clock));
+        self.count(changed)
     }
 
     /// What another daemon has measured on a path from us, told directly on `network`.
@@ -118,16 +123,16 @@ impl Paths {
         }
     }
 
-    /// Time has passed. Whether a state changed.
-    pub(super) fn look(&mut self, now: Instant) -> bool {
+    /// Time has passed.
+    pub(super) fn look(&mut self, now: Instant) {
         if now.since(self.looked) > ABSENCE {
             self.blind_until = now + self.silence;
         }
         self.looked = now;
         if now < self.blind_until {
-            return false;
+            return;
         }
-        let mut changed = false;
+        let mut changes = 0;
         for peer in &mut self.peers {
             let around = Around {
                 silence: self.silence,
@@ -137,10 +142,15 @@ impl Paths {
                 off: false,
             };
             for (network, track) in (0..).map(NetworkId).zip(&mut peer.tracks) {
-                changed |= track.look(now, &Around { off: peer.off.has(network), ..around });
+                changes += u64::from(track.look(now, &Around { off: peer.off.has(network), ..around }));
             }
         }
-        changed
+        self.changes += changes;
+    }
+
+    /// How often a state has changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether this daemon was heard lately, on whatever way.
@@ -162,6 +172,11 @@ impl Paths {
         let held = u32::try_from(now.since(at).as_micros()).ok()?;
         let (daemon, loss) = (u8::try_from(daemon).ok()?, track.loss(peer.newest).unwrap_or(0));
         Some(Measure { daemon, network, echo, held, loss })
+    }
+
+    fn count(&mut self, changed: bool) -> bool {
+        self.changes += u64::from(changed);
+        changed
     }
 
     pub(super) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Path> + 'a {

@@ -76,6 +76,7 @@ static void two_at_once(void)
     CHECK_NUMBER(torc_next_path(one, &number, &path, 20000), 1);
     CHECK(number == 1 && strcmp(path.daemon, "two") == 0 && path.network == 0);
     CHECK_NUMBER(path.state, TORC_PATH_HEALTHY);
+    CHECK_NUMBER(path.round_trip, TORC_UNKNOWN);
     CHECK_NUMBER(torc_next_path(one, &number, &path, 0), 0);
     do {
         CHECK_NUMBER(torc_status(two, &state), TORC_OK);
@@ -86,6 +87,12 @@ static void two_at_once(void)
     CHECK_NUMBER(torc_paths(one, paths, 4), 1);
     CHECK_NUMBER(torc_paths(one, NULL, 0), 1);
     CHECK(strcmp(paths[0].daemon, "two") == 0 && paths[0].heard >= paths[0].first);
+    do {
+        CHECK_NUMBER(torc_paths(one, paths, 4), 1);
+        CHECK(paths[0].loss >= TORC_UNKNOWN && paths[0].loss <= 1000);
+    } while (paths[0].loss == TORC_UNKNOWN || paths[0].loss_there == TORC_UNKNOWN || paths[0].round_trip == TORC_UNKNOWN);
+    CHECK(paths[0].loss_there >= 0 && paths[0].loss_there <= 1000);
+    CHECK(paths[0].round_trip > 0 && paths[0].round_trip < 10000000);
     sprintf(there, "%s@127.0.0.2", port);
     talk(there);
     talk(port);

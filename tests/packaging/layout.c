@@ -48,6 +48,9 @@ int main(void)
     FIELD(torc_path, state);
     FIELD(torc_path, heard);
     FIELD(torc_path, first);
+    FIELD(torc_path, loss);
+    FIELD(torc_path, loss_there);
+    FIELD(torc_path, round_trip);
     FIELD(torc_path, reserved);
     return 0;
 }

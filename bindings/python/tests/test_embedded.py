@@ -69,6 +69,10 @@ def test_paths_and_their_changes_are_told(make_spread_ring):
     ring.drill(1, False)
     until((1, spread.PathState.HEALTHY))
     assert [path.network for path in ring.daemons[0].paths()] == [0, 1]
+    while any(path.round_trip is None or path.loss_there is None for path in ring.daemons[0].paths()):
+        pass
+    for path in ring.daemons[0].paths():
+        assert 0 <= path.loss <= 1 and 0 <= path.loss_there <= 1 and 0 < path.round_trip < 10
     again = list(ring.daemons[0].path_events(timeout=0))
     assert len(again) >= 4, "who begins anew sees what happened before"
     with pytest.raises(spread.DaemonError, match="2 networks"):

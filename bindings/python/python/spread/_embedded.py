@@ -15,6 +15,7 @@ from ._library import ffi, lib
 from ._mailbox import Mailbox, connect
 
 _CRASHED = 2
+_UNKNOWN = -1
 #: How long a wait in C lasts until signals are looked after.
 _SLICE = 0.2
 
@@ -49,6 +50,12 @@ class Path:
     heard: int
     #: Packets of which it brought the first copy.
     first: int
+    #: Which part of the other daemon's latest reports was lost on the way here, 0 to 1; None before anything was measured.
+    loss: Optional[float] = None
+    #: Which part of this daemon's latest reports was lost on the way there, as the other one says.
+    loss_there: Optional[float] = None
+    #: Seconds to the other daemon and back.
+    round_trip: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,13 @@ class Daemon:
 
 def _path(path: Any) -> Path:
     name = ffi.string(path.daemon).decode()
-    return Path(name, path.network, PathState(path.state), path.heard, path.first)
+    loss, loss_there = _measure(path.loss, 1000), _measure(path.loss_there, 1000)
+    round_trip = _measure(path.round_trip, 1_000_000)
+    return Path(name, path.network, PathState(path.state), path.heard, path.first, loss, loss_there, round_trip)
+
+
+def _measure(number: int, unit: int) -> Optional[float]:
+    return None if number == _UNKNOWN else number / unit
 
 
 class Ring:
