@@ -149,6 +149,36 @@ fn expect_data_on(network: usize, site: &Site, load: &Load) {
 }
 
 #[test]
+fn an_operator_is_shown_what_is_lost_and_how_long_the_way_is() {
+    let Some(mut site) = Site::start(&MULTICAST) else { return };
+    let load = Load::start(&site, &MULTICAST);
+    site.rig.lose(1, 20);
+    // Reports come every 50 ms and the last 64 are judged.
+    load.pass(4 * FAULT);
+    let mut monitor = site.rig.command(0, Path::new(env!("CARGO_BIN_EXE_spmonitor")));
+    let shown = String::from_utf8(monitor.arg("paths").output().unwrap().stdout).unwrap();
+    println!("{shown}");
+    let heading = shown.lines().find(|line| line.starts_with("daemon") && line.contains("round trip us")).unwrap();
+    let column = |name: &str| heading.find(name).unwrap();
+    let measured = |line: &str, name: &str| -> f64 { word_at(line, column(name)).parse().unwrap() };
+    for node in [1, 2] {
+        let address = Rig::address(0, node);
+        let rows = shown.lines().filter(|line| line.starts_with(&address) && line.len() > column("round trip us"));
+        let [whole, lossy] = rows.collect::<Vec<_>>()[..] else { panic!("{shown}") };
+        for name in ["loss percent", "loss there percent"] {
+            assert!(measured(whole, name) < 5.0 && (5.0..50.0).contains(&measured(lossy, name)), "{name}\n{shown}");
+        }
+        assert!([whole, lossy].iter().all(|row| (1.0..1e6).contains(&measured(row, "round trip us"))), "{shown}");
+    }
+    load.finish().expect_whole();
+}
+
+/// The word that begins there.
+fn word_at(line: &str, place: usize) -> &str {
+    line[place..].split_whitespace().next().unwrap()
+}
+
+#[test]
 fn faults_are_masked_for_five_daemons_on_three_networks() {
     let wires = &[Wire::Multicast, Wire::Unicast, Wire::Broadcast];
     expect_masked(&Plan { nodes: 5, wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);
