@@ -218,7 +218,7 @@ mod polling {
         let limit = limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         if polled.is_empty() {
             // The system refuses to wait for nothing.
-            std::thread::sleep(limit);
+            super::doze(limit);
             return 0;
         }
         // SAFETY: the entries are a slice.
@@ -245,6 +245,7 @@ pub fn doze(time: Duration) {
 
 /// Sleeps for so long.
 #[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "above the I/O line")]
 pub fn doze(time: Duration) {
     std::thread::sleep(time);
 }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::net::IpAddr;
+use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::process;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +17,9 @@ use std::{net::Ipv4Addr, os::unix::net::UnixStream};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::config::{ClientAddresses, ConfigError, Configuration, Daemon, EntryError};
+#[cfg(unix)]
+use super::config::ClientAddresses;
+use super::config::{ConfigError, Configuration, Daemon, EntryError};
 use super::{Handle, Life, Options, Running, StartError, spawn};
 use crate::net;
 #[cfg(unix)]
@@ -30,7 +34,9 @@ pub const DAEMON_LIMIT: usize = 128;
 pub struct Embedded {
     name: String,
     system: u32,
+    #[cfg(unix)]
     client_port: u16,
+    #[cfg(unix)]
     client_addresses: ClientAddresses,
     networks: usize,
     names: BTreeMap<DaemonId, String>,
@@ -63,6 +69,7 @@ impl Embedded {
     }
 
     /// Whether clients that want this port, on this host if they name one, mean this daemon.
+    #[cfg(unix)]
     fn serves(&self, port: u16, host: Option<IpAddr>) -> bool {
         let at = |host: IpAddr| match &self.client_addresses {
             ClientAddresses::All => host.is_loopback(),
@@ -232,7 +239,9 @@ impl Wanted<'_> {
         Ok(table.insert(Embedded {
             name: me.name.clone(),
             system: configuration.digest(),
+            #[cfg(unix)]
             client_port: configuration.segment_of(me).client_port(),
+            #[cfg(unix)]
             client_addresses: me.clients.clone(),
             networks,
             names: configuration.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),

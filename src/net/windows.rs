@@ -1,10 +1,13 @@
 //! What is different on Windows: a group or broadcast address cannot be bound.
 //!
 //! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. Interfaces are not listed: whether an
-//! address is there shows when one binds to it.
+//! address is there shows when one binds to it. A refused datagram is no error of the socket that sent it.
 
+use std::ffi::c_void;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::windows::io::{AsRawSocket, RawSocket};
+use std::ptr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::debug;
@@ -16,8 +19,44 @@ pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
     None
 }
 
-/// Nothing: the system tells nothing that we read.
-pub(super) fn hear_complaints(_socket: &Socket, _own: IpAddr) {}
+/// The opposite of what is done elsewhere: a datagram that nobody took, or that travelled too far, is not to break the next receive.
+pub(super) fn hear_complaints(socket: &Socket, _own: IpAddr) {
+    for control in [SIO_UDP_CONNRESET, SIO_UDP_NETRESET] {
+        if let Err(error) = switch_off(socket, control) {
+            debug!(%error, control, "refused datagrams are errors of the socket");
+        }
+    }
+}
+
+/// Whether receiving fails after a datagram that the other machine refused, and after one whose hops were too few.
+const SIO_UDP_CONNRESET: u32 = 0x9800_000c;
+const SIO_UDP_NETRESET: u32 = 0x9800_000f;
+
+#[link(name = "ws2_32")]
+unsafe extern "system" {
+    fn WSAIoctl(
+        socket: RawSocket,
+        control: u32,
+        input: *const i32,
+        input_size: u32,
+        output: *mut c_void,
+        output_size: u32,
+        written: *mut u32,
+        overlapped: *mut c_void,
+        completion: *const c_void,
+    ) -> i32;
+}
+
+fn switch_off(socket: &Socket, control: u32) -> io::Result<()> {
+    let (off, mut written) = (0_i32, 0_u32);
+    let size = size_of_val(&off) as u32;
+    // SAFETY: the socket is open; the call reads one BOOL, writes one number, and ends before both do.
+    let result = unsafe {
+        let (output, overlapped, completion) = (ptr::null_mut(), ptr::null_mut(), ptr::null());
+        WSAIoctl(socket.as_raw_socket(), control, &off, size, output, 0, &mut written, overlapped, completion)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// Nothing: the system sends in pieces what is too long.
 pub(super) fn allow_pieces(_socket: &Socket, _to: IpAddr, _allowed: bool) -> io::Result<()> {
@@ -93,3 +132,30 @@ pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
 
 /// Nothing: datagrams come one by one.
 pub(super) fn coalesce(_socket: &Socket) {}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_datagram_does_not_break_the_next_receive() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+        let bound = || {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+            socket.bind(&any).unwrap();
+            socket
+        };
+        let (socket, nobody) = (bound(), bound().local_addr().unwrap());
+        hear_complaints(&socket, IpAddr::from([127, 0, 0, 1]));
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for _ in 0..10 {
+            assert_eq!(socket.send_to(b"nobody takes this", &nobody).unwrap(), 17);
+        }
+        let own = socket.local_addr().unwrap();
+        socket.send_to(b"this", &own).unwrap();
+        assert_eq!(socket.recv(&mut [MaybeUninit::uninit(); 100]).unwrap(), 4);
+    }
+}
