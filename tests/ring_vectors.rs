@@ -3,9 +3,14 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "plain sockets and clocks")]
 
+#[path = "ring_vectors/puppet.rs"]
+mod puppet;
 #[expect(dead_code, reason = "shared with the tests of the session and the library")]
 mod recorded;
+#[path = "ring_vectors/transition.rs"]
+mod transition;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
@@ -80,9 +85,7 @@ struct Client {
 impl Stage {
     fn new(file: &str) -> Stage {
         let clients = sessions(file).into_iter().map(|(name, units)| (name, Client::new(units))).collect();
-        let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let start = |port| Some((port, [start(port, 0)?, start(port, 1)?, start(port, 2)?]));
-        let (port, daemons) = std::iter::repeat_with(any).take(20).find_map(start).expect("one of many ports is free");
+        let (port, daemons) = free_port(|port| Some((port, [start(port, 0)?, start(port, 1)?, start(port, 2)?])));
         let stage = Stage { port, daemons: daemons.map(Some), clients, ids: BTreeMap::new() };
         stage.awaits_members(3);
         stage
@@ -152,13 +155,23 @@ impl Client {
     }
 }
 
-/// Daemons d1 to d3 at 127.0.0.1 to 3.
+/// Starts something on a port that nobody else uses.
+fn free_port<T>(start: impl FnMut(u16) -> Option<T>) -> T {
+    let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::iter::repeat_with(any).take(20).find_map(start).expect("one of many ports is free")
+}
+
 fn start(port: u16, me: usize) -> Option<Running> {
+    spawn(options(port, me)).ok()
+}
+
+/// Daemons d1 to d3 at 127.0.0.1 to 3.
+fn options(port: u16, me: usize) -> Options {
     let daemon = |n: usize| format!("d{n} 127.0.0.{n} {{ D 127.0.0.{n} C 127.0.0.{n} }}\n");
     let text = format!("Spread_Segment unicast:{port} {{\n{}}}\n", (1..=3).map(daemon).collect::<String>());
     let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
     let options = Options::from_configuration(&configuration, &configuration.daemons[me]);
-    spawn(Options { unix_socket: None, control_socket: None, ..options }).ok()
+    Options { unix_socket: None, control_socket: None, ..options }
 }
 
 fn connect(port: u16, daemon: usize) -> TcpStream {
