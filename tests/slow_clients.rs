@@ -1,10 +1,18 @@
 //! A client program that is stopped in the middle of its reading, under each `SlowClient`: what happens to it, that nobody of another
-//! group notices, and that the counters say what happened. And one that is killed: its name is free.
+//! group notices, and that the counters say what happened. And one that is killed: its name is free. `vanished` is of those whose machine
+//! goes.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_types, reason = "waiting has an end")]
 #![expect(clippy::disallowed_methods, reason = "waiting asks again after a pause")]
+
+mod process;
+#[expect(dead_code, reason = "shared with the tests of networks")]
+#[path = "network/rig.rs"]
+mod rig;
+#[path = "slow_clients/vanished.rs"]
+mod vanished;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -196,7 +204,7 @@ fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).unwrap()
 }
 
-/// A program that reads what comes to it and to busy.
+/// A program that reads what comes to it and to a group.
 struct Reader {
     child: Child,
     _input: ChildStdin,
@@ -204,11 +212,15 @@ struct Reader {
 
 impl Reader {
     fn start(address: &str) -> Reader {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spuser"));
-        command.args(["-u", "reader", "-s", address]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Reader::run(Command::new(env!("CARGO_BIN_EXE_spuser")), address, "busy", Stdio::null())
+    }
+
+    /// Lets this program join a group.
+    fn run(mut command: Command, address: &str, group: &str, output: Stdio) -> Reader {
+        command.args(["-u", "reader", "-s", address]).stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
-        input.write_all(b"j busy\n").unwrap();
+        writeln!(input, "j {group}").unwrap();
         Reader { child, _input: input }
     }
 

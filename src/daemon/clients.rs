@@ -13,8 +13,10 @@ use tracing::debug;
 
 use super::origin::Origin;
 use super::stream::Stream;
+use super::vanished::Watch;
 use crate::groups::SessionId;
 use crate::node::Node;
+use crate::time::{Duration, Instant};
 use crate::wire::{Payload, Slice};
 
 /// Bytes of one read.
@@ -36,6 +38,7 @@ pub(super) struct Clients {
     readable: VecDeque<SessionId>,
     writable: Vec<SessionId>,
     buffer: Vec<u8>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Client {
     stream: Stream,
     /// Who it was when it came.
     origin: Origin,
+    /// Its machine is watched.
+    may_vanish: bool,
     /// It is in the queue of those who may be readable.
     readable: bool,
     /// Its bytes are not welcome; it is not in that queue.
@@ -78,8 +83,8 @@ pub(super) enum Written {
 }
 
 impl Clients {
-    /// No clients yet; their poll tokens will begin with `first_token`.
-    pub(super) fn new(registry: Registry, first_token: usize) -> Clients {
+    /// No clients yet; their poll tokens will begin with `first_token`. Their machines have gone if they acknowledge nothing for so long.
+    pub(super) fn new(registry: Registry, first_token: usize, timeout: Duration) -> Clients {
         Clients {
             registry,
             first_token,
@@ -88,6 +93,7 @@ impl Clients {
             readable: VecDeque::new(),
             writable: Vec::new(),
             buffer: vec![0; READ_SIZE],
+            watch: Watch::new(timeout),
         }
     }
 
@@ -96,8 +102,9 @@ impl Clients {
         let id = SessionId(self.next);
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
-        let origin = stream.origin();
-        let client = Client { stream, origin, readable: false, parked: false, writable: false, blocked: false };
+        let (origin, may_vanish) = (stream.origin(), stream.may_vanish());
+        let client =
+            Client { stream, origin, may_vanish, readable: false, parked: false, writable: false, blocked: false };
         self.clients.insert(id, client);
         Ok(id)
     }
@@ -204,7 +211,12 @@ impl Clients {
         for _ in 0..WRITES_IN_A_ROW {
             match write_some(&client.stream, node.client_output(id)) {
                 Ok(0) => return Written::All,
-                Ok(n) => node.client_wrote(id, n),
+                Ok(n) => {
+                    if client.may_vanish {
+                        self.watch.wrote(id);
+                    }
+                    node.client_wrote(id, n);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     node.client_blocked(id);
@@ -220,6 +232,7 @@ impl Clients {
     /// Writes what fits of the rest and closes the connection.
     pub(super) fn close(&mut self, id: SessionId, rest: &[Payload]) {
         let Some(mut client) = self.clients.remove(&id) else { return };
+        self.watch.forget(id);
         let mut slices: VecDeque<Slice> = rest.iter().flat_map(|payload| payload.slices().cloned()).collect();
         while let Ok(mut n @ 1..) = write_some(&client.stream, slices.iter()) {
             while let Some(slice) = slices.pop_front() {
@@ -239,6 +252,17 @@ impl Clients {
     /// Forgets a stream that is no use any more.
     pub(super) fn remove(&mut self, id: SessionId) {
         self.clients.remove(&id);
+        self.watch.forget(id);
+    }
+
+    /// When [`Clients::vanished`] must be called.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.watch.poll_timeout()
+    }
+
+    /// Those whose machines have gone without a word.
+    pub(super) fn vanished(&mut self, now: Instant) -> Vec<SessionId> {
+        self.watch.look(now, |id| self.clients.get(&id)?.stream.delivery())
     }
 
     fn block(&mut self, id: SessionId) {
@@ -291,7 +315,6 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
-    use crate::time::Duration;
 
     /// Clients, and the poll that tells them what happens.
     struct Side {
@@ -302,7 +325,7 @@ mod tests {
     impl Side {
         fn new() -> Side {
             let poll = Poll::new().unwrap();
-            let clients = Clients::new(poll.registry().try_clone().unwrap(), 5);
+            let clients = Clients::new(poll.registry().try_clone().unwrap(), 5, Duration::ZERO);
             Side { poll, clients }
         }
 

@@ -24,6 +24,7 @@ mod stream;
 mod transmit;
 #[cfg(unix)]
 mod unix_socket;
+mod vanished;
 
 pub mod config;
 pub mod embedded;
@@ -42,6 +43,7 @@ pub use run::Daemon;
 pub use setup::control_socket;
 
 pub use crate::multipath::{Path, PathState};
+use crate::time::Duration;
 use crate::{net, node, ring};
 use config::ClientAddresses;
 
@@ -58,6 +60,8 @@ pub struct Options {
     pub client_port: u16,
     /// The addresses on which TCP clients are welcome.
     pub client_addresses: ClientAddresses,
+    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it.
+    pub client_timeout: Duration,
     /// The unix socket for clients; `None` for none. What clients look for is `/tmp/` and the port.
     pub unix_socket: Option<PathBuf>,
     /// The unix socket for who operates the daemon; `None` for none.

@@ -100,7 +100,7 @@ impl Daemon {
         if let Some(file) = &options.unix_socket {
             listeners.open_unix(file).map_err(StartError::Clients)?;
         }
-        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len());
+        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), options.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
         #[cfg(unix)]
         let control = options.control_socket.and_then(|file| open_control(&file, &name, &shared));
@@ -169,6 +169,7 @@ impl Daemon {
             return Some(Duration::ZERO);
         }
         let timeouts = self.node.poll_timeout().into_iter().chain(self.listeners.poll_timeout());
+        let timeouts = timeouts.chain(self.clients.poll_timeout());
         let next = timeouts.chain([self.links.poll_timeout(), self.next_status]).min();
         next.map(|at| at - self.clock.now())
     }
@@ -262,6 +263,10 @@ impl Daemon {
         }
         self.listeners.handle_timeout(now);
         self.tell_paths(now);
+        for id in self.clients.vanished(now) {
+            warn!(client = id.0, from = %self.clients.origin(id), "client's machine acknowledges nothing: its session ends");
+            self.end(id);
+        }
         if self.next_status <= now {
             self.next_status = now + STATUS_INTERVAL;
             self.publish(now);

@@ -50,6 +50,7 @@ impl Options {
             priorities: configuration.network_options.iter().map(|options| options.priority).collect(),
             client_port,
             client_addresses: me.clients.clone(),
+            client_timeout: configuration.parameters.client_timeout,
             unix_socket: cfg!(unix).then(|| PathBuf::from(format!("/tmp/{client_port}"))),
             control_socket: cfg!(unix).then(|| control_socket(client_port)),
             monitoring: Monitoring {

@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
 use super::origin::Origin;
+use crate::net::{Delivery, delivery};
 use crate::time::Duration;
 
 /// Bytes of buffer that a unix socket has at least; a TCP socket's grow by themselves.
@@ -53,12 +54,17 @@ impl Stream {
     /// Watches over a client at `far`: if its machine goes, that is noticed within half a minute. A client of this machine goes with a
     /// word of the system in any case.
     pub(super) fn watch(&self, far: SocketAddr) -> io::Result<()> {
-        let near = self.socket(|socket| Ok(socket.local_addr()?.as_socket().map(|near| near.ip().to_canonical())))?;
-        let ip = far.ip().to_canonical();
-        if ip.is_loopback() || near == Some(ip) {
+        if self.is_of_this_machine(far)? {
             return Ok(());
         }
         self.probe(far.port() % (SPREAD + 1))
+    }
+
+    /// Whether a client at `far` is on this machine.
+    fn is_of_this_machine(&self, far: SocketAddr) -> io::Result<bool> {
+        let near = self.socket(|socket| Ok(socket.local_addr()?.as_socket().map(|near| near.ip().to_canonical())))?;
+        let ip = far.ip().to_canonical();
+        Ok(ip.is_loopback() || near == Some(ip))
     }
 
     /// Has the other machine asked after so many seconds more.
@@ -90,6 +96,21 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
             #[cfg(unix)]
             Stream::Unix(stream) => Origin::local(stream),
+        }
+    }
+
+    /// Whether its machine may go without a word, and the system can say how far what was written has come.
+    pub(super) fn may_vanish(&self) -> bool {
+        let is_elsewhere = |far| self.is_of_this_machine(far).is_ok_and(|here| !here);
+        matches!(self.origin(), Origin::Tcp(far) if cfg!(target_os = "linux") && is_elsewhere(far))
+    }
+
+    /// How far what was written has come.
+    pub(super) fn delivery(&self) -> Option<Delivery> {
+        match self {
+            Stream::Tcp(stream) => delivery(stream),
+            #[cfg(unix)]
+            Stream::Unix(_) => None,
         }
     }
 

@@ -14,6 +14,7 @@ mod complaints;
 mod counters;
 #[cfg(unix)]
 mod credentials;
+mod delivery;
 mod link;
 mod links;
 mod open;
@@ -50,6 +51,7 @@ use {plain::Batches, silent::Complaints, unwatched::Watch, windows as platform};
 pub use counters::Counters;
 #[cfg(unix)]
 pub(crate) use credentials::peer_credentials;
+pub(crate) use delivery::{Delivery, delivery};
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub use platform::{local_addresses, raise_descriptor_limit};

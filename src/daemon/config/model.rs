@@ -208,6 +208,8 @@ pub struct Parameters {
     pub max_session_messages: u32,
     /// Clients at one time. Default 10 000.
     pub max_sessions: u32,
+    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
+    pub client_timeout: Duration,
     /// Bytes of data and group names in one message. Default 16 MiB.
     pub max_message_size: usize,
     /// What happens to a client that does not read fast enough. Default disconnect.
@@ -245,6 +247,7 @@ impl Default for Parameters {
             timers: None,
             max_session_messages: 1000,
             max_sessions: 10_000,
+            client_timeout: Duration::from_secs(20),
             max_message_size: 16 << 20,
             slow_client: SlowClient::Disconnect,
             allowed_auth: vec![AuthMethod::Null],

@@ -34,6 +34,7 @@ pub(super) fn settle(draft: Draft, findings: &mut Findings) -> Parameters {
         timers: timers(&draft, findings),
         max_session_messages: draft.max_session_messages.map_or(defaults.max_session_messages, |given| given.value),
         max_sessions: max_sessions(&draft, findings).unwrap_or(defaults.max_sessions),
+        client_timeout: draft.client_timeout.map_or(defaults.client_timeout, |given| Duration::from_secs(given.into())),
         max_message_size: max_message_size(&draft, findings).unwrap_or(defaults.max_message_size),
         slow_client: draft.slow_client.unwrap_or(defaults.slow_client),
         allowed_auth,
@@ -198,7 +199,7 @@ mod tests {
         let given = parameters(
             "EventPriority = ERROR EventLogFile = 'a b' EventTimeStamp = %H EventPreciseTimeStamp DangerousMonitor = Yes
              SocketPortReuse = on RuntimeDir = /x DaemonUser = u DaemonGroup = g MaxSessionMessages = 7
-             MaxSessions = 8 MaxMessageSize = 2M SlowClient = drop-unreliable Window = 100 NetworkPolicy = active 1",
+             MaxSessions = 8 ClientTimeout = 9 MaxMessageSize = 2M SlowClient = drop-unreliable Window = 100 NetworkPolicy = active 1",
         );
         assert_eq!(given.event_priority, Priority::Error);
         assert_eq!(given.event_log_file.as_deref(), Some("a b"));
@@ -207,6 +208,7 @@ mod tests {
         assert_eq!(given.socket_port_reuse, PortReuse::On);
         assert_eq!([given.runtime_dir, given.daemon_user, given.daemon_group], ["/x", "u", "g"]);
         assert_eq!((given.max_session_messages, given.max_sessions, given.max_message_size), (7, 8, 2 << 20));
+        assert_eq!(given.client_timeout, Duration::from_secs(9));
         assert_eq!(given.slow_client, SlowClient::DropUnreliable);
         assert_eq!(given.windows, Some(Windows { ring: 100, personal: 20 }));
         assert_eq!(given.network_policy, Some(NetworkPolicy::Copies(1)));

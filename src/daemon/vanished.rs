@@ -1,0 +1,146 @@
+//! Clients whose machine has gone without a word while bytes are on their way to it. The system would send them again for a quarter of
+//! an hour.
+//!
+//! A machine whose program does not read is no such machine: it acknowledges what it is sent, even if only that it has no room, and how
+//! long that may go on is not decided here. But it speaks only when it is spoken to, which the system does ever more rarely. So
+//! silence alone means nothing: something must have been sent to it several times, and nothing come back, all the while.
+
+use std::collections::BTreeMap;
+
+use crate::groups::SessionId;
+use crate::net::Delivery;
+use crate::time::{Duration, Instant};
+
+/// Looks in the time after which a machine has gone.
+const LOOKS: u32 = 4;
+/// How often a silent machine must have been spoken to.
+const WORDS: u32 = 2;
+
+/// Watches over the clients that were written to.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Zero if nobody is watched.
+    timeout: Duration,
+    next: Instant,
+    watched: BTreeMap<SessionId, Option<Silence>>,
+}
+
+/// A time in which nothing came from a client's machine.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    since: Instant,
+    /// What had been sent again when it began.
+    repeated: u32,
+}
+
+impl Watch {
+    /// Machines have gone that do not acknowledge anything for so long; zero to watch nobody.
+    pub(super) fn new(timeout: Duration) -> Watch {
+        Watch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
+    }
+
+    /// Something was written to this client.
+    pub(super) fn wrote(&mut self, id: SessionId) {
+        if !self.timeout.is_zero() {
+            self.watched.entry(id).or_default();
+        }
+    }
+
+    /// This client's connection is over.
+    pub(super) fn forget(&mut self, id: SessionId) {
+        self.watched.remove(&id);
+    }
+
+    /// When to look again.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        (!self.watched.is_empty()).then_some(self.next)
+    }
+
+    /// Looks, if it is time, at those who were written to, and gives those who have gone. Who has acknowledged everything is not looked
+    /// at again before something is written.
+    pub(super) fn look(&mut self, now: Instant, delivery: impl Fn(SessionId) -> Option<Delivery>) -> Vec<SessionId> {
+        if self.next > now {
+            return Vec::new();
+        }
+        let (timeout, mut gone) = (self.timeout, Vec::new());
+        self.next = now + timeout / LOOKS;
+        self.watched.retain(|&id, silence| {
+            let Some(delivery) = delivery(id).filter(|delivery| delivery.outstanding) else { return false };
+            let lasting = silence.filter(|silence| delivery.silence >= now - silence.since);
+            *silence = lasting.or(Some(Silence { since: now, repeated: delivery.repeated }));
+            let has_gone =
+                lasting.is_some_and(|silence| now - silence.since >= timeout && silence.is_in_answer_to(&delivery));
+            gone.extend(has_gone.then_some(id));
+            !has_gone
+        });
+        gone
+    }
+}
+
+impl Silence {
+    fn is_in_answer_to(&self, delivery: &Delivery) -> bool {
+        delivery.repeated.wrapping_sub(self.repeated) >= WORDS || u32::from(delivery.probes) >= WORDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const CLIENT: SessionId = SessionId(7);
+    const ACKNOWLEDGED: Delivery = Delivery { outstanding: false, silence: Duration::ZERO, repeated: 9, probes: 0 };
+
+    /// What comes of looking every second at a client that was written to, for so many seconds.
+    fn look_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
+        let mut watch = Watch::new(SECOND * 4);
+        watch.wrote(CLIENT);
+        (0..seconds).find(|&second| {
+            let gone = watch.look(Instant::ZERO + SECOND * second, |_| Some(delivery(second)));
+            assert!(gone.is_empty() || gone == [CLIENT] && watch.poll_timeout().is_none());
+            !gone.is_empty()
+        })
+    }
+
+    #[test]
+    fn a_machine_that_answers_nothing_has_gone() {
+        let sent_again =
+            |second| Delivery { outstanding: true, silence: SECOND * (100 + second), repeated: 9 + second, probes: 0 };
+        assert_eq!(look_every_second(10, sent_again), Some(4));
+        let asked = |second| Delivery { repeated: 9, probes: second as u8, ..sent_again(second) };
+        assert_eq!(look_every_second(10, asked), Some(4));
+    }
+
+    #[test]
+    fn a_machine_that_was_not_spoken_to_has_not_gone() {
+        let silent = |second| Delivery { outstanding: true, silence: SECOND * (100 + second), repeated: 10, probes: 1 };
+        assert_eq!(look_every_second(1000, silent), None);
+    }
+
+    #[test]
+    fn a_machine_that_answers_now_and_then_has_not_gone() {
+        let answers =
+            |second| Delivery { outstanding: true, silence: SECOND * (second % 4), repeated: second, probes: 0 };
+        assert_eq!(look_every_second(1000, answers), None);
+    }
+
+    #[test]
+    fn who_has_everything_is_looked_at_when_there_is_more() {
+        let mut watch = Watch::new(SECOND);
+        watch.wrote(CLIENT);
+        assert_eq!(watch.poll_timeout(), Some(Instant::ZERO));
+        assert!(watch.look(Instant::ZERO, |_| Some(ACKNOWLEDGED)).is_empty());
+        assert_eq!(watch.poll_timeout(), None);
+        watch.wrote(CLIENT);
+        assert_eq!(watch.poll_timeout(), Some(Instant::ZERO + SECOND / LOOKS));
+        watch.forget(CLIENT);
+        assert_eq!(watch.poll_timeout(), None);
+    }
+
+    #[test]
+    fn without_a_time_nobody_is_watched() {
+        let mut watch = Watch::new(Duration::ZERO);
+        watch.wrote(CLIENT);
+        assert_eq!(watch.poll_timeout(), None);
+    }
+}
