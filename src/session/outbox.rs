@@ -1,7 +1,7 @@
 //! The messages that wait for one client, shared with the other receivers.
 //!
 //! Two limits. Bytes are bounded always. Messages are counted only while the client's socket takes no more, as the classic
-//! daemon counts them: a burst between two writes says nothing about the reader. Over either the client is too slow, and its
+//! daemon counts them: a burst between two writes says nothing about the reader, unless none may wait at all. Over either the client is too slow, and its
 //! owner ends the session, or stops those who send to it: then only twice the bytes is too much. Above half of either limit the client
 //! lags, which is worth a warning. What the handshake says is small and comes before any message; it is never refused.
 
@@ -59,7 +59,8 @@ impl Outbox {
 
     /// Adds a message at the end, or says why the session must end instead.
     pub fn push(&mut self, message: Payload) -> Result<(), Overflow> {
-        if !self.holds_senders && self.blocked && self.messages.len() >= self.max_messages {
+        let is_counted = self.blocked || self.max_messages == 0;
+        if !self.holds_senders && is_counted && self.messages.len() >= self.max_messages {
             return Err(Overflow::Messages);
         }
         let max_bytes = if self.holds_senders { self.max_bytes.saturating_mul(2) } else { self.max_bytes };
@@ -180,6 +181,11 @@ mod tests {
         outbox.block();
         assert_eq!(outbox.push(message(&["x"])), Ok(()));
         assert_eq!(outbox.push(message(&["x"])), Err(Overflow::Messages));
+    }
+
+    #[test]
+    fn where_no_message_may_wait_the_first_is_too_much() {
+        assert_eq!(outbox(0, 100).push(message(&["x"])), Err(Overflow::Messages));
     }
 
     #[test]
