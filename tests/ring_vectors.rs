@@ -9,21 +9,34 @@
 mod puppet;
 #[expect(dead_code, reason = "shared with the tests of the session and the library")]
 mod recorded;
+#[path = "ring_vectors/services.rs"]
+mod services;
 #[path = "ring_vectors/transition.rs"]
 mod transition;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use recorded::{Recorded, cleared, name_offsets, sessions};
+use spread::client::doze;
 use spread::daemon::config::Configuration;
 use spread::daemon::{Options, Running, spawn};
 use spread::wire::{FrameHeader, FrameType, Name, NetworkId};
 
 /// The longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So long nobody misses the token, however busy the machine is.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a test that asks again lets others work.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One test at a time: the processors are few, and daemons that do not get theirs are missed.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The units of a client's way in: request, list, choice, acceptance.
 const HANDSHAKE: usize = 4;
@@ -69,6 +82,7 @@ fn crashes_and_stops_of_daemons() {
 
 /// Three daemons and the recorded clients.
 struct Stage {
+    _turn: MutexGuard<'static, ()>,
     port: u16,
     daemons: [Option<Running>; 3],
     clients: BTreeMap<String, Client>,
@@ -85,8 +99,9 @@ struct Client {
 impl Stage {
     fn new(file: &str) -> Stage {
         let clients = sessions(file).into_iter().map(|(name, units)| (name, Client::new(units))).collect();
+        let turn = turn();
         let (port, daemons) = free_port(|port| Some((port, [start(port, 0)?, start(port, 1)?, start(port, 2)?])));
-        let stage = Stage { port, daemons: daemons.map(Some), clients, ids: BTreeMap::new() };
+        let stage = Stage { _turn: turn, port, daemons: daemons.map(Some), clients, ids: BTreeMap::new() };
         stage.awaits_members(3);
         stage
     }
@@ -105,7 +120,7 @@ impl Stage {
             })
         };
         while !together() {
-            std::thread::yield_now();
+            doze(PAUSE);
         }
     }
 
@@ -155,6 +170,11 @@ impl Client {
     }
 }
 
+/// Waits until no other test has daemons.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Starts something on a port that nobody else uses.
 fn free_port<T>(start: impl FnMut(u16) -> Option<T>) -> T {
     let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -171,7 +191,9 @@ fn options(port: u16, me: usize) -> Options {
     let text = format!("Spread_Segment unicast:{port} {{\n{}}}\n", (1..=3).map(daemon).collect::<String>());
     let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
     let options = Options::from_configuration(&configuration, &configuration.daemons[me]);
-    Options { unix_socket: None, control_socket: None, ..options }
+    let mut options = Options { unix_socket: None, control_socket: None, ..options };
+    options.node.ring.token_timeout = TOKEN_TIMEOUT;
+    options
 }
 
 fn connect(port: u16, daemon: usize) -> TcpStream {

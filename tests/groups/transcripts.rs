@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use spread::groups::{Dropped, SessionId, Status};
-use spread::wire::FrameType;
+use spread::groups::{Dropped, Event, Groups, SessionId, Status};
+use spread::ring::{self, Configuration, ConfigurationKind, Message};
+use spread::wire::{DaemonId, FrameType, RingId};
 
 use crate::bus::Bus;
 use crate::client::name;
@@ -134,6 +135,91 @@ fn members_that_separate_and_return_before_a_view_come_back_as_two_sets() {
         let view = format!("g NETWORK 1/3/1 [a b c] {{a b}} {{c}} own {own}");
         assert_eq!(news(&mut bus, id), ["g TRANSITION 1/1/3", &view]);
     }
+}
+
+#[test]
+fn members_that_part_and_meet_others_in_one_step_get_a_transition_and_several_sets() {
+    let mut bus = Bus::new(&[1, 2, 3, 4], 0);
+    bus.reconfigure(&[&[1, 2], &[3, 4]], 0.0);
+    bus.settle();
+    let ids = [(1, "a"), (2, "b"), (3, "c"), (4, "d")].map(|(daemon, name)| {
+        let id = bus.connect(daemon, name, true);
+        bus.join(id, "g");
+        bus.settle();
+        id
+    });
+    ids.iter().for_each(|&id| drop(news(&mut bus, id)));
+    bus.reconfigure(&[&[1, 3], &[2, 4]], 0.0);
+    bus.settle();
+    let told = [
+        ["g TRANSITION 1/1/2", "g NETWORK 1/2/1 [a c] {a} {c} own 0"],
+        ["g TRANSITION 1/1/2", "g NETWORK 2/2/1 [b d] {b} {d} own 0"],
+        ["g TRANSITION 3/1/2", "g NETWORK 1/2/1 [a c] {a} {c} own 1"],
+        ["g TRANSITION 3/1/2", "g NETWORK 2/2/1 [b d] {b} {d} own 1"],
+    ];
+    for (id, told) in ids.into_iter().zip(told) {
+        assert_eq!(news(&mut bus, id), told);
+    }
+}
+
+#[test]
+fn sets_stand_in_the_order_of_the_leaders_from_which_they_came_and_members_in_that_of_the_file() {
+    let mut bus = Bus::new(&[3, 1, 2], 0);
+    bus.reconfigure(&[&[1], &[2], &[3]], 0.0);
+    bus.settle();
+    let ids = [(1, "a"), (2, "b"), (3, "c"), (3, "d")].map(|(daemon, name)| {
+        let id = bus.connect(daemon, name, true);
+        bus.join(id, "g");
+        id
+    });
+    bus.settle();
+    ids.iter().for_each(|&id| drop(news(&mut bus, id)));
+    bus.reconfigure(&[&[3, 1, 2]], 0.0);
+    bus.settle();
+    for (id, own) in ids.into_iter().zip([0, 1, 2, 2]) {
+        assert_eq!(news(&mut bus, id), [format!("g NETWORK 1/2/1 [c d a b] {{a}} {{b}} {{c d}} own {own}")]);
+    }
+}
+
+#[test]
+fn who_parted_before_a_view_is_in_a_set_smaller_than_its_component_was() {
+    let (mut bus, [a, b, c]) = three();
+    bus.reconfigure(&[&[1, 2], &[3]], 0.0);
+    bus.reconfigure(&[&[1], &[2], &[3]], 0.0);
+    bus.reconfigure(&[&[1, 2, 3]], 0.0);
+    bus.settle();
+    for (id, own) in [(a, 0), (b, 1), (c, 2)] {
+        let view = format!("g NETWORK 1/4/1 [a b c] {{a}} {{b}} {{c}} own {own}");
+        assert_eq!(news(&mut bus, id), ["g TRANSITION 1/1/3", &view]);
+    }
+}
+
+#[test]
+fn a_daemon_goes_through_the_states_that_monitors_know() {
+    let (ring, next) = (ring(1), ring(2));
+    let regular =
+        |ring| Configuration { kind: ConfigurationKind::Regular, ring, members: vec![DaemonId(1)], next: None };
+    let breaks = || {
+        let (kind, next) = (ConfigurationKind::Transitional, Some(next));
+        ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
+    };
+    let mut groups = Groups::new(DaemonId(1));
+    groups.handle_event(ring::Event::Configuration(regular(ring)));
+    assert_eq!(groups.status(), Status::Exchanging);
+    let Some(Event::Submit { payload, service }) = groups.poll_event() else { panic!("its table goes to all") };
+    groups.handle_event(breaks());
+    assert_eq!(groups.status(), Status::ExchangingInTransition);
+    groups.handle_event(ring::Event::Message(Message { origin: DaemonId(1), service, payload }));
+    assert_eq!(groups.status(), Status::Transitional);
+    groups.handle_event(ring::Event::Configuration(regular(next)));
+    assert_eq!(groups.status(), Status::Exchanging);
+    let Some(Event::Submit { payload, service }) = groups.poll_event() else { panic!("its table goes to all") };
+    groups.handle_event(ring::Event::Message(Message { origin: DaemonId(1), service, payload }));
+    assert_eq!(groups.status(), Status::Operational);
+}
+
+fn ring(sequence: u64) -> RingId {
+    RingId { sequence, representative: DaemonId(1) }
 }
 
 #[test]

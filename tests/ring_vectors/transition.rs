@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use spread::daemon::{Running, spawn};
+use spread::daemon::Running;
 use spread::wire::{FrameHeader, FrameType, Name};
 
 use crate::puppet::Puppet;
 use crate::recorded::{Recorded, cleared, name_offsets, sessions};
-use crate::{PATIENCE, connect, free_port, options};
+use crate::{PATIENCE, connect, free_port, options, start, turn};
 
 /// How long one read waits before the third daemon has a turn.
 const GLANCE: Duration = Duration::from_millis(2);
-/// So long nobody misses the token.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The clients and their daemons, but for c at the third.
 const CLIENTS: [(&str, usize); 6] = [("a", 0), ("b", 1), ("j0", 1), ("j1", 0), ("j2", 1), ("j3", 0)];
 /// A connection that is given up before it is a session.
@@ -69,6 +68,7 @@ fn a_break_in_the_middle_of_traffic() {
 
 /// Two daemons, the puppet, and the clients.
 struct Stage {
+    _turn: MutexGuard<'static, ()>,
     puppet: Puppet,
     /// The puppet has no turns any more.
     is_silent: bool,
@@ -85,14 +85,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Stage {
-        let patient = |port, daemon| {
-            let mut options = options(port, daemon);
-            options.node.ring.token_timeout = TOKEN_TIMEOUT;
-            options
-        };
+        let turn = turn();
         let (port, puppet, daemons) = free_port(|port| {
-            let puppet = Puppet::start(patient(port, 2))?;
-            Some((port, puppet, [spawn(patient(port, 0)).ok()?, spawn(patient(port, 1)).ok()?]))
+            let puppet = Puppet::start(options(port, 2))?;
+            Some((port, puppet, [start(port, 0)?, start(port, 1)?]))
         });
         let recorded: BTreeMap<_, VecDeque<_>> = sessions("14_transitional_with_traffic")
             .into_iter()
@@ -102,7 +98,8 @@ impl Stage {
         let messages = data.map(|unit| (unit.bytes[FrameHeader::SIZE + Name::SIZE..].to_vec(), unit.bytes.clone()));
         let messages = messages.collect();
         let (clients, ids) = (BTreeMap::new(), BTreeMap::new());
-        let mut stage = Stage { puppet, is_silent: false, port, daemons, clients, recorded, messages, ids };
+        let mut stage =
+            Stage { _turn: turn, puppet, is_silent: false, port, daemons, clients, recorded, messages, ids };
         stage.await_ring();
         stage.puppet.say(&request("c"));
         for (client, daemon) in CLIENTS {
