@@ -27,6 +27,8 @@ pub struct Config {
     pub ring: ring::Config,
     /// This daemon's name, the last part of its clients' private groups. At most 19 bytes.
     pub name: String,
+    /// The site of each daemon, in the order of the ring: daemons at different ones share no LAN. Empty if all are at one.
+    pub sites: Vec<usize>,
     /// How many networks there are, 1 to 8.
     pub networks: u8,
     /// Which of them carry data.
@@ -100,6 +102,7 @@ impl Node {
             me: config.ring.me,
             incarnation: config.ring.incarnation,
             daemons: config.ring.daemons,
+            sites: config.sites,
             system: config.system,
             networks: config.networks,
             policy: config.policy,

@@ -178,6 +178,7 @@ fn node(me: u32) -> Node {
     let config = Config {
         ring: ring::Config::new(DaemonId(me), Incarnation(1), vec![DaemonId(1), DaemonId(2)]),
         name: format!("d{me}"),
+        sites: Vec::new(),
         networks: 1,
         policy: Policy::Active,
         system: System { digest: 7, parts: [0; 4] },

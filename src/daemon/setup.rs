@@ -36,6 +36,7 @@ impl Options {
         let node = node::Config {
             ring: ring(configuration, me, identity),
             name: me.name.clone(),
+            sites: configuration.daemons.iter().map(|daemon| daemon.segment).collect(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
             policy: policy(configuration.policy()),
             system: System { digest: configuration.digest(), parts: configuration.digests() },
@@ -139,7 +140,7 @@ fn set_timers(ring: &mut ring::Config, timers: &Timers) {
     ring.probe_interval = scaled(ring.probe_interval, timers.alive, 250).min(timers.lookup);
 }
 
-/// The networks of this daemon. Who is in its segment hears the group; all others get copies of their own.
+/// The networks of this daemon. What is sent to all on one reaches the daemons of its segment; the others are sent to one by one.
 fn networks(configuration: &Configuration, me: &Daemon) -> Vec<net::Network> {
     let segment = configuration.segment_of(me);
     let number = |(id, network)| (NetworkId(id), network);
@@ -149,9 +150,8 @@ fn networks(configuration: &Configuration, me: &Daemon) -> Vec<net::Network> {
     let options_of = |id: NetworkId| configuration.network_options.get(usize::from(id.0));
     let described = with_address.map(|(id, network, own)| {
         let peer = |daemon: &Daemon| {
-            let hears_group = daemon.segment == me.segment && network.kind != NetworkKind::Unicast;
             let address = configuration.traffic_address(daemon, id)?;
-            Some(net::Peer { daemon: daemon.id, address, hears_group })
+            Some(net::Peer { daemon: daemon.id, address, near: daemon.segment == me.segment })
         };
         net::Network {
             kind: kind(network.kind),
@@ -218,8 +218,8 @@ mod tests {
         Window = 100 PersonalWindow = 10 MaxSessionMessages = 7 MaxSessions = 5 MaxMessageSize = 32M
         SlowClient = block-senders";
 
-    fn peer(daemon: [u8; 4], address: &str, hears_group: bool) -> net::Peer {
-        net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), hears_group }
+    fn peer(daemon: [u8; 4], address: &str, near: bool) -> net::Peer {
+        net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), near }
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_the_segment_hears_the_group_and_others_get_copies() {
+    fn who_is_in_the_segment_is_near_and_others_are_elsewhere() {
         let configuration = configuration(TWO_SEGMENTS);
         let alpha = options(&configuration, "alpha");
         assert_eq!((alpha.networks.len(), alpha.node.networks, alpha.client_port), (2, 2, 4803));
@@ -243,7 +243,8 @@ mod tests {
         assert_eq!(second.peers, [peer(beta, "10.77.1.2:4810", true)]);
         let gamma = options(&configuration, "gamma");
         assert_eq!(gamma.networks[0].kind, net::Kind::Broadcast([10, 88, 0, 255].into()));
-        assert!(gamma.networks[0].peers.iter().all(|peer| !peer.hears_group));
+        assert!(gamma.networks[0].peers.iter().all(|peer| !peer.near));
+        assert_eq!(gamma.node.sites, [0, 0, 1]);
         assert_eq!(gamma.node.system, alpha.node.system);
     }
 

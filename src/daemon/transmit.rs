@@ -72,7 +72,7 @@ mod tests {
         let peers = [1, 2].map(|number| Peer {
             daemon: DaemonId(number),
             address: others[number as usize - 1].local_addr().unwrap(),
-            hears_group: false,
+            near: true,
         });
         let own = Ipv4Addr::LOCALHOST.into();
         let network = Network { kind: Kind::Unicast, port: 0, own, peers: peers.to_vec(), interface: None };

@@ -12,6 +12,8 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// All daemons, this one included.
     pub daemons: Vec<DaemonId>,
+    /// The site of each of them: daemons at different ones share no LAN. Empty if all are at one.
+    pub sites: Vec<usize>,
     /// Which membership table it has: packets of another one are dropped and counted.
     pub system: System,
     /// How many networks there are, 1 to 8.

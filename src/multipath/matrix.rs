@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_newest_report_of_a_life_counts_until_it_is_old() {
-        let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId));
+        let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
         let mut matrix = Matrix::new(&table, Duration::from_millis(500));
         let at = Instant::from_millis;
         assert!(!matrix.knows(1) && matrix.hears(1, 0).is_empty());

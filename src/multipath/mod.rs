@@ -21,6 +21,8 @@ mod plan;
 mod policy;
 mod relay;
 mod reports;
+mod sending;
+mod sites;
 mod stats;
 mod table;
 #[cfg(test)]
@@ -43,7 +45,7 @@ use lives::Lives;
 use matrix::Matrix;
 use notices::Notices;
 use paths::Paths;
-use plan::{Hop, Plan};
+use plan::Plan;
 use policy::Chooser;
 use relay::Relay;
 use reports::{NEWS_GAP, Reports, Said};
@@ -117,13 +119,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Reports that may fail to come before silence means something, and before a row is unknown.
 const SILENCE: u32 = 4;
 const LIFETIME: u32 = 10;
-/// A report that may be needed is forwarded by every so manieth daemon at most.
-const BLIND_SHARE: usize = 4;
-
 impl Multipath {
     /// The networks of a daemon that starts at `now`.
     pub fn new(config: Config, now: Instant) -> Multipath {
-        let table = Table::new(config.me, &config.daemons);
+        let table = Table::new(config.me, &config.daemons, &config.sites);
         let interval = reports::interval(table.len());
         Multipath {
             incarnation: config.incarnation,
@@ -164,7 +163,7 @@ impl Multipath {
             self.notices.on_crossed(now, header.sender, header.network, network);
         }
         // What came on another network than it was sent on says nothing about either.
-        let direct = (header.way == Way::Direct && header.network == network).then_some(network);
+        let direct = (header.way != Way::Relayed && header.network == network).then_some(network);
         if header.destination.is_some_and(|to| self.table.number(to) != Some(self.table.me())) {
             self.pass_on(now, (sender, direct), &header, &body);
             return None;
@@ -174,7 +173,7 @@ impl Multipath {
             return None;
         };
         self.note(now, sender, direct, first);
-        if header.way == Way::Direct && header.destination.is_none() {
+        if header.way != Way::Relayed && header.destination.is_none() {
             self.forward(sender, &header, &body);
         }
         if header.kind == PacketKind::Report {
@@ -250,31 +249,6 @@ impl Multipath {
     /// The next thing that an operator should know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.notices.poll()
-    }
-
-    /// Sends a packet on the networks that are to carry it.
-    pub fn send(&mut self, now: Instant, packet: Outgoing) {
-        let Outgoing { kind, to, again, body } = packet;
-        let counter = self.counters.entry(to).or_default();
-        *counter += 1;
-        let header = Header {
-            kind,
-            network: NetworkId(0),
-            way: Way::Direct,
-            sender: self.table.id(self.table.me()),
-            destination: to,
-            system: self.system.digest,
-            incarnation: self.incarnation,
-            counter: *counter,
-        };
-        let networks = match kind {
-            PacketKind::Data if !again => self.chooser.choose(),
-            _ => self.chooser.all(),
-        };
-        self.put(&header, &body, networks, to);
-        if let Some(to) = to.and_then(|to| self.table.number(to)) {
-            self.send_around(now, &header, &body, (to, again));
-        }
     }
 
     /// The next datagram to send.
@@ -400,73 +374,5 @@ impl Multipath {
         let report = self.reports.compose(now, alone, &said, (&self.table, &self.paths));
         let (kind, body) = (PacketKind::Report, report.encode().into());
         self.send(now, Outgoing { kind, to: None, again: false, body });
-    }
-
-    /// A packet for another daemon: its sender wants it relayed.
-    fn pass_on(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
-        let (sender, direct) = from;
-        let known = header.destination.and_then(|to| self.table.number(to)).is_some();
-        if header.way != Way::Direct || !known {
-            self.stats.not_for_us += 1;
-            return;
-        }
-        self.note(now, sender, direct, false);
-        if self.relay.is_first(sender, header) {
-            self.stats.relayed += 1;
-            let header = Header { way: Way::Relayed, ..*header };
-            self.put(&header, body, self.chooser.all(), header.destination);
-        }
-    }
-
-    /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
-    fn forward(&mut self, sender: usize, header: &Header, body: &Slice) {
-        if self.plan.is_idle() && !self.plan.is_blind() {
-            return;
-        }
-        let blind = header.kind == PacketKind::Report && self.plan.is_blind() && self.is_my_turn(header.counter);
-        let planned = self.plan.forward(sender);
-        if !blind && planned.is_none() || !self.relay.is_first(sender, header) {
-            return;
-        }
-        let hops: Vec<Hop> = match planned {
-            Some(forward) if !blind && header.kind == PacketKind::Data => forward.data.clone(),
-            Some(forward) if !blind => forward.small.clone(),
-            _ => self.chooser.all().iter().map(|network| (network, None)).collect(),
-        };
-        self.stats.relayed += 1;
-        let header = Header { way: Way::Relayed, ..*header };
-        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
-    }
-
-    /// Whether this daemon is the one to forward a report blindly. The counter is scrambled, lest a regular load always meet the same.
-    fn is_my_turn(&self, counter: u64) -> bool {
-        let turn = (counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-        turn % self.table.len().max(BLIND_SHARE) == self.table.me()
-    }
-
-    /// Sends a packet to one daemon through others, where that is the only way, or might be.
-    fn send_around(&mut self, now: Instant, header: &Header, body: &Slice, target: (usize, bool)) {
-        let (to, again) = target;
-        let planned = self.plan.around(to);
-        if let Some(around) = planned {
-            self.put(header, body, around.networks, Some(self.table.id(around.relay)));
-        }
-        if again {
-            let me = self.table.me();
-            let hears = |by, of| !self.matrix.knows(by) || !self.matrix.hears(by, of).is_empty();
-            let alive = |relay| self.paths.is_alive(now, relay);
-            let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
-            let relay = self.relay.around(&self.table, to, fit).or_else(|| self.relay.around(&self.table, to, alive));
-            if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
-                self.put(header, body, self.chooser.all(), Some(self.table.id(relay)));
-            }
-        }
-    }
-
-    fn put(&mut self, header: &Header, body: &Slice, networks: Networks, to: Option<DaemonId>) {
-        for network in networks.iter() {
-            let header = Header { network, ..*header }.encode();
-            self.transmits.push_back(Transmit { network, to, header, body: body.clone() });
-        }
     }
 }

@@ -4,6 +4,9 @@
 //! B hears this daemon, and no daemon with a lower id could do the same. Several such B that one network reaches share one copy. Data
 //! goes once to each B; what is small goes on every network that leads to one, as everything small does.
 //!
+//! Data of another site comes by a gateway of this one (`sites`), so what is relayed for whom is decided at the sender's site then, and only for
+//! those whom no gateway serves.
+//!
 //! *Packets to one* are sent around by their sender: if the target hears it on no network, through the lowest daemon that hears the
 //! sender and is heard by the target.
 //!
@@ -12,6 +15,7 @@
 
 use super::matrix::Matrix;
 use super::networks::Networks;
+use super::sites::{Gateway, gateways, is_served};
 use super::table::Table;
 use crate::wire::{DaemonId, NetworkId};
 
@@ -25,6 +29,8 @@ pub(super) struct Plan {
     forwards: Vec<Forward>,
     /// How packets to each daemon are sent around; empty when none are.
     around: Vec<Option<Around>>,
+    /// Where data crosses to other sites.
+    gateways: Vec<Gateway>,
     /// Somebody's row is missing.
     blind: bool,
 }
@@ -56,11 +62,9 @@ impl Plan {
         let forwards: Vec<Forward> = (0..table.len()).map(forward).collect();
         let around = |to| if to == me { None } else { around(table, matrix, usable, to) };
         let around: Vec<Option<Around>> = (0..table.len()).map(around).collect();
-        Plan {
-            forwards: kept(forwards, |way| *way != Forward::default()),
-            around: kept(around, Option::is_some),
-            blind,
-        }
+        let gateways = gateways(table, matrix, usable);
+        let forwards = kept(forwards, |way| *way != Forward::default());
+        Plan { forwards, around: kept(around, Option::is_some), gateways, blind }
     }
 
     /// Whether nobody's packets are relayed here.
@@ -76,6 +80,11 @@ impl Plan {
     /// How the packets to all of this daemon are forwarded, if they are.
     pub(super) fn forward(&self, from: usize) -> Option<&Forward> {
         self.forwards.get(from).filter(|forward| !forward.small.is_empty())
+    }
+
+    /// Where data crosses to this site.
+    pub(super) fn gateways(&self, site: usize) -> impl Iterator<Item = &Gateway> {
+        self.gateways.iter().filter(move |gateway| gateway.site == site)
     }
 
     /// How packets to this daemon are sent around, if they are.
@@ -94,20 +103,45 @@ fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: usize) -> For
     if matrix.hears(me, from).is_empty() {
         return Forward::default();
     }
+    let small = needy(table, matrix, usable, (from, false));
+    let data = needy(table, matrix, usable, (from, true));
+    let masks = data.iter().map(|&(_, networks)| networks);
+    Forward { data: hops(table, &data, cover(masks)), small: hops(table, &small, usable) }
+}
+
+/// Who needs what this daemon says to all, if this is the daemon to relay it, and the networks on which they hear us. Data of another site
+/// does not come directly, so it is relayed at the sender's site, for those whom no gateway of their own serves.
+fn needy(table: &Table, matrix: &Matrix, usable: Networks, what: (usize, bool)) -> Vec<(usize, Networks)> {
+    let (from, data) = what;
+    let me = table.me();
+    let near = |by: usize| !data || table.site(by) == table.site(from);
     let lacks = |&to: &usize| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
+    let served = |to| data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
     let relays = |by: usize, to: usize| !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
-    let lower = |to: usize| (0..me).any(|by| by != from && by != to && relays(by, to));
-    let needy = table.others().filter(lacks).filter(|&to| !lower(to));
-    let needy: Vec<(usize, Networks)> = needy.map(|to| (to, matrix.hears(to, me) & usable)).collect();
-    let needy: Vec<(usize, Networks)> = needy.into_iter().filter(|(_, networks)| !networks.is_empty()).collect();
-    let reached = |network| needy.iter().filter(move |(_, networks)| networks.has(network)).map(|&(to, _)| to);
-    let hop = |network| {
-        let mut reached = reached(network);
-        let (one, more) = (reached.next()?, reached.next());
-        Some((network, more.is_none().then(|| table.id(one))))
-    };
-    let masks = needy.iter().map(|&(_, networks)| networks);
-    Forward { data: cover(masks).iter().filter_map(hop).collect(), small: usable.iter().filter_map(hop).collect() }
+    let lower = |to: usize| (0..me).any(|by| by != from && by != to && near(by) && relays(by, to));
+    if !near(me) {
+        return Vec::new();
+    }
+    let needy = table.others().filter(lacks).filter(|&to| !served(to) && !lower(to));
+    let needy = needy.map(|to| (to, matrix.hears(to, me) & usable));
+    needy.filter(|(_, networks)| !networks.is_empty()).collect()
+}
+
+/// The hops that reach these daemons on these networks: one for several at this site, and one for each elsewhere.
+fn hops(table: &Table, needy: &[(usize, Networks)], networks: Networks) -> Vec<Hop> {
+    let here = table.site(table.me());
+    let mut hops = Vec::new();
+    for network in networks.iter() {
+        let reached = needy.iter().filter(|(_, networks)| networks.has(network)).map(|&(to, _)| to);
+        let (near, far): (Vec<usize>, Vec<usize>) = reached.partition(|&to| table.site(to) == here);
+        match near[..] {
+            [] => {}
+            [one] => hops.push((network, Some(table.id(one)))),
+            _ => hops.push((network, None)),
+        }
+        hops.extend(far.into_iter().map(|to| (network, Some(table.id(to)))));
+    }
+    hops
 }
 
 fn around(table: &Table, matrix: &Matrix, usable: Networks, to: usize) -> Option<Around> {
@@ -142,7 +176,7 @@ mod tests {
     /// The plan of the daemon with this number, where `rows[by][of]` are the networks on which one hears the other.
     fn plan(me: usize, rows: &[&[u8]]) -> Plan {
         let ids: Vec<DaemonId> = (1..=rows.len() as u32).map(DaemonId).collect();
-        let table = Table::new(ids[me], &ids);
+        let table = Table::new(ids[me], &ids, &[]);
         let mut matrix = Matrix::new(&table, Duration::from_secs(1));
         for (by, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
             matrix.learn(

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn each_daemon_takes_its_turn_on_the_scenic_route() {
-        let table = Table::new(DaemonId(2), &[1, 2, 3, 4, 5].map(DaemonId));
+        let table = Table::new(DaemonId(2), &[1, 2, 3, 4, 5].map(DaemonId), &[]);
         let mut relay = Relay::new(&table);
         let mut turns =
             |to, fit: fn(usize) -> bool| [(); 4].map(|()| relay.around(&table, to, fit).map(|n| table.id(n).0));

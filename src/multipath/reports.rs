@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
-        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId));
+        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
         let paths = Paths::new(&table, 1, Duration::from_millis(200));
         let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], hears: &[Networks::NONE; 2] };
         let at = Instant::from_millis;
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn measures_of_many_paths_take_turns() {
         let ids: Vec<DaemonId> = (1..=20).map(DaemonId).collect();
-        let table = Table::new(ids[0], &ids);
+        let table = Table::new(ids[0], &ids, &[]);
         let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);

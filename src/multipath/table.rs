@@ -6,17 +6,25 @@ use crate::wire::DaemonId;
 #[derive(Debug)]
 pub(super) struct Table {
     ids: Vec<DaemonId>,
+    /// By number.
+    sites: Vec<usize>,
+    far_sites: Vec<usize>,
     me: usize,
 }
 
 impl Table {
-    /// The table of `me` among `daemons`, which include it.
-    pub(super) fn new(me: DaemonId, daemons: &[DaemonId]) -> Table {
-        let mut ids = daemons.to_vec();
-        ids.sort_unstable();
-        ids.dedup();
+    /// The table of `me` among `daemons`, which include it, each at its site; all at one if `sites` says nothing.
+    pub(super) fn new(me: DaemonId, daemons: &[DaemonId], sites: &[usize]) -> Table {
+        let sites = sites.iter().copied().chain(std::iter::repeat(0));
+        let mut placed: Vec<(DaemonId, usize)> = daemons.iter().copied().zip(sites).collect();
+        placed.sort_unstable();
+        placed.dedup_by_key(|(id, _)| *id);
+        let (ids, sites): (Vec<DaemonId>, Vec<usize>) = placed.into_iter().unzip();
         let me = ids.binary_search(&me).expect("a daemon is in its own table");
-        Table { ids, me }
+        let mut far_sites: Vec<usize> = sites.iter().copied().filter(|&site| site != sites[me]).collect();
+        far_sites.sort_unstable();
+        far_sites.dedup();
+        Table { ids, sites, far_sites, me }
     }
 
     /// How many daemons there are.
@@ -33,6 +41,21 @@ impl Table {
     pub(super) fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let me = self.me;
         (0..self.ids.len()).filter(move |&number| number != me)
+    }
+
+    /// Where this one is.
+    pub(super) fn site(&self, number: usize) -> usize {
+        self.sites[number]
+    }
+
+    /// The numbers of all who are elsewhere.
+    pub(super) fn far(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.ids.len()).filter(|&number| self.sites[number] != self.sites[self.me])
+    }
+
+    /// The other sites.
+    pub(super) fn far_sites(&self) -> &[usize] {
+        &self.far_sites
     }
 
     /// Who has this number.

@@ -14,7 +14,7 @@ fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
     let incarnation = Incarnation(incarnation);
     let daemons = [A, B, C].into_iter().chain([me]).collect();
     let system = System { digest, parts: [0; 4] };
-    let config = Config { me, incarnation, daemons, system, networks: 2, policy: Policy::Active };
+    let config = Config { me, incarnation, daemons, sites: Vec::new(), system, networks: 2, policy: Policy::Active };
     Multipath::new(config, Instant::ZERO)
 }
 
@@ -114,21 +114,40 @@ struct Site {
     got: Vec<(u32, u32)>,
     /// Datagrams that were relayed, reports apart.
     relayed: usize,
+    /// Datagrams that crossed to another site.
+    crossing: usize,
+    /// Where the daemons are, unless all are at one site.
+    sites: Vec<usize>,
 }
 
 impl Site {
     fn new(daemons: u32) -> Site {
+        Site::apart(daemons, &[])
+    }
+
+    /// Several sites in one.
+    fn apart(daemons: u32, sites: &[usize]) -> Site {
         let ids: Vec<DaemonId> = (1..=daemons).map(DaemonId).collect();
         let config = |me| Config {
             me,
             incarnation: Incarnation(1),
             daemons: ids.clone(),
+            sites: sites.to_vec(),
             system: System { digest: 7, parts: [0; 4] },
             networks: 2,
             policy: Policy::Primary,
         };
         let daemons = ids.iter().map(|&me| Multipath::new(config(me), Instant::ZERO)).collect();
-        Site { daemons, now: Instant::ZERO, flying: Vec::new(), cut: Vec::new(), got: Vec::new(), relayed: 0 }
+        Site {
+            daemons,
+            now: Instant::ZERO,
+            flying: Vec::new(),
+            cut: Vec::new(),
+            got: Vec::new(),
+            relayed: 0,
+            crossing: 0,
+            sites: sites.to_vec(),
+        }
     }
 
     fn run(&mut self, millis: u32) {
@@ -153,9 +172,13 @@ impl Site {
         while let Some(transmit) = self.daemons[from].poll_transmit() {
             let (network, bytes) = datagram(&transmit);
             let header = Header::decode(&mut Reader::new(&bytes)).unwrap();
+            self.crossing += usize::from(header.way == Way::Crossing);
             self.relayed += usize::from(header.way == Way::Relayed && header.kind != PacketKind::Report);
             for to in (0..self.daemons.len()).filter(|&to| to != from) {
-                let meant = transmit.to.is_none_or(|id| id.0 == to as u32 + 1);
+                let meant = match transmit.to {
+                    Some(id) => id.0 == to as u32 + 1,
+                    None => self.sites.get(from) == self.sites.get(to),
+                };
                 if meant && !self.cut.contains(&(network.0, from as u32 + 1, to as u32 + 1)) {
                     self.flying.push((to, network, bytes.clone()));
                 }
@@ -165,7 +188,7 @@ impl Site {
 
     /// Lets a daemon send, and says who got it, and how many datagrams were relayed for that.
     fn send(&mut self, from: u32, kind: PacketKind, to: Option<u32>) -> (Vec<u32>, usize) {
-        self.relayed = 0;
+        (self.relayed, self.crossing) = (0, 0);
         let packet = Outgoing { kind, to: to.map(DaemonId), again: false, body: Slice::copy_from(b"body") };
         self.daemons[from as usize - 1].send(self.now, packet);
         self.drain(from as usize - 1);
@@ -263,6 +286,7 @@ fn a_daemon_that_is_alone_is_quiet() {
         me: A,
         incarnation: Incarnation(1),
         daemons: vec![A],
+        sites: Vec::new(),
         system: System { digest: 7, parts: [0; 4] },
         networks: 1,
         policy: Policy::Active,
@@ -359,4 +383,38 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
     let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
     let events: Vec<Event> = std::iter::from_fn(|| b.poll_event()).collect();
     assert_eq!(events, [crossed, differs, Event::SecondSelf { network: NetworkId(0) }]);
+}
+
+#[test]
+fn data_crosses_once_to_each_other_site_and_goes_on_there() {
+    let mut site = Site::apart(6, &[0, 0, 1, 1, 1, 2]);
+    site.run(400);
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3, 4, 5, 6], 2));
+    assert_eq!(site.crossing, 2);
+    assert_eq!(site.send(4, PacketKind::Join, None), (vec![1, 2, 3, 5, 6], 0));
+    assert_eq!(site.crossing, 0, "what is small goes to each by itself");
+    assert_eq!(site.send(4, PacketKind::Token, Some(1)), (vec![1], 0));
+}
+
+#[test]
+fn a_gateway_that_is_cut_off_is_replaced() {
+    let mut site = Site::apart(5, &[0, 0, 1, 1, 1]);
+    site.run(400);
+    (0..2).for_each(|network| site.cut_between(network, 1, 3));
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2], 0));
+    site.run(400);
+    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3, 4, 5], 1), "the next one lets it in");
+    (0..2).for_each(|network| (4..=5).for_each(|far| site.cut_between(network, 1, far)));
+    site.run(400);
+    assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3, 4, 5], "one at its own site relays");
+    assert_eq!(site.send(3, PacketKind::Data, None).0, [1, 2, 4, 5]);
+    assert_eq!(site.send(1, PacketKind::Token, Some(3)).0, [3]);
+}
+
+#[test]
+fn before_anything_is_known_data_crosses_to_whom_is_heard() {
+    let mut site = Site::apart(3, &[0, 1, 1]);
+    let before = site.send(1, PacketKind::Data, None);
+    assert_eq!((before, site.crossing), ((vec![], 0), 0), "nobody was heard yet");
+    assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3]);
 }

@@ -286,7 +286,7 @@ mod tests {
         let peers = others.map(|number| Peer {
             daemon: daemon(number),
             address: SocketAddr::from((ADDRESSES[number], port)),
-            hears_group: kind != Kind::Unicast,
+            near: true,
         });
         Network { kind, port, own: IpAddr::from(ADDRESSES[me]), peers: peers.collect(), interface: None }
     }
@@ -345,18 +345,21 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn who_does_not_hear_the_group_gets_a_copy() {
+    fn what_is_for_all_stays_at_the_site() {
         let port = free_port();
         let group = Kind::Multicast([239, 71, 0, 2].into());
-        let mut near = network(0, group, port);
-        near.peers[1].hears_group = false;
-        let mut a = Station::open(vec![near]).unwrap();
-        let mut b = Station::open(vec![network(1, group, port)]).unwrap();
-        let mut c = Station::open(vec![network(2, Kind::Unicast, port)]).unwrap();
-        a.send(None, &[b"for all".to_vec()]);
-        assert_eq!(b.receive(1), [b"for all"]);
-        assert_eq!(c.receive(1), [b"for all"]);
-        assert_eq!(a.counters().sent, 2);
+        for kind in [group, Kind::Unicast] {
+            let mut there = network(0, kind, port);
+            there.peers[1].near = false;
+            let mut a = Station::open(vec![there]).unwrap();
+            let mut b = Station::open(vec![network(1, kind, port)]).unwrap();
+            let mut c = Station::open(vec![network(2, Kind::Unicast, port)]).unwrap();
+            a.send(None, &[b"for all here".to_vec()]);
+            a.send(Some(daemon(2)), &[b"for c".to_vec()]);
+            assert_eq!(b.receive(1), [b"for all here"]);
+            assert_eq!(c.receive(1), [b"for c"]);
+            assert_eq!(a.counters().sent, 2);
+        }
     }
 
     #[test]
@@ -373,7 +376,7 @@ mod tests {
     fn an_ipv6_group_is_joined_on_its_interface() {
         let (port, own) = (free_port(), IpAddr::V6(Ipv6Addr::LOCALHOST));
         let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x71, 3);
-        let peer = Peer { daemon: daemon(1), address: SocketAddr::new(own, port), hears_group: true };
+        let peer = Peer { daemon: daemon(1), address: SocketAddr::new(own, port), near: true };
         let network = Network { kind: Kind::Multicast(group.into()), port, own, peers: vec![peer], interface: None };
         let mut station = Station::open(vec![network]).unwrap();
         if let Some(LinkEvent::Down(_, reason)) = station.links.poll_event() {

@@ -92,7 +92,7 @@ impl Sockets {
         if let Err(error) = platform::allow_pieces(&own, network.own, false) {
             debug!(%error, "long datagrams leave in pieces");
         }
-        let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.hears_group));
+        let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.near));
         let group = group.map(|group| scoped(group, network.port, interface));
         let mut listener = None;
         if let Some(address) = group {
@@ -100,8 +100,8 @@ impl Sockets {
             listener = opened.map_err(|error| OpenError { address, error })?;
             listener.iter().for_each(|listener| _ = held(listener));
         }
-        let outside = network.peers.iter().filter(|peer| group.is_none() || !peer.hears_group);
-        let everybody = group.into_iter().chain(outside.map(|peer| peer.address));
+        let each = network.peers.iter().filter(|peer| group.is_none() && peer.near);
+        let everybody = group.into_iter().chain(each.map(|peer| peer.address));
         let mut peers: Vec<_> = network.peers.iter().map(|peer| (peer.daemon, peer.address)).collect();
         peers.sort();
         let scoped_again = |address: SocketAddr| scoped(address.ip(), address.port(), interface).into();

@@ -48,6 +48,6 @@ pub struct Peer {
     pub daemon: DaemonId,
     /// Where it receives.
     pub address: SocketAddr,
-    /// Whether it hears the group address. One that does not gets a copy of its own.
-    pub hears_group: bool,
+    /// Whether it is meant by what is sent to all on the network: it is at the same site.
+    pub near: bool,
 }

@@ -8,7 +8,7 @@
 //!  3  1  kind of the body
 //!  4  1  network the datagram was sent on
 //!  5  1  protection: 0 plain; other values name a key slot, the body is then sealed and a tag follows it
-//!  6  1  way: 0 direct, 1 relayed by another daemon than the sender
+//!  6  1  way: 0 direct, 1 relayed by another daemon than the sender, 2 direct and to be put on the networks of the receiver's site
 //!  7  1  reserved, zero
 //!  8  4  sender: the daemon that made the packet
 //! 12  4  destination: a daemon, or 0 for all
@@ -55,11 +55,13 @@ pub enum Way {
     Direct = 0,
     /// From another daemon, which had it directly. It goes no further, so no packet can run in circles.
     Relayed = 1,
+    /// From the daemon that made the packet, which is at another site: it goes on to all at the receiver's.
+    Crossing = 2,
 }
 
 impl Way {
     fn from_wire(number: u8) -> Option<Way> {
-        [Way::Direct, Way::Relayed].into_iter().find(|&way| way as u8 == number)
+        [Way::Direct, Way::Relayed, Way::Crossing].into_iter().find(|&way| way as u8 == number)
     }
 }
 
@@ -186,7 +188,7 @@ mod tests {
             (3, 0, "kind"),
             (4, 8, "network"),
             (5, 1, "protection"),
-            (6, 2, "way"),
+            (6, 3, "way"),
             (7, 1, "reserved"),
         ] {
             let mut bytes = header().encode();

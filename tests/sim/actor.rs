@@ -63,10 +63,16 @@ pub fn policy(config: &Config) -> Policy {
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
+        RingDaemon::at_sites(config, networks, &[], now)
+    }
+
+    /// The same, with daemons at these sites.
+    pub fn at_sites(config: Config, networks: u8, sites: &[usize], now: Instant) -> RingDaemon {
         let paths = multipath::Config {
             me: config.me,
             incarnation: config.incarnation,
             daemons: config.daemons.clone(),
+            sites: sites.to_vec(),
             system: system(),
             networks,
             policy: policy(&config),
@@ -89,7 +95,7 @@ impl RingDaemon {
 
     fn count_on(&self, transmit: &mut multipath::Transmit) {
         let mut header = Header::decode(&mut Reader::new(&transmit.header)).expect("daemons send packets");
-        if header.way == Way::Direct {
+        if header.way != Way::Relayed {
             header.counter += self.counted;
             transmit.header = header.encode();
         }

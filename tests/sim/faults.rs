@@ -34,6 +34,8 @@ pub struct Plan {
     /// Short timeouts, so that more faults meet a membership change.
     brisk: bool,
     actions: Vec<(Instant, Action)>,
+    /// Where the daemons are.
+    pub sites: Vec<usize>,
     /// For a masked history: the links that may fail by themselves, as (network, from, to).
     bad_links: Vec<(usize, usize, usize, f64)>,
 }
@@ -67,6 +69,7 @@ impl Plan {
             numbers: Numbers::draw(&mut rng),
             brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
+            sites: vec![0; daemons],
             bad_links: Vec::new(),
         };
         plan.draw_starts(&mut rng.fork());
@@ -77,6 +80,9 @@ impl Plan {
         }
         plan.draw_load(&mut rng.fork());
         plan.draw_noise(&mut rng.fork());
+        if rng.chance(0.2) {
+            plan.sites = (0..daemons).map(|_| rng.below(3) as usize).collect();
+        }
         plan
     }
 
@@ -88,9 +94,9 @@ impl Plan {
     /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
         let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
-        let counted = self.numbers.datagrams;
+        let (counted, sites) = (self.numbers.datagrams, self.sites.clone());
         let starter = move |me, life, now: Instant| {
-            let daemon = RingDaemon::new(config(me, life, now), networks, now).counting_from(counted);
+            let daemon = RingDaemon::at_sites(config(me, life, now), networks, &sites, now).counting_from(counted);
             if filtered { daemon } else { daemon.unfiltered() }
         };
         self.world_of(Box::new(starter), log)
@@ -99,6 +105,7 @@ impl Plan {
     /// The world in which this will happen, with daemons of any kind.
     pub fn world_of<A: Actor>(&self, starter: Starter<A>, log: Log) -> World<A> {
         let mut world = World::new(self.daemons, self.networks, self.seed, starter, log);
+        world.sites = self.sites.clone();
         world.links.heal(&self.quality);
         for &(network, from, to, loss) in &self.bad_links {
             world.links.link(network, from, to).quality.loss = loss;

@@ -69,6 +69,8 @@ pub struct World<A> {
     pub links: Links,
     pub trace: Trace,
     pub tally: Tally,
+    /// Where each daemon is: what is sent to all on a network stays at the site.
+    pub sites: Vec<usize>,
     /// Daemons answer each regular configuration with a message before all others, as the level of groups does.
     pub answers_configurations: bool,
     now: Instant,
@@ -129,6 +131,7 @@ impl<A: Actor> World<A> {
             links: Links::new(daemons, networks),
             trace: Trace::default(),
             tally: Tally::default(),
+            sites: vec![0; daemons],
             answers_configurations: true,
             now: Instant::ZERO,
             queue: BinaryHeap::new(),
@@ -411,7 +414,11 @@ impl<A: Actor> World<A> {
         let kind = Header::decode(&mut Reader::new(&datagram.bytes)).expect("daemons send packets").kind;
         self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
         for to in 0..self.seats.len() {
-            let addressed = to != from && datagram.to.is_none_or(|id| id == self.seats[to].id);
+            let meant = match datagram.to {
+                Some(id) => id == self.seats[to].id,
+                None => self.sites[from] == self.sites[to],
+            };
+            let addressed = to != from && meant;
             if addressed {
                 let now = self.now;
                 let flight = Flight { now, network: datagram.network, from, to, kind, bytes: &datagram.bytes };

@@ -71,6 +71,7 @@ impl Crowd {
         let config = node::Config {
             policy: policy(&ring),
             name: format!("d{me}"),
+            sites: Vec::new(),
             networks: 1,
             system: system(),
             session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },

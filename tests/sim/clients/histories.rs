@@ -43,6 +43,7 @@ pub fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
 fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<NodeDaemon> {
     let mut rng = Rng::new(seed ^ 0xc11e_0000_0000);
     let habits = habits(plan, &mut rng);
+    let sites = plan.sites.clone();
     let (ring, networks, seed) = (plan.config(), plan.networks as u8, rng.next_u64());
     let journal = SharedJournal::clone(journal);
     let starter = move |me: DaemonId, life: u64, now: Instant| {
@@ -50,6 +51,7 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
         let config = node::Config {
             policy: policy(&ring),
             ring,
+            sites: sites.clone(),
             name: format!("d{}", me.0),
             networks,
             system: system(),

@@ -197,3 +197,76 @@ fn a_slow_network_delays_nothing() {
     assert_masked(&world);
     assert!(stats(&world).iter().all(|stats| stats.retransmitted == 0), "{:?}", stats(&world));
 }
+
+/// A world of daemons at these sites.
+fn apart(sites: &[usize], networks: u8) -> World<RingDaemon> {
+    let ids: Vec<DaemonId> = (1..=sites.len() as u32).map(DaemonId).collect();
+    let places = sites.to_vec();
+    let starter = move |me, life, now| RingDaemon::at_sites(config(me, life, now, &ids), networks, &places, now);
+    let mut world = World::new(sites.len(), networks.into(), 1, Box::new(starter), Log::Nothing);
+    world.sites = sites.to_vec();
+    world.links.heal(&Quality::good());
+    (0..sites.len()).for_each(|daemon| world.at(Instant::ZERO, Action::Start(daemon)));
+    assert!(world.run_until_whole(SECOND * 3), "a ring forms without faults");
+    world
+}
+
+/// Several sites that share no LAN: any cut between two daemons of different sites, and any network between the sites, is masked.
+#[test]
+fn cuts_between_sites_are_masked() {
+    for sites in [&[0, 0, 1, 1][..], &[0, 1, 2], &[0, 0, 0, 1, 1, 2]] {
+        for (from, to) in pairs(sites.len()).filter(|&(from, to)| sites[from] != sites[to]) {
+            let mut world = apart(sites, 2);
+            load(&mut world, SECOND * 3, 300);
+            world.run(SECOND);
+            world.act(cut(None, from, to));
+            world.run(SECOND * 4);
+            assert_masked(&world);
+        }
+        let mut world = apart(sites, 2);
+        load(&mut world, SECOND * 3, 300);
+        world.run(SECOND);
+        for (from, to) in pairs(sites.len()).filter(|&(from, to)| sites[from] != sites[to]) {
+            world.act(cut(Some(0), from, to));
+        }
+        world.run(SECOND * 4);
+        assert_masked(&world);
+    }
+}
+
+/// The daemon that lets data in to a site dies: only it is lost, and it is taken back.
+#[test]
+fn a_gateway_may_die() {
+    for dies in [0, 3] {
+        let mut world = apart(&[0, 0, 0, 1, 1, 1], 2);
+        load(&mut world, SECOND * 6, 900);
+        world.run(SECOND);
+        world.act(Action::Crash(dies));
+        world.run(SECOND * 3);
+        let living = world.living().into_values().collect::<Vec<_>>();
+        assert!(living.iter().all(|&process| world.trace.current(process).is_some_and(|now| now.members.len() == 5)));
+        world.act(Action::Start(dies));
+        world.run(SECOND * 3);
+        assert_healed(&mut world, SECOND * 3);
+    }
+}
+
+/// While nothing fails each packet of data crosses once to each other site, whatever the number of daemons there.
+#[test]
+fn data_crosses_once_to_each_site() {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    let mut world = apart(&[0, 0, 1, 1, 1, 1], 1);
+    world.run(SECOND);
+    let crossed = Rc::new(Cell::new(0));
+    let (count, before) = (Rc::clone(&crossed), stats(&world).iter().map(|stats| stats.packets_sent).sum::<u64>());
+    world.set_rule(Box::new(move |flight| {
+        count.set(count.get() + u64::from(flight.kind == PacketKind::Data && (flight.from < 2) != (flight.to < 2)));
+        vec![Duration::ZERO]
+    }));
+    load(&mut world, SECOND * 2, 400);
+    world.run(SECOND * 3);
+    assert_masked(&world);
+    let sent = stats(&world).iter().map(|stats| stats.packets_sent).sum::<u64>() - before;
+    assert_eq!(crossed.get(), sent);
+}

@@ -1,0 +1,148 @@
+//! Putting datagrams on networks: what this daemon sends to all, to one, around and across, and what it relays for others.
+
+use super::plan::Hop;
+use super::{Multipath, Networks, Outgoing, Transmit};
+use crate::time::Instant;
+use crate::wire::{DaemonId, Header, NetworkId, PacketKind, Slice, Way};
+
+/// A report that may be needed is forwarded by every so manieth daemon at most.
+const BLIND_SHARE: usize = 4;
+
+impl Multipath {
+    /// Sends a packet on the networks that are to carry it.
+    pub fn send(&mut self, now: Instant, packet: Outgoing) {
+        let Outgoing { kind, to, again, body } = packet;
+        let counter = self.counters.entry(to).or_default();
+        *counter += 1;
+        let header = Header {
+            kind,
+            network: NetworkId(0),
+            way: Way::Direct,
+            sender: self.table.id(self.table.me()),
+            destination: to,
+            system: self.system.digest,
+            incarnation: self.incarnation,
+            counter: *counter,
+        };
+        let networks = match kind {
+            PacketKind::Data if !again => self.chooser.choose(),
+            _ => self.chooser.all(),
+        };
+        self.put(&header, &body, networks, to);
+        if to.is_none() {
+            self.cross(now, &header, &body, networks);
+        }
+        if let Some(to) = to.and_then(|to| self.table.number(to)) {
+            self.send_around(now, &header, &body, (to, again));
+        }
+    }
+
+    /// A packet for another daemon: its sender wants it relayed.
+    pub(super) fn pass_on(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
+        let (sender, direct) = from;
+        let known = header.destination.and_then(|to| self.table.number(to)).is_some();
+        if header.way != Way::Direct || !known {
+            self.stats.not_for_us += 1;
+            return;
+        }
+        self.note(now, sender, direct, false);
+        if self.relay.is_first(sender, header) {
+            self.stats.relayed += 1;
+            let header = Header { way: Way::Relayed, ..*header };
+            self.put(&header, body, self.chooser.all(), header.destination);
+        }
+    }
+
+    /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
+    pub(super) fn forward(&mut self, sender: usize, header: &Header, body: &Slice) {
+        if header.way == Way::Crossing {
+            return self.let_in(sender, header, body);
+        }
+        if self.plan.is_idle() && !self.plan.is_blind() {
+            return;
+        }
+        let blind = header.kind == PacketKind::Report && self.plan.is_blind() && self.is_my_turn(header.counter);
+        let planned = self.plan.forward(sender);
+        if !blind && planned.is_none() || !self.relay.is_first(sender, header) {
+            return;
+        }
+        let hops: Vec<Hop> = match planned {
+            Some(forward) if !blind && header.kind == PacketKind::Data => forward.data.clone(),
+            Some(forward) if !blind => forward.small.clone(),
+            _ => self.everybody().collect(),
+        };
+        self.stats.relayed += 1;
+        let header = Header { way: Way::Relayed, ..*header };
+        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+    }
+
+    /// All others on all networks: together at this site, each elsewhere.
+    fn everybody(&self) -> impl Iterator<Item = Hop> + '_ {
+        let whom = move || std::iter::once(None).chain(self.table.far().map(|far| Some(self.table.id(far))));
+        self.chooser.all().iter().flat_map(move |network| whom().map(move |to| (network, to)))
+    }
+
+    /// Data from another site for all at this one.
+    fn let_in(&mut self, sender: usize, header: &Header, body: &Slice) {
+        if self.relay.is_first(sender, header) {
+            self.stats.relayed += 1;
+            let networks = self.chooser.choose();
+            self.put(&Header { way: Way::Relayed, ..*header }, body, networks, None);
+        }
+    }
+
+    /// Sends a packet to all to the other sites too, data on these networks where they lead there.
+    fn cross(&mut self, now: Instant, header: &Header, body: &Slice, networks: Networks) {
+        let mut hops = Vec::new();
+        for &site in self.table.far_sites() {
+            let before = hops.len();
+            if header.kind == PacketKind::Data {
+                hops.extend(self.plan.gateways(site).map(|gateway| {
+                    let chosen = gateway.networks & networks;
+                    let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
+                    (gateway.daemon, Way::Crossing, chosen)
+                }));
+            }
+            if hops.len() == before {
+                let all = self.table.far().filter(|&far| self.table.site(far) == site);
+                let wanted = all.filter(|&far| header.kind != PacketKind::Data || self.paths.is_alive(now, far));
+                hops.extend(wanted.map(|far| (far, Way::Direct, networks)));
+            }
+        }
+        for (to, way, networks) in hops {
+            self.put(&Header { way, ..*header }, body, networks, Some(self.table.id(to)));
+        }
+    }
+
+    /// Whether this daemon is the one to forward a report blindly. The counter is scrambled, lest a regular load always meet the same.
+    fn is_my_turn(&self, counter: u64) -> bool {
+        let turn = (counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
+        turn % self.table.len().max(BLIND_SHARE) == self.table.me()
+    }
+
+    /// Sends a packet to one daemon through others, where that is the only way, or might be.
+    fn send_around(&mut self, now: Instant, header: &Header, body: &Slice, target: (usize, bool)) {
+        let (to, again) = target;
+        let planned = self.plan.around(to);
+        if let Some(around) = planned {
+            self.put(header, body, around.networks, Some(self.table.id(around.relay)));
+        }
+        if again {
+            let me = self.table.me();
+            let hears = |by, of| !self.matrix.knows(by) || !self.matrix.hears(by, of).is_empty();
+            let alive = |relay| self.paths.is_alive(now, relay);
+            let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
+            let relay = self.relay.around(&self.table, to, fit).or_else(|| self.relay.around(&self.table, to, alive));
+            if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
+                self.put(header, body, self.chooser.all(), Some(self.table.id(relay)));
+            }
+        }
+    }
+
+    fn put(&mut self, header: &Header, body: &Slice, networks: Networks, to: Option<DaemonId>) {
+        for network in networks.iter() {
+            let header = Header { network, ..*header }.encode();
+            self.transmits.push_back(Transmit { network, to, header, body: body.clone() });
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Sites: segments whose daemons share no LAN. What is sent to all on a network reaches its own site only.
+//!
+//! *Data* crosses to one daemon of each other site, the lowest that hears the sender and is heard by all others there, which puts it on
+//! its own networks. Where nobody is heard by all, it crosses to as many as it takes. So the load between sites does not grow with
+//! them, and a gateway that dies or is cut off is replaced like any relay, as soon as the matrix says so; what was lost until then
+//! comes again from whoever holds it.
+//!
+//! *What is small* (joins, probes, reports) crosses to every daemon of the other sites by itself: it must arrive before anything is known.
+//! So does data for a site of which no row is known.
+
+use super::matrix::Matrix;
+use super::networks::Networks;
+use super::table::Table;
+
+/// A daemon of another site to which data crosses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gateway {
+    /// Its site.
+    pub(super) site: usize,
+    /// Its number.
+    pub(super) daemon: usize,
+    /// The networks on which it hears us.
+    pub(super) networks: Networks,
+}
+
+/// The gateways of all other sites.
+pub(super) fn gateways(table: &Table, matrix: &Matrix, usable: Networks) -> Vec<Gateway> {
+    let mut gateways = Vec::new();
+    for &site in table.far_sites() {
+        let members: Vec<usize> =
+            table.others().filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon)).collect();
+        let networks = |daemon| matrix.hears(daemon, table.me()) & usable;
+        let serves = |gateway, member| member == gateway || !matrix.hears(member, gateway).is_empty();
+        let mut waiting = members.clone();
+        loop {
+            let fit = members.iter().copied().filter(|&daemon| !networks(daemon).is_empty());
+            let served = |daemon| waiting.iter().filter(|&&member| serves(daemon, member)).count();
+            let best = fit.rev().max_by_key(|&daemon| served(daemon)).filter(|&daemon| served(daemon) > 0);
+            let Some(daemon) = best else { break };
+            waiting.retain(|&member| !serves(daemon, member));
+            gateways.push(Gateway { site, daemon, networks: networks(daemon) });
+        }
+    }
+    gateways
+}
+
+/// Whether somebody at the site of `to` hears `from`, which is at another one, and is heard by `to`.
+pub(super) fn is_served(table: &Table, matrix: &Matrix, from: usize, to: usize) -> bool {
+    let mut there = (0..table.len()).filter(|&by| table.site(by) == table.site(to));
+    there.any(|by| !matrix.hears(by, from).is_empty() && (by == to || !matrix.hears(to, by).is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Duration, Instant};
+    use crate::wire::{DaemonId, Incarnation, PathReport};
+
+    /// The gateways of the first daemon, with two at its site and the others at another; `rows[by][of]` as in reports.
+    fn of_first(rows: &[&[u8]]) -> Vec<(usize, u8)> {
+        let ids: Vec<DaemonId> = (1..=rows.len() as u32).map(DaemonId).collect();
+        let sites: Vec<usize> = (0..rows.len()).map(|number| usize::from(number > 1)).collect();
+        let table = Table::new(ids[0], &ids, &sites);
+        let mut matrix = Matrix::new(&table, Duration::from_secs(1));
+        for (by, hears) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
+            let hears = hears.to_vec();
+            let report =
+                PathReport { number: 1, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Vec::new() };
+            matrix.learn(Instant::ZERO, by, Incarnation(1), &report);
+        }
+        let gateways = gateways(&table, &matrix, Networks::first(2));
+        gateways.iter().map(|gateway| (gateway.daemon, gateway.networks.bits())).collect()
+    }
+
+    #[test]
+    fn data_crosses_to_the_lowest_daemon_that_all_there_hear() {
+        let all: &[u8] = &[3, 3, 3, 3, 3];
+        assert_eq!(of_first(&[all, all, all, all, all]), [(2, 3)]);
+        assert_eq!(of_first(&[all, all, &[0, 3, 3, 3, 3], all, all]), [(3, 3)], "the lowest does not hear us");
+        assert_eq!(of_first(&[all, all, &[2, 3, 3, 3, 3], all, all]), [(2, 2)]);
+        assert_eq!(of_first(&[all, all, all, all, &[3, 3, 0, 3, 3]]), [(3, 3)], "the last does not hear the lowest");
+        assert_eq!(of_first(&[all, all, all, &[3, 3, 3, 3, 0], &[3, 3, 0, 0, 3]]), [(2, 3), (4, 3)]);
+        assert_eq!(of_first(&[all, all, &[], all, &[]]), [(3, 3)]);
+        assert_eq!(of_first(&[all, all, &[], &[], &[]]), []);
+    }
+}
