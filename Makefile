@@ -61,7 +61,7 @@ check:
 
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
-		$(CARGO) test --release --locked --test sim -- --nocapture seeds_keep a_way_through
+		$(CARGO) test --release --locked --test sim -- --nocapture --test-threads 3 seeds_keep a_way_through
 
 # Puts known bugs back and shows in how many histories the simulator finds each.
 test-the-tester:

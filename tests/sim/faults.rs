@@ -86,11 +86,6 @@ impl Plan {
         plan
     }
 
-    /// Prints the circumstances; what happens in them is printed as it happens.
-    pub fn describe(&self) {
-        println!("{:#?}", Plan { actions: Vec::new(), ..self.clone() });
-    }
-
     /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
         let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
@@ -104,6 +99,9 @@ impl Plan {
 
     /// The world in which this will happen, with daemons of any kind.
     pub fn world_of<A: Actor>(&self, starter: Starter<A>, log: Log) -> World<A> {
+        if log >= Log::Events {
+            println!("{:#?}", Plan { actions: Vec::new(), ..self.clone() });
+        }
         let mut world = World::new(self.daemons, self.networks, self.seed, starter, log);
         world.sites = self.sites.clone();
         world.links.heal(&self.quality);

@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::checker::Violation;
-use crate::faults::Plan;
 use crate::tally::Tally;
 use crate::world::Log;
 
@@ -48,7 +47,6 @@ pub fn play(test: &str, history: History) {
 /// One history with everything that happens in it.
 fn repeat(seed: u64, history: History) {
     let log = if variable("TORC_SIM_LOG").is_some() { Log::Datagrams } else { Log::Events };
-    Plan::draw(seed).describe();
     let outcome = history(seed, log).unwrap_or_else(|violation| panic!("{violation}"));
     println!("{outcome:?}");
 }
