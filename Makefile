@@ -1,5 +1,7 @@
-# make build | demo | check | sim | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | check-windows | dll | sim | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
+#   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names; needs mingw-w64 and Rust's
+#        standard library for that system (rustup target add x86_64-pc-windows-gnu). check-windows: runs C programs with it in Wine.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
@@ -44,10 +46,10 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check sim test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-windows dll sim test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
-build demo sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
+build demo dll sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 build:
@@ -58,6 +60,29 @@ demo:
 
 check:
 	./tests/check.sh
+
+# Windows programs find the DLL by its own name, and at link time under the names that the old toolkit's libraries had.
+WINDOWS = x86_64-pc-windows-gnu
+DLL_DIR ?= $(or $(CARGO_TARGET_DIR),target)/windows
+DLL_PROFILE ?= release
+DLL_BUILT = $(or $(CARGO_TARGET_DIR),target)/$(WINDOWS)/$(if $(filter dev,$(DLL_PROFILE)),debug,$(DLL_PROFILE))
+DLL_NAMES = libspread libspread-core libtspread
+DLLTOOL ?= x86_64-w64-mingw32-dlltool
+OBJDUMP ?= x86_64-w64-mingw32-objdump
+
+dll:
+	$(CARGO) build --profile $(DLL_PROFILE) --locked --lib --no-default-features --target $(WINDOWS)
+	$(INSTALL) -d $(DLL_DIR)
+	$(INSTALL) -m 644 $(DLL_BUILT)/spread.dll $(HEADERS:%=include/%) $(DLL_DIR)
+	{ echo 'LIBRARY spread.dll' && echo EXPORTS && $(OBJDUMP) -p $(DLL_DIR)/spread.dll | \
+		awk '/Name Pointer\] Table/ {found = 1; next} found && !NF {exit} found {print $$NF}'; } > $(DLL_DIR)/spread.def
+	for name in $(DLL_NAMES); do \
+		$(INSTALL) -m 644 $(DLL_BUILT)/libspread.dll.a $(DLL_DIR)/$$name.dll.a && \
+		$(DLLTOOL) -d $(DLL_DIR)/spread.def -D spread.dll -l $(DLL_DIR)/$$name.lib || exit 1; \
+	done
+
+check-windows:
+	./tests/windows.sh
 
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \

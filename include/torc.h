@@ -190,8 +190,8 @@ int torc_start(const char *configuration, const char *name, struct torc_daemon *
 
 /*
  Stops a daemon and waits until that is done. It leaves its ring at once, and its clients lose their connections.
- Daemons that were not stopped are when the program exits. Returns TORC_OK, or TORC_UNKNOWN_DAEMON, also the second
- time.
+ Daemons that were not stopped are when the program exits; on Windows they only end, and the others find that out.
+ Returns TORC_OK, or TORC_UNKNOWN_DAEMON, also the second time.
  */
 int torc_stop(struct torc_daemon *daemon);
 

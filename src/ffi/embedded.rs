@@ -185,8 +185,8 @@ pub unsafe extern "C" fn torc_start(
 }
 
 /// Stops a daemon and waits until that is done. It leaves its ring at once, and its clients lose their connections.
-/// Daemons that were not stopped are when the program exits. Returns TORC_OK, or TORC_UNKNOWN_DAEMON, also the second
-/// time.
+/// Daemons that were not stopped are when the program exits; on Windows they only end, and the others find that out.
+/// Returns TORC_OK, or TORC_UNKNOWN_DAEMON, also the second time.
 #[unsafe(no_mangle)]
 pub extern "C" fn torc_stop(daemon: *mut torc_daemon) -> c_int {
     guard(|| if embedded::stop(number(daemon)?) { Ok(TORC_OK) } else { Err(Failure::unknown()) })
@@ -287,10 +287,16 @@ pub(super) fn start<T>(start: impl FnOnce() -> T) -> T {
     without_signals(start)
 }
 
+#[cfg(unix)]
 extern "C" fn stop_all() {
     let _ = catch_unwind(embedded::stop_all);
 }
 
+/// Nothing: when the library is told of the end, all other threads are gone already, with whatever they held.
+#[cfg(not(unix))]
+fn stop_at_exit() {}
+
+#[cfg(unix)]
 fn stop_at_exit() {
     // SAFETY: the function takes nothing and returns nothing; it is forgotten when this library is unloaded.
     if unsafe { libc::atexit(stop_all) } != 0 {
