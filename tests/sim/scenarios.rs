@@ -2,6 +2,7 @@
 
 mod absence;
 mod flow;
+mod large;
 mod membership;
 mod order;
 mod paths;
