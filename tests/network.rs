@@ -258,18 +258,21 @@ fn the_rig_does_what_it_says() {
     };
     let arriving = |count| {
         [0, 1, 0].into_iter().for_each(send);
-        (0..count).map(|_| arrived()).collect::<Vec<_>>()
+        // One network may overtake another.
+        let mut networks: Vec<u8> = (0..count).map(|_| arrived()).collect();
+        networks.sort();
+        networks
     };
-    assert_eq!(arriving(3), [0, 1, 0]);
+    assert_eq!(arriving(3), [0, 0, 1]);
     rig.cut_network(0);
     assert_eq!(arriving(1), [1]);
     rig.heal();
-    assert_eq!(arriving(3), [0, 1, 0]);
+    assert_eq!(arriving(3), [0, 0, 1]);
     rig.cut(0, 1);
     assert_eq!(arriving(2), [0, 0]);
     for (fault, node) in [(Rig::mute as fn(&mut Rig, _, _), 0), (Rig::deafen, 1), (Rig::switch_off, 1)] {
         rig.heal();
-        assert_eq!(arriving(3), [0, 1, 0]);
+        assert_eq!(arriving(3), [0, 0, 1]);
         fault(&mut rig, node, 0);
         assert_eq!(arriving(1), [1]);
     }
