@@ -64,6 +64,8 @@ cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
 say "the tester"
 cargo test --locked --features known-bugs --test sim known_bugs
+say "the model"
+make --no-print-directory model
 say "Python"
 ./tests/python.sh
 say "instructions"
