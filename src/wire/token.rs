@@ -58,6 +58,9 @@ impl Token {
     /// How many ranges of missing packets one token carries: 76 + 8 + 4 * 96 = 468 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
+    /// How far apart the first and the last missing packet may lie, so that no token makes work without end.
+    pub const SPAN_LIMIT: u64 = 1 << 16;
+
     /// Reads a token's body.
     pub fn decode(body: &[u8]) -> Result<Token, DecodeError> {
         let mut reader = Reader::new(body);
@@ -111,7 +114,8 @@ impl Token {
 }
 
 fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)>, DecodeError> {
-    let mut end = reader.counted("range")?;
+    let base = reader.counted("range")?;
+    let mut end = base;
     let mut ranges = Vec::with_capacity(count);
     for _ in 0..count {
         let first = end.checked_add(u64::from(reader.u16()?)).ok_or(DecodeError::BadValue("range"))?;
@@ -120,6 +124,9 @@ fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)
             return Err(DecodeError::BadValue("range"));
         }
         end = first.checked_add(u64::from(length)).ok_or(DecodeError::BadValue("range"))?;
+        if end - base > Token::SPAN_LIMIT {
+            return Err(DecodeError::BadValue("range"));
+        }
         ranges.push((first, length));
     }
     Ok(ranges)
@@ -188,6 +195,18 @@ mod tests {
             let bytes = Token { aru, barrier, ..token(vec![]) }.encode();
             assert_eq!(Token::decode(&bytes), Err(DecodeError::BadValue(field)));
         }
+    }
+
+    #[test]
+    fn requests_fill_at_most_a_third_of_a_datagram_and_span_a_bounded_stretch() {
+        let scattered: Vec<(u64, u16)> = (0..Token::RANGE_LIMIT as u64).map(|n| (801 + 340 * n, 1)).collect();
+        let bytes = token(scattered.clone()).encode();
+        assert!(bytes.len() <= 1472 / 3, "{} bytes", bytes.len());
+        assert_eq!(Token::decode(&bytes), Ok(token(scattered)));
+        let wide = token(vec![(801, 32_768), (801 + 32_768, 32_768)]);
+        assert_eq!(Token::decode(&wide.encode()), Ok(wide));
+        let wider = token(vec![(801, 32_768), (801 + 32_768, 32_769)]);
+        assert_eq!(Token::decode(&wider.encode()), Err(DecodeError::BadValue("range")));
     }
 
     #[test]

@@ -130,18 +130,23 @@ pub(super) fn aru_never_passes_what_a_member_lacks() {
     assert!(standstill <= 20 * DAEMONS as u64, "aru stood still for {standstill} visits");
 }
 
-/// S08: a third of everything is lost while a window of 1000 is full: tokens and packets still fit a datagram.
+/// S08: a third of everything is lost while a window of 1000 is full: tokens and packets still fit a datagram, and nobody asks for what
+/// was numbered in the last rotation and may be on its way.
 #[test]
 pub(super) fn requests_fit_a_datagram_whatever_is_lost() {
     let mut world = started_with(4, 1, true, |config| (config.window, config.personal_window) = (1000, 1000));
     assert!(world.run_until_whole(SECOND * 3), "a ring forms without faults");
     let largest = Rc::new(RefCell::new((0, 0)));
-    let (watch, mut rng) = (Rc::clone(&largest), Rng::new(8));
+    let (watch, mut rng, mut seqs) = (Rc::clone(&largest), Rng::new(8), BTreeMap::new());
     world.set_rule(Box::new(move |flight| {
         let (mut bytes, mut ranges) = *watch.borrow();
         bytes = bytes.max(flight.bytes.len());
         if let Some(Packet::Token(token)) = packet(flight) {
             ranges = ranges.max(token.requests.len());
+            seqs.insert(token.hop, token.seq);
+            let asked = token.requests.last().map_or(0, |&(first, length)| first + u64::from(length) - 1);
+            let before = seqs.range(..=token.hop.saturating_sub(4)).next_back().map_or(u64::MAX, |(_, &seq)| seq);
+            assert!(asked <= before, "{asked} is asked for, {before} was the last a rotation ago: {token:?}");
         }
         *watch.borrow_mut() = (bytes, ranges);
         if rng.chance(0.3) { vec![] } else { vec![Duration::ZERO] }
