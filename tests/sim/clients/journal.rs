@@ -150,6 +150,18 @@ impl Journal {
         self.connections.iter().filter(|connection| !connection.ended)
     }
 
+    /// Prints what each client sent and got.
+    pub fn show(&self) {
+        for (number, sent) in self.messages.iter().enumerate() {
+            println!("message {number} at {:?} by {}: {sent:?}", sent.at, self.connections[sent.connection].name);
+        }
+        for connection in &self.connections {
+            let Connection { name, membership, asked, ended, .. } = connection;
+            println!("{name}: membership {membership}, ended {ended}, asked {asked:?}");
+            connection.got.iter().for_each(|got| println!("  {:?} {:?}", got.at, got.entry));
+        }
+    }
+
     /// A number that two journals share only if the same happened in both.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
