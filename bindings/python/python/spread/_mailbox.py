@@ -25,8 +25,6 @@ from ._messages import GroupId, MembershipMsg, RegularMsg, Text
 _NAME = constants.MAX_GROUP_NAME
 #: A buffer that one large message has made larger than this is not kept.
 _BUFFER_KEPT = 1 << 20
-#: A signal that comes just before the wait is noticed after it: the main thread, which handles them, waits so many ms at most.
-_LONGEST_WAIT = 500.0
 _SENT_WITH = constants.REGULAR_MESS | constants.SELF_DISCARD
 
 Message = Union[RegularMsg[Text], MembershipMsg[Text]]
@@ -276,14 +274,9 @@ class Mailbox(Generic[Text]):
     def _await(self, deadline: Optional[float]) -> None:
         readable = select.poll()
         readable.register(self._descriptor, select.POLLIN)
-        longest = _LONGEST_WAIT if threading.current_thread() is threading.main_thread() else None
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            waits = min((wait for wait in (left, longest) if wait is not None), default=None)
-            if readable.poll(waits):
-                return
-            if left is not None and time.monotonic() >= deadline:
-                raise TimeoutError("no message in time")
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        if not readable.poll(left):
+            raise TimeoutError("no message in time")
 
     def _receive(self) -> Message[Text]:
         service, kind = ffi.new("int *"), ffi.new("short *")
