@@ -25,7 +25,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use faults::{CUTS, FLAPS, Fault, LIMITS, LOSSES, SPLITS};
+use faults::{CROSSINGS, CUTS, FLAPS, Fault, LIMITS, LOSSES, SPLITS};
 use load::Load;
 use rig::Rig;
 use ring::{Member, Messages, Programs, members, private_group};
@@ -34,7 +34,7 @@ use site::{Plan, Site, Wire};
 /// What the members of most tests send. One stage is allowed from the start.
 const MESSAGES: Messages = Messages { count: 10_000, size: 100, stages: 4 };
 
-const MULTICAST: Plan = Plan { nodes: 3, wires: &[Wire::Multicast; 2], policy: "active" };
+const MULTICAST: Plan = Plan { nodes: 3, segments: &[3], wires: &[Wire::Multicast; 2], policy: "active" };
 /// How many messages a fault lasts, and how many go by without one.
 const FAULT: usize = 1000;
 const HEALED: usize = 500;
@@ -181,13 +181,13 @@ fn word_at(line: &str, place: usize) -> &str {
 #[test]
 fn faults_are_masked_for_five_daemons_on_three_networks() {
     let wires = &[Wire::Multicast, Wire::Unicast, Wire::Broadcast];
-    expect_masked(&Plan { nodes: 5, wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);
+    expect_masked(&Plan { nodes: 5, segments: &[5], wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);
 }
 
 #[test]
 fn faults_are_masked_where_ipv6_and_ipv4_mix() {
     let wires = &[Wire::Multicast6, Wire::Unicast6, Wire::Multicast];
-    expect_masked(&Plan { nodes: 4, wires, policy: "passive" }, &[CUTS, LIMITS]);
+    expect_masked(&Plan { nodes: 4, segments: &[4], wires, policy: "passive" }, &[CUTS, LIMITS]);
 }
 
 #[test]
@@ -195,6 +195,58 @@ fn daemons_that_share_no_network_are_relayed() {
     expect_masked(&MULTICAST, &[SPLITS]);
     expect_masked(&Plan { policy: "passive", ..MULTICAST }, &[SPLITS]);
     expect_masked(&Plan { policy: "primary", ..MULTICAST }, &[SPLITS]);
+}
+
+/// Two segments that share no LAN: what is for all in one does not reach the other.
+const APART: Plan = Plan { nodes: 4, segments: &[2, 2], ..MULTICAST };
+
+#[test]
+fn data_crosses_once_to_the_other_segment_in_each_network() {
+    let Some(site) = Site::start(&APART) else { return };
+    let load = Load::start(&site, &APART);
+    load.pass(HEALED);
+    let ways = [(0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 0)];
+    let crossed = || ways.map(|(network, from, to)| site.rig.crossed(network, from, to));
+    let before = crossed();
+    load.pass(2000);
+    let after = crossed();
+    load.finish().expect_whole();
+    for ((way, before), after) in ways.iter().zip(before).zip(after) {
+        // Half of the messages are from each segment.
+        let copies = (after - before) as f64 / 1000.0 / 1000.0;
+        println!("(network, from, to) {way:?}: {copies:.2} times the bytes of the messages");
+        assert!((0.9..1.6).contains(&copies), "{copies} copies of each message cross");
+    }
+}
+
+#[test]
+fn faults_between_segments_are_masked() {
+    expect_masked(&APART, &[CUTS, CROSSINGS]);
+    let wires = &[Wire::Multicast, Wire::Unicast];
+    expect_masked(&Plan { wires, policy: "passive", ..APART }, &[CROSSINGS]);
+}
+
+/// One network after the other fails, of all kinds that there are, until one is left.
+#[test]
+fn eight_networks_of_all_kinds_may_fail_but_one() {
+    use Wire::{Broadcast, Multicast, Multicast6, Unicast, Unicast6};
+    let wires = &[Multicast, Broadcast, Unicast, Multicast6, Unicast6, Broadcast, Multicast, Multicast6];
+    for (policy, last) in [("active 2", 4), ("passive", 2)] {
+        let plan = Plan { wires, policy, ..MULTICAST };
+        let Some(mut site) = Site::start(&plan) else { return };
+        let load = Load::start(&site, &plan);
+        load.pass(HEALED);
+        load.take_gap();
+        for network in (0..wires.len()).filter(|network| *network != last) {
+            site.rig.cut_network(network);
+            load.pass(HEALED);
+            println!("{policy}: longest gap when {:?} {network} is cut: {:?}", wires[network], load.take_gap());
+        }
+        site.rig.heal();
+        load.pass(HEALED);
+        println!("{policy}: longest gap when all are back: {:?}", load.take_gap());
+        load.finish().expect_whole();
+    }
 }
 
 #[test]

@@ -119,6 +119,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Reports that may fail to come before silence means something, and before a row is unknown.
 const SILENCE: u32 = 4;
 const LIFETIME: u32 = 10;
+
 impl Multipath {
     /// The networks of a daemon that starts at `now`.
     pub fn new(config: Config, now: Instant) -> Multipath {

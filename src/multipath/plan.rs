@@ -4,8 +4,8 @@
 //! B hears this daemon, and no daemon with a lower id could do the same. Several such B that one network reaches share one copy. Data
 //! goes once to each B; what is small goes on every network that leads to one, as everything small does.
 //!
-//! Data of another site comes by a gateway of this one (`sites`), so what is relayed for whom is decided at the sender's site then, and only for
-//! those whom no gateway serves.
+//! Data reaches only some at first hand: all at its sender's site, and the gateways of the others (`sites`). So those alone can relay it,
+//! and need to only for whom no gateway serves.
 //!
 //! *Packets to one* are sent around by their sender: if the target hears it on no network, through the lowest daemon that hears the
 //! sender and is heard by the target.
@@ -15,7 +15,7 @@
 
 use super::matrix::Matrix;
 use super::networks::Networks;
-use super::sites::{Gateway, gateways, is_served};
+use super::sites::{Gateway, first_hands, gateways, is_served};
 use super::table::Table;
 use crate::wire::{DaemonId, NetworkId};
 
@@ -79,7 +79,7 @@ impl Plan {
 
     /// How the packets to all of this daemon are forwarded, if they are.
     pub(super) fn forward(&self, from: usize) -> Option<&Forward> {
-        self.forwards.get(from).filter(|forward| !forward.small.is_empty())
+        self.forwards.get(from).filter(|forward| **forward != Forward::default())
     }
 
     /// Where data crosses to this site.
@@ -109,21 +109,21 @@ fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: usize) -> For
     Forward { data: hops(table, &data, cover(masks)), small: hops(table, &small, usable) }
 }
 
-/// Who needs what this daemon says to all, if this is the daemon to relay it, and the networks on which they hear us. Data of another site
-/// does not come directly, so it is relayed at the sender's site, for those whom no gateway of their own serves.
+/// Who needs what a daemon says to all, data or what is small, if this is the daemon to relay it, and the networks on which they hear us.
 fn needy(table: &Table, matrix: &Matrix, usable: Networks, what: (usize, bool)) -> Vec<(usize, Networks)> {
     let (from, data) = what;
     let me = table.me();
-    let near = |by: usize| !data || table.site(by) == table.site(from);
     let lacks = |&to: &usize| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
     let served = |to| data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
-    let relays = |by: usize, to: usize| !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
-    let lower = |to: usize| (0..me).any(|by| by != from && by != to && near(by) && relays(by, to));
-    if !near(me) {
+    let needy: Vec<usize> = table.others().filter(lacks).filter(|&to| !served(to)).collect();
+    if needy.is_empty() {
         return Vec::new();
     }
-    let needy = table.others().filter(lacks).filter(|&to| !served(to) && !lower(to));
-    let needy = needy.map(|to| (to, matrix.hears(to, me) & usable));
+    let has = if data { first_hands(table, matrix, from) } else { vec![true; table.len()] };
+    let relays =
+        |by: usize, to: usize| has[by] && !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
+    let lower = |to: usize| (0..me).any(|by| by != from && by != to && relays(by, to));
+    let needy = needy.into_iter().filter(|&to| has[me] && !lower(to)).map(|to| (to, matrix.hears(to, me) & usable));
     needy.filter(|(_, networks)| !networks.is_empty()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Putting datagrams on networks: what this daemon sends to all, to one, around and across, and what it relays for others.
 
 use super::plan::Hop;
+use super::sites::Gateway;
 use super::{Multipath, Networks, Outgoing, Transmit};
 use crate::time::Instant;
 use crate::wire::{DaemonId, Header, NetworkId, PacketKind, Slice, Way};
@@ -9,9 +10,12 @@ use crate::wire::{DaemonId, Header, NetworkId, PacketKind, Slice, Way};
 const BLIND_SHARE: usize = 4;
 
 impl Multipath {
-    /// Sends a packet on the networks that are to carry it.
+    /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere, and least of all around.
     pub fn send(&mut self, now: Instant, packet: Outgoing) {
         let Outgoing { kind, to, again, body } = packet;
+        if to == Some(self.table.id(self.table.me())) {
+            return;
+        }
         let counter = self.counters.entry(to).or_default();
         *counter += 1;
         let header = Header {
@@ -30,7 +34,7 @@ impl Multipath {
         };
         self.put(&header, &body, networks, to);
         if to.is_none() {
-            self.cross(now, &header, &body, networks);
+            self.cross(now, &header, &body, (networks, again));
         }
         if let Some(to) = to.and_then(|to| self.table.number(to)) {
             self.send_around(now, &header, &body, (to, again));
@@ -62,15 +66,15 @@ impl Multipath {
             return;
         }
         let blind = header.kind == PacketKind::Report && self.plan.is_blind() && self.is_my_turn(header.counter);
-        let planned = self.plan.forward(sender);
-        if !blind && planned.is_none() || !self.relay.is_first(sender, header) {
+        let hops: Vec<Hop> = match self.plan.forward(sender) {
+            _ if blind => self.everybody().collect(),
+            Some(forward) if header.kind == PacketKind::Data => forward.data.clone(),
+            Some(forward) => forward.small.clone(),
+            None => return,
+        };
+        if hops.is_empty() || !self.relay.is_first(sender, header) {
             return;
         }
-        let hops: Vec<Hop> = match planned {
-            Some(forward) if !blind && header.kind == PacketKind::Data => forward.data.clone(),
-            Some(forward) if !blind => forward.small.clone(),
-            _ => self.everybody().collect(),
-        };
         self.stats.relayed += 1;
         let header = Header { way: Way::Relayed, ..*header };
         hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
@@ -82,32 +86,39 @@ impl Multipath {
         self.chooser.all().iter().flat_map(move |network| whom().map(move |to| (network, to)))
     }
 
-    /// Data from another site for all at this one.
+    /// Data from another site for all at this one, and for whom else only this daemon can reach.
     fn let_in(&mut self, sender: usize, header: &Header, body: &Slice) {
         if self.relay.is_first(sender, header) {
             self.stats.relayed += 1;
+            let header = Header { way: Way::Relayed, ..*header };
             let networks = self.chooser.choose();
-            self.put(&Header { way: Way::Relayed, ..*header }, body, networks, None);
+            self.put(&header, body, networks, None);
+            let hops = self.plan.forward(sender).map(|forward| forward.data.clone()).unwrap_or_default();
+            hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
         }
     }
 
     /// Sends a packet to all to the other sites too, data on these networks where they lead there.
-    fn cross(&mut self, now: Instant, header: &Header, body: &Slice, networks: Networks) {
+    fn cross(&mut self, now: Instant, header: &Header, body: &Slice, how: (Networks, bool)) {
+        let (networks, again) = how;
+        let data = header.kind == PacketKind::Data;
         let mut hops = Vec::new();
         for &site in self.table.far_sites() {
-            let before = hops.len();
-            if header.kind == PacketKind::Data {
-                hops.extend(self.plan.gateways(site).map(|gateway| {
-                    let chosen = gateway.networks & networks;
-                    let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
-                    (gateway.daemon, Way::Crossing, chosen)
-                }));
+            let all = self.table.far().filter(|&far| self.table.site(far) == site);
+            let wanted: Vec<usize> = all.filter(|&far| !data || self.paths.is_alive(now, far)).collect();
+            let gateways: Vec<Gateway> = self.plan.gateways(site).filter(|_| data).copied().collect();
+            if gateways.is_empty() {
+                hops.extend(wanted.into_iter().map(|far| (far, Way::Direct, networks)));
+                continue;
             }
-            if hops.len() == before {
-                let all = self.table.far().filter(|&far| self.table.site(far) == site);
-                let wanted = all.filter(|&far| header.kind != PacketKind::Data || self.paths.is_alive(now, far));
-                hops.extend(wanted.map(|far| (far, Way::Direct, networks)));
+            for gateway in &gateways {
+                let chosen = gateway.networks & networks;
+                let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
+                hops.push((gateway.daemon, Way::Crossing, chosen));
             }
+            let others = || wanted.iter().filter(|&&far| gateways.iter().all(|gateway| gateway.daemon != far));
+            let turn = header.counter as usize % others().count().max(1);
+            hops.extend(others().nth(turn).filter(|_| again).map(|&other| (other, Way::Crossing, networks)));
         }
         for (to, way, networks) in hops {
             self.put(&Header { way, ..*header }, body, networks, Some(self.table.id(to)));

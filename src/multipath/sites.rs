@@ -2,8 +2,8 @@
 //!
 //! *Data* crosses to one daemon of each other site, the lowest that hears the sender and is heard by all others there, which puts it on
 //! its own networks. Where nobody is heard by all, it crosses to as many as it takes. So the load between sites does not grow with
-//! them, and a gateway that dies or is cut off is replaced like any relay, as soon as the matrix says so; what was lost until then
-//! comes again from whoever holds it.
+//! them, and a gateway that dies or is cut off is replaced like any relay, as soon as the matrix says so. What was lost until then
+//! comes again from whoever holds it, and crosses by another daemon too, each time the next one.
 //!
 //! *What is small* (joins, probes, reports) crosses to every daemon of the other sites by itself: it must arrive before anything is known.
 //! So does data for a site of which no row is known.
@@ -23,31 +23,46 @@ pub(super) struct Gateway {
     pub(super) networks: Networks,
 }
 
-/// The gateways of all other sites.
+/// Where data of this daemon crosses to all other sites.
 pub(super) fn gateways(table: &Table, matrix: &Matrix, usable: Networks) -> Vec<Gateway> {
-    let mut gateways = Vec::new();
-    for &site in table.far_sites() {
-        let members: Vec<usize> =
-            table.others().filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon)).collect();
-        let networks = |daemon| matrix.hears(daemon, table.me()) & usable;
-        let serves = |gateway, member| member == gateway || !matrix.hears(member, gateway).is_empty();
-        let mut waiting = members.clone();
-        loop {
-            let fit = members.iter().copied().filter(|&daemon| !networks(daemon).is_empty());
-            let served = |daemon| waiting.iter().filter(|&&member| serves(daemon, member)).count();
-            let best = fit.rev().max_by_key(|&daemon| served(daemon)).filter(|&daemon| served(daemon) > 0);
-            let Some(daemon) = best else { break };
-            waiting.retain(|&member| !serves(daemon, member));
-            gateways.push(Gateway { site, daemon, networks: networks(daemon) });
-        }
+    let sites = table.far_sites().iter();
+    sites.flat_map(|&site| gateways_at(table, matrix, usable, (table.me(), site))).collect()
+}
+
+/// Who has data of `from` at first hand: all at its site, and the gateways of the others.
+pub(super) fn first_hands(table: &Table, matrix: &Matrix, from: usize) -> Vec<bool> {
+    let home = table.site(from);
+    let mut first_hands: Vec<bool> = (0..table.len()).map(|daemon| table.site(daemon) == home).collect();
+    let here = table.site(table.me());
+    for &site in table.far_sites().iter().chain([&here]).filter(|&&site| site != home) {
+        let gateways = gateways_at(table, matrix, Networks::from_bits(0xff), (from, site));
+        gateways.iter().for_each(|gateway| first_hands[gateway.daemon] = true);
     }
-    gateways
+    first_hands
 }
 
 /// Whether somebody at the site of `to` hears `from`, which is at another one, and is heard by `to`.
 pub(super) fn is_served(table: &Table, matrix: &Matrix, from: usize, to: usize) -> bool {
     let mut there = (0..table.len()).filter(|&by| table.site(by) == table.site(to));
     there.any(|by| !matrix.hears(by, from).is_empty() && (by == to || !matrix.hears(to, by).is_empty()))
+}
+
+/// Where data crosses from a daemon to a site.
+fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, way: (usize, usize)) -> Vec<Gateway> {
+    let (from, site) = way;
+    let there = (0..table.len()).filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon));
+    let members: Vec<usize> = there.collect();
+    let networks = |daemon| matrix.hears(daemon, from) & usable;
+    let serves = |gateway, member| member == gateway || !matrix.hears(member, gateway).is_empty();
+    let (mut gateways, mut waiting) = (Vec::new(), members.clone());
+    loop {
+        let fit = members.iter().copied().filter(|&daemon| !networks(daemon).is_empty());
+        let served = |daemon| waiting.iter().filter(|&&member| serves(daemon, member)).count();
+        let best = fit.rev().max_by_key(|&daemon| served(daemon)).filter(|&daemon| served(daemon) > 0);
+        let Some(daemon) = best else { return gateways };
+        waiting.retain(|&member| !serves(daemon, member));
+        gateways.push(Gateway { site, daemon, networks: networks(daemon) });
+    }
 }
 
 #[cfg(test)]

@@ -188,8 +188,18 @@ impl Site {
 
     /// Lets a daemon send, and says who got it, and how many datagrams were relayed for that.
     fn send(&mut self, from: u32, kind: PacketKind, to: Option<u32>) -> (Vec<u32>, usize) {
-        (self.relayed, self.crossing) = (0, 0);
         let packet = Outgoing { kind, to: to.map(DaemonId), again: false, body: Slice::copy_from(b"body") };
+        self.send_packet(from, packet)
+    }
+
+    /// Lets a daemon send data that was sent before.
+    fn send_again(&mut self, from: u32) -> (Vec<u32>, usize) {
+        let packet = Outgoing { kind: PacketKind::Data, to: None, again: true, body: Slice::copy_from(b"body") };
+        self.send_packet(from, packet)
+    }
+
+    fn send_packet(&mut self, from: u32, packet: Outgoing) -> (Vec<u32>, usize) {
+        (self.relayed, self.crossing) = (0, 0);
         self.daemons[from as usize - 1].send(self.now, packet);
         self.drain(from as usize - 1);
         self.got.clear();
@@ -409,6 +419,38 @@ fn a_gateway_that_is_cut_off_is_replaced() {
     assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3, 4, 5], "one at its own site relays");
     assert_eq!(site.send(3, PacketKind::Data, None).0, [1, 2, 4, 5]);
     assert_eq!(site.send(1, PacketKind::Token, Some(3)).0, [3]);
+}
+
+#[test]
+fn a_daemon_at_a_third_site_relays_where_nobody_else_can() {
+    let mut site = Site::apart(4, &[0, 1, 1, 2]);
+    (0..2).for_each(|network| site.cut.push((network, 1, 4)));
+    (0..2).for_each(|network| site.cut.push((network, 4, 1)));
+    site.run(600);
+    assert_eq!(
+        site.send(1, PacketKind::Data, None),
+        (vec![2, 3, 4], 2),
+        "the gateway serves its own site and the other"
+    );
+    assert_eq!(site.send(4, PacketKind::Data, None).0, [1, 2, 3]);
+}
+
+#[test]
+fn nobody_sends_to_himself_through_others() {
+    let mut site = Site::new(3);
+    site.run(400);
+    let packet = Outgoing { kind: PacketKind::Hurry, to: Some(A), again: true, body: Slice::copy_from(b"body") };
+    assert_eq!(site.send_packet(1, packet), (vec![], 0));
+}
+
+#[test]
+fn what_is_sent_again_crosses_by_another_daemon_too() {
+    let mut site = Site::apart(4, &[0, 1, 1, 1]);
+    site.run(400);
+    (0..2).for_each(|network| site.cut_between(network, 1, 2));
+    assert_eq!(site.send(1, PacketKind::Data, None).0, [0; 0], "the gateway is cut off, and nobody knows yet");
+    assert_eq!(site.send_again(1).0, [2, 3, 4]);
+    assert_eq!(site.send_again(1).0, [2, 3, 4]);
 }
 
 #[test]

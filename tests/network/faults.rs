@@ -50,6 +50,20 @@ pub const SPLITS: &[Fault] = &[
     }),
 ];
 
+/// Of two segments with two nodes each, one network fails between them, or one node that lets in what is for all at its segment.
+pub const CROSSINGS: &[Fault] = &[
+    fault("a network cut silently between the segments", |rig, _| rig.cut_parts(0, 0, 1)),
+    fault("the other network cut silently between the segments", |rig, _| rig.cut_parts(1, 0, 1)),
+    fault("the gateway cut off silently in one network", |rig, _| rig.cut(2, 0)),
+    fault("the other gateway cut off silently in the other network", |rig, _| rig.cut(0, 1)),
+    fault("the interface of the gateway off", |rig, _| rig.switch_off(2, 1)),
+    fault("the gateway does not hear in one network", |rig, _| rig.deafen(2, 0)),
+    fault("a network cut between the segments, the gateway off in the other", |rig, _| {
+        rig.cut_parts(0, 0, 1);
+        rig.switch_off(2, 1);
+    }),
+];
+
 /// Nothing is lost for good, but not everything passes as before.
 pub const LIMITS: &[Fault] = &[
     fault("packets get shorter on all networks", |rig, load| {

@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
@@ -37,6 +38,8 @@ pub struct Rig {
     nodes: usize,
     networks: usize,
     faults: Vec<String>,
+    /// The nodes of each part of the networks.
+    parts: Vec<Range<usize>>,
     /// Interfaces that are switched off, by node and network.
     off: Vec<(usize, usize)>,
     /// Interfaces that are gone.
@@ -61,8 +64,8 @@ impl Rig {
         let prefix = format!("torc{}", id());
         let directory = scratch.join(&prefix);
         let (off, gone, slow) = (Vec::new(), Vec::new(), Vec::new());
-        let (faults, narrowed) = (Vec::new(), false);
-        let rig = Rig { prefix, directory, nodes, networks, faults, off, gone, narrowed, slow, _turn: turn };
+        let (faults, parts, narrowed) = (Vec::new(), Vec::new(), false);
+        let rig = Rig { prefix, directory, nodes, networks, faults, parts, off, gone, narrowed, slow, _turn: turn };
         rig.make_bridges();
         (0..nodes).for_each(|node| rig.make_node(node));
         Some(rig)
@@ -123,6 +126,50 @@ impl Rig {
             line.split_whitespace().nth(8).unwrap().parse().unwrap()
         };
         (0..self.networks).map(sent).collect()
+    }
+
+    /// From now on what is for a multicast group stays in its part, and what passes from one part to another is measured.
+    pub fn part(&mut self, parts: &[Range<usize>]) {
+        self.parts = parts.to_vec();
+        let ways = self.ways();
+        let counters: String = ways.iter().map(|way| format!("counter {} {{ }}\n", way.counter)).collect();
+        let rules: String = ways.iter().map(|way| format!("{}\n", way.rules())).collect();
+        let hook = "type filter hook forward priority 10; policy accept;";
+        self.set_rules(&format!("table bridge parts {{\n{counters}chain forward {{\n{hook}\n{rules}}}\n}}\n"));
+    }
+
+    /// How many bytes of long frames have passed from one part to another in a network so far.
+    pub fn crossed(&self, network: usize, from: usize, to: usize) -> usize {
+        let counter = crossing(network, from, to);
+        let mut nft = Command::new("ip");
+        nft.args(["netns", "exec", &self.switch(), "nft", "list", "counter", "bridge", "parts", &counter]);
+        let shown = String::from_utf8(nft.output().unwrap().stdout).unwrap();
+        let bytes = shown.split_whitespace().skip_while(|word| *word != "bytes").nth(1);
+        bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or_else(|| panic!("{counter}: {shown}"))
+    }
+
+    /// From now on nothing passes between two parts in a network.
+    pub fn cut_parts(&mut self, network: usize, one: usize, other: usize) {
+        for way in self.ways() {
+            if way.network == network && [(one, other), (other, one)].contains(&way.parts) {
+                self.faults.push(format!("{} drop", way.passes));
+            }
+        }
+        self.apply_faults();
+    }
+
+    fn ways(&self) -> Vec<Crossing> {
+        let parts = self.parts.len();
+        let pairs = move |network| (0..parts * parts).map(move |n| (network, n / parts, n % parts));
+        let ways = (0..self.networks).flat_map(pairs).filter(|(_, from, to)| from != to);
+        let ports = |network, part: usize| ports(self.parts[part].clone(), network);
+        ways.map(|(network, from, to)| Crossing {
+            network,
+            parts: (from, to),
+            counter: crossing(network, from, to),
+            passes: format!("iifname {} oifname {}", ports(network, from), ports(network, to)),
+        })
+        .collect()
     }
 
     /// From now on the frames between a node and a network vanish.
@@ -222,9 +269,13 @@ impl Rig {
             "add table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain forward {{
              type filter hook forward priority 0; policy accept;\n{rules}\n}}\n}}\n"
         );
+        self.set_rules(&table);
+    }
+
+    fn set_rules(&self, rules: &str) {
         let mut nft = Command::new("ip");
         nft.args(["netns", "exec", &self.switch(), "nft", "-f", "-"]);
-        run(nft, &table);
+        run(nft, rules);
     }
 
     fn make_bridges(&self) {
@@ -292,8 +343,7 @@ impl Rig {
     }
 
     fn ports(&self, network: usize) -> String {
-        let ports: Vec<_> = (0..self.nodes).map(|node| port(node, network)).collect();
-        format!("{{ {} }}", ports.join(", "))
+        ports(0..self.nodes, network)
     }
 }
 
@@ -304,6 +354,34 @@ impl Drop for Rig {
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The way from one part of a network to another.
+struct Crossing {
+    network: usize,
+    parts: (usize, usize),
+    /// What measures it.
+    counter: String,
+    /// What a rule says of frames that go it.
+    passes: String,
+}
+
+impl Crossing {
+    /// Questions for hardware addresses are broadcast, and pass.
+    fn rules(&self) -> String {
+        let Crossing { passes, counter, .. } = self;
+        format!("{passes} meta pkttype multicast drop\n{passes} ip length > 900 counter name {counter}")
+    }
+}
+
+fn crossing(network: usize, from: usize, to: usize) -> String {
+    format!("net{network}from{from}to{to}")
+}
+
+/// The bridge's ends of these nodes' cables.
+fn ports(nodes: Range<usize>, network: usize) -> String {
+    let ports: Vec<_> = nodes.map(|node| port(node, network)).collect();
+    format!("{{ {} }}", ports.join(", "))
 }
 
 /// The bridge's end of a node's cable.

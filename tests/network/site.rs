@@ -1,6 +1,7 @@
-//! Daemons, one in each node of a rig, and who talks to them.
+//! Daemons, one in each node of a rig, and who talks to them. Nodes of several segments get nothing from each other that is for all.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::process::Process;
@@ -20,9 +21,9 @@ pub enum Wire {
 
 impl Wire {
     /// The network as a segment of a configuration names it.
-    fn in_segment(self, network: usize) -> String {
+    fn in_segment(self, network: usize, segment: usize) -> String {
         match self {
-            Wire::Multicast => format!("239.77.{network}.1:4803"),
+            Wire::Multicast => format!("239.77.{network}.{}:4803", segment + 1),
             Wire::Broadcast => format!("10.77.{network}.255:4803"),
             Wire::Multicast6 => format!("[ff02::77:{network}]:4803"),
             Wire::Unicast | Wire::Unicast6 => "unicast:4803".to_string(),
@@ -41,6 +42,8 @@ impl Wire {
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub nodes: usize,
+    /// How many of them each segment has.
+    pub segments: &'static [usize],
     pub wires: &'static [Wire],
     /// The value of `NetworkPolicy`, and what else the file says.
     pub policy: &'static str,
@@ -49,18 +52,29 @@ pub struct Plan {
 impl Plan {
     /// The configuration of all its daemons.
     fn configuration(&self) -> String {
+        let mut nodes = 0..self.nodes;
+        let each = self.segments.iter().enumerate();
+        let segments: String = each.map(|(n, &size)| self.segment(n, nodes.by_ref().take(size))).collect();
+        assert!(nodes.next().is_none(), "each node is in a segment");
+        format!("{segments}NetworkPolicy = {}\nDaemonUser = root\nDaemonGroup = root\n", self.policy)
+    }
+
+    fn segment(&self, segment: usize, nodes: impl Iterator<Item = usize>) -> String {
         let numbered = || self.wires.iter().enumerate();
-        let networks: Vec<_> = numbered().map(|(network, wire)| wire.in_segment(network)).collect();
+        let networks: Vec<_> = numbered().map(|(network, wire)| wire.in_segment(network, segment)).collect();
         let daemon = |node: usize| {
             let addresses: Vec<_> = numbered().map(|(network, wire)| wire.address(network, node)).collect();
             let interfaces: String = addresses.iter().map(|address| format!("D {address}  ")).collect();
             format!("    {} {} {{ {interfaces}C 127.0.0.1 }}\n", NAMES[node], addresses[0])
         };
-        let daemons: String = (0..self.nodes).map(daemon).collect();
-        let (networks, policy) = (networks.join(" "), self.policy);
-        format!(
-            "Spread_Segment {networks} {{\n{daemons}}}\nNetworkPolicy = {policy}\nDaemonUser = root\nDaemonGroup = root\n"
-        )
+        let daemons: String = nodes.map(daemon).collect();
+        format!("Spread_Segment {} {{\n{daemons}}}\n", networks.join(" "))
+    }
+
+    /// The nodes of each segment.
+    pub fn nodes_of(&self, segment: usize) -> Range<usize> {
+        let before = self.segments[..segment].iter().sum();
+        before..before + self.segments[segment]
     }
 }
 
@@ -80,6 +94,8 @@ impl Site {
     /// Does something to the networks, then starts the daemons.
     pub fn start_after(plan: &Plan, prepare: impl FnOnce(&mut Rig)) -> Option<Site> {
         let mut rig = Rig::up(plan.nodes, plan.wires.len())?;
+        let segments: Vec<_> = (0..plan.segments.len()).map(|segment| plan.nodes_of(segment)).collect();
+        rig.part(&segments);
         prepare(&mut rig);
         let file = rig.directory().join("spread.conf");
         fs::write(&file, plan.configuration()).unwrap();

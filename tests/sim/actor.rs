@@ -88,6 +88,11 @@ impl RingDaemon {
         RingDaemon { filtered: false, ..self }
     }
 
+    /// Its networks.
+    pub fn multipath(&self) -> &Multipath {
+        &self.multipath
+    }
+
     /// The same daemon, with datagrams counted as if so many had gone before.
     pub fn counting_from(self, counted: u64) -> RingDaemon {
         RingDaemon { counted, ..self }

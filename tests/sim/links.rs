@@ -65,6 +65,11 @@ impl Links {
         Links { daemons, links: vec![link; networks * daemons * daemons], sides: vec![0; daemons] }
     }
 
+    /// How many networks there are.
+    pub fn networks(&self) -> usize {
+        self.links.len() / (self.daemons * self.daemons)
+    }
+
     pub fn link(&mut self, network: usize, from: usize, to: usize) -> &mut Link {
         &mut self.links[(network * self.daemons + from) * self.daemons + to]
     }

@@ -71,6 +71,8 @@ pub struct World<A> {
     pub tally: Tally,
     /// Where each daemon is: what is sent to all on a network stays at the site.
     pub sites: Vec<usize>,
+    /// What is sent to all on one network is heard on all others too.
+    pub leaks: bool,
     /// Daemons answer each regular configuration with a message before all others, as the level of groups does.
     pub answers_configurations: bool,
     now: Instant,
@@ -132,6 +134,7 @@ impl<A: Actor> World<A> {
             trace: Trace::default(),
             tally: Tally::default(),
             sites: vec![0; daemons],
+            leaks: false,
             answers_configurations: true,
             now: Instant::ZERO,
             queue: BinaryHeap::new(),
@@ -470,6 +473,13 @@ impl<A: Actor> World<A> {
             let (mangled, fault) = mangle(&mut self.rng, &bytes);
             self.tally.note(fault);
             bytes = mangled;
+        }
+        let to_all = || Header::decode(&mut Reader::new(flight.bytes)).is_ok_and(|header| header.destination.is_none());
+        if self.leaks && to_all() {
+            for network in (0..self.links.networks() as u8).map(NetworkId).filter(|&network| network != flight.network)
+            {
+                self.schedule(self.now + after, Happening::Arrival { to: flight.to, network, bytes: bytes.clone() });
+            }
         }
         self.schedule(self.now + after, Happening::Arrival { to: flight.to, network: flight.network, bytes });
     }

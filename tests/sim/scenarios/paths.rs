@@ -214,7 +214,7 @@ fn apart(sites: &[usize], networks: u8) -> World<RingDaemon> {
 /// Several sites that share no LAN: any cut between two daemons of different sites, and any network between the sites, is masked.
 #[test]
 fn cuts_between_sites_are_masked() {
-    for sites in [&[0, 0, 1, 1][..], &[0, 1, 2], &[0, 0, 0, 1, 1, 2]] {
+    for sites in [&[0, 0, 1, 1][..], &[0, 1, 1], &[0, 1, 2], &[0, 1, 1, 2], &[0, 0, 0, 1, 1, 2]] {
         for (from, to) in pairs(sites.len()).filter(|&(from, to)| sites[from] != sites[to]) {
             let mut world = apart(sites, 2);
             load(&mut world, SECOND * 3, 300);
@@ -232,6 +232,24 @@ fn cuts_between_sites_are_masked() {
         world.run(SECOND * 4);
         assert_masked(&world);
     }
+}
+
+/// Between daemons of two sites nothing passes either way. A third site stands between them, and the load goes on without a stop.
+#[test]
+fn sites_that_do_not_reach_each_other_live_on_a_third() {
+    let sites = [0, 0, 1, 1, 2, 2];
+    let mut world = apart(&sites, 2);
+    load(&mut world, SECOND * 4, 600);
+    world.run(SECOND);
+    for (from, to) in pairs(6).filter(|&(from, to)| sites[from] + sites[to] == 1) {
+        world.act(cut(None, from, to));
+    }
+    world.run(SECOND);
+    let again = |world: &World<RingDaemon>| stats(world).iter().map(|stats| stats.retransmitted).sum::<u64>();
+    let before = again(&world);
+    world.run(SECOND * 3);
+    assert_masked(&world);
+    assert_eq!(again(&world), before, "once it is known, nothing needs to be sent again");
 }
 
 /// The daemon that lets data in to a site dies: only it is lost, and it is taken back.
