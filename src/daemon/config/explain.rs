@@ -23,7 +23,7 @@ fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) 
     )?;
     writeln!(text, "policy: {}", policy(configuration))?;
     if configuration.segments.len() > 1 {
-        writeln!(text, "between segments: unicast, whatever their networks are")?;
+        writeln!(text, "between segments: unicast, data to one daemon of each, which passes it on there")?;
     }
     for (index, segment) in configuration.segments.iter().enumerate() {
         writeln!(text, "\nsegment {}, clients on port {}", index + 1, segment.client_port())?;
@@ -160,5 +160,5 @@ warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
         assert_eq!(lines[6], "  network 2: unicast to each daemon in turn, port 4803, priority 10, on eth2");
     }
 
-    const BETWEEN: &str = "between segments: unicast, whatever their networks are";
+    const BETWEEN: &str = "between segments: unicast, data to one daemon of each, which passes it on there";
 }
