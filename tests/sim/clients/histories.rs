@@ -167,7 +167,7 @@ fn components_that_part_one_after_the_other_name_their_views_differently() {
 /// small window, a client that did not say its name, what a client had sent before it went.
 #[test]
 fn nothing_is_judged_before_it_had_its_time() {
-    for seed in [1007167, 1010485, 2003285, 5003545] {
+    for seed in [1007167, 1010485, 2003285, 5003545, 5010292, 5015583] {
         history(seed, Log::Nothing).map(drop).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }

@@ -30,13 +30,14 @@ pub fn check_safety(journal: &Journal) -> Verdict {
 
 /// Whether every client that lasts is where it wants to be, and nowhere else, in a view that all members share.
 pub fn check_reunion(journal: &Journal) -> Verdict {
-    views::members_share_their_last_view(journal)
+    views::members_share_their_last_view(journal)?;
+    // Whose messages are on their way may have left and joined before them.
+    order::own_messages_are_delivered(journal, true)
 }
 
 /// The rules that hold when all faults are over, everybody has said farewell, and nothing moves any more.
 pub fn check_quiescence(journal: &Journal) -> Verdict {
     check_reunion(journal)?;
-    order::own_messages_are_delivered(journal, true)?;
     views::check(journal, true)?;
     reach::farewells_reach_all_members(journal)?;
     reach::safe_messages_reach_all_members(journal)
