@@ -57,7 +57,7 @@ done
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 say "tests"
-# Each seed is two histories of the simulator.
+# Each seed is three histories of the simulator.
 : "${TORC_SIM_SEEDS:=2000}"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests

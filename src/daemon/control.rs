@@ -110,8 +110,11 @@ impl Server {
     fn switch(&self, number: &str, on: bool) -> Result<(), String> {
         let network = self.network(number)?;
         self.handle.set_network_enabled(network, on);
-        let done = self.handle.status_after_requests(PATIENCE).enabled.has(network) == on;
-        done.then_some(()).ok_or_else(|| format!("network {number} stays on: no other one is"))
+        match self.handle.status_after_requests(PATIENCE).enabled.has(network) {
+            is if is == on => Ok(()),
+            true => Err(format!("network {number} stays on: no other one is")),
+            false => Err(format!("network {number} is not on yet: the daemon is busy, ask for its status")),
+        }
     }
 
     fn drill(&self, number: &str, on: bool) -> Result<(), String> {
