@@ -86,7 +86,7 @@ check-windows:
 
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
-		$(CARGO) test --release --locked --test sim -- --nocapture --test-threads 3 seeds_keep a_way_through
+		$(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture --test-threads 3 seeds_keep a_way_through
 
 # Puts known bugs back and shows in how many histories the simulator finds each.
 test-the-tester:
@@ -110,7 +110,7 @@ bench-instructions:
 
 # How much faster than time a ring of five is simulated on one core, with all its faults.
 bench-sim:
-	TORC_SIM_DAEMONS=5 TORC_SIM_SEEDS=0..500 $(CARGO) test --release --locked --test sim -- --nocapture seeds_keep_extended
+	TORC_SIM_DAEMONS=5 TORC_SIM_SEEDS=0..500 $(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture seeds_keep_extended
 
 # Checks a model of token and membership in every state that it can reach.
 model:
