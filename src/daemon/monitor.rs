@@ -227,7 +227,7 @@ mod tests {
 
     fn from(sender: DaemonId) -> Vec<u8> {
         let (kind, network, way, incarnation) = (PacketKind::Probe, NetworkId(0), Way::Direct, Incarnation(1));
-        Header { kind, network, way, sender, destination: None, system: 1, incarnation, counter: 1 }.encode()
+        Header { kind, network, way, sender, destination: None, system: 1, incarnation, counter: 1 }.encode().to_vec()
     }
 
     const NOW: Instant = Instant::from_millis(5);

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::net::{Kind, Network, Peer};
     use crate::time::Instant;
-    use crate::wire::{DaemonId, Slice};
+    use crate::wire::{DaemonId, Header, Slice};
 
     /// Links on one network with two other daemons, and the sockets of those.
     fn three() -> (Poll, Links, [UdpSocket; 2]) {
@@ -83,15 +83,18 @@ mod tests {
     }
 
     fn transmit(to: Option<u32>, text: &str) -> Transmit {
-        let body = Slice::copy_from(&text.as_bytes()[1..]);
-        Transmit { network: NetworkId(0), to: to.map(DaemonId), header: text.as_bytes()[..1].to_vec(), body }
+        let (header, body) = ([b'.'; Header::SIZE], Slice::copy_from(text.as_bytes()));
+        Transmit { network: NetworkId(0), to: to.map(DaemonId), header, body }
     }
 
     fn received(socket: &UdpSocket) -> Vec<String> {
         let mut buffer = [0; 100];
-        let texts =
-            std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|n| String::from_utf8_lossy(&buffer[..n]).into()));
-        texts.collect()
+        let datagrams = std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|n| buffer[..n].to_vec()));
+        let text = |bytes: Vec<u8>| {
+            let body = bytes.strip_prefix(&[b'.'; Header::SIZE]).expect("the header comes first");
+            String::from_utf8_lossy(body).into()
+        };
+        datagrams.map(text).collect()
     }
 
     #[test]

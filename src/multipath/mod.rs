@@ -59,7 +59,7 @@ pub struct Transmit {
     /// One daemon, or every other daemon of the network. Whom the packet is for in the end is what its header says.
     pub to: Option<DaemonId>,
     /// The packet header, made for this network.
-    pub header: Vec<u8>,
+    pub header: [u8; Header::SIZE],
     /// The body, shared by the copies on other networks.
     pub body: Slice,
 }

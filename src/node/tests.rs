@@ -301,7 +301,7 @@ fn garbage_leads_to_a_count_and_nothing_else() {
         incarnation: Incarnation(9),
         counter: 1,
     };
-    let bad_body = Slice::from([header.encode(), vec![0xff; 60]].concat());
+    let bad_body = Slice::from([&header.encode()[..], &[0xff; 60]].concat());
     bus.nodes[0].handle_datagram(bus.now, NetworkId(0), bad_body);
     assert_eq!(bus.nodes[0].multipath_stats().malformed, 2);
     bus.input(0, 9, ClientInput::Connected(Peer::Unix));

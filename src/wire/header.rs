@@ -21,7 +21,7 @@
 //! (sender, incarnation, destination, counter) names one packet for ever, so it can be the nonce of a sealed one, which is sealed once for
 //! all networks and relays: the two fields of the hop stay outside the seal.
 
-use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Writer};
+use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader};
 
 const MAGIC: u16 = 0x5443;
 const VERSION: u8 = 1;
@@ -129,21 +129,19 @@ impl Header {
     }
 
     /// The bytes of this header.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(Header::SIZE);
-        writer.u16(MAGIC);
-        writer.u8(VERSION);
-        writer.u8(self.kind as u8);
-        writer.u8(self.network.0);
-        writer.u8(0);
-        writer.u8(self.way as u8);
-        writer.u8(0);
-        writer.u32(self.sender.0);
-        writer.u32(DaemonId::to_wire(self.destination));
-        writer.u32(self.system);
-        writer.u64(self.incarnation.0);
-        writer.u64(self.counter);
-        writer.finish()
+    pub fn encode(&self) -> [u8; Header::SIZE] {
+        let mut bytes = [0; Header::SIZE];
+        bytes[..2].copy_from_slice(&MAGIC.to_be_bytes());
+        bytes[2] = VERSION;
+        bytes[3] = self.kind as u8;
+        bytes[4] = self.network.0;
+        bytes[6] = self.way as u8;
+        bytes[8..12].copy_from_slice(&self.sender.0.to_be_bytes());
+        bytes[12..16].copy_from_slice(&DaemonId::to_wire(self.destination).to_be_bytes());
+        bytes[16..20].copy_from_slice(&self.system.to_be_bytes());
+        bytes[20..28].copy_from_slice(&self.incarnation.0.to_be_bytes());
+        bytes[28..].copy_from_slice(&self.counter.to_be_bytes());
+        bytes
     }
 }
 

@@ -99,6 +99,9 @@ impl RingDaemon {
     }
 
     fn count_on(&self, transmit: &mut multipath::Transmit) {
+        if self.counted == 0 {
+            return;
+        }
         let mut header = Header::decode(&mut Reader::new(&transmit.header)).expect("daemons send packets");
         if header.way != Way::Relayed {
             header.counter += self.counted;
