@@ -55,10 +55,7 @@ def expect(*texts):
             look(text)
     seen = seen[max(seen.index(text) + len(text) for text in texts):]
 def type(text):
-    # Key by key, as fingers do: the editor shows each before it looks for the next.
-    for key in re.findall(rb"\x1b\[.|.", text, re.S):
-        os.write(terminal, key)
-        look(key)
+    os.write(terminal, text)
 LEFT, UP, PROMPT = b"\x1b[D", b"\x1b[A", b"spuser> "
 expect(PROMPT)
 type(b"j cat" + 2 * LEFT + b"h\r")
@@ -78,6 +75,10 @@ expect(b"bytes of each message> ")
 type(b"30\r")
 # What receives in a thread of its own may tell of the messages before it says that they are sent.
 expect(b"sent 10 messages of 30 bytes, 12 messages in all\n", b"mess num 12 \n")
+expect(PROMPT)
+# Who types faster than the program asks, or pastes, loses nothing.
+type(b"s chat\rsooner\rs chat\rthan asked\r")
+expect(b"\n  sooner\n", b"\n  than asked\n")
 expect(PROMPT)
 type(b"\x04")
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
