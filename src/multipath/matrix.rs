@@ -35,18 +35,12 @@ impl Matrix {
         if stale || report.hears.len() != self.daemons {
             return false;
         }
-        let hears = report.hears.iter().map(|&bits| Networks::from_bits(bits)).collect();
-        let changed = row.as_ref().is_none_or(|row| row.hears != hears);
-        *row = Some(Row { life, number: report.number, at: now, hears });
-        changed
+        renew(row, (life, report.number, now), report.hears.iter().map(|&bits| Networks::from_bits(bits)))
     }
 
     /// What this daemon itself hears. Whether that is something else than before.
-    pub(super) fn set_mine(&mut self, now: Instant, me: usize, hears: Vec<Networks>) -> bool {
-        let row = &mut self.rows[me];
-        let changed = row.as_ref().is_none_or(|row| row.hears != hears);
-        *row = Some(Row { life: Incarnation(0), number: 0, at: now, hears });
-        changed
+    pub(super) fn set_mine(&mut self, now: Instant, me: usize, hears: impl Iterator<Item = Networks> + Clone) -> bool {
+        renew(&mut self.rows[me], (Incarnation(0), 0, now), hears)
     }
 
     /// Time has passed. Whether a row is unknown from now on.
@@ -69,14 +63,33 @@ impl Matrix {
     }
 }
 
+/// Writes a row, mostly the same again. Whether it is another one than before.
+fn renew(
+    row: &mut Option<Row>,
+    said: (Incarnation, u64, Instant),
+    hears: impl Iterator<Item = Networks> + Clone,
+) -> bool {
+    let (life, number, at) = said;
+    match row {
+        Some(row) if row.hears.iter().copied().eq(hears.clone()) => {
+            (row.life, row.number, row.at) = (life, number, at);
+            false
+        }
+        _ => {
+            *row = Some(Row { life, number, at, hears: hears.collect() });
+            true
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::DaemonId;
 
     fn report(number: u64, hears: &[u8]) -> PathReport {
-        let hears = hears.to_vec();
-        PathReport { number, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Vec::new() }
+        let hears = hears.to_vec().into();
+        PathReport { number, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Default::default() }
     }
 
     #[test]

@@ -157,8 +157,7 @@ impl Multipath {
                 return None;
             }
         };
-        let body = datagram.tail(Header::SIZE);
-        let sender = self.admit(now, network, &header, &body)?;
+        let sender = self.admit(now, network, &header, datagram)?;
         if header.network != network {
             self.stats.crossed += 1;
             self.notices.on_crossed(now, header.sender, header.network, network);
@@ -166,7 +165,7 @@ impl Multipath {
         // What came on another network than it was sent on says nothing about either.
         let direct = (header.way != Way::Relayed && header.network == network).then_some(network);
         if header.destination.is_some_and(|to| self.table.number(to) != Some(self.table.me())) {
-            self.pass_on(now, (sender, direct), &header, &body);
+            self.pass_on(now, (sender, direct), &header, datagram);
             return None;
         }
         let Some(first) = self.lives[sender].is_first(&header) else {
@@ -175,11 +174,11 @@ impl Multipath {
         };
         self.note(now, sender, direct, first);
         if header.way != Way::Relayed && header.destination.is_none() {
-            self.forward(sender, &header, &body);
+            self.forward(sender, &header, datagram);
         }
         if header.kind == PacketKind::Report {
             self.stats.reports += u64::from(first);
-            self.on_report(now, (sender, direct), &header, &body);
+            self.on_report(now, (sender, direct), &header, &datagram.tail(Header::SIZE));
             return None;
         }
         if !first {
@@ -187,7 +186,7 @@ impl Multipath {
             return None;
         }
         self.stats.first += 1;
-        Some((header, body))
+        Some((header, datagram.tail(Header::SIZE)))
     }
 
     /// The time that [`Multipath::poll_timeout`] named has come.
@@ -281,12 +280,12 @@ impl Multipath {
     }
 
     /// The number of the sender of a packet that concerns us.
-    fn admit(&mut self, now: Instant, network: NetworkId, header: &Header, body: &Slice) -> Option<usize> {
+    fn admit(&mut self, now: Instant, network: NetworkId, header: &Header, datagram: &Slice) -> Option<usize> {
         let sender = self.table.number(header.sender);
         match sender {
             _ if header.system != self.system.digest => {
                 self.stats.other_system += 1;
-                self.on_other_system(now, header, body);
+                self.on_other_system(now, header, &datagram[Header::SIZE..]);
             }
             None => self.stats.unknown_sender += 1,
             Some(sender) if sender == self.table.me() => {
@@ -301,7 +300,7 @@ impl Multipath {
     }
 
     /// A packet of another membership table. If it is a report it tells what differs.
-    fn on_other_system(&mut self, now: Instant, header: &Header, body: &Slice) {
+    fn on_other_system(&mut self, now: Instant, header: &Header, body: &[u8]) {
         if header.kind == PacketKind::Report
             && let Ok(report) = PathReport::decode_front(&mut Reader::new(body))
         {
@@ -331,7 +330,7 @@ impl Multipath {
         }
         if let Some(network) = direct {
             let ours = report.measures.iter().filter(|measure| usize::from(measure.daemon) == self.table.me());
-            ours.for_each(|measure| self.paths.on_measure(now, sender, network, measure));
+            ours.for_each(|measure| self.paths.on_measure(now, sender, network, &measure));
         }
     }
 
@@ -346,7 +345,7 @@ impl Multipath {
         self.paths.look(now);
         self.paths.iter(&self.table).for_each(|path| self.notices.on_path(now, &path));
         self.stale |= self.matrix.look(now);
-        let mine = (0..self.table.len()).map(|daemon| self.paths.sound(daemon)).collect();
+        let mine = (0..self.table.len()).map(|daemon| self.paths.sound(daemon));
         if self.matrix.set_mine(now, self.table.me(), mine) {
             self.stale = true;
             self.reports.hasten(now);
@@ -364,12 +363,12 @@ impl Multipath {
 
     fn report(&mut self, now: Instant) {
         let me = self.table.me();
-        let hears: Vec<Networks> = (0..self.table.len()).map(|of| self.matrix.hears(me, of)).collect();
+        let hears: Vec<u8> = (0..self.table.len()).map(|of| self.matrix.hears(me, of).bits()).collect();
         let said = Said {
             networks: self.networks,
             off: Networks::first(self.networks) - self.chooser.all(),
             digests: self.system.parts,
-            hears: &hears,
+            hears: hears.into(),
         };
         let alone = !self.table.others().any(|other| self.paths.is_alive(now, other));
         let report = self.reports.compose(now, alone, &said, (&self.table, &self.paths));

@@ -45,7 +45,8 @@ impl Networks {
 
     /// They, from the lowest.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = NetworkId> + Clone {
-        (0..NetworkId::LIMIT as u8).map(NetworkId).filter(move |&network| self.has(network))
+        let end = u8::BITS - self.0.leading_zeros();
+        (0..end as u8).map(NetworkId).filter(move |&network| self.has(network))
     }
 }
 

@@ -189,8 +189,8 @@ mod tests {
                     networks: 2,
                     off: 0,
                     digests: [0; 4],
-                    hears: row.to_vec(),
-                    measures: Vec::new(),
+                    hears: row.to_vec().into(),
+                    measures: Default::default(),
                 },
             );
         }

@@ -156,7 +156,7 @@ impl Chooser {
 
     fn in_turn(&mut self, usable: Networks, count: u8) -> Networks {
         self.turn += 1;
-        let len = usable.iter().count();
+        let len = usable.len();
         usable.iter().cycle().skip(self.turn % len).take(usize::from(count).min(len)).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::networks::Networks;
 use super::paths::{Paths, micros};
 use super::table::Table;
 use crate::time::{Duration, Instant};
-use crate::wire::{NetworkId, PathReport};
+use crate::wire::{NetworkId, PathReport, Slice};
 
 /// The shortest time between two regular reports.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -36,11 +36,12 @@ pub(super) fn interval(daemons: usize) -> Duration {
 
 /// What a report says besides what was measured.
 #[derive(Debug)]
-pub(super) struct Said<'a> {
+pub(super) struct Said {
     pub(super) networks: u8,
     pub(super) off: Networks,
     pub(super) digests: [u32; PathReport::DIGESTS],
-    pub(super) hears: &'a [Networks],
+    /// By daemon: the networks on which it is heard, as bits.
+    pub(super) hears: Slice,
 }
 
 impl Reports {
@@ -59,27 +60,29 @@ impl Reports {
     }
 
     /// The report that is due. `alone` says that nobody is heard.
-    pub(super) fn compose(&mut self, now: Instant, alone: bool, said: &Said<'_>, seen: (&Table, &Paths)) -> PathReport {
+    pub(super) fn compose(&mut self, now: Instant, alone: bool, said: &Said, seen: (&Table, &Paths)) -> PathReport {
         self.number += 1;
         self.last = now;
         self.next = now + self.interval * if alone { ALONE } else { 1 };
         let (table, paths) = seen;
         let count = table.len() * usize::from(said.networks);
-        let places = (0..count).map(|step| (self.cursor + step) % count.max(1));
+        let begin = self.cursor;
+        let places = (0..count).map(|step| (begin + step) % count);
         let measured = places.filter_map(|place| {
             let network = NetworkId((place % usize::from(said.networks)) as u8);
             Some((place, paths.measure(now, place / usize::from(said.networks), network)?))
         });
-        let measured: Vec<_> = measured.take(PathReport::MEASURE_LIMIT).collect();
-        self.cursor = measured.last().map_or(0, |(place, _)| place + 1);
+        self.cursor = 0;
+        let measured = measured.take(PathReport::MEASURE_LIMIT).inspect(|(place, _)| self.cursor = place + 1);
+        let measures = measured.map(|(_, measure)| measure).collect();
         PathReport {
             number: self.number,
             clock: micros(now),
             networks: said.networks,
             off: said.off.bits(),
             digests: said.digests,
-            hears: said.hears.iter().map(|networks| networks.bits()).collect(),
-            measures: measured.into_iter().map(|(_, measure)| measure).collect(),
+            hears: said.hears.clone(),
+            measures,
         }
     }
 }
@@ -87,7 +90,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{DaemonId, Incarnation};
+    use crate::wire::{DaemonId, Incarnation, Measures};
 
     #[test]
     fn a_large_system_reports_less_often() {
@@ -99,7 +102,7 @@ mod tests {
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
         let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
         let paths = Paths::new(&table, 1, Duration::from_millis(200));
-        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], hears: &[Networks::NONE; 2] };
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], hears: vec![0; 2].into() };
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
@@ -119,14 +122,15 @@ mod tests {
         let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);
-        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], hears: &[Networks::NONE; 20] };
+        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], hears: vec![0; 20].into() };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
             let report = PathReport { clock: 9, ..reports.compose(now, false, &said, (&table, &paths)) };
             paths.on_report(now, daemon, Incarnation(1), Some(NetworkId(network)), &report);
         }
         reports.cursor = 0;
-        let mut told = |()| reports.compose(now, false, &said, (&table, &paths)).measures;
-        let all: Vec<_> = [(); 2].map(&mut told).concat();
+        let mut told = |_| reports.compose(now, false, &said, (&table, &paths)).measures;
+        let told: Vec<Measures> = (0..2).map(&mut told).collect();
+        let all: Vec<_> = told.iter().flat_map(Measures::iter).collect();
         assert_eq!(all.len(), 2 * PathReport::MEASURE_LIMIT);
         assert!(all[..38].windows(2).all(|pair| (pair[0].daemon, pair[0].network) < (pair[1].daemon, pair[1].network)));
         assert_eq!((all[38].daemon, all[38].network, all[38].echo), (1, NetworkId(0), 9));

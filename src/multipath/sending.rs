@@ -42,7 +42,13 @@ impl Multipath {
     }
 
     /// A packet for another daemon: its sender wants it relayed.
-    pub(super) fn pass_on(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
+    pub(super) fn pass_on(
+        &mut self,
+        now: Instant,
+        from: (usize, Option<NetworkId>),
+        header: &Header,
+        datagram: &Slice,
+    ) {
         let (sender, direct) = from;
         let known = header.destination.and_then(|to| self.table.number(to)).is_some();
         if header.way != Way::Direct || !known {
@@ -53,14 +59,14 @@ impl Multipath {
         if self.relay.is_first(sender, header) {
             self.stats.relayed += 1;
             let header = Header { way: Way::Relayed, ..*header };
-            self.put(&header, body, self.chooser.all(), header.destination);
+            self.put(&header, &datagram.tail(Header::SIZE), self.chooser.all(), header.destination);
         }
     }
 
     /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
-    pub(super) fn forward(&mut self, sender: usize, header: &Header, body: &Slice) {
+    pub(super) fn forward(&mut self, sender: usize, header: &Header, datagram: &Slice) {
         if header.way == Way::Crossing {
-            return self.let_in(sender, header, body);
+            return self.let_in(sender, header, datagram);
         }
         if self.plan.is_idle() && !self.plan.is_blind() {
             return;
@@ -76,8 +82,8 @@ impl Multipath {
             return;
         }
         self.stats.relayed += 1;
-        let header = Header { way: Way::Relayed, ..*header };
-        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+        let (header, body) = (Header { way: Way::Relayed, ..*header }, datagram.tail(Header::SIZE));
+        hops.into_iter().for_each(|(network, to)| self.put(&header, &body, network.into(), to));
     }
 
     /// All others on all networks: together at this site, each elsewhere.
@@ -87,14 +93,14 @@ impl Multipath {
     }
 
     /// Data from another site for all at this one, and for whom else only this daemon can reach.
-    fn let_in(&mut self, sender: usize, header: &Header, body: &Slice) {
+    fn let_in(&mut self, sender: usize, header: &Header, datagram: &Slice) {
         if self.relay.is_first(sender, header) {
             self.stats.relayed += 1;
-            let header = Header { way: Way::Relayed, ..*header };
+            let (header, body) = (Header { way: Way::Relayed, ..*header }, datagram.tail(Header::SIZE));
             let networks = self.chooser.choose();
-            self.put(&header, body, networks, None);
+            self.put(&header, &body, networks, None);
             let hops = self.plan.forward(sender).map(|forward| forward.data.clone()).unwrap_or_default();
-            hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+            hops.into_iter().for_each(|(network, to)| self.put(&header, &body, network.into(), to));
         }
     }
 

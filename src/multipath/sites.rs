@@ -78,9 +78,16 @@ mod tests {
         let table = Table::new(ids[0], &ids, &sites);
         let mut matrix = Matrix::new(&table, Duration::from_secs(1));
         for (by, hears) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
-            let hears = hears.to_vec();
-            let report =
-                PathReport { number: 1, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Vec::new() };
+            let hears = hears.to_vec().into();
+            let report = PathReport {
+                number: 1,
+                clock: 0,
+                networks: 2,
+                off: 0,
+                digests: [0; 4],
+                hears,
+                measures: Default::default(),
+            };
             matrix.learn(Instant::ZERO, by, Incarnation(1), &report);
         }
         let gateways = gateways(&table, &matrix, Networks::first(2));

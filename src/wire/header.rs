@@ -98,6 +98,9 @@ impl Header {
 
     /// Reads the header at the front of a datagram.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
+        // Taken whole, so that the length is checked once and not with every field.
+        let bytes: [u8; Header::SIZE] = reader.array()?;
+        let mut reader = Reader::new(&bytes);
         if reader.u16()? != MAGIC {
             return Err(DecodeError::BadValue("magic"));
         }

@@ -45,6 +45,6 @@ pub use membership::{
 pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
-pub use report::{Measure, PathReport};
+pub use report::{Measure, Measures, PathReport};
 pub use slice::{Payload, Slice};
 pub use token::Token;

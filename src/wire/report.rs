@@ -20,7 +20,7 @@
 //!        1  per cent of its latest reports that did not come on that network
 //! ```
 
-use super::{DecodeError, NetworkId, Reader, Writer};
+use super::{DecodeError, NetworkId, Reader, Slice, Writer};
 
 /// A report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +36,14 @@ pub struct PathReport {
     /// Digests of parts of its membership table.
     pub digests: [u32; PathReport::DIGESTS],
     /// By daemon: the networks on which it is heard, as bits.
-    pub hears: Vec<u8>,
+    pub hears: Slice,
     /// What was measured since.
-    pub measures: Vec<Measure>,
+    pub measures: Measures,
 }
+
+/// Some measures, as they travel: most who get them look for those of one daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measures(Slice);
 
 /// What a daemon has measured on one path towards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +69,16 @@ impl PathReport {
     pub const MEASURE_LIMIT: usize = 28;
 
     /// Reads a report's body.
-    pub fn decode(body: &[u8]) -> Result<PathReport, DecodeError> {
+    pub fn decode(body: &Slice) -> Result<PathReport, DecodeError> {
         let mut reader = Reader::new(body);
         let mut report = PathReport::decode_front(&mut reader)?;
         let daemons = reader.count(PathReport::DAEMON_LIMIT, "daemons")?;
-        report.hears = reader.take(daemons)?.to_vec();
+        report.hears = take(&mut reader, body, daemons)?;
         let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
-        report.measures = (0..measures).map(|_| Measure::decode(&mut reader)).collect::<Result<_, _>>()?;
+        report.measures = Measures(take(&mut reader, body, measures * Measure::SIZE)?);
+        if report.measures.iter().any(|measure| usize::from(measure.network.0) >= NetworkId::LIMIT) {
+            return Err(DecodeError::BadValue("network"));
+        }
         reader.end()?;
         Ok(report)
     }
@@ -84,12 +91,13 @@ impl PathReport {
         for digest in &mut digests {
             *digest = reader.u32()?;
         }
-        Ok(PathReport { number, clock, networks, off, digests, hears: Vec::new(), measures: Vec::new() })
+        let (hears, measures) = (Slice::default(), Measures::default());
+        Ok(PathReport { number, clock, networks, off, digests, hears, measures })
     }
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(34 + self.hears.len() + 11 * self.measures.len());
+        let mut writer = Writer::with_capacity(34 + self.hears.len() + self.measures.0.len());
         writer.u64(self.number);
         writer.u32(self.clock);
         writer.u8(self.networks);
@@ -98,18 +106,50 @@ impl PathReport {
         writer.count(self.hears.len());
         writer.bytes(&self.hears);
         writer.count(self.measures.len());
-        self.measures.iter().for_each(|measure| measure.encode(&mut writer));
+        writer.bytes(&self.measures.0);
         writer.finish()
     }
 }
 
+/// The next `n` bytes of a body, which share its buffer.
+fn take(reader: &mut Reader<'_>, body: &Slice, n: usize) -> Result<Slice, DecodeError> {
+    let begin = body.len() - reader.remaining();
+    reader.take(n)?;
+    Ok(body.part(begin, begin + n))
+}
+
+impl Measures {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len() / Measure::SIZE
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Measure> + Clone + '_ {
+        self.0.as_chunks().0.iter().map(Measure::decode)
+    }
+}
+
+impl FromIterator<Measure> for Measures {
+    fn from_iter<I: IntoIterator<Item = Measure>>(measures: I) -> Measures {
+        let mut writer = Writer::with_capacity(PathReport::MEASURE_LIMIT * Measure::SIZE);
+        measures.into_iter().for_each(|measure| measure.encode(&mut writer));
+        Measures(writer.finish().into())
+    }
+}
+
 impl Measure {
-    fn decode(reader: &mut Reader<'_>) -> Result<Measure, DecodeError> {
-        let (daemon, network) = (reader.u8()?, NetworkId(reader.u8()?));
-        if usize::from(network.0) >= NetworkId::LIMIT {
-            return Err(DecodeError::BadValue("network"));
-        }
-        Ok(Measure { daemon, network, echo: reader.u32()?, held: reader.u32()?, loss: reader.u8()? })
+    const SIZE: usize = 11;
+
+    fn decode(bytes: &[u8; Measure::SIZE]) -> Measure {
+        let [daemon, network, e0, e1, e2, e3, h0, h1, h2, h3, loss] = *bytes;
+        let (echo, held) = (u32::from_be_bytes([e0, e1, e2, e3]), u32::from_be_bytes([h0, h1, h2, h3]));
+        Measure { daemon, network: NetworkId(network), echo, held, loss }
     }
 
     fn encode(&self, writer: &mut Writer) {
@@ -133,8 +173,8 @@ mod tests {
             networks: 3,
             off: 4,
             digests: [8, 9, 10, 11],
-            hears: vec![0, 5],
-            measures: vec![measure],
+            hears: vec![0, 5].into(),
+            measures: [measure].into_iter().collect(),
         }
     }
 
@@ -145,7 +185,7 @@ mod tests {
             1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5,
         ];
         assert_eq!(report().encode(), bytes);
-        assert_eq!(PathReport::decode(&bytes), Ok(report()));
+        assert_eq!(PathReport::decode(&Slice::copy_from(&bytes)), Ok(report()));
         let front = PathReport::decode_front(&mut Reader::new(&bytes)).unwrap();
         assert_eq!((front.networks, front.digests), (3, [8, 9, 10, 11]));
     }
@@ -153,7 +193,7 @@ mod tests {
     #[test]
     fn every_prefix_fails_and_limits_hold() {
         let bytes = report().encode();
-        assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
+        assert!((0..bytes.len()).all(|n| PathReport::decode(&Slice::copy_from(&bytes[..n])).is_err()));
         for (at, value, error) in [
             (31, 129, DecodeError::TooLarge("daemons")),
             (35, 29, DecodeError::TooLarge("measures")),
@@ -162,17 +202,17 @@ mod tests {
         ] {
             let mut bytes = bytes.clone();
             bytes[at] = value;
-            assert_eq!(PathReport::decode(&bytes), Err(error));
+            assert_eq!(PathReport::decode(&bytes.into()), Err(error));
         }
         let trailing = [&bytes[..], &[0]].concat();
-        assert_eq!(PathReport::decode(&trailing), Err(DecodeError::TrailingBytes));
+        assert_eq!(PathReport::decode(&trailing.into()), Err(DecodeError::TrailingBytes));
     }
 
     #[test]
     fn the_largest_report_fits_the_smallest_datagram() {
         let largest = PathReport {
-            hears: vec![0; PathReport::DAEMON_LIMIT],
-            measures: vec![report().measures[0]; PathReport::MEASURE_LIMIT],
+            hears: vec![0; PathReport::DAEMON_LIMIT].into(),
+            measures: report().measures.iter().cycle().take(PathReport::MEASURE_LIMIT).collect(),
             ..report()
         };
         assert!(largest.encode().len() <= 512);

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// A part of a shared byte buffer. Cloning shares the buffer.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Slice {
     buffer: Arc<[u8]>,
     start: u32,
@@ -39,12 +39,6 @@ impl Slice {
 impl From<Vec<u8>> for Slice {
     fn from(bytes: Vec<u8>) -> Slice {
         Slice::whole(Arc::from(bytes))
-    }
-}
-
-impl Default for Slice {
-    fn default() -> Slice {
-        Slice::copy_from(&[])
     }
 }
 

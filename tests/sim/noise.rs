@@ -95,10 +95,10 @@ fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
             let at = Header::SIZE + rng.below((bytes.len() - Header::SIZE) as u64) as usize;
             bytes[at] = rng.next_u64() as u8;
         }
-        let body = &bytes[Header::SIZE..];
+        let body = Slice::copy_from(&bytes[Header::SIZE..]);
         let unreadable = match kind {
-            PacketKind::Report => PathReport::decode(body).is_err(),
-            _ => Packet::decode(kind, &Slice::copy_from(body)).is_err(),
+            PacketKind::Report => PathReport::decode(&body).is_err(),
+            _ => Packet::decode(kind, &body).is_err(),
         };
         if unreadable {
             return;
