@@ -30,18 +30,27 @@ const ALL: [Timer; COUNT] = {
 };
 
 /// When each timer expires.
-#[derive(Debug, Default)]
-pub(crate) struct Timers([Option<Instant>; COUNT]);
+#[derive(Debug)]
+pub(crate) struct Timers([Instant; COUNT]);
+
+/// When a timer expires that is not set. So the next one is the least of eight numbers, which is asked for with every packet.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers([NEVER; COUNT])
+    }
+}
 
 impl Timers {
     /// Sets or moves a timer.
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = Some(at);
+        self.0[timer as usize] = at;
     }
 
     /// Stops a timer.
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        self.0[timer as usize] = NEVER;
     }
 
     /// Stops them all.
@@ -51,18 +60,18 @@ impl Timers {
 
     /// Whether a timer is set for now or earlier.
     pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
-        self.0[timer as usize].is_some_and(|at| at <= now)
+        self.0[timer as usize] <= now
     }
 
     /// When the next one expires.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        self.0.into_iter().min().filter(|&next| next < NEVER)
     }
 
     /// Takes the earliest timer that has expired at `now`.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
-        let due = |&timer: &Timer| self.0[timer as usize].filter(|&at| at <= now);
-        let timer = ALL.into_iter().filter(|timer| due(timer).is_some()).min_by_key(|timer| due(timer))?;
+        let next = self.next().filter(|&next| next <= now)?;
+        let timer = ALL.into_iter().find(|&timer| self.0[timer as usize] == next)?;
         self.stop(timer);
         Some(timer)
     }
