@@ -150,12 +150,11 @@ impl Trace {
     }
 
     fn identify(&self, message: &Message) -> Option<MessageNumber> {
-        let bytes = message.payload.contiguous();
-        let number = stamp(&bytes)?;
+        let number = stamp(&message.payload.front(STAMP))?;
         let sent = self.messages.get(number)?;
         let genuine = self.processes[sent.process].daemon == message.origin
             && sent.service == message.service
-            && is_payload(number, sent.size, &bytes);
+            && is_payload(number, sent.size, message.payload.slices());
         genuine.then_some(number)
     }
 }
@@ -176,11 +175,27 @@ pub fn payload(number: MessageNumber, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether these bytes are what travels as the message of this number.
-pub fn is_payload(number: MessageNumber, size: usize, bytes: &[u8]) -> bool {
-    let rest = bytes.get(STAMP..).filter(|_| stamp(bytes) == Some(number));
-    let is_filler = |piece: &[u8]| *piece == filler(number)[..piece.len()];
-    rest.is_some_and(|rest| rest.len() == size && rest.chunks(PERIOD).all(is_filler))
+/// Whether these pieces, put together, are what travels as the message of this number.
+pub fn is_payload<Piece>(number: MessageNumber, size: usize, pieces: impl IntoIterator<Item = Piece>) -> bool
+where
+    Piece: AsRef<[u8]>,
+{
+    let stamp = (number as u32).to_be_bytes();
+    let mut at = 0;
+    for piece in pieces {
+        let (begin, filling) = piece.as_ref().split_at(piece.as_ref().len().min(STAMP.saturating_sub(at)));
+        if !stamp.get(at..).unwrap_or_default().starts_with(begin) {
+            return false;
+        }
+        at += begin.len();
+        for part in filling.chunks(PERIOD) {
+            if *part != filler(number + at - STAMP)[..part.len()] {
+                return false;
+            }
+            at += part.len();
+        }
+    }
+    at == STAMP + size
 }
 
 /// The filler repeats itself after so many bytes.
@@ -198,4 +213,26 @@ const FILLER: [u8; 2 * PERIOD] = {
 
 fn filler(number: MessageNumber) -> &'static [u8; PERIOD] {
     FILLER[number % PERIOD..].first_chunk().expect("two periods hold one from every start")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_known_however_it_was_cut_and_no_other_is() {
+        let (number, size) = (777, 600);
+        let whole = payload(number, size);
+        for cut in 0..whole.len() {
+            let (front, back) = whole.split_at(cut);
+            let (middle, end) = back.split_at(back.len() / 2);
+            assert!(is_payload(number, size, [front, middle, end]), "cut at {cut}");
+            assert!(!is_payload(number, size, [front]), "{cut} bytes of it");
+            let mut altered = whole.clone();
+            altered[cut] ^= 1;
+            assert!(!is_payload(number, size, altered.chunks(100)), "altered at {cut}");
+        }
+        assert!(!is_payload(number + 1, size, [&whole]) && !is_payload(number, size + 1, [&whole]));
+        assert!(!is_payload(number, size, [&whole[..], b"more"]));
+    }
 }

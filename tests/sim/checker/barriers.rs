@@ -14,33 +14,37 @@ pub(super) fn nothing_overtakes_a_barrier(trace: &Trace, chapter: &Chapter<'_>) 
 }
 
 fn compare(trace: &Trace, chapter: &Chapter<'_>, one: usize, other: usize) -> Verdict {
-    let (mine, theirs) = (sections(trace, chapter, one, other), sections(trace, chapter, other, one));
-    let differs = mine.iter().zip(&theirs).find(|(mine, theirs)| mine != theirs);
-    match differs {
-        None => Ok(()),
-        Some(((number, mine), (_, theirs))) => {
-            let (one, other) = (chapter.stays[one].daemon, chapter.stays[other].daemon);
-            let what = format!("{one} delivered {number} after barrier {mine:?}, {other} after {theirs:?}");
-            Err(broken("barrier", what))
+    let mut theirs = vec![None; chapter.stays[one].delivered.len()];
+    for common in commons(trace, chapter, (other, one)) {
+        theirs[common.there] = common.barrier;
+    }
+    for Common { number, here, barrier, .. } in commons(trace, chapter, (one, other)) {
+        if barrier != theirs[here] {
+            let (one, other, theirs) = (chapter.stays[one].daemon, chapter.stays[other].daemon, theirs[here]);
+            let what = format!("{one} delivered {number} after barrier {barrier:?}, {other} after {theirs:?}");
+            return Err(broken("barrier", what));
         }
     }
+    Ok(())
 }
 
-/// The messages that both delivered, by number, each with the last barrier that `stay` delivered before and `other` knows too.
-fn sections(
-    trace: &Trace,
-    chapter: &Chapter<'_>,
-    stay: usize,
-    other: usize,
-) -> Vec<(MessageNumber, Option<MessageNumber>)> {
-    let mut last = None;
-    let mut sections = Vec::new();
-    for &number in chapter.stays[stay].delivered.iter().filter(|&&number| chapter.place(other, number).is_some()) {
-        sections.push((number, last));
-        if trace.messages[number].barrier {
-            last = Some(number);
-        }
-    }
-    sections.sort_unstable();
-    sections
+/// A message that two stays delivered.
+struct Common {
+    number: MessageNumber,
+    /// Its places among what each delivered.
+    here: usize,
+    there: usize,
+    /// The last barrier before it here that was delivered there too.
+    barrier: Option<MessageNumber>,
+}
+
+/// What two stays delivered, in the order of the first.
+fn commons(trace: &Trace, chapter: &Chapter<'_>, between: (usize, usize)) -> impl Iterator<Item = Common> {
+    let (one, other) = between;
+    let delivered = chapter.stays[one].delivered.iter().enumerate();
+    let places = delivered.filter_map(move |(here, &number)| Some((number, here, chapter.place(other, number)?)));
+    places.scan(None, |last, (number, here, there)| {
+        let barrier = if trace.messages[number].barrier { last.replace(number) } else { *last };
+        Some(Common { number, here, there, barrier })
+    })
 }

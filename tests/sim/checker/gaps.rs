@@ -6,18 +6,19 @@ use crate::trace::{MessageNumber, Trace};
 
 pub(super) fn there_are_no_holes(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
     for other in &chapter.stays {
+        let ordered = other.delivered.iter().copied().filter(|&number| trace.messages[number].is_ordered());
+        let ordered: Vec<MessageNumber> = ordered.collect();
         for receiver in 0..chapter.stays.len() {
-            compare(trace, chapter, receiver, other)?;
+            compare(trace, chapter, receiver, (other, &ordered))?;
         }
     }
     Ok(())
 }
 
-/// What `other` delivered before something that the receiver delivered too.
-fn compare(trace: &Trace, chapter: &Chapter<'_>, receiver: usize, other: &Stay) -> Verdict {
+/// What `other` delivered in order before something that the receiver delivered too.
+fn compare(trace: &Trace, chapter: &Chapter<'_>, receiver: usize, theirs: (&Stay, &[MessageNumber])) -> Verdict {
+    let (other, ordered) = theirs;
     let stay = chapter.stays[receiver];
-    let ordered: Vec<MessageNumber> =
-        other.delivered.iter().copied().filter(|&number| trace.messages[number].is_ordered()).collect();
     let (mut common_regular, mut common) = (0, 0);
     for (place, &number) in ordered.iter().enumerate() {
         match chapter.place(receiver, number) {

@@ -124,15 +124,15 @@ pub(super) struct Chapter<'a> {
     pub(super) stays: Vec<&'a Stay>,
     /// Its messages, in the order of their numbers.
     pub(super) messages: Vec<MessageNumber>,
-    /// For each stay: the place of each message, by its place in `messages`, in what was delivered.
+    /// For each stay: the place of each message in what was delivered, by how much its number is above that of the first.
     places: Vec<Vec<Option<u32>>>,
 }
 
 impl Chapter<'_> {
     /// Where a stay delivered a message, if it did.
     pub(super) fn place(&self, stay: usize, message: MessageNumber) -> Option<usize> {
-        let index = self.messages.binary_search(&message).ok()?;
-        self.places[stay][index].map(|place| place as usize)
+        let index = message.checked_sub(*self.messages.first()?)?;
+        self.places[stay].get(index)?.map(|place| place as usize)
     }
 }
 
@@ -162,11 +162,11 @@ pub(super) fn chapters<'a>(trace: &Trace, stays: &'a [Stay]) -> Result<Vec<Chapt
 
 fn note_places(chapter: &mut Chapter<'_>) {
     chapter.messages.sort_unstable();
+    let (first, last) = (chapter.messages.first().unwrap_or(&0), chapter.messages.last().unwrap_or(&0));
     for stay in &chapter.stays {
-        let mut places = vec![None; chapter.messages.len()];
+        let mut places = vec![None; last - first + 1];
         for (place, number) in stay.delivered.iter().enumerate() {
-            let index = chapter.messages.binary_search(number).expect("what was delivered is a message of the chapter");
-            places[index] = Some(place as u32);
+            places[number - first] = Some(place as u32);
         }
         chapter.places.push(places);
     }

@@ -34,7 +34,7 @@ pub fn read(frame: &[u8], messages: &[Sent], name_of: impl Fn(&Sent) -> Name) ->
     let genuine = |number: usize| {
         let sent = messages.get(number)?;
         let same = header.kind == kind(sent) && names == sent.groups && header.name == name_of(sent);
-        (same && is_payload(number, sent.size, data)).then_some(Entry::Data(number))
+        (same && is_payload(number, sent.size, [data])).then_some(Entry::Data(number))
     };
     stamp(data).and_then(genuine).ok_or_else(|| format!("{} bytes of {} to {names:?}", data.len(), header.name))
 }
