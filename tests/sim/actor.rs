@@ -45,6 +45,21 @@ pub struct RingDaemon {
     me: DaemonId,
     /// The time of the last input.
     now: Instant,
+    assembly: Assembly,
+}
+
+/// Where datagrams are put together, so that each takes memory once.
+#[derive(Default)]
+pub struct Assembly(Vec<u8>);
+
+impl Assembly {
+    /// The datagram that this is.
+    pub fn datagram(&mut self, transmit: &multipath::Transmit) -> Datagram {
+        self.0.clear();
+        self.0.extend_from_slice(&transmit.header);
+        self.0.extend_from_slice(&transmit.body);
+        Datagram { network: transmit.network, to: transmit.to, bytes: Slice::copy_from(&self.0) }
+    }
 }
 
 /// The digest of the membership table that all daemons of a simulation share.
@@ -80,7 +95,7 @@ impl RingDaemon {
         let multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
-        RingDaemon { ring, multipath, filtered: true, counted: 0, me, now }
+        RingDaemon { ring, multipath, filtered: true, counted: 0, me, now, assembly: Assembly::default() }
     }
 
     /// The same daemon without the filter for copies.
@@ -164,8 +179,7 @@ impl Actor for RingDaemon {
         }
         let mut transmit = self.multipath.poll_transmit()?;
         self.count_on(&mut transmit);
-        let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
-        Some(Datagram { network: transmit.network, to: transmit.to, bytes })
+        Some(self.assembly.datagram(&transmit))
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -173,7 +187,10 @@ impl Actor for RingDaemon {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.ring.poll_timeout().into_iter().chain(self.multipath.poll_timeout()).min()
+        match (self.ring.poll_timeout(), self.multipath.poll_timeout()) {
+            (Some(ring), Some(paths)) => Some(ring.min(paths)),
+            (ring, paths) => ring.or(paths),
+        }
     }
 
     fn state(&self) -> &'static str {

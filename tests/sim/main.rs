@@ -16,6 +16,7 @@ mod faults;
 mod known_bugs;
 mod links;
 mod noise;
+mod queue;
 mod scenarios;
 mod seeds;
 mod services;

@@ -107,7 +107,7 @@ fn late_copies_of_tokens_are_harmless() {
     let mut rng = Rng::new(2);
     world.set_rule(Box::new(move |flight| {
         let mut copies = vec![Duration::ZERO];
-        if flight.kind == PacketKind::Token {
+        if flight.kind() == PacketKind::Token {
             let more = rng.below(3);
             copies.extend((0..more).map(|_| Duration::from_micros(rng.below(8_000_000))));
         }
@@ -131,7 +131,7 @@ fn late_copies_of_tokens_are_harmless() {
 fn copies_of_forgotten_packets_are_not_delivered_again() {
     let mut world = whole_unfiltered(3, 1);
     let mut rng = Rng::new(5);
-    world.set_rule(Box::new(move |flight| match flight.kind {
+    world.set_rule(Box::new(move |flight| match flight.kind() {
         PacketKind::Data => vec![Duration::ZERO, Duration::from_micros(rng.below(6_000_000)), SECOND * 4],
         _ => vec![Duration::ZERO],
     }));
@@ -166,7 +166,7 @@ fn slow_data_is_not_asked_for_again() {
         let mut world = whole(4, 2);
         let steady = Quality { jitter: Duration::ZERO, ..Quality::good() };
         world.links.heal(&steady);
-        world.set_rule(Box::new(move |flight| match flight.kind {
+        world.set_rule(Box::new(move |flight| match flight.kind() {
             PacketKind::Data => vec![Duration::from_micros(skew)],
             _ => vec![Duration::ZERO],
         }));
@@ -243,10 +243,10 @@ fn copies_and_losses_of_membership_packets_do_not_confuse() {
         let mut world = started(4, 2, false);
         let mut rng = Rng::new(lost);
         let mut seen = 0;
-        world.set_rule(Box::new(move |flight| match flight.kind {
+        world.set_rule(Box::new(move |flight| match flight.kind() {
             PacketKind::Form | PacketKind::Join => {
-                seen += u64::from(flight.kind == PacketKind::Form);
-                if flight.kind == PacketKind::Form && seen == lost {
+                seen += u64::from(flight.kind() == PacketKind::Form);
+                if flight.kind() == PacketKind::Form && seen == lost {
                     return vec![];
                 }
                 let copy = |_| Duration::from_micros(rng.below(100) * rng.below(1000));

@@ -30,7 +30,7 @@ fn whole(daemons: u32) -> World<RingDaemon> {
 fn withhold(world: &mut World<RingDaemon>, origin: u32, to: usize) {
     world.set_rule(Box::new(move |flight| {
         let body = flight.bytes.tail(Header::SIZE);
-        let withheld = match Packet::decode(flight.kind, &body) {
+        let withheld = match Packet::decode(flight.kind(), &body) {
             Ok(Packet::Data(data)) => data.origin == DaemonId(origin) && flight.to == to,
             _ => false,
         };
@@ -96,7 +96,7 @@ fn waiting(service: Service) -> Duration {
     let mut world = whole(4);
     let mut rng = Rng::new(3);
     world.set_rule(Box::new(move |flight| {
-        let lost = flight.kind == PacketKind::Data && flight.to == 3 && rng.chance(0.05);
+        let lost = flight.kind() == PacketKind::Data && flight.to == 3 && rng.chance(0.05);
         if lost { vec![] } else { vec![Duration::ZERO] }
     }));
     let mut total = Duration::ZERO;

@@ -1,10 +1,9 @@
 //! The world of one history: virtual time, the daemons, and what is on its way between them.
 //!
-//! Everything that will happen waits in one queue, ordered by time and then by when it was scheduled, so that the same seed gives
-//! the same history. A daemon takes no time to think; a paused one lets its input wait and then gets it all at once.
+//! Everything that will happen waits in one queue, ordered by time and then by when it was planned, so that the same seed gives the
+//! same history. A daemon takes no time to think; a paused one lets its input wait and then gets it all at once.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use spread::ring::{ConfigurationKind, Event};
 use spread::rng::Rng;
@@ -14,6 +13,7 @@ use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Service, Sli
 use crate::actor::{Actor, Datagram};
 use crate::links::{Links, Quality, Which, index};
 use crate::noise::{Recording, mangle};
+use crate::queue::{Next, Queue};
 use crate::tally::{Fault, Tally};
 use crate::trace::{ProcessNumber, Scribe, Trace};
 
@@ -44,8 +44,17 @@ pub struct Flight<'a> {
     pub network: NetworkId,
     pub from: usize,
     pub to: usize,
-    pub kind: PacketKind,
     pub bytes: &'a Slice,
+}
+
+impl Flight<'_> {
+    pub fn header(&self) -> Header {
+        Header::decode(&mut Reader::new(self.bytes)).expect("daemons send packets")
+    }
+
+    pub fn kind(&self) -> PacketKind {
+        self.header().kind
+    }
 }
 
 /// A fault of a named scenario: the delays after which copies of the datagram arrive, besides what the link does; none to drop it.
@@ -76,8 +85,7 @@ pub struct World<A> {
     /// Daemons answer each regular configuration with a message before all others, as the level of groups does.
     pub answers_configurations: bool,
     now: Instant,
-    queue: BinaryHeap<Reverse<Scheduled>>,
-    scheduled: u64,
+    queue: Queue<Happening, Action>,
     seats: Vec<Seat<A>>,
     rng: Rng,
     starter: Starter<A>,
@@ -104,21 +112,10 @@ struct Life<A> {
     paused: Option<Vec<(NetworkId, Slice)>>,
 }
 
-struct Scheduled {
-    at: Instant,
-    order: u64,
-    what: Happening,
-}
-
+/// What happens without being told to.
 enum Happening {
-    Arrival {
-        to: usize,
-        network: NetworkId,
-        bytes: Slice,
-    },
+    Arrival { to: usize, network: NetworkId, bytes: Slice },
     Timer(usize),
-    /// Boxed, since these are rare and what the queue moves about all the time is small without them.
-    Action(Box<Action>),
 }
 
 /// Datagrams that a socket buffer holds while its daemon is paused.
@@ -137,8 +134,7 @@ impl<A: Actor> World<A> {
             leaks: false,
             answers_configurations: true,
             now: Instant::ZERO,
-            queue: BinaryHeap::new(),
-            scheduled: 0,
+            queue: Queue::new(),
             seats: (1..=daemons as u32).map(seat).collect(),
             rng: Rng::new(seed),
             starter,
@@ -167,21 +163,20 @@ impl<A: Actor> World<A> {
 
     /// Lets `action` happen at that time.
     pub fn at(&mut self, at: Instant, action: Action) {
-        self.schedule(at, Happening::Action(Box::new(action)));
+        self.queue.plan_far(at, action);
     }
 
     /// Lets time pass.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
-            let Reverse(next) = self.queue.pop().expect("it was just seen");
-            self.now = next.at;
+        while let Some((at, next)) = self.queue.pop(end) {
+            self.now = at;
             self.tally.happenings += 1;
             assert!(self.tally.happenings < HAPPENING_LIMIT, "a storm: {:?}", self.tally);
-            match next.what {
-                Happening::Arrival { to, network, bytes } => self.arrive(to, network, bytes),
-                Happening::Timer(daemon) => self.tick(daemon),
-                Happening::Action(action) => self.act(*action),
+            match next {
+                Next::Near(Happening::Arrival { to, network, bytes }) => self.arrive(to, network, bytes),
+                Next::Near(Happening::Timer(daemon)) => self.tick(daemon),
+                Next::Far(action) => self.act(action),
             }
         }
         self.now = end;
@@ -350,8 +345,10 @@ impl<A: Actor> World<A> {
         let Some(life) = seat.life.as_mut().filter(|life| life.paused.is_none()) else { return };
         if life.actor.poll_timeout().is_some_and(|at| at <= now) {
             life.actor.handle_timeout(now);
+            self.drain(daemon);
+        } else {
+            self.arm(daemon);
         }
-        self.drain(daemon);
     }
 
     /// Takes everything out of a daemon that its last input led to.
@@ -367,13 +364,18 @@ impl<A: Actor> World<A> {
             }
         }
         self.note_state(daemon);
+        self.arm(daemon);
+    }
+
+    /// Sees to it that a daemon's next timer is in the queue.
+    fn arm(&mut self, daemon: usize) {
         let seat = &mut self.seats[daemon];
         let next = seat.life.as_ref().and_then(|life| life.actor.poll_timeout());
         if let Some(at) = next.map(|at| at.max(self.now))
             && seat.armed.is_none_or(|armed| at < armed)
         {
             seat.armed = Some(at);
-            self.schedule(at, Happening::Timer(daemon));
+            self.queue.plan_near(at, Happening::Timer(daemon));
         }
     }
 
@@ -405,6 +407,9 @@ impl<A: Actor> World<A> {
     }
 
     fn note_state(&mut self, daemon: usize) {
+        if self.log < Log::Events {
+            return;
+        }
         let Seat { id, life: Some(life), .. } = &mut self.seats[daemon] else { return };
         let state = life.actor.state();
         if std::mem::replace(&mut life.state, state) != state {
@@ -414,18 +419,12 @@ impl<A: Actor> World<A> {
     }
 
     fn send(&mut self, from: usize, datagram: &Datagram) {
-        let kind = Header::decode(&mut Reader::new(&datagram.bytes)).expect("daemons send packets").kind;
         self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
+        let (now, network) = (self.now, datagram.network);
         for to in 0..self.seats.len() {
-            let meant = match datagram.to {
-                Some(id) => id == self.seats[to].id,
-                None => self.sites[from] == self.sites[to],
-            };
-            let addressed = to != from && meant;
-            if addressed {
-                let now = self.now;
-                let flight = Flight { now, network: datagram.network, from, to, kind, bytes: &datagram.bytes };
-                self.carry(&flight);
+            let meant = datagram.to.map_or(self.sites[from] == self.sites[to], |id| id == self.seats[to].id);
+            if to != from && meant {
+                self.carry(&Flight { now, network, from, to, bytes: &datagram.bytes });
             }
         }
     }
@@ -467,34 +466,31 @@ impl<A: Actor> World<A> {
     /// One copy arrives, this long after the link's own delay.
     fn deliver(&mut self, flight: &Flight<'_>, quality: &Quality, after: Duration) {
         let jitter = self.rng.below(quality.jitter.as_nanos() as u64 + 1);
-        let after = quality.delay + Duration::from_nanos(jitter) + after;
+        let at = self.now + quality.delay + Duration::from_nanos(jitter) + after;
         let mut bytes = flight.bytes.clone();
         if self.rng.chance(quality.mangle) {
             let (mangled, fault) = mangle(&mut self.rng, &bytes);
             self.tally.note(fault);
             bytes = mangled;
         }
-        let to_all = || Header::decode(&mut Reader::new(flight.bytes)).is_ok_and(|header| header.destination.is_none());
-        if self.leaks && to_all() {
+        if self.leaks && flight.header().destination.is_none() {
             for network in (0..self.links.networks() as u8).map(NetworkId).filter(|&network| network != flight.network)
             {
-                self.schedule(self.now + after, Happening::Arrival { to: flight.to, network, bytes: bytes.clone() });
+                self.queue.plan_near(at, Happening::Arrival { to: flight.to, network, bytes: bytes.clone() });
             }
         }
-        self.schedule(self.now + after, Happening::Arrival { to: flight.to, network: flight.network, bytes });
-    }
-
-    fn schedule(&mut self, at: Instant, what: Happening) {
-        self.scheduled += 1;
-        self.queue.push(Reverse(Scheduled { at, order: self.scheduled, what }));
+        self.queue.plan_near(at, Happening::Arrival { to: flight.to, network: flight.network, bytes });
     }
 
     fn note_flight(&self, flight: &Flight<'_>, fate: &str) {
-        if self.log < Log::Datagrams {
-            return;
+        if self.log >= Log::Datagrams {
+            self.print_flight(flight, fate);
         }
-        let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
-        let body = spread::wire::Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE));
+    }
+
+    fn print_flight(&self, flight: &Flight<'_>, fate: &str) {
+        let header = flight.header();
+        let body = spread::wire::Packet::decode(header.kind, &flight.bytes.tail(Header::SIZE));
         println!("{:?} {}>{} net {} {body:?} {fate}", flight.now, header.sender, flight.to + 1, flight.network.0);
     }
 
@@ -504,23 +500,3 @@ impl<A: Actor> World<A> {
         }
     }
 }
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Scheduled) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Scheduled {}

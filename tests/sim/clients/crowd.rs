@@ -13,7 +13,7 @@ use spread::wire::{
 };
 
 use super::frames;
-use crate::actor::{Actor, Datagram, policy, system};
+use crate::actor::{Actor, Assembly, Datagram, policy, system};
 use crate::checker::check_safety;
 use crate::faults::config;
 use crate::links::Quality;
@@ -33,6 +33,7 @@ struct Crowd {
     /// What users have written and the daemon has not read.
     up: VecDeque<(SessionId, Vec<u8>)>,
     configurations: VecDeque<ring::Event>,
+    assembly: Assembly,
 }
 
 struct User {
@@ -80,7 +81,8 @@ impl Crowd {
             ring,
         };
         let node = Node::new(config, now).expect("the simulator's settings are sound");
-        Crowd { node, users: BTreeMap::new(), up: VecDeque::new(), configurations: VecDeque::new() }
+        let (users, assembly) = (BTreeMap::new(), Assembly::default());
+        Crowd { node, users, up: VecDeque::new(), configurations: VecDeque::new(), assembly }
     }
 
     /// A user connects and joins its groups.
@@ -192,8 +194,7 @@ impl Actor for Crowd {
 
     fn poll_transmit(&mut self) -> Option<Datagram> {
         let transmit = self.node.poll_transmit()?;
-        let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
-        Some(Datagram { network: transmit.network, to: transmit.to, bytes })
+        Some(self.assembly.datagram(&transmit))
     }
 
     fn poll_event(&mut self) -> Option<ring::Event> {

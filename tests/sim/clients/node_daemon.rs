@@ -10,7 +10,7 @@ use spread::wire::{NetworkId, Service, Slice};
 
 use super::client::{Client, Habits, Up};
 use super::journal::SharedJournal;
-use crate::actor::{Actor, Datagram};
+use crate::actor::{Actor, Assembly, Datagram};
 use crate::trace::Scribe;
 
 /// A node and its clients.
@@ -20,6 +20,7 @@ pub struct NodeDaemon {
     sessions: u64,
     configurations: Vec<ring::Event>,
     rng: Rng,
+    assembly: Assembly,
 }
 
 impl NodeDaemon {
@@ -31,7 +32,8 @@ impl NodeDaemon {
             |seat| Client::new(seat, name.clone(), habits.clone(), rng.fork(), SharedJournal::clone(journal), now);
         let clients = (0..count).map(client).collect();
         let node = Node::new(config, now).expect("the simulator's settings are sound");
-        let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations: Vec::new(), rng };
+        let (configurations, assembly) = (Vec::new(), Assembly::default());
+        let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations, rng, assembly };
         daemon.settle(now);
         daemon
     }
@@ -172,8 +174,7 @@ impl Actor for NodeDaemon {
 
     fn poll_transmit(&mut self) -> Option<Datagram> {
         let transmit = self.node.poll_transmit()?;
-        let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
-        Some(Datagram { network: transmit.network, to: transmit.to, bytes })
+        Some(self.assembly.datagram(&transmit))
     }
 
     fn poll_event(&mut self) -> Option<ring::Event> {

@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use spread::wire::{Header, Reader};
-
 use super::*;
 
 /// S29: whatever it was about to do, the first thing that its ring does is to ask who is there. It may wake up with the token in its hands
@@ -26,10 +24,10 @@ fn who_stood_still_for_too_long_sends_nothing_by_its_old_right() {
                 let first = Rc::new(RefCell::new(None));
                 let seen = Rc::clone(&first);
                 world.set_rule(Box::new(move |flight| {
-                    let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+                    let header = flight.header();
                     // What it relays for others is theirs, and whom it hears it may say without any right.
-                    if header.sender == DaemonId(daemon as u32 + 1) && flight.kind != PacketKind::Report {
-                        seen.borrow_mut().get_or_insert(flight.kind);
+                    if header.sender == DaemonId(daemon as u32 + 1) && flight.kind() != PacketKind::Report {
+                        seen.borrow_mut().get_or_insert(flight.kind());
                     }
                     vec![Duration::ZERO]
                 }));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use spread::multipath::PathState;
-use spread::wire::{Header, NetworkId, Reader};
+use spread::wire::NetworkId;
 
 use super::*;
 
@@ -60,9 +60,9 @@ fn s45_each_packet_counts_once_however_its_copies_come() {
             if !(begin..end).contains(&flight.now) || rng.chance(0.05) {
                 return vec![];
             }
-            let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+            let header = flight.header();
             let meant = header.destination.is_none_or(|to| to == DaemonId(flight.to as u32 + 1));
-            if meant && flight.kind != PacketKind::Report {
+            if meant && flight.kind() != PacketKind::Report {
                 let packet = (flight.to, header.sender, header.destination.is_none(), header.counter);
                 noted.borrow_mut().insert(packet);
             }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use spread::wire::{Header, Reader};
-
 use super::order::delivered_by_sender;
 use super::*;
 
@@ -43,7 +41,7 @@ fn small_buffers(world: &mut World<RingDaemon>, receivers: Range<usize>, room: u
         if !receivers.contains(&flight.to) {
             return vec![Duration::ZERO];
         }
-        if flight.kind == PacketKind::Data && wait > each * room {
+        if flight.kind() == PacketKind::Data && wait > each * room {
             return vec![];
         }
         idle_at[flight.to] = flight.now + wait + each;
@@ -121,7 +119,7 @@ fn a_slow_network_is_no_lost_token() {
     let mut world = unlimited(4);
     let (mut idle_at, mut last) = (Instant::ZERO, None);
     world.set_rule(Box::new(move |flight| {
-        let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+        let header = flight.header();
         let this = Some((header.sender, header.destination, header.counter, flight.from));
         if std::mem::replace(&mut last, this) != this {
             idle_at = idle_at.max(flight.now) + Duration::from_nanos(flight.bytes.len() as u64 * 800);
@@ -141,7 +139,7 @@ fn chance_loss_of_data_does_not_slow_the_ring_down() {
     let delivered = [0.0, 0.02, 0.1, 0.2].map(|loss| {
         let mut world = unlimited(4);
         let mut rng = Rng::new(3);
-        world.set_rule(Box::new(move |flight| match flight.kind {
+        world.set_rule(Box::new(move |flight| match flight.kind() {
             PacketKind::Data if rng.chance(loss) => vec![],
             _ => vec![Duration::ZERO],
         }));

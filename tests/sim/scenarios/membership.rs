@@ -27,7 +27,7 @@ pub(super) fn recovery_ends_within_few_rotations() {
         let hops: Rc<RefCell<BTreeMap<RingId, u64>>> = Rc::default();
         let (watch, mut rng) = (Rc::clone(&hops), Rng::new(seed));
         world.set_rule(Box::new(move |flight| {
-            if let Ok(Packet::Token(token)) = Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)) {
+            if let Ok(Packet::Token(token)) = Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)) {
                 let mut hops = watch.borrow_mut();
                 let hop = hops.entry(token.ring).or_default();
                 *hop = token.hop.max(*hop);
@@ -70,7 +70,7 @@ pub(super) fn a_full_window_with_holes_everywhere_is_recovered() {
         let mut wrecked = 0;
         // Each lacks its own share; later some tokens of the recovery are lost so often that it fails.
         world.set_rule(Box::new(move |flight| {
-            let lost = match flight.kind {
+            let lost = match flight.kind() {
                 PacketKind::Data => rng.chance(0.15 * (1 + flight.to) as f64),
                 PacketKind::Token if seed % 2 == 1 && flight.now > Instant::from_millis(1500) && wrecked < 60 => {
                     wrecked += 1;

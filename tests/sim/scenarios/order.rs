@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use spread::wire::{Data, Header, Packet, Reader, RingId, Token};
+use spread::wire::{Data, Header, Packet, RingId, Token};
 
 use super::*;
 use crate::trace::Event;
@@ -12,13 +12,13 @@ use crate::world::Flight;
 
 /// What travels in a datagram; nothing if that is no matter of rings.
 fn packet(flight: &Flight<'_>) -> Option<Packet> {
-    let of_rings = flight.kind != PacketKind::Report;
-    of_rings.then(|| Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
+    let of_rings = flight.kind() != PacketKind::Report;
+    of_rings.then(|| Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
 }
 
 /// Who made it; somebody else may have relayed it.
 fn sender(flight: &Flight<'_>) -> usize {
-    let header = Header::decode(&mut Reader::new(flight.bytes)).expect("daemons send packets");
+    let header = flight.header();
     header.sender.0 as usize - 1
 }
 
@@ -223,11 +223,11 @@ fn a_kind_of_packet_that_never_arrives_makes_no_ring_restless() {
                     _ => false,
                 };
                 let meant = match class {
-                    Data => flight.kind == PacketKind::Data && !again,
+                    Data => flight.kind() == PacketKind::Data && !again,
                     Retransmissions => again,
-                    Tokens => flight.kind == PacketKind::Token,
-                    Membership => matches!(flight.kind, PacketKind::Join | PacketKind::Form),
-                    Probes => matches!(flight.kind, PacketKind::Probe | PacketKind::Hurry),
+                    Tokens => flight.kind() == PacketKind::Token,
+                    Membership => matches!(flight.kind(), PacketKind::Join | PacketKind::Form),
+                    Probes => matches!(flight.kind(), PacketKind::Probe | PacketKind::Hurry),
                 };
                 let blocked = meant && (flight.from, flight.to) == (from, to);
                 if blocked || rng.chance(0.02) { vec![] } else { vec![Duration::ZERO] }

@@ -60,7 +60,7 @@ fn one_kind_of_packet_that_does_not_get_through_is_masked() {
                 load(&mut world, SECOND * 2, 200);
                 world.set_rule(Box::new(move |flight| {
                     let there = network.is_none_or(|network| network == usize::from(flight.network.0));
-                    let met = there && (flight.kind, flight.from, flight.to) == (kind, from, to);
+                    let met = there && (flight.kind(), flight.from, flight.to) == (kind, from, to);
                     if met { vec![] } else { vec![Duration::ZERO] }
                 }));
                 world.run(SECOND * 4);
@@ -279,7 +279,7 @@ fn data_crosses_once_to_each_site() {
     let crossed = Rc::new(Cell::new(0));
     let (count, before) = (Rc::clone(&crossed), stats(&world).iter().map(|stats| stats.packets_sent).sum::<u64>());
     world.set_rule(Box::new(move |flight| {
-        count.set(count.get() + u64::from(flight.kind == PacketKind::Data && (flight.from < 2) != (flight.to < 2)));
+        count.set(count.get() + u64::from(flight.kind() == PacketKind::Data && (flight.from < 2) != (flight.to < 2)));
         vec![Duration::ZERO]
     }));
     load(&mut world, SECOND * 2, 400);

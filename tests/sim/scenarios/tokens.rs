@@ -27,13 +27,13 @@ fn a_token_that_an_idle_ring_lost_is_back_soon_after_somebody_needs_it() {
             world.run(SECOND);
             let (mut tokens, mut hurries) = (0, 0);
             world.set_rule(Box::new(move |flight| {
-                let dropped = match flight.kind {
+                let dropped = match flight.kind() {
                     PacketKind::Token => tokens == lost,
                     PacketKind::Hurry => hurries < requests,
                     _ => false,
                 };
-                tokens += u32::from(flight.kind == PacketKind::Token);
-                hurries += u32::from(flight.kind == PacketKind::Hurry);
+                tokens += u32::from(flight.kind() == PacketKind::Token);
+                hurries += u32::from(flight.kind() == PacketKind::Hurry);
                 if dropped { vec![] } else { vec![Duration::ZERO] }
             }));
             // Long enough for the token to be let go and lost, not for anybody to notice.

@@ -87,7 +87,7 @@ impl Story {
         let watch = Rc::clone(&self.watch);
         self.world.set_rule(Box::new(move |flight| {
             let mut watch = watch.borrow_mut();
-            let lost = match Packet::decode(flight.kind, &flight.bytes.tail(Header::SIZE)) {
+            let lost = match Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)) {
                 Ok(Packet::Token(token)) if flight.from < 3 && token.ring != old => {
                     let ours = *watch.next.get_or_insert(token.ring) == token.ring;
                     let there = ours && token.hop >= FIRST_NUMBER.get() + hop;
