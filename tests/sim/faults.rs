@@ -130,6 +130,11 @@ impl Plan {
         }
     }
 
+    /// When the last of all this happens: a fault that begins in the span may end later, and something be sent near its end.
+    pub fn end(&self) -> Instant {
+        self.actions.iter().map(|(at, _)| *at).max().unwrap_or_default()
+    }
+
     /// What the links are like when the faults are over.
     pub fn calm(&self) -> Quality {
         Quality { loss: 0.0, duplicate: 0.0, late: 0.0, mangle: 0.0, ..self.quality }

@@ -52,6 +52,14 @@ fn a_way_through_one_other_daemon_is_enough() {
     play("a_way_through_one_other_daemon_is_enough", masked_history);
 }
 
+/// Messages were sent at the late end of a fault, and judged though the last of them were under way: the farewells, which had been sent
+/// before, were through.
+#[test]
+fn what_is_sent_last_has_its_time_too() {
+    let outcome = masked_history(20_258_180, Log::Nothing);
+    outcome.map(drop).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
 fn masked_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     let plan = Plan::draw_masked(seed);
     let mut world = plan.world(log);
@@ -72,6 +80,7 @@ fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violat
     world.run_until_whole(HEAL_BOUND);
     let healing = world.now().since(Instant::ZERO);
     world.run(plan.span);
+    world.run(plan.end().since(world.now()));
     drain(world);
     check_safety(&world.trace)?;
     check_masking(&world.trace)?;
