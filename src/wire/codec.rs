@@ -1,4 +1,5 @@
-//! Typed reads and writes, the one place with byte arithmetic. Packets are big-endian; frames pass their order in.
+//! Typed reads and writes, the one place with byte arithmetic but for what has a fixed size and is read or written all the time (the
+//! header, a measure). Packets are big-endian; frames pass their order in.
 
 use std::fmt;
 

@@ -146,6 +146,7 @@ impl FromIterator<Measure> for Measures {
 impl Measure {
     const SIZE: usize = 11;
 
+    /// Reads a measure whose network nobody has checked.
     fn decode(bytes: &[u8; Measure::SIZE]) -> Measure {
         let [daemon, network, e0, e1, e2, e3, h0, h1, h2, h3, loss] = *bytes;
         let (echo, held) = (u32::from_be_bytes([e0, e1, e2, e3]), u32::from_be_bytes([h0, h1, h2, h3]));

@@ -90,6 +90,7 @@ fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violat
 fn anything_goes(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violation> {
     world.run(plan.span);
     world.run(Duration::from_secs(4));
+    world.run(plan.end().since(world.now()));
     check_safety(&world.trace)?;
     end_faults(world, &plan.calm());
     let begin = world.now();

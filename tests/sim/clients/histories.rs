@@ -104,6 +104,7 @@ fn masked(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJournal) -
 fn anything_goes(plan: &Plan, world: &mut World<NodeDaemon>, journal: &SharedJournal) -> Result<Duration, Violation> {
     world.run(plan.span);
     world.run(Duration::from_secs(4));
+    world.run(plan.end().since(world.now()));
     check_safety(&journal.borrow())?;
     end_faults(world, &plan.calm());
     let begin = world.now();
