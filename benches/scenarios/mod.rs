@@ -80,7 +80,7 @@ impl Scenario {
 fn recode(datagram: &Slice) -> usize {
     let header = Header::decode(&mut Reader::new(datagram)).expect("a node made it");
     if header.kind == PacketKind::Report {
-        let report = PathReport::decode(&datagram.tail(Header::SIZE)).expect("a node made it");
+        let report = PathReport::decode(&datagram[Header::SIZE..]).expect("a node made it");
         return header.encode().len() + report.encode().len();
     }
     let packet = Packet::decode(header.kind, &datagram.tail(Header::SIZE)).expect("a node made it");

@@ -29,7 +29,7 @@ impl Matrix {
     }
 
     /// A report came. Whether its row is another one than before.
-    pub(super) fn learn(&mut self, now: Instant, daemon: usize, life: Incarnation, report: &PathReport) -> bool {
+    pub(super) fn learn(&mut self, now: Instant, daemon: usize, life: Incarnation, report: &PathReport<'_>) -> bool {
         let row = &mut self.rows[daemon];
         let stale = row.as_ref().is_some_and(|row| row.life == life && row.number >= report.number);
         if stale || report.hears.len() != self.daemons {
@@ -87,8 +87,7 @@ mod tests {
     use super::*;
     use crate::wire::DaemonId;
 
-    fn report(number: u64, hears: &[u8]) -> PathReport {
-        let hears = hears.to_vec().into();
+    fn report(number: u64, hears: &[u8]) -> PathReport<'_> {
         PathReport { number, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Default::default() }
     }
 

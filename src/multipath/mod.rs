@@ -178,7 +178,7 @@ impl Multipath {
         }
         if header.kind == PacketKind::Report {
             self.stats.reports += u64::from(first);
-            self.on_report(now, (sender, direct), &header, &datagram.tail(Header::SIZE));
+            self.on_report(now, (sender, direct), &header, &datagram[Header::SIZE..]);
             return None;
         }
         if !first {
@@ -315,7 +315,7 @@ impl Multipath {
         }
     }
 
-    fn on_report(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &Slice) {
+    fn on_report(&mut self, now: Instant, from: (usize, Option<NetworkId>), header: &Header, body: &[u8]) {
         let (sender, direct) = from;
         let report = match PathReport::decode(body) {
             Ok(report) => report,
@@ -363,15 +363,11 @@ impl Multipath {
 
     fn report(&mut self, now: Instant) {
         let me = self.table.me();
-        let hears: Vec<u8> = (0..self.table.len()).map(|of| self.matrix.hears(me, of).bits()).collect();
-        let said = Said {
-            networks: self.networks,
-            off: Networks::first(self.networks) - self.chooser.all(),
-            digests: self.system.parts,
-            hears: hears.into(),
-        };
+        let hears = (0..self.table.len()).map(|of| self.matrix.hears(me, of));
+        let off = Networks::first(self.networks) - self.chooser.all();
+        let said = Said { networks: self.networks, off, digests: self.system.parts };
         let alone = !self.table.others().any(|other| self.paths.is_alive(now, other));
-        let report = self.reports.compose(now, alone, &said, (&self.table, &self.paths));
+        let report = self.reports.compose(now, alone, &said, hears, &self.paths);
         let (kind, body) = (PacketKind::Report, report.encode().into());
         self.send(now, Outgoing { kind, to: None, again: false, body });
     }

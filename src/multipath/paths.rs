@@ -97,7 +97,7 @@ impl Paths {
         daemon: usize,
         life: Incarnation,
         network: Option<NetworkId>,
-        report: &PathReport,
+        report: &PathReport<'_>,
     ) -> bool {
         let peer = &mut self.peers[daemon];
         if peer.life != Some(life) {

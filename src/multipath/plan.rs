@@ -189,7 +189,7 @@ mod tests {
                     networks: 2,
                     off: 0,
                     digests: [0; 4],
-                    hears: row.to_vec().into(),
+                    hears: row,
                     measures: Default::default(),
                 },
             );

@@ -6,9 +6,8 @@
 
 use super::networks::Networks;
 use super::paths::{Paths, micros};
-use super::table::Table;
 use crate::time::{Duration, Instant};
-use crate::wire::{NetworkId, PathReport, Slice};
+use crate::wire::{MeasureBytes, Measures, NetworkId, PathReport};
 
 /// The shortest time between two regular reports.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -27,6 +26,9 @@ pub(super) struct Reports {
     next: Instant,
     /// Where the measures of the next report begin, among all paths.
     cursor: usize,
+    /// The lists of the latest report.
+    hears: Vec<u8>,
+    measures: Vec<MeasureBytes>,
 }
 
 /// The time between two regular reports of each of so many daemons.
@@ -40,13 +42,19 @@ pub(super) struct Said {
     pub(super) networks: u8,
     pub(super) off: Networks,
     pub(super) digests: [u32; PathReport::DIGESTS],
-    /// By daemon: the networks on which it is heard, as bits.
-    pub(super) hears: Slice,
 }
 
 impl Reports {
     pub(super) fn new(daemons: usize, now: Instant) -> Reports {
-        Reports { interval: interval(daemons), number: 0, last: Instant::ZERO, next: now, cursor: 0 }
+        Reports {
+            interval: interval(daemons),
+            number: 0,
+            last: Instant::ZERO,
+            next: now,
+            cursor: 0,
+            hears: Vec::new(),
+            measures: Vec::new(),
+        }
     }
 
     /// When the next report is due.
@@ -59,38 +67,56 @@ impl Reports {
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
 
-    /// The report that is due. `alone` says that nobody is heard.
-    pub(super) fn compose(&mut self, now: Instant, alone: bool, said: &Said, seen: (&Table, &Paths)) -> PathReport {
+    /// The report that is due. `hears` says by daemon on which networks it is heard, and `alone` that nobody is.
+    pub(super) fn compose(
+        &mut self,
+        now: Instant,
+        alone: bool,
+        said: &Said,
+        hears: impl Iterator<Item = Networks>,
+        paths: &Paths,
+    ) -> PathReport<'_> {
         self.number += 1;
         self.last = now;
         self.next = now + self.interval * if alone { ALONE } else { 1 };
-        let (table, paths) = seen;
-        let count = table.len() * usize::from(said.networks);
-        let begin = self.cursor;
-        let places = (0..count).map(|step| (begin + step) % count);
-        let measured = places.filter_map(|place| {
-            let network = NetworkId((place % usize::from(said.networks)) as u8);
-            Some((place, paths.measure(now, place / usize::from(said.networks), network)?))
-        });
-        self.cursor = 0;
-        let measured = measured.take(PathReport::MEASURE_LIMIT).inspect(|(place, _)| self.cursor = place + 1);
-        let measures = measured.map(|(_, measure)| measure).collect();
+        self.hears.clear();
+        self.hears.extend(hears.map(Networks::bits));
+        self.measure(now, usize::from(said.networks), paths);
         PathReport {
             number: self.number,
             clock: micros(now),
             networks: said.networks,
             off: said.off.bits(),
             digests: said.digests,
-            hears: said.hears.clone(),
-            measures,
+            hears: &self.hears,
+            measures: Measures::new(&self.measures),
+        }
+    }
+
+    /// Collects measures from where the last report ended.
+    fn measure(&mut self, now: Instant, networks: usize, paths: &Paths) {
+        let (begin, end) = (self.cursor, self.hears.len() * networks);
+        self.measures.clear();
+        self.cursor = 0;
+        for place in (begin..end).chain(0..begin) {
+            let network = NetworkId((place % networks) as u8);
+            let Some(measure) = paths.measure(now, place / networks, network) else { continue };
+            self.measures.push(measure.encode());
+            self.cursor = place + 1;
+            if self.measures.len() == PathReport::MEASURE_LIMIT {
+                return;
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::Table;
     use super::*;
-    use crate::wire::{DaemonId, Incarnation, Measures};
+    use crate::wire::{DaemonId, Incarnation, Measure};
+
+    const NOTHING: Networks = Networks::NONE;
 
     #[test]
     fn a_large_system_reports_less_often() {
@@ -102,16 +128,16 @@ mod tests {
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
         let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
         let paths = Paths::new(&table, 1, Duration::from_millis(200));
-        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], hears: vec![0; 2].into() };
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4] };
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
-        assert_eq!(reports.compose(at(10), false, &said, (&table, &paths)).number, 1);
+        assert_eq!(reports.compose(at(10), false, &said, [NOTHING; 2].into_iter(), &paths).number, 1);
         assert_eq!(reports.due(), at(60));
         reports.hasten(at(12));
         assert_eq!(reports.due(), at(15));
         reports.hasten(at(11));
-        assert_eq!(reports.compose(at(15), true, &said, (&table, &paths)).number, 2);
+        assert_eq!(reports.compose(at(15), true, &said, [NOTHING; 2].into_iter(), &paths).number, 2);
         assert_eq!(reports.due(), at(215), "alone it is in no hurry");
     }
 
@@ -122,15 +148,18 @@ mod tests {
         let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);
-        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], hears: vec![0; 20].into() };
+        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4] };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
-            let report = PathReport { clock: 9, ..reports.compose(now, false, &said, (&table, &paths)) };
+            let report = reports.compose(now, false, &said, [NOTHING; 20].into_iter(), &paths);
+            let report = PathReport { clock: 9, ..report };
             paths.on_report(now, daemon, Incarnation(1), Some(NetworkId(network)), &report);
         }
         reports.cursor = 0;
-        let mut told = |_| reports.compose(now, false, &said, (&table, &paths)).measures;
-        let told: Vec<Measures> = (0..2).map(&mut told).collect();
-        let all: Vec<_> = told.iter().flat_map(Measures::iter).collect();
+        let mut told = || {
+            let report = reports.compose(now, false, &said, [NOTHING; 20].into_iter(), &paths);
+            report.measures.iter().collect::<Vec<Measure>>()
+        };
+        let all = [told(), told()].concat();
         assert_eq!(all.len(), 2 * PathReport::MEASURE_LIMIT);
         assert!(all[..38].windows(2).all(|pair| (pair[0].daemon, pair[0].network) < (pair[1].daemon, pair[1].network)));
         assert_eq!((all[38].daemon, all[38].network, all[38].echo), (1, NetworkId(0), 9));

@@ -78,7 +78,6 @@ mod tests {
         let table = Table::new(ids[0], &ids, &sites);
         let mut matrix = Matrix::new(&table, Duration::from_secs(1));
         for (by, hears) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
-            let hears = hears.to_vec().into();
             let report = PathReport {
                 number: 1,
                 clock: 0,

@@ -45,6 +45,7 @@ pub use membership::{
 pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
+pub(crate) use report::MeasureBytes;
 pub use report::{Measure, Measures, PathReport};
 pub use slice::{Payload, Slice};
 pub use token::Token;

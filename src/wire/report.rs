@@ -20,11 +20,11 @@
 //!        1  per cent of its latest reports that did not come on that network
 //! ```
 
-use super::{DecodeError, NetworkId, Reader, Slice, Writer};
+use super::{DecodeError, NetworkId, Reader, Writer};
 
-/// A report.
+/// A report, of which the lists stay where they are: most who get it look at little of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathReport {
+pub struct PathReport<'a> {
     /// Number of this report in the sender's life.
     pub number: u64,
     /// The sender's clock in µs, modulo 2^32.
@@ -36,14 +36,17 @@ pub struct PathReport {
     /// Digests of parts of its membership table.
     pub digests: [u32; PathReport::DIGESTS],
     /// By daemon: the networks on which it is heard, as bits.
-    pub hears: Slice,
+    pub hears: &'a [u8],
     /// What was measured since.
-    pub measures: Measures,
+    pub measures: Measures<'a>,
 }
 
-/// Some measures, as they travel: most who get them look for those of one daemon.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measures(Slice);
+/// Some measures, as they travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measures<'a>(&'a [MeasureBytes]);
+
+/// A measure as it travels.
+pub(crate) type MeasureBytes = [u8; Measure::SIZE];
 
 /// What a daemon has measured on one path towards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub struct Measure {
     pub loss: u8,
 }
 
-impl PathReport {
+impl<'a> PathReport<'a> {
     /// How many parts of a membership table have a digest of their own.
     pub const DIGESTS: usize = 4;
     /// How many daemons a report may be about.
@@ -69,13 +72,13 @@ impl PathReport {
     pub const MEASURE_LIMIT: usize = 28;
 
     /// Reads a report's body.
-    pub fn decode(body: &Slice) -> Result<PathReport, DecodeError> {
+    pub fn decode(body: &'a [u8]) -> Result<PathReport<'a>, DecodeError> {
         let mut reader = Reader::new(body);
         let mut report = PathReport::decode_front(&mut reader)?;
         let daemons = reader.count(PathReport::DAEMON_LIMIT, "daemons")?;
-        report.hears = take(&mut reader, body, daemons)?;
+        report.hears = reader.take(daemons)?;
         let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
-        report.measures = Measures(take(&mut reader, body, measures * Measure::SIZE)?);
+        report.measures = Measures(reader.take(measures * Measure::SIZE)?.as_chunks().0);
         if report.measures.iter().any(|measure| usize::from(measure.network.0) >= NetworkId::LIMIT) {
             return Err(DecodeError::BadValue("network"));
         }
@@ -84,62 +87,51 @@ impl PathReport {
     }
 
     /// Reads the part of a report that a daemon of another membership table understands too.
-    pub fn decode_front(reader: &mut Reader<'_>) -> Result<PathReport, DecodeError> {
+    pub fn decode_front(reader: &mut Reader<'_>) -> Result<PathReport<'a>, DecodeError> {
         let (number, clock) = (reader.counted("number")?, reader.u32()?);
         let (networks, off) = (reader.u8()?, reader.u8()?);
         let mut digests = [0; PathReport::DIGESTS];
         for digest in &mut digests {
             *digest = reader.u32()?;
         }
-        let (hears, measures) = (Slice::default(), Measures::default());
+        let (hears, measures) = (&[][..], Measures::default());
         Ok(PathReport { number, clock, networks, off, digests, hears, measures })
     }
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(34 + self.hears.len() + self.measures.0.len());
+        let mut writer = Writer::with_capacity(34 + self.hears.len() + self.measures.len() * Measure::SIZE);
         writer.u64(self.number);
         writer.u32(self.clock);
         writer.u8(self.networks);
         writer.u8(self.off);
         self.digests.iter().for_each(|&digest| writer.u32(digest));
         writer.count(self.hears.len());
-        writer.bytes(&self.hears);
+        writer.bytes(self.hears);
         writer.count(self.measures.len());
-        writer.bytes(&self.measures.0);
+        writer.bytes(self.measures.0.as_flattened());
         writer.finish()
     }
 }
 
-/// The next `n` bytes of a body, which share its buffer.
-fn take(reader: &mut Reader<'_>, body: &Slice, n: usize) -> Result<Slice, DecodeError> {
-    let begin = body.len() - reader.remaining();
-    reader.take(n)?;
-    Ok(body.part(begin, begin + n))
-}
+impl<'a> Measures<'a> {
+    pub(crate) const fn new(measures: &'a [MeasureBytes]) -> Measures<'a> {
+        Measures(measures)
+    }
 
-impl Measures {
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len() / Measure::SIZE
+    pub fn len(self) -> usize {
+        self.0.len()
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = Measure> + Clone + '_ {
-        self.0.as_chunks().0.iter().map(Measure::decode)
-    }
-}
-
-impl FromIterator<Measure> for Measures {
-    fn from_iter<I: IntoIterator<Item = Measure>>(measures: I) -> Measures {
-        let mut writer = Writer::with_capacity(PathReport::MEASURE_LIMIT * Measure::SIZE);
-        measures.into_iter().for_each(|measure| measure.encode(&mut writer));
-        Measures(writer.finish().into())
+    pub fn iter(self) -> impl Iterator<Item = Measure> + Clone + use<'a> {
+        self.0.iter().map(Measure::decode)
     }
 }
 
@@ -147,18 +139,15 @@ impl Measure {
     const SIZE: usize = 11;
 
     /// Reads a measure whose network nobody has checked.
-    fn decode(bytes: &[u8; Measure::SIZE]) -> Measure {
+    fn decode(bytes: &MeasureBytes) -> Measure {
         let [daemon, network, e0, e1, e2, e3, h0, h1, h2, h3, loss] = *bytes;
         let (echo, held) = (u32::from_be_bytes([e0, e1, e2, e3]), u32::from_be_bytes([h0, h1, h2, h3]));
         Measure { daemon, network: NetworkId(network), echo, held, loss }
     }
 
-    fn encode(&self, writer: &mut Writer) {
-        writer.u8(self.daemon);
-        writer.u8(self.network.0);
-        writer.u32(self.echo);
-        writer.u32(self.held);
-        writer.u8(self.loss);
+    pub(crate) fn encode(&self) -> MeasureBytes {
+        let ([e0, e1, e2, e3], [h0, h1, h2, h3]) = (self.echo.to_be_bytes(), self.held.to_be_bytes());
+        [self.daemon, self.network.0, e0, e1, e2, e3, h0, h1, h2, h3, self.loss]
     }
 }
 
@@ -166,16 +155,17 @@ impl Measure {
 mod tests {
     use super::*;
 
-    fn report() -> PathReport {
-        let measure = Measure { daemon: 1, network: NetworkId(2), echo: 3, held: 4, loss: 5 };
+    const MEASURE: [MeasureBytes; 1] = [[1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5]];
+
+    fn report() -> PathReport<'static> {
         PathReport {
             number: 6,
             clock: 7,
             networks: 3,
             off: 4,
             digests: [8, 9, 10, 11],
-            hears: vec![0, 5].into(),
-            measures: [measure].into_iter().collect(),
+            hears: &[0, 5],
+            measures: Measures::new(&MEASURE),
         }
     }
 
@@ -186,7 +176,10 @@ mod tests {
             1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5,
         ];
         assert_eq!(report().encode(), bytes);
-        assert_eq!(PathReport::decode(&Slice::copy_from(&bytes)), Ok(report()));
+        assert_eq!(PathReport::decode(&bytes), Ok(report()));
+        let measure = Measure { daemon: 1, network: NetworkId(2), echo: 3, held: 4, loss: 5 };
+        assert_eq!(report().measures.iter().collect::<Vec<_>>(), [measure]);
+        assert_eq!(measure.encode(), MEASURE[0]);
         let front = PathReport::decode_front(&mut Reader::new(&bytes)).unwrap();
         assert_eq!((front.networks, front.digests), (3, [8, 9, 10, 11]));
     }
@@ -194,7 +187,7 @@ mod tests {
     #[test]
     fn every_prefix_fails_and_limits_hold() {
         let bytes = report().encode();
-        assert!((0..bytes.len()).all(|n| PathReport::decode(&Slice::copy_from(&bytes[..n])).is_err()));
+        assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
         for (at, value, error) in [
             (31, 129, DecodeError::TooLarge("daemons")),
             (35, 29, DecodeError::TooLarge("measures")),
@@ -203,17 +196,17 @@ mod tests {
         ] {
             let mut bytes = bytes.clone();
             bytes[at] = value;
-            assert_eq!(PathReport::decode(&bytes.into()), Err(error));
+            assert_eq!(PathReport::decode(&bytes), Err(error));
         }
         let trailing = [&bytes[..], &[0]].concat();
-        assert_eq!(PathReport::decode(&trailing.into()), Err(DecodeError::TrailingBytes));
+        assert_eq!(PathReport::decode(&trailing), Err(DecodeError::TrailingBytes));
     }
 
     #[test]
     fn the_largest_report_fits_the_smallest_datagram() {
         let largest = PathReport {
-            hears: vec![0; PathReport::DAEMON_LIMIT].into(),
-            measures: report().measures.iter().cycle().take(PathReport::MEASURE_LIMIT).collect(),
+            hears: &[0; PathReport::DAEMON_LIMIT],
+            measures: Measures::new(&[MEASURE[0]; PathReport::MEASURE_LIMIT]),
             ..report()
         };
         assert!(largest.encode().len() <= 512);
