@@ -343,7 +343,7 @@ impl Multipath {
     fn look(&mut self, now: Instant) {
         (self.looked, self.next_look) = (now, now + LOOK_INTERVAL);
         self.paths.look(now);
-        self.paths.iter(&self.table).for_each(|path| self.notices.on_path(now, &path));
+        self.notices.on_paths(now, self.paths.changes(), self.paths.iter(&self.table));
         self.stale |= self.matrix.look(now);
         let mine = (0..self.table.len()).map(|daemon| self.paths.sound(daemon));
         if self.matrix.set_mine(now, self.table.me(), mine) {

@@ -72,6 +72,9 @@ const LASTING: Duration = Duration::from_secs(2);
 pub(super) struct Notices {
     events: VecDeque<Event>,
     paths: BTreeMap<(DaemonId, NetworkId), (PathState, Instant)>,
+    /// How often paths had changed when they were looked at last, and whether something of them waits to be told.
+    seen: u64,
+    owing: bool,
     told: BTreeMap<Topic, Instant>,
     /// A packet with this daemon's id but of another life: which, when it was heard first and last.
     second: Option<(Incarnation, Instant, Instant)>,
@@ -90,12 +93,20 @@ impl Notices {
         self.events.pop_front()
     }
 
-    /// A path as it is now.
-    pub(super) fn on_path(&mut self, now: Instant, path: &Path) {
+    /// All paths as they are now, after so many changes.
+    pub(super) fn on_paths(&mut self, now: Instant, changes: u64, paths: impl Iterator<Item = Path>) {
+        if changes != self.seen || self.owing {
+            (self.seen, self.owing) = (changes, false);
+            paths.for_each(|path| self.on_path(now, &path));
+        }
+    }
+
+    fn on_path(&mut self, now: Instant, path: &Path) {
         let (daemon, network, state) = (path.daemon, path.network, path.state);
         let told = self.paths.get(&(daemon, network));
         let (before, recently) =
             told.map_or((PathState::Silent, false), |&(state, at)| (state, now.since(at) < PATH_GAP));
+        self.owing |= before != state && recently;
         if before != state && !recently {
             self.paths.insert((daemon, network), (state, now));
             self.push(Event::Path { daemon, network, before, state });
@@ -230,13 +241,14 @@ mod tests {
         let mut notices = Notices::default();
         let mut told = 0;
         for n in 0..100 {
-            let state = [PathState::Healthy, PathState::Faulty][n % 2];
-            notices.on_path(at(50 * n as u64), &path(state));
+            let state = [PathState::Healthy, PathState::Faulty][n as usize % 2];
+            notices.on_paths(at(50 * n), n + 1, [path(state)].into_iter());
             told += all(&mut notices).len();
         }
         assert_eq!(told, 5);
-        notices.on_path(at(6000), &path(PathState::Faulty));
-        notices.on_path(at(8000), &path(PathState::Healthy));
+        notices.on_paths(at(6000), 100, [path(PathState::Faulty)].into_iter());
+        notices.on_paths(at(7500), 100, std::iter::from_fn(|| unreachable!("nothing has changed since")));
+        notices.on_paths(at(8000), 101, [path(PathState::Healthy)].into_iter());
         let texts: Vec<String> = all(&mut notices).iter().map(Event::to_string).collect();
         assert_eq!(texts.last().unwrap(), "0.0.0.9 on network 0: healthy, was faulty");
     }

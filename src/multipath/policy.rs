@@ -118,10 +118,10 @@ impl Chooser {
     }
 
     /// On which networks each daemon that lives is reached; whom none reaches has others that relay.
-    pub(super) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks>) {
-        let reached: Vec<Networks> =
-            reached.map(|networks| networks & self.all).filter(|networks| !networks.is_empty()).collect();
-        let each = reached.iter().fold(self.all, |each, &networks| each & networks);
+    pub(super) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks> + Clone) {
+        let all = self.all;
+        let reached = reached.map(|networks| networks & all).filter(|networks| !networks.is_empty());
+        let each = reached.clone().fold(all, |each, networks| each & networks);
         for network in (self.all - each).iter() {
             self.held[usize::from(network.0)] = now + HOLD;
         }
@@ -129,7 +129,7 @@ impl Chooser {
         self.reach = match (lasting.is_empty(), each.is_empty()) {
             (false, _) => Reach::Each(lasting),
             (true, false) => Reach::Each(each),
-            (true, true) => Reach::Together(cover(reached.into_iter())),
+            (true, true) => Reach::Together(cover(reached)),
         };
     }
 

@@ -38,7 +38,7 @@ impl Table {
     }
 
     /// The numbers of the others.
-    pub(super) fn others(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn others(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         let me = self.me;
         (0..self.ids.len()).filter(move |&number| number != me)
     }
