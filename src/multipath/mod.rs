@@ -164,7 +164,7 @@ impl Multipath {
         }
         // What came on another network than it was sent on says nothing about either.
         let direct = (header.way != Way::Relayed && header.network == network).then_some(network);
-        if header.destination.is_some_and(|to| self.table.number(to) != Some(self.table.me())) {
+        if header.destination.is_some_and(|to| to != self.table.id(self.table.me())) {
             self.pass_on(now, (sender, direct), &header, datagram);
             return None;
         }

@@ -31,7 +31,7 @@ pub use state::GatherReason;
 pub use stats::{Dropped, Stats};
 
 use self::core::Core;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
 use form::Forming;
 use gather::Gather;
@@ -266,8 +266,8 @@ impl Ring {
     /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
     /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers anew.
     fn notice_absence(&mut self, now: Instant) {
-        let late = self.core.timers.next().map_or(Duration::ZERO, |due| now.since(due));
-        let away = late >= self.core.config.token_timeout;
+        let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };
+        let away = now.since(due) >= self.core.config.token_timeout;
         let reason = match &self.state {
             State::Operational(operational) if operational.is_alone() => None,
             _ if away => Some(GatherReason::Absent),
