@@ -25,7 +25,8 @@ pub struct Process {
 #[derive(Clone, Debug)]
 pub enum Event {
     Submit(MessageNumber),
-    Configuration(Configuration),
+    /// Boxed, because there are few among many of the others.
+    Configuration(Box<Configuration>),
     Deliver(MessageNumber),
 }
 
@@ -108,7 +109,7 @@ impl Trace {
     }
 
     pub fn configuration(&mut self, process: ProcessNumber, configuration: Configuration) {
-        self.processes[process].events.push(Event::Configuration(configuration));
+        self.processes[process].events.push(Event::Configuration(Box::new(configuration)));
     }
 
     pub fn deliver(&mut self, process: ProcessNumber, message: &Message) -> Option<MessageNumber> {
@@ -128,7 +129,7 @@ impl Trace {
     /// The last regular configuration of a process.
     pub fn current(&self, process: ProcessNumber) -> Option<&Configuration> {
         self.processes[process].events.iter().rev().find_map(|event| match event {
-            Event::Configuration(c) if c.kind == ConfigurationKind::Regular => Some(c),
+            Event::Configuration(c) if c.kind == ConfigurationKind::Regular => Some(&**c),
             _ => None,
         })
     }
@@ -140,8 +141,8 @@ impl Trace {
             (process.daemon, process.ended).hash(&mut hasher);
             for event in &process.events {
                 match event {
-                    Event::Submit(number) => (0, number).hash(&mut hasher),
-                    Event::Deliver(number) => (1, number).hash(&mut hasher),
+                    Event::Submit(number) => (2 * number).hash(&mut hasher),
+                    Event::Deliver(number) => (2 * number + 1).hash(&mut hasher),
                     Event::Configuration(c) => (c.kind as u8, c.ring, &c.members).hash(&mut hasher),
                 }
             }

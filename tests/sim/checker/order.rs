@@ -17,30 +17,18 @@ use crate::trace::{MessageNumber, Trace};
 /// events of their own: they come after what the process has seen in order, and before what it submits then and the next regular
 /// configuration.
 pub(super) fn everything_has_one_order(trace: &Trace, stays: &[Stay]) -> Verdict {
-    let mut graph = Graph::of(trace, stays);
-    let mut free: Vec<usize> = (0..graph.incoming.len()).filter(|&node| graph.incoming[node] == 0).collect();
-    let mut done = 0;
-    while let Some(node) = free.pop() {
-        done += 1;
-        for next in std::mem::take(&mut graph.outgoing[node]) {
-            graph.incoming[next] -= 1;
-            if graph.incoming[next] == 0 {
-                free.push(next);
-            }
-        }
-    }
-    let stuck = (0..trace.messages.len()).filter(|&number| graph.incoming[number] > 0).take(5);
-    let stuck: Vec<usize> = stuck.collect();
-    if done == graph.incoming.len() {
+    let caught = Graph::of(trace, stays).caught();
+    if caught.iter().all(|&edges| edges == 0) {
         return Ok(());
     }
+    let stuck: Vec<usize> = (0..trace.messages.len()).filter(|&number| caught[number] > 0).take(5).collect();
     Err(broken("6.2", format!("no order suits everybody, for example of messages {stuck:?}")))
 }
 
 /// Nodes: ordered deliveries by message, then submissions by message, then configurations and other deliveries as they appear.
 struct Graph {
-    outgoing: Vec<Vec<usize>>,
-    incoming: Vec<u32>,
+    nodes: usize,
+    edges: Vec<(usize, usize)>,
     configurations: BTreeMap<(RingId, Option<RingId>), usize>,
 }
 
@@ -56,9 +44,7 @@ enum Place {
 impl Graph {
     fn of(trace: &Trace, stays: &[Stay]) -> Graph {
         let messages = trace.messages.len();
-        let nodes = 2 * messages;
-        let mut graph =
-            Graph { outgoing: vec![Vec::new(); nodes], incoming: vec![0; nodes], configurations: BTreeMap::new() };
+        let mut graph = Graph { nodes: 2 * messages, edges: Vec::new(), configurations: BTreeMap::new() };
         let ordered = (0..messages).filter(|&number| trace.messages[number].is_ordered());
         ordered.for_each(|number| graph.edge(messages + number, number));
         let (mut process, mut shared, mut own) = (None, None, None);
@@ -121,14 +107,41 @@ impl Graph {
     }
 
     fn node(&mut self) -> usize {
-        self.outgoing.push(Vec::new());
-        self.incoming.push(0);
-        self.incoming.len() - 1
+        self.nodes += 1;
+        self.nodes - 1
     }
 
     fn edge(&mut self, from: usize, to: usize) {
-        self.outgoing[from].push(to);
-        self.incoming[to] += 1;
+        self.edges.push((from, to));
+    }
+
+    /// For each node how many edges lead to it from those that are on a cycle or behind one.
+    fn caught(&self) -> Vec<u32> {
+        let (mut incoming, mut begins) = (vec![0; self.nodes], vec![0; self.nodes + 1]);
+        for &(from, to) in &self.edges {
+            incoming[to] += 1;
+            begins[from] += 1;
+        }
+        let mut end = 0;
+        for begin in &mut begins {
+            end += *begin;
+            *begin = end;
+        }
+        let mut targets = vec![0; self.edges.len()];
+        for &(from, to) in &self.edges {
+            begins[from] -= 1;
+            targets[begins[from]] = to;
+        }
+        let mut free: Vec<usize> = (0..self.nodes).filter(|&node| incoming[node] == 0).collect();
+        while let Some(node) = free.pop() {
+            for &next in &targets[begins[node]..begins[node + 1]] {
+                incoming[next] -= 1;
+                if incoming[next] == 0 {
+                    free.push(next);
+                }
+            }
+        }
+        incoming
     }
 }
 

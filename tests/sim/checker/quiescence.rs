@@ -16,6 +16,7 @@ fn last_stays<'a>(trace: &Trace, stays: &'a [Stay]) -> BTreeMap<ProcessNumber, &
 pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict {
     let last = last_stays(trace, stays);
     let Some(first) = last.values().next() else { return Ok(()) };
+    let common = Deliveries::of(trace, &first.delivered);
     for (number, process) in trace.processes.iter().enumerate().filter(|(_, process)| !process.ended) {
         let Some(stay) = last.get(&number) else {
             return Err(broken("2.1", format!("{} has no configuration", process.daemon)));
@@ -27,9 +28,9 @@ pub(super) fn the_living_are_together(trace: &Trace, stays: &[Stay]) -> Verdict 
             );
             return Err(broken("2.1", what));
         }
-        let [one, other] = [stay, first].map(|stay| Deliveries::of(trace, &stay.delivered));
-        if one != other {
-            let differs = one.difference(&other);
+        let delivered = Deliveries::of(trace, &stay.delivered);
+        if delivered != common {
+            let differs = delivered.difference(&common);
             return Err(broken(
                 "2.1",
                 format!("{} and {} delivered differently: {differs:?}", stay.daemon, first.daemon),

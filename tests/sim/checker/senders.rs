@@ -1,13 +1,11 @@
 //! Rules about what is heard of one sender. Messages that are fifo or stronger keep their order. Reliable and unreliable ones keep
 //! theirs, and may overtake the others, but are not overtaken.
 
-use std::collections::BTreeMap;
-
 use super::{Chapter, Stay, Verdict, broken};
-use crate::trace::{Event, MessageNumber, ProcessNumber, Trace};
+use crate::trace::{Event, MessageNumber, Trace};
 
 /// The last messages heard of a sender.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Latest {
     any: Option<MessageNumber>,
     in_order: Option<MessageNumber>,
@@ -16,14 +14,14 @@ struct Latest {
 /// In a whole life, nobody hears a message of a sender after one that the sender submitted later and that may not overtake it.
 pub(super) fn senders_are_heard_in_order_across_configurations(trace: &Trace) -> Verdict {
     for process in &trace.processes {
-        let mut heard: BTreeMap<ProcessNumber, Latest> = BTreeMap::new();
+        let mut heard = vec![Latest::default(); trace.processes.len()];
         for event in &process.events {
             let Event::Deliver(number) = *event else { continue };
             let sent = &trace.messages[number];
             if sent.first {
                 continue;
             }
-            let latest = heard.entry(sent.process).or_default();
+            let latest = &mut heard[sent.process];
             let before = if sent.is_in_senders_order() { latest.in_order } else { latest.any };
             if let Some(before) = before.filter(|before| *before > number) {
                 return Err(broken("fifo", format!("{} delivered {number} after {before}", process.daemon)));
@@ -44,12 +42,12 @@ type Queues<T> = [T; 2];
 /// kind all of the second kind that were submitted before it. Answers to a configuration go before all others of their sender.
 pub(super) fn each_sender_is_heard_in_order(trace: &Trace, chapter: &Chapter<'_>) -> Verdict {
     let kind = |number: MessageNumber| usize::from(!trace.messages[number].is_in_senders_order());
-    let mut sent: BTreeMap<ProcessNumber, Queues<Vec<MessageNumber>>> = BTreeMap::new();
+    let mut sent: Vec<Queues<Vec<MessageNumber>>> = vec![Default::default(); trace.processes.len()];
     for &number in chapter.messages.iter().filter(|&&number| !trace.messages[number].first) {
-        sent.entry(trace.messages[number].process).or_default()[kind(number)].push(number);
+        sent[trace.messages[number].process][kind(number)].push(number);
     }
     for stay in &chapter.stays {
-        let mut heard: BTreeMap<ProcessNumber, Queues<usize>> = BTreeMap::new();
+        let mut heard: Vec<Queues<usize>> = vec![[0; 2]; trace.processes.len()];
         for &number in &stay.delivered {
             let sender = trace.messages[number].process;
             let wrong = |what: &str| Err(broken("fifo", format!("{} delivered {number} {what}", stay.daemon)));
@@ -57,13 +55,13 @@ pub(super) fn each_sender_is_heard_in_order(trace: &Trace, chapter: &Chapter<'_>
                 if !chapter.stays.iter().any(|stay| stay.process == sender && is_answer(stay, number)) {
                     return wrong("in another configuration than it answers");
                 }
-                if heard.contains_key(&sender) {
+                if heard[sender] != [0; 2] {
                     return wrong("behind other messages of its sender, which it should precede");
                 }
                 continue;
             }
-            let places = heard.entry(sender).or_default();
-            let expected = [0, 1].map(|kind| sent[&sender][kind].get(places[kind]).copied());
+            let places = &mut heard[sender];
+            let expected = [0, 1].map(|kind| sent[sender][kind].get(places[kind]).copied());
             if expected[kind(number)] != Some(number) || expected[1].is_some_and(|other| other < number) {
                 return wrong(&format!("before {expected:?}"));
             }

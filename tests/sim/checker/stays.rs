@@ -71,8 +71,12 @@ pub(super) fn stays(trace: &Trace) -> Result<Vec<Stay>, Violation> {
         let begin = stays.len();
         for event in &process.events {
             let stay = stays[begin..].last_mut();
-            if let Some(next) = advance(number, process.daemon, stay, event)? {
-                stays.push(next);
+            match event {
+                Event::Configuration(configuration) => {
+                    let next = change(number, process.daemon, stay, configuration)?;
+                    stays.extend(next);
+                }
+                _ => advance(process.daemon, stay, event)?,
             }
         }
         if let Some(stay) = stays[begin..].last_mut() {
@@ -82,40 +86,49 @@ pub(super) fn stays(trace: &Trace) -> Result<Vec<Stay>, Violation> {
     Ok(stays)
 }
 
-fn advance(
-    process: ProcessNumber,
-    daemon: DaemonId,
-    stay: Option<&mut Stay>,
-    event: &Event,
-) -> Result<Option<Stay>, Violation> {
-    let wrong = |what: &str| Err(broken("2.2", format!("{daemon}: {what}: {event:?}")));
+/// A submission or a delivery.
+fn advance(daemon: DaemonId, stay: Option<&mut Stay>, event: &Event) -> Result<(), Violation> {
     match (event, stay) {
-        (Event::Submit(_), None) => {}
         (Event::Submit(number), Some(stay)) => {
             stay.submitted.push((*number, stay.delivered.len()));
             stay.submitted_late.extend(stay.transitional.as_ref().map(|_| *number));
         }
-        (Event::Deliver(_), None) => return wrong("delivery before the first configuration"),
         (Event::Deliver(number), Some(stay)) => stay.delivered.push(*number),
-        (Event::Configuration(c), None) if c.kind == ConfigurationKind::Regular => {
-            return Ok(Some(Stay::enter(process, daemon, c.clone(), None)));
+        (Event::Deliver(_), None) => {
+            return Err(broken("2.2", format!("{daemon}: delivery before the first configuration: {event:?}")));
         }
-        (Event::Configuration(_), None) => return wrong("a transitional configuration comes first"),
-        (Event::Configuration(c), Some(stay)) if c.kind == ConfigurationKind::Regular => {
-            if stay.transitional.is_none() {
-                return wrong("no transitional configuration between two regular ones");
-            }
-            stay.next = Some(c.ring);
-            return Ok(Some(Stay::enter(process, daemon, c.clone(), Some(stay.ring()))));
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A configuration, and the stay that begins with it.
+fn change(
+    process: ProcessNumber,
+    daemon: DaemonId,
+    stay: Option<&mut Stay>,
+    configuration: &Configuration,
+) -> Result<Option<Stay>, Violation> {
+    let wrong = |what: &str| Err(broken("2.2", format!("{daemon}: {what}: {configuration:?}")));
+    let regular = configuration.kind == ConfigurationKind::Regular;
+    match stay {
+        None if regular => Ok(Some(Stay::enter(process, daemon, configuration.clone(), None))),
+        None => wrong("a transitional configuration comes first"),
+        Some(stay) if regular && stay.transitional.is_none() => {
+            wrong("no transitional configuration between two regular ones")
         }
-        (Event::Configuration(c), Some(stay)) => {
-            if stay.transitional.is_some() || c.ring != stay.ring() {
-                return wrong("a transitional configuration that does not follow its regular one");
-            }
-            stay.transitional = Some((c.clone(), stay.delivered.len()));
+        Some(stay) if regular => {
+            stay.next = Some(configuration.ring);
+            Ok(Some(Stay::enter(process, daemon, configuration.clone(), Some(stay.ring()))))
+        }
+        Some(stay) if stay.transitional.is_some() || configuration.ring != stay.ring() => {
+            wrong("a transitional configuration that does not follow its regular one")
+        }
+        Some(stay) => {
+            stay.transitional = Some((configuration.clone(), stay.delivered.len()));
+            Ok(None)
         }
     }
-    Ok(None)
 }
 
 /// Everything about one regular configuration: who stayed in it, and its messages.
@@ -125,14 +138,17 @@ pub(super) struct Chapter<'a> {
     /// Its messages, in the order of their numbers.
     pub(super) messages: Vec<MessageNumber>,
     /// For each stay: the place of each message in what was delivered, by how much its number is above that of the first.
-    places: Vec<Vec<Option<u32>>>,
+    places: Vec<Vec<u32>>,
 }
+
+/// The place of what was not delivered.
+const NOWHERE: u32 = u32::MAX;
 
 impl Chapter<'_> {
     /// Where a stay delivered a message, if it did.
     pub(super) fn place(&self, stay: usize, message: MessageNumber) -> Option<usize> {
         let index = message.checked_sub(*self.messages.first()?)?;
-        self.places[stay].get(index)?.map(|place| place as usize)
+        self.places[stay].get(index).filter(|&&place| place != NOWHERE).map(|&place| place as usize)
     }
 }
 
@@ -164,9 +180,9 @@ fn note_places(chapter: &mut Chapter<'_>) {
     chapter.messages.sort_unstable();
     let (first, last) = (chapter.messages.first().unwrap_or(&0), chapter.messages.last().unwrap_or(&0));
     for stay in &chapter.stays {
-        let mut places = vec![None; last - first + 1];
+        let mut places = vec![NOWHERE; last - first + 1];
         for (place, number) in stay.delivered.iter().enumerate() {
-            places[number - first] = Some(place as u32);
+            places[number - first] = place as u32;
         }
         chapter.places.push(places);
     }
