@@ -241,6 +241,11 @@ impl<A: Actor> World<A> {
         self.is_whole()
     }
 
+    /// Where the daemon with this id sits.
+    fn seat(&self, id: DaemonId) -> usize {
+        id.0 as usize - 1
+    }
+
     fn start(&mut self, daemon: usize) {
         let seat = &mut self.seats[daemon];
         if seat.life.is_some() {

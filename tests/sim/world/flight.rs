@@ -35,12 +35,22 @@ impl<A: Actor> World<A> {
     /// Every daemon that is meant gets it, or does not.
     pub(super) fn send(&mut self, from: usize, datagram: &Datagram) {
         self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
-        let (now, network) = (self.now, datagram.network);
-        for to in 0..self.seats.len() {
-            let meant = datagram.to.map_or(self.sites[from] == self.sites[to], |id| id == self.seats[to].id);
-            if to != from && meant {
-                self.carry(&Flight { now, network, from, to, bytes: &datagram.bytes });
+        match datagram.to {
+            Some(id) => self.send_to(from, self.seat(id), datagram),
+            None => {
+                for to in 0..self.seats.len() {
+                    if self.sites[from] == self.sites[to] {
+                        self.send_to(from, to, datagram);
+                    }
+                }
             }
+        }
+    }
+
+    fn send_to(&mut self, from: usize, to: usize, datagram: &Datagram) {
+        if to != from {
+            let (now, network) = (self.now, datagram.network);
+            self.carry(&Flight { now, network, from, to, bytes: &datagram.bytes });
         }
     }
 
