@@ -116,7 +116,7 @@ impl Run<'_> {
         let (mut total, before) = (Total::default(), processor_time());
         while let Some(seed) = self.take() {
             match catch_unwind(AssertUnwindSafe(|| checked_history(seed, self.history))) {
-                Ok(Ok(outcome)) => total.add(outcome),
+                Ok(Ok((outcome, played))) => total.add(outcome, played),
                 Ok(Err(violation)) => self.fail(&mut total, seed, violation.to_string()),
                 Err(_) => self.fail(&mut total, seed, "panic".to_string()),
             }
@@ -149,14 +149,16 @@ impl Run<'_> {
     }
 }
 
-/// A history, and for some seeds the same once more.
-fn checked_history(seed: u64, history: History) -> Result<Outcome, Violation> {
+/// A history, and for some seeds the same once more; and how much time was simulated in all.
+fn checked_history(seed: u64, history: History) -> Result<(Outcome, Duration), Violation> {
     let outcome = history(seed, Log::Nothing)?;
+    let mut played = outcome.simulated;
     if seed.is_multiple_of(TWICE) {
         let again = history(seed, Log::Nothing)?;
         assert_eq!(outcome.digest, again.digest, "one seed is one history");
+        played += again.simulated;
     }
-    Ok(outcome)
+    Ok((outcome, played))
 }
 
 /// The sum over histories.
@@ -164,6 +166,8 @@ fn checked_history(seed: u64, history: History) -> Result<Outcome, Violation> {
 struct Total {
     seeds: u64,
     simulated: Duration,
+    /// With what was played twice.
+    played: Duration,
     slowest_healing: Duration,
     tally: Tally,
     failed: Vec<(u64, String)>,
@@ -172,9 +176,10 @@ struct Total {
 }
 
 impl Total {
-    fn add(&mut self, outcome: Outcome) {
+    fn add(&mut self, outcome: Outcome, played: Duration) {
         self.seeds += 1;
         self.simulated += outcome.simulated;
+        self.played += played;
         self.slowest_healing = self.slowest_healing.max(outcome.healing);
         self.tally += outcome.tally;
     }
@@ -182,6 +187,7 @@ impl Total {
     fn and(mut self, other: Total) -> Total {
         self.seeds += other.seeds;
         self.simulated += other.simulated;
+        self.played += other.played;
         self.slowest_healing = self.slowest_healing.max(other.slowest_healing);
         self.tally += other.tally;
         self.failed.extend(other.failed);
@@ -192,8 +198,8 @@ impl Total {
 
     fn report(&self, wall: Duration) -> String {
         let speed = self.processor.map_or_else(String::new, |processor| {
-            let (core, simulated) = (processor.as_secs_f64(), self.simulated.as_secs_f64());
-            let (seeds, times) = (self.seeds as f64 / core, simulated / core);
+            let core = processor.as_secs_f64();
+            let (seeds, times) = (self.seeds as f64 / core, self.played.as_secs_f64() / core);
             format!("  processor time    {core:.1} s: {seeds:.1} seeds a core-second, {times:.0} times real time\n")
         });
         format!(
