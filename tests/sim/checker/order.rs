@@ -127,6 +127,7 @@ impl Graph {
             end += *begin;
             *begin = end;
         }
+        // The targets of a node lie together, from where it begins to where the next one does.
         let mut targets = vec![0; self.edges.len()];
         for &(from, to) in &self.edges {
             begins[from] -= 1;
