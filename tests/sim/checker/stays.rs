@@ -97,7 +97,7 @@ fn advance(daemon: DaemonId, stay: Option<&mut Stay>, event: &Event) -> Result<(
         (Event::Deliver(_), None) => {
             return Err(broken("2.2", format!("{daemon}: delivery before the first configuration: {event:?}")));
         }
-        _ => {}
+        (Event::Submit(_), None) | (Event::Configuration(_), _) => {}
     }
     Ok(())
 }
