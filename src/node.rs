@@ -9,7 +9,7 @@ mod lanes;
 use std::collections::VecDeque;
 
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Hearing, Multipath, Networks, Path, Policy, System};
+use crate::multipath::{self, Attempt, Hearing, Multipath, Networks, Path, Policy, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
@@ -363,7 +363,8 @@ impl Node {
 
     fn transmit(&mut self, now: Instant, ring::Transmit { to, again, packet }: ring::Transmit) {
         let body = packet.encode();
-        self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, again, body });
+        let attempt = if again { Attempt::Again } else { Attempt::First };
+        self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, attempt, body });
     }
 }
 

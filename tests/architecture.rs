@@ -33,6 +33,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ffi", &["client", "daemon", "wire"]),
 ];
 
+/// Organs of `multipath`, and those of its organs that each may name.
+const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), ("outbound", &["health", "inbound"])];
+
 /// Modules below the I/O line.
 const BELOW: &[&str] = &["time", "rng", "known_bugs", "wire", "ring", "multipath", "groups", "session", "node"];
 
@@ -159,6 +162,22 @@ fn every_arrow_of_the_table_is_used() {
         }
     }
     expect_none(unused);
+}
+
+#[test]
+fn what_is_known_of_paths_names_neither_the_way_in_nor_the_way_out() {
+    let mut found = Vec::new();
+    for (organ, may) in ORGANS {
+        let own = format!("multipath/{organ}");
+        assert!(files("multipath").iter().any(|file| is_within(file, &own)), "{own} is gone: change the table");
+        for file in files("multipath").iter().filter(|file| is_within(file, &own)) {
+            for (other, _) in ORGANS.iter().filter(|(other, _)| other != organ && !may.contains(other)) {
+                let named = |path: &Vec<String>| path.starts_with(&["crate", "multipath", other].map(String::from));
+                found.extend(file.source.paths.iter().find(|path| named(path)).map(|_| format!("{own} names {other}")));
+            }
+        }
+    }
+    expect_none(found);
 }
 
 #[test]

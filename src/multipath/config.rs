@@ -1,6 +1,6 @@
 //! How a daemon's networks are set up.
 
-use super::policy::Policy;
+use super::outbound::Policy;
 use crate::wire::{DaemonId, Incarnation, PathReport};
 
 /// How a daemon's networks are set up.

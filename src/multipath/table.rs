@@ -1,5 +1,6 @@
-//! The daemons of the system by number: their place in the order of ids, which is the same everywhere that the membership table is the same.
+//! The daemons of the system by seat: their place in the order of ids, which is the same everywhere that the membership table is the same.
 
+use super::seat::Seat;
 use crate::wire::DaemonId;
 
 /// All daemons, this one included, in the order of their ids.
@@ -9,7 +10,7 @@ pub(super) struct Table {
     /// By number.
     sites: Vec<usize>,
     far_sites: Vec<usize>,
-    me: usize,
+    me: Seat,
 }
 
 impl Table {
@@ -24,7 +25,7 @@ impl Table {
         let mut far_sites: Vec<usize> = sites.iter().copied().filter(|&site| site != sites[me]).collect();
         far_sites.sort_unstable();
         far_sites.dedup();
-        Table { ids, sites, far_sites, me }
+        Table { ids, sites, far_sites, me: Seat::new(me) }
     }
 
     /// How many daemons there are.
@@ -32,25 +33,35 @@ impl Table {
         self.ids.len()
     }
 
-    /// This daemon's number.
-    pub(super) fn me(&self) -> usize {
+    /// This daemon.
+    pub(super) fn me(&self) -> Seat {
         self.me
     }
 
-    /// The numbers of the others.
-    pub(super) fn others(&self) -> impl Iterator<Item = usize> + Clone + use<> {
+    /// This daemon's id.
+    pub(super) fn my_id(&self) -> DaemonId {
+        self.id(self.me)
+    }
+
+    /// All daemons.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = Seat> + Clone + use<> {
+        Seat::first(self.ids.len())
+    }
+
+    /// The others.
+    pub(super) fn others(&self) -> impl DoubleEndedIterator<Item = Seat> + Clone + use<> {
         let me = self.me;
-        (0..self.ids.len()).filter(move |&number| number != me)
+        self.all().filter(move |&seat| seat != me)
     }
 
     /// Where this one is.
-    pub(super) fn site(&self, number: usize) -> usize {
-        self.sites[number]
+    pub(super) fn site(&self, seat: Seat) -> usize {
+        self.sites[seat.number()]
     }
 
-    /// The numbers of all who are elsewhere.
-    pub(super) fn far(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.ids.len()).filter(|&number| self.sites[number] != self.sites[self.me])
+    /// All who are elsewhere.
+    pub(super) fn far(&self) -> impl Iterator<Item = Seat> + '_ {
+        self.all().filter(|&seat| self.site(seat) != self.site(self.me))
     }
 
     /// The other sites.
@@ -58,13 +69,13 @@ impl Table {
         &self.far_sites
     }
 
-    /// Who has this number.
-    pub(super) fn id(&self, number: usize) -> DaemonId {
-        self.ids[number]
+    /// Who has this seat.
+    pub(super) fn id(&self, seat: Seat) -> DaemonId {
+        self.ids[seat.number()]
     }
 
-    /// The number of a daemon, if it is in the table.
-    pub(super) fn number(&self, daemon: DaemonId) -> Option<usize> {
-        self.ids.binary_search(&daemon).ok()
+    /// The seat of a daemon, if it is in the table.
+    pub(super) fn seat(&self, daemon: DaemonId) -> Option<Seat> {
+        self.ids.binary_search(&daemon).ok().map(Seat::new)
     }
 }

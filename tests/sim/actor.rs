@@ -1,6 +1,6 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
-use spread::multipath::{self, Multipath, Outgoing, Policy, System};
+use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
 use spread::ring::{self, Config, Event, Ring, Stats};
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice, Way};
@@ -175,7 +175,8 @@ impl Actor for RingDaemon {
 
     fn poll_transmit(&mut self) -> Option<Datagram> {
         while let Some(ring::Transmit { to, again, packet }) = self.ring.poll_transmit() {
-            self.multipath.send(self.now, Outgoing { kind: packet.kind(), to, again, body: packet.encode() });
+            let attempt = if again { Attempt::Again } else { Attempt::First };
+            self.multipath.send(self.now, Outgoing { kind: packet.kind(), to, attempt, body: packet.encode() });
         }
         let mut transmit = self.multipath.poll_transmit()?;
         self.count_on(&mut transmit);

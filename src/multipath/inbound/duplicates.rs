@@ -10,7 +10,7 @@ const WORD: u64 = u64::BITS as u64;
 
 /// Which counters were seen.
 #[derive(Debug, Default)]
-pub(super) struct Copies {
+pub(in crate::multipath) struct Copies {
     /// The highest counter seen; nothing was seen before there are words.
     highest: u64,
     /// One bit a counter, at its place modulo [`SPAN`].
@@ -19,7 +19,7 @@ pub(super) struct Copies {
 
 impl Copies {
     /// Whether this counter comes for the first time; it is remembered.
-    pub(super) fn is_first(&mut self, counter: u64) -> bool {
+    pub(in crate::multipath) fn is_first(&mut self, counter: u64) -> bool {
         if self.words.is_empty() {
             self.words = vec![0; (SPAN / WORD) as usize];
             self.highest = counter;

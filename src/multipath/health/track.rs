@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use super::Copied;
 use crate::time::{Duration, Instant};
 
 /// How a path is doing.
@@ -105,10 +106,10 @@ impl Track {
     }
 
     /// A packet came. Whether the state changed.
-    pub(super) fn on_packet(&mut self, now: Instant, first: bool) -> bool {
+    pub(super) fn on_packet(&mut self, now: Instant, copied: Copied) -> bool {
         self.last = Some(now);
         self.heard += 1;
-        self.first += u64::from(first);
+        self.first += u64::from(copied == Copied::First);
         match self.state {
             PathState::Healthy | PathState::Probation | PathState::Off => false,
             PathState::Silent => self.enter(now, PathState::Healthy),
@@ -273,7 +274,7 @@ mod tests {
                 self.number += 1;
                 let now = Instant::from_millis(self.millis);
                 if comes(n) {
-                    self.track.on_packet(now, true);
+                    self.track.on_packet(now, Copied::First);
                     self.track.on_report(now, self.number, 0);
                 }
                 let present = Instant::from_millis(1000);
@@ -340,10 +341,10 @@ mod tests {
         let around = Around { silence: SILENCE, heard: Some(now), present: now, newest: 9, off: true };
         assert!(story.track.look(now, &around));
         assert_eq!(story.track.state, PathState::Off);
-        assert!(!story.track.on_packet(now, true), "it was on its way");
+        assert!(!story.track.on_packet(now, Copied::First), "it was on its way");
         assert!(story.track.look(now, &Around { off: false, ..around }));
         assert_eq!(story.track.state, PathState::Silent);
-        assert!(story.track.on_packet(now, true));
+        assert!(story.track.on_packet(now, Copied::First));
     }
 
     #[test]

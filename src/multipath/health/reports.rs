@@ -4,7 +4,8 @@
 //! come less often, so that all of them together stay below [`REPORTS_PER_SECOND`] on each network (with the smallest and the largest
 //! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. What is news is said at once.
 
-use super::networks::Networks;
+use super::super::networks::Networks;
+use super::super::seat::Seat;
 use super::paths::{Paths, micros};
 use crate::time::{Duration, Instant};
 use crate::wire::{MeasureBytes, Measures, NetworkId, PathReport};
@@ -44,6 +45,13 @@ pub(super) struct Said {
     pub(super) digests: [u32; PathReport::DIGESTS],
 }
 
+/// Whether anybody else is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    Alone,
+    Others,
+}
+
 impl Reports {
     pub(super) fn new(daemons: usize, now: Instant) -> Reports {
         Reports {
@@ -67,18 +75,18 @@ impl Reports {
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
 
-    /// The report that is due. `hears` says by daemon on which networks it is heard, and `alone` that nobody is.
+    /// The report that is due. `hears` says by daemon on which networks it is heard.
     pub(super) fn compose(
         &mut self,
         now: Instant,
-        alone: bool,
+        company: Company,
         said: &Said,
         hears: impl Iterator<Item = Networks>,
         paths: &Paths,
     ) -> PathReport<'_> {
         self.number += 1;
         self.last = now;
-        self.next = now + self.interval * if alone { ALONE } else { 1 };
+        self.next = now + self.interval * if company == Company::Alone { ALONE } else { 1 };
         self.hears.clear();
         self.hears.extend(hears.map(Networks::bits));
         self.measure(now, usize::from(said.networks), paths);
@@ -100,7 +108,7 @@ impl Reports {
         self.cursor = 0;
         for place in (begin..end).chain(0..begin) {
             let network = NetworkId((place % networks) as u8);
-            let Some(measure) = paths.measure(now, place / networks, network) else { continue };
+            let Some(measure) = paths.measure(now, Seat::new(place / networks), network) else { continue };
             self.measures.push(measure.encode());
             self.cursor = place + 1;
             if self.measures.len() == PathReport::MEASURE_LIMIT {
@@ -112,7 +120,8 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Table;
+    use super::super::super::table::Table;
+    use super::super::Came;
     use super::*;
     use crate::wire::{DaemonId, Incarnation, Measure};
 
@@ -132,12 +141,12 @@ mod tests {
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
-        assert_eq!(reports.compose(at(10), false, &said, [NOTHING; 2].into_iter(), &paths).number, 1);
+        assert_eq!(reports.compose(at(10), Company::Others, &said, [NOTHING; 2].into_iter(), &paths).number, 1);
         assert_eq!(reports.due(), at(60));
         reports.hasten(at(12));
         assert_eq!(reports.due(), at(15));
         reports.hasten(at(11));
-        assert_eq!(reports.compose(at(15), true, &said, [NOTHING; 2].into_iter(), &paths).number, 2);
+        assert_eq!(reports.compose(at(15), Company::Alone, &said, [NOTHING; 2].into_iter(), &paths).number, 2);
         assert_eq!(reports.due(), at(215), "alone it is in no hurry");
     }
 
@@ -150,13 +159,14 @@ mod tests {
         let mut reports = Reports::new(20, now);
         let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4] };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
-            let report = reports.compose(now, false, &said, [NOTHING; 20].into_iter(), &paths);
+            let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
             let report = PathReport { clock: 9, ..report };
-            paths.on_report(now, daemon, Incarnation(1), Some(NetworkId(network)), &report);
+            let came = Came { sender: daemon, directly: Some(NetworkId(network)) };
+            paths.on_report(now, came, Incarnation(1), &report);
         }
         reports.cursor = 0;
         let mut told = || {
-            let report = reports.compose(now, false, &said, [NOTHING; 20].into_iter(), &paths);
+            let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
             report.measures.iter().collect::<Vec<Measure>>()
         };
         let all = [told(), told()].concat();

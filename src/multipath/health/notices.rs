@@ -164,7 +164,10 @@ impl Notices {
 
 impl Differs {
     /// What differs between two tables whose parts have these digests.
-    pub(super) fn between(ours: [u32; PathReport::DIGESTS], theirs: [u32; PathReport::DIGESTS]) -> Differs {
+    pub(in crate::multipath) fn between(
+        ours: [u32; PathReport::DIGESTS],
+        theirs: [u32; PathReport::DIGESTS],
+    ) -> Differs {
         Differs(std::array::from_fn(|part| ours[part] != theirs[part]))
     }
 }

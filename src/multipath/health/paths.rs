@@ -1,8 +1,10 @@
 //! All paths: each other daemon over each network, and what is known of the daemon whatever the path.
 
-use super::networks::Networks;
-use super::table::Table;
+use super::super::networks::Networks;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
 use super::track::{Around, PathState, Track};
+use super::{Came, Copied};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
@@ -30,8 +32,8 @@ pub struct Path {
 }
 
 #[derive(Debug)]
-pub(super) struct Paths {
-    peers: Vec<Peer>,
+pub(in crate::multipath) struct Paths {
+    peers: BySeat<Peer>,
     /// How long a silence means something.
     silence: Duration,
     looked: Instant,
@@ -69,7 +71,7 @@ impl Paths {
             off: Networks::NONE,
         };
         Paths {
-            peers: (0..table.len()).map(peer).collect(),
+            peers: BySeat::new(table.len(), peer),
             silence,
             looked: Instant::ZERO,
             blind_until: Instant::ZERO,
@@ -77,29 +79,22 @@ impl Paths {
         }
     }
 
-    /// A packet came from this daemon, directly on `network` or by a relay. Whether a state changed.
-    pub(super) fn on_packet(&mut self, now: Instant, daemon: usize, network: Option<NetworkId>, first: bool) -> bool {
+    /// A packet came. Whether a state changed.
+    pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) -> bool {
         let silence = self.silence;
-        let peer = &mut self.peers[daemon];
+        let peer = &mut self.peers[came.sender];
         if peer.heard.is_none_or(|heard| now.since(heard) > silence) {
             peer.present = now;
         }
         peer.heard = Some(now);
-        let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
-        let changed = track.is_some_and(|track| track.on_packet(now, first));
+        let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
+        let changed = track.is_some_and(|track| track.on_packet(now, copied));
         self.count(changed)
     }
 
-    /// A report of this daemon's life came, directly on `network` or by a relay. Whether a state changed.
-    pub(super) fn on_report(
-        &mut self,
-        now: Instant,
-        daemon: usize,
-        life: Incarnation,
-        network: Option<NetworkId>,
-        report: &PathReport<'_>,
-    ) -> bool {
-        let peer = &mut self.peers[daemon];
+    /// A report of this life of its sender came. Whether a state changed.
+    pub(super) fn on_report(&mut self, now: Instant, came: Came, life: Incarnation, report: &PathReport<'_>) -> bool {
+        let peer = &mut self.peers[came.sender];
         if peer.life != Some(life) {
             (peer.life, peer.newest) = (Some(life), 0);
             peer.tracks.iter_mut().for_each(Track::forget_numbers);
@@ -108,13 +103,13 @@ impl Paths {
             peer.newest = report.number;
             peer.off = Networks::from_bits(report.off);
         }
-        let track = network.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
+        let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
         let changed = track.is_some_and(|track| track.on_report(now, report.number, report.clock));
         self.count(changed)
     }
 
     /// What another daemon has measured on a path from us, told directly on `network`.
-    pub(super) fn on_measure(&mut self, now: Instant, daemon: usize, network: NetworkId, measure: &Measure) {
+    pub(super) fn on_measure(&mut self, now: Instant, daemon: Seat, network: NetworkId, measure: &Measure) {
         let Some(track) = self.peers[daemon].tracks.get_mut(usize::from(measure.network.0)) else { return };
         track.loss_there = Some(measure.loss.min(100));
         let trip = Duration::from_micros(micros(now).wrapping_sub(measure.echo).wrapping_sub(measure.held).into());
@@ -133,7 +128,7 @@ impl Paths {
             return;
         }
         let mut changes = 0;
-        for peer in &mut self.peers {
+        for peer in self.peers.iter_mut() {
             let around = Around {
                 silence: self.silence,
                 heard: peer.heard.filter(|&heard| now.since(heard) <= self.silence),
@@ -149,28 +144,28 @@ impl Paths {
     }
 
     /// How often a state has changed.
-    pub(super) fn changes(&self) -> u64 {
+    pub(in crate::multipath) fn changes(&self) -> u64 {
         self.changes
     }
 
     /// Whether this daemon was heard lately, on whatever way.
-    pub(super) fn is_alive(&self, now: Instant, daemon: usize) -> bool {
+    pub(in crate::multipath) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
         self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= self.silence)
     }
 
     /// The networks on which this daemon is heard well.
-    pub(super) fn sound(&self, daemon: usize) -> Networks {
+    pub(in crate::multipath) fn sound(&self, daemon: Seat) -> Networks {
         let tracks = (0..).map(NetworkId).zip(&self.peers[daemon].tracks);
         tracks.filter(|(_, track)| track.state == PathState::Healthy).map(|(network, _)| network).collect()
     }
 
     /// What was measured on this path, if anything was.
-    pub(super) fn measure(&self, now: Instant, daemon: usize, network: NetworkId) -> Option<Measure> {
+    pub(super) fn measure(&self, now: Instant, daemon: Seat, network: NetworkId) -> Option<Measure> {
         let peer = &self.peers[daemon];
         let track = peer.tracks.get(usize::from(network.0))?;
         let (echo, at) = track.echo?;
         let held = u32::try_from(now.since(at).as_micros()).ok()?;
-        let (daemon, loss) = (u8::try_from(daemon).ok()?, track.loss(peer.newest).unwrap_or(0));
+        let (daemon, loss) = (daemon.to_wire(), track.loss(peer.newest).unwrap_or(0));
         Some(Measure { daemon, network, echo, held, loss })
     }
 
@@ -179,7 +174,7 @@ impl Paths {
         changed
     }
 
-    pub(super) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Path> + 'a {
+    pub(in crate::multipath) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Path> + 'a {
         table.others().flat_map(move |daemon| {
             let peer = &self.peers[daemon];
             (0..).map(NetworkId).zip(&peer.tracks).map(move |(network, track)| Path {

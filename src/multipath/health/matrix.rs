@@ -3,14 +3,15 @@
 //! Rows travel by the same relays as everything else, so every daemon knows the whole matrix. A row that was not renewed for some time
 //! is unknown again: its daemon is dead or out of reach, and nothing is concluded from what it said.
 
-use super::networks::Networks;
-use super::table::Table;
+use super::super::networks::Networks;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{Incarnation, PathReport};
 
 #[derive(Debug)]
-pub(super) struct Matrix {
-    rows: Vec<Option<Row>>,
+pub(in crate::multipath) struct Matrix {
+    rows: BySeat<Option<Row>>,
     daemons: usize,
     lifetime: Duration,
 }
@@ -20,16 +21,23 @@ struct Row {
     life: Incarnation,
     number: u64,
     at: Instant,
+    /// By seat.
     hears: Vec<Networks>,
 }
 
 impl Matrix {
-    pub(super) fn new(table: &Table, lifetime: Duration) -> Matrix {
-        Matrix { rows: (0..table.len()).map(|_| None).collect(), daemons: table.len(), lifetime }
+    pub(in crate::multipath) fn new(table: &Table, lifetime: Duration) -> Matrix {
+        Matrix { rows: BySeat::new(table.len(), |_| None), daemons: table.len(), lifetime }
     }
 
     /// A report came. Whether its row is another one than before.
-    pub(super) fn learn(&mut self, now: Instant, daemon: usize, life: Incarnation, report: &PathReport<'_>) -> bool {
+    pub(in crate::multipath) fn learn(
+        &mut self,
+        now: Instant,
+        daemon: Seat,
+        life: Incarnation,
+        report: &PathReport<'_>,
+    ) -> bool {
         let row = &mut self.rows[daemon];
         let stale = row.as_ref().is_some_and(|row| row.life == life && row.number >= report.number);
         if stale || report.hears.len() != self.daemons {
@@ -39,27 +47,32 @@ impl Matrix {
     }
 
     /// What this daemon itself hears. Whether that is something else than before.
-    pub(super) fn set_mine(&mut self, now: Instant, me: usize, hears: impl Iterator<Item = Networks> + Clone) -> bool {
+    pub(in crate::multipath) fn set_mine(
+        &mut self,
+        now: Instant,
+        me: Seat,
+        hears: impl Iterator<Item = Networks> + Clone,
+    ) -> bool {
         renew(&mut self.rows[me], (Incarnation(0), 0, now), hears)
     }
 
     /// Time has passed. Whether a row is unknown from now on.
-    pub(super) fn look(&mut self, now: Instant) -> bool {
+    pub(in crate::multipath) fn look(&mut self, now: Instant) -> bool {
         let mut changed = false;
-        for row in &mut self.rows {
+        for row in self.rows.iter_mut() {
             changed |= row.take_if(|row| now.since(row.at) > self.lifetime).is_some();
         }
         changed
     }
 
     /// Whether this daemon's row is known.
-    pub(super) fn knows(&self, daemon: usize) -> bool {
+    pub(in crate::multipath) fn knows(&self, daemon: Seat) -> bool {
         self.rows[daemon].is_some()
     }
 
     /// The networks on which `by` hears `of` well; none if that is not known.
-    pub(super) fn hears(&self, by: usize, of: usize) -> Networks {
-        self.rows[by].as_ref().map_or(Networks::NONE, |row| row.hears[of])
+    pub(in crate::multipath) fn hears(&self, by: Seat, of: Seat) -> Networks {
+        self.rows[by].as_ref().map_or(Networks::NONE, |row| row.hears[of.number()])
     }
 }
 
@@ -87,6 +100,8 @@ mod tests {
     use super::*;
     use crate::wire::DaemonId;
 
+    const SECOND: Seat = Seat::from_wire(1);
+
     fn report(number: u64, hears: &[u8]) -> PathReport<'_> {
         PathReport { number, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Default::default() }
     }
@@ -96,15 +111,15 @@ mod tests {
         let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
         let mut matrix = Matrix::new(&table, Duration::from_millis(500));
         let at = Instant::from_millis;
-        assert!(!matrix.knows(1) && matrix.hears(1, 0).is_empty());
-        assert!(matrix.learn(at(0), 1, Incarnation(1), &report(5, &[3, 0, 1])));
-        assert!(!matrix.learn(at(1), 1, Incarnation(1), &report(6, &[3, 0, 1])), "nothing new");
-        assert!(!matrix.learn(at(2), 1, Incarnation(1), &report(4, &[0, 0, 0])), "overtaken");
-        assert_eq!(matrix.hears(1, 0), Networks::first(2));
-        assert!(matrix.learn(at(3), 1, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
-        assert!(!matrix.learn(at(4), 1, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
+        assert!(!matrix.knows(SECOND) && matrix.hears(SECOND, Seat::new(0)).is_empty());
+        assert!(matrix.learn(at(0), SECOND, Incarnation(1), &report(5, &[3, 0, 1])));
+        assert!(!matrix.learn(at(1), SECOND, Incarnation(1), &report(6, &[3, 0, 1])), "nothing new");
+        assert!(!matrix.learn(at(2), SECOND, Incarnation(1), &report(4, &[0, 0, 0])), "overtaken");
+        assert_eq!(matrix.hears(SECOND, Seat::new(0)), Networks::first(2));
+        assert!(matrix.learn(at(3), SECOND, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
+        assert!(!matrix.learn(at(4), SECOND, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
         assert!(!matrix.look(at(503)));
         assert!(matrix.look(at(504)));
-        assert!(!matrix.knows(1));
+        assert!(!matrix.knows(SECOND));
     }
 }

@@ -5,7 +5,7 @@
 //! soon sends such a packet.
 
 use super::duplicates::Copies;
-use crate::wire::{DaemonId, Header, Incarnation};
+use crate::wire::{Header, Incarnation};
 
 /// The lives of a daemon, the present one first.
 #[derive(Debug, Default)]
@@ -48,33 +48,10 @@ impl Life {
     }
 }
 
-/// Which packets of another daemon were relayed here already. A packet is relayed once, with its first copy that came directly, though a
-/// copy that was relayed by another daemon may have come before. Of a life that is over nothing is kept.
-#[derive(Debug, Default)]
-pub(super) struct Relayed {
-    incarnation: Option<Incarnation>,
-    /// By destination, of which there are no more than daemons.
-    destinations: Vec<(Option<DaemonId>, Copies)>,
-}
-
-impl Relayed {
-    /// Whether this packet is to be relayed now.
-    pub(super) fn is_first(&mut self, header: &Header) -> bool {
-        if self.incarnation != Some(header.incarnation) {
-            *self = Relayed { incarnation: Some(header.incarnation), destinations: Vec::new() };
-        }
-        let place = self.destinations.iter().position(|(to, _)| *to == header.destination).unwrap_or_else(|| {
-            self.destinations.push((header.destination, Copies::default()));
-            self.destinations.len() - 1
-        });
-        self.destinations[place].1.is_first(header.counter)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{NetworkId, PacketKind, Way};
+    use crate::wire::{DaemonId, NetworkId, PacketKind, Way};
 
     fn header(incarnation: u64, to: Option<u32>, counter: u64) -> Header {
         Header {
@@ -110,14 +87,5 @@ mod tests {
         let mut lives = Lives::default();
         assert!((0..100).all(|life| lives.is_first(&header(life, None, 1)) == Some(true)));
         assert_eq!(lives.0.len(), LIFE_LIMIT);
-    }
-
-    #[test]
-    fn a_packet_is_relayed_once_for_each_destination() {
-        let mut relayed = Relayed::default();
-        assert!(relayed.is_first(&header(1, Some(3), 5)) && relayed.is_first(&header(1, Some(4), 5)));
-        assert!(!relayed.is_first(&header(1, Some(3), 5)));
-        assert!(relayed.is_first(&header(2, Some(3), 1)), "another life");
-        assert_eq!(relayed.destinations.len(), 1);
     }
 }

@@ -8,17 +8,18 @@
 //! *What is small* (joins, probes, reports) crosses to every daemon of the other sites by itself: it must arrive before anything is known.
 //! So does data for a site of which no row is known.
 
-use super::matrix::Matrix;
-use super::networks::Networks;
-use super::table::Table;
+use super::super::health::Matrix;
+use super::super::networks::Networks;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
 
 /// A daemon of another site to which data crosses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gateway {
     /// Its site.
     pub(super) site: usize,
-    /// Its number.
-    pub(super) daemon: usize,
+    /// Which one.
+    pub(super) daemon: Seat,
     /// The networks on which it hears us.
     pub(super) networks: Networks,
 }
@@ -26,32 +27,31 @@ pub(super) struct Gateway {
 /// Where data of this daemon crosses to all other sites.
 pub(super) fn gateways(table: &Table, matrix: &Matrix, usable: Networks) -> Vec<Gateway> {
     let sites = table.far_sites().iter();
-    sites.flat_map(|&site| gateways_at(table, matrix, usable, (table.me(), site))).collect()
+    sites.flat_map(|&site| gateways_at(table, matrix, usable, table.me(), site)).collect()
 }
 
 /// Who has data of `from` at first hand: all at its site, and the gateways of the others.
-pub(super) fn first_hands(table: &Table, matrix: &Matrix, from: usize) -> Vec<bool> {
+pub(super) fn first_hands(table: &Table, matrix: &Matrix, from: Seat) -> BySeat<bool> {
     let home = table.site(from);
-    let mut first_hands: Vec<bool> = (0..table.len()).map(|daemon| table.site(daemon) == home).collect();
+    let mut first_hands = BySeat::new(table.len(), |daemon| table.site(daemon) == home);
     let here = table.site(table.me());
     for &site in table.far_sites().iter().chain([&here]).filter(|&&site| site != home) {
-        let gateways = gateways_at(table, matrix, Networks::from_bits(0xff), (from, site));
+        let gateways = gateways_at(table, matrix, Networks::from_bits(0xff), from, site);
         gateways.iter().for_each(|gateway| first_hands[gateway.daemon] = true);
     }
     first_hands
 }
 
 /// Whether somebody at the site of `to` hears `from`, which is at another one, and is heard by `to`.
-pub(super) fn is_served(table: &Table, matrix: &Matrix, from: usize, to: usize) -> bool {
-    let mut there = (0..table.len()).filter(|&by| table.site(by) == table.site(to));
+pub(super) fn is_served(table: &Table, matrix: &Matrix, from: Seat, to: Seat) -> bool {
+    let mut there = table.all().filter(|&by| table.site(by) == table.site(to));
     there.any(|by| !matrix.hears(by, from).is_empty() && (by == to || !matrix.hears(to, by).is_empty()))
 }
 
 /// Where data crosses from a daemon to a site.
-fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, way: (usize, usize)) -> Vec<Gateway> {
-    let (from, site) = way;
-    let there = (0..table.len()).filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon));
-    let members: Vec<usize> = there.collect();
+fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, site: usize) -> Vec<Gateway> {
+    let there = table.all().filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon));
+    let members: Vec<Seat> = there.collect();
     let networks = |daemon| matrix.hears(daemon, from) & usable;
     let serves = |gateway, member| member == gateway || !matrix.hears(member, gateway).is_empty();
     let (mut gateways, mut waiting) = (Vec::new(), members.clone());
@@ -87,10 +87,10 @@ mod tests {
                 hears,
                 measures: Default::default(),
             };
-            matrix.learn(Instant::ZERO, by, Incarnation(1), &report);
+            matrix.learn(Instant::ZERO, Seat::new(by), Incarnation(1), &report);
         }
         let gateways = gateways(&table, &matrix, Networks::first(2));
-        gateways.iter().map(|gateway| (gateway.daemon, gateway.networks.bits())).collect()
+        gateways.iter().map(|gateway| (gateway.daemon.number(), gateway.networks.bits())).collect()
     }
 
     #[test]

@@ -13,10 +13,11 @@
 //! Where somebody's row is unknown, two may relay the same or nobody does. The first costs a copy. Against the second, reports are
 //! also forwarded blindly while any row is missing, by one daemon in turn, until everybody knows enough to plan.
 
-use super::matrix::Matrix;
-use super::networks::Networks;
+use super::super::health::Matrix;
+use super::super::networks::Networks;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
 use super::sites::{Gateway, first_hands, gateways, is_served};
-use super::table::Table;
 use crate::wire::{DaemonId, NetworkId};
 
 /// A datagram's next hop: the network, and the one daemon there whom it must reach, or all.
@@ -26,13 +27,30 @@ pub(super) type Hop = (NetworkId, Option<DaemonId>);
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// How the packets to all of each daemon are forwarded; empty when nobody's are.
-    forwards: Vec<Forward>,
+    forwards: BySeat<Forward>,
     /// How packets to each daemon are sent around; empty when none are.
-    around: Vec<Option<Around>>,
+    around: BySeat<Option<Around>>,
     /// Where data crosses to other sites.
     gateways: Vec<Gateway>,
+    sight: Sight,
+}
+
+/// Whether the rows of all daemons are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sight {
+    #[default]
+    Whole,
     /// Somebody's row is missing.
-    blind: bool,
+    Blind,
+}
+
+/// What is relayed: the two kinds of load differ in how many copies they are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Data: one copy for everyone who needs one.
+    Data,
+    /// What is small: on every network that leads to somebody who needs one.
+    Small,
 }
 
 /// How the packets to all of one daemon are forwarded.
@@ -48,7 +66,7 @@ pub(super) struct Forward {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Around {
     /// Who relays.
-    pub(super) relay: usize,
+    pub(super) relay: Seat,
     /// The networks on which it hears us.
     pub(super) networks: Networks,
 }
@@ -59,26 +77,27 @@ impl Plan {
         let me = table.me();
         let blind = table.others().any(|other| !matrix.knows(other));
         let forward = |from| if from == me { Forward::default() } else { forward(table, matrix, usable, from) };
-        let forwards: Vec<Forward> = (0..table.len()).map(forward).collect();
         let around = |to| if to == me { None } else { around(table, matrix, usable, to) };
-        let around: Vec<Option<Around>> = (0..table.len()).map(around).collect();
-        let gateways = gateways(table, matrix, usable);
-        let forwards = kept(forwards, |way| *way != Forward::default());
-        Plan { forwards, around: kept(around, Option::is_some), gateways, blind }
+        Plan {
+            forwards: kept(BySeat::new(table.len(), forward), |way| *way != Forward::default()),
+            around: kept(BySeat::new(table.len(), around), Option::is_some),
+            gateways: gateways(table, matrix, usable),
+            sight: if blind { Sight::Blind } else { Sight::Whole },
+        }
     }
 
     /// Whether nobody's packets are relayed here.
     pub(super) fn is_idle(&self) -> bool {
-        self.forwards.is_empty()
+        self.forwards.iter().next().is_none()
     }
 
     /// Whether reports are to be forwarded although nobody is known to need them.
     pub(super) fn is_blind(&self) -> bool {
-        self.blind
+        self.sight == Sight::Blind
     }
 
     /// How the packets to all of this daemon are forwarded, if they are.
-    pub(super) fn forward(&self, from: usize) -> Option<&Forward> {
+    pub(super) fn forward(&self, from: Seat) -> Option<&Forward> {
         self.forwards.get(from).filter(|forward| **forward != Forward::default())
     }
 
@@ -88,52 +107,63 @@ impl Plan {
     }
 
     /// How packets to this daemon are sent around, if they are.
-    pub(super) fn around(&self, to: usize) -> Option<Around> {
+    pub(super) fn around(&self, to: Seat) -> Option<Around> {
         self.around.get(to).copied().flatten()
     }
 }
 
-/// The list if it says anything.
-fn kept<T>(list: Vec<T>, says: impl Fn(&T) -> bool) -> Vec<T> {
-    if list.iter().any(says) { list } else { Vec::new() }
+impl Forward {
+    /// The hops of this load.
+    pub(super) fn hops(&self, load: Load) -> &[Hop] {
+        match load {
+            Load::Data => &self.data,
+            Load::Small => &self.small,
+        }
+    }
 }
 
-fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: usize) -> Forward {
+/// The list if it says anything.
+fn kept<T: Default>(list: BySeat<T>, says: impl Fn(&T) -> bool) -> BySeat<T> {
+    if list.iter().any(says) { list } else { BySeat::default() }
+}
+
+fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: Seat) -> Forward {
     let me = table.me();
     if matrix.hears(me, from).is_empty() {
         return Forward::default();
     }
-    let small = needy(table, matrix, usable, (from, false));
-    let data = needy(table, matrix, usable, (from, true));
+    let small = needy(table, matrix, usable, from, Load::Small);
+    let data = needy(table, matrix, usable, from, Load::Data);
     let masks = data.iter().map(|&(_, networks)| networks);
     Forward { data: hops(table, &data, cover(masks)), small: hops(table, &small, usable) }
 }
 
-/// Who needs what a daemon says to all, data or what is small, if this is the daemon to relay it, and the networks on which they hear us.
-fn needy(table: &Table, matrix: &Matrix, usable: Networks, what: (usize, bool)) -> Vec<(usize, Networks)> {
-    let (from, data) = what;
+/// Who needs this load of what a daemon says to all, if this is the daemon to relay it, and the networks on which they hear us.
+fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Load) -> Vec<(Seat, Networks)> {
     let me = table.me();
-    let lacks = |&to: &usize| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
-    let served = |to| data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
-    let needy: Vec<usize> = table.others().filter(lacks).filter(|&to| !served(to)).collect();
+    let lacks = |&to: &Seat| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
+    let served = |to| load == Load::Data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
+    let needy: Vec<Seat> = table.others().filter(lacks).filter(|&to| !served(to)).collect();
     if needy.is_empty() {
         return Vec::new();
     }
-    let has = if data { first_hands(table, matrix, from) } else { vec![true; table.len()] };
-    let relays =
-        |by: usize, to: usize| has[by] && !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
-    let lower = |to: usize| (0..me).any(|by| by != from && by != to && relays(by, to));
+    let has = match load {
+        Load::Data => first_hands(table, matrix, from),
+        Load::Small => BySeat::new(table.len(), |_| true),
+    };
+    let relays = |by: Seat, to: Seat| has[by] && !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
+    let lower = |to: Seat| Seat::first(me.number()).any(|by| by != from && by != to && relays(by, to));
     let needy = needy.into_iter().filter(|&to| has[me] && !lower(to)).map(|to| (to, matrix.hears(to, me) & usable));
     needy.filter(|(_, networks)| !networks.is_empty()).collect()
 }
 
 /// The hops that reach these daemons on these networks: one for several at this site, and one for each elsewhere.
-fn hops(table: &Table, needy: &[(usize, Networks)], networks: Networks) -> Vec<Hop> {
+fn hops(table: &Table, needy: &[(Seat, Networks)], networks: Networks) -> Vec<Hop> {
     let here = table.site(table.me());
     let mut hops = Vec::new();
     for network in networks.iter() {
         let reached = needy.iter().filter(|(_, networks)| networks.has(network)).map(|&(to, _)| to);
-        let (near, far): (Vec<usize>, Vec<usize>) = reached.partition(|&to| table.site(to) == here);
+        let (near, far): (Vec<Seat>, Vec<Seat>) = reached.partition(|&to| table.site(to) == here);
         match near[..] {
             [] => {}
             [one] => hops.push((network, Some(table.id(one)))),
@@ -144,7 +174,7 @@ fn hops(table: &Table, needy: &[(usize, Networks)], networks: Networks) -> Vec<H
     hops
 }
 
-fn around(table: &Table, matrix: &Matrix, usable: Networks, to: usize) -> Option<Around> {
+fn around(table: &Table, matrix: &Matrix, usable: Networks, to: Seat) -> Option<Around> {
     let me = table.me();
     if !matrix.knows(to) || !matrix.hears(to, me).is_empty() {
         return None;
@@ -181,7 +211,7 @@ mod tests {
         for (by, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
             matrix.learn(
                 Instant::ZERO,
-                by,
+                Seat::new(by),
                 Incarnation(1),
                 &crate::wire::PathReport {
                     number: 1,
@@ -197,6 +227,10 @@ mod tests {
         Plan::new(&table, &matrix, Networks::first(2))
     }
 
+    fn seat(number: usize) -> Seat {
+        Seat::new(number)
+    }
+
     fn hops(hops: &[Hop]) -> Vec<(u8, Option<u32>)> {
         hops.iter().map(|(network, to)| (network.0, to.map(|to| to.0))).collect()
     }
@@ -205,7 +239,7 @@ mod tests {
     fn nothing_is_relayed_where_everybody_hears_everybody() {
         let plan = plan(1, &[&[0, 1, 3], &[2, 0, 3], &[1, 2, 0]]);
         assert!(plan.is_idle() && !plan.is_blind());
-        assert_eq!((plan.forward(0), plan.around(0)), (None, None));
+        assert_eq!((plan.forward(seat(0)), plan.around(seat(0))), (None, None));
     }
 
     #[test]
@@ -213,20 +247,20 @@ mod tests {
         // 1 is on network 0 only, 2 on network 1 only, 3 and 4 on both.
         let rows: [&[u8]; 4] = [&[0, 0, 1, 1], &[0, 0, 2, 2], &[1, 2, 0, 3], &[1, 2, 3, 0]];
         let third = plan(2, &rows);
-        let forward = third.forward(0).unwrap();
+        let forward = third.forward(seat(0)).unwrap();
         assert_eq!((hops(&forward.data), hops(&forward.small)), (vec![(1, Some(2))], vec![(1, Some(2))]));
-        assert_eq!(hops(&third.forward(1).unwrap().data), [(0, Some(1))]);
-        assert!(third.forward(3).is_none());
+        assert_eq!(hops(&third.forward(seat(1)).unwrap().data), [(0, Some(1))]);
+        assert!(third.forward(seat(3)).is_none());
         assert!(plan(3, &rows).is_idle(), "the third is lower");
-        assert_eq!(plan(0, &rows).around(1), Some(Around { relay: 2, networks: Networks::first(1) }));
-        assert_eq!(plan(0, &rows).around(2), None);
+        assert_eq!(plan(0, &rows).around(seat(1)), Some(Around { relay: seat(2), networks: Networks::first(1) }));
+        assert_eq!(plan(0, &rows).around(seat(2)), None);
     }
 
     #[test]
     fn one_copy_serves_all_whom_a_network_reaches() {
         // Nobody but 2 hears 1.
         let plan = plan(1, &[&[0, 3, 3, 3], &[3, 0, 3, 3], &[0, 3, 0, 3], &[0, 2, 3, 0]]);
-        let forward = plan.forward(0).unwrap();
+        let forward = plan.forward(seat(0)).unwrap();
         assert_eq!(hops(&forward.data), [(1, None)]);
         assert_eq!(hops(&forward.small), [(0, Some(3)), (1, None)]);
     }
@@ -235,9 +269,9 @@ mod tests {
     fn nothing_is_concluded_from_a_row_that_is_missing() {
         let plan = plan(2, &[&[], &[0, 0, 2], &[1, 2, 0]]);
         assert!(plan.is_blind());
-        assert_eq!(hops(&plan.forward(0).unwrap().data), [(1, Some(2))]);
-        assert!(plan.forward(1).is_none(), "whether 1 hears 2 is not known");
-        assert_eq!(plan.around(0), None);
+        assert_eq!(hops(&plan.forward(seat(0)).unwrap().data), [(1, Some(2))]);
+        assert!(plan.forward(seat(1)).is_none(), "whether 1 hears 2 is not known");
+        assert_eq!(plan.around(seat(0)), None);
     }
 
     #[test]

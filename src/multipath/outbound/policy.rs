@@ -11,7 +11,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use super::networks::Networks;
+use super::super::networks::Networks;
 use super::plan::cover;
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
@@ -43,7 +43,7 @@ impl fmt::Display for Policy {
 
 /// Chooses networks for one data packet after the other.
 #[derive(Debug)]
-pub(super) struct Chooser {
+pub(in crate::multipath) struct Chooser {
     policy: Policy,
     networks: u8,
     /// Those that are switched on.
@@ -68,7 +68,7 @@ enum Reach {
 const HOLD: Duration = Duration::from_secs(1);
 
 impl Chooser {
-    pub(super) fn new(policy: Policy, networks: u8) -> Chooser {
+    pub(in crate::multipath) fn new(policy: Policy, networks: u8) -> Chooser {
         let all = Networks::first(networks);
         let priorities = [0; NetworkId::LIMIT];
         Chooser {
@@ -82,26 +82,26 @@ impl Chooser {
         }
     }
 
-    pub(super) fn policy(&self) -> Policy {
+    pub(in crate::multipath) fn policy(&self) -> Policy {
         self.policy
     }
 
     /// By network.
-    pub(super) fn priorities(&self) -> &[u8] {
+    pub(in crate::multipath) fn priorities(&self) -> &[u8] {
         &self.priorities[..usize::from(self.networks)]
     }
 
-    pub(super) fn set_policy(&mut self, policy: Policy) {
+    pub(in crate::multipath) fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
     }
 
-    pub(super) fn set_priorities(&mut self, priorities: &[u8]) {
+    pub(in crate::multipath) fn set_priorities(&mut self, priorities: &[u8]) {
         self.priorities = [0; NetworkId::LIMIT];
         self.priorities.iter_mut().zip(priorities).for_each(|(ours, &new)| *ours = new);
     }
 
     /// Switches a network on or off, unless it is the last one. Whether it is as wanted.
-    pub(super) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
+    pub(in crate::multipath) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
         let one = if network.0 < self.networks { Networks::from(network) } else { Networks::NONE };
         let all = if enabled { self.all | one } else { self.all - one };
         if one.is_empty() || all.is_empty() {
@@ -113,12 +113,12 @@ impl Chooser {
     }
 
     /// The networks that are switched on.
-    pub(super) fn all(&self) -> Networks {
+    pub(in crate::multipath) fn all(&self) -> Networks {
         self.all
     }
 
     /// On which networks each daemon that lives is reached; whom none reaches has others that relay.
-    pub(super) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks> + Clone) {
+    pub(in crate::multipath) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks> + Clone) {
         let all = self.all;
         let reached = reached.map(|networks| networks & all).filter(|networks| !networks.is_empty());
         let each = reached.clone().fold(all, |each, networks| each & networks);
@@ -134,7 +134,7 @@ impl Chooser {
     }
 
     /// The networks for the next data packet.
-    pub(super) fn choose(&mut self) -> Networks {
+    pub(in crate::multipath) fn choose(&mut self) -> Networks {
         let usable = match self.reach {
             Reach::Each(usable) => usable,
             Reach::Together(networks) if self.policy != Policy::Active => return networks,

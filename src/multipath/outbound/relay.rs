@@ -1,0 +1,107 @@
+//! Relaying: where no network leads from one daemon to another, a third one that hears the one and is heard by the other forwards.
+//!
+//! A relayed datagram keeps everything that its sender said (sender, life, destination, counter), so the first copy wins wherever it
+//! came from, and only says that it was relayed. Such a one is never relayed again, so nothing runs in circles and no packet is
+//! forwarded more than once by any daemon. Nothing waits here: what came in goes out before the next input.
+//!
+//! *The scenic route* needs no knowledge. A packet to one daemon that must be sent again (a token, a form token) also goes through
+//! another daemon, each time the next one: whatever kept it from arriving directly, it arrives within a few turns, long before a
+//! timeout. Lost data needs no route, because whoever holds a packet sends it again. So faults that differ from daemon to daemon are
+//! masked before anybody has found out about them. What is known later is in `plan`.
+
+use super::super::inbound::Copies;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
+use crate::wire::{DaemonId, Header, Incarnation};
+
+/// What is relayed here and elsewhere.
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// What was relayed, by sender.
+    relayed: BySeat<Relayed>,
+    /// Whose turn it was to take a packet the scenic route.
+    turn: usize,
+}
+
+/// Which packets of another daemon were relayed here already. A packet is relayed once, with its first copy that came directly, though a
+/// copy that was relayed by another daemon may have come before. Of a life that is over nothing is kept.
+#[derive(Debug, Default)]
+struct Relayed {
+    incarnation: Option<Incarnation>,
+    /// By destination, of which there are no more than daemons.
+    destinations: Vec<(Option<DaemonId>, Copies)>,
+}
+
+impl Relayed {
+    /// Whether this packet is to be relayed now.
+    fn is_first(&mut self, header: &Header) -> bool {
+        if self.incarnation != Some(header.incarnation) {
+            *self = Relayed { incarnation: Some(header.incarnation), destinations: Vec::new() };
+        }
+        let place = self.destinations.iter().position(|(to, _)| *to == header.destination).unwrap_or_else(|| {
+            self.destinations.push((header.destination, Copies::default()));
+            self.destinations.len() - 1
+        });
+        self.destinations[place].1.is_first(header.counter)
+    }
+}
+
+impl Relay {
+    pub(super) fn new(table: &Table) -> Relay {
+        Relay { relayed: BySeat::new(table.len(), |_| Relayed::default()), turn: 0 }
+    }
+
+    /// Whether this packet, which came directly from this daemon, is still to be relayed.
+    pub(super) fn is_first(&mut self, sender: Seat, header: &Header) -> bool {
+        self.relayed[sender].is_first(header)
+    }
+
+    /// The next of the `fit` daemons to take a packet to another one.
+    pub(super) fn around(&mut self, table: &Table, to: Seat, fit: impl Fn(Seat) -> bool) -> Option<Seat> {
+        let daemons = table.len();
+        let others = (1..=daemons).map(|step| Seat::new((self.turn + step) % daemons));
+        let relay = others.filter(|&other| other != table.me() && other != to).find(|&other| fit(other))?;
+        self.turn = relay.number();
+        Some(relay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{NetworkId, PacketKind, Way};
+
+    #[test]
+    fn each_daemon_takes_its_turn_on_the_scenic_route() {
+        let table = Table::new(DaemonId(2), &[1, 2, 3, 4, 5].map(DaemonId), &[]);
+        let mut relay = Relay::new(&table);
+        let mut turns = |to, fit: fn(Seat) -> bool| {
+            [(); 4].map(|()| relay.around(&table, Seat::new(to), fit).map(|n| table.id(n).0))
+        };
+        assert_eq!(turns(2, |_| true), [4, 5, 1, 4].map(Some));
+        assert_eq!(turns(0, |seat| seat != Seat::new(3)), [5, 3, 5, 3].map(Some));
+        assert_eq!(turns(0, |_| false), [None; 4]);
+    }
+
+    fn header(incarnation: u64, to: u32, counter: u64) -> Header {
+        Header {
+            kind: PacketKind::Token,
+            network: NetworkId(0),
+            way: Way::Direct,
+            sender: DaemonId(1),
+            destination: Some(DaemonId(to)),
+            system: 7,
+            incarnation: Incarnation(incarnation),
+            counter,
+        }
+    }
+
+    #[test]
+    fn a_packet_is_relayed_once_for_each_destination() {
+        let mut relayed = Relayed::default();
+        assert!(relayed.is_first(&header(1, 3, 5)) && relayed.is_first(&header(1, 4, 5)));
+        assert!(!relayed.is_first(&header(1, 3, 5)));
+        assert!(relayed.is_first(&header(2, 3, 1)), "another life");
+        assert_eq!(relayed.destinations.len(), 1);
+    }
+}
