@@ -1,4 +1,4 @@
-# make build | demo | check | check-windows | dll | sim | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | check-windows | dll | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names; needs mingw-w64 and Rust's
 #        standard library for that system (rustup target add x86_64-pc-windows-gnu). check-windows: runs C programs with it in Wine.
@@ -46,7 +46,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check check-windows dll sim fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-windows dll sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 build demo dll sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -111,6 +111,11 @@ bench-instructions:
 # How much faster than time a ring of five is simulated on one core, with all its faults.
 bench-sim:
 	TORC_SIM_DAEMONS=5 TORC_SIM_SEEDS=0..500 $(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture seeds_keep_extended
+
+# Five daemons on three networks in namespaces, clients that judge what they get, and faults from SEED, for so many MINUTES. Needs root.
+soak:
+	TORC_SOAK_MINUTES=$(or $(MINUTES),10) TORC_SOAK_SEED=$(or $(SEED),1) \
+		$(CARGO) test --release --locked --test network -- --nocapture soak
 
 # Any bytes for every decoder and state machine: each target for SECONDS (60). MERGE=1 keeps what covers more in fuzz/corpus.
 fuzz:

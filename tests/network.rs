@@ -18,6 +18,8 @@ mod rig;
 mod ring;
 #[path = "network/site.rs"]
 mod site;
+#[path = "network/soak/mod.rs"]
+mod soak;
 
 use std::fs;
 use std::net::UdpSocket;

@@ -108,13 +108,26 @@ impl Rig {
 
     /// Does something in a node's network. Sockets that are opened there stay there.
     pub fn inside<T: Send>(&self, node: usize, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(Path::new("/run/netns").join(self.node(node))).unwrap();
-        let enter = move || {
-            // SAFETY: the call takes two numbers; it moves this thread alone, which ends right after.
-            assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
-            work()
-        };
-        thread::scope(|scope| scope.spawn(enter).join().unwrap())
+        let namespace = self.namespace(node);
+        thread::scope(|scope| scope.spawn(move || namespace.enter(work)).join().unwrap())
+    }
+
+    /// A node's network, for a thread that stays in it.
+    pub fn namespace(&self, node: usize) -> Namespace {
+        Namespace(File::open(Path::new("/run/netns").join(self.node(node))).unwrap())
+    }
+
+    /// From now on nothing passes between these nodes and the others in any network.
+    pub fn separate(&mut self, nodes: Range<usize>) {
+        let others: Vec<usize> = (0..self.nodes).filter(|node| !nodes.contains(node)).collect();
+        for network in 0..self.networks {
+            for (one, other) in nodes.clone().flat_map(|one| others.iter().map(move |&other| (one, other))) {
+                let (one, other) = (port(one, network), port(other, network));
+                self.faults.push(format!("iifname {one} oifname {other} drop"));
+                self.faults.push(format!("iifname {other} oifname {one} drop"));
+            }
+        }
+        self.apply_faults();
     }
 
     /// The bytes that a node has sent, by network.
@@ -344,6 +357,18 @@ impl Rig {
 
     fn ports(&self, network: usize) -> String {
         ports(0..self.nodes, network)
+    }
+}
+
+/// The network of a node.
+pub struct Namespace(File);
+
+impl Namespace {
+    /// Moves the thread that calls it into this network for the rest of its life.
+    pub fn enter<T>(self, work: impl FnOnce() -> T) -> T {
+        // SAFETY: the call takes two numbers and moves this thread alone.
+        assert_eq!(unsafe { libc::setns(self.0.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+        work()
     }
 }
 

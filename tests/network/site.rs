@@ -109,7 +109,8 @@ impl Site {
         format!("#{private_name}#{}", NAMES[node])
     }
 
-    fn start_daemon(&self, node: usize) -> Process {
+    /// Starts the daemon of a node.
+    pub fn start_daemon(&self, node: usize) -> Process {
         let mut command = self.rig.command(node, Path::new(env!("CARGO_BIN_EXE_spread")));
         command.arg("-c").arg(&self.file).args(["-n", NAMES[node]]);
         Process::start(command, &self.rig.directory().join(NAMES[node]))
