@@ -17,6 +17,7 @@
 #[doc(hidden)]
 pub mod known_bugs;
 pub mod rng;
+mod system;
 pub mod time;
 
 pub mod wire;

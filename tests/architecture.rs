@@ -21,6 +21,7 @@ const LEAVES: &[&str] = &["time", "rng"];
 /// Each other module and the modules of ours that it may name beside the leaves.
 const ARROWS: &[(&str, &[&str])] = &[
     ("known_bugs", &[]),
+    ("system", &[]),
     ("wire", &[]),
     ("ring", &["wire", "known_bugs"]),
     ("multipath", &["wire"]),
@@ -28,9 +29,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["wire"]),
     ("node", &["groups", "multipath", "ring", "session", "wire"]),
     ("net", &["wire"]),
-    ("daemon", &["net", "node", "groups", "multipath", "ring", "session", "wire"]),
-    ("client", &["wire"]),
-    ("ffi", &["client", "daemon", "wire"]),
+    ("daemon", &["net", "node", "groups", "multipath", "ring", "session", "system", "wire"]),
+    ("client", &["system", "wire"]),
+    ("ffi", &["client", "daemon", "system", "wire"]),
 ];
 
 /// Organs of `multipath`, and those of its organs that each may name.
@@ -40,7 +41,7 @@ const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), 
 const BELOW: &[&str] = &["time", "rng", "known_bugs", "wire", "ring", "multipath", "groups", "session", "node"];
 
 /// The only folders and files with unsafe code.
-const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs"];
+const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "system.rs"];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

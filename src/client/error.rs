@@ -11,6 +11,8 @@ pub enum ConnectError {
     IllegalAddress,
     /// Nobody answers at the address, or not in time.
     Unreachable,
+    /// This user listens at the daemon's place, who is neither root nor the daemon's user nor the client's own: nothing is said to them.
+    Untrusted(u32),
     /// The daemon's answer, if it is not a yes, or the same refusal from our side of the handshake.
     Refused(Refusal),
     /// The connection broke during the handshake.
@@ -95,6 +97,11 @@ impl fmt::Display for ConnectError {
         match self {
             ConnectError::IllegalAddress => write!(f, "no such daemon name or host"),
             ConnectError::Unreachable => write!(f, "no daemon reached"),
+            ConnectError::Untrusted(user) => write!(
+                f,
+                "user {user} listens in the daemon's place, who is neither root nor the daemon's user nor you; \
+                 if that is the daemon's user, set SPREAD_TRUST_USER={user}"
+            ),
             ConnectError::Refused(refusal) => write!(f, "refused: {refusal}"),
             ConnectError::Closed => write!(f, "connection closed during the handshake"),
             ConnectError::TimedOut => write!(f, "time is up"),

@@ -38,6 +38,8 @@ mod received;
 mod receiving;
 pub mod registry;
 mod transport;
+#[cfg(unix)]
+pub mod trust;
 
 pub use address::Address;
 pub use auth::{AuthMethod, Conversation};

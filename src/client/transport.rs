@@ -5,12 +5,16 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 use socket2::SockAddr;
 use socket2::{Domain, Socket, Type};
 
+#[cfg(unix)]
+use super::trust;
 use super::{Address, ConnectError, platform};
 
 /// The socket buffers that are asked for, each way.
@@ -21,9 +25,6 @@ const SOCKET_BUFFER_STEP: usize = 5 * 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most slices in one system call, the lowest limit of the systems we know.
 const SLICE_LIMIT: usize = 1024;
-/// Where daemons put their unix sockets.
-#[cfg(unix)]
-const SOCKET_DIRECTORY: &str = "/tmp";
 
 /// When a connect call must be done; `None` for never.
 pub type Deadline = Option<Instant>;
@@ -138,7 +139,21 @@ impl std::os::fd::AsFd for Stream {
 
 #[cfg(unix)]
 fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
-    let address = SockAddr::unix(format!("{SOCKET_DIRECTORY}/{port}")).map_err(|_| ConnectError::IllegalAddress)?;
+    let mut failure = ConnectError::Unreachable;
+    for place in trust::places(port, "") {
+        match connect_unix(&place, deadline).and_then(|socket| trust::check(&socket).map(|()| socket)) {
+            Ok(socket) => return Ok(socket),
+            // That nobody listens at the other place says less.
+            Err(ConnectError::Unreachable) => {}
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+#[cfg(unix)]
+fn connect_unix(place: &Path, deadline: Deadline) -> Result<Socket, ConnectError> {
+    let address = SockAddr::unix(place).map_err(|_| ConnectError::IllegalAddress)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|_| ConnectError::Unreachable)?;
     loop {
         // A full backlog blocks a unix connect like a write.

@@ -9,6 +9,7 @@ use super::events::sp_time;
 use super::types::*;
 use super::{guard, guard_or, inside, memory};
 use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
+use crate::system::environment;
 use crate::wire::{MethodName, PrivateName, Version};
 
 /// The environment variable that lets a program send larger messages than every classic daemon survives.
@@ -71,7 +72,7 @@ pub(super) unsafe fn options(
         private_name: unsafe { memory::text(private_name, PrivateName::LIMIT) },
         priority: u8::from(priority > 0),
         membership: group_membership != 0,
-        message_limit: message_limit(std::env::var(MESSAGE_LIMIT_VARIABLE).ok()),
+        message_limit: message_limit(environment(MESSAGE_LIMIT_VARIABLE)),
         ..ConnectOptions::default()
     }
 }

@@ -16,7 +16,7 @@ impl From<ConnectError> for Code {
     fn from(error: ConnectError) -> Code {
         Code(match error {
             ConnectError::IllegalAddress => ILLEGAL_SPREAD,
-            ConnectError::Unreachable => COULD_NOT_CONNECT,
+            ConnectError::Unreachable | ConnectError::Untrusted(_) => COULD_NOT_CONNECT,
             ConnectError::Refused(refusal) => c_int::from(refusal.0),
             ConnectError::Closed | ConnectError::TimedOut => CONNECTION_CLOSED,
             ConnectError::TooManyMailboxes => REJECT_QUOTA,

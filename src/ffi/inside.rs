@@ -3,14 +3,19 @@
 //!
 //! A program that knows of no daemon is told on standard error why none was started, once for each reason.
 
+use std::io::{self, Write};
+
 use parking_lot::Mutex;
 
 use super::embedded::{note, start};
 use crate::client::{Address, ConnectError, ConnectOptions, Mailbox};
 use crate::daemon::embedded;
+use crate::system::environment;
 
 /// The environment variable that names a configuration, and after a `#` the daemon to be.
 const VARIABLE: &str = "SPREAD_EMBEDDED";
+/// The environment variable that asks for the reason when no mailbox is opened.
+const EXPLAIN_VARIABLE: &str = "SPREAD_EXPLAIN";
 
 /// Opens a mailbox.
 pub(super) fn connect(options: &ConnectOptions) -> Result<Mailbox, ConnectError> {
@@ -18,12 +23,21 @@ pub(super) fn connect(options: &ConnectOptions) -> Result<Mailbox, ConnectError>
     if let Some(inside) = connect_inside(&address, options) {
         return inside;
     }
-    match Mailbox::connect(options) {
+    let outcome = match Mailbox::connect(options) {
         Err(ConnectError::Unreachable) if start_wanted(&address) => match connect_inside(&address, options) {
             Some(inside) => inside,
             None => Mailbox::connect(options),
         },
         result => result,
+    };
+    outcome.inspect_err(|error| explain(&options.daemon, error))
+}
+
+/// Says on standard error why there is no mailbox, for who asks for that: programs see a number only.
+fn explain(daemon: &str, error: &ConnectError) {
+    if environment(EXPLAIN_VARIABLE).is_some() {
+        // Whoever closed the output does not want it.
+        let _ = writeln!(io::stderr(), "cannot connect to {daemon:?}: {error}");
     }
 }
 
@@ -50,13 +64,13 @@ fn place(address: &Address) -> (u16, Option<&str>) {
 /// Starts the daemon that the variable names if a client would find it at this address. Whether there may be one now.
 fn start_wanted(address: &Address) -> bool {
     static STARTING: Mutex<()> = Mutex::new(());
-    let Some(wanted) = std::env::var_os(VARIABLE).filter(|wanted| !wanted.is_empty()) else { return false };
+    let Some(wanted) = environment(VARIABLE).filter(|wanted| !wanted.is_empty()) else { return false };
     let (port, host) = place(address);
     if !host.is_none_or(embedded::is_here) {
         return false;
     }
     let _starting = STARTING.lock();
-    match start(|| embedded::start_for(&wanted.to_string_lossy(), port)) {
+    match start(|| embedded::start_for(&wanted, port)) {
         Ok(started) => started.is_some(),
         Err(embedded::Error::AlreadyRunning(_)) => true,
         Err(error) => {
@@ -71,7 +85,8 @@ fn complain(text: &str) {
     note(text);
     let mut last = LAST.lock();
     if *last != text {
-        eprintln!("{text}");
+        // A closed standard error must not end the program.
+        let _ = writeln!(io::stderr(), "{text}");
         text.clone_into(&mut last);
     }
 }

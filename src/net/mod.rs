@@ -12,8 +12,6 @@
 #[cfg(target_os = "linux")]
 mod complaints;
 mod counters;
-#[cfg(unix)]
-mod credentials;
 mod delivery;
 mod link;
 mod links;
@@ -49,8 +47,6 @@ use {other_unix as platform, plain::Batches, silent::Complaints, unwatched::Watc
 use {plain::Batches, silent::Complaints, unwatched::Watch, windows as platform};
 
 pub use counters::Counters;
-#[cfg(unix)]
-pub(crate) use credentials::peer_credentials;
 pub(crate) use delivery::{Delivery, delivery};
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;

@@ -1,0 +1,116 @@
+//! Where the sockets of this machine are, and what the system says of processes: who is at the other end of a unix socket, who this process is, and whether its environment can be
+//! believed. Each is a call without a safe face; they are here because the client library and the daemon both ask.
+
+#[cfg(unix)]
+use std::io;
+#[cfg(unix)]
+use std::os::fd::AsRawFd;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+
+/// Where a daemon with a runtime directory has its sockets.
+#[cfg(unix)]
+pub(crate) const RUNTIME_DIRECTORY: &str = if cfg!(target_os = "linux") { "/run/spread" } else { "/var/run/spread" };
+/// Where daemons have their sockets otherwise.
+#[cfg(unix)]
+const SHARED_DIRECTORY: &str = "/tmp";
+/// What the name of the socket for operators has behind the port.
+pub const CONTROL: &str = ".control";
+
+/// The files where the daemon with this client port may have a socket; `suffix` tells its sockets apart.
+#[cfg(unix)]
+pub fn places(port: u16, suffix: &str) -> [PathBuf; 2] {
+    [RUNTIME_DIRECTORY, SHARED_DIRECTORY].map(|directory| Path::new(directory).join(format!("{port}{suffix}")))
+}
+
+/// The process, where the system says it, and the user at the other end of a unix socket when it connected or began to listen.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn peer_credentials(socket: &impl AsRawFd) -> io::Result<(Option<u32>, u32)> {
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    // SAFETY: the descriptor is open as long as it is borrowed, and the kernel writes at most `length` bytes to `found`, which has them.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut found).cast(), &mut length) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // A process of another pid namespace has the number 0 here.
+    Ok((u32::try_from(found.pid).ok().filter(|&pid| pid != 0), found.uid))
+}
+
+/// The process, where the system says it, and the user at the other end of a unix socket when it connected or began to listen.
+#[cfg(all(unix, any(target_vendor = "apple", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd")))]
+pub(crate) fn peer_credentials(socket: &impl AsRawFd) -> io::Result<(Option<u32>, u32)> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: the descriptor is open as long as it is borrowed, and both places may be written.
+    if unsafe { libc::getpeereid(socket.as_raw_fd(), &mut uid, &mut gid) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((None, uid))
+}
+
+/// The process, where the system says it, and the user at the other end of a unix socket when it connected or began to listen.
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))
+))]
+pub(crate) fn peer_credentials(_: &impl AsRawFd) -> io::Result<(Option<u32>, u32)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The user whose rights this process has.
+#[cfg(unix)]
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: the call takes nothing, changes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// A variable of the environment. A program with more rights than who started it (set-user-id and the like) has none: the variables
+/// are chosen by who started it.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    if has_borrowed_rights() {
+        return None;
+    }
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn has_borrowed_rights() -> bool {
+    // SAFETY: the call reads a number that the kernel left for this process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+fn has_borrowed_rights() -> bool {
+    // SAFETY: the call takes nothing and changes nothing.
+    unsafe { libc::issetugid() != 0 }
+}
+
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))
+))]
+fn has_borrowed_rights() -> bool {
+    // SAFETY: the calls take nothing, change nothing and cannot fail.
+    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
+}
+
+/// There are no such programs here.
+#[cfg(not(unix))]
+fn has_borrowed_rights() -> bool {
+    false
+}
