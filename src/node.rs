@@ -13,7 +13,7 @@ use crate::multipath::{self, Attempt, Hearing, Multipath, Networks, Path, Policy
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
 use crate::session::{self, Peer};
 use crate::time::{Duration, Instant};
-use crate::wire::{NetworkId, Packet, Payload, Slice};
+use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 
@@ -72,6 +72,8 @@ pub enum Event {
     Welcome(SessionId),
     /// The ring installed a configuration.
     Configuration(Configuration),
+    /// This daemon says that it is about to stop.
+    Farewell(DaemonId),
     /// Something about the networks that an operator should know.
     Network(multipath::Event),
 }
@@ -123,7 +125,14 @@ impl Node {
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: Slice) {
         let Some((header, body)) = self.paths.handle_datagram(now, network, &datagram) else { return };
         match Packet::decode(header.kind, &body) {
-            Ok(packet) => self.ring.handle_packet(now, header.sender, packet),
+            Ok(packet) => {
+                if let Packet::Join(join) = &packet
+                    && join.leaving
+                {
+                    self.events.push_back(Event::Farewell(header.sender));
+                }
+                self.ring.handle_packet(now, header.sender, packet);
+            }
             Err(error) => {
                 tracing::debug!(%error, sender = %header.sender, kind = ?header.kind, "malformed packet");
                 self.paths.count_malformed();

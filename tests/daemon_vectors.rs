@@ -86,7 +86,7 @@ fn authentication_goes_as_recorded_or_better() {
         let socket = std::env::temp_dir().join(format!("torc-authentication-{}-{number}", std::process::id()));
         let daemon = Daemon::start_of(lines, &|options| {
             options.node.session.access = AccessList::parse(access).unwrap();
-            options.unix_socket = Some(socket.clone());
+            options.unix_sockets = vec![socket.clone()];
         });
         for case in run["cases"].as_array().unwrap() {
             let title = text(&case["case"]);
@@ -485,7 +485,7 @@ impl Daemon {
         );
         let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
         let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
-        let mut options = Options { unix_socket: None, ..options };
+        let mut options = Options { unix_sockets: vec![], ..options };
         adapt(&mut options);
         Some(Daemon { _running: spawn(options).ok()?, port })
     }

@@ -265,7 +265,7 @@ fn start_at(port: u16) -> Option<(Running, u16)> {
     );
     let configuration = Configuration::parse("defects", text.as_bytes()).unwrap();
     let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
-    Some((spawn(Options { unix_socket: None, control_socket: None, ..options }).ok()?, port))
+    Some((spawn(Options { unix_sockets: vec![], control_sockets: vec![], ..options }).ok()?, port))
 }
 
 fn connect(port: u16) -> TcpStream {

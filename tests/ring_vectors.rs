@@ -191,7 +191,7 @@ fn options(port: u16, me: usize) -> Options {
     let text = format!("Spread_Segment unicast:{port} {{\n{}}}\n", (1..=3).map(daemon).collect::<String>());
     let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
     let options = Options::from_configuration(&configuration, &configuration.daemons[me]);
-    let mut options = Options { unix_socket: None, control_socket: None, ..options };
+    let mut options = Options { unix_sockets: vec![], control_sockets: vec![], ..options };
     options.node.ring.token_timeout = TOKEN_TIMEOUT;
     options
 }

@@ -189,7 +189,7 @@ fn start(port: u16, policy: SlowClient) -> Option<Running> {
     let text = format!("Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
     let configuration = Configuration::parse("slow", text.as_bytes()).unwrap();
     let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
-    let mut options = Options { unix_socket: None, control_socket: None, ..options };
+    let mut options = Options { unix_sockets: vec![], control_sockets: vec![], ..options };
     options.node.session.slow_client = policy;
     options.node.session.max_session_messages = 500;
     spawn(options).ok()

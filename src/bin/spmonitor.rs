@@ -11,6 +11,7 @@ mod tools {
     #[expect(dead_code, reason = "its menu reads plain lines")]
     pub mod editor;
     pub mod monitor;
+    pub mod plain;
     pub mod program;
     pub mod report;
     pub mod screen;
@@ -36,7 +37,7 @@ Examples:
   spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
   spmonitor policy active 2      let it send data on two networks, whatever the file says
 
-Partition, flow control and terminate need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
+Partition and flow control of the menu need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
 error.";
 
 /// Look after running daemons
@@ -81,6 +82,23 @@ enum Request {
         policy: Policy,
         /// With active: on how many networks each packet travels, if not on all
         copies: Option<u8>,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Log other lines from now on: error, warn, info, debug, trace or off, or a level for a part as in spread::ring=debug,info
+    Log {
+        /// The levels
+        levels: String,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Let the daemon open its log file again
+    Reload(Door),
+    /// Let the daemon leave its ring and end
+    Terminate {
+        /// End with status 75, so that the service manager starts it again
+        #[arg(long)]
+        restart: bool,
         #[command(flatten)]
         door: Door,
     },
@@ -158,6 +176,14 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
         Some(Request::Policy { policy, copies, door }) => {
             let policy = policy.words(*copies);
             order(door, &format!("policy {policy}"), format_args!("the policy is {policy}"))
+        }
+        Some(Request::Log { levels, door }) => {
+            order(door, &format!("log {levels}"), format_args!("the log has {levels}"))
+        }
+        Some(Request::Reload(door)) => order(door, "reload", format_args!("the daemon has read its files again")),
+        Some(Request::Terminate { restart, door }) => {
+            let request = if *restart { "terminate restart" } else { "terminate" };
+            order(door, request, format_args!("the daemon ends"))
         }
         Some(Request::Drill { number, switch, door }) => {
             let switch = switch.word();

@@ -1,23 +1,40 @@
-//! The daemon program: arguments, log output and signals; everything else is a library call.
+//! The daemon program: arguments, log output, signals, and who it is; everything else is a library call.
 
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
+
+mod service {
+    pub mod log;
+    pub mod notify;
+    pub mod privileges;
+}
+mod tools {
+    pub mod plain;
+}
+
+use std::fs;
+use std::io::{self, Write};
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::thread;
 
 use clap::{Parser, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use service::log::{self, Format, Levels, Log, Names, Stamp};
+use service::notify::{Manager, Reporter};
+use service::privileges::{self, Plan};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
-
-use spread::daemon::config::{self, Configuration, Parameters, Priority};
-use spread::daemon::{self, Handle, Options};
+use spread::daemon::config::{self, Configuration, EntryError, Parameters};
+use spread::daemon::{Daemon, Exit, Handle, Options, Program};
 use spread::net;
+use tracing::{error, info, warn};
+
+/// Daemons that an error names.
+const SHOWN_DAEMONS: usize = 20;
+/// The exit status that asks the service manager for a restart: "a temporary failure".
+const RESTART_STATUS: u8 = 75;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +44,8 @@ Examples:
   spread --check spread.conf  say what the file means and start nothing
 
 Without -c the file is spread.conf in the working directory, otherwise in /etc. The variable SPREAD_LOG sets what is
-logged: error, warn, info, debug, trace, or a level for each part as in spread::ring=debug,info.";
+logged: error, warn, info, debug, trace or off, or a level for each part as in spread::ring=debug,info. SPREAD_LOG_FORMAT=json
+makes each line of the log a JSON object.";
 
 /// Ordered group messaging over several networks at once: the daemon
 #[derive(Debug, Parser)]
@@ -42,9 +60,9 @@ struct Arguments {
     /// Keep an event log; accepted for old scripts, the log has all events
     #[arg(short = 'l', value_name = "y|n")]
     event_log: Option<YesNo>,
-    /// Check a configuration file, explain it, and exit
-    #[arg(long, value_name = "FILE")]
-    check: Option<PathBuf>,
+    /// Check a configuration file, explain it, and exit; without FILE the one that the daemon would use
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    check: Option<Option<PathBuf>>,
     /// Remember the last ring in this file, for machines whose clock may go back
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -59,71 +77,132 @@ enum YesNo {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.check {
-        Some(file) => check(file, arguments.name.as_deref()),
+        Some(file) => check(file.as_deref(), arguments.name.as_deref()).map(|()| Exit::Stop),
         None => run(&arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Exit::Stop) => ExitCode::SUCCESS,
+        Ok(Exit::Restart) => ExitCode::from(RESTART_STATUS),
         Err(message) => {
-            eprintln!("spread: {message}");
+            // Whoever closed the output does not want it.
+            let _ = writeln!(io::stderr(), "spread: {message}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// Explains a configuration file.
-fn check(file: &Path, name: Option<&str>) -> Result<(), String> {
-    let configuration = Configuration::read(file).map_err(text)?;
+fn check(file: Option<&Path>, name: Option<&str>) -> Result<(), String> {
+    let (_, configuration) = configuration(file)?;
     let addresses = net::local_addresses().unwrap_or_default();
     let me = match name {
-        Some(_) => Some(configuration.me(name, &addresses).map_err(text)?),
+        Some(_) => Some(own_entry(&configuration, name, &addresses)?),
         None => configuration.me(None, &addresses).ok(),
     };
     write!(io::stdout(), "{}", config::explain(&configuration, me)).map_err(text)?;
     let networks = me.map(|me| Options::from_configuration(&configuration, me).networks).unwrap_or_default();
     let shared = net::shared_wires(&networks);
-    shared.iter().try_for_each(|shared| writeln!(io::stdout(), "warning: on this machine {shared}")).map_err(text)
+    let shared = shared.iter().map(|shared| format!("on this machine {shared}"));
+    let warnings = shared.chain(check_log(&configuration.parameters)?);
+    warnings.into_iter().try_for_each(|warning| writeln!(io::stdout(), "warning: {warning}")).map_err(text)
+}
+
+/// What is wrong with the log on this machine, if anything is. An error if the daemon would not start.
+fn check_log(parameters: &Parameters) -> Result<Option<String>, String> {
+    Stamp::new(parameters.event_time_stamp.as_deref(), parameters.event_precise)?;
+    let Some(file) = log_file(parameters)? else { return Ok(None) };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let missing =
+        format!("the folder {} of EventLogFile is not there: make it before the daemon starts", folder.display());
+    Ok((!folder.is_dir()).then_some(missing))
 }
 
 /// Runs the daemon until it is told to stop.
-fn run(arguments: &Arguments) -> Result<(), String> {
-    let (source, configuration) = configuration(arguments)?;
-    log_to(&configuration.parameters)?;
-    info!(version = env!("CARGO_PKG_VERSION"), configuration = source, "spread starts");
-    configuration.warnings.iter().for_each(|warning| warn!("{warning}"));
-    warn!("the packets between daemons are neither authenticated nor encrypted: keep their networks private");
-    if is_root() {
-        warn!("running as root: let the service manager start the daemon as a user of its own");
-    }
+fn run(arguments: &Arguments) -> Result<Exit, String> {
+    let (source, configuration) = configuration(arguments.config.as_deref())?;
+    let parameters = &configuration.parameters;
+    privileges::forbid_new_privileges()?;
+    let plan = Plan::new(&parameters.daemon_user, &parameters.daemon_group)?;
+    let log = start_log(parameters, &plan)?;
+    let _last_lines = LastLines(&log);
+    info!(name: "starting", version = env!("CARGO_PKG_VERSION"), configuration = source, "spread starts");
+    configuration.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
+    warn!(
+        name: "not_sealed",
+        "the packets between daemons are neither authenticated nor encrypted: keep their networks private"
+    );
     if arguments.event_log.is_some() {
-        info!("-l has no meaning here: the log has all events");
+        info!(name: "option_ignored", "-l has no meaning here: the log has all events");
     }
     let descriptors = net::raise_descriptor_limit();
     let addresses = net::local_addresses().map_err(text)?;
-    let me = configuration.me(arguments.name.as_deref(), &addresses).map_err(text)?;
+    let me = own_entry(&configuration, arguments.name.as_deref(), &addresses)?;
+    log.set_names(names(&configuration));
     let mut options = Options::from_configuration(&configuration, me);
+    options.owner = plan.owner();
     options.read_access_files().map_err(text)?;
     descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
     if let Some(file) = &arguments.state {
-        options.remember_in(file.clone());
+        options.remember_in(absolute(file)?);
     }
-    let daemon = daemon::Daemon::start(options).map_err(text)?;
-    stop_on_signals(daemon.handle()).map_err(text)?;
-    info!(name = me.name, id = %me.id, "ready");
-    daemon.run();
-    info!("spread ends");
+    prepare(&plan, Path::new(&parameters.runtime_dir));
+    let daemon = Daemon::start(options).map_err(text)?;
+    plan.carry_out()?;
+    announce(&plan);
+    let manager = Arc::new(Manager::of_this_process());
+    let reload = {
+        let (log, manager) = (log.clone(), Arc::clone(&manager));
+        move || on_reload(&log, &manager)
+    };
+    daemon.handle().set_program(Program { reload: Box::new(reload.clone()), set_log: Box::new(level_setter(&log)) });
+    obey_signals(daemon.handle(), reload).map_err(text)?;
+    info!(name: "started", name = me.name, id = %me.id, "clients can connect, the ring is being formed");
+    let mut reporter = Reporter::new(&manager);
+    let exit = daemon.run_with(|status| reporter.on_status(status));
+    manager.stopping();
+    info!(name: "ended", restart = exit == Exit::Restart, "spread ends");
+    Ok(exit)
+}
+
+/// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
+fn on_reload(log: &Log, manager: &Manager) -> Result<(), String> {
+    manager.reloading();
+    log.reopen();
+    info!(name: "reloaded", "the log file is opened again");
+    manager.reloaded();
     Ok(())
 }
 
-/// Whether this process may do anything.
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
+/// Lets the log have other lines from now on.
+fn level_setter(log: &Log) -> impl Fn(&str) -> Result<(), String> + Send + Sync + 'static {
+    let log = log.clone();
+    move |levels| log.set_levels(&levels.parse()?)
+}
+
+/// Makes the directory where the sockets lie, as far as that is possible: there is another place for them.
+fn prepare(plan: &Plan, directory: &Path) {
+    if let Err(error) = plan.make_directory(directory) {
+        let directory = directory.display();
+        warn!(name: "runtime_dir_failed", %directory, %error, "the daemon has no runtime directory: its sockets are in /tmp only");
+    }
+}
+
+/// Says who the daemon is now.
+fn announce(plan: &Plan) {
+    match plan {
+        Plan::Ordinary => {}
+        Plan::Become(account) => info!(name: "root_given_up", account = %account, "root is given up for good"),
+        Plan::StayRoot(reason) => warn!(
+            name: "running_as_root",
+            "running as root, because {reason}: name another DaemonUser, or let the service manager start the daemon as one"
+        ),
+    }
 }
 
 /// The configuration and where it is from.
-fn configuration(arguments: &Arguments) -> Result<(String, Configuration), String> {
-    let file = match &arguments.config {
-        Some(file) => Some(file.clone()),
+fn configuration(file: Option<&Path>) -> Result<(String, Configuration), String> {
+    let file = match file {
+        Some(file) => Some(file.to_owned()),
         None => config::find_file(Path::new(config::DEFAULT_FILE)),
     };
     match file {
@@ -132,34 +211,70 @@ fn configuration(arguments: &Arguments) -> Result<(String, Configuration), Strin
     }
 }
 
-/// Begins to log, where and what the configuration says unless SPREAD_LOG says otherwise.
-fn log_to(parameters: &Parameters) -> Result<(), String> {
-    let filter = EnvFilter::builder().with_default_directive(level(parameters.event_priority).into());
-    let filter = filter.with_env_var("SPREAD_LOG").from_env().map_err(|error| format!("SPREAD_LOG: {error}"))?;
-    let path = parameters.event_log_path(&host_name());
-    let terminal = path.is_none() && io::stdout().is_terminal();
-    let writer = match path {
-        Some(path) => {
-            let file = File::options().append(true).create(true).open(&path);
-            BoxMakeWriter::new(Mutex::new(file.map_err(|error| format!("{path}: {error}"))?))
+/// The daemon that this one is to be.
+fn own_entry<'a>(
+    configuration: &'a Configuration,
+    name: Option<&str>,
+    addresses: &[IpAddr],
+) -> Result<&'a config::Daemon, String> {
+    configuration.me(name, addresses).map_err(|error| match error {
+        EntryError::UnknownName(..) => error.to_string(),
+        _ => {
+            let own: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let daemons = configuration.daemons.iter().take(SHOWN_DAEMONS);
+            let theirs: Vec<String> = daemons.map(|daemon| format!("{} {}", daemon.name, daemon.id)).collect();
+            format!("{error} (this machine has {}; the daemons are {})", own.join(", "), theirs.join(", "))
         }
-        None => BoxMakeWriter::new(io::stdout),
-    };
-    let output = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(writer);
-    match &parameters.event_time_stamp {
-        Some(_) => output.init(),
-        None => output.without_time().init(),
-    }
-    Ok(())
+    })
 }
 
-fn level(priority: Priority) -> LevelFilter {
-    match priority {
-        Priority::Debug => LevelFilter::DEBUG,
-        Priority::Info => LevelFilter::INFO,
-        Priority::Warning => LevelFilter::WARN,
-        Priority::Error | Priority::Critical | Priority::Fatal => LevelFilter::ERROR,
+/// Begins to log, where and what the configuration says unless SPREAD_LOG says otherwise.
+fn start_log(parameters: &Parameters, plan: &Plan) -> Result<Log, String> {
+    let levels = match std::env::var("SPREAD_LOG") {
+        Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
+        _ => Levels::of(parameters.event_priority),
+    };
+    let file = log_file(parameters)?;
+    let stamp = Stamp::new(parameters.event_time_stamp.as_deref(), parameters.event_precise)?;
+    let log = Log::start(&log::Settings { levels, file: file.as_deref(), stamp, format: format()? })?;
+    if let Some(file) = &file
+        && let Err(error) = plan.hand_over(file)
+    {
+        warn!(name: "log_owner", file = %file.display(), %error, "the daemon's user may not open the log file again");
     }
+    Ok(log)
+}
+
+/// For whom the log is.
+fn format() -> Result<Format, String> {
+    match std::env::var("SPREAD_LOG_FORMAT").as_deref() {
+        Err(_) | Ok("" | "text") => Ok(Format::Text),
+        Ok("json") => Ok(Format::Json),
+        Ok(other) => Err(format!("SPREAD_LOG_FORMAT: {other:?} is no format: write text or json")),
+    }
+}
+
+/// Where the log goes, if that is a file.
+fn log_file(parameters: &Parameters) -> Result<Option<PathBuf>, String> {
+    parameters.event_log_path(&host_name()).map(|path| absolute(Path::new(&path))).transpose()
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The names that operators know, by what the parts of the daemon know.
+fn names(configuration: &Configuration) -> Names {
+    let networks = configuration.network_options.iter().map(|options| options.name.clone());
+    let daemons = configuration.daemons.iter().flat_map(|daemon| {
+        let ids = iter::once(Ipv4Addr::from_bits(daemon.id.0));
+        let addresses = daemon.addresses.iter().filter_map(|address| match address {
+            Some(IpAddr::V4(address)) => Some(*address),
+            _ => None,
+        });
+        ids.chain(addresses).map(|address| (address, daemon.name.clone()))
+    });
+    Names::new(daemons, networks.collect())
 }
 
 fn host_name() -> String {
@@ -168,20 +283,37 @@ fn host_name() -> String {
     told.map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_string())
 }
 
-/// The first signal lets the daemon leave its ring; the second does not wait for that.
-fn stop_on_signals(handle: Handle) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let wait = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            info!("told to stop");
-            handle.stop();
-        }
-        if signals.next().is_some() {
-            process::exit(1);
+/// SIGHUP reloads. The first signal to stop lets the daemon leave its ring; the second does not wait for that.
+fn obey_signals(handle: Handle, reload: impl Fn() -> Result<(), String> + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let obey = move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => {
+                    if let Err(error) = reload() {
+                        error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
+                    }
+                }
+                _ if stopping => process::exit(1),
+                _ => {
+                    info!(name: "stopping", signal, "told to stop");
+                    stopping = true;
+                    handle.stop();
+                }
+            }
         }
     };
-    thread::Builder::new().name("signals".to_string()).spawn(wait).map(|_| ())
+    thread::Builder::new().name("signals".to_string()).spawn(obey).map(|_| ())
+}
+
+/// Writes the log's last lines, however the daemon ends.
+struct LastLines<'a>(&'a Log);
+
+impl Drop for LastLines<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
 }
 
 fn text(error: impl ToString) -> String {

@@ -6,16 +6,20 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
-use tracing::{error, warn};
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
 
 use super::handle::{Handle, Status};
-use super::unix_socket::UnixSocket;
+use super::origin::Origin;
+use super::unix_socket::{Access, UnixSocket};
 use crate::multipath::{Hearing, Policy};
 use crate::wire::NetworkId;
 
@@ -26,6 +30,10 @@ const REQUEST_LIMIT: u64 = 256;
 /// How long an operator's program may take over its line, and over its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The commands that end the daemon.
+const TERMINATE: &str = "terminate";
+const RESTART: &str = "terminate restart";
+
 const DOOR: Token = Token(0);
 const STOP: Token = Token(1);
 
@@ -33,28 +41,53 @@ const STOP: Token = Token(1);
 #[derive(Debug)]
 pub(super) struct Control {
     stop: Waker,
+    guest: Guest,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Whoever is being served, so that the end of the daemon need not wait for them.
+type Guest = Arc<Mutex<Option<UnixStream>>>;
+
+/// Opens the control socket at the first of these places that can be had. Several daemons of one machine may share a port, and then
+/// one has the file.
+pub(super) fn open(places: &[PathBuf], owner: Option<(u32, u32)>, name: &str, handle: &Handle) -> Option<Control> {
+    let mut failures = Vec::new();
+    for file in places {
+        match Control::open(file, owner, name, handle.clone()) {
+            Ok(control) => return Some(control),
+            Err(error) => failures.push(format!("{}: {error}", file.display())),
+        }
+    }
+    if !failures.is_empty() {
+        let reasons = failures.join("; ");
+        error!(name: "control_closed", "nobody can operate the daemon by its control socket: {reasons}");
+    }
+    None
 }
 
 impl Control {
     /// Listens at `path` for who wants to talk to the daemon of this name.
-    pub(super) fn open(path: &Path, name: &str, handle: Handle) -> io::Result<Control> {
-        let mut socket = UnixSocket::open(path, MODE)?;
+    fn open(path: &Path, owner: Option<(u32, u32)>, name: &str, handle: Handle) -> io::Result<Control> {
+        let mut socket = UnixSocket::open(path, Access { mode: MODE, owner })?;
         let poll = Poll::new()?;
         poll.registry().register(&mut socket.listener, DOOR, Interest::READABLE)?;
         let stop = Waker::new(poll.registry(), STOP)?;
-        let server = Server { socket, poll, name: name.to_owned(), handle };
+        let guest = Guest::default();
+        let server = Server { socket, poll, name: name.to_owned(), handle, guest: Arc::clone(&guest) };
         let thread = thread::Builder::new().name("control".to_owned()).spawn(|| server.run())?;
-        Ok(Control { stop, thread: Some(thread) })
+        Ok(Control { stop, guest, thread: Some(thread) })
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        if let Err(error) = self.stop.wake() {
-            warn!(%error, "the control socket cannot be closed");
+        let woken = self.stop.wake();
+        // What the guest has not said or read by now is not waited for.
+        self.guest.lock().iter().for_each(|guest| _ = guest.shutdown(Shutdown::Both));
+        if let Err(error) = woken {
+            warn!(name: "control_failed", %error, "the control socket cannot be closed");
         } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            error!("the control socket's thread panicked");
+            error!(name: "control_failed", "the control socket's thread panicked");
         }
     }
 }
@@ -64,6 +97,7 @@ struct Server {
     poll: Poll,
     name: String,
     handle: Handle,
+    guest: Guest,
 }
 
 impl Server {
@@ -72,7 +106,7 @@ impl Server {
         loop {
             match self.poll.poll(&mut events, None) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    error!(%error, "the control socket is not served any more");
+                    error!(name: "control_failed", %error, "the control socket is not served any more");
                     return;
                 }
                 _ if events.iter().any(|event| event.token() == STOP) => return,
@@ -81,29 +115,50 @@ impl Server {
             while let Ok((stream, _)) = self.socket.listener.accept() {
                 // Whoever hangs up before the answer does not want it.
                 let _ = self.serve(stream.into());
+                *self.guest.lock() = None;
             }
         }
     }
 
     fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        *self.guest.lock() = Some(stream.try_clone()?);
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let answer = match request(&stream) {
-            Ok(request) => self.answer(&request),
+        let request = request(&stream);
+        let answer = match &request {
+            Ok(request) => self.answer(request, Origin::local(&stream)),
             Err(error) => format!("error {error}\n"),
         };
-        stream.write_all(answer.as_bytes())
+        let written = stream.write_all(answer.as_bytes());
+        // Only now, as the end of the daemon ends this conversation.
+        match request.as_deref().map(str::trim_ascii) {
+            Ok(TERMINATE) => self.handle.stop(),
+            Ok(RESTART) => self.handle.restart(),
+            _ => {}
+        }
+        written
     }
 
-    fn answer(&self, request: &str) -> String {
+    fn answer(&self, request: &str, by: Origin) -> String {
         let words: Vec<&str> = request.split_whitespace().collect();
-        match words[..] {
-            ["status"] => records(&self.name, &self.handle.status()),
-            ["network", number, switch @ ("on" | "off")] => outcome(self.switch(number, switch == "on")),
-            ["drill", number, switch @ ("on" | "off")] => outcome(self.drill(number, switch == "on")),
-            ["policy", ref policy @ ..] => outcome(self.set_policy(policy)),
-            _ => "error unknown request\n".to_owned(),
+        if words == ["status"] {
+            return records(&self.name, &self.handle.status());
+        }
+        let result = self.obey(&words);
+        log_command(request, by, &result);
+        result.map_or_else(|error| format!("error {error}\n"), |()| "ok\n".to_owned())
+    }
+
+    /// Does what changes the daemon.
+    fn obey(&self, words: &[&str]) -> Result<(), String> {
+        match *words {
+            ["network", number, switch @ ("on" | "off")] => self.switch(number, switch == "on"),
+            ["drill", number, switch @ ("on" | "off")] => self.drill(number, switch == "on"),
+            ["policy", ref policy @ ..] => self.set_policy(policy),
+            ["log", levels] => (self.handle.program()?.set_log)(levels),
+            ["reload"] => (self.handle.program()?.reload)(),
+            _ if [TERMINATE, RESTART].contains(&words.join(" ").as_str()) => Ok(()),
+            _ => Err("unknown request".to_owned()),
         }
     }
 
@@ -147,15 +202,25 @@ impl Server {
     }
 }
 
-fn outcome(result: Result<(), String>) -> String {
-    result.map_or_else(|error| format!("error {error}\n"), |()| "ok\n".to_owned())
+/// Who changed what.
+fn log_command(command: &str, by: Origin, result: &Result<(), String>) {
+    match result {
+        Ok(()) => info!(name: "operator_command", command, %by, "an operator's command is done"),
+        Err(error) => warn!(name: "operator_refused", command, %by, error, "an operator's command is not done"),
+    }
 }
 
 /// The line that the operator's program sends.
 fn request(stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
     let mut byte = [0];
+    let end = Instant::now() + PATIENCE;
     for _ in 0..REQUEST_LIMIT {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
         match (&mut &*stream).read(&mut byte)? {
             0 => break,
             _ if byte == *b"\n" => break,
@@ -246,6 +311,7 @@ mod tests {
             network: NetworkId(1),
             state: PathState::Faulty,
             since: Instant::from_millis(1000),
+            last: None,
             heard: 7,
             first: 3,
             loss: Some(12),

@@ -229,7 +229,7 @@ impl Wanted<'_> {
 
     fn start(&self) -> Result<u64, Error> {
         let (configuration, me) = (&self.configuration, self.me()?);
-        configuration.warnings.iter().for_each(|warning| warn!("{warning}"));
+        configuration.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
         let mut options = Options::from_configuration(configuration, me);
         options.read_access_files()?;
         let networks = options.networks.len();

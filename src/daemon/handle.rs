@@ -1,9 +1,10 @@
 //! What other threads may ask of a running daemon. The loop never waits for them: it finds requests when it is woken, and leaves
 //! its status behind for whoever looks.
 
+use std::fmt;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 #[cfg(unix)]
 use std::{io, os::unix::net::UnixStream};
@@ -89,11 +90,40 @@ struct Newest {
     served: u64,
 }
 
+/// How a daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It is no longer wanted.
+    Stop,
+    /// Whoever looks after it starts it again.
+    Restart,
+}
+
+/// What became of something that an operator asked for: nothing to add, or why it was not done.
+pub type Outcome = Result<(), String>;
+
+/// What the program around a daemon does for who operates it.
+pub struct Program {
+    /// Reads files again, and says what came of it.
+    pub reload: Box<dyn Fn() -> Outcome + Send + Sync>,
+    /// Logs other lines from now on.
+    pub set_log: Box<dyn Fn(&str) -> Outcome + Send + Sync>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Program")
+    }
+}
+
 /// What the loop and its handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     waker: Waker,
     stopping: AtomicBool,
+    /// It is to be started again.
+    restart: AtomicBool,
+    program: OnceLock<Program>,
     requests: Mutex<Requests>,
     newest: Mutex<Newest>,
     renewed: Condvar,
@@ -114,7 +144,7 @@ impl Drop for Ending {
         #[cfg(unix)]
         self.0.entrance.close();
         if thread::panicking() {
-            error!("the daemon's thread panicked: its clients have lost their connections");
+            error!(name: "daemon_panicked", "the daemon's thread panicked: its clients have lost their connections");
         }
         self.0.progress.end(if thread::panicking() { Life::Crashed } else { Life::Stopped });
     }
@@ -126,6 +156,8 @@ impl Shared {
         Arc::new(Shared {
             waker,
             stopping: AtomicBool::new(false),
+            restart: AtomicBool::new(false),
+            program: OnceLock::new(),
             requests: Mutex::default(),
             newest: Mutex::default(),
             renewed: Condvar::new(),
@@ -140,6 +172,11 @@ impl Shared {
     /// Whether somebody wants the daemon to stop.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// How the daemon is to end.
+    pub(super) fn exit(&self) -> Exit {
+        if self.restart.load(Ordering::Acquire) { Exit::Restart } else { Exit::Stop }
     }
 
     /// What was asked for since the last call.
@@ -170,7 +207,7 @@ impl Shared {
 
     pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            warn!(%error, "the daemon cannot be woken");
+            warn!(name: "wake_failed", %error, "the daemon cannot be woken");
         }
     }
 }
@@ -184,6 +221,24 @@ impl Handle {
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::Release);
         self.0.wake();
+    }
+
+    /// Lets the daemon leave the ring and end, so that whoever looks after it starts it again. Returns at once.
+    pub fn restart(&self) {
+        self.0.restart.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    /// Says what the program around the daemon does for who operates it. Only the first counts.
+    pub fn set_program(&self, program: Program) {
+        // A second program would be a fault of the first, and changes nothing.
+        let _ = self.0.program.set(program);
+    }
+
+    /// What the program around the daemon does, if it does anything.
+    pub(super) fn program(&self) -> Result<&Program, String> {
+        let inside = "the daemon is inside another program, which decides about its files and its log";
+        self.0.program.get().ok_or_else(|| inside.to_owned())
     }
 
     /// Begins or ends a failure drill: everything to and from the network is lost, and the ring is not told.

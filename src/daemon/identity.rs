@@ -44,13 +44,13 @@ fn recall(path: &Path) -> Option<u64> {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            warn!(file = %path.display(), %error, "the state file cannot be read");
+            warn!(name: "state_unreadable", file = %path.display(), %error, "the state file cannot be read");
             return None;
         }
     };
     let sequence = text.trim().parse().ok();
     if sequence.is_none() {
-        warn!(file = %path.display(), "the state file has no number");
+        warn!(name: "state_unreadable", file = %path.display(), "the state file has no number");
     }
     sequence
 }
@@ -60,7 +60,7 @@ pub(super) fn remember(path: &Path, sequence: u64) {
     let new = path.with_extension("new");
     let written = fs::write(&new, format!("{sequence}\n")).and_then(|()| fs::rename(&new, path));
     if let Err(error) = written {
-        warn!(file = %path.display(), %error, "the state file cannot be written");
+        warn!(name: "state_unwritten", file = %path.display(), %error, "the state file cannot be written");
     }
 }
 

@@ -6,18 +6,23 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(unix)]
 use std::path::Path;
+use std::path::PathBuf;
 
 use mio::event::Source;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(unix)]
+use tracing::{debug, error};
 use tracing::{info, warn};
 
 use super::config::ClientAddresses;
 use super::stream::Stream;
 #[cfg(unix)]
-use super::unix_socket::UnixSocket;
+use super::unix_socket::{Access, Occupied, UnixSocket};
+use crate::net::local_addresses;
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
 
@@ -30,6 +35,8 @@ const BACKLOG: i32 = 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a missing address is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a look at a port takes at most.
+const LOOK: Duration = Duration::from_millis(200);
 /// Failed accepts in a row before others have their turn.
 const FAILURE_LIMIT: usize = 16;
 
@@ -98,7 +105,20 @@ impl Listeners {
             let listener = match bind(address) {
                 Ok(listener) => Listener::Tcp(listener),
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
-                    warn!(%address, "clients must wait: the address is not there");
+                    warn!(
+                        name: "address_missing",
+                        %address,
+                        "this machine does not have the address yet: clients cannot connect to it"
+                    );
+                    listeners.retry = Some(Instant::ZERO);
+                    Listener::Missing(address)
+                }
+                Err(error) if error.kind() == ErrorKind::AddrInUse && !is_served(address) => {
+                    warn!(
+                        name: "port_held",
+                        %address,
+                        "connections that ended lately still hold the port: clients can connect as soon as the system frees it, in a minute or two"
+                    );
                     listeners.retry = Some(Instant::ZERO);
                     Listener::Missing(address)
                 }
@@ -109,22 +129,23 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Opens the unix door. That it cannot be had is an error only if there is no other.
+    /// Opens the unix doors. That one cannot be had is an error only if there is no other door.
     #[cfg(unix)]
-    pub(super) fn open_unix(&mut self, path: &Path) -> Result<(), ListenError> {
-        match UnixSocket::open(path, UNIX_MODE).and_then(|socket| self.add(Listener::Unix(socket))) {
-            Err(error) if self.doors.is_empty() => Err(ListenError { place: path.display().to_string(), error }),
-            Err(error) => {
-                warn!(file = %path.display(), %error, "clients cannot use the unix socket");
-                Ok(())
+    pub(super) fn open_unix(&mut self, paths: &[PathBuf], owner: Option<(u32, u32)>) -> Result<(), ListenError> {
+        let access = Access { mode: UNIX_MODE, owner };
+        let mut failed = None;
+        for path in paths {
+            if let Err(error) = UnixSocket::open(path, access).and_then(|socket| self.add(Listener::Unix(socket))) {
+                log_closed_door(path, &error);
+                failed = Some(ListenError { place: path.display().to_string(), error });
             }
-            Ok(()) => Ok(()),
         }
+        failed.filter(|_| self.doors.is_empty()).map_or(Ok(()), Err)
     }
 
     /// Unix sockets are not for this system.
     #[cfg(not(unix))]
-    pub(super) fn open_unix(&mut self, _path: &Path) -> Result<(), ListenError> {
+    pub(super) fn open_unix(&mut self, _paths: &[PathBuf], _owner: Option<(u32, u32)>) -> Result<(), ListenError> {
         Ok(())
     }
 
@@ -169,7 +190,7 @@ impl Listeners {
                 Ok(client) => return Some(client),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
                 Err(error) if is_shortage(&error) => {
-                    warn!(%error, "no client is accepted for a moment");
+                    warn!(name: "clients_paused", %error, "no client is accepted for a moment");
                     self.paused = Some(now + PAUSE);
                 }
                 Err(_) => failures += 1,
@@ -196,7 +217,7 @@ impl Listeners {
             Ok(listener)
         });
         let Ok(listener) = opened else { return false };
-        info!(%address, "clients may connect");
+        info!(name: "clients_welcome", %address, "clients may connect");
         door.listener = listener;
         true
     }
@@ -225,6 +246,36 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Whether somebody takes connections at this address. Nobody does if only ended connections hold it.
+fn is_served(address: SocketAddr) -> bool {
+    let own = || local_addresses().unwrap_or_default().into_iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
+    let ips: Vec<IpAddr> = match address.ip() {
+        ip if ip.is_unspecified() => own().collect(),
+        ip => vec![ip],
+    };
+    let connect = |ip| std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), LOOK);
+    // Only a refusal says that nobody is there.
+    let serves = |ip: IpAddr| connect(ip).map_or_else(|error| error.kind() != ErrorKind::ConnectionRefused, |_| true);
+    ips.into_iter().any(serves)
+}
+
+/// Clients cannot use this unix socket. The runtime directory is for daemons that a service manager or root started.
+#[cfg(unix)]
+fn log_closed_door(path: &Path, error: &io::Error) {
+    let (file, is_shared) = (path.display(), path.starts_with("/tmp"));
+    let occupied = error.get_ref().and_then(|error| error.downcast_ref::<Occupied>());
+    match (occupied, error.kind()) {
+        (Some(occupied), _) if occupied.is_stranger() => {
+            error!(name: "socket_taken", %file, %error, "clients cannot use the unix socket");
+        }
+        (None, ErrorKind::NotFound | ErrorKind::PermissionDenied) if !is_shared => {
+            debug!(%file, %error, "clients cannot use the unix socket");
+        }
+        (Some(_), _) => warn!(name: "socket_taken", %file, %error, "clients cannot use the unix socket"),
+        (None, _) => error!(name: "socket_failed", %file, %error, "clients cannot use the unix socket"),
+    }
 }
 
 fn place(address: SocketAddr) -> String {
@@ -313,7 +364,7 @@ mod tests {
         #[cfg(unix)]
         {
             let path = std::env::temp_dir().join(format!("torc-door-{:x}", crate::daemon::Identity::new(None).seed));
-            listeners.open_unix(&path).unwrap();
+            listeners.open_unix(std::slice::from_ref(&path), None).unwrap();
             let _far = std::os::unix::net::UnixStream::connect(&path).unwrap();
             assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Unix);
         }
@@ -361,9 +412,9 @@ mod tests {
         let poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
         let mut none = Listeners::open(&ClientAddresses::Only(vec![]), 1, registry, 7).unwrap();
-        let nowhere = Path::new("/no/such/folder/socket");
-        assert!(none.open_unix(nowhere).is_err());
+        let nowhere = [PathBuf::from("/no/such/folder/socket")];
+        assert!(none.open_unix(&nowhere, None).is_err());
         let (_poll, some) = open(LOOPBACK, 0);
-        assert!(some.unwrap().open_unix(nowhere).is_ok());
+        assert!(some.unwrap().open_unix(&nowhere, None).is_ok());
     }
 }

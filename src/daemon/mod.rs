@@ -15,6 +15,7 @@ mod entrance;
 mod handle;
 mod identity;
 mod listen;
+mod members;
 mod monitor;
 mod origin;
 mod progress;
@@ -34,13 +35,12 @@ use std::io;
 use std::path::PathBuf;
 use std::thread;
 
-pub use handle::{Handle, Status};
+pub use handle::{Exit, Handle, Outcome, Program, Status};
 pub use identity::Identity;
 pub use listen::ListenError;
 pub use monitor::Monitoring;
 pub use progress::{Life, PathEvent};
 pub use run::Daemon;
-pub use setup::control_socket;
 
 pub use crate::multipath::{Path, PathState};
 use crate::time::Duration;
@@ -62,10 +62,12 @@ pub struct Options {
     pub client_addresses: ClientAddresses,
     /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it.
     pub client_timeout: Duration,
-    /// The unix socket for clients; `None` for none. What clients look for is `/tmp/` and the port.
-    pub unix_socket: Option<PathBuf>,
-    /// The unix socket for who operates the daemon; `None` for none.
-    pub control_socket: Option<PathBuf>,
+    /// The unix sockets for clients. What clients look for is the port's number in `/run/spread` and in `/tmp`.
+    pub unix_sockets: Vec<PathBuf>,
+    /// Where the unix socket for who operates the daemon may be: it is at the first of these places that can be had.
+    pub control_sockets: Vec<PathBuf>,
+    /// The user and group that own the sockets' files, if the daemon will be another user than the one that opens them.
+    pub owner: Option<(u32, u32)>,
     /// What monitors may do.
     pub monitoring: Monitoring,
     /// A file that remembers the last ring across restarts, for machines whose clock may go back.

@@ -1,14 +1,14 @@
 //! What classic monitors may tell this daemon by UDP, on the port of the daemons' own packets, and what they hear from it.
 //!
 //! Nothing shows that a monitor is who it says, so only reports are given freely, and those only to the address of a configured
-//! daemon. To partition, throttle or stop the daemon takes `DangerousMonitor`. A partition ends by itself, because the monitor
-//! that made it may be gone.
+//! daemon. To partition or throttle the daemon takes `DangerousMonitor`. A partition ends by itself, because the monitor
+//! that made it may be gone. No datagram stops the daemon or lets it read files: that takes the control socket.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::groups::Status as GroupStatus;
 use crate::node::Node;
@@ -22,7 +22,7 @@ const PARTITION_TIME: Duration = Duration::from_secs(60);
 /// What monitors may do, and what they are told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Monitoring {
-    /// Whether they may partition, throttle and stop the daemon.
+    /// Whether they may partition and throttle the daemon.
     pub dangerous: bool,
     /// The segment of each daemon, in the order of the configuration.
     pub segments: Vec<usize>,
@@ -35,8 +35,6 @@ pub(super) enum Order {
     Report(SocketAddr),
     /// Change the windows; what is `None` stays.
     Windows { ring: Option<u16>, personal: Option<u16> },
-    /// Stop the daemon.
-    Terminate,
 }
 
 /// This daemon's ear for monitors.
@@ -86,14 +84,26 @@ impl Monitors {
                 Some(Order::Report(SocketAddr::new(address.into(), command.reply_port)))
             }
             MonitorRequest::Reload => {
-                warn!(from = %command.from, "a monitor wants the configuration read again: restart the daemon for that");
+                warn!(
+                    name: "monitor_refused",
+                    from = %command.from,
+                    command = "reload",
+                    "a monitor wants files read again, but anybody could have sent that: use spmonitor reload, or SIGHUP"
+                );
                 None
             }
             _ if !self.options.dangerous => {
-                warn!(from = %command.from, "a monitor is not obeyed: DangerousMonitor is not set");
+                warn!(
+                    name: "monitor_refused",
+                    from = %command.from,
+                    "a monitor is not obeyed: DangerousMonitor is not set"
+                );
                 None
             }
-            MonitorRequest::Partition(components) => self.partition(now, &components),
+            MonitorRequest::Partition(components) => {
+                self.partition(now, command.from, &components);
+                None
+            }
             MonitorRequest::FlowControl(FlowControl { personal, ring }) => {
                 let personal = self.place().and_then(|place| personal.get(place).copied().flatten());
                 Some(Order::Windows { ring, personal })
@@ -156,20 +166,24 @@ impl Monitors {
         self.socket.insert(socket).send_to(&report.encode(), to).map(|_| ())
     }
 
-    fn partition(&mut self, now: Instant, components: &[i16]) -> Option<Order> {
-        let own = *components.get(self.place()?)?;
+    fn partition(&mut self, now: Instant, from: DaemonId, components: &[i16]) {
+        let Some(&own) = self.place().and_then(|place| components.get(place)) else { return };
         if own == MonitorCommand::TERMINATE {
-            warn!("a monitor stops this daemon");
-            return Some(Order::Terminate);
+            warn!(
+                name: "monitor_refused",
+                %from,
+                command = "terminate",
+                "a monitor wants this daemon to stop, but anybody could have sent that: use spmonitor terminate on this machine"
+            );
+            return;
         }
         let elsewhere = self.daemons.iter().zip(components).filter(|&(_, &component)| component != own);
         let hidden: BTreeSet<DaemonId> = elsewhere.map(|(&daemon, _)| daemon).collect();
         if hidden != self.hidden {
-            info!(?hidden, "a monitor partitions the daemons");
+            warn!(name: "monitor_partition", %from, ?hidden, "a monitor partitions the daemons");
         }
         self.hidden = hidden;
         self.until = now + PARTITION_TIME;
-        None
     }
 
     /// Where this daemon stands in the lists.
@@ -274,14 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn no_datagram_stops_a_daemon() {
+        let mut monitors = monitors(true);
+        let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
+        assert_eq!(monitors.handle(NOW, &command(A, DIGEST, stop)), None);
+        assert!(!monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
+    }
+
+    #[test]
     fn the_own_place_in_the_lists_counts() {
         let mut monitors = monitors(true);
-        let stop = |place| {
-            let component = |at| if at == place { MonitorCommand::TERMINATE } else { 0 };
-            command(A, DIGEST, MonitorRequest::Partition((0..3).map(component).collect()))
-        };
-        assert_eq!(monitors.handle(NOW, &stop(2)), None);
-        assert_eq!(monitors.handle(NOW, &stop(1)), Some(Order::Terminate));
         let flow = FlowControl { personal: vec![Some(1), Some(30), None], ring: None };
         let order = monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::FlowControl(flow)));
         assert_eq!(order, Some(Order::Windows { ring: None, personal: Some(30) }));

@@ -112,6 +112,7 @@ mod tests {
             network: NetworkId(network),
             state,
             since: Instant::ZERO,
+            last: None,
             heard: 0,
             first: 0,
             loss: None,

@@ -6,8 +6,6 @@
 
 use std::io;
 use std::mem;
-#[cfg(unix)]
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,9 +17,10 @@ use tracing::{debug, error, info, warn};
 use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
 #[cfg(unix)]
-use super::control::Control;
-use super::handle::{Ending, Handle, Request, Shared, Status};
+use super::control::{self, Control};
+use super::handle::{Ending, Exit, Handle, Request, Shared, Status};
 use super::listen::Listeners;
+use super::members::Members;
 use super::monitor::{self, Monitors, Order};
 use super::stream::Stream;
 use super::transmit::Outbound;
@@ -71,6 +70,7 @@ pub struct Daemon {
     /// Bytes of a packet's body that were set at the start.
     body_limit: usize,
     configuration: Option<Configuration>,
+    members: Members,
     next_status: Instant,
     /// Changes of paths that were told.
     path_changes: u64,
@@ -97,13 +97,11 @@ impl Daemon {
         let port = options.client_port;
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
-        if let Some(file) = &options.unix_socket {
-            listeners.open_unix(file).map_err(StartError::Clients)?;
-        }
+        listeners.open_unix(&options.unix_sockets, options.owner).map_err(StartError::Clients)?;
         let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), options.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
         #[cfg(unix)]
-        let control = options.control_socket.and_then(|file| open_control(&file, &name, &shared));
+        let control = control::open(&options.control_sockets, options.owner, &name, &Handle::new(Arc::clone(&shared)));
         let ending = Ending(Arc::clone(&shared));
         Ok(Daemon {
             clock,
@@ -119,6 +117,7 @@ impl Daemon {
             arrived: Vec::new(),
             body_limit,
             configuration: None,
+            members: Members::default(),
             next_status: Instant::ZERO,
             path_changes: 0,
             state_file: options.state_file,
@@ -134,22 +133,32 @@ impl Daemon {
     }
 
     /// Runs until [`Handle::stop`], then leaves the ring and closes everything.
-    pub fn run(mut self) {
+    pub fn run(self) {
+        self.run_with(|_| {});
+    }
+
+    /// The same, and shows each new status, at least one every second. It must not take long: the loop waits for it.
+    pub fn run_with(mut self, mut on_status: impl FnMut(&Status)) -> Exit {
+        let shared = Arc::clone(&self.shared);
         let mut events = Events::with_capacity(EVENTS);
         self.drain();
         while !self.shared.is_stopping() {
             self.round();
+            if self.next_status <= self.clock.now() {
+                on_status(&self.publish(self.clock.now()));
+            }
             let patience = self.patience();
             match self.poll.poll(&mut events, patience) {
                 Ok(()) => self.note(&events),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    error!(%error, "the system does not poll any more");
+                    error!(name: "poll_failed", %error, "the system does not poll any more");
                     break;
                 }
             }
         }
         self.finish();
+        shared.exit()
     }
 
     fn round(&mut self) {
@@ -233,9 +242,8 @@ impl Daemon {
             }
             Some(Order::Windows { ring, personal }) => {
                 self.node.set_windows(monitor::changed(self.node.windows(), ring, personal));
-                info!(windows = ?self.node.windows(), "a monitor changes the windows");
+                warn!(name: "monitor_windows", windows = ?self.node.windows(), "a monitor changes the windows");
             }
-            Some(Order::Terminate) => self.handle().stop(),
             None => {}
         }
     }
@@ -252,8 +260,10 @@ impl Daemon {
         self.links.handle_timeout(now);
         while let Some(event) = self.links.poll_event() {
             match event {
-                LinkEvent::Up(network) => info!(network = network.0, "network up"),
-                LinkEvent::Down(network, reason) => warn!(network = network.0, reason, "network down"),
+                LinkEvent::Up(network) => info!(name: "network_up", network = network.0, "network up"),
+                LinkEvent::Down(network, reason) => {
+                    warn!(name: "network_down", network = network.0, reason, "network down")
+                }
                 LinkEvent::Limit(network, bytes) => {
                     debug!(network = network.0, bytes, "longest datagram");
                     self.fit_packets();
@@ -264,12 +274,13 @@ impl Daemon {
         self.listeners.handle_timeout(now);
         self.tell_paths(now);
         for id in self.clients.vanished(now) {
-            warn!(client = id.0, from = %self.clients.origin(id), "client's machine acknowledges nothing: its session ends");
+            warn!(
+                name: "client_vanished",
+                client = id.0,
+                from = %self.clients.origin(id),
+                "client's machine acknowledges nothing: its session ends"
+            );
             self.end(id);
-        }
-        if self.next_status <= now {
-            self.next_status = now + STATUS_INTERVAL;
-            self.publish(now);
         }
     }
 
@@ -288,8 +299,9 @@ impl Daemon {
         self.node.set_body_limit(fits.min(self.body_limit));
     }
 
-    fn publish(&self, now: Instant) {
-        self.shared.publish(Status {
+    fn publish(&mut self, now: Instant) -> Status {
+        self.next_status = now + STATUS_INTERVAL;
+        let status = Status {
             configuration: self.configuration.clone(),
             ring_state: self.node.ring_state(),
             ring: self.node.ring_stats().clone(),
@@ -303,7 +315,9 @@ impl Daemon {
             policy: self.node.policy(),
             priorities: self.node.priorities().to_vec(),
             at: now,
-        });
+        };
+        self.shared.publish(status.clone());
+        status
     }
 
     fn accept(&mut self) {
@@ -383,11 +397,12 @@ impl Daemon {
                         EndReason::Kill | EndReason::Gone | EndReason::Refused(_) => {
                             debug!(client = id.0, %from, %reason, "client closed");
                         }
-                        _ => warn!(client = id.0, %from, %reason, "client closed"),
+                        _ => warn!(name: "client_closed", client = id.0, %from, %reason, "client closed"),
                     }
                     self.clients.close(id, &rest);
                 }
                 Event::Configuration(configuration) => self.install(configuration),
+                Event::Farewell(daemon) => self.members.on_farewell(daemon),
                 Event::Network(event) => self.tell_of(event),
             }
         }
@@ -396,18 +411,22 @@ impl Daemon {
     fn serve(&mut self, request: Request) {
         match request {
             Request::Drill { network, on } => {
-                warn!(network = network.0, on, "failure drill");
+                warn!(name: "drill", network = network.0, on, "failure drill");
                 self.links.drill(network, on);
             }
             Request::Policy(policy) => {
-                info!(%policy, "another policy");
+                info!(name: "policy", %policy, "another policy");
                 self.node.set_policy(policy);
             }
             Request::Priorities(priorities) => self.node.set_priorities(&priorities),
             Request::Network { network, on } => match self.node.set_network_enabled(self.clock.now(), network, on) {
-                true => info!(network = network.0, on, "network switched"),
+                true => info!(name: "network_switched", network = network.0, on, "network switched"),
                 false => {
-                    warn!(network = network.0, "there is no such network, or no other that is on: it stays as it is");
+                    warn!(
+                        name: "network_not_switched",
+                        network = network.0,
+                        "there is no such network, or no other that is on: it stays as it is"
+                    );
                 }
             },
         }
@@ -415,9 +434,23 @@ impl Daemon {
 
     fn tell_of(&mut self, event: multipath::Event) {
         match event {
-            multipath::Event::Path { state: PathState::Healthy | PathState::Off, .. } => info!("path: {event}"),
-            multipath::Event::Path { .. } => warn!("path: {event}"),
-            _ => warn!("{event}"),
+            multipath::Event::Path { daemon, network, state, .. } => {
+                let network = network.0;
+                match state {
+                    PathState::Healthy | PathState::Off => {
+                        info!(name: "path", %daemon, network, %state, "path: {event}");
+                    }
+                    _ if self.members.is_leaving(daemon) => {
+                        info!(name: "path", %daemon, network, %state, "path: {event}, as it stops");
+                    }
+                    _ => warn!(name: "path", %daemon, network, %state, "path: {event}"),
+                }
+            }
+            multipath::Event::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{event}"),
+            multipath::Event::SecondSelf { .. } => warn!(name: "second_self", "{event}"),
+            multipath::Event::OtherConfiguration { daemon, .. } => {
+                warn!(name: "other_configuration", %daemon, "{event}");
+            }
         }
         self.next_status = Instant::ZERO;
     }
@@ -426,7 +459,8 @@ impl Daemon {
         if configuration.kind == ConfigurationKind::Transitional {
             return;
         }
-        info!(ring = %configuration.ring, members = ?configuration.members, "configuration");
+        let paths: Vec<_> = self.node.paths().collect();
+        self.members.on_configuration(self.clock.now(), &configuration, &paths);
         if let Some(file) = &self.state_file {
             identity::remember(file, configuration.ring.sequence);
         }
@@ -449,15 +483,6 @@ fn monitors(options: &Options) -> Monitors {
     Monitors::new(ring.me, ring.daemons.clone(), system.digest, options.monitoring.clone())
 }
 
-/// Opens the control socket. Several daemons of one machine may share a port, and then one has the file.
-#[cfg(unix)]
-fn open_control(file: &Path, name: &str, shared: &Arc<Shared>) -> Option<Control> {
-    let control = Control::open(file, name, Handle::new(Arc::clone(shared)));
-    control
-        .inspect_err(|error| warn!(file = %file.display(), %error, "nobody can operate the daemon by its socket"))
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -475,8 +500,8 @@ mod tests {
         configuration.segments[0].networks[0].port = port;
         assert_eq!(configuration.segments[0].networks[0].kind, NetworkKind::Unicast);
         let mut options = Options::from_configuration(&configuration, &configuration.daemons[0]);
-        options.unix_socket = None;
-        options.control_socket = None;
+        options.unix_sockets.clear();
+        options.control_sockets.clear();
         options
     }
 
@@ -538,7 +563,7 @@ mod tests {
     fn the_unix_socket_goes_with_the_daemon() {
         let mut options = options();
         let file = std::env::temp_dir().join(format!("torc-daemon-{:x}", Identity::new(None).seed));
-        options.unix_socket = Some(file.clone());
+        options.unix_sockets = vec![file.clone()];
         options.client_addresses = ClientAddresses::Only(vec![]);
         let daemon = running(&options);
         assert!(std::os::unix::net::UnixStream::connect(&file).is_ok());

@@ -3,6 +3,8 @@
 //! The classic timers time another membership protocol. The token timeout means the same here; the others scale our defaults by
 //! what they are to theirs, and are then bent to the rules of the ring: whatever a file says must start.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 
 use tracing::warn;
@@ -13,6 +15,9 @@ use super::config::{
 };
 use super::{Identity, Monitoring, Options};
 use crate::multipath::{Policy, System};
+use crate::system::CONTROL;
+#[cfg(unix)]
+use crate::system::places;
 use crate::time::Duration;
 use crate::wire::NetworkId;
 use crate::{net, node, ring, session};
@@ -52,8 +57,9 @@ impl Options {
             client_port,
             client_addresses: me.clients.clone(),
             client_timeout: configuration.parameters.client_timeout,
-            unix_socket: cfg!(unix).then(|| PathBuf::from(format!("/tmp/{client_port}"))),
-            control_socket: cfg!(unix).then(|| control_socket(client_port)),
+            unix_sockets: sockets(&configuration.parameters, client_port, ""),
+            control_sockets: sockets(&configuration.parameters, client_port, CONTROL),
+            owner: None,
             monitoring: Monitoring {
                 dangerous: configuration.parameters.dangerous_monitor,
                 segments: configuration.daemons.iter().map(|daemon| daemon.segment).collect(),
@@ -70,12 +76,16 @@ impl Options {
         let (by_address, by_password) = (checks(session::Method::Ip), checks(session::Method::Password));
         match find_access_file().filter(|_| by_address) {
             Some(path) => session.access = read_access_file(&path)?,
-            None if by_address => warn!("there is no access file: the method IP refuses everybody"),
+            None if by_address => {
+                warn!(name: "access_missing", "there is no access file: the method IP refuses everybody")
+            }
             None => {}
         }
         match find_password_file().filter(|_| by_password) {
             Some(path) => session.passwords = read_password_file(&path)?,
-            None if by_password => warn!("there is no password file: the method PWORD refuses everybody"),
+            None if by_password => {
+                warn!(name: "access_missing", "there is no password file: the method PWORD refuses everybody")
+            }
             None => {}
         }
         Ok(())
@@ -86,7 +96,7 @@ impl Options {
         let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
         let quota = &mut self.node.session.quota;
         if room < *quota {
-            warn!(descriptors, wanted = *quota, "fewer clients than MaxSessions fit: raise the limit of open files");
+            warn!(name: "few_descriptors", descriptors, wanted = *quota, "fewer clients than MaxSessions fit: raise the limit of open files");
             *quota = room;
         }
     }
@@ -98,9 +108,17 @@ impl Options {
     }
 }
 
-/// Where who operates the daemon with this client port finds it.
-pub fn control_socket(client_port: u16) -> PathBuf {
-    PathBuf::from(format!("/tmp/{client_port}.control"))
+/// Where a daemon has its unix sockets: in its runtime directory, and in the place where clients have always looked.
+#[cfg(unix)]
+fn sockets(parameters: &Parameters, client_port: u16, suffix: &str) -> Vec<PathBuf> {
+    let [_, shared] = places(client_port, suffix);
+    vec![Path::new(&parameters.runtime_dir).join(format!("{client_port}{suffix}")), shared]
+}
+
+/// There are none here.
+#[cfg(not(unix))]
+fn sockets(_: &Parameters, _: u16, _: &str) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 fn policy(policy: NetworkPolicy) -> Policy {

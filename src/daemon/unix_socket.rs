@@ -1,11 +1,14 @@
 //! A unix socket where local programs connect: a file that must not be taken from a living daemon, and must not stay behind.
 
+use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use mio::net::{UnixListener, UnixStream};
+
+use crate::system::{effective_user, peer_credentials};
 
 /// A listening unix socket. Its file goes when this goes.
 #[derive(Debug)]
@@ -17,15 +20,54 @@ pub(super) struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`, in the place of a file that a dead daemon left there, for those whom `mode` allows to connect.
-    pub(super) fn open(path: &Path, mode: u32) -> io::Result<UnixSocket> {
+    /// Listens at `path`, in the place of a file that a dead daemon left there, for those whom `access` allows to connect.
+    pub(super) fn open(path: &Path, access: Access) -> io::Result<UnixSocket> {
         clear(path)?;
         let listener = UnixListener::bind(path)?;
         let socket = UnixSocket { listener, path: path.to_path_buf(), identity: identity(path) };
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        fs::set_permissions(path, Permissions::from_mode(access.mode))?;
+        if let Some((user, group)) = access.owner {
+            lchown(path, Some(user), Some(group))?;
+        }
         Ok(socket)
     }
 }
+
+/// Who may connect to a socket, and who may take its file away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    /// Permissions of the file.
+    pub mode: u32,
+    /// The user and group that own it, if that is not who makes it.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Somebody else listens at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Occupied {
+    /// The user who listens, if the system says it.
+    user: Option<u32>,
+}
+
+impl Occupied {
+    /// Whether it is somebody who has no right to be taken for the daemon.
+    pub(super) fn is_stranger(self) -> bool {
+        self.user.is_some_and(|user| user != 0 && user != effective_user())
+    }
+}
+
+impl fmt::Display for Occupied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.user {
+            Some(user) if self.is_stranger() => {
+                write!(f, "user {user} listens there: programs that trust the name talk to them, so end their program")
+            }
+            _ => f.write_str("another daemon answers there"),
+        }
+    }
+}
+
+impl std::error::Error for Occupied {}
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
@@ -41,13 +83,17 @@ fn clear(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(io::Error::new(ErrorKind::AlreadyExists, "there is a file that is not a socket"));
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "there is a file that is not a socket: remove it"));
         }
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Err(io::Error::new(ErrorKind::AddrInUse, "another daemon answers there")),
+        Ok(stream) => {
+            let user = peer_credentials(&stream).ok().map(|(_, user)| user);
+            Err(io::Error::new(ErrorKind::AddrInUse, Occupied { user }))
+        }
+        Err(_) => Err(io::Error::new(ErrorKind::AddrInUse, Occupied { user: None })),
     }
 }
 
@@ -62,6 +108,7 @@ mod tests {
     use crate::daemon::Identity;
 
     const MODE: u32 = 0o666;
+    const ACCESS: Access = Access { mode: MODE, owner: None };
 
     fn path() -> PathBuf {
         std::env::temp_dir().join(format!("torc-socket-{:x}", Identity::new(None).seed))
@@ -70,7 +117,7 @@ mod tests {
     #[test]
     fn the_file_has_its_mode_and_goes_with_the_socket() {
         let path = path();
-        let socket = UnixSocket::open(&path, MODE).unwrap();
+        let socket = UnixSocket::open(&path, ACCESS).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         drop(socket);
         assert!(!path.exists());
@@ -81,8 +128,8 @@ mod tests {
         let path = path();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let living = UnixSocket::open(&path, MODE).unwrap();
-        assert_eq!(UnixSocket::open(&path, MODE).unwrap_err().kind(), ErrorKind::AddrInUse);
+        let living = UnixSocket::open(&path, ACCESS).unwrap();
+        assert_eq!(UnixSocket::open(&path, ACCESS).unwrap_err().kind(), ErrorKind::AddrInUse);
         drop(living);
     }
 
@@ -90,9 +137,9 @@ mod tests {
     fn what_is_not_ours_is_left_alone() {
         let path = path();
         fs::write(&path, "letters").unwrap();
-        assert_eq!(UnixSocket::open(&path, MODE).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(UnixSocket::open(&path, ACCESS).unwrap_err().kind(), ErrorKind::AlreadyExists);
         fs::remove_file(&path).unwrap();
-        let first = UnixSocket::open(&path, MODE).unwrap();
+        let first = UnixSocket::open(&path, ACCESS).unwrap();
         fs::remove_file(&path).unwrap();
         let second = std::os::unix::net::UnixListener::bind(&path).unwrap();
         drop(first);

@@ -231,7 +231,7 @@ impl Link {
         let interest = if queue.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
         let token = SocketId { network: self.id, role: Role::Own }.token();
         if let Err(error) = registry.reregister(own, token, interest) {
-            warn!(network = self.id.0, %error, "the poll does not tell when there is room");
+            warn!(name: "poll_failed", network = self.id.0, %error, "the poll does not tell when there is room");
         }
     }
 
@@ -330,7 +330,7 @@ impl Failures {
             return;
         }
         if let Some(error) = self.last.take() {
-            warn!(network = network.0, count = self.count, %error, "datagrams could not be sent");
+            warn!(name: "datagrams_unsent", network = network.0, count = self.count, %error, "datagrams could not be sent");
             *self = Failures::default();
         }
     }

@@ -204,7 +204,7 @@ impl Links {
         let networks = self.links.iter().map(Link::network);
         let shared = interfaces.map(|interfaces| wires::among(networks, interfaces)).unwrap_or_default();
         for new in shared.iter().filter(|shared| !self.shared_wires.contains(shared)) {
-            warn!("{new}");
+            warn!(name: "networks_shared", "{new}");
         }
         self.shared_wires = shared;
     }

@@ -251,7 +251,7 @@ impl Clients {
         let outbox = client.session.outbox();
         if !client.lagging && outbox.is_lagging() {
             let (messages, bytes) = (outbox.messages(), outbox.bytes());
-            tracing::warn!(client = %client.name(), messages, bytes, "client reads slowly");
+            tracing::warn!(name: "client_slow", client = %client.name(), messages, bytes, "client reads slowly");
             self.stats.lagging += 1;
             client.lagging = true;
         }
@@ -292,7 +292,7 @@ impl Clients {
         *counter += 1;
         match reason {
             EndReason::Refused(_) => tracing::debug!(client = %client.name(), %reason, "session ended"),
-            _ => tracing::warn!(client = %client.name(), %reason, "session ended"),
+            _ => tracing::warn!(name: "session_ended", client = %client.name(), %reason, "session ended"),
         }
     }
 

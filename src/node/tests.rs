@@ -78,7 +78,7 @@ impl Bus {
                     self.closed.push((at, id, reason));
                 }
                 Event::Welcome(id) => self.welcome.push(id),
-                Event::Configuration(_) | Event::Network(_) => {}
+                Event::Configuration(_) | Event::Farewell(_) | Event::Network(_) => {}
             }
         }
     }

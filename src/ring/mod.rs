@@ -354,7 +354,7 @@ impl Ring {
         self.state = match (transition, before) {
             (Transition::Gather(how), before) => {
                 core.stats.gathers += 1;
-                tracing::info!(me = %core.me(), from, reason = %how.reason, "gather");
+                tracing::info!(name: "gather", me = %core.me(), state = from, reason = %how.reason, "the ring is formed anew");
                 State::Gather(Gather::enter(core, now, into_owed(before), how))
             }
             (Transition::Form(form), before) => {

@@ -79,7 +79,7 @@ impl Rule {
             return Ok(Rule::Everybody);
         }
         if leading(address, bits) != number(address) {
-            warn!(line, "this access rule matches nobody: bits are set behind those that count");
+            warn!(name: "access_rule_useless", line, "this access rule matches nobody: bits are set behind those that count");
         }
         Ok(Rule::Prefix { address, bits })
     }

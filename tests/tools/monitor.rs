@@ -41,7 +41,7 @@ impl System {
         let configuration = Configuration::parse("monitor", text.as_bytes()).unwrap();
         let options = configuration.daemons.iter().map(|daemon| {
             let mut options = Options::from_configuration(&configuration, daemon);
-            options.control_socket = Some(directory.join(&daemon.name));
+            options.control_sockets = vec![directory.join(&daemon.name)];
             options
         });
         let options: Vec<Options> = options.collect();
@@ -62,7 +62,7 @@ impl System {
     }
 
     fn control(&self, place: usize) -> &str {
-        self.options[place].control_socket.as_ref().unwrap().to_str().unwrap()
+        self.options[place].control_sockets[0].to_str().unwrap()
     }
 }
 
@@ -98,7 +98,7 @@ fn a_partition_parts_daemons_that_allow_it_until_it_is_ended() {
 }
 
 #[test]
-fn windows_change_and_a_daemon_ends_where_that_is_allowed() {
+fn windows_change_where_that_is_allowed_and_a_daemon_ends_for_its_operator_only() {
     let system = System::start("dangerous", true);
     let mut monitor = system.monitor();
     monitor.type_in("5\n100\n30\n0\n\n40\n6\n7\n");
@@ -106,8 +106,11 @@ fn windows_change_and_a_daemon_ends_where_that_is_allowed() {
     monitor.expect("flow control sent");
     monitor.expect("  all together         100");
     system.expect_report("one", "windows: 100 ring, 30 personal");
-    monitor.type_in("8\nthree\n\n");
-    monitor.expect("terminate sent to 1 daemons");
+    // Anybody could have sent that.
+    monitor.type_in("8\nall\n\n");
+    monitor.expect("asked 3 daemons to end; daemons refuse that to a datagram");
+    system.expect_report("three", "ring: 3 daemons");
+    assert!(ask(&system, 2, &["terminate"]).contains("the daemon ends"));
     system.expect_report("one", "ring: 2 daemons");
     drop(system.daemons);
 }

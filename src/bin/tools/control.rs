@@ -9,7 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spread::daemon::control_socket;
+use spread::client::trust::{self, CONTROL};
+
+use super::plain::plain;
 
 /// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,24 +20,41 @@ const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// Asks the daemon with this client port or control socket, and returns its answer without the final newline.
 pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
-    let file = daemon.parse().map_or_else(|_| PathBuf::from(daemon), control_socket);
+    let places =
+        daemon.parse().map_or_else(|_| vec![PathBuf::from(daemon)], |port| trust::places(port, CONTROL).to_vec());
+    let (file, stream) = connect(places)?;
     let converse = || {
-        let mut stream = UnixStream::connect(&file)?;
+        let mut stream = stream;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut answer = String::new();
         stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
         Ok(answer)
     };
-    let answer = converse().map_err(|error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!("no daemon listens at {}", file.display()),
-        _ => format!("{}: {error}", file.display()),
-    })?;
+    let answer = converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))?;
+    // The records stay lines; what else they have in them is theirs.
+    let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
     match answer.strip_prefix("error ") {
         Some(error) => Err(error.trim_end().to_owned()),
         None if answer.is_empty() => Err(format!("{}: the daemon gives no answer", file.display())),
         None => Ok(answer.trim_end().to_owned()),
     }
+}
+
+/// A connection to the first place where somebody listens, if that is somebody who may be the daemon.
+fn connect(places: Vec<PathBuf>) -> Result<(PathBuf, UnixStream), String> {
+    let last = places.last().cloned().unwrap_or_default();
+    for place in places {
+        match UnixStream::connect(&place) {
+            Ok(stream) => {
+                trust::check(&stream).map_err(|error| format!("{}: {error}", place.display()))?;
+                return Ok((place, stream));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+            Err(error) => return Err(format!("{}: {error}", place.display())),
+        }
+    }
+    Err(format!("no daemon listens at {}", last.display()))
 }
 
 /// One record: its kind, and its keys with their values.

@@ -227,7 +227,9 @@ impl Monitor {
             Some('8') => self.terminate(),
             Some('r') => {
                 self.send_all(&MonitorRequest::Reload);
-                self.screen.print("reload sent; this monitor keeps its own file as it is");
+                self.screen.print(
+                    "asked for a reload; daemons refuse that to a datagram: use spmonitor reload on their machines",
+                );
             }
             Some('9' | 'q') => return Break(()),
             None => {}
@@ -301,7 +303,10 @@ impl Monitor {
         chosen.iter().for_each(|&place| components[place] = MonitorCommand::TERMINATE);
         let request = MonitorRequest::Partition(components);
         chosen.iter().for_each(|&place| self.send(place, &request, COPIES));
-        self.screen.print(format_args!("terminate sent to {} daemons", chosen.len()));
+        self.screen.print(format_args!(
+            "asked {} daemons to end; daemons refuse that to a datagram: use spmonitor terminate on their machines",
+            chosen.len()
+        ));
     }
 
     fn send_all(&self, request: &MonitorRequest) {

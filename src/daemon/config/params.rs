@@ -163,9 +163,6 @@ const INTERFACE_LETTERS: [&str; 3] = ["D", "C", "M"];
 
 const STEP_OF_OLD_MEMBERSHIP: Option<&str> = Some("has no effect: forming a ring has no such step here");
 
-const REMAINS_WHO_IT_IS: Option<&str> =
-    Some("has no effect: the daemon remains what it is started as, let the service manager start it as another user");
-
 /// Every keyword.
 pub(super) const KEYWORDS: &[Keyword] = &[
     plain(SEGMENT, Form::Segment),
@@ -183,21 +180,9 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         Form::Reuse(|d, reuse| d.socket_port_reuse = reuse),
         "has no effect: the client port can be used again at once, and a daemon never shares its own",
     ),
-    Keyword {
-        name: "RuntimeDir",
-        form: Form::Text(|d, text| d.runtime_dir = Some(text.value)),
-        note: REMAINS_WHO_IT_IS,
-    },
-    Keyword {
-        name: "DaemonUser",
-        form: Form::Text(|d, text| d.daemon_user = Some(text.value)),
-        note: REMAINS_WHO_IT_IS,
-    },
-    Keyword {
-        name: "DaemonGroup",
-        form: Form::Text(|d, text| d.daemon_group = Some(text.value)),
-        note: REMAINS_WHO_IT_IS,
-    },
+    plain("RuntimeDir", Form::Text(|d, text| d.runtime_dir = Some(text.value))),
+    plain("DaemonUser", Form::Text(|d, text| d.daemon_user = Some(text.value))),
+    plain("DaemonGroup", Form::Text(|d, text| d.daemon_group = Some(text.value))),
     noted(
         "DebugInitialSequence",
         Form::Bare(|_| ()),

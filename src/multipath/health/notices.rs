@@ -230,6 +230,7 @@ mod tests {
             daemon: OTHER,
             network: NetworkId(0),
             state,
+            last: None,
             since: Instant::ZERO,
             heard: 0,
             first: 0,

@@ -19,6 +19,8 @@ pub struct Path {
     pub state: PathState,
     /// Since when.
     pub since: Instant,
+    /// When something came on it last.
+    pub last: Option<Instant>,
     /// Packets heard on it.
     pub heard: u64,
     /// Packets of which it brought the first copy.
@@ -182,6 +184,7 @@ impl Paths {
                 network,
                 state: track.state,
                 since: track.since,
+                last: track.last,
                 heard: track.heard,
                 first: track.first,
                 loss: track.loss(peer.newest),

@@ -53,7 +53,8 @@ pub(super) struct Track {
     pub(super) round_trip: Option<Duration>,
     /// Per cent of our reports that the other misses here.
     pub(super) loss_there: Option<u8>,
-    last: Option<Instant>,
+    /// When a packet came last.
+    pub(super) last: Option<Instant>,
     numbers: Numbers,
     /// Reports in a row since the last fault or gap.
     run: u32,

@@ -74,7 +74,7 @@ impl NodeDaemon {
                     self.clients[seat].on_closed(now, reason);
                 }
             }
-            Event::Welcome(_) | Event::Network(_) => {}
+            Event::Welcome(_) | Event::Farewell(_) | Event::Network(_) => {}
             Event::Configuration(configuration) => {
                 self.configurations.push(ring::Event::Configuration(configuration));
             }

@@ -1,0 +1,214 @@
+//! The daemon's log: where it goes, what it has, and how it looks. It never stops the daemon, and nobody from outside can fill it.
+//!
+//! A line passes [`levels`] (is it wanted?), [`limit`] (are there too many of its kind?), [`line`] (how does it look?) and
+//! [`queue`] (the thread that writes it).
+
+mod levels;
+mod limit;
+mod line;
+mod names;
+mod queue;
+mod stamp;
+
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use std::{env, io, panic};
+
+use parking_lot::Mutex;
+use tracing::{Event, Level, Subscriber, error};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use levels::Levels;
+pub use line::Format;
+pub use names::Names;
+pub use stamp::Stamp;
+
+use limit::{Limiter, Moment};
+use line::{Dress, Look, Record};
+use queue::{Place, Queue, Teller};
+
+/// How long the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_millis(50);
+
+/// What a configuration says about the log.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// Which lines.
+    pub levels: Levels,
+    /// The file; standard output without one.
+    pub file: Option<&'a Path>,
+    /// The time before each line.
+    pub stamp: Stamp,
+    /// For whom they are.
+    pub format: Format,
+}
+
+/// The running log. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Log {
+    desk: Arc<Desk>,
+    targets: reload::Handle<Targets, Registry>,
+}
+
+impl Log {
+    /// Begins to log. Once in a process.
+    pub fn start(settings: &Settings<'_>) -> Result<Log, String> {
+        let (place, dress) = match settings.file {
+            Some(path) => {
+                let place = Place::open(path).map_err(|error| format!("EventLogFile {}: {error}", path.display()))?;
+                (place, Dress::Plain)
+            }
+            None => output().map_err(|error| format!("standard output: {error}"))?,
+        };
+        let look = Look { format: settings.format, dress, stamp: settings.stamp.clone() };
+        let look = if dress == Dress::Journal { Look { stamp: Stamp::None, ..look } } else { look };
+        let desk = Arc::new(Desk { look, queue: Queue::default(), limiter: Mutex::default(), names: OnceLock::new() });
+        desk.queue.start(place, Arc::clone(&desk)).map_err(|error| format!("the log's thread: {error}"))?;
+        let (filter, targets) = reload::Layer::new(settings.levels.targets());
+        let subscriber = Registry::default().with(Lines(Arc::clone(&desk)).with_filter(filter));
+        subscriber.try_init().map_err(|error| error.to_string())?;
+        log_panics();
+        Ok(Log { desk, targets })
+    }
+
+    /// The names that stand beside addresses and numbers from now on.
+    pub fn set_names(&self, names: Names) {
+        // Only the first are taken: a daemon has one configuration when it starts.
+        let _ = self.desk.names.set(names);
+    }
+
+    /// Opens the log file again, as another may have taken its name.
+    pub fn reopen(&self) {
+        self.desk.queue.reopen();
+    }
+
+    /// Logs other lines from now on.
+    pub fn set_levels(&self, levels: &Levels) -> Result<(), String> {
+        self.targets.reload(levels.targets()).map_err(|error| error.to_string())
+    }
+
+    /// Writes what waits, if that does not take long.
+    pub fn finish(&self) {
+        self.desk.tell_suppressed(Moment::End).into_iter().for_each(|line| self.desk.queue.push(line));
+        self.desk.queue.flush(LAST_LINES);
+    }
+}
+
+/// Where lines are made.
+#[derive(Debug)]
+struct Desk {
+    look: Look,
+    queue: Queue,
+    limiter: Mutex<Kinds>,
+    names: OnceLock<Names>,
+}
+
+/// The limits, and the names of the kinds of lines that they know by number.
+#[derive(Debug, Default)]
+struct Kinds {
+    limiter: Limiter,
+    names: std::collections::BTreeMap<usize, (Level, String)>,
+}
+
+impl Desk {
+    fn log(&self, kind: usize, mut record: Record) {
+        if record.level() <= Level::INFO && !self.allows(kind, &record) {
+            return;
+        }
+        if let Some(names) = self.names.get() {
+            record.name(names);
+        }
+        self.queue.push(record.line(&self.look));
+    }
+
+    fn allows(&self, kind: usize, record: &Record) -> bool {
+        let mut kinds = self.limiter.lock();
+        let allowed = kinds.limiter.allows(Instant::now(), kind, record.source());
+        if !allowed {
+            kinds.names.entry(kind).or_insert_with(|| (record.level(), record.event().to_owned()));
+        }
+        allowed
+    }
+
+    fn tell_suppressed(&self, moment: Moment) -> Vec<String> {
+        let mut kinds = self.limiter.lock();
+        if !kinds.limiter.is_owing() {
+            return Vec::new();
+        }
+        let suppressed = kinds.limiter.take_suppressed(Instant::now(), moment);
+        let line = |suppressed: &limit::Suppressed| {
+            let (level, event) = kinds.names.get(&suppressed.kind).cloned().unwrap_or((Level::INFO, String::new()));
+            let mut fields = vec![("like", event), ("count", suppressed.count.to_string())];
+            if !suppressed.source.is_empty() {
+                fields.push(("from", suppressed.source.clone()));
+            }
+            let message = format!("{} more like this", suppressed.count);
+            Record::own(level, "suppressed", message, fields).line(&self.look)
+        };
+        suppressed.iter().map(line).collect()
+    }
+}
+
+impl Teller for Arc<Desk> {
+    fn lost(&self, count: u64, reason: &str) -> String {
+        let reason = if reason.is_empty() { "nobody took them in time" } else { reason };
+        let fields = vec![("count", count.to_string()), ("reason", reason.to_owned())];
+        let message = format!("{count} lines of the log are lost: {reason}");
+        Record::own(Level::ERROR, "log_lost", message, fields).line(&self.look)
+    }
+
+    fn not_reopened(&self, error: &str) -> String {
+        let message = format!("the log file cannot be opened again, so the old one goes on: {error}");
+        Record::own(Level::ERROR, "log_not_reopened", message, Vec::new()).line(&self.look)
+    }
+
+    fn due(&self) -> Vec<String> {
+        self.tell_suppressed(Moment::Now)
+    }
+}
+
+/// Hears of every event.
+struct Lines(Arc<Desk>);
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        // A place in the code is known by where its description lies in memory.
+        let kind = std::ptr::from_ref(event.metadata()).addr();
+        self.0.log(kind, Record::of(event));
+    }
+}
+
+/// Standard output, and how lines look there.
+fn output() -> io::Result<(Place, Dress)> {
+    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let dress = if is_journal(&file.metadata()?) {
+        Dress::Journal
+    } else if io::IsTerminal::is_terminal(&file) {
+        Dress::Colours
+    } else {
+        Dress::Plain
+    };
+    Ok((Place::Output(file), dress))
+}
+
+/// Whether this file is the journal's stream, as the service manager says.
+fn is_journal(file: &Metadata) -> bool {
+    env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// A panic is a line of the log like any other: whoever looks for the reason looks there.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let reason = panic.payload_as_str().unwrap_or("unknown");
+        error!(name: "panic", place, "a fault in the daemon: {reason}");
+    }));
+}

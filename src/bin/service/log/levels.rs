@@ -1,0 +1,97 @@
+//! Which lines are logged: a level for all, and a level of its own for any part of the daemon.
+//!
+//! Words that mean nothing are refused. The general syntax of such filters takes any word for the name of a part, so that one
+//! wrong word silences everything.
+
+use std::str::FromStr;
+
+use spread::daemon::config::Priority;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// How a level may be given.
+const EXPECTED: &str =
+    "write error, warn, info, debug, trace or off, or a level for a part as in spread::ring=debug,info";
+/// The name that every part's name begins with.
+const ROOT: &str = "spread";
+
+/// Levels, checked.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    targets: Targets,
+}
+
+impl Levels {
+    /// What a configuration asks for.
+    pub fn of(priority: Priority) -> Levels {
+        let level = match priority {
+            Priority::Debug => LevelFilter::DEBUG,
+            Priority::Info => LevelFilter::INFO,
+            Priority::Warning => LevelFilter::WARN,
+            Priority::Error | Priority::Critical | Priority::Fatal => LevelFilter::ERROR,
+        };
+        Levels { targets: Targets::new().with_default(level) }
+    }
+
+    /// What decides about each line.
+    pub fn targets(&self) -> Targets {
+        self.targets.clone()
+    }
+}
+
+impl FromStr for Levels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Levels, String> {
+        let mut targets = Targets::new().with_default(LevelFilter::INFO);
+        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            targets = match word.split_once('=') {
+                None => targets.with_default(level(word)?),
+                Some((part, level_of_part)) => targets.with_target(part_name(part)?, level(level_of_part)?),
+            };
+        }
+        if text.trim().is_empty() {
+            return Err(format!("no level is given: {EXPECTED}"));
+        }
+        Ok(Levels { targets })
+    }
+}
+
+fn level(word: &str) -> Result<LevelFilter, String> {
+    let known = ["off", "error", "warn", "info", "debug", "trace"];
+    match known.iter().any(|name| name.eq_ignore_ascii_case(word)) {
+        true => word.parse().map_err(|_| format!("{word} is no level")),
+        false => Err(format!("{word:?} is no level: {EXPECTED}")),
+    }
+}
+
+fn part_name(part: &str) -> Result<&str, String> {
+    let is_part = part == ROOT || part.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with("::"));
+    if is_part { Ok(part) } else { Err(format!("{part:?} is no part of the daemon: {EXPECTED}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_level_is_for_all_and_may_differ_for_a_part() {
+        let levels: Levels = "spread::ring=debug, WARN".parse().unwrap();
+        let would = |target, level| levels.targets().would_enable(target, &level);
+        assert!(would("spread::ring::gather", Level::DEBUG) && !would("spread::node", Level::INFO));
+        assert!(would("spread::node", Level::WARN));
+        let levels: Levels = "spread::ring=debug".parse().unwrap();
+        assert!(levels.targets().would_enable("spread::node", &Level::INFO), "the others stay as they are");
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_refused() {
+        for wrong in
+            ["verbose", "", " ", "info,verbose", "ring=debug", "spread::ring=loud", "5", "spreads=info", "a=b=c"]
+        {
+            let error = Levels::from_str(wrong).unwrap_err();
+            assert!(error.contains("spread::ring=debug,info"), "{wrong}: {error}");
+        }
+    }
+}

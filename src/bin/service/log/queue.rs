@@ -1,0 +1,279 @@
+//! Lines on their way to the log: a bounded queue, and a thread that writes them.
+//!
+//! Who logs never waits and never fails: a line that finds the queue full, or that cannot be written, is lost and counted. The
+//! thread says how many were lost as soon as something can be written again.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Bytes of lines that may wait.
+const WAITING_LIMIT: usize = 1 << 20;
+/// How often the thread looks for what is due.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a descriptor that takes nothing at the moment is left alone.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the thread adds on its own.
+pub trait Teller: Send + 'static {
+    /// A line, newline included, that says that so many lines were lost, and why the last of them was.
+    fn lost(&self, count: u64, reason: &str) -> String;
+    /// A line that says that the file cannot be opened again.
+    fn not_reopened(&self, error: &str) -> String;
+    /// Lines that are due.
+    fn due(&self) -> Vec<String>;
+}
+
+/// The queue. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Queue(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<String>,
+    bytes: usize,
+    lost: u64,
+    /// The file is to be opened again.
+    reopen: bool,
+    /// The thread has written all it took.
+    idle: bool,
+}
+
+impl Queue {
+    /// Adds a line, newline included, unless there is no room.
+    pub fn push(&self, line: String) {
+        let mut state = self.0.state.lock();
+        if state.bytes + line.len() > WAITING_LIMIT {
+            state.lost += 1;
+            return;
+        }
+        state.bytes += line.len();
+        state.lines.push_back(line);
+        self.0.changed.notify_one();
+    }
+
+    /// Lets the thread open its file again.
+    pub fn reopen(&self) {
+        self.0.state.lock().reopen = true;
+        self.0.changed.notify_one();
+    }
+
+    /// Waits until everything is written, but no longer than this.
+    pub fn flush(&self, patience: Duration) {
+        let mut state = self.0.state.lock();
+        let busy = |state: &mut State| !(state.lines.is_empty() && state.idle);
+        self.0.written.wait_while_for(&mut state, busy, patience);
+    }
+
+    /// Starts the thread.
+    pub fn start(&self, place: Place, teller: impl Teller) -> io::Result<()> {
+        let writer = Writer { queue: self.clone(), place, teller, broken: false, reason: String::new() };
+        thread::Builder::new().name("log".to_owned()).spawn(|| writer.run()).map(|_| ())
+    }
+
+    /// What waits, and whether the file is to be opened again.
+    fn take(&self) -> (VecDeque<String>, bool) {
+        let mut state = self.0.state.lock();
+        state.idle = state.lines.is_empty() && !state.reopen;
+        if state.idle {
+            self.0.written.notify_all();
+            let end = Instant::now() + TICK;
+            while state.lines.is_empty() && !state.reopen && !self.0.changed.wait_until(&mut state, end).timed_out() {}
+        }
+        (state.idle, state.bytes) = (false, 0);
+        (std::mem::take(&mut state.lines), std::mem::take(&mut state.reopen))
+    }
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub enum Place {
+    /// A descriptor that the program was started with.
+    Output(File),
+    /// A file of this name.
+    File(File, PathBuf),
+}
+
+impl Place {
+    /// The file of this name, to be added to.
+    pub fn open(path: &Path) -> io::Result<Place> {
+        let file = File::options().append(true).create(true).open(path)?;
+        Ok(Place::File(file, path.to_owned()))
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Place::Output(file) | Place::File(file, _) => file,
+        }
+    }
+}
+
+struct Writer<T> {
+    queue: Queue,
+    place: Place,
+    teller: T,
+    /// Part of a line was written, and not its end.
+    broken: bool,
+    /// Why the last line was lost.
+    reason: String,
+}
+
+impl<T: Teller> Writer<T> {
+    fn run(mut self) {
+        loop {
+            let (lines, reopen) = self.queue.take();
+            if reopen {
+                self.reopen();
+            }
+            lines.iter().for_each(|line| self.write(line));
+            self.teller.due().iter().for_each(|line| self.write(line));
+            self.tell_losses();
+        }
+    }
+
+    /// Opens the file again, as another may have taken its name. Without a file there is nothing to open.
+    fn reopen(&mut self) {
+        let Place::File(_, path) = &self.place else { return };
+        match Place::open(path) {
+            Ok(place) => (self.place, self.broken) = (place, false),
+            Err(error) => {
+                let line = self.teller.not_reopened(&format!("{}: {error}", path.display()));
+                self.write(&line);
+            }
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        if let Err(error) = self.try_write(line) {
+            self.reason = error.to_string();
+            self.queue.0.state.lock().lost += 1;
+        }
+    }
+
+    fn try_write(&mut self, line: &str) -> io::Result<()> {
+        let start = if self.broken { "\n" } else { "" };
+        let text = [start, line].concat();
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match self.place.file().write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // A pipe that whoever started us made non-blocking. Only this thread waits for it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(error) => return Err(error),
+            }
+            self.broken = !rest.is_empty();
+        }
+        Ok(())
+    }
+
+    /// Says how many lines were lost, or counts on if that cannot be written either.
+    fn tell_losses(&mut self) {
+        let lost = std::mem::take(&mut self.queue.0.state.lock().lost);
+        if lost > 0 && self.try_write(&self.teller.lost(lost, &self.reason)).is_err() {
+            self.queue.0.state.lock().lost += lost;
+        } else if lost > 0 {
+            self.reason.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    struct Plain;
+
+    impl Teller for Plain {
+        fn lost(&self, count: u64, reason: &str) -> String {
+            format!("lost {count} ({reason})\n")
+        }
+        fn not_reopened(&self, error: &str) -> String {
+            format!("not reopened ({error})\n")
+        }
+        fn due(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn lines_that_nobody_takes_are_counted_and_told_of_when_somebody_does() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let queue = Queue::default();
+        queue.start(Place::Output(OwnedFd::from(writer).into()), Plain).unwrap();
+        let line = "x".repeat(1023) + "\n";
+        // What the pipe holds, what the queue holds, and as much again.
+        let count = 2 * (WAITING_LIMIT + (1 << 16)) / line.len();
+        (0..count).for_each(|_| queue.push(line.clone()));
+        queue.flush(Duration::from_millis(1));
+        let (mut text, mut bytes) = (String::new(), [0; 65536]);
+        while !text.contains("lost") || !text.ends_with('\n') {
+            let length = reader.read(&mut bytes).unwrap();
+            text.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+        }
+        let last = text.lines().last().unwrap();
+        let lost: usize = last.split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(text.lines().count() - 1 + lost, count, "{last}");
+        assert!(lost > 100, "{last}");
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_is_left_when_it_is_opened_again() {
+        let path = std::env::temp_dir().join(format!("torc-log-{}", std::process::id()));
+        let old = path.with_extension("old");
+        let queue = Queue::default();
+        queue.start(Place::open(&path).unwrap(), Plain).unwrap();
+        let write = |line: &str| {
+            queue.push(line.to_owned());
+            queue.flush(PATIENCE);
+        };
+        write("one\n");
+        fs::rename(&path, &old).unwrap();
+        write("two\n");
+        queue.reopen();
+        write("three\n");
+        assert_eq!(
+            (fs::read_to_string(&old).unwrap().as_str(), fs::read_to_string(&path).unwrap().as_str()),
+            ("one\ntwo\n", "three\n")
+        );
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        queue.reopen();
+        write("four\n");
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        [path, old].iter().for_each(|path| fs::remove_file(path).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_lost_and_the_thread_goes_on() {
+        let Ok(full) = Place::open(Path::new("/dev/full")) else { return };
+        let queue = Queue::default();
+        queue.start(full, Plain).unwrap();
+        queue.push("one\n".to_owned());
+        queue.flush(PATIENCE);
+        queue.push("two\n".to_owned());
+        queue.flush(PATIENCE);
+        assert_eq!(queue.0.state.lock().lost, 2);
+    }
+}

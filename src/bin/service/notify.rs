@@ -1,0 +1,117 @@
+//! What the service manager hears: the daemon is ready when its ring stands, it is alive as long as its loop turns, it reloads, it
+//! stops. Without a service manager nobody hears anything.
+//!
+//! The words are datagrams, as sd_notify(3) describes them. The loop never waits for whoever reads them.
+
+use std::env;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use spread::daemon::Status;
+use tracing::{debug, info};
+
+/// The way to the service manager, if there is one. Clones are the same one.
+#[derive(Debug)]
+pub struct Manager {
+    socket: Option<UnixDatagram>,
+    /// How often it wants to hear that the daemon is alive.
+    interval: Option<Duration>,
+}
+
+impl Manager {
+    /// The service manager that started this process.
+    pub fn of_this_process() -> Manager {
+        let socket = env::var("NOTIFY_SOCKET").ok().and_then(|place| {
+            let socket = connect(&place);
+            socket.inspect_err(|error| debug!(place, %error, "the service manager cannot be reached")).ok()
+        });
+        // Several times within the time that it allows: one word may come late.
+        Manager { socket, interval: watchdog().map(|allowed| allowed / 4) }
+    }
+
+    /// The daemon begins to read its files again.
+    pub fn reloading(&self) {
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", spread::client::monotonic().as_micros()));
+    }
+
+    /// It has read them.
+    pub fn reloaded(&self) {
+        self.say("READY=1");
+    }
+
+    /// The daemon stops because it was told to.
+    pub fn stopping(&self) {
+        self.say("STOPPING=1");
+    }
+
+    /// Whether nobody listens, or the words are on their way.
+    fn say(&self, words: &str) -> bool {
+        let Some(socket) = &self.socket else { return true };
+        let sent = socket.send(words.as_bytes());
+        sent.inspect_err(|error| debug!(%error, "the service manager does not hear")).is_ok()
+    }
+}
+
+/// What the service manager has heard of the daemon.
+#[derive(Debug)]
+pub struct Reporter<'a> {
+    manager: &'a Manager,
+    ready: bool,
+    alive: Option<Instant>,
+    status: String,
+}
+
+impl Reporter<'_> {
+    /// Before the first ring.
+    pub fn new(manager: &Manager) -> Reporter<'_> {
+        Reporter { manager, ready: false, alive: None, status: String::new() }
+    }
+
+    /// The daemon's loop has a new status.
+    pub fn on_status(&mut self, status: &Status) {
+        let daemons = status.configuration.as_ref().map_or(0, |configuration| configuration.members.len());
+        if !self.ready && daemons > 0 && self.manager.say("READY=1") {
+            self.ready = true;
+            info!(name: "ready", daemons, "the ring stands");
+        }
+        let line = format!("STATUS={daemons} daemons in the ring, {} clients", status.clients);
+        if line != self.status && self.manager.say(&line) {
+            self.status = line;
+        }
+        let due = |interval| self.alive.is_none_or(|alive| alive.elapsed() >= interval);
+        if self.manager.interval.is_some_and(due) && self.manager.say("WATCHDOG=1") {
+            self.alive = Some(Instant::now());
+        }
+    }
+}
+
+fn connect(place: &str) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    match place.strip_prefix('@') {
+        None => socket.connect(place)?,
+        Some(name) => connect_abstract(&socket, name)?,
+    }
+    Ok(socket)
+}
+
+/// Connects to a name outside the file system.
+#[cfg(target_os = "linux")]
+fn connect_abstract(socket: &UnixDatagram, name: &str) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    socket.connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name)?)
+}
+
+/// Other systems have no such names.
+#[cfg(not(target_os = "linux"))]
+fn connect_abstract(_: &UnixDatagram, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// How long the service manager waits for a word, if it does so for this process.
+fn watchdog() -> Option<Duration> {
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    let is_meant = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
+    number("WATCHDOG_USEC").filter(|_| is_meant).map(Duration::from_micros)
+}

@@ -1,0 +1,134 @@
+//! Who comes into the ring and who goes, in words for an operator: a daemon that says farewell is no news, one that falls silent is.
+
+use std::collections::BTreeSet;
+
+use tracing::{info, warn};
+
+use crate::multipath::Path;
+use crate::ring::Configuration;
+use crate::time::Instant;
+use crate::wire::DaemonId;
+
+/// The daemons of the ring, and those that said that they are about to stop.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    present: BTreeSet<DaemonId>,
+    leaving: BTreeSet<DaemonId>,
+}
+
+/// Why a daemon is not in the ring any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Departure {
+    /// It said that it was about to stop.
+    Stopped,
+    /// It said nothing: for how long in milliseconds, if it was ever heard, and on which networks.
+    Lost { silent_ms: Option<u64>, networks: String },
+}
+
+impl Members {
+    /// A daemon says that it is about to stop.
+    pub(super) fn on_farewell(&mut self, daemon: DaemonId) {
+        if self.present.contains(&daemon) {
+            self.leaving.insert(daemon);
+        }
+    }
+
+    /// Whether it has said so.
+    pub(super) fn is_leaving(&self, daemon: DaemonId) -> bool {
+        self.leaving.contains(&daemon)
+    }
+
+    /// A ring of these daemons is installed.
+    pub(super) fn on_configuration(&mut self, now: Instant, configuration: &Configuration, paths: &[Path]) {
+        let members: BTreeSet<DaemonId> = configuration.members.iter().copied().collect();
+        info!(
+            name: "ring_installed",
+            ring = %configuration.ring,
+            daemons = members.len(),
+            members = ?configuration.members,
+            "a ring of {} daemons is installed",
+            members.len()
+        );
+        for &daemon in self.present.difference(&members) {
+            log_departure(daemon, &self.departure(now, daemon, paths));
+        }
+        for daemon in members.difference(&self.present) {
+            info!(name: "member_joined", %daemon, "{daemon} is in the ring");
+        }
+        self.present = members;
+        self.leaving.clear();
+    }
+
+    fn departure(&self, now: Instant, daemon: DaemonId, paths: &[Path]) -> Departure {
+        if self.leaving.contains(&daemon) {
+            return Departure::Stopped;
+        }
+        let heard = || paths.iter().filter(|path| path.daemon == daemon && path.last.is_some());
+        let last = heard().filter_map(|path| path.last).max();
+        let silent_ms = last.map(|last| u64::try_from(now.since(last).as_millis()).unwrap_or(u64::MAX));
+        let networks: Vec<String> = heard().map(|path| path.network.0.to_string()).collect();
+        Departure::Lost { silent_ms, networks: networks.join(",") }
+    }
+}
+
+fn log_departure(daemon: DaemonId, departure: &Departure) {
+    match departure {
+        Departure::Stopped => info!(name: "member_stopped", %daemon, "{daemon} has stopped in order"),
+        Departure::Lost { silent_ms: None, .. } => {
+            warn!(name: "member_lost", %daemon, "{daemon} is lost: it was never heard directly");
+        }
+        Departure::Lost { silent_ms: Some(silent_ms), networks } => warn!(
+            name: "member_lost",
+            %daemon,
+            silent_ms,
+            networks = networks.as_str(),
+            "{daemon} is lost: nothing came from it for {silent_ms} ms, and before that on networks {networks}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::multipath::PathState;
+    use crate::wire::NetworkId;
+
+    const A: DaemonId = DaemonId(1);
+    const B: DaemonId = DaemonId(2);
+
+    fn path(daemon: DaemonId, network: u8, last: Option<u64>) -> Path {
+        Path {
+            daemon,
+            network: NetworkId(network),
+            state: PathState::Silent,
+            since: Instant::ZERO,
+            last: last.map(Instant::from_millis),
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        }
+    }
+
+    fn members() -> Members {
+        Members { present: [A, B].into(), leaving: BTreeSet::new() }
+    }
+
+    #[test]
+    fn who_says_farewell_has_stopped_and_who_does_not_is_lost() {
+        let mut members = members();
+        let paths = [path(B, 0, Some(700)), path(B, 1, Some(900)), path(B, 2, None), path(A, 0, Some(999))];
+        let lost = members.departure(Instant::from_millis(1000), B, &paths);
+        assert_eq!(lost, Departure::Lost { silent_ms: Some(100), networks: "0,1".to_owned() });
+        members.on_farewell(B);
+        assert_eq!(members.departure(Instant::from_millis(1000), B, &paths), Departure::Stopped);
+    }
+
+    #[test]
+    fn strangers_who_say_farewell_are_not_remembered() {
+        let mut members = members();
+        (3..1000).for_each(|id| members.on_farewell(DaemonId(id)));
+        assert!(members.leaving.is_empty());
+    }
+}

@@ -1,0 +1,239 @@
+//! Who operates the daemon: the service manager, signals, the control socket, the user that it is, and what it says of the others.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "waiting has an end")]
+#![expect(clippy::disallowed_methods, reason = "waiting asks again after a pause")]
+
+mod solo;
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use solo::{PATIENCE, Setup, Solo, eventually, is_root};
+
+/// How long an orderly end may take.
+const END: Duration = Duration::from_millis(100);
+
+fn spmonitor(daemon: &Solo, words: &[&str]) -> Output {
+    let port = daemon.port.to_string();
+    Command::new(env!("CARGO_BIN_EXE_spmonitor")).args(words).args(["-s", &port]).output().unwrap()
+}
+
+/// Waits for a datagram with this word.
+fn expect_word(socket: &UnixDatagram, word: &str) {
+    let mut bytes = [0; 1024];
+    loop {
+        let length = socket.recv(&mut bytes).unwrap_or_else(|error| panic!("no {word}: {error}"));
+        if String::from_utf8_lossy(&bytes[..length]).lines().any(|line| line.starts_with(word)) {
+            return;
+        }
+    }
+}
+
+fn expect_words(socket: &UnixDatagram, setup: Setup) {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut daemon = setup.env("WATCHDOG_USEC", "400000").start();
+    expect_word(socket, "READY=1");
+    daemon.expect_log(&["ready: the ring stands"]);
+    expect_word(socket, "STATUS=1 daemons in the ring");
+    (0..3).for_each(|_| expect_word(socket, "WATCHDOG=1"));
+    daemon.signal("-HUP");
+    expect_word(socket, "RELOADING=1");
+    expect_word(socket, "READY=1");
+    daemon.expect_well();
+    daemon.signal("-TERM");
+    expect_word(socket, "STOPPING=1");
+    assert_eq!(daemon.end().code(), Some(0));
+}
+
+#[test]
+fn the_service_manager_hears_that_the_ring_stands_that_the_loop_turns_and_that_it_ends() {
+    let setup = Setup::new("notify", "");
+    let place = setup.directory.join("notify");
+    let socket = UnixDatagram::bind(&place).unwrap();
+    expect_words(&socket, setup.env("NOTIFY_SOCKET", &place));
+}
+
+#[test]
+fn a_service_manager_may_have_a_name_outside_the_file_system() {
+    let setup = Setup::new("abstract", "");
+    let name = format!("torc-notify-{}", setup.port);
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    expect_words(&socket, setup.env("NOTIFY_SOCKET", format!("@{name}")));
+}
+
+#[test]
+fn a_service_manager_that_does_not_read_holds_up_nobody() {
+    let setup = Setup::new("deaf", "");
+    let place = setup.directory.join("notify");
+    let _socket = UnixDatagram::bind(&place).unwrap();
+    let mut daemon = setup.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "4").start();
+    (0..300).for_each(|_| daemon.expect_well());
+    assert_eq!(daemon.stop().0.code(), Some(0));
+}
+
+#[test]
+fn an_orderly_end_takes_less_than_a_tenth_of_a_second_even_if_an_operator_does_not_go_on() {
+    let mut daemon = Setup::new("quick", "").start();
+    daemon.expect_well();
+    let mut silent = UnixStream::connect(format!("/tmp/{}.control", daemon.port)).unwrap();
+    silent.write_all(b"sta").unwrap();
+    let (status, time) = daemon.stop();
+    assert_eq!(status.code(), Some(0));
+    // Other tests may have the processors.
+    assert!(time < 5 * END, "{time:?}");
+}
+
+#[test]
+fn a_slow_operator_does_not_keep_the_others_out_for_long() {
+    let daemon = Setup::new("slow-operator", "").start();
+    daemon.expect_well();
+    let mut slow = UnixStream::connect(format!("/tmp/{}.control", daemon.port)).unwrap();
+    slow.write_all(b"s").unwrap();
+    let status = eventually(|| Some(spmonitor(&daemon, &["status"])).filter(|output| output.status.success()));
+    assert!(String::from_utf8_lossy(&status.stdout).contains("name     solo"));
+}
+
+#[test]
+fn the_exit_status_says_whether_the_daemon_is_to_be_started_again() {
+    for (words, status) in [(&["terminate"][..], 0), (&["terminate", "--restart"], 75)] {
+        let mut daemon = Setup::new("terminate", "").start();
+        daemon.expect_well();
+        let output = spmonitor(&daemon, words);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(daemon.end().code(), Some(status));
+        daemon.expect_log(&["operator_command", "command=terminate", "by=process "]);
+    }
+}
+
+#[test]
+fn a_reload_by_the_operator_and_by_signal_ends_nothing() {
+    let daemon = Setup::new("reload", "").start();
+    let client = daemon.connect();
+    daemon.signal("-HUP");
+    daemon.expect_log(&["reloaded"]);
+    assert!(spmonitor(&daemon, &["reload"]).status.success());
+    daemon.expect_log(&["operator_command", "command=reload"]);
+    solo::expect_echo(&client);
+}
+
+/// A field of a thread's status.
+fn field(status: &str, name: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn root_becomes_the_user_of_the_configuration_in_every_thread_and_cleans_up_behind_itself() {
+    if !is_root() {
+        let _ = writeln!(io::stderr(), "skipped: needs root");
+        return;
+    }
+    let runtime = Path::new("/tmp").join(format!("torc-runtime-{}", std::process::id()));
+    let lines =
+        format!("DaemonUser = nobody\nDaemonGroup = nogroup\nRuntimeDir = {}\nEventLogFile = {{}}", runtime.display());
+    let log = Path::new("/tmp").join(format!("torc-log-{}", std::process::id()));
+    let mut daemon = Setup::new("nobody", &lines.replace("{}", &log.display().to_string())).start();
+    daemon.expect_well();
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    eventually(|| text().contains("root_given_up: root is given up for good account=nobody").then_some(()));
+    let uid = field(&fs::read_to_string(format!("/proc/{}/status", daemon.process.id())).unwrap(), "Uid:");
+    assert_eq!(uid.split(' ').next(), Some("65534"));
+    for thread in fs::read_dir(format!("/proc/{}/task", daemon.process.id())).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for (name, value) in [
+            ("Uid:", "65534 65534 65534 65534"),
+            ("Gid:", "65534 65534 65534 65534"),
+            ("Groups:", "65534"),
+            ("NoNewPrivs:", "1"),
+            ("CapEff:", "0000000000000000"),
+            ("CapPrm:", "0000000000000000"),
+        ] {
+            assert_eq!(field(&status, name), value, "{name} {status}");
+        }
+    }
+    let sockets: Vec<PathBuf> = vec![
+        runtime.join(daemon.port.to_string()),
+        runtime.join(format!("{}.control", daemon.port)),
+        format!("/tmp/{}", daemon.port).into(),
+    ];
+    assert!(sockets.iter().all(|socket| socket.exists()), "{sockets:?}");
+    // The file can be opened again though root made it.
+    fs::rename(&log, log.with_extension("old")).unwrap();
+    daemon.signal("-HUP");
+    eventually(|| {
+        text().contains("reloaded").then_some(()).or_else(|| {
+            fs::read_to_string(log.with_extension("old")).unwrap().contains("cannot be opened again").then_some(())
+        })
+    });
+    assert_eq!(daemon.stop().0.code(), Some(0));
+    assert!(sockets.iter().all(|socket| !socket.exists()), "{sockets:?}");
+    fs::remove_dir(&runtime).unwrap();
+    [log.with_extension("old"), log].iter().for_each(|file| _ = fs::remove_file(file));
+}
+
+#[test]
+fn root_without_another_user_is_a_warning_and_a_user_that_is_not_there_an_error() {
+    if !is_root() {
+        let _ = writeln!(io::stderr(), "skipped: needs root");
+        return;
+    }
+    let daemon = Setup::new("root", "").start();
+    daemon.expect_log(&["WARN running_as_root: ", "because DaemonUser is root"]);
+    Setup::new("no-user", "DaemonUser = no-such-user").expect_refusal("there is no user no-such-user");
+    Setup::new("no-group", "DaemonUser = nobody\nDaemonGroup = no-such-group").expect_refusal("no group no-such-group");
+}
+
+/// Two daemons of one ring.
+fn pair(test: &str) -> [Solo; 2] {
+    let port = solo::free_port();
+    let segment = format!(
+        "Spread_Segment unicast:{port} {{ alpha 127.88.0.1 {{ D 127.88.0.1 C 127.88.0.1 }} beta 127.88.0.2 {{ D 127.88.0.2 C 127.88.0.2 }} }}"
+    );
+    let common =
+        "Network 0 { Name = office }\nDaemonUser = root\nDaemonGroup = root\nRuntimeDir = /no/such/directory\n";
+    ["alpha", "beta"].map(|name| {
+        let mut setup = Setup::new(&format!("{test}-{name}"), "");
+        let file = setup.directory.join("pair.conf");
+        fs::write(&file, format!("{segment}\n{common}")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
+        command.arg("-c").arg(file).args(["-n", name]).env_remove("SPREAD_LOG");
+        setup.command = command;
+        setup.start()
+    })
+}
+
+#[test]
+fn a_member_that_is_lost_is_a_warning_with_its_name_and_one_that_stops_is_not() {
+    let [alpha, mut beta] = pair("lost");
+    alpha.expect_log(&["INFO member_joined: beta (127.88.0.2) is in the ring"]);
+    beta.process.kill().unwrap();
+    let lost = alpha.expect_log(&["WARN member_lost: beta (127.88.0.2) is lost: nothing came from it for "]);
+    assert!(lost.contains(" daemon=beta (127.88.0.2) silent_ms=") && lost.contains(" networks=0"), "{lost}");
+    let [alpha, mut beta] = pair("stopped");
+    alpha.expect_log(&["member_joined: beta"]);
+    beta.stop();
+    alpha.expect_log(&["INFO member_stopped: beta (127.88.0.2) has stopped in order"]);
+    assert!(!alpha.log().contains("member_lost"), "a planned stop is no loss");
+    alpha.expect_log(&["network=0 (office)"]);
+}
+
+#[test]
+fn who_finds_no_entry_of_its_own_is_told_which_addresses_were_compared() {
+    let mut setup = Setup::new("no-entry", "");
+    let file = setup.directory.join("far.conf");
+    fs::write(&file, "Spread_Segment 192.0.2.255:4803 { far 192.0.2.7 }\nDaemonUser = root\n").unwrap();
+    setup.command = Command::new(env!("CARGO_BIN_EXE_spread"));
+    setup.command.arg("-c").arg(&file);
+    setup.expect_refusal("say which to be with -n NAME (this machine has 127.0.0.1");
+    let mut setup = Setup::new("no-entry-names", "");
+    setup.command = Command::new(env!("CARGO_BIN_EXE_spread"));
+    setup.command.arg("-c").arg(&file);
+    setup.expect_refusal("the daemons are far 192.0.2.7)");
+}
