@@ -178,6 +178,7 @@ install-documents:
 	done
 	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 docs/spread.conf.example $(DESTDIR)$(DOCDIR)/spread.conf.example
+	$(INSTALL) -m 644 docs/logging.md $(DESTDIR)$(DOCDIR)/logging.md
 
 install-service:
 	$(INSTALL) -d $(DESTDIR)$(SYSTEMD_DIR)/system $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
@@ -196,7 +197,7 @@ uninstall:
 	for page in $(PAGES); do \
 		for name in $${page%.*} $(names); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$name.$${page##*.}; done; \
 	done
-	rm -f $(DESTDIR)$(DOCDIR)/spread.conf.example
+	rm -f $(DESTDIR)$(DOCDIR)/spread.conf.example $(DESTDIR)$(DOCDIR)/logging.md
 	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSTEMD_DIR)/system/spread.service)
 	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSUSERS_DIR)/spread.conf $(DESTDIR)$(TMPFILES_DIR)/spread.conf)
 	for directory in $(DESTDIR)$(LIBDIR)/cmake/Spread $(DESTDIR)$(DOCDIR); do \

@@ -71,6 +71,25 @@ fn a_pipe_that_nobody_reads_stops_neither_the_daemon_nor_its_end() {
 }
 
 #[test]
+fn a_named_pipe_that_nobody_reads_is_an_error_at_start_and_harmless_later() {
+    let pipe = Path::new(env!("CARGO_TARGET_TMPDIR")).join("solo").join("fifo").join("pipe");
+    let setup = || {
+        let setup = Setup::new("fifo", &format!("EventLogFile = \"{}\"", pipe.display())).env("SPREAD_LOG", "trace");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        setup
+    };
+    setup().expect_refusal("nobody reads this pipe");
+    let setup = setup();
+    let reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut daemon = setup.start();
+    daemon.expect_well();
+    knock(&daemon, 1000);
+    drop(reader);
+    daemon.signal("-HUP");
+    expect_service_and_end(&mut daemon);
+}
+
+#[test]
 fn lines_that_were_lost_are_counted_in_the_log() {
     let (mut reader, writer) = io::pipe().unwrap();
     let daemon = talkative("lost").start_into(OwnedFd::from(writer));
