@@ -29,8 +29,10 @@ use signal_hook::iterator::Signals;
 use spread::daemon::config::{self, Configuration, EntryError, Parameters};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program};
 use spread::net;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+/// The runtime directory of a machine, by either name.
+const MACHINES_DIRECTORIES: [&str; 2] = ["/run/spread", "/var/run/spread"];
 /// Daemons that an error names.
 const SHOWN_DAEMONS: usize = 20;
 /// The exit status that asks the service manager for a restart: "a temporary failure".
@@ -179,8 +181,12 @@ fn level_setter(log: &Log) -> impl Fn(&str) -> Result<(), String> + Send + Sync 
     move |levels| log.set_levels(&levels.parse()?)
 }
 
-/// Makes the directory where the sockets lie, as far as that is possible: there is another place for them.
+/// Makes the directory where the sockets lie, as far as that is possible: there is another place for them. The one that all programs
+/// look into first is made by who installs the daemon, because only one daemon of a machine can have it.
 fn prepare(plan: &Plan, directory: &Path) {
+    if MACHINES_DIRECTORIES.iter().any(|machines| directory == Path::new(machines)) && !directory.exists() {
+        return debug!(directory = %directory.display(), "the machine has no runtime directory: the sockets are in /tmp only");
+    }
     if let Err(error) = plan.make_directory(directory) {
         let directory = directory.display();
         warn!(name: "runtime_dir_failed", %directory, %error, "the daemon has no runtime directory: its sockets are in /tmp only");

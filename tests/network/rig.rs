@@ -20,10 +20,12 @@ use spread::client::doze;
 /// What a rig cannot be without, in `/proc/self/status` bits: CAP_NET_ADMIN and CAP_SYS_ADMIN.
 const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
 
-/// Runs the rest of its arguments with the first as `/tmp`, where the second, if it lies in `/tmp`, is still to be seen.
+/// Runs the rest of its arguments with the first as `/tmp`, where the second, if it lies in `/tmp`, is still to be seen. The other
+/// directory for daemons' sockets, if the machine has it, is empty.
 const IN_NODE: &str = r#"
 case $2 in /tmp/*) mkdir -p "$1${2#/tmp}" && mount --rbind "$2" "$1${2#/tmp}" || exit 125 ;; esac
 mount --rbind "$1" /tmp || exit 125
+[ ! -d /run/spread ] || mount -t tmpfs tmpfs /run/spread || exit 125
 shift 2
 exec "$@"
 "#;
