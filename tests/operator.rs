@@ -220,7 +220,9 @@ fn a_member_that_is_lost_is_a_warning_with_its_name_and_one_that_stops_is_not() 
     alpha.expect_log(&["member_joined: beta"]);
     beta.stop();
     alpha.expect_log(&["INFO member_stopped: beta (127.88.0.2) has stopped in order"]);
+    alpha.expect_log(&["INFO path: beta (127.88.0.2)", "silent", "because it stopped"]);
     assert!(!alpha.log().contains("member_lost"), "a planned stop is no loss");
+    assert!(!alpha.log().lines().any(|line| line.contains("WARN") && line.contains("beta")), "{}", alpha.log());
     alpha.expect_log(&["network=0 (office)"]);
 }
 

@@ -125,6 +125,10 @@ impl Server {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let request = request(&stream);
+        // Who says nothing only looks whether somebody is here, as a second daemon does.
+        if request.as_deref().is_ok_and(|request| request.trim().is_empty()) {
+            return Ok(());
+        }
         let answer = match &request {
             Ok(request) => self.answer(request, Origin::local(&stream)),
             Err(error) => format!("error {error}\n"),

@@ -14,6 +14,8 @@ use crate::wire::DaemonId;
 pub(super) struct Members {
     present: BTreeSet<DaemonId>,
     leaving: BTreeSet<DaemonId>,
+    /// Those that left in order, until they come back: their silence is no news.
+    stopped: BTreeSet<DaemonId>,
 }
 
 /// Why a daemon is not in the ring any more.
@@ -33,9 +35,9 @@ impl Members {
         }
     }
 
-    /// Whether it has said so.
-    pub(super) fn is_leaving(&self, daemon: DaemonId) -> bool {
-        self.leaving.contains(&daemon)
+    /// Whether its silence was announced.
+    pub(super) fn is_silent_on_purpose(&self, daemon: DaemonId) -> bool {
+        self.leaving.contains(&daemon) || self.stopped.contains(&daemon)
     }
 
     /// A ring of these daemons is installed.
@@ -52,6 +54,8 @@ impl Members {
         for &daemon in self.present.difference(&members) {
             log_departure(daemon, &self.departure(now, daemon, paths));
         }
+        self.stopped.extend(self.present.difference(&members).filter(|daemon| self.leaving.contains(daemon)));
+        self.stopped.retain(|daemon| !members.contains(daemon));
         for daemon in members.difference(&self.present) {
             info!(name: "member_joined", %daemon, "{daemon} is in the ring");
         }
@@ -91,7 +95,8 @@ fn log_departure(daemon: DaemonId, departure: &Departure) {
 mod tests {
     use super::*;
     use crate::multipath::PathState;
-    use crate::wire::NetworkId;
+    use crate::ring::ConfigurationKind;
+    use crate::wire::{NetworkId, RingId};
 
     const A: DaemonId = DaemonId(1);
     const B: DaemonId = DaemonId(2);
@@ -112,7 +117,7 @@ mod tests {
     }
 
     fn members() -> Members {
-        Members { present: [A, B].into(), leaving: BTreeSet::new() }
+        Members { present: [A, B].into(), ..Members::default() }
     }
 
     #[test]
@@ -123,6 +128,25 @@ mod tests {
         assert_eq!(lost, Departure::Lost { silent_ms: Some(100), networks: "0,1".to_owned() });
         members.on_farewell(B);
         assert_eq!(members.departure(Instant::from_millis(1000), B, &paths), Departure::Stopped);
+    }
+
+    #[test]
+    fn the_silence_of_a_daemon_that_stopped_is_no_news_until_it_is_back() {
+        let ring = |sequence| RingId { representative: A, sequence };
+        let configuration = |sequence, members: &[DaemonId]| Configuration {
+            kind: ConfigurationKind::Regular,
+            ring: ring(sequence),
+            members: members.to_vec(),
+            next: None,
+        };
+        let mut members = members();
+        members.on_farewell(B);
+        assert!(members.is_silent_on_purpose(B) && !members.is_silent_on_purpose(A));
+        members.on_configuration(Instant::ZERO, &configuration(1, &[A]), &[]);
+        assert!(members.is_silent_on_purpose(B));
+        members.on_configuration(Instant::ZERO, &configuration(2, &[A, B]), &[]);
+        members.on_configuration(Instant::ZERO, &configuration(3, &[A]), &[]);
+        assert!(!members.is_silent_on_purpose(B), "this time it said nothing");
     }
 
     #[test]

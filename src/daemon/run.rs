@@ -438,12 +438,12 @@ impl Daemon {
                 let network = network.0;
                 match state {
                     PathState::Healthy | PathState::Off => {
-                        info!(name: "path", %daemon, network, %state, "path: {event}");
+                        info!(name: "path", %daemon, network, %state, "{event}");
                     }
-                    _ if self.members.is_leaving(daemon) => {
-                        info!(name: "path", %daemon, network, %state, "path: {event}, as it stops");
+                    _ if self.members.is_silent_on_purpose(daemon) => {
+                        info!(name: "path", %daemon, network, %state, "{event}, because it stopped");
                     }
-                    _ => warn!(name: "path", %daemon, network, %state, "path: {event}"),
+                    _ => warn!(name: "path", %daemon, network, %state, "{event}"),
                 }
             }
             multipath::Event::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{event}"),
