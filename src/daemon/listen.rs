@@ -22,7 +22,7 @@ use super::config::ClientAddresses;
 use super::stream::Stream;
 #[cfg(unix)]
 use super::unix_socket::{Access, Occupied, UnixSocket};
-use crate::net::local_addresses;
+use crate::net::{self, local_addresses};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
 
@@ -242,6 +242,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
+    net::claim(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

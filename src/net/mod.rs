@@ -50,6 +50,7 @@ pub use counters::Counters;
 pub(crate) use delivery::{Delivery, delivery};
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
+pub(crate) use platform::claim;
 pub use platform::{local_addresses, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
 pub use wires::shared_wires;

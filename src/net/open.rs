@@ -125,6 +125,7 @@ fn own_socket(
     around: Surroundings,
 ) -> io::Result<Socket> {
     let socket = udp_socket(address)?;
+    platform::claim(&socket)?;
     socket.bind(&address.into())?;
     match network.kind {
         Kind::Multicast(IpAddr::V4(_)) => {

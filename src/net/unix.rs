@@ -5,11 +5,19 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
 
+use socket2::Socket;
+
 use super::Interface;
 
 /// This machine's addresses.
 pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(Interfaces::snapshot()?.0.into_iter().map(|interface| interface.address).collect())
+}
+
+/// Nothing: nobody else can bind an address and port here that does not share them.
+#[expect(clippy::unnecessary_wraps, reason = "another system needs an option here")]
+pub(crate) fn claim(_socket: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Lets this process have as many descriptors as the system grants it, and says how many, if there is a limit.

@@ -5,7 +5,7 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::windows::io::{AsRawSocket, RawSocket};
 use std::ptr;
 
@@ -45,6 +45,18 @@ unsafe extern "system" {
         overlapped: *mut c_void,
         completion: *const c_void,
     ) -> i32;
+    fn setsockopt(socket: RawSocket, level: i32, option: i32, value: *const i32, size: i32) -> i32;
+}
+
+/// Lets nobody else bind this address and port, whatever option they set. Without this any program may take them away.
+pub(crate) fn claim(socket: &Socket) -> io::Result<()> {
+    /// The system's SOL_SOCKET and SO_EXCLUSIVEADDRUSE.
+    const LEVEL: i32 = 0xffff;
+    const EXCLUSIVE: i32 = !4;
+    let on = 1_i32;
+    // SAFETY: the socket is open, and the call reads one number.
+    let result = unsafe { setsockopt(socket.as_raw_socket(), LEVEL, EXCLUSIVE, &on, size_of_val(&on) as i32) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn switch_off(socket: &Socket, control: u32) -> io::Result<()> {
@@ -85,11 +97,13 @@ impl Interfaces {
     }
 }
 
-/// This machine's addresses: those of its name.
+/// This machine's addresses: those of its name, and loopback.
 pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
     use std::net::ToSocketAddrs;
     let name = std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_string());
-    Ok((name.as_str(), 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    // A machine without any network has no address for its name.
+    let named = (name.as_str(), 0).to_socket_addrs().into_iter().flatten().map(|address| address.ip());
+    Ok([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into_iter().chain(named).collect())
 }
 
 /// Nothing: sockets are not counted here.
@@ -138,7 +152,20 @@ mod tests {
     use std::mem::MaybeUninit;
     use std::time::Duration;
 
+    use socket2::SockAddr;
+
     use super::*;
+
+    #[test]
+    fn a_claimed_port_cannot_be_taken_away() {
+        let bind = |address: &SockAddr, claims| {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            if claims { claim(&socket) } else { socket.set_reuse_address(true) }?;
+            socket.bind(address).map(|()| socket)
+        };
+        let own = bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), true).unwrap();
+        assert!(bind(&own.local_addr().unwrap(), false).is_err());
+    }
 
     #[test]
     fn a_refused_datagram_does_not_break_the_next_receive() {
