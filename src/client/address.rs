@@ -1,7 +1,7 @@
 //! Where a daemon is found: the classic daemon names, from text to an address.
 //!
 //! ```text
-//! port         the local daemon: the unix socket /tmp/<port>, or TCP to localhost where there are none
+//! port         the local daemon: the unix socket /tmp/<port>, or TCP to 127.0.0.1 where there are none
 //! port@host    TCP to a host name or an address
 //! ```
 //!
@@ -13,7 +13,7 @@ use super::ConnectError;
 /// Where a daemon listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// The unix socket of this machine's daemon.
+    /// This machine's daemon: its unix socket, or TCP on loopback where there are none.
     Local(u16),
     /// TCP to a host, by name or number.
     Remote(String, u16),
@@ -21,7 +21,7 @@ pub enum Address {
 
 impl Address {
     /// The name that an empty one stands for.
-    const DEFAULT: &str = if cfg!(unix) { "4803" } else { "4803@localhost" };
+    const DEFAULT: &str = "4803";
     /// Most bytes of a daemon name: a host name of 64, a port and the `@`.
     pub const LIMIT: usize = 70;
 
@@ -33,16 +33,12 @@ impl Address {
         }
         let (port, rest) = parse_port(name.trim_start_matches(is_blank)).ok_or(ConnectError::IllegalAddress)?;
         match rest.split(is_blank).find(|run| !run.is_empty()) {
-            None => Ok(Address::local(port)),
+            None => Ok(Address::Local(port)),
             Some(run) => match run.strip_prefix('@') {
                 None | Some("") => Err(ConnectError::IllegalAddress),
                 Some(host) => Ok(Address::Remote(host.to_owned(), port)),
             },
         }
-    }
-
-    fn local(port: u16) -> Address {
-        if cfg!(unix) { Address::Local(port) } else { Address::Remote("localhost".to_owned(), port) }
     }
 }
 
@@ -73,7 +69,7 @@ mod tests {
     #[test]
     fn a_port_alone_is_the_local_daemon() {
         for (name, port) in [("", 4803), ("4803", 4803), (" 4803", 4803), ("4803 ", 4803), ("\t+7\r\n", 7)] {
-            assert_eq!(Address::parse(name), Ok(Address::local(port)), "{name:?}");
+            assert_eq!(Address::parse(name), Ok(Address::Local(port)), "{name:?}");
         }
     }
 

@@ -31,11 +31,9 @@ mod flags {
 mod flags {
     /// There are no signals here.
     pub const SEND: i32 = 0;
-    /// There is no such flag here.
-    pub const SEND_AT_ONCE: i32 = 0;
 }
 
-pub use flags::{SEND, SEND_AT_ONCE};
+pub use flags::SEND;
 
 /// The number by which programs know the socket.
 #[cfg(unix)]
@@ -59,15 +57,36 @@ pub fn bytes_waiting(socket: &Socket) -> io::Result<usize> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(count).unwrap_or(0)) }
 }
 
-/// Bytes that can be read from the socket without waiting, as far as a look into it shows.
-#[cfg(not(unix))]
+/// Bytes that can be read from the socket without waiting. The socket stays blocking, because another thread may be reading.
+#[cfg(windows)]
 pub fn bytes_waiting(socket: &Socket) -> io::Result<usize> {
-    socket.set_nonblocking(true)?;
-    let peeked = socket.peek(&mut [std::mem::MaybeUninit::uninit(); 4096]);
-    socket.set_nonblocking(false)?;
-    match peeked {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        peeked => peeked,
+    /// The system's FIONREAD.
+    const COUNT_BYTES: i32 = 0x4004_667f;
+    #[link(name = "ws2_32")]
+    unsafe extern "system" {
+        fn ioctlsocket(socket: usize, command: i32, argument: *mut u32) -> i32;
+    }
+    let mut count = 0;
+    let number = std::os::windows::io::AsRawSocket::as_raw_socket(socket) as usize;
+    // SAFETY: the socket is open as long as `socket` lives, and the command writes one number through the pointer.
+    let result = unsafe { ioctlsocket(number, COUNT_BYTES, &mut count) };
+    if result == 0 { Ok(count as usize) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Writes as much as the socket takes at once.
+#[cfg(unix)]
+pub fn send_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(bytes, flags::SEND_AT_ONCE)
+}
+
+/// Writes a few bytes if the socket has room. The system has no flag for one send that does not wait.
+#[cfg(windows)]
+pub fn send_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    let room = Watch { descriptor: descriptor(socket), event: FileEvent::Writable };
+    if wait_for(&[room], Some(Duration::ZERO)) == [true] {
+        socket.send(bytes)
+    } else {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

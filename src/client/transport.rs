@@ -109,7 +109,7 @@ impl Stream {
 
     /// Writes as much as the socket takes at once.
     pub fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send_with_flags(bytes, platform::SEND_AT_ONCE)
+        platform::send_at_once(&self.socket, bytes)
     }
 
     /// Bytes that can be read without waiting; 0 on a broken stream.
@@ -166,9 +166,11 @@ fn connect_unix(place: &Path, deadline: Deadline) -> Result<Socket, ConnectError
     }
 }
 
+/// Connects to the loopback address of either family. The name `localhost` would be asked for IPv6 first, where most daemons do
+/// not listen, and Windows takes two seconds to find that out.
 #[cfg(not(unix))]
 fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
-    connect_host("localhost", port, deadline)
+    connect_host("127.0.0.1", port, deadline).or_else(|_| connect_host("::1", port, deadline))
 }
 
 /// Connects to the first of the host's addresses that answers.
