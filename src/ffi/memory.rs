@@ -90,6 +90,9 @@ fn possible<T>(count: usize) -> bool {
     count.checked_mul(size_of::<T>()).is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
 
+/// Most bytes of a piece that Windows can be told of. No message is so long, so what is cut off is too long anyway.
+const PIECE_LIMIT: usize = u32::MAX as usize;
+
 /// The pieces of a scatter, to read.
 pub unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Code> {
     // SAFETY: as the caller promises, there is a scatter.
@@ -97,7 +100,8 @@ pub unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Co
     let elements = message.elements.get(..message.num_elements).ok_or(Code(ILLEGAL_MESSAGE))?;
     let pieces = elements.iter().map(|element| {
         // SAFETY: each element says how many bytes it has.
-        unsafe { array(element.buf.cast::<u8>(), element.len) }.map(IoSlice::new)
+        let bytes = unsafe { array(element.buf.cast::<u8>(), element.len) };
+        bytes.map(|bytes| IoSlice::new(&bytes[..bytes.len().min(PIECE_LIMIT)]))
     });
     pieces.collect::<Option<_>>().ok_or(Code(ILLEGAL_MESSAGE))
 }
@@ -109,7 +113,11 @@ pub unsafe fn pieces_mut<'a>(message: *const scatter) -> Result<Vec<IoSliceMut<'
     let elements = message.elements.get(..message.num_elements).ok_or(Code(ILLEGAL_MESSAGE))?;
     let pieces = elements.iter().map(|element| {
         // SAFETY: each element says how many bytes it has, and the caller's elements do not overlap.
-        unsafe { array_mut(element.buf.cast::<u8>(), element.len) }.map(IoSliceMut::new)
+        let bytes = unsafe { array_mut(element.buf.cast::<u8>(), element.len) };
+        bytes.map(|bytes| {
+            let length = bytes.len().min(PIECE_LIMIT);
+            IoSliceMut::new(&mut bytes[..length])
+        })
     });
     pieces.collect::<Option<_>>().ok_or(Code(ILLEGAL_MESSAGE))
 }
