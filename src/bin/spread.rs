@@ -5,7 +5,15 @@
 mod service {
     pub mod log;
     pub mod notify;
+    #[cfg(windows)]
+    #[path = "ordinary.rs"]
     pub mod privileges;
+    #[cfg(unix)]
+    pub mod privileges;
+    #[cfg(unix)]
+    pub mod unix;
+    #[cfg(windows)]
+    pub mod windows;
 }
 mod tools {
     pub mod plain;
@@ -16,20 +24,21 @@ use std::io::{self, Write};
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 
 use clap::{Parser, ValueEnum};
 use service::log::{self, Format, Levels, Log, Names, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+#[cfg(unix)]
+use service::unix as system;
+#[cfg(windows)]
+use service::windows as system;
 use spread::daemon::config::{self, Configuration, EntryError, Parameters};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program};
 use spread::net;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 /// The runtime directory of a machine, by either name.
 const MACHINES_DIRECTORIES: [&str; 2] = ["/run/spread", "/var/run/spread"];
@@ -68,7 +77,17 @@ struct Arguments {
     /// Remember the last ring in this file, for machines whose clock may go back
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Run under the service manager, which starts the program with this option
+    #[cfg(windows)]
+    #[arg(long)]
+    service: bool,
 }
+
+/// What a reload does.
+type Reload = Box<dyn Fn() -> Result<(), String> + Send>;
+
+/// Takes the daemon that runs: whoever is behind this will tell it to stop, or to reload.
+type Watch = dyn Fn(Handle, Reload) -> Result<(), String>;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum YesNo {
@@ -80,7 +99,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.check {
         Some(file) => check(file.as_deref(), arguments.name.as_deref()).map(|()| Exit::Stop),
-        None => run(&arguments),
+        #[cfg(windows)]
+        None if arguments.service => {
+            system::serve(arguments.config.clone(), move |watch| run(&arguments, watch)).map(|()| Exit::Stop)
+        }
+        None => run(&arguments, &system::obey),
     };
     match result {
         Ok(Exit::Stop) => ExitCode::SUCCESS,
@@ -120,7 +143,7 @@ fn check_log(parameters: &Parameters) -> Result<Option<String>, String> {
 }
 
 /// Runs the daemon until it is told to stop.
-fn run(arguments: &Arguments) -> Result<Exit, String> {
+fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let (source, configuration) = configuration(arguments.config.as_deref())?;
     let parameters = &configuration.parameters;
     privileges::forbid_new_privileges()?;
@@ -157,7 +180,7 @@ fn run(arguments: &Arguments) -> Result<Exit, String> {
         move || on_reload(&log, &manager)
     };
     daemon.handle().set_program(Program { reload: Box::new(reload.clone()), set_log: Box::new(level_setter(&log)) });
-    obey_signals(daemon.handle(), reload).map_err(text)?;
+    watch(daemon.handle(), Box::new(reload))?;
     info!(name: "started", name = me.name, id = %me.id, "clients can connect, the ring is being formed");
     let mut reporter = Reporter::new(&manager);
     let exit = daemon.run_with(|status| reporter.on_status(status));
@@ -285,32 +308,8 @@ fn names(configuration: &Configuration) -> Names {
 
 fn host_name() -> String {
     let told = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let told = told.or_else(|| std::env::var("HOSTNAME").ok());
+    let told = told.or_else(|| std::env::var(if cfg!(windows) { "COMPUTERNAME" } else { "HOSTNAME" }).ok());
     told.map(|name| name.trim().to_string()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_string())
-}
-
-/// SIGHUP reloads. The first signal to stop lets the daemon leave its ring; the second does not wait for that.
-fn obey_signals(handle: Handle, reload: impl Fn() -> Result<(), String> + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let obey = move || {
-        let mut stopping = false;
-        for signal in signals.forever() {
-            match signal {
-                SIGHUP => {
-                    if let Err(error) = reload() {
-                        error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
-                    }
-                }
-                _ if stopping => process::exit(1),
-                _ => {
-                    info!(name: "stopping", signal, "told to stop");
-                    stopping = true;
-                    handle.stop();
-                }
-            }
-        }
-    };
-    thread::Builder::new().name("signals".to_string()).spawn(obey).map(|_| ())
 }
 
 /// Writes the log's last lines, however the daemon ends.

@@ -25,7 +25,9 @@ use clap::Parser;
 use spread::client::{ConnectOptions, GroupError, Mailbox};
 use spread::wire::{FrameType, Name};
 use tools::editor::{self, Editor};
-use tools::lines::{self, Mail, Source};
+#[cfg(unix)]
+use tools::lines;
+use tools::lines::{Mail, Source};
 use tools::program::{self, say};
 use tools::screen::Screen;
 use tools::session;
@@ -179,8 +181,10 @@ impl User {
                 break;
             }
         }
-        if let Input::Threaded(_, leaving) = &self.input {
-            leaving.store(true, Ordering::Release);
+        match &self.input {
+            #[cfg(unix)]
+            Input::Watching(_) => {}
+            Input::Threaded(_, leaving) => leaving.store(true, Ordering::Release),
         }
         self.mailbox.disconnect();
         Ok(())

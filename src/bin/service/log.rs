@@ -10,13 +10,10 @@ mod names;
 mod queue;
 mod stamp;
 
-use std::fs::{File, Metadata};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use std::{env, io, panic};
+use std::{io, panic};
 
 use parking_lot::Mutex;
 use tracing::{Event, Level, Subscriber, error};
@@ -31,6 +28,7 @@ pub use line::Format;
 pub use names::Names;
 pub use stamp::Stamp;
 
+use crate::system;
 use limit::{Limiter, Moment};
 use line::{Dress, Look, Record};
 use queue::{Place, Queue, Teller};
@@ -188,8 +186,8 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// Standard output, and how lines look there.
 fn output() -> io::Result<(Place, Dress)> {
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let dress = if is_journal(&file.metadata()?) {
+    let file = system::standard_output()?;
+    let dress = if system::is_journal(&file)? {
         Dress::Journal
     } else if io::IsTerminal::is_terminal(&file) {
         Dress::Colours
@@ -197,11 +195,6 @@ fn output() -> io::Result<(Place, Dress)> {
         Dress::Plain
     };
     Ok((Place::Output(file), dress))
-}
-
-/// Whether this file is the journal's stream, as the service manager says.
-fn is_journal(file: &Metadata) -> bool {
-    env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", file.dev(), file.ino()))
 }
 
 /// A panic is a line of the log like any other: whoever looks for the reason looks there.

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::io;
+#[cfg(unix)]
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,24 @@ impl Reporter<'_> {
     }
 }
 
+/// There is no service manager that hears such words.
+#[cfg(not(unix))]
+#[derive(Debug)]
+enum UnixDatagram {}
+
+#[cfg(not(unix))]
+impl UnixDatagram {
+    fn send(&self, _: &[u8]) -> io::Result<usize> {
+        match *self {}
+    }
+}
+
+#[cfg(not(unix))]
+fn connect(_: &str) -> io::Result<UnixDatagram> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
 fn connect(place: &str) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
@@ -104,7 +123,7 @@ fn connect_abstract(socket: &UnixDatagram, name: &str) -> io::Result<()> {
 }
 
 /// Other systems have no such names.
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn connect_abstract(_: &UnixDatagram, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

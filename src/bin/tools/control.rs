@@ -4,57 +4,71 @@
 //! are: what a daemon learns to tell is shown without a change here.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use spread::client::trust::{self, CONTROL};
+#[cfg(unix)]
+pub use socket::ask;
 
-use super::plain::plain;
-
-/// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of an answer.
-const ANSWER_LIMIT: u64 = 1 << 20;
-
-/// Asks the daemon with this client port or control socket, and returns its answer without the final newline.
-pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
-    let places =
-        daemon.parse().map_or_else(|_| vec![PathBuf::from(daemon)], |port| trust::places(port, CONTROL).to_vec());
-    let (file, stream) = connect(places)?;
-    let converse = || {
-        let mut stream = stream;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    let answer = converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))?;
-    // The records stay lines; what else they have in them is theirs.
-    let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
-    match answer.strip_prefix("error ") {
-        Some(error) => Err(error.trim_end().to_owned()),
-        None if answer.is_empty() => Err(format!("{}: the daemon gives no answer", file.display())),
-        None => Ok(answer.trim_end().to_owned()),
-    }
+/// Unix sockets are not for this system.
+#[cfg(not(unix))]
+pub fn ask(_daemon: &str, _request: &str) -> Result<String, String> {
+    Err("this system has no control socket for daemons: use the menu, which spmonitor shows without a command"
+        .to_owned())
 }
 
-/// A connection to the first place where somebody listens, if that is somebody who may be the daemon.
-fn connect(places: Vec<PathBuf>) -> Result<(PathBuf, UnixStream), String> {
-    let last = places.last().cloned().unwrap_or_default();
-    for place in places {
-        match UnixStream::connect(&place) {
-            Ok(stream) => {
-                trust::check(&stream).map_err(|error| format!("{}: {error}", place.display()))?;
-                return Ok((place, stream));
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
-            Err(error) => return Err(format!("{}: {error}", place.display())),
+#[cfg(unix)]
+mod socket {
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use spread::client::trust::{self, CONTROL};
+
+    use crate::tools::plain::plain;
+
+    /// How long the daemon may take to answer.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    /// Bytes of an answer.
+    const ANSWER_LIMIT: u64 = 1 << 20;
+
+    /// Asks the daemon with this client port or control socket, and returns its answer without the final newline.
+    pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
+        let places =
+            daemon.parse().map_or_else(|_| vec![PathBuf::from(daemon)], |port| trust::places(port, CONTROL).to_vec());
+        let (file, stream) = connect(places)?;
+        let converse = || {
+            let mut stream = stream;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(format!("{request}\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))?;
+        // The records stay lines; what else they have in them is theirs.
+        let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
+        match answer.strip_prefix("error ") {
+            Some(error) => Err(error.trim_end().to_owned()),
+            None if answer.is_empty() => Err(format!("{}: the daemon gives no answer", file.display())),
+            None => Ok(answer.trim_end().to_owned()),
         }
     }
-    Err(format!("no daemon listens at {}", last.display()))
+
+    /// A connection to the first place where somebody listens, if that is somebody who may be the daemon.
+    fn connect(places: Vec<PathBuf>) -> Result<(PathBuf, UnixStream), String> {
+        let last = places.last().cloned().unwrap_or_default();
+        for place in places {
+            match UnixStream::connect(&place) {
+                Ok(stream) => {
+                    trust::check(&stream).map_err(|error| format!("{}: {error}", place.display()))?;
+                    return Ok((place, stream));
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+                Err(error) => return Err(format!("{}: {error}", place.display())),
+            }
+        }
+        Err(format!("no daemon listens at {}", last.display()))
+    }
 }
 
 /// One record: its kind, and its keys with their values.
@@ -131,6 +145,7 @@ path daemon=10.0.0.2 network=0 state=healthy new_key=7";
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_daemon_that_is_not_there_is_named_by_its_socket() {
         assert_eq!(ask("/no/such/socket", "status"), Err("no daemon listens at /no/such/socket".to_owned()));
     }

@@ -6,13 +6,14 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::system;
 
 /// Bytes of lines that may wait.
 const WAITING_LIMIT: usize = 1 << 20;
@@ -111,13 +112,7 @@ pub enum Place {
 impl Place {
     /// The file of this name, to be added to.
     pub fn open(path: &Path) -> io::Result<Place> {
-        // A pipe that nobody reads is an error then, and does not hold us up until somebody does.
-        let file = File::options().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path);
-        let file = file.map_err(|error| match error.raw_os_error() {
-            Some(libc::ENXIO) => io::Error::new(error.kind(), "nobody reads this pipe"),
-            _ => error,
-        });
-        Ok(Place::File(file?, path.to_owned()))
+        Ok(Place::File(system::open_log(path)?, path.to_owned()))
     }
 
     fn file(&mut self) -> &mut File {

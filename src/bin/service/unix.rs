@@ -1,0 +1,63 @@
+//! What the daemon program asks of Unix: signals, its standard output, its log file.
+
+use std::env;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::process;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{error, info};
+
+use spread::daemon::Handle;
+
+use crate::Reload;
+
+/// SIGHUP reloads. The first signal to stop lets the daemon leave its ring; the second does not wait for that.
+pub fn obey(handle: Handle, reload: Reload) -> Result<(), String> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let obey = move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => {
+                    if let Err(error) = reload() {
+                        error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
+                    }
+                }
+                _ if stopping => process::exit(1),
+                _ => {
+                    info!(name: "stopping", signal, "told to stop");
+                    stopping = true;
+                    handle.stop();
+                }
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("signals".to_string()).spawn(obey);
+    thread.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Standard output as a file.
+pub fn standard_output() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Whether this file is the journal's stream, as the service manager says.
+pub fn is_journal(file: &File) -> io::Result<bool> {
+    let file = file.metadata()?;
+    Ok(env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", file.dev(), file.ino())))
+}
+
+/// Opens a log, to be added to. A pipe that nobody reads is an error then, and does not hold us up until somebody does.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    let file = File::options().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path);
+    file.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::new(error.kind(), "nobody reads this pipe"),
+        _ => error,
+    })
+}
