@@ -1,7 +1,8 @@
-# make build | demo | check | check-windows | dll | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | check-windows | check-systems | dll | windows | dist-windows | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
-#   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names; needs mingw-w64 and Rust's
-#        standard library for that system (rustup target add x86_64-pc-windows-gnu). check-windows: runs C programs with it in Wine.
+#   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names. windows: the programs too.
+#        dist-windows: packs all that into one archive. They install mingw-w64 and Debian's Rust if they are needed and missing.
+#   check-windows: tries library, programs and Python wheel in Wine. check-systems: that, and the other systems and byte orders.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
@@ -46,10 +47,10 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check check-windows dll sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-windows check-systems dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
-build demo dll sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
+build demo dll windows sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 build:
@@ -62,16 +63,30 @@ check:
 	./tests/check.sh
 
 # Windows programs find the DLL by its own name, and at link time under the names that the old toolkit's libraries had.
-WINDOWS = x86_64-pc-windows-gnu
+WINDOWS = $(shell packaging/cross.sh --target windows)
 DLL_DIR ?= $(or $(CARGO_TARGET_DIR),target)/windows
 DLL_PROFILE ?= release
 DLL_BUILT = $(or $(CARGO_TARGET_DIR),target)/$(WINDOWS)/$(if $(filter dev,$(DLL_PROFILE)),debug,$(DLL_PROFILE))
 DLL_NAMES = libspread libspread-core libtspread
 DLLTOOL ?= x86_64-w64-mingw32-dlltool
 OBJDUMP ?= x86_64-w64-mingw32-objdump
+WINDOWS_STRIP ?= x86_64-w64-mingw32-strip
+# The benchmark is not among them: it needs network namespaces.
+WINDOWS_PROGRAMS = $(filter-out spbench,spread $(TOOLS))
 
 dll:
-	$(CARGO) build --profile $(DLL_PROFILE) --locked --lib --no-default-features --target $(WINDOWS)
+	packaging/cross.sh $(WINDOWS) build --profile $(DLL_PROFILE) --locked --lib --no-default-features
+	$(install-dll)
+
+# The DLL and the programs, as they were built.
+windows:
+	packaging/cross.sh $(WINDOWS) build --profile $(DLL_PROFILE) --locked --lib $(WINDOWS_PROGRAMS:%=--bin %)
+	$(install-dll)
+	for program in $(WINDOWS_PROGRAMS); do \
+		$(INSTALL) -m 755 $(DLL_BUILT)/$$program.exe $(DLL_DIR)/$$program.exe || exit 1; \
+	done
+
+define install-dll
 	$(INSTALL) -d $(DLL_DIR)
 	$(INSTALL) -m 644 $(DLL_BUILT)/spread.dll $(HEADERS:%=include/%) $(DLL_DIR)
 	{ echo 'LIBRARY spread.dll' && echo EXPORTS && $(OBJDUMP) -p $(DLL_DIR)/spread.dll | \
@@ -80,9 +95,31 @@ dll:
 		$(INSTALL) -m 644 $(DLL_BUILT)/libspread.dll.a $(DLL_DIR)/$$name.dll.a && \
 		$(DLLTOOL) -d $(DLL_DIR)/spread.def -D spread.dll -l $(DLL_DIR)/$$name.lib || exit 1; \
 	done
+endef
+
+# One archive for Windows: programs and DLL, headers, import libraries, and how to use them.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+DIST = torc-$(VERSION)-windows-x86_64
+DIST_DIR = $(or $(CARGO_TARGET_DIR),target)/dist
+
+dist-windows: windows
+	rm -rf $(DIST_DIR)/$(DIST) $(DIST_DIR)/$(DIST).zip
+	$(INSTALL) -d $(DIST_DIR)/$(DIST)/bin $(DIST_DIR)/$(DIST)/include $(DIST_DIR)/$(DIST)/lib
+	$(INSTALL) -m 755 $(DLL_DIR)/spread.dll $(WINDOWS_PROGRAMS:%=$(DLL_DIR)/%.exe) $(DIST_DIR)/$(DIST)/bin
+	$(WINDOWS_STRIP) $(DIST_DIR)/$(DIST)/bin/*
+	$(INSTALL) -m 644 $(HEADERS:%=include/%) $(DIST_DIR)/$(DIST)/include
+	$(INSTALL) -m 644 $(foreach name,$(DLL_NAMES),$(DLL_DIR)/$(name).dll.a $(DLL_DIR)/$(name).lib) $(DLL_DIR)/spread.def \
+		$(DIST_DIR)/$(DIST)/lib
+	$(INSTALL) -m 644 docs/windows.md $(DIST_DIR)/$(DIST)/README.md
+	$(INSTALL) -m 644 docs/spread.conf.example LICENSE-MIT LICENSE-APACHE $(DIST_DIR)/$(DIST)
+	cd $(DIST_DIR) && python3 -m zipfile -c $(DIST).zip $(DIST)
+	@echo $(DIST_DIR)/$(DIST).zip
 
 check-windows:
-	./tests/windows.sh
+	./tests/systems.sh windows
+
+check-systems:
+	./tests/systems.sh windows others byte-order
 
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \

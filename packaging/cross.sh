@@ -1,0 +1,72 @@
+#!/bin/sh
+# cross.sh TARGET CARGO-ARGUMENT...   runs cargo for another system
+# cross.sh --prepare TARGET           sees to it that this can be done; 3 if it cannot
+# cross.sh --target windows           prints the target for 64-bit Windows that can be built here
+# CROSS_TOOL names another program with cargo's arguments: maturin.
+#
+# The toolchain's own standard library for the target is used if it is there (rustup target add TARGET). Otherwise Debian's compiler
+# builds it from Debian's sources of it. Missing packages are installed if that is possible; if not, one line names them.
+set -eu
+
+fail() { echo "cross: $*" >&2; exit 3; }
+has_std() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
+
+# need FILE PACKAGE...: installs the packages if the file is not there.
+need() {
+    file=$1
+    shift
+    [ ! -e "$file" ] || return 0
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || fail "$file is missing; install the package: apt-get install $*"
+    echo "cross: installing $*" >&2
+    { apt-get update -qq || :; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null 2>&1 || :
+    [ -e "$file" ] || fail "$file is missing, and apt-get cannot install it; needed: $*"
+}
+
+need_linker() {
+    case $1 in
+    x86_64-*-windows-gnu) need /usr/bin/x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64-win32 ;;
+    s390x-unknown-linux-gnu)
+        need /usr/bin/s390x-linux-gnu-gcc gcc-s390x-linux-gnu
+        need /usr/s390x-linux-gnu/lib/libc.so libc6-dev-s390x-cross
+        ;;
+    *) has_std "$1" || fail "$1: no linker is known here, so only check works" ;;
+    esac
+}
+
+need_std() {
+    has_std "$1" || {
+        need /usr/bin/rustc rustc-web
+        need /usr/bin/cargo cargo-web
+        need /usr/lib/rustlib/src/rust/library/std/Cargo.toml rust-web-src
+        /usr/bin/rustc --print target-list | grep -qx -e "$1" || fail "$1 is no system that rustc knows"
+    }
+}
+
+[ $# -ge 2 ] || fail "usage: cross.sh TARGET CARGO-ARGUMENT..."
+case $1 in
+--target)
+    [ "$2" = windows ] || fail "--target knows only windows"
+    # Debian's Wine runs what is built for the older system; newer systems run it too.
+    if has_std x86_64-pc-windows-gnu; then echo x86_64-pc-windows-gnu; else echo x86_64-win7-windows-gnu; fi
+    exit
+    ;;
+--prepare)
+    need_linker "$2"
+    need_std "$2"
+    exit
+    ;;
+esac
+
+target=$1 action=$2
+shift 2
+[ "$action" = check ] || need_linker "$target"
+need_std "$target"
+export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
+if has_std "$target"; then
+    exec "${CROSS_TOOL:-cargo}" "$action" --target "$target" "$@"
+fi
+# The compiler allows to build its standard library only to who asks for unfinished features.
+std=std,panic_unwind
+[ "$action" != test ] || std=std,panic_unwind,test
+export RUSTC_BOOTSTRAP=1 CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc PATH=/usr/bin:$PATH
+exec "${CROSS_TOOL:-/usr/bin/cargo}" "$action" -Zbuild-std=$std --target "$target" "$@"
