@@ -79,6 +79,11 @@ fn the_flush_layer_has_its_states_and_every_way_to_send() {
 }
 
 #[test]
+fn select_finds_a_mailbox_readable_exactly_while_a_message_waits() {
+    play("select");
+}
+
+#[test]
 fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
     let heard = play("threads").concat().concat();
     let frames = heard[HANDSHAKE..].chunks(FRONT + BUSY.1);

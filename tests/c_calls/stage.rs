@@ -41,7 +41,7 @@ impl Stage {
             "fork" => vec![Stage::scripted([fork_script()]), Stage::scripted([fork_script()]).with("flush")],
             "arguments" => vec![Stage::scripted([then([Step::Hear(usize::MAX)]), then([Step::Hear(usize::MAX)])])],
             "answers" => vec![Stage::answering()],
-            "core" | "flush" | "lost" | "sessions" => vec![Stage::real()],
+            "core" | "flush" | "lost" | "sessions" | "select" => vec![Stage::real()],
             "killed" => vec![Stage::mortal(""), Stage::mortal("@127.0.0.1")],
             "killed_flush" | "killed_events" => vec![Stage::mortal("")],
             _ => vec![Stage::default()],
