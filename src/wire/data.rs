@@ -55,6 +55,9 @@ impl Data {
     /// Bytes of the body before the payload.
     pub const OVERHEAD: usize = 38;
 
+    /// Bytes that a body has at most.
+    pub const BODY_LIMIT: usize = 65_000;
+
     /// The distance to a barrier that is too far back to be told, or that is not there. Farther than a daemon may lag behind.
     pub const NO_BARRIER: u16 = 0xffff;
 
@@ -93,6 +96,11 @@ impl Data {
             return Err(DecodeError::BadValue("first_message"));
         }
         let recovered = flags & RECOVERED != 0;
+        // Any other packet may have to travel inside one.
+        let heads = if recovered { 1 } else { 2 };
+        if payload.len() > Data::BODY_LIMIT - heads * Data::OVERHEAD {
+            return Err(DecodeError::TooLarge("payload"));
+        }
         Ok(Data { ring, seq, origin, offset, first_message, service, recovered, barrier_distance, payload })
     }
 
@@ -172,6 +180,18 @@ mod tests {
     fn every_prefix_of_the_overhead_fails() {
         let bytes = Slice::from(data().encode());
         assert!((0..Data::OVERHEAD).all(|n| Data::decode(&bytes.part(0, n)).is_err()));
+    }
+
+    #[test]
+    fn every_packet_fits_into_one_that_recovers_it() {
+        let of = |bytes: usize, recovered| Data { payload: vec![7; bytes].into(), recovered, ..data() };
+        let largest = of(Data::BODY_LIMIT - 2 * Data::OVERHEAD, false);
+        assert_eq!(Data::decode(&largest.encode().into()).as_ref(), Ok(&largest));
+        let around = of(largest.encode().len(), true);
+        assert_eq!(Data::decode(&around.encode().into()).as_ref(), Ok(&around));
+        for larger in [of(largest.payload.len() + 1, false), of(around.payload.len() + 1, true)] {
+            assert_eq!(Data::decode(&larger.encode().into()), Err(DecodeError::TooLarge("payload")));
+        }
     }
 
     #[test]

@@ -87,6 +87,9 @@ impl Token {
         if token.aru > token.seq {
             return Err(DecodeError::BadValue("aru"));
         }
+        if token.delayed > token.hop {
+            return Err(DecodeError::BadValue("delayed"));
+        }
         if token.barrier > token.seq {
             return Err(DecodeError::BadValue("barrier"));
         }
@@ -152,7 +155,7 @@ mod tests {
     fn token(requests: Vec<(u64, u16)>) -> Token {
         Token {
             ring: RingId { sequence: 1, representative: DaemonId(2) },
-            hop: 3,
+            hop: 13,
             seq: 900,
             aru: 800,
             aru_by: Some(DaemonId(6)),
@@ -170,9 +173,9 @@ mod tests {
     #[test]
     fn literal_bytes() {
         let bytes = [
-            0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0, 3,
-            0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0, 0,
-            0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
+            0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0,
+            3, 0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0,
+            0, 0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
         ];
         let token = token(vec![(801, 2), (813, 1)]);
         assert_eq!(token.encode(), bytes);
@@ -190,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_above_the_highest_number() {
-        for (aru, barrier, field) in [(901, 0, "aru"), (0, 901, "barrier")] {
-            let bytes = Token { aru, barrier, ..token(vec![]) }.encode();
+    fn nothing_lies_above_the_highest_number_and_hop() {
+        for (aru, barrier, delayed, field) in [(901, 0, 0, "aru"), (0, 901, 0, "barrier"), (0, 0, 14, "delayed")] {
+            let bytes = Token { aru, barrier, delayed, ..token(vec![]) }.encode();
             assert_eq!(Token::decode(&bytes), Err(DecodeError::BadValue(field)));
         }
     }
