@@ -21,6 +21,17 @@ use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Form, Incarnation, Packet, RingId, Token};
 
+/// What became of a data packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// It was missing.
+    New,
+    /// It leads to nothing.
+    Nothing,
+    /// It contradicts what is here; one of the two is a lie.
+    Contradiction,
+}
+
 /// A ring with its token going round.
 #[derive(Debug)]
 pub(crate) struct Circulation {
@@ -30,11 +41,17 @@ pub(crate) struct Circulation {
     /// Everybody has everything up to here.
     pub(crate) safe: u64,
     lives: Vec<Incarnation>,
+    pub(crate) me: DaemonId,
     successor: DaemonId,
+    pub(crate) predecessor: DaemonId,
+    /// Behind which number hops and packets are counted.
+    pub(crate) began: u64,
     /// Hop of the newest token seen or sent.
-    hop: u64,
+    pub(crate) hop: u64,
+    /// The token as it came last.
+    pub(crate) accepted: Option<Token>,
     /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
-    passed: Option<Token>,
+    pub(crate) passed: Option<Token>,
     retransmit_after: Duration,
     /// Somebody has asked for the token since it was passed on.
     hastened: bool,
@@ -52,12 +69,16 @@ impl Circulation {
         let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
         Circulation {
             ring: form.ring,
+            me: core.me(),
             successor: successor(&members, core.me()),
+            predecessor: predecessor(&members, core.me()),
+            began: core.config.first_number,
             lives: form.members.iter().map(|member| member.incarnation).collect(),
             members,
-            window: Window::behind(core.config.first_number),
+            window: Window::behind(core.config.first_number, Window::bytes_limit(core.config.body_limit)),
             safe: core.config.first_number,
             hop: core.config.first_number,
+            accepted: None,
             passed: None,
             retransmit_after: core.config.token_retransmit,
             hastened: false,
@@ -116,6 +137,7 @@ impl Circulation {
             return false;
         }
         self.hop = token.hop;
+        self.accepted = Some(token.clone());
         core.stats.tokens += 1;
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         core.timers.stop(Timer::TokenRetransmit);
@@ -142,27 +164,35 @@ impl Circulation {
         }
     }
 
-    /// A data packet of this ring arrived. True if it was missing.
-    pub(crate) fn receive(&mut self, core: &mut Core, data: Data) -> bool {
+    /// A data packet of this ring arrived.
+    pub(crate) fn receive(&mut self, core: &mut Core, data: Data) -> Received {
         if !self.members.contains(&data.origin) {
             core.stats.dropped.foreign += 1;
-            return false;
+            return Received::Nothing;
+        }
+        if !self.is_possible_data(&data) {
+            core.stats.dropped.impossible_data += 1;
+            return Received::Nothing;
+        }
+        if self.is_false_self(core, &data) {
+            core.stats.dropped.contradictions += 1;
+            return Received::Contradiction;
         }
         if self.passed.as_ref().is_some_and(|token| data.seq > token.seq) {
             // Somebody behind us has numbered packets, so the token that we passed on has arrived.
             core.timers.stop(Timer::TokenRetransmit);
         }
         match self.window.insert(data) {
-            Inserted::New => true,
-            Inserted::Duplicate => {
-                core.stats.duplicates += 1;
-                false
-            }
-            Inserted::TooFar => {
-                core.stats.dropped.too_far += 1;
-                false
+            Inserted::New => return Received::New,
+            Inserted::Duplicate => core.stats.duplicates += 1,
+            Inserted::TooFar => core.stats.dropped.too_far += 1,
+            Inserted::TooMuch => core.stats.dropped.too_much += 1,
+            Inserted::Contradiction => {
+                core.stats.dropped.contradictions += 1;
+                return Received::Contradiction;
             }
         }
+        Received::Nothing
     }
 
     /// Sends again what the token asks for and this daemon has; takes it off the list. What is asked for again although it was
@@ -198,7 +228,8 @@ impl Circulation {
     /// How many packets may be numbered at this visit: what flow control allows, while memory is bounded.
     pub(crate) fn allowance(&self, core: &Core, token: &Token) -> u32 {
         let span = (self.safe + SPAN_LIMIT / 2).saturating_sub(token.seq);
-        self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(span).unwrap_or(u32::MAX))
+        let room = span.min(self.window.room(core.config.body_limit));
+        self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
     /// Gives the next number to a packet of this daemon, which is a barrier if its distance to one is 0, and keeps it.
@@ -307,6 +338,12 @@ pub(crate) fn is_idle(token: &Token) -> bool {
 pub(crate) fn successor(members: &[DaemonId], me: DaemonId) -> DaemonId {
     let place = members.iter().position(|&member| member == me).expect("a daemon is a member of its own ring");
     members[(place + 1) % members.len()]
+}
+
+/// The member before this one.
+fn predecessor(members: &[DaemonId], me: DaemonId) -> DaemonId {
+    let before = members.iter().copied().find(|&member| successor(members, member) == me);
+    before.expect("a daemon is a member of its own ring")
 }
 
 /// Ascending ranges that fit a token: numbers that do not fit are left out, to be asked for later.

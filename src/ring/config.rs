@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::time::Duration;
-use crate::wire::{DaemonId, Incarnation};
+use crate::wire::{DaemonId, Data, Incarnation};
 
 /// How a ring is set up. [`Config::new`] gives the defaults; [`Config::check`] says what is wrong.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct Config {
     pub daemons: Vec<DaemonId>,
     /// No ring of this daemon gets a sequence at or below this. Must exceed the ring sequences of all earlier lives.
     pub sequence_floor: u64,
+    /// No ring sequence above this is believed, nor above one more for each microsecond since the daemon began; what others say
+    /// beyond it is dropped. At all daemons about the same, far above `sequence_floor`. Default 2^61, which believes everything that
+    /// can be counted on.
+    pub sequence_horizon: u64,
     /// Behind which number a ring begins to count its hops and packets, the same at all daemons. Default 0; tests begin just below
     /// the widths that numbers might be cut to.
     pub first_number: u64,
@@ -52,6 +56,8 @@ pub enum ConfigError {
     BodyLimit,
     /// `first_number` leaves no room to count.
     FirstNumber,
+    /// `sequence_horizon` leaves no room to count, or lies below `sequence_floor`.
+    Horizon,
 }
 
 impl fmt::Display for ConfigError {
@@ -60,6 +66,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Daemons(rule) | ConfigError::Times(rule) | ConfigError::Windows(rule) => f.write_str(rule),
             ConfigError::BodyLimit => write!(f, "body_limit must lie in 512..=65000"),
             ConfigError::FirstNumber => write!(f, "first_number must be below 2^61"),
+            ConfigError::Horizon => write!(f, "sequence_horizon must lie between sequence_floor and 2^61"),
         }
     }
 }
@@ -81,6 +88,7 @@ impl Config {
             incarnation,
             daemons,
             sequence_floor: 0,
+            sequence_horizon: 1 << 61,
             first_number: 0,
             token_timeout: Duration::from_millis(1000),
             token_hold: Duration::from_millis(20),
@@ -122,8 +130,9 @@ impl Config {
         rule(self.personal_window == 0, ConfigError::Windows("personal_window must not be zero"))?;
         rule(self.personal_window > self.window, ConfigError::Windows("personal_window must not exceed window"))?;
         rule(self.window > Config::WINDOW_LIMIT, ConfigError::Windows("window must not exceed 8192"))?;
-        rule(!(Config::BODY_LIMIT_MIN..=65_000).contains(&self.body_limit), ConfigError::BodyLimit)?;
-        rule(self.first_number >= 1 << 61, ConfigError::FirstNumber)
+        rule(!(Config::BODY_LIMIT_MIN..=Data::BODY_LIMIT).contains(&self.body_limit), ConfigError::BodyLimit)?;
+        rule(self.first_number >= 1 << 61, ConfigError::FirstNumber)?;
+        rule(!(self.sequence_floor..=1 << 61).contains(&self.sequence_horizon), ConfigError::Horizon)
     }
 }
 
@@ -143,7 +152,7 @@ mod tests {
     #[test]
     fn every_rule_is_enforced() {
         type Breaker = fn(&mut Config);
-        let breakers: [Breaker; 12] = [
+        let breakers: [Breaker; 14] = [
             |c| c.me = DaemonId(3),
             |c| c.daemons = vec![DaemonId(1), DaemonId(1)],
             |c| c.daemons.push(DaemonId(0)),
@@ -156,6 +165,8 @@ mod tests {
             |c| c.window = c.personal_window - 1,
             |c| c.body_limit = 511,
             |c| c.first_number = u64::MAX,
+            |c| (c.sequence_floor, c.sequence_horizon) = (7, 6),
+            |c| c.sequence_horizon = u64::MAX,
         ];
         for (n, breaker) in breakers.iter().enumerate() {
             let mut broken = config();

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::hearsay::{Hearsay, Worth};
 use super::sender::Sender;
 use super::timer::Timers;
 use super::{Config, Event, Stats};
 use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
+use crate::wire::{DaemonId, Join, Packet, RingId};
 
 /// A packet to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) struct Core {
     pub(crate) sequence: u64,
     /// The sequence of the last form token accepted; an older one is stale.
     pub(crate) formed: u64,
-    heard: BTreeMap<DaemonId, (Incarnation, u64)>,
+    hearsay: Hearsay,
     shunned: BTreeMap<DaemonId, Shun>,
 }
 
@@ -47,14 +48,17 @@ struct Shun {
     silent: bool,
 }
 
+/// How many rings others may have formed that this daemon has not heard of.
+const SEQUENCE_STEP: u64 = 1024;
 const SHUN_FIRST: Duration = Duration::from_millis(500);
 const SHUN_LIMIT: Duration = Duration::from_secs(30);
 /// After this long without a failure the pauses begin anew.
 const SHUN_MEMORY: Duration = Duration::from_secs(60);
 
 impl Core {
-    pub(crate) fn new(config: Config) -> Core {
+    pub(crate) fn new(config: Config, now: Instant) -> Core {
         Core {
+            hearsay: Hearsay::new(&config, now),
             sequence: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
             formed: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
             config,
@@ -63,7 +67,6 @@ impl Core {
             events: VecDeque::new(),
             sender: Sender::default(),
             stats: Stats::default(),
-            heard: BTreeMap::new(),
             shunned: BTreeMap::new(),
         }
     }
@@ -94,14 +97,23 @@ impl Core {
         self.sequence = self.sequence.max(sequence);
     }
 
-    /// Whether this join is news: not one that was overtaken by a later one of the same life.
-    pub(crate) fn is_fresh(&mut self, join: &Join) -> bool {
-        let heard = self.heard.entry(join.origin).or_insert((join.incarnation, join.sequence));
-        if heard.0 == join.incarnation && join.sequence < heard.1 {
-            return false;
+    /// Whether some daemon can have reached this ring sequence by now.
+    pub(crate) fn is_possible_sequence(&self, now: Instant, sequence: u64) -> bool {
+        sequence <= self.sequence_limit(now)
+    }
+
+    /// What this join is worth.
+    pub(crate) fn judge_join(&mut self, now: Instant, from: DaemonId, join: &Join) -> Worth {
+        let limit = self.sequence_limit(now);
+        self.hearsay.judge(&self.config.daemons, limit, from, join)
+    }
+
+    /// The horizon; and beyond it what a few rings more than this daemon knows of may have.
+    fn sequence_limit(&self, now: Instant) -> u64 {
+        if is_back(KnownBug::NumbersBelieved) {
+            return u64::MAX;
         }
-        *heard = (join.incarnation, join.sequence);
-        true
+        self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
     }
 
     /// Merging with this daemon has just failed: leave it alone for a while, longer each time.

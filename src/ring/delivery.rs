@@ -50,6 +50,11 @@ impl Delivery {
         (self.delivered + 1..=window.high()).for_each(|seq| self.arrived(window, seq));
     }
 
+    /// Whether this packet, the next one in order, continues its origin's stream. In a ring that is whole every packet does.
+    pub(crate) fn continues(&self, data: &Data) -> bool {
+        self.streams.get(&data.origin).map_or(data.offset == 0, |stream| stream.continues_with(data))
+    }
+
     /// Delivers the messages of this packet, the next one in order.
     pub(crate) fn deliver(&mut self, data: &Data, events: &mut VecDeque<Event>) {
         self.delivered = data.seq;

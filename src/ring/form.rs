@@ -9,7 +9,7 @@ use super::owed::Owed;
 use super::state::{GatherReason, Transition};
 use super::timer::Timer;
 use crate::time::Instant;
-use crate::wire::{DaemonId, Form, FormPart, Join, Packet, RingId};
+use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
 /// Waiting for the form token to come back.
 #[derive(Debug)]
@@ -46,24 +46,35 @@ impl Forming {
     }
 
     /// A part of a form token arrived.
-    pub(crate) fn on_form(&mut self, core: &mut Core, part: FormPart) -> Option<Transition> {
+    pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: FormPart) -> Option<Transition> {
         let form = self.collector.add(part)?;
         let ours = &self.passed.form;
-        let same_members = form.members.len() == ours.members.len()
-            && form
-                .members
-                .iter()
-                .zip(&ours.members)
-                .all(|(a, b)| (a.daemon, a.incarnation) == (b.daemon, b.incarnation));
-        if form.ring == ours.ring && form.hop > ours.hop && same_members {
-            let whole = form.members.iter().all(|member| member.brings.is_some());
-            return whole.then_some(Transition::Recovery(form));
+        let life = |member: &FormMember| (member.daemon, member.incarnation);
+        let same_members = form.members.iter().map(life).eq(ours.members.iter().map(life));
+        let (next, again) = (form.ring == ours.ring && form.hop > ours.hop, form.ring.sequence > ours.ring.sequence);
+        match same_members && (next || again) {
+            true if next && self.is_possible_next(&form) => return Some(Transition::Recovery(form)),
+            true if again && is_possible_at_first(core, now, &form) => return Some(Transition::Form(form)),
+            true => {
+                core.stats.dropped.impossible_form += 1;
+                // The true one may still come.
+                self.collector = Collector::default();
+            }
+            false => core.stats.dropped.stale_form += 1,
         }
-        if form.ring.sequence > ours.ring.sequence && same_members {
-            return Some(Transition::Form(form));
-        }
-        core.stats.dropped.stale_form += 1;
         None
+    }
+
+    /// Whether this can be our form token on its second rotation: everybody has written down what it brings, and what was written when
+    /// the token was here has stayed. Nobody lacks a packet that this daemon forgot because all had it.
+    fn is_possible_next(&self, form: &Form) -> bool {
+        let ours = &self.passed.form;
+        let peers = |brings: &&Brings| brings.ring == self.owed.ring;
+        let mut entries = form.members.iter().zip(&ours.members);
+        form.hop + 1 == ours.hop + ours.members.len() as u64
+            && entries.all(|(new, old)| new.brings.is_some() && (old.brings.is_none() || new.brings == old.brings))
+            && brings(form).all(is_sound)
+            && brings(form).filter(peers).all(|brings| brings.aru >= self.owed.window.forgotten())
     }
 
     /// A join arrived. One from before the agreement is stale; one from a member after it means that the member has given up.
@@ -84,9 +95,40 @@ impl Forming {
     }
 }
 
+/// Whether this can be a form token on its first rotation, on its way from the representative to this daemon: those before this one have
+/// written down what they bring, and nobody else.
+pub(crate) fn is_possible_at_first(core: &Core, now: Instant, form: &Form) -> bool {
+    let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
+    let place = |daemon| members.iter().position(|&member| member == daemon);
+    let (Some(first), Some(me)) = (place(form.ring.representative), place(core.me())) else { return false };
+    let distance = |place: usize| (place + members.len() - first) % members.len();
+    let filled = |(place, member): (usize, &FormMember)| member.brings.is_some() == (distance(place) < distance(me));
+    let mut once = members.clone();
+    once.dedup();
+    form.hop == distance(me) as u64
+        && form.hop > 0
+        && once == core.in_ring_order(members.clone())
+        && members.iter().min() == Some(&form.ring.representative)
+        && form.members[me].incarnation == core.config.incarnation
+        && form.members.iter().enumerate().all(filled)
+        && brings(form).all(is_sound)
+        && core.is_possible_sequence(now, form.ring.sequence)
+}
+
+fn brings(form: &Form) -> impl Iterator<Item = &Brings> {
+    form.members.iter().filter_map(|member| member.brings.as_ref())
+}
+
+fn is_sound(brings: &Brings) -> bool {
+    brings.delivered <= brings.aru && brings.aru <= brings.high
+}
+
 /// What a join of a member in this life means once the membership of `ring` is agreed.
 pub(crate) fn after_agreement(join: &Join, ring: RingId, life: crate::wire::Incarnation) -> Option<Transition> {
     if join.leaving {
+        if join.incarnation != life {
+            return None;
+        }
         let failed = [join.origin].into();
         let reason = GatherReason::MemberLeaving;
         return Some(Transition::Gather(super::state::Regather { reason, present: Default::default(), failed }));

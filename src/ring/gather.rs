@@ -3,11 +3,15 @@
 //! Each daemon says whom it has heard of (`present`) and whom of them it goes on without (`failed`). Both sets only grow during
 //! one gather, so it ends: either everyone left says the same, or those who do not are given up when the consensus timer
 //! expires, down to oneself alone. A daemon that was given up wrongly is found again by the probes of the rings that formed.
+//!
+//! The members of the ring that is left heard each other until now. So none of them is given up because a newcomer says so: rather the
+//! newcomer is, who cannot be in one ring with all of them. Else somebody who comes back from sleep, or whom one of them does not hear,
+//! would part daemons that hear each other well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::core::Core;
-use super::form::Collector;
+use super::form::{Collector, is_possible_at_first};
 use super::owed::Owed;
 use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
@@ -23,6 +27,8 @@ pub(crate) struct Gather {
     failed: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
+    /// Until then, what gives this daemon up was said while it stood still.
+    stale_until: Instant,
     /// The sets have not changed for a moment.
     settled: bool,
     collector: Collector,
@@ -35,11 +41,15 @@ impl Gather {
         present.extend(&owed.members);
         present.extend(&how.failed);
         present.insert(core.me());
+        // What waited in the socket meanwhile comes at once; what is still meant is said again.
+        let absent = how.reason == GatherReason::Absent;
+        let stale_until = if absent { now + core.config.join_interval } else { now };
         let mut gather = Gather {
             owed,
             present,
             failed: how.failed,
             joins: BTreeMap::new(),
+            stale_until,
             settled: false,
             collector: Collector::default(),
         };
@@ -55,6 +65,10 @@ impl Gather {
             if self.present.insert(origin) | self.failed.insert(origin) {
                 self.changed(core, now);
             }
+            return None;
+        }
+        if now < self.stale_until && join.failed.contains(&core.me()) {
+            core.stats.dropped.stale_join += 1;
             return None;
         }
         let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
@@ -73,6 +87,13 @@ impl Gather {
         let stale = form.ring.sequence <= core.formed || members != self.going_on();
         if stale && !is_back(KnownBug::StaleForm) {
             core.stats.dropped.stale_form += 1;
+            return None;
+        }
+        if !is_possible_at_first(core, now, &form) && !is_back(KnownBug::StaleForm) {
+            tracing::debug!(?form, "an impossible form token");
+            core.stats.dropped.impossible_form += 1;
+            // The true one may still come.
+            self.collector = Collector::default();
             return None;
         }
         self.shun_failed(core, now);
@@ -102,15 +123,20 @@ impl Gather {
     }
 
     fn merge(&mut self, core: &Core, join: &Join) {
-        let known = |daemon: &&DaemonId| core.config.daemons.contains(daemon);
-        self.present.extend(join.present.iter().filter(known));
-        self.present.insert(join.origin);
-        if join.failed.contains(&core.me()) {
+        self.present.extend(&join.present);
+        if join.failed.contains(&core.me()) || self.parts_members(join) {
             // It goes on without us, whatever we say; so we go on without it, and both terminate.
             self.failed.insert(join.origin);
         } else {
-            self.failed.extend(join.failed.iter().filter(known));
+            self.failed.extend(&join.failed);
         }
+    }
+
+    /// Whether a newcomer goes on without a member of the ring that is left, whom this daemon has not given up.
+    fn parts_members(&self, join: &Join) -> bool {
+        let members = &self.owed.members;
+        let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
+        !members.contains(&join.origin) && join.failed.iter().any(given_up) && !is_back(KnownBug::NewcomersPart)
     }
 
     /// The sets changed: say so, and let time for agreement begin anew.

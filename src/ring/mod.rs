@@ -12,8 +12,10 @@ mod delivery;
 mod flow;
 mod form;
 mod gather;
+mod hearsay;
 mod operational;
 mod owed;
+mod possible;
 mod recovery;
 mod rotation;
 mod sender;
@@ -35,7 +37,9 @@ use crate::time::Instant;
 use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
 use form::Forming;
 use gather::Gather;
+use hearsay::Worth;
 use owed::Owed;
+use possible::Verdict;
 use recovery::Recovery;
 use state::{Regather, State, Transition};
 use timer::Timer;
@@ -114,7 +118,7 @@ impl Ring {
     /// A ring that begins to gather at `now`.
     pub fn new(config: Config, now: Instant) -> Result<Ring, ConfigError> {
         config.check()?;
-        let mut core = Core::new(config);
+        let mut core = Core::new(config, now);
         let owed = Owed::nothing(core.ring_of_nobody());
         let how = Regather { reason: GatherReason::Start, present: Default::default(), failed: Default::default() };
         let state = State::Gather(Gather::enter(&mut core, now, owed, how));
@@ -129,12 +133,9 @@ impl Ring {
             return;
         }
         let transition = match packet {
-            Packet::Data(data) => {
-                self.on_data(data);
-                None
-            }
-            Packet::Token(token) => self.on_token(now, token),
-            Packet::Join(join) => self.on_join(now, join),
+            Packet::Data(data) => self.on_data(data),
+            Packet::Token(token) => self.on_token(now, from, token),
+            Packet::Join(join) => self.on_join(now, from, join),
             Packet::Form(part) => self.on_form(now, part),
             Packet::Probe(ring) => self.on_probe(now, from, ring),
             Packet::Hurry(ring) => {
@@ -187,6 +188,13 @@ impl Ring {
         self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
     }
 
+    /// Messages of this ring have turned out to contradict each other, so somebody forges them: gathers, so that another ring forms.
+    pub fn begin_anew(&mut self, now: Instant) {
+        if let State::Operational(_) = &self.state {
+            self.follow(now, Some(Transition::gather(GatherReason::Contradiction)));
+        }
+    }
+
     /// Tells the others that this daemon is about to stop, so that they need not wait for a timeout.
     pub fn leave(&mut self) {
         let join = Join {
@@ -203,6 +211,17 @@ impl Ring {
     /// Payload bytes that were submitted and have no number yet.
     pub fn waiting_bytes(&self) -> usize {
         self.core.sender.bytes()
+    }
+
+    /// Payload bytes of packets that are kept until everybody has them: of this ring, and of one that was left and is still owed.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Gather(gather) => gather.owed.window.bytes(),
+            State::Form(forming) => forming.owed.window.bytes(),
+            State::Recovery(recovery) => recovery.owed.window.bytes() + recovery.circulation.window.bytes(),
+            State::Operational(operational) => operational.circulation.window.bytes(),
+            State::Between => 0,
+        }
     }
 
     /// How many packets may be sent in one rotation, at most.
@@ -280,32 +299,64 @@ impl Ring {
         }
     }
 
-    fn on_data(&mut self, data: Data) {
+    fn on_data(&mut self, data: Data) -> Option<Transition> {
+        let late = data.origin != self.core.me();
+        let core = &mut self.core;
         match &mut self.state {
-            State::Operational(operational) => operational.on_data(&mut self.core, data),
-            State::Recovery(recovery) => recovery.on_data(&mut self.core, data),
-            State::Gather(gather) => gather.owed.on_late_data(data, &mut self.core.stats),
-            State::Form(forming) => forming.owed.on_late_data(data, &mut self.core.stats),
+            State::Operational(operational) => return operational.on_data(core, data),
+            State::Recovery(recovery) => return recovery.on_data(core, data),
+            State::Gather(gather) if late => gather.owed.on_late_data(data, &mut core.stats),
+            State::Form(forming) if late => forming.owed.on_late_data(data, &mut core.stats),
+            // What this daemon numbered itself is all here.
+            State::Gather(_) | State::Form(_) => core.stats.duplicates += 1,
             State::Between => {}
         }
+        None
     }
 
-    fn on_token(&mut self, now: Instant, token: Token) -> Option<Transition> {
+    fn on_token(&mut self, now: Instant, from: DaemonId, token: Token) -> Option<Transition> {
+        let dropped = &mut self.core.stats.dropped;
+        match self.state.circulation().map_or(Verdict::Next, |circulation| circulation.judge(from, &token)) {
+            Verdict::Next => {}
+            Verdict::Old => {
+                self.core.stats.tokens_repeated += 1;
+                return None;
+            }
+            Verdict::Impossible => {
+                tracing::debug!(%from, ?token, "an impossible token");
+                dropped.impossible_token += 1;
+                return None;
+            }
+            Verdict::Contradiction => {
+                tracing::debug!(%from, ?token, "a token that contradicts what came before");
+                dropped.contradictions += 1;
+                return Some(Transition::gather(GatherReason::Contradiction));
+            }
+        }
         match &mut self.state {
-            State::Operational(operational) => operational.on_token(&mut self.core, now, token),
+            State::Operational(operational) => return operational.on_token(&mut self.core, now, token),
             State::Recovery(recovery) => return recovery.on_token(&mut self.core, now, token),
             State::Gather(_) | State::Form(_) | State::Between => self.core.stats.dropped.out_of_state += 1,
         }
         None
     }
 
-    fn on_join(&mut self, now: Instant, join: Join) -> Option<Transition> {
+    fn on_join(&mut self, now: Instant, from: DaemonId, join: Join) -> Option<Transition> {
         if join.origin == self.core.me() || !self.core.config.daemons.contains(&join.origin) {
             self.core.stats.dropped.unknown_sender += 1;
             return None;
         }
-        if !self.core.is_fresh(&join) {
-            self.core.stats.dropped.stale_join += 1;
+        let worth = self.core.judge_join(now, from, &join);
+        let dropped = &mut self.core.stats.dropped;
+        let reason = match worth {
+            Worth::News => None,
+            Worth::Stale => Some(&mut dropped.stale_join),
+            Worth::Impossible => Some(&mut dropped.impossible_join),
+            Worth::FalseFarewell => Some(&mut dropped.false_farewell),
+        };
+        if let Some(count) = reason {
+            tracing::debug!(%from, ?worth, ?join, "a join that leads to nothing");
+            *count += 1;
             return None;
         }
         self.core.learn_sequence(join.sequence);
@@ -321,7 +372,7 @@ impl Ring {
     fn on_form(&mut self, now: Instant, part: FormPart) -> Option<Transition> {
         match &mut self.state {
             State::Gather(gather) => gather.on_form(&mut self.core, now, part),
-            State::Form(forming) => forming.on_form(&mut self.core, part),
+            State::Form(forming) => forming.on_form(&mut self.core, now, part),
             State::Recovery(recovery) => recovery.on_form(&mut self.core, now, part),
             State::Operational(_) | State::Between => {
                 self.core.stats.dropped.stale_form += 1;
@@ -332,6 +383,10 @@ impl Ring {
 
     fn on_probe(&mut self, now: Instant, from: DaemonId, ring: RingId) -> Option<Transition> {
         match &mut self.state {
+            State::Operational(_) if !self.core.is_possible_sequence(now, ring.sequence) => {
+                self.core.stats.dropped.impossible_probe += 1;
+                None
+            }
             State::Operational(operational) => operational.on_probe(&mut self.core, now, from, ring),
             _ => None,
         }

@@ -5,7 +5,7 @@
 //! who passed the token on last then knows that it was lost, and sends it again without waiting as long as it might be held.
 
 use super::Progress;
-use super::circulation::{Circulation, is_idle};
+use super::circulation::{Circulation, Received, is_idle};
 use super::core::Core;
 use super::delivery::Delivery;
 use super::form::after_agreement;
@@ -20,7 +20,7 @@ use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
 /// Ordering and delivering.
 #[derive(Debug)]
 pub(crate) struct Operational {
-    circulation: Circulation,
+    pub(crate) circulation: Circulation,
     delivery: Delivery,
     /// The token, while this daemon holds it because the ring is idle.
     held: Option<Token>,
@@ -61,6 +61,12 @@ impl Operational {
         self.circulation.is_alone()
     }
 
+    /// Whether the token is here.
+    #[cfg(test)]
+    pub(crate) fn holds_token(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// A message was submitted: make sure that the token comes.
     pub(crate) fn on_submit(&mut self, core: &mut Core, now: Instant) {
         if let Some(token) = self.held.take() {
@@ -73,24 +79,30 @@ impl Operational {
     }
 
     /// The token arrived.
-    pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) {
+    pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Transition> {
         // In a ring of one the token comes back at once, until there is nothing left to do.
         let mut next = Some(token);
         while let Some(token) = next.take().filter(|token| self.circulation.accept(core, now, token)) {
             next = self.visit(core, now, token);
         }
+        self.regather_if_torn(core)
     }
 
     /// A data packet arrived.
-    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
+    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) -> Option<Transition> {
         if data.ring != self.circulation.ring && !is_back(KnownBug::ForeignPackets) {
             core.stats.dropped.foreign += 1;
-            return;
+            return None;
         }
         let seq = data.seq;
-        if self.circulation.receive(core, data) {
-            self.delivery.arrived(&self.circulation.window, seq);
-            self.deliver(core);
+        match self.circulation.receive(core, data) {
+            Received::New => {
+                self.delivery.arrived(&self.circulation.window, seq);
+                self.deliver(core);
+                self.regather_if_torn(core)
+            }
+            Received::Nothing => None,
+            Received::Contradiction => Some(Transition::gather(GatherReason::Contradiction)),
         }
     }
 
@@ -187,7 +199,8 @@ impl Operational {
     fn let_go(&mut self, core: &mut Core, now: Instant, mut token: Token) {
         token.delayed = token.hop;
         if let Some(token) = self.turn(core, now, token) {
-            self.on_token(core, now, token);
+            // What is torn shows itself again at the next visit.
+            let _ = self.on_token(core, now, token);
         }
     }
 
@@ -233,11 +246,26 @@ impl Operational {
             if data.service >= Some(Service::Safe) && data.seq > self.circulation.safe {
                 break;
             }
+            if !self.delivery.continues(data) {
+                break;
+            }
             self.delivery.deliver(data, &mut core.events);
         }
         let in_order = core.events.len();
         self.delivery.overtake(&self.circulation.window, &mut core.events);
         core.stats.messages_ahead += (core.events.len() - in_order) as u64;
+    }
+}
+
+impl Operational {
+    /// A packet whose turn has come must continue its origin's stream. If it does not, it or one before it is a lie.
+    fn regather_if_torn(&self, core: &mut Core) -> Option<Transition> {
+        let next = self.circulation.window.packet(self.delivery.delivered + 1)?;
+        if self.delivery.continues(next) {
+            return None;
+        }
+        core.stats.dropped.contradictions += 1;
+        Some(Transition::gather(GatherReason::Contradiction))
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 
-use super::circulation::Circulation;
+use super::circulation::{Circulation, Received};
 use super::core::Core;
 use super::form::{PassedForm, after_agreement};
 use super::operational::Operational;
@@ -28,7 +28,7 @@ use crate::wire::{DaemonId, Data, Form, Join, Packet, Slice, Token};
 #[derive(Debug)]
 pub(crate) struct Recovery {
     pub(crate) owed: Owed,
-    circulation: Circulation,
+    pub(crate) circulation: Circulation,
     /// Members of the new ring that come from the same old ring, this daemon included.
     peers: Vec<DaemonId>,
     /// How far a peer has delivered in order.
@@ -51,7 +51,7 @@ impl Recovery {
         let brings = || form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
         let peers = || brings().filter(|(_, brings)| brings.ring == owed.ring);
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
-        let low = if is_back(KnownBug::TooLittleOwed) { owed.window.aru() } else { low };
+        let low = if is_back(KnownBug::TooLittleOwed) { owed.window.aru() } else { low }.max(owed.window.forgotten());
         let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         Recovery {
@@ -97,6 +97,8 @@ impl Recovery {
             let numbered = self.send_owing(core, &mut visit);
             let calm_before = visit.owing_by.is_none() && visit.aru == visit.seq && numbered.is_empty();
             token = self.circulation.pass(core, now, visit, numbered);
+            // What it carried is in the old ring's window.
+            self.circulation.window.forget(self.circulation.safe);
             let calm = calm_before && self.circulation.has_all_passed();
             self.calm_visits = if calm { self.calm_visits + 1 } else { 0 };
             let (complete, install) = calm_visits();
@@ -112,25 +114,28 @@ impl Recovery {
     }
 
     /// A data packet arrived.
-    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) {
+    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) -> Option<Transition> {
         if data.ring == self.owed.ring && is_back(KnownBug::LatePackets) {
             self.owed.on_late_data(data, &mut core.stats);
-            return;
+            return None;
         }
         if data.ring == self.owed.ring {
             // Too late: the exchange has begun, and a packet that only this daemon holds would part it from its peers. If one
             // of them had it when recovery began, it is on its way.
             core.stats.dropped.late += 1;
-            return;
+            return None;
         }
         if data.ring != self.circulation.ring || !data.recovered {
             core.stats.dropped.foreign += 1;
-            return;
+            return None;
         }
         let payload = data.payload.clone();
-        if self.circulation.receive(core, data) {
-            self.keep(core, &payload);
+        match self.circulation.receive(core, data) {
+            Received::New => self.keep(core, &payload),
+            Received::Nothing => {}
+            Received::Contradiction => return Some(Transition::gather(GatherReason::Contradiction)),
         }
+        None
     }
 
     /// A join arrived.
@@ -190,7 +195,10 @@ impl Recovery {
         match Data::decode(payload) {
             Ok(old) if old.ring == self.owed.ring && self.owed.members.contains(&old.origin) => {
                 self.owing.remove(&old.seq);
-                self.owed.window.insert(old);
+                // What this daemon numbered itself is all here.
+                if old.origin != core.me() {
+                    self.owed.window.insert(old);
+                }
             }
             Ok(_) => {}
             Err(error) => {

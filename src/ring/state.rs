@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::circulation::Circulation;
 use super::form::Forming;
 use super::gather::Gather;
 use super::operational::Operational;
@@ -69,6 +70,8 @@ pub enum GatherReason {
     NoProgress,
     /// This daemon stood still for longer than the others wait.
     Absent,
+    /// Two packets of the ring contradict each other, so one is a lie.
+    Contradiction,
 }
 
 impl fmt::Display for GatherReason {
@@ -85,6 +88,7 @@ impl fmt::Display for GatherReason {
             GatherReason::MemberLeaving => "a member is leaving",
             GatherReason::NoProgress => "a member gets no data",
             GatherReason::Absent => "this daemon stood still for too long",
+            GatherReason::Contradiction => "packets contradict each other: somebody forges them",
         })
     }
 }
@@ -110,6 +114,15 @@ impl State {
             State::Recovery(_) => "recovery",
             State::Operational(_) => "operational",
             State::Between => "between",
+        }
+    }
+
+    /// The token's way round, in a ring that has one.
+    pub(crate) fn circulation(&self) -> Option<&Circulation> {
+        match self {
+            State::Recovery(recovery) => Some(&recovery.circulation),
+            State::Operational(operational) => Some(&operational.circulation),
+            State::Gather(_) | State::Form(_) | State::Between => None,
         }
     }
 

@@ -38,6 +38,22 @@ pub struct Dropped {
     pub late: u64,
     /// Numbered too far ahead.
     pub too_far: u64,
+    /// More bytes than the window holds.
+    pub too_much: u64,
+    /// A token that the ring cannot have led to.
+    pub impossible_token: u64,
+    /// A data packet that the ring cannot have led to.
+    pub impossible_data: u64,
+    /// A token or data packet that contradicts another one: one of the two is a lie.
+    pub contradictions: u64,
+    /// A join that no daemon sends.
+    pub impossible_join: u64,
+    /// A goodbye of a life that said it before and did not go.
+    pub false_farewell: u64,
+    /// A form token that no daemon makes.
+    pub impossible_form: u64,
+    /// A probe of a ring with a number that no ring has reached.
+    pub impossible_probe: u64,
     /// A join that was overtaken by a later one.
     pub stale_join: u64,
     /// A form token of an earlier attempt or another membership.

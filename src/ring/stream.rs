@@ -49,6 +49,11 @@ impl Stream {
         }
     }
 
+    /// Whether this packet, whose turn has come, begins where the stream has come to.
+    pub(crate) fn continues_with(&self, data: &Data) -> bool {
+        data.seq <= self.read || self.assembly.continues_with(data)
+    }
+
     /// It is this packet's turn: takes the messages that end in it. Whatever of this origin is missing before it is lost for good.
     pub(crate) fn take_turn(&mut self, data: &Data, mut deliver: impl FnMut(Whole)) {
         if data.seq > self.read {
@@ -98,8 +103,8 @@ struct Assembly {
     have: usize,
 }
 
-/// The longest message that a stream may announce; beyond it the stream is not believed.
-const MESSAGE_LIMIT: usize = 1 << 30;
+/// The longest message that a stream may announce, far above the largest that a daemon sends whole; beyond it the stream is not believed.
+const MESSAGE_LIMIT: usize = 16 << 20;
 /// A place where no packet begins.
 const NOWHERE: u64 = u64::MAX;
 

@@ -6,7 +6,11 @@ use super::*;
 use crate::time::Duration;
 use crate::wire::Incarnation;
 
+mod forged;
+
 type Dropper = Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>;
+/// What arrives at a daemon ahead of a packet, in the name of the same sender.
+type Forger = Box<dyn FnMut(DaemonId, &Packet) -> Option<Packet>>;
 
 struct Bus {
     now: Instant,
@@ -16,6 +20,7 @@ struct Bus {
     flying: VecDeque<(DaemonId, Option<DaemonId>, Packet)>,
     log: BTreeMap<DaemonId, Vec<String>>,
     drop: Dropper,
+    forge: Forger,
 }
 
 impl Bus {
@@ -37,6 +42,7 @@ impl Bus {
             flying: VecDeque::new(),
             log: ids.iter().map(|&id| (id, Vec::new())).collect(),
             drop: Box::new(|_, _, _| false),
+            forge: Box::new(|_, _| None),
         }
     }
 
@@ -86,8 +92,11 @@ impl Bus {
         for id in ids {
             let addressed = id != from && to.is_none_or(|to| to == id);
             if addressed && self.side[&id] == self.side[&from] && !(self.drop)(from, id, packet) {
-                self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, packet.clone());
-                self.drain(id);
+                let forged = (self.forge)(id, packet);
+                for packet in forged.into_iter().chain([packet.clone()]) {
+                    self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, packet);
+                    self.drain(id);
+                }
             }
         }
     }

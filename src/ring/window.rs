@@ -9,10 +9,13 @@ use std::collections::VecDeque;
 use crate::wire::Data;
 
 /// The packets of one ring.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
     /// Everything up to here is forgotten.
     forgotten: u64,
+    /// Payload bytes in all slots, and how many there may be.
+    bytes: usize,
+    bytes_limit: usize,
     /// Slot n holds packet `forgotten + 1 + n`.
     slots: VecDeque<Option<Data>>,
     /// Everything up to here has been here.
@@ -21,6 +24,10 @@ pub(crate) struct Window {
 
 /// How many packets may lie between the first one kept and the last one.
 pub(crate) const SPAN_LIMIT: u64 = 32_768;
+
+/// How many payload bytes a window holds, unless so many of the largest packets have more.
+const BYTES_LIMIT: usize = 64 << 20;
+const LARGE_PACKETS: usize = 4096;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +38,27 @@ pub(crate) enum Inserted {
     Duplicate,
     /// Its number is too far ahead to be kept.
     TooFar,
+    /// There is no room for its bytes until others are forgotten.
+    TooMuch,
+    /// Another packet with its number is here.
+    Contradiction,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window::behind(0, BYTES_LIMIT)
+    }
 }
 
 impl Window {
-    /// The packets behind this number.
-    pub(crate) fn behind(number: u64) -> Window {
-        Window { forgotten: number, slots: VecDeque::new(), aru: number }
+    /// How many payload bytes a window holds where packets have at most `size`.
+    pub(crate) fn bytes_limit(size: usize) -> usize {
+        BYTES_LIMIT.max(LARGE_PACKETS * size)
+    }
+
+    /// The packets behind this number, with at most so many payload bytes.
+    pub(crate) fn behind(number: u64, bytes_limit: usize) -> Window {
+        Window { forgotten: number, bytes: 0, bytes_limit, slots: VecDeque::new(), aru: number }
     }
 
     /// Everything up to here has been here.
@@ -49,20 +71,43 @@ impl Window {
         self.forgotten + self.slots.len() as u64
     }
 
-    /// Keeps a packet.
+    /// Everything up to here is forgotten.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Payload bytes of the packets that are here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether this number is neither here nor forgotten.
+    pub(crate) fn is_missing(&self, seq: u64) -> bool {
+        self.index(seq).is_some() && self.packet(seq).is_none()
+    }
+
+    /// How many packets of this size may be numbered: half of the room is for what others number meanwhile.
+    pub(crate) fn room(&self, size: usize) -> u64 {
+        ((self.bytes_limit / 2).saturating_sub(self.bytes) / size) as u64
+    }
+
+    /// Keeps a packet. The one that is needed next is kept in any case, so that the ring goes on.
     pub(crate) fn insert(&mut self, data: Data) -> Inserted {
         let Some(index) = self.index(data.seq) else { return Inserted::Duplicate };
         if index as u64 >= SPAN_LIMIT {
             return Inserted::TooFar;
         }
+        if let Some(Some(before)) = self.slots.get(index) {
+            return if *before == data { Inserted::Duplicate } else { Inserted::Contradiction };
+        }
+        if self.bytes + data.payload.len() > self.bytes_limit && data.seq != self.aru + 1 {
+            return Inserted::TooMuch;
+        }
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
         }
-        let slot = &mut self.slots[index];
-        if slot.is_some() {
-            return Inserted::Duplicate;
-        }
-        *slot = Some(data);
+        self.bytes += data.payload.len();
+        self.slots[index] = Some(data);
         while self.packet(self.aru + 1).is_some() {
             self.aru += 1;
         }
@@ -93,7 +138,7 @@ impl Window {
     pub(crate) fn forget(&mut self, seq: u64) {
         assert!(seq <= self.aru, "only what was here can be at everybody");
         let count = seq.saturating_sub(self.forgotten) as usize;
-        self.slots.drain(..count);
+        self.bytes -= self.slots.drain(..count).flatten().map(|data| data.payload.len()).sum::<usize>();
         self.forgotten += count as u64;
     }
 
@@ -139,6 +184,28 @@ mod tests {
         assert_eq!(window.insert(packet(3)), Inserted::Duplicate);
         assert!(window.packet(2).is_none());
         assert!(window.packet(3).is_some());
+    }
+
+    #[test]
+    fn the_bytes_of_all_packets_have_a_limit_and_the_next_one_is_kept_all_the_same() {
+        let large = |seq| Data { payload: vec![0; 60_000].into(), ..packet(seq) };
+        let mut window = Window::behind(0, 1_000_000);
+        let kept = (2..12_000).filter(|&seq| window.insert(large(seq)) == Inserted::New).count();
+        assert_eq!((kept, window.bytes), (16, 960_000));
+        assert_eq!(window.room(60_000), 0);
+        assert_eq!(window.insert(large(30)), Inserted::TooMuch);
+        assert_eq!(window.insert(large(1)), Inserted::New);
+        assert_eq!(window.aru(), 17);
+        window.forget(17);
+        assert_eq!((window.bytes, window.room(60_000)), (0, 8));
+    }
+
+    #[test]
+    fn another_packet_with_a_number_that_is_taken_is_a_contradiction() {
+        let mut window = Window::default();
+        window.insert(packet(1));
+        let other = Data { payload: vec![1].into(), ..packet(1) };
+        assert_eq!(window.insert(other), Inserted::Contradiction);
     }
 
     #[test]

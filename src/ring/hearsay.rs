@@ -1,0 +1,174 @@
+//! What daemons say of themselves in joins, and what of it can be true.
+//!
+//! - A join overtaken by a later one of the same life is stale.
+//! - Ring sequences begin at a daemon's clock (microseconds since 1970) and grow by one with each ring. So nobody's is above the
+//!   *horizon*, a time far in the future that moves on with the clock and is the same at all daemons but for their clocks' difference.
+//!   A sequence beyond it would use up the numbers that are left for rings.
+//! - No daemon names strangers, gives itself up, or gives up somebody that it has not heard of.
+//! - A life that says goodbye does not come back. If it does, the goodbye was a lie, and no other one of that life is believed.
+
+use std::collections::BTreeMap;
+
+use super::Config;
+use crate::time::Instant;
+use crate::wire::{DaemonId, Incarnation, Join};
+
+/// What was heard of daemons in their joins.
+#[derive(Debug)]
+pub(crate) struct Hearsay {
+    /// The horizon at the beginning, and when that was.
+    horizon: u64,
+    since: Instant,
+    /// The life and the ring sequence in the last join of each.
+    last: BTreeMap<DaemonId, (Incarnation, u64)>,
+    farewells: BTreeMap<DaemonId, (Incarnation, Farewell)>,
+}
+
+/// What a join is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// It is news.
+    News,
+    /// It was overtaken by a later one, or by a later life.
+    Stale,
+    /// No daemon says this.
+    Impossible,
+    /// The life says goodbye again, though it did not go the last time.
+    FalseFarewell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    Said,
+    Disproved,
+}
+
+impl Hearsay {
+    /// Nothing was heard yet.
+    pub(crate) fn new(config: &Config, now: Instant) -> Hearsay {
+        let horizon = config.sequence_horizon;
+        Hearsay { horizon, since: now, last: BTreeMap::new(), farewells: BTreeMap::new() }
+    }
+
+    /// The largest ring sequence that may be believed at this time.
+    pub(crate) fn horizon(&self, now: Instant) -> u64 {
+        let passed = now.since(self.since).as_micros();
+        self.horizon.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    /// What this join from `from` is worth to a daemon that knows these daemons; it is remembered if it is news.
+    pub(crate) fn judge(&mut self, daemons: &[DaemonId], horizon: u64, from: DaemonId, join: &Join) -> Worth {
+        let known = join.present.iter().all(|daemon| daemons.contains(daemon));
+        let sound = join.origin == from
+            && join.present.contains(&from)
+            && !join.failed.contains(&from)
+            && join.failed.is_subset(&join.present);
+        if !known || !sound || join.sequence > horizon {
+            return Worth::Impossible;
+        }
+        if join.leaving { self.judge_farewell(join) } else { self.judge_join(join) }
+    }
+
+    fn judge_join(&mut self, join: &Join) -> Worth {
+        let last = self.last.entry(join.origin).or_insert((join.incarnation, join.sequence));
+        if last.0 == join.incarnation && join.sequence < last.1 {
+            return Worth::Stale;
+        }
+        *last = (join.incarnation, join.sequence);
+        if let Some((life, farewell)) =
+            self.farewells.get_mut(&join.origin).filter(|(life, _)| *life == join.incarnation)
+        {
+            tracing::debug!(origin = %join.origin, ?life, "it said goodbye and is still here");
+            *farewell = Farewell::Disproved;
+        }
+        Worth::News
+    }
+
+    fn judge_farewell(&mut self, join: &Join) -> Worth {
+        if self.last.get(&join.origin).is_some_and(|last| last.0 != join.incarnation || last.1 > join.sequence) {
+            return Worth::Stale;
+        }
+        match self.farewells.get(&join.origin) {
+            Some((life, Farewell::Disproved)) if *life == join.incarnation => Worth::FalseFarewell,
+            _ => {
+                self.farewells.insert(join.origin, (join.incarnation, Farewell::Said));
+                Worth::News
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    const A: DaemonId = DaemonId(1);
+    const B: DaemonId = DaemonId(2);
+
+    fn join(life: u64, sequence: u64) -> Join {
+        let (present, failed) = ([A, B].into(), Default::default());
+        Join { origin: B, incarnation: Incarnation(life), sequence, leaving: false, present, failed }
+    }
+
+    fn farewell(life: u64, sequence: u64) -> Join {
+        Join { leaving: true, present: [B].into(), ..join(life, sequence) }
+    }
+
+    struct Ear(Hearsay);
+
+    impl Ear {
+        fn new() -> Ear {
+            let mut config = Config::new(A, Incarnation(1), vec![A, B]);
+            config.sequence_horizon = 1000;
+            Ear(Hearsay::new(&config, Instant::ZERO))
+        }
+
+        fn hear(&mut self, join: Join) -> Worth {
+            let horizon = self.0.horizon(Instant::ZERO);
+            self.0.judge(&[A, B], horizon, B, &join)
+        }
+    }
+
+    #[test]
+    fn a_join_that_was_overtaken_is_stale() {
+        let mut ear = Ear::new();
+        let heard = [join(1, 5), join(1, 4), join(1, 5), join(2, 3), join(1, 5)].map(|join| ear.hear(join));
+        assert_eq!(heard, [Worth::News, Worth::Stale, Worth::News, Worth::News, Worth::News]);
+    }
+
+    #[test]
+    fn no_sequence_is_believed_beyond_the_horizon_which_moves_with_time() {
+        let mut ear = Ear::new();
+        assert_eq!(ear.hear(join(1, 1000)), Worth::News);
+        assert_eq!(ear.hear(join(1, 1001)), Worth::Impossible);
+        assert_eq!(ear.0.horizon(Instant::ZERO + Duration::from_millis(2)), 3000);
+    }
+
+    #[test]
+    fn what_no_daemon_says_is_impossible() {
+        let mut ear = Ear::new();
+        for lie in [
+            Join { present: [A, B, DaemonId(3)].into(), ..join(1, 5) },
+            Join { present: [A].into(), ..join(1, 5) },
+            Join { failed: [B].into(), ..join(1, 5) },
+            Join { present: [B].into(), failed: [A].into(), ..join(1, 5) },
+            Join { origin: A, ..join(1, 5) },
+        ] {
+            assert_eq!(ear.hear(lie), Worth::Impossible);
+        }
+    }
+
+    #[test]
+    fn a_life_says_goodbye_once() {
+        let mut ear = Ear::new();
+        assert_eq!(ear.hear(join(1, 5)), Worth::News);
+        assert_eq!(ear.hear(farewell(2, 5)), Worth::Stale, "nobody has heard of that life");
+        assert_eq!(ear.hear(farewell(1, 5)), Worth::News);
+        assert_eq!(ear.hear(farewell(1, 5)), Worth::News, "a copy");
+        assert_eq!(ear.hear(join(1, 6)), Worth::News, "it is still here");
+        assert_eq!(ear.hear(farewell(1, 6)), Worth::FalseFarewell);
+        assert_eq!(ear.hear(join(2, 6)), Worth::News);
+        assert_eq!(ear.hear(farewell(2, 6)), Worth::News, "the next life may go");
+    }
+}

@@ -1,0 +1,110 @@
+//! What a packet says, compared with what can have happened.
+//!
+//! Without a key anybody can write a packet in a member's name. Whatever it says, no daemon may stop, hang or hold memory without
+//! bound because of it. So a token and a data packet are taken only if the ring can have led to them, and two that contradict each
+//! other show that one is a lie: this daemon cannot know which, so it gathers, and the next ring begins with a clean slate.
+
+use super::circulation::Circulation;
+use super::core::Core;
+use super::window::SPAN_LIMIT;
+use crate::known_bugs::{KnownBug, is_back};
+use crate::wire::{DaemonId, Data, Token};
+
+/// What a token is to this daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The next one.
+    Next,
+    /// A copy of one that was here, or of another ring.
+    Old,
+    /// The ring cannot have led to it.
+    Impossible,
+    /// It contradicts what came before; one of the two is a lie.
+    Contradiction,
+}
+
+impl Circulation {
+    /// What this token from `from` is, before anything is done with it.
+    pub(crate) fn judge(&self, from: DaemonId, token: &Token) -> Verdict {
+        if token.ring != self.ring {
+            return Verdict::Old;
+        }
+        if token.hop <= self.hop {
+            return self.judge_copy(from, token);
+        }
+        let possible = from == self.predecessor
+            && self.expected_hop() == Some(token.hop)
+            && self.is_possible_order(token)
+            && [token.aru_by, token.owing_by].iter().flatten().all(|daemon| self.members.contains(daemon))
+            && usize::from(token.backlogged) <= self.members.len();
+        match possible {
+            _ if is_back(KnownBug::TokensBelieved) => Verdict::Next,
+            true if token.seq < self.window.high() => Verdict::Contradiction,
+            true => Verdict::Next,
+            false => Verdict::Impossible,
+        }
+    }
+
+    /// The number up to which packets can have been numbered by now.
+    pub(crate) fn numbered(&self) -> u64 {
+        match &self.accepted {
+            // While the token is here, nobody else numbers anything.
+            Some(accepted) if accepted.hop == self.hop => accepted.seq,
+            _ => self.passed_seq() + SPAN_LIMIT / 2,
+        }
+    }
+
+    /// Whether this data packet of the ring can be a true one.
+    pub(crate) fn is_possible_data(&self, data: &Data) -> bool {
+        data.seq <= self.numbered() || is_back(KnownBug::NumbersBelieved)
+    }
+
+    /// Whether this packet, which is not here, would have been made by this daemon, which keeps all that it makes.
+    pub(crate) fn is_false_self(&self, core: &Core, data: &Data) -> bool {
+        data.origin == core.me() && self.window.is_missing(data.seq)
+    }
+
+    /// A token that was sent again is the same but for the hop at which it was delayed.
+    fn judge_copy(&self, from: DaemonId, token: &Token) -> Verdict {
+        if is_back(KnownBug::TokenCopies) && token.hop + 1 == self.hop {
+            return Verdict::Next;
+        }
+        let before = self.accepted.as_ref().filter(|before| before.hop == token.hop && from == self.predecessor);
+        let same = |before: &Token| Token { delayed: before.delayed, ..token.clone() } == *before;
+        if before.is_none_or(same) { Verdict::Old } else { Verdict::Contradiction }
+    }
+
+    /// The token visits every member once in a rotation. `None`: only this daemon can make it.
+    fn expected_hop(&self) -> Option<u64> {
+        let members = self.members.len() as u64;
+        match &self.passed {
+            Some(passed) => Some(passed.hop + members - 1),
+            None => self.distance().filter(|&distance| distance > 0).map(|distance| self.began + 1 + distance),
+        }
+    }
+
+    /// How many members away from the representative this daemon is, in the direction of the token.
+    fn distance(&self) -> Option<u64> {
+        let place = |daemon| self.members.iter().position(|&member| member == daemon);
+        let (first, me) = (place(self.ring.representative)?, place(self.predecessor)? + 1);
+        Some(((me + self.members.len() - first) % self.members.len()) as u64)
+    }
+
+    /// Whether numbers, aru and barrier can have become what the token says since they were here.
+    fn is_possible_order(&self, token: &Token) -> bool {
+        let since_last_visit = token.seq.checked_sub(self.accepted.as_ref().map_or(self.began, |token| token.seq));
+        let (seq, barrier) = (self.passed_seq(), self.passed.as_ref().map_or(0, |passed| passed.barrier));
+        // Who lowered aru is the only one to raise it.
+        let aru_limit = self.passed.as_ref().filter(|passed| passed.aru_by == Some(self.me)).map(|passed| passed.aru);
+        (seq..=seq + SPAN_LIMIT / 2).contains(&token.seq)
+            && since_last_visit == Some(u64::from(token.sent))
+            && token.barrier >= barrier
+            && token.aru_by.is_none() == (token.aru == token.seq)
+            && aru_limit.is_none_or(|limit| token.aru <= limit)
+    }
+
+    /// The highest number given out when the token left this daemon.
+    fn passed_seq(&self) -> u64 {
+        self.passed.as_ref().map_or(self.began, |passed| passed.seq)
+    }
+}
