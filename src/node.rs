@@ -27,6 +27,8 @@ pub struct Config {
     pub ring: ring::Config,
     /// This daemon's name, the last part of its clients' private groups. At most 19 bytes.
     pub name: String,
+    /// The names of all daemons, in the order of the ring: a daemon speaks for its own clients alone.
+    pub names: Vec<String>,
     /// The site of each daemon, in the order of the ring: daemons at different ones share no LAN. Empty if all are at one.
     pub sites: Vec<usize>,
     /// How many networks there are, 1 to 8.
@@ -100,6 +102,7 @@ impl Node {
         let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
         let clients = Clients::new(&config);
         let ring = Ring::new(config.ring.clone(), now)?;
+        let groups = Groups::new(config.ring.me, config.ring.daemons.iter().copied().zip(config.names));
         let paths = multipath::Config {
             me: config.ring.me,
             incarnation: config.ring.incarnation,
@@ -109,14 +112,8 @@ impl Node {
             networks: config.networks,
             policy: config.policy,
         };
-        let mut node = Node {
-            paths: Multipath::new(paths, now),
-            groups: Groups::new(config.ring.me),
-            ring,
-            clients,
-            lanes,
-            events: VecDeque::new(),
-        };
+        let mut node =
+            Node { paths: Multipath::new(paths, now), groups, ring, clients, lanes, events: VecDeque::new() };
         node.pump(now);
         Ok(node)
     }
@@ -367,6 +364,9 @@ impl Node {
             groups::Event::Deliver { to, frame } => to.iter().for_each(|&id| self.clients.deliver(id, frame.clone())),
             groups::Event::Released(id) => self.clients.released(id),
             groups::Event::Whole(number) => self.lanes.on_whole(number),
+            groups::Event::Refused(number) => self.lanes.on_refused(number),
+            groups::Event::RoomForPieces => self.lanes.on_room(),
+            groups::Event::Forged => self.ring.begin_anew(now),
         }
     }
 

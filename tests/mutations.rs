@@ -178,6 +178,7 @@ fn node(me: u32) -> Node {
     let config = Config {
         ring: ring::Config::new(DaemonId(me), Incarnation(1), vec![DaemonId(1), DaemonId(2)]),
         name: format!("d{me}"),
+        names: vec!["d1".into(), "d2".into()],
         sites: Vec::new(),
         networks: 1,
         policy: Policy::Active,

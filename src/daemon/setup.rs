@@ -41,6 +41,7 @@ impl Options {
         let node = node::Config {
             ring: ring(configuration, me, identity),
             name: me.name.clone(),
+            names: configuration.daemons.iter().map(|daemon| daemon.name.clone()).collect(),
             sites: configuration.daemons.iter().map(|daemon| daemon.segment).collect(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
             policy: policy(configuration.policy()),
@@ -103,7 +104,9 @@ impl Options {
 
     /// Keeps the last ring's sequence in a file across restarts, for machines whose clock may go back.
     pub fn remember_in(&mut self, state_file: PathBuf) {
-        self.node.ring.sequence_floor = Identity::new(Some(&state_file)).sequence_floor;
+        let identity = Identity::new(Some(&state_file));
+        (self.node.ring.sequence_floor, self.node.ring.sequence_horizon) =
+            (identity.sequence_floor, identity.sequence_horizon);
         self.state_file = Some(state_file);
     }
 }
@@ -133,7 +136,7 @@ fn policy(policy: NetworkPolicy) -> Policy {
 fn ring(configuration: &Configuration, me: &Daemon, identity: Identity) -> ring::Config {
     let daemons = configuration.daemons.iter().map(|daemon| daemon.id).collect();
     let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
-    ring.sequence_floor = identity.sequence_floor;
+    (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
     if let Some(windows) = configuration.parameters.windows {
         ring.window = windows.ring.min(ring::Config::WINDOW_LIMIT);
         ring.personal_window = windows.personal.min(ring.window);

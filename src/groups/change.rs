@@ -50,8 +50,13 @@ impl Views {
         }
     }
 
-    /// The member, if its daemon is in this daemon's component. The changes of others are carried out in theirs.
+    /// The member, if it is a client of the daemon that says so, and that is in this daemon's component. The changes of others are carried out in theirs.
     fn insider(&mut self, origin: DaemonId, name: Name) -> Option<Member> {
+        if !self.names.belongs(&name, origin) {
+            debug!(%origin, member = %name, "change of another daemon's client");
+            self.dropped.false_senders += 1;
+            return None;
+        }
         let inside = self.basis.together.contains(&origin);
         let at = self.table.position(origin).filter(|_| inside);
         if at.is_none() {

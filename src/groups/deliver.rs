@@ -9,12 +9,12 @@ use tracing::debug;
 
 use super::views::Views;
 use super::{Event, SessionId};
-use crate::wire::{DecodeError, FrameHeader, FrameType, MAX_GROUPS, Name, Payload, Reader, Slice};
+use crate::wire::{DaemonId, DecodeError, FrameHeader, FrameType, MAX_GROUPS, Name, Payload, Reader, Slice};
 
 impl Views {
-    /// A client's message.
-    pub fn on_data(&mut self, frame: Payload) {
-        match self.receivers(&frame) {
+    /// A message of a client of the daemon `origin`.
+    pub fn on_data(&mut self, origin: DaemonId, frame: Payload) {
+        match self.receivers(origin, &frame) {
             Ok(to) if to.is_empty() => {}
             Ok(to) => self.events.push_back(Event::Deliver { to, frame }),
             Err(error) => {
@@ -24,8 +24,13 @@ impl Views {
         }
     }
 
-    fn receivers(&mut self, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
+    fn receivers(&mut self, origin: DaemonId, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
         let (header, names) = split(frame)?;
+        if !self.names.belongs(&header.name, origin) {
+            debug!(%origin, sender = %header.name, "a message of another daemon's client");
+            self.dropped.false_senders += 1;
+            return Ok(Arc::default());
+        }
         let (names, _) = names.as_chunks();
         let to = self.addressed(names);
         if !header.kind.contains(FrameType::SELF_DISCARD) {

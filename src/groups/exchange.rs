@@ -5,6 +5,9 @@
 //! members, and had one of these been lost, someone would say so. Every other group gets a new view, with one vs set
 //! for each component.
 //!
+//! A daemon says all of its table before anything else in the configuration, and in each part how many parts there are. If what
+//! arrives in its name is otherwise, some of it was forged, and the exchange might never be complete.
+//!
 //! What a daemon says goes into the new tables as it arrives, so that the message that completes the exchange finds little left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,8 +96,13 @@ pub(super) struct Parting {
 #[derive(Debug)]
 struct Report {
     basis: Basis,
+    parts: u32,
     missing: u32,
 }
+
+/// Some of what was said in a daemon's name was forged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contradiction;
 
 /// What a complete exchange led to.
 #[derive(Debug)]
@@ -125,38 +133,59 @@ impl Exchange {
     }
 
     /// A part of a daemon's table arrived.
-    pub fn on_state(&mut self, origin: DaemonId, state: State, sessions: &Sessions, dropped: &mut Dropped) {
+    pub fn on_state(
+        &mut self,
+        origin: DaemonId,
+        state: State,
+        sessions: &Sessions,
+        dropped: &mut Dropped,
+    ) -> Result<(), Contradiction> {
         if state.exchange != self.ring {
             dropped.stale_states += 1;
-            return;
+            return Ok(());
         }
         let State { basis, parts, groups, .. } = state;
-        let first = || Report { basis, missing: parts };
+        let first = || Report { basis: basis.clone(), parts, missing: parts };
         let at = self.table.position(origin);
         let report = at.map(|at| (at, self.reports.entry(origin).or_insert_with(first)));
         let Some((at, report)) = report.filter(|(_, report)| report.missing > 0) else {
             debug!(%origin, "state that nobody waits for");
             dropped.malformed += 1;
-            return;
+            return Ok(());
         };
+        if (report.parts, &report.basis) != (parts, &basis) {
+            debug!(%origin, "states that contradict each other");
+            dropped.contradictions += 1;
+            return Err(Contradiction);
+        }
         report.missing -= 1;
         groups.iter().for_each(|said| self.table.gather(at, said, sessions));
+        Ok(())
     }
 
-    /// Another message arrived: it waits.
-    pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) {
+    /// Another message arrived: it waits. By now its daemon must have said all of its table.
+    pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) -> Result<(), Contradiction> {
+        if self.table.position(origin).is_some() && !self.has_said_all(origin) {
+            debug!(%origin, "a message before the state");
+            dropped.contradictions += 1;
+            return Err(Contradiction);
+        }
         if self.held.len() < HELD_LIMIT {
             self.held.push((origin, envelope));
         } else {
             debug!(%origin, "too many messages during an exchange");
             dropped.held += 1;
         }
+        Ok(())
     }
 
     /// Whether every member has said everything.
     pub fn is_complete(&self) -> bool {
-        let said = |member| self.reports.get(member).is_some_and(|report| report.missing == 0);
-        self.table.order().iter().all(said)
+        self.table.order().iter().all(|&member| self.has_said_all(member))
+    }
+
+    fn has_said_all(&self, member: DaemonId) -> bool {
+        self.reports.get(&member).is_some_and(|report| report.missing == 0)
     }
 
     /// The messages that waited.
@@ -226,22 +255,46 @@ mod tests {
     fn states_of_other_rings_outsiders_and_talkers_do_not_count() {
         let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
         let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
-        exchange.on_state(DaemonId(1), state(RingId { sequence: 4, ..RING }), &sessions, &mut dropped);
-        exchange.on_state(DaemonId(3), state(RING), &sessions, &mut dropped);
-        exchange.on_state(DaemonId(1), state(RING), &sessions, &mut dropped);
-        exchange.on_state(DaemonId(1), state(RING), &sessions, &mut dropped);
+        let other = state(RingId { sequence: 4, ..RING });
+        for (origin, state) in [(1, other), (3, state(RING)), (1, state(RING)), (1, state(RING))] {
+            assert_eq!(exchange.on_state(DaemonId(origin), state, &sessions, &mut dropped), Ok(()));
+        }
         assert!(!exchange.is_complete());
         assert_eq!(dropped, Dropped { stale_states: 1, malformed: 2, ..Dropped::default() });
-        exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped);
+        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(()));
         assert!(exchange.is_complete());
+    }
+
+    #[test]
+    fn a_state_with_more_parts_than_anybody_has_shows_a_forger() {
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
+        let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
+        let forged = State { parts: u32::MAX, ..state(RING) };
+        assert_eq!(exchange.on_state(DaemonId(2), forged, &sessions, &mut dropped), Ok(()));
+        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Err(Contradiction));
+    }
+
+    #[test]
+    fn a_message_of_a_daemon_that_has_not_said_all_of_its_table_shows_a_forger() {
+        let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
+        let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
+        let said = || Envelope::Disconnect { member: name("#a#d2") };
+        assert_eq!(exchange.hold(DaemonId(2), said(), &mut dropped), Err(Contradiction));
+        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(()));
+        assert_eq!(exchange.hold(DaemonId(2), said(), &mut dropped), Ok(()));
+        assert_eq!(dropped.contradictions, 1);
     }
 
     #[test]
     fn messages_above_the_limit_of_an_exchange_are_counted() {
         let mut exchange = Exchange::new(RING, vec![DaemonId(1)], DaemonId(1));
         let mut dropped = Dropped::default();
+        assert_eq!(exchange.on_state(DaemonId(1), state(RING), &Sessions::default(), &mut dropped), Ok(()));
         for _ in 0..HELD_LIMIT + 2 {
-            exchange.hold(DaemonId(1), Envelope::Disconnect { member: name("#a#d1") }, &mut dropped);
+            assert_eq!(
+                exchange.hold(DaemonId(1), Envelope::Disconnect { member: name("#a#d1") }, &mut dropped),
+                Ok(())
+            );
         }
         assert_eq!((exchange.held.len(), dropped.held), (HELD_LIMIT, 2));
     }

@@ -18,10 +18,11 @@
 //! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry
 //!   them out, and the next exchange brings the result. Data of anyone is delivered.
 //! - **Pieces.** A large message comes in pieces and is carried out with its last one, or not at all in this configuration.
+//! - **Own clients.** A daemon speaks for its own clients alone; what it says of others is dropped.
 //!
 //! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
 //! the identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data;
-//! `pieces` large messages; `exchange` the gathering of all tables.
+//! `pieces` large messages; `names` whose clients are whose; `exchange` the gathering of all tables.
 //!
 //! [`Basis`]: crate::wire::Basis
 
@@ -30,6 +31,7 @@ mod change;
 mod deliver;
 mod exchange;
 mod ids;
+mod names;
 mod pieces;
 mod sessions;
 mod table;
@@ -46,6 +48,7 @@ use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
 pub use exchange::HELD_LIMIT;
 use exchange::{Exchange, Parting};
+use names::Names;
 pub use pieces::PIECED_LIMIT;
 pub use sessions::{NameInUse, Session, SessionId};
 pub use table::GROUPS_PER_MEMBER;
@@ -72,6 +75,13 @@ pub enum Event {
     Released(SessionId),
     /// The last piece of this daemon's message of this number has its place in the order.
     Whole(u64),
+    /// There was no room for this daemon's message of this number; it is sent again from its beginning when there is.
+    Refused(u64),
+    /// There may be room again for what was refused.
+    RoomForPieces,
+    /// Messages in a daemon's name contradict each other, so some of them are forged. The configuration is of no use any more: the ring
+    /// must form anew.
+    Forged,
 }
 
 /// What was not carried out, by reason.
@@ -79,10 +89,16 @@ pub enum Event {
 pub struct Dropped {
     /// Messages and frames that could not be read, and states from outside the configuration.
     pub malformed: u64,
+    /// Messages and states that name a client of another daemon than the one that said them.
+    pub false_senders: u64,
+    /// States and messages during an exchange that contradict what their daemon had said.
+    pub contradictions: u64,
     /// States said for a configuration that was over when they arrived.
     pub stale_states: u64,
     /// Pieces of messages that were given up in another configuration.
     pub stale_pieces: u64,
+    /// Large messages for which there was no room when they began.
+    pub refused_pieces: u64,
     /// Joins, leaves and disconnects of daemons outside the component.
     pub outsiders: u64,
     /// Joins of members that are in [`GROUPS_PER_MEMBER`] groups already.
@@ -122,9 +138,9 @@ enum Phase {
 }
 
 impl Groups {
-    /// No groups and no sessions at the daemon `me`.
-    pub fn new(me: DaemonId) -> Groups {
-        Groups { views: Views::new(me), phase: Phase::Starting }
+    /// No groups and no sessions at the daemon `me`, of daemons with these names.
+    pub fn new(me: DaemonId, names: impl IntoIterator<Item = (DaemonId, String)>) -> Groups {
+        Groups { views: Views::new(me, Names::new(names)), phase: Phase::Starting }
     }
 
     /// A client connected. Its private group stays in use until [`Event::Released`], which the ordered
@@ -188,18 +204,28 @@ impl Groups {
                 return;
             }
         };
-        match (&mut self.phase, envelope) {
+        let taken = match (&mut self.phase, envelope) {
             (Phase::Exchange(exchange), Envelope::State(state)) => {
-                exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped);
+                if !self.views.speaks_for_its_own(message.origin, &state) {
+                    return;
+                }
+                let taken = exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped);
                 if exchange.is_complete() {
                     self.complete();
                 }
+                taken
             }
             (Phase::Exchange(exchange), envelope) if !is_back(KnownBug::ExchangeOvertaken) => {
-                exchange.hold(message.origin, envelope, &mut self.views.dropped);
+                exchange.hold(message.origin, envelope, &mut self.views.dropped)
             }
-            (Phase::Open | Phase::Exchange(_), envelope) => self.views.on_envelope(message.origin, envelope),
+            (Phase::Open | Phase::Exchange(_), envelope) => {
+                self.views.on_envelope(message.origin, envelope);
+                Ok(())
+            }
             (Phase::Starting, _) => unreachable!("a ring delivers nothing before its first configuration"),
+        };
+        if taken.is_err() {
+            self.views.events.push_back(Event::Forged);
         }
     }
 

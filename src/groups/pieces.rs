@@ -5,7 +5,9 @@
 //! for it gets its own pieces at the same places, and sends the whole message again; see `node/lanes.rs`. So a message is whole in one
 //! configuration at most, and all that leave it together got it or did not.
 //!
-//! The limits are the same at all daemons and not a matter of configuration: what one takes another may not drop.
+//! The limits are the same at all daemons and not a matter of configuration: what one takes another may not drop. A message for which
+//! there is no room when its first piece comes is refused by all, at the same place in the order. Its sender is told when one of the
+//! others has ended, and tries again.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +19,31 @@ use crate::wire::{DaemonId, Payload, Piece, RingId, Slice};
 /// Messages in pieces that one daemon may have begun and not ended; further ones are dropped.
 pub const PIECED_LIMIT: usize = 4;
 
-/// The longest message that may come in pieces, as long as any that the ring carries whole.
-const LENGTH_LIMIT: usize = 1 << 30;
+/// The longest message that may come in pieces: the largest that a daemon may be set to take, and its group names.
+const LENGTH_LIMIT: usize = (256 << 20) + (64 << 10);
+/// How many bytes all messages may have that have begun and not ended.
+const BYTES_LIMIT: usize = 2 * LENGTH_LIMIT;
 
 /// What has begun to arrive.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     ring: Option<RingId>,
     begun: BTreeMap<(DaemonId, u64), Begun>,
+    /// Bytes of all that have begun, when they are whole.
+    bytes: usize,
+    /// Something was refused since one ended last.
+    refused: bool,
+}
+
+/// What a piece led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// More must come, or it was dropped.
+    Nothing,
+    /// It was the last one.
+    Whole(Payload),
+    /// It was the first one, and there is no room for its message.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -37,31 +56,57 @@ struct Begun {
 impl Pieces {
     /// A regular configuration begins.
     pub fn begin(&mut self, ring: RingId) {
-        *self = Pieces { ring: Some(ring), begun: BTreeMap::new() };
+        *self = Pieces { ring: Some(ring), ..Pieces::default() };
     }
 
-    /// A piece arrived; the message, if it was the last.
-    pub fn add(&mut self, origin: DaemonId, piece: Piece, dropped: &mut Dropped) -> Option<Payload> {
+    /// A piece arrived.
+    pub fn add(&mut self, origin: DaemonId, piece: Piece, dropped: &mut Dropped) -> Added {
         if self.ring != Some(piece.ring) {
             dropped.stale_pieces += 1;
-            return None;
+            return Added::Nothing;
         }
         let key = (origin, piece.number);
         if piece.offset == 0 && self.has_room(origin) {
+            self.end(key);
             let total = piece.total as usize;
+            if self.bytes + total > BYTES_LIMIT {
+                debug!(%origin, number = piece.number, total, "no room for a message in pieces");
+                dropped.refused_pieces += 1;
+                self.refused = true;
+                return Added::Refused;
+            }
+            self.bytes += total;
             self.begun.insert(key, Begun { total, have: 0, slices: Vec::new() });
         }
         let begun = self.begun.get_mut(&key);
         let Some(begun) = begun.filter(|begun| begun.is_followed_by(&piece)) else {
             debug!(%origin, number = piece.number, offset = piece.offset, "a piece that does not fit");
-            self.begun.remove(&key);
+            self.end(key);
             dropped.malformed += 1;
-            return None;
+            return Added::Nothing;
         };
         begun.have += piece.bytes.len();
         begun.slices.extend(piece.bytes.slices().filter(|slice| !slice.is_empty()).cloned());
-        let whole = begun.have == begun.total;
-        whole.then(|| self.begun.remove(&key)).flatten().map(|begun| Payload::from_slices(begun.slices))
+        if begun.have < begun.total {
+            return Added::Nothing;
+        }
+        self.end(key).map_or(Added::Nothing, |begun| Added::Whole(Payload::from_slices(begun.slices)))
+    }
+
+    /// How many messages have begun and not ended.
+    pub fn len(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// Whether there is room again for what was refused; asked once.
+    pub fn has_room_again(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn end(&mut self, key: (DaemonId, u64)) -> Option<Begun> {
+        let ended = self.begun.remove(&key)?;
+        self.bytes -= ended.total;
+        Some(ended)
     }
 
     fn has_room(&self, origin: DaemonId) -> bool {
@@ -99,8 +144,10 @@ mod tests {
         }
 
         fn add(&mut self, origin: u32, piece: Piece) -> Option<String> {
-            let whole = self.pieces.add(DaemonId(origin), piece, &mut self.dropped)?;
-            Some(String::from_utf8(whole.contiguous().to_vec()).unwrap())
+            match self.pieces.add(DaemonId(origin), piece, &mut self.dropped) {
+                Added::Whole(whole) => Some(String::from_utf8(whole.contiguous().to_vec()).unwrap()),
+                Added::Nothing | Added::Refused => None,
+            }
         }
     }
 
@@ -141,6 +188,31 @@ mod tests {
             assert!(arriving.pieces.begun.is_empty());
         }
         assert_eq!(arriving.dropped.malformed, 5);
+    }
+
+    #[test]
+    fn messages_that_have_begun_have_a_limit_together_and_what_ends_makes_room() {
+        let mut arriving = Arriving::new();
+        let total = u32::try_from(LENGTH_LIMIT).unwrap();
+        let begin = |number| Piece { total, ..piece(number, 0, "abc") };
+        let add = |arriving: &mut Arriving, origin, piece| {
+            arriving.pieces.add(DaemonId(origin), piece, &mut arriving.dropped)
+        };
+        assert_eq!(add(&mut arriving, 1, begin(1)), Added::Nothing);
+        assert_eq!(add(&mut arriving, 2, begin(1)), Added::Nothing);
+        assert_eq!(add(&mut arriving, 3, begin(1)), Added::Refused);
+        assert_eq!(
+            add(&mut arriving, 3, Piece { offset: 3, ..begin(1) }),
+            Added::Nothing,
+            "what follows a refused piece"
+        );
+        assert_eq!((arriving.pieces.begun.len(), arriving.pieces.bytes), (2, 2 * LENGTH_LIMIT));
+        assert_eq!(add(&mut arriving, 1, Piece { offset: 9, ..begin(1) }), Added::Nothing, "it does not fit, and ends");
+        assert!(arriving.pieces.has_room_again() && !arriving.pieces.has_room_again());
+        assert_eq!(add(&mut arriving, 3, begin(1)), Added::Nothing);
+        assert_eq!(arriving.pieces.begun.len(), 2);
+        let endless = Piece { total: u32::MAX, ..piece(7, 0, "abc") };
+        assert_eq!(add(&mut arriving, 2, endless), Added::Refused);
     }
 
     #[test]

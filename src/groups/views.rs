@@ -6,15 +6,17 @@
 
 use super::exchange::{Exchange, Held};
 use super::ids::Ids;
-use super::pieces::Pieces;
+use super::names::Names;
+use super::pieces::{Added, Pieces};
 use super::sessions::Sessions;
 use super::table::{Table, View};
 use super::{Dropped, Event, Events};
-use crate::wire::{Basis, DaemonId, Envelope, Name, Piece, RingId};
+use crate::wire::{Basis, DaemonId, Envelope, Name, Piece, RingId, State};
 
 #[derive(Debug)]
 pub(super) struct Views {
     pub me: DaemonId,
+    pub names: Names,
     pub sessions: Sessions,
     pub table: Table,
     pub basis: Basis,
@@ -26,10 +28,11 @@ pub(super) struct Views {
 
 impl Views {
     /// What a daemon knows before its first exchange: itself, and a ring that no daemon was ever in.
-    pub fn new(me: DaemonId) -> Views {
+    pub fn new(me: DaemonId, names: Names) -> Views {
         let nowhere = RingId { sequence: 0, representative: me };
         Views {
             me,
+            names,
             sessions: Sessions::default(),
             table: Table::new(vec![me], me),
             basis: Basis { ring: nowhere, together: vec![me] },
@@ -53,7 +56,7 @@ impl Views {
     /// Carries out one message.
     pub fn on_envelope(&mut self, origin: DaemonId, envelope: Envelope) {
         match envelope {
-            Envelope::Data(frame) => self.on_data(frame),
+            Envelope::Data(frame) => self.on_data(origin, frame),
             Envelope::Join { member, group } => self.on_join(origin, member, group),
             Envelope::Leave { member, group } => self.on_leave(origin, member, group),
             Envelope::Disconnect { member } => self.on_disconnect(origin, member),
@@ -62,12 +65,28 @@ impl Views {
         }
     }
 
+    /// Whether all whom a state names as members at its daemon are clients of it.
+    pub fn speaks_for_its_own(&mut self, origin: DaemonId, state: &State) -> bool {
+        let mut members = state.groups.iter().flat_map(|group| &group.members);
+        let own = members.all(|member| self.names.belongs(member, origin));
+        self.dropped.false_senders += u64::from(!own);
+        own
+    }
+
     fn on_piece(&mut self, origin: DaemonId, piece: Piece) {
         let number = piece.number;
-        let Some(frame) = self.pieces.add(origin, piece, &mut self.dropped) else { return };
-        self.on_data(frame);
-        if origin == self.me {
-            self.events.push_back(Event::Whole(number));
+        let (before, added) = (self.pieces.len(), self.pieces.add(origin, piece, &mut self.dropped));
+        let own = origin == self.me;
+        match added {
+            Added::Nothing => {}
+            Added::Whole(frame) => {
+                self.on_data(origin, frame);
+                self.events.extend(own.then_some(Event::Whole(number)));
+            }
+            Added::Refused => self.events.extend(own.then_some(Event::Refused(number))),
+        }
+        if self.pieces.len() < before && self.pieces.has_room_again() {
+            self.events.push_back(Event::RoomForPieces);
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Lanes {
     begun: BTreeMap<u64, Begun>,
     /// Those of them that have pieces left, the next one first.
     turns: VecDeque<u64>,
+    /// Those for which the others had no room; they begin again when there is.
+    refused: Vec<u64>,
     /// Sessions whose large message has not begun, the next one first.
     waiting: VecDeque<SessionId>,
     ready: VecDeque<Submission>,
@@ -79,6 +81,7 @@ impl Lanes {
             lanes: BTreeMap::new(),
             begun: BTreeMap::new(),
             turns: VecDeque::new(),
+            refused: Vec::new(),
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
             welcome: VecDeque::new(),
@@ -125,7 +128,7 @@ impl Lanes {
     pub(super) fn poll_piece(&mut self, waiting: usize) -> Option<Submission> {
         let ring = self.ring.filter(|_| waiting < self.level || self.past >= PIECE)?;
         let number = self.turns.pop_front()?;
-        let begun = self.begun.get_mut(&number).expect("whose turn comes has begun");
+        let begun = self.begun.get_mut(&number)?;
         let (offset, total) = (begun.sent, begun.frame.len());
         let bytes = begun.frame.skip(offset).front(PIECE);
         begun.sent += bytes.len();
@@ -140,10 +143,15 @@ impl Lanes {
         Some(Submission::of(service, &piece))
     }
 
-    /// A large message has its place in the order.
+    /// A large message has its place in the order. One that was not sent to its end has none yet, whatever somebody says in this
+    /// daemon's name.
     pub(super) fn on_whole(&mut self, number: u64) {
-        let Some(Begun { session, .. }) = self.begun.remove(&number) else { return };
-        let lane = self.lanes.get_mut(&session).expect("a session with a large message has a lane");
+        let is_sent = |begun: &Begun| begun.sent == begun.frame.len();
+        let Some(session) = self.begun.get(&number).filter(|begun| is_sent(begun)).map(|begun| begun.session) else {
+            return;
+        };
+        self.begun.remove(&number);
+        let Some(lane) = self.lanes.get_mut(&session) else { return };
         while let Some((service, envelope)) = lane.pop_front_if(|(_, envelope)| !is_large(envelope)) {
             self.ready.push_back(Submission::of(service, &envelope));
         }
@@ -156,10 +164,26 @@ impl Lanes {
         self.begin();
     }
 
+    /// There was no room for a large message.
+    pub(super) fn on_refused(&mut self, number: u64) {
+        let Some(begun) = self.begun.get_mut(&number) else { return };
+        begun.sent = 0;
+        self.turns.retain(|&turn| turn != number);
+        if !self.refused.contains(&number) {
+            self.refused.push(number);
+        }
+    }
+
+    /// There may be room again.
+    pub(super) fn on_room(&mut self) {
+        self.turns.extend(self.refused.drain(..));
+    }
+
     /// A regular configuration begins: what has not come back whole is sent again.
     pub(super) fn on_configuration(&mut self, ring: RingId) {
         self.ring = Some(ring);
         self.past = 0;
+        self.refused.clear();
         self.turns = self.begun.keys().copied().collect();
         self.begun.values_mut().for_each(|begun| begun.sent = 0);
     }
@@ -277,6 +301,7 @@ mod tests {
         lanes.on_whole(0);
         assert_eq!(lanes.poll_ready(), Some(Submission::Change(leave().encode())));
         assert!(lanes.holds(A) && lanes.poll_ready().is_none());
+        (0..5).for_each(|n| assert_eq!(piece(&mut lanes, 0), Some((1, offset(n)))));
         lanes.on_whole(1);
         assert_eq!(lanes.poll_ready(), Some(Submission::Change(leave().encode())));
         assert_eq!((lanes.holds(A), lanes.poll_welcome(), lanes.poll_welcome()), (false, Some(A), None));
@@ -302,7 +327,7 @@ mod tests {
         let mut lanes = lanes();
         lanes.submit(A, Service::Agreed, large(5));
         lanes.submit(B, Service::Agreed, large(5));
-        (0..8).for_each(|_| _ = piece(&mut lanes, 0));
+        (0..9).for_each(|_| _ = piece(&mut lanes, 0));
         lanes.on_whole(0);
         let next = RingId { sequence: 6, ..RING };
         lanes.on_configuration(next);
@@ -317,6 +342,33 @@ mod tests {
         let mut lanes = Lanes::new(PIECE);
         lanes.submit(A, Service::Agreed, large(5));
         assert_eq!(piece(&mut lanes, 0), None);
+    }
+
+    #[test]
+    fn a_message_that_was_not_sent_to_its_end_has_no_place_whatever_is_said() {
+        let mut lanes = lanes();
+        lanes.submit(A, Service::Agreed, large(5));
+        assert_eq!(piece(&mut lanes, 0), Some((0, 0)));
+        (0..3).for_each(|number| lanes.on_whole(number));
+        let rest: Vec<_> = std::iter::from_fn(|| piece(&mut lanes, 0)).collect();
+        assert_eq!(rest, [(0, offset(1)), (0, offset(2)), (0, offset(3)), (0, offset(4))]);
+        assert!(lanes.holds(A));
+        lanes.on_whole(0);
+        assert!(!lanes.holds(A));
+    }
+
+    #[test]
+    fn what_was_refused_begins_again_when_there_is_room() {
+        let mut lanes = lanes();
+        lanes.submit(A, Service::Agreed, large(5));
+        lanes.submit(B, Service::Agreed, large(5));
+        (0..3).for_each(|_| _ = piece(&mut lanes, 0));
+        lanes.on_refused(0);
+        let rest: Vec<_> = std::iter::from_fn(|| piece(&mut lanes, 0)).map(|(number, _)| number).collect();
+        assert_eq!(rest, [1; 4]);
+        lanes.on_room();
+        let again: Vec<_> = std::iter::from_fn(|| piece(&mut lanes, 0)).collect();
+        assert_eq!(again, (0..5).map(|n| (0, offset(n))).collect::<Vec<_>>());
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn config(me: u32, count: u32) -> Config {
     Config {
         ring: ring::Config::new(DaemonId(me), Incarnation(1), daemons),
         name: format!("d{me}"),
+        names: (1..=count).map(|n| format!("d{n}")).collect(),
         sites: Vec::new(),
         networks: 2,
         policy: Policy::default(),

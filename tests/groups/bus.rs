@@ -58,7 +58,7 @@ pub struct Bus {
 }
 
 fn daemon(sequence: u64, id: u32) -> Daemon {
-    let groups = Groups::new(DaemonId(id));
+    let groups = Groups::new(DaemonId(id), ORDER.map(|id| (DaemonId(id), format!("d{id}"))));
     Daemon { groups, ring: None, sequence, first: VecDeque::new(), queue: VecDeque::new() }
 }
 
@@ -252,6 +252,7 @@ impl Bus {
             match event {
                 Event::Submit { payload, service } => daemon.first.push_back((payload, service)),
                 Event::Whole(_) => {}
+                Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
                 Event::Released(session) => self.clients.get_mut(&session).unwrap().released = true,
                 Event::Deliver { to, frame } => {
                     let entry = read_frame(&frame);

@@ -26,7 +26,8 @@ pub struct Pair {
 
 impl Pair {
     pub fn new() -> Pair {
-        let groups = [1, 2].map(|daemon| (daemon, Groups::new(DaemonId(daemon)))).into();
+        let names = || [1, 2].map(|daemon| (DaemonId(daemon), format!("d{daemon}")));
+        let groups = [1, 2].map(|daemon| (daemon, Groups::new(DaemonId(daemon), names()))).into();
         Pair { groups, delivered: 0, longest: Duration::ZERO }
     }
 
@@ -96,6 +97,7 @@ fn drain(groups: &mut Groups, delivered: &mut usize) -> Vec<Payload> {
             Event::Submit { payload, .. } => said.push(payload),
             Event::Deliver { to, .. } => *delivered += to.len(),
             Event::Released(_) | Event::Whole(_) => {}
+            Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
         }
     }
     said

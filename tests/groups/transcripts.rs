@@ -203,7 +203,7 @@ fn a_daemon_goes_through_the_states_that_monitors_know() {
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
         ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
     };
-    let mut groups = Groups::new(DaemonId(1));
+    let mut groups = Groups::new(DaemonId(1), [(DaemonId(1), "d1".to_string())]);
     groups.handle_event(ring::Event::Configuration(regular(ring)));
     assert_eq!(groups.status(), Status::Exchanging);
     let Some(Event::Submit { payload, service }) = groups.poll_event() else { panic!("its table goes to all") };

@@ -72,6 +72,7 @@ impl Crowd {
         let config = node::Config {
             policy: policy(&ring),
             name: format!("d{me}"),
+            names: (0..DAEMONS).map(|n| format!("d{n}")).collect(),
             sites: Vec::new(),
             networks: 1,
             system: system(),

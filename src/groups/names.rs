@@ -1,0 +1,40 @@
+//! Whose clients a private group can belong to: those of the daemon that it names.
+//!
+//! A daemon speaks for its own clients alone. So what it says of a private group of another daemon is a lie, whoever tells it.
+
+use std::collections::BTreeMap;
+
+use crate::wire::{DaemonId, Name};
+
+/// The names of the daemons.
+#[derive(Debug)]
+pub(super) struct Names(BTreeMap<DaemonId, Box<[u8]>>);
+
+impl Names {
+    pub fn new(names: impl IntoIterator<Item = (DaemonId, String)>) -> Names {
+        Names(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())).collect())
+    }
+
+    /// Whether this is the private group of a client of this daemon.
+    pub fn belongs(&self, member: &Name, daemon: DaemonId) -> bool {
+        let told = member.private_parts().map(|(_, name)| name);
+        told.is_some() && self.0.get(&daemon).map(|name| &name[..]) == told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_speaks_for_its_own_clients_only() {
+        let names = Names::new([(DaemonId(1), "alpha".to_string()), (DaemonId(2), "beta".to_string())]);
+        let name = |text: &str| Name::new(text.as_bytes()).unwrap();
+        assert!(names.belongs(&name("#root#beta"), DaemonId(2)));
+        for (member, daemon) in
+            [("#root#beta", 1), ("#root#bet", 2), ("#root#", 2), ("root", 2), ("", 2), ("#a#gamma", 3)]
+        {
+            assert!(!names.belongs(&name(member), DaemonId(daemon)), "{member} at {daemon}");
+        }
+    }
+}
