@@ -2,6 +2,9 @@
 //!
 //! A ring's sequence must exceed that of every ring of an earlier life. Microseconds since 1970 do, as no ring is formed a million
 //! times a second, unless the clock goes back; a state file covers that.
+//!
+//! No ring of anybody is further ahead of the clock than [`AHEAD`]: what says so was forged or damaged, and would use up the numbers
+//! that are left for rings.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -20,6 +23,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// No ring of an earlier life had a larger sequence.
     pub sequence_floor: u64,
+    /// No ring of anybody has a larger sequence yet; it grows by one each microsecond.
+    pub sequence_horizon: u64,
     /// The seed for every random choice.
     pub seed: u64,
 }
@@ -29,17 +34,33 @@ impl Identity {
     pub fn new(state_file: Option<&Path>) -> Identity {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let clock = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
-        let remembered = state_file.and_then(recall).unwrap_or(0);
-        Identity { incarnation: Incarnation(random()), sequence_floor: clock.max(remembered), seed: random() }
+        if clock > AHEAD {
+            warn!(
+                name: "clock_wrong",
+                "this machine's clock is wrong: it is far beyond the year 2200; set it, or rings may get one number twice"
+            );
+        }
+        Identity::at(clock.min(AHEAD), state_file)
+    }
+
+    /// A new life that begins at so many microseconds since 1970.
+    fn at(clock: u64, state_file: Option<&Path>) -> Identity {
+        let sequence_horizon = clock + AHEAD;
+        let remembered = state_file.and_then(|path| recall(path, sequence_horizon)).unwrap_or(0);
+        let sequence_floor = clock.max(remembered);
+        Identity { incarnation: Incarnation(random()), sequence_floor, sequence_horizon, seed: random() }
     }
 }
+
+/// How far ahead of the clock a ring's sequence may be, in microseconds: 285 years, for clocks that were wrong once.
+const AHEAD: u64 = 1 << 53;
 
 /// A random number: the standard library seeds every hash state from the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn recall(path: &Path) -> Option<u64> {
+fn recall(path: &Path, horizon: u64) -> Option<u64> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -48,11 +69,21 @@ fn recall(path: &Path) -> Option<u64> {
             return None;
         }
     };
-    let sequence = text.trim().parse().ok();
-    if sequence.is_none() {
-        warn!(name: "state_unreadable", file = %path.display(), "the state file has no number");
+    match text.trim().parse() {
+        Ok(sequence) if sequence <= horizon => return Some(sequence),
+        Ok(sequence) => warn!(
+            name: "state_impossible",
+            file = %path.display(),
+            sequence,
+            "the state file has a number that no ring can have reached: it is ignored, and replaced when the next ring forms"
+        ),
+        Err(_) => warn!(
+            name: "state_unreadable",
+            file = %path.display(),
+            "the state file has no number: it is ignored, and replaced when the next ring forms"
+        ),
     }
-    sequence
+    None
 }
 
 /// Writes down a ring's sequence for later lives. The file is replaced as a whole.
@@ -78,14 +109,34 @@ mod tests {
     #[test]
     fn what_was_remembered_counts_if_it_is_later_than_the_clock() {
         let path = std::env::temp_dir().join(format!("torc-state-{}", random()));
-        assert_eq!(recall(&path), None);
+        assert_eq!(recall(&path, 100), None);
         remember(&path, 12);
-        assert_eq!(recall(&path), Some(12));
+        assert_eq!(recall(&path, 100), Some(12));
         assert!(Identity::new(Some(&path)).sequence_floor > 12);
-        remember(&path, u64::MAX - 1);
-        assert_eq!(Identity::new(Some(&path)).sequence_floor, u64::MAX - 1);
+        remember(&path, 1 << 52);
+        assert_eq!(Identity::new(Some(&path)).sequence_floor, 1 << 52);
         fs::write(&path, "no number").unwrap();
-        assert_eq!(recall(&path), None);
+        assert_eq!(recall(&path, 100), None);
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_number_that_no_ring_can_have_reached_is_not_remembered() {
+        let path = std::env::temp_dir().join(format!("torc-state-{}", random()));
+        for forged in [(1 << 62) - 1, 1 << 62, u64::MAX - 1, 1 << 60] {
+            remember(&path, forged);
+            let identity = Identity::new(Some(&path));
+            assert!(identity.sequence_floor < 1 << 52, "{forged}");
+            assert!(identity.sequence_horizon < 1 << 54);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn daemons_whose_clocks_differ_by_decades_believe_each_other() {
+        let (at_1970, today, wrong) = (Identity::at(0, None), Identity::at(1 << 51, None), Identity::at(AHEAD, None));
+        for (one, other) in [(at_1970, today), (at_1970, wrong), (today, wrong)] {
+            assert!(one.sequence_floor <= other.sequence_horizon && other.sequence_floor <= one.sequence_horizon);
+        }
     }
 }
