@@ -1,21 +1,23 @@
-//! The only clock of the daemon: what the core calls an instant is time since this was made.
+//! The only clock of the daemon: what the core calls an instant is time since this was made. It goes on while the machine is suspended, so
+//! that a daemon knows when it was away.
 
-use std::time;
+use std::time::Duration;
 
+use crate::net;
 use crate::time::Instant;
 
 /// Time since the daemon started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(time::Instant);
+pub(super) struct Clock(Duration);
 
 impl Clock {
     /// A clock that shows zero.
     pub(super) fn start() -> Clock {
-        Clock(time::Instant::now())
+        Clock(net::uptime())
     }
 
     /// The time. It never goes back.
     pub(super) fn now(self) -> Instant {
-        Instant::ZERO + self.0.elapsed()
+        Instant::ZERO + net::uptime().saturating_sub(self.0)
     }
 }

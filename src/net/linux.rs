@@ -7,6 +7,7 @@ use std::io;
 use std::mem;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use socket2::{InterfaceIndexOrAddress, Socket};
 use tracing::debug;
@@ -121,6 +122,15 @@ pub(super) fn coalesce(socket: &Socket) {
     if let Err(error) = set_option(socket, libc::SOL_UDP, libc::UDP_GRO, &on) {
         debug!(%error, "datagrams are received one by one");
     }
+}
+
+/// How long the machine has been up, suspended or not.
+pub(super) fn boot_time() -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system writes one `timespec`, which is ours.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (result == 0).then(|| Duration::new(seconds, nanos))
 }
 
 fn set_option<T>(socket: &Socket, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {

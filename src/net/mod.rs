@@ -18,6 +18,7 @@ mod links;
 mod open;
 mod queue;
 mod settings;
+mod uptime;
 mod wires;
 
 #[cfg(target_os = "linux")]
@@ -53,6 +54,7 @@ pub use open::OpenError;
 pub(crate) use platform::claim;
 pub use platform::{local_addresses, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
+pub(crate) use uptime::uptime;
 pub use wires::shared_wires;
 
 use std::net::IpAddr;

@@ -66,5 +66,10 @@ pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
     debug!(granted, "socket buffers");
 }
 
+/// Nothing: the standard library's clock is as good as any here.
+pub(super) fn boot_time() -> Option<std::time::Duration> {
+    None
+}
+
 /// Nothing: datagrams come one by one.
 pub(super) fn coalesce(_socket: &Socket) {}

@@ -144,6 +144,11 @@ pub(super) fn enlarge_buffers(socket: &Socket, size: usize) {
     }
 }
 
+/// Nothing: the standard library's clock is as good as any here.
+pub(super) fn boot_time() -> Option<std::time::Duration> {
+    None
+}
+
 /// Nothing: datagrams come one by one.
 pub(super) fn coalesce(_socket: &Socket) {}
 
