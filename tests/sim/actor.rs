@@ -103,6 +103,11 @@ impl RingDaemon {
         RingDaemon { filtered: false, ..self }
     }
 
+    /// Its ring.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
     /// Its networks.
     pub fn multipath(&self) -> &Multipath {
         &self.multipath

@@ -15,6 +15,15 @@ use crate::links::{Quality, Which};
 use crate::seeds::daemons;
 use crate::world::{Action, Log, Starter, World};
 
+/// Which faults there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Masked,
+    /// Masked, and one daemon stands still now and then.
+    Sleeper,
+    AnythingGoes,
+}
+
 /// Everything that is drawn.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -31,6 +40,10 @@ pub struct Plan {
     body_limit: usize,
     /// Where the numbers of packets and hops, of rings and of datagrams begin.
     pub numbers: Numbers,
+    /// For a masked history: who stands still now and then.
+    pub sleeper: Option<DaemonId>,
+    /// A daemon whose state file has an extreme number from its second life on.
+    poisoned: Option<DaemonId>,
     /// Short timeouts, so that more faults meet a membership change.
     brisk: bool,
     actions: Vec<(Instant, Action)>,
@@ -43,16 +56,66 @@ pub struct Plan {
 impl Plan {
     pub fn draw(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0x5eed_0000_0000);
-        let masked = rng.chance(0.3);
-        Plan::of_mode(masked, rng)
+        let mode = if rng.chance(0.3) { Mode::Masked } else { Mode::AnythingGoes };
+        Plan::of_mode(mode, rng)
     }
 
-    /// A masked history.
+    /// A history in which somebody forges datagrams besides all faults but those of a masked one.
+    pub fn draw_hostile(seed: u64) -> Plan {
+        let mut rng = Rng::new(seed ^ 0xf0e5_0000_0000);
+        let mut plan = Plan::of_mode(Mode::AnythingGoes, rng.fork());
+        if rng.chance(0.5) {
+            // Nothing but the forger, in a ring that would be well without him.
+            plan.quality = plan.calm();
+            plan.actions.retain(|(_, action)| matches!(action, Action::Start(_) | Action::Submit { .. }));
+        }
+        plan.draw_forgeries(&mut rng);
+        plan
+    }
+
+    fn draw_forgeries(&mut self, rng: &mut Rng) {
+        self.poisoned = rng.chance(0.3).then(|| DaemonId(1 + rng.below(self.daemons as u64) as u32));
+        for _ in 0..[1, 5, 20][rng.below(3) as usize] {
+            let (at, gap) = (self.moment(rng), [0, 1, 20][rng.below(3) as usize]);
+            let one = rng.chance(0.5).then(|| rng.below(self.daemons as u64) as usize);
+            for n in 0..[1, 10, 100][rng.below(3) as usize] {
+                let daemon = one.unwrap_or_else(|| rng.below(self.daemons as u64) as usize);
+                self.actions.push((at + Duration::from_millis(n * gap), Action::Forge(daemon)));
+            }
+        }
+    }
+
+    /// A masked history; in a quarter of those of three daemons or more one sleeps now and then.
     pub fn draw_masked(seed: u64) -> Plan {
-        Plan::of_mode(true, Rng::new(seed ^ 0x3a5c_0000_0000))
+        let mut rng = Rng::new(seed ^ 0x51ee_0000_0000);
+        if rng.chance(0.75) { Plan::draw_awake(seed) } else { Plan::draw_sleeper(seed, &mut rng) }
     }
 
-    fn of_mode(masked: bool, mut rng: Rng) -> Plan {
+    /// A masked history in which all are awake.
+    pub fn draw_awake(seed: u64) -> Plan {
+        Plan::of_mode(Mode::Masked, Rng::new(seed ^ 0x3a5c_0000_0000))
+    }
+
+    /// Every pair has a path of its own, so that nobody depends on the one that sleeps.
+    fn draw_sleeper(seed: u64, rng: &mut Rng) -> Plan {
+        let mut plan = Plan::of_mode(Mode::Sleeper, Rng::new(seed ^ 0x3a5c_0000_0000));
+        if plan.daemons < 3 {
+            return Plan::draw_awake(seed);
+        }
+        let sleeper = rng.below(plan.daemons as u64) as usize;
+        plan.sleeper = Some(DaemonId(sleeper as u32 + 1));
+        let mut at = Instant::ZERO + millis(rng, 1500, 3000);
+        for _ in 0..1 + rng.below(3) {
+            let until =
+                at + [millis(rng, 10, 900), millis(rng, 900, 1800), millis(rng, 1800, 5000)][rng.below(3) as usize];
+            plan.during(Action::Pause(sleeper), Action::Resume(sleeper), at, until);
+            at = until + millis(rng, 10, 3000);
+        }
+        plan
+    }
+
+    fn of_mode(mode: Mode, mut rng: Rng) -> Plan {
+        let masked = mode != Mode::AnythingGoes;
         let drawn = 2 + rng.below(5) as usize;
         let daemons = daemons().unwrap_or(drawn);
         let networks = 1 + rng.below(3) as usize;
@@ -67,6 +130,8 @@ impl Plan {
             window: [8, 64, 512][rng.below(3) as usize],
             body_limit: [512, 700, 1436][rng.below(3) as usize],
             numbers: Numbers::draw(&mut rng),
+            poisoned: None,
+            sleeper: None,
             brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
             sites: vec![0; daemons],
@@ -74,7 +139,7 @@ impl Plan {
         };
         plan.draw_starts(&mut rng.fork());
         if masked {
-            plan.draw_masked_faults(&mut rng.fork());
+            plan.draw_masked_faults(&mut rng.fork(), mode);
         } else {
             plan.draw_faults(&mut rng.fork());
         }
@@ -118,6 +183,7 @@ impl Plan {
     pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> Config + use<> {
         let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
         let (window, body_limit, brisk, numbers) = (self.window, self.body_limit, self.brisk, self.numbers);
+        let poisoned = self.poisoned;
         move |me, life, now| {
             let mut config = config(me, life, now, &ids);
             if brisk {
@@ -125,6 +191,10 @@ impl Plan {
             }
             config.first_number = numbers.packets;
             config.sequence_floor += numbers.rings;
+            config.sequence_horizon += numbers.rings;
+            if poisoned == Some(me) && life > 1 {
+                config.sequence_floor = config.sequence_horizon - 3;
+            }
             (config.window, config.personal_window, config.body_limit) = (window, window.min(128), body_limit);
             config
         }
@@ -177,8 +247,8 @@ impl Plan {
     }
 
     /// For each pair a way is kept; everything else may be cut, at times or for good, in one direction or both.
-    fn draw_masked_faults(&mut self, rng: &mut Rng) {
-        let kept = if rng.chance(0.3) { self.draw_pairs(rng) } else { self.draw_ways(rng) };
+    fn draw_masked_faults(&mut self, rng: &mut Rng, mode: Mode) {
+        let kept = if rng.chance(0.3) || mode == Mode::Sleeper { self.draw_pairs(rng) } else { self.draw_ways(rng) };
         let badness = [0.1, 0.5, 0.95][rng.below(3) as usize];
         for network in 0..self.networks {
             for from in 0..self.daemons {
@@ -313,10 +383,14 @@ impl Numbers {
     }
 }
 
+/// No ring has a larger sequence when the history begins.
+pub const HORIZON: u64 = 1 << 40;
+
 /// The settings of a life that begins at `now`.
 pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config {
     let mut config = Config::new(me, Incarnation(life), ids.to_vec());
     config.sequence_floor = 1 + now.as_nanos() / 100_000;
+    config.sequence_horizon = HORIZON + now.as_nanos() / 1000;
     config
 }
 

@@ -12,6 +12,8 @@ mod actor;
 mod checker;
 mod clients;
 mod faults;
+mod forger;
+mod hostile;
 #[cfg(feature = "known-bugs")]
 mod known_bugs;
 mod links;
@@ -25,10 +27,10 @@ mod trace;
 mod world;
 
 use spread::time::{Duration, Instant};
-use spread::wire::Service;
+use spread::wire::{DaemonId, Service};
 
-use actor::RingDaemon;
-use checker::{Violation, check_masking, check_quiescence, check_safety};
+use actor::{Actor, RingDaemon};
+use checker::{Violation, check_awake, check_masking, check_quiescence, check_safety};
 use faults::{Plan, end_faults};
 use seeds::{Outcome, play};
 use world::{Action, Log, World};
@@ -56,8 +58,8 @@ fn a_way_through_one_other_daemon_is_enough() {
 /// before, were through.
 #[test]
 fn what_is_sent_last_has_its_time_too() {
-    let outcome = masked_history(20_258_180, Log::Nothing);
-    outcome.map(drop).unwrap_or_else(|violation| panic!("{violation}"));
+    let plan = Plan::draw_awake(20_258_180);
+    masked(&plan, &mut plan.world(Log::Nothing)).map(drop).unwrap_or_else(|violation| panic!("{violation}"));
 }
 
 fn masked_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
@@ -83,7 +85,11 @@ fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violat
     world.run(plan.end().since(world.now()));
     drain(world);
     check_safety(&world.trace)?;
-    check_masking(&world.trace)?;
+    match plan.sleeper {
+        Some(sleeper) => check_sleeper(plan, world, sleeper)?,
+        None => check_masking(&world.trace)?,
+    }
+    nothing_true_is_taken_for_forged(world)?;
     Ok(healing)
 }
 
@@ -99,7 +105,32 @@ fn anything_goes(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration,
     drain(world);
     check_safety(&world.trace)?;
     check_quiescence(&world.trace)?;
+    nothing_true_is_taken_for_forged(world)?;
     Ok(healing)
+}
+
+/// What daemons say, and say again late, is what can have happened.
+fn nothing_true_is_taken_for_forged(world: &World<RingDaemon>) -> checker::Verdict {
+    for daemon in world.living().into_keys() {
+        let dropped = &world.actor(daemon).stats().dropped;
+        let believed = [dropped.impossible_token, dropped.impossible_data, dropped.contradictions];
+        let heard = [dropped.impossible_join, dropped.impossible_probe];
+        if believed.iter().chain(&heard).any(|&count| count > 0) {
+            return Err(checker::broken("belief", format!("daemon {} drops what is true: {dropped:?}", daemon + 1)));
+        }
+    }
+    Ok(())
+}
+
+/// Those who are awake stay together whatever a sleeper does, and he is with them in the end.
+fn check_sleeper(plan: &Plan, world: &mut World<RingDaemon>, sleeper: DaemonId) -> checker::Verdict {
+    let others: Vec<DaemonId> = (1..=plan.daemons as u32).map(DaemonId).filter(|&daemon| daemon != sleeper).collect();
+    check_awake(&world.trace, &others)?;
+    world.run_until_whole(HEAL_BOUND);
+    drain(world);
+    check_safety(&world.trace)?;
+    check_awake(&world.trace, &others)?;
+    check_quiescence(&world.trace)
 }
 
 /// Every daemon sends a last message; then time passes until everything is delivered, and a little longer.

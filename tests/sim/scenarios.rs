@@ -20,7 +20,7 @@ use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, PacketKind, Service};
 
 use crate::actor::{Actor, RingDaemon};
-use crate::checker::{check_masking, check_quiescence, check_safety};
+use crate::checker::{check_awake, check_masking, check_quiescence, check_safety};
 use crate::faults::config;
 use crate::links::{Quality, Which};
 use crate::world::{Action, Log, World};

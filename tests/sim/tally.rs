@@ -26,6 +26,8 @@ pub enum Fault {
     ForeignRing,
     /// A datagram from some time ago came again.
     Replayed,
+    /// Somebody wrote a datagram in a daemon's name.
+    Forged,
     /// Links were cut.
     LinksCut,
     /// The networks fell apart.
@@ -42,7 +44,7 @@ pub enum Fault {
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 15] = [
+    pub const ALL: [(Fault, &str); 16] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::Duplicated, "datagrams duplicated"),
@@ -52,6 +54,7 @@ impl Fault {
         (Fault::ForeignTable, "datagrams of a foreign membership table"),
         (Fault::ForeignRing, "datagrams of a foreign ring"),
         (Fault::Replayed, "datagrams replayed"),
+        (Fault::Forged, "datagrams forged"),
         (Fault::LinksCut, "cuts of links"),
         (Fault::Partition, "partitions"),
         (Fault::LossyLinks, "rises of loss"),

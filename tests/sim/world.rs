@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use spread::ring::{ConfigurationKind, Event};
 use spread::rng::Rng;
 use spread::time::{Duration, Instant};
-use spread::wire::{DaemonId, NetworkId, Service, Slice};
+use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
 
 use crate::actor::Actor;
+use crate::forger::Listener;
 use crate::links::{Links, Which};
 use crate::noise::Recording;
 use crate::queue::{Next, Queue};
@@ -39,6 +40,8 @@ pub enum Action {
     Partition(Vec<u8>),
     /// Something arrives that no daemon sent like this, or not now.
     Noise(usize),
+    /// Something arrives that somebody wrote in a daemon's name.
+    Forge(usize),
 }
 
 /// Makes a daemon: who, which life, and the time of its start.
@@ -72,6 +75,8 @@ pub struct World<A> {
     starter: Starter<A>,
     rule: Option<Rule>,
     recording: Recording,
+    /// What a forger knows, in a world that has one.
+    pub listener: Option<Listener>,
     log: Log,
 }
 
@@ -121,6 +126,7 @@ impl<A: Actor> World<A> {
             starter,
             rule: None,
             recording: Recording::default(),
+            listener: None,
             log,
         }
     }
@@ -165,7 +171,7 @@ impl<A: Actor> World<A> {
 
     /// Does something now.
     pub fn act(&mut self, action: Action) {
-        if !matches!(action, Action::Submit { .. } | Action::Noise(_)) {
+        if !matches!(action, Action::Submit { .. } | Action::Noise(_) | Action::Forge(_)) {
             self.say(|| format!("{action:?}"));
         }
         match action {
@@ -193,6 +199,7 @@ impl<A: Actor> World<A> {
                 self.tally.note(Fault::Partition);
             }
             Action::Noise(daemon) => self.hear_noise(daemon),
+            Action::Forge(daemon) => self.hear_forger(daemon),
         }
     }
 
@@ -300,6 +307,20 @@ impl<A: Actor> World<A> {
             self.say(|| format!("noise at {}: {fault:?}", daemon + 1));
             self.arrive(daemon, network, bytes);
         }
+    }
+
+    fn hear_forger(&mut self, daemon: usize) {
+        let (daemons, to) = (self.seats.len(), self.seats[daemon].id);
+        let Some((network, bytes)) = self.listener.as_ref().and_then(|it| it.forge(&mut self.rng, daemons, to)) else {
+            return;
+        };
+        self.tally.note(Fault::Forged);
+        self.say(|| {
+            let header = Header::decode(&mut Reader::new(&bytes));
+            let body = header.map(|header| Packet::decode(header.kind, &bytes.tail(Header::SIZE)));
+            format!("forged at {}: {header:?} {body:?}", daemon + 1)
+        });
+        self.arrive(daemon, network, bytes);
     }
 
     fn submit(&mut self, daemon: usize, service: Service, size: usize) {

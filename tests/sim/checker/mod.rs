@@ -19,6 +19,8 @@ mod tests;
 
 use std::fmt;
 
+use spread::wire::DaemonId;
+
 use crate::trace::Trace;
 use stays::{Chapter, Stay, chapters, stays};
 
@@ -72,6 +74,12 @@ pub fn check_quiescence(trace: &Trace) -> Verdict {
     let stays = stays(trace)?;
     quiescence::the_living_are_together(trace, &stays)?;
     quiescence::every_accepted_message_was_delivered(trace)
+}
+
+/// The rule for those who could talk to each other all the time, whatever others do: once they are together they stay so, through the
+/// changes that the coming and going of the others needs.
+pub fn check_awake(trace: &Trace, awake: &[DaemonId]) -> Verdict {
+    quiescence::they_stay_together(&stays(trace)?, awake)
 }
 
 /// The rules that hold when every pair of daemons could talk all the time: one configuration from the first common one on, and

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use spread::wire::DaemonId;
+
 use super::order::Deliveries;
 use super::{Stay, Verdict, broken};
 use crate::trace::{Event, ProcessNumber, Trace};
@@ -82,6 +84,19 @@ pub(super) fn the_first_common_configuration_stays(trace: &Trace, stays: &[Stay]
             None => Ok(()),
         },
     }
+}
+
+/// None of them is ever in a configuration without another of them, once it was in one with all.
+pub(super) fn they_stay_together(stays: &[Stay], awake: &[DaemonId]) -> Verdict {
+    for &daemon in awake {
+        let own = stays.iter().filter(|stay| stay.daemon == daemon);
+        let with_all = |stay: &&Stay| awake.iter().all(|other| stay.configuration.members.contains(other));
+        if let Some(alone) = own.skip_while(|stay| !with_all(stay)).find(|stay| !with_all(stay)) {
+            let what = format!("{daemon}, which could talk to {awake:?} all the time, is in {:?}", alone.configuration);
+            return Err(broken("masking", what));
+        }
+    }
+    Ok(())
 }
 
 /// Everything of the common configuration was delivered to everyone.

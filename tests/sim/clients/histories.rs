@@ -15,8 +15,10 @@ use super::client::Habits;
 use super::journal::{Journal, SharedJournal};
 use super::node_daemon::NodeDaemon;
 use crate::actor::{Actor, policy, system};
-use crate::checker::{Verdict, Violation};
+use crate::checker::{Verdict, Violation, broken};
 use crate::faults::{Plan, end_faults};
+use crate::forger::Listener;
+use crate::hostile::attacked;
 use crate::seeds::{Outcome, play};
 use crate::world::{Log, World};
 use crate::{HEAL_BOUND, STALL_BOUND, WATCH};
@@ -44,6 +46,32 @@ pub fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     Ok(Outcome { digest: journal.digest(), tally, simulated, healing })
 }
 
+/// Somebody forges datagrams. When he has gone, every client is served again, whatever he made it believe before.
+pub fn hostile_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
+    let plan = Plan::draw_hostile(seed);
+    let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
+    let mut world = world(&plan, seed, &journal, log);
+    world.answers_configurations = false;
+    world.listener = Some(Listener::default());
+    attacked(&plan, &mut world);
+    end_faults(&mut world, &plan.calm());
+    let begin = world.now();
+    let whole = |world: &World<NodeDaemon>| world.is_whole() && all(world, NodeDaemon::is_open);
+    while world.now().since(begin) < HEAL_BOUND && !whole(&world) {
+        world.run(Duration::from_millis(100));
+    }
+    if !whole(&world) {
+        return Err(broken("forger", "not every daemon has a whole ring and its clients' groups".to_string()));
+    }
+    let (healing, simulated) = (world.now().since(begin), world.now().since(Instant::ZERO));
+    let digest = world.trace.digest();
+    Ok(Outcome { digest, tally: world.tally(), simulated, healing })
+}
+
+fn all(world: &World<NodeDaemon>, holds: fn(&NodeDaemon) -> bool) -> bool {
+    (0..world.daemons()).all(|daemon| holds(world.actor(daemon)))
+}
+
 fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<NodeDaemon> {
     let mut rng = Rng::new(seed ^ 0xc11e_0000_0000);
     let habits = habits(plan, &mut rng);
@@ -54,14 +82,15 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
         let ring = ring(me, life, now);
         let config = node::Config {
             policy: policy(&ring),
-            ring,
             sites: sites.clone(),
             name: format!("d{}", me.0),
+            names: ring.daemons.iter().map(|daemon| format!("d{}", daemon.0)).collect(),
             networks,
             system: system(),
             session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: seed ^ (u64::from(me.0) << 32) ^ life,
+            ring,
         };
         NodeDaemon::new(config, &habits, &journal, now)
     };
@@ -138,7 +167,7 @@ fn part(world: &mut World<NodeDaemon>, journal: &SharedJournal) {
 }
 
 fn settled(world: &World<NodeDaemon>) -> bool {
-    (0..world.daemons()).all(|daemon| world.actor(daemon).is_settled())
+    all(world, NodeDaemon::is_settled)
 }
 
 /// Large messages through a small window take as long as they take, but some part of them must always be delivered.

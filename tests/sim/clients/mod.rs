@@ -11,3 +11,4 @@ mod node_daemon;
 
 #[cfg(feature = "known-bugs")]
 pub use histories::history;
+pub use histories::hostile_history;

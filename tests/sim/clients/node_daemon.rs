@@ -1,6 +1,6 @@
 //! A whole daemon with its clients as one actor: what the poll loop of the daemon does, without sockets.
 
-use spread::groups::SessionId;
+use spread::groups::{SessionId, Status};
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring::{self, Stats};
 use spread::rng::Rng;
@@ -41,6 +41,11 @@ impl NodeDaemon {
     /// Whether all clients are connected, and everything they wrote was read.
     pub fn is_settled(&self) -> bool {
         self.clients.iter().all(Client::is_settled)
+    }
+
+    /// Whether the groups of all daemons are known, so that clients are served.
+    pub fn is_open(&self) -> bool {
+        self.node.group_status() == Status::Operational
     }
 
     /// Lets every client send a last message to each of its groups.

@@ -57,3 +57,70 @@ fn who_is_alone_may_stand_still() {
     assert_eq!(world.tally.configurations, before);
     assert_masked(&world);
 }
+
+/// Whoever wakes up, when and with whatever in its socket, is taken in by one change, and nobody who was awake is parted from anybody.
+#[test]
+fn a_sleeper_comes_back_by_one_change_and_parts_nobody() {
+    for daemons in [3, 4] {
+        for sleeper in 0..daemons {
+            for pause in [1100, 1250, 1400, 2000, 5000, 60_000] {
+                for step in 0..4 {
+                    let mut world = whole(daemons, 1);
+                    world.run(MILLI * 100 + MILLI * 7 * step);
+                    world.act(Action::Pause(sleeper));
+                    world.run(MILLI * pause);
+                    let before = changes(&world, sleeper);
+                    world.act(Action::Resume(sleeper));
+                    world.run(MILLI * 300);
+                    let what = format!("{sleeper} of {daemons} slept {pause} ms");
+                    assert!(world.is_whole(), "{what}");
+                    let after = changes(&world, sleeper);
+                    assert!(
+                        before.iter().zip(&after).all(|(before, after)| after - before <= 1),
+                        "{what}: {before:?} {after:?}"
+                    );
+                    let awake: Vec<DaemonId> = ids(daemons).filter(|id| id.0 as usize != sleeper + 1).collect();
+                    check_awake(&world.trace, &awake).unwrap_or_else(|broken| panic!("{what}: {broken}"));
+                    assert_healed(&mut world, SECOND);
+                }
+            }
+        }
+    }
+}
+
+/// The same for a daemon whose only interface goes and comes, for those who send and for those who hear at different times.
+#[test]
+fn a_daemon_whose_interface_comes_back_parts_nobody() {
+    for (cut_off, open_first) in
+        (0..3).flat_map(|daemon| [None, Some(0), Some(1), Some(2)].map(|first| (daemon, first)))
+    {
+        for away in [400, 1500, 4000] {
+            let mut world = whole(3, 1);
+            world.run(MILLI * 100);
+            let (to, from) = (Which { to: Some(cut_off), ..NOTHING }, Which { from: Some(cut_off), ..NOTHING });
+            [to, from].into_iter().for_each(|which| world.act(Action::Cut(which, true)));
+            world.run(MILLI * away);
+            // One of the others hears it, and is heard by it, sooner than the other.
+            if let Some(first) = open_first.filter(|&first| first != cut_off) {
+                world.act(Action::Cut(Which { to: Some(first), ..from }, false));
+                world.act(Action::Cut(Which { from: Some(first), ..to }, false));
+                world.run(MILLI * 400);
+            }
+            [to, from].into_iter().for_each(|which| world.act(Action::Cut(which, false)));
+            assert_healed(&mut world, SECOND * 5);
+            let awake: Vec<DaemonId> = ids(3).filter(|id| id.0 as usize != cut_off + 1).collect();
+            let verdict = check_awake(&world.trace, &awake);
+            verdict.unwrap_or_else(|broken| panic!("{cut_off} away for {away} ms, first {open_first:?}: {broken}"));
+        }
+    }
+}
+
+fn ids(daemons: usize) -> impl Iterator<Item = DaemonId> {
+    (1..=daemons as u32).map(DaemonId)
+}
+
+/// How many regular configurations each of the others has installed.
+fn changes(world: &World<RingDaemon>, sleeper: usize) -> Vec<u64> {
+    let others = (0..world.daemons()).filter(|&daemon| daemon != sleeper);
+    others.map(|daemon| world.actor(daemon).stats().configurations).collect()
+}

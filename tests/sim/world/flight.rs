@@ -35,6 +35,9 @@ impl<A: Actor> World<A> {
     /// Every daemon that is meant gets it, or does not.
     pub(super) fn send(&mut self, from: usize, datagram: &Datagram) {
         self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
+        if let Some(listener) = &mut self.listener {
+            listener.note(datagram.network, &datagram.bytes);
+        }
         match datagram.to {
             Some(id) => self.send_to(from, self.seat(id), datagram),
             None => {
