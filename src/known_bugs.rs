@@ -47,12 +47,6 @@ pub enum KnownBug {
     MergesMissed,
     /// Messages of clients are carried out before the groups are exchanged.
     ExchangeOvertaken,
-    /// Whom a newcomer does not hear is given up by all.
-    NewcomersPart,
-    /// A token is believed whatever it says.
-    TokensBelieved,
-    /// A packet is taken whatever its number, and a ring's number however large.
-    NumbersBelieved,
 }
 
 /// Whether this bug is back.

@@ -110,9 +110,6 @@ impl Core {
 
     /// The horizon; and beyond it what a few rings more than this daemon knows of may have.
     fn sequence_limit(&self, now: Instant) -> u64 {
-        if is_back(KnownBug::NumbersBelieved) {
-            return u64::MAX;
-        }
         self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
     }
 

@@ -136,7 +136,7 @@ impl Gather {
     fn parts_members(&self, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
-        !members.contains(&join.origin) && join.failed.iter().any(given_up) && !is_back(KnownBug::NewcomersPart)
+        !members.contains(&join.origin) && join.failed.iter().any(given_up)
     }
 
     /// The sets changed: say so, and let time for agreement begin anew.

@@ -38,7 +38,6 @@ impl Circulation {
             && [token.aru_by, token.owing_by].iter().flatten().all(|daemon| self.members.contains(daemon))
             && usize::from(token.backlogged) <= self.members.len();
         match possible {
-            _ if is_back(KnownBug::TokensBelieved) => Verdict::Next,
             true if token.seq < self.window.high() => Verdict::Contradiction,
             true => Verdict::Next,
             false => Verdict::Impossible,
@@ -56,7 +55,7 @@ impl Circulation {
 
     /// Whether this data packet of the ring can be a true one.
     pub(crate) fn is_possible_data(&self, data: &Data) -> bool {
-        data.seq <= self.numbered() || is_back(KnownBug::NumbersBelieved)
+        data.seq <= self.numbered()
     }
 
     /// Whether this packet, which is not here, would have been made by this daemon, which keeps all that it makes.

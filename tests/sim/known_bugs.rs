@@ -18,10 +18,6 @@ type Search = fn(u64) -> bool;
 const RINGS: Search = |seed| crate::history(seed, Log::Nothing).is_err();
 /// Random histories of whole daemons with clients.
 const CLIENTS: Search = |seed| clients::history(seed, Log::Nothing).is_err();
-/// Random histories in which a way is left for all, and one may sleep.
-const SLEEPERS: Search = |seed| crate::masked_history(seed, Log::Nothing).is_err();
-/// Random histories in which somebody forges datagrams.
-const FORGERIES: Search = |seed| crate::hostile::history(seed, Log::Nothing).is_err();
 /// Recoveries that break at every hop of their token.
 const RECOVERIES: Search = |number| a_recovery_breaks(number).is_err();
 /// Recoveries in which a packet of the old ring comes late.
@@ -48,9 +44,6 @@ const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::AnswersKept, RINGS, 400),
     (KnownBug::MergesMissed, RINGS, 400),
     (KnownBug::ExchangeOvertaken, CLIENTS, 400),
-    (KnownBug::NewcomersPart, SLEEPERS, 1600),
-    (KnownBug::TokensBelieved, FORGERIES, 400),
-    (KnownBug::NumbersBelieved, FORGERIES, 400),
 ];
 
 #[test]
