@@ -202,7 +202,7 @@ int FL_more_msgs(mailbox mbox);
 int FL_poll(mailbox mbox);
 
 /*
- Prints a line about an error code to standard output.
+ Prints a line about an error code to standard output; a code that SP_error knows as SP_error does.
  */
 void FL_error(int error);
 

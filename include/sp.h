@@ -265,7 +265,7 @@ typedef int service;
 /*
  Some bytes.
  */
-typedef struct scat_element {
+struct dummy_scat_element {
     /*
      Where they are.
      */
@@ -274,12 +274,17 @@ typedef struct scat_element {
      How many there are.
      */
     size_t len;
-} scat_element;
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_scat_element scat_element;
 
 /*
  A message in several pieces.
  */
-typedef struct scatter {
+struct dummy_scatter {
     /*
      How many pieces there are.
      */
@@ -287,23 +292,33 @@ typedef struct scatter {
     /*
      The pieces in order.
      */
-    struct scat_element elements[MAX_CLIENT_SCATTER_ELEMENTS];
-} scatter;
+    scat_element elements[MAX_CLIENT_SCATTER_ELEMENTS];
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_scatter scatter;
 
 /*
  The identity of one view of a group. Compare with SP_equal_group_ids.
  */
-typedef struct group_id {
+struct dummy_group_id {
     /*
      Three numbers without a meaning of their own.
      */
     int id[3];
-} group_id;
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_group_id group_id;
 
 /*
  Members of a group that came to its view together.
  */
-typedef struct vs_set_info {
+struct dummy_vs_set_info {
     /*
      How many there are.
      */
@@ -312,16 +327,21 @@ typedef struct vs_set_info {
      Where their names begin in the membership message.
      */
     unsigned int members_offset;
-} vs_set_info;
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_vs_set_info vs_set_info;
 
 /*
  What a membership message says.
  */
-typedef struct membership_info {
+struct dummy_membership_info {
     /*
      The view.
      */
-    struct group_id gid;
+    group_id gid;
     /*
      Who joined, left or disconnected.
      */
@@ -333,8 +353,13 @@ typedef struct membership_info {
     /*
      The set that the receiver belongs to.
      */
-    struct vs_set_info my_vs_set;
-} membership_info;
+    vs_set_info my_vs_set;
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_membership_info membership_info;
 
 #include "sp_func.h"
 

@@ -55,7 +55,7 @@ extern "C" {
 /*
  A time, or a length of time.
  */
-typedef struct sp_time {
+struct dummy_time {
     /*
      Seconds.
      */
@@ -64,7 +64,12 @@ typedef struct sp_time {
      Microseconds.
      */
     long usec;
-} sp_time;
+};
+
+/*
+ What programs call it.
+ */
+typedef struct dummy_time sp_time;
 
 /*
  Forgets all timers and descriptors. Returns 0.
@@ -74,43 +79,43 @@ int E_init(void);
 /*
  The time since the beginning of 1970.
  */
-struct sp_time E_get_time(void);
+sp_time E_get_time(void);
 
 /*
  The time of a clock that nobody sets; only differences mean something.
  */
-struct sp_time E_get_time_monotonic(void);
+sp_time E_get_time_monotonic(void);
 
 /*
  The sum of two times.
  */
-struct sp_time E_add_time(struct sp_time t, struct sp_time delta_t);
+sp_time E_add_time(sp_time t, sp_time delta_t);
 
 /*
  The difference of two times. Its microseconds are never negative; its seconds may be.
  */
-struct sp_time E_sub_time(struct sp_time t, struct sp_time delta_t);
+sp_time E_sub_time(sp_time t, sp_time delta_t);
 
 /*
  What added to the time gives zero.
  */
-struct sp_time E_neg_time(struct sp_time t);
+sp_time E_neg_time(sp_time t);
 
 /*
  Returns 1 if the first time is later, -1 if it is earlier, 0 if they are the same.
  */
-int E_compare_time(struct sp_time t1, struct sp_time t2);
+int E_compare_time(sp_time t1, sp_time t2);
 
 /*
  Sleeps, less if a signal comes.
  */
-void E_delay(struct sp_time t);
+void E_delay(sp_time t);
 
 /*
  Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
  queued already get the new time. Returns 0.
  */
-int E_queue(void (*func)(int code, void *data), int code, void *data, struct sp_time delta_time);
+int E_queue(void (*func)(int code, void *data), int code, void *data, sp_time delta_time);
 
 /*
  Takes a timer back. Returns 0, or -1 if there is none with this function, code and data.

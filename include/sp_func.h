@@ -34,7 +34,7 @@ int SP_connect_timeout(const char *spread_name,
                        sp_time time_out);
 
 /*
- Ends a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox.
+ Ends a connection. Returns 0, also for the mailbox -1, which never is one, or ILLEGAL_SESSION for an unknown mailbox.
  */
 int SP_disconnect(mailbox mbox);
 

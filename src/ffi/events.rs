@@ -39,12 +39,14 @@ pub const EXCEPT_FD: c_int = 2;
 /// A time, or a length of time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct sp_time {
+pub struct dummy_time {
     /// Seconds.
     pub sec: c_long,
     /// Microseconds.
     pub usec: c_long,
 }
+/// What programs call it.
+pub type sp_time = dummy_time;
 
 /// Microseconds of a second.
 const MICROSECONDS: i128 = 1_000_000;

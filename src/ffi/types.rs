@@ -1,4 +1,7 @@
 //! The types and constants of the header, with the sizes and values that existing programs were compiled with.
+//!
+//! The structures have the tags of the classic headers: C programs declare them ahead or use the plain names as tags of
+//! their own, and C++ makes symbols of them.
 
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -101,45 +104,53 @@ pub type service = c_int;
 /// Some bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct scat_element {
+pub struct dummy_scat_element {
     /// Where they are.
     pub buf: *mut c_char,
     /// How many there are.
     pub len: usize,
 }
+/// What programs call it.
+pub type scat_element = dummy_scat_element;
 
 /// A message in several pieces.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct scatter {
+pub struct dummy_scatter {
     /// How many pieces there are.
     pub num_elements: usize,
     /// The pieces in order.
     pub elements: [scat_element; MAX_CLIENT_SCATTER_ELEMENTS],
 }
+/// What programs call it.
+pub type scatter = dummy_scatter;
 
 /// The identity of one view of a group. Compare with SP_equal_group_ids.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct group_id {
+pub struct dummy_group_id {
     /// Three numbers without a meaning of their own.
     pub id: [c_int; 3],
 }
+/// What programs call it.
+pub type group_id = dummy_group_id;
 
 /// Members of a group that came to its view together.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct vs_set_info {
+pub struct dummy_vs_set_info {
     /// How many there are.
     pub num_members: c_uint,
     /// Where their names begin in the membership message.
     pub members_offset: c_uint,
 }
+/// What programs call it.
+pub type vs_set_info = dummy_vs_set_info;
 
 /// What a membership message says.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct membership_info {
+pub struct dummy_membership_info {
     /// The view.
     pub gid: group_id,
     /// Who joined, left or disconnected.
@@ -149,3 +160,5 @@ pub struct membership_info {
     /// The set that the receiver belongs to.
     pub my_vs_set: vs_set_info,
 }
+/// What programs call it.
+pub type membership_info = dummy_membership_info;
