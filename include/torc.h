@@ -1,4 +1,4 @@
-/* torc.h: daemons inside a program, beyond what Spread has. Generated from src/ffi; do not edit. */
+/* torc.h: what there is beyond Spread: daemons inside a program, and how large a message may be. Generated from src/ffi; do not edit. */
 
 #ifndef INC_TORC
 #define INC_TORC
@@ -229,6 +229,13 @@ const char *torc_error(void);
  The version of this library, which is not that of the interface.
  */
 const char *torc_version(void);
+
+/*
+ The most bytes that one message of a mailbox can have: body and group names, 32 bytes for each name. Asks the daemon, on a
+ connection of its own, if that was not done before; a classic one does not say, and 143152 is what every one takes.
+ SPREAD_MAX_MESSAGE overrides what the daemon says. Returns the number, or an error code of sp.h.
+ */
+int torc_message_limit(int mbox);
 
 #ifdef __cplusplus
 }

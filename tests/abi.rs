@@ -19,7 +19,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("sp_events", &["events"]),
     ("sp_func", &["connect", "send", "receive", "memb", "errors"]),
     ("fl", &["flush"]),
-    ("torc", &["embedded"]),
+    ("torc", &["embedded", "limits"]),
 ];
 
 /// What no header declares. Old programs load these or declare them for themselves.
@@ -102,6 +102,22 @@ fn constants_have_the_classic_values() {
 #[test]
 fn macros_sort_messages_as_ever() {
     Library::prepare("macros").run_everywhere("macros");
+}
+
+#[test]
+fn programs_that_know_the_classic_tags_compile_and_run() {
+    Library::prepare("tags").run_everywhere("tags");
+}
+
+#[test]
+fn objects_of_cxx_programs_have_the_classic_symbols() {
+    let object = Library::prepare("mangled").directory().join("mangled.o");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-c", "-Wall", "-Wextra", "-Werror", "-I"]).arg(in_package("include", "", ""));
+    assert!(compiler.arg(in_package("tests/c", "mangled", "cc")).arg("-o").arg(&object).status().unwrap().success());
+    let symbols = String::from_utf8(Command::new("nm").arg(object).output().unwrap().stdout).unwrap();
+    let classic = "_Z4takePK18dummy_scat_elementPK13dummy_scatterPK14dummy_group_idPK17dummy_vs_set_infoPK21dummy_membership_info10dummy_time";
+    assert!(symbols.lines().any(|line| line.ends_with(classic)), "{symbols}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use spread::client::{
 };
 use spread::ffi::*;
 use spread::wire::{
-    Answer, ByteOrder, Cause, ConnectRequest, FrameHeader, FrameType, GroupId, Hint, MethodChoice, MethodList,
+    Answer, ByteOrder, Cause, ConnectRequest, FrameHeader, FrameType, GroupId, Hint, Limits, MethodChoice, MethodList,
     MethodName, Name, PrivateName, Refusal, RegularMembership, Version, encode_self_leave, encode_transitional,
 };
 
@@ -461,4 +461,82 @@ fn authentication_methods_talk_in_order() {
     let test = ["--exact", "authentication_methods_talk_in_order"];
     let output = std::process::Command::new(program).args(test).env(ALONE, "1").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A daemon that accepts one session, and the questions after it with these bytes each; `None` says nothing and stays.
+fn daemon_that_answers_questions(
+    answers: Vec<Option<Vec<u8>>>,
+) -> (ConnectOptions, std::thread::JoinHandle<Vec<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = format!("{}@127.0.0.1", listener.local_addr().unwrap().port());
+    let thread = std::thread::spawn(move || {
+        let (mut session, _) = listener.accept().unwrap();
+        hear(&mut session, request().len());
+        session.write_all(&MethodList(vec![MethodName::NULL]).encode()).unwrap();
+        hear(&mut session, MethodChoice::SIZE);
+        session.write_all(&answer(Version::OURS)).unwrap();
+        let mut heard = Vec::new();
+        let mut silent = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let question = hear(&mut stream, Limits::QUESTION.len());
+            heard.push(question);
+            match answer {
+                Some(answer) => stream.write_all(&answer).unwrap(),
+                None => silent.push(stream),
+            }
+        }
+        drop(listener);
+        let mut rest = Vec::new();
+        session.read_to_end(&mut rest).unwrap();
+        heard.push(rest);
+        heard
+    });
+    (options(daemon), thread)
+}
+
+/// Bytes to one group that no classic daemon must be sent.
+const TOO_MUCH: usize = 143_153 - Name::SIZE;
+
+fn send(mailbox: &Mailbox, length: usize) -> Result<(), SendError> {
+    mailbox.multicast(FrameType::SAFE, &[name(b"g")], 0, &vec![7; length])
+}
+
+#[test]
+fn a_classic_daemon_is_asked_once_and_never_sent_more_than_it_survives() {
+    let (options, daemon) = daemon_that_answers_questions(vec![Some(vec![Refusal::VERSION.encode()])]);
+    let mailbox = Mailbox::connect(&options).unwrap();
+    assert_eq!(send(&mailbox, TOO_MUCH - 1), Ok(()));
+    assert_eq!([send(&mailbox, TOO_MUCH), send(&mailbox, 1 << 24)], [Err(SendError::TooLong); 2]);
+    assert_eq!((mailbox.message_limit(), send(&mailbox, 1)), (143_152, Ok(())));
+    drop(mailbox);
+    let heard = daemon.join().unwrap();
+    assert_eq!(heard[0], Limits::QUESTION);
+    assert_eq!(heard[1].len(), 2 * (FrameHeader::SIZE + Name::SIZE) + TOO_MUCH - 1 + 1, "nothing else on the session");
+}
+
+#[test]
+fn a_daemon_is_asked_again_if_it_had_no_time_to_answer_and_not_believed_less_than_every_daemon_takes() {
+    let answer = Limits { message: 1000 }.encode();
+    let nonsense = b"\x01\x04\x04\x00\x03#x#".to_vec();
+    let full = vec![Refusal::QUOTA.encode()];
+    let answers = vec![None, Some(full), Some(nonsense), Some(Vec::new()), Some(answer)];
+    let (options, daemon) = daemon_that_answers_questions(answers.clone());
+    let mailbox = Mailbox::connect(&options).unwrap();
+    for _ in &answers {
+        assert_eq!(send(&mailbox, TOO_MUCH), Err(SendError::TooLong));
+    }
+    assert_eq!((mailbox.message_limit(), send(&mailbox, 1)), (143_152, Ok(())));
+    drop(mailbox);
+    assert_eq!(daemon.join().unwrap().len(), answers.len() + 1);
+}
+
+#[test]
+fn a_daemon_that_says_its_limit_is_sent_that_much() {
+    let (options, daemon) = daemon_that_answers_questions(vec![Some(Limits { message: 200_000 }.encode())]);
+    let mailbox = Mailbox::connect(&options).unwrap();
+    assert_eq!(send(&mailbox, 200_000 - Name::SIZE), Ok(()));
+    assert_eq!(send(&mailbox, 200_001 - Name::SIZE), Err(SendError::TooLong));
+    drop(mailbox);
+    assert_eq!(daemon.join().unwrap()[1].len(), FrameHeader::SIZE + 200_000);
 }

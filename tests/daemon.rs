@@ -22,7 +22,7 @@ use spread::client::{ConnectError, ConnectOptions, Lost, Mailbox, ReceiveError, 
 use spread::daemon::Options;
 use spread::daemon::config::Configuration;
 use spread::rng::Rng;
-use spread::wire::{FrameType, Name};
+use spread::wire::{FrameType, LIBRARY_LIMIT, Name};
 
 /// Refusals as they are on the wire.
 const QUOTA: u8 = 0xfd;
@@ -236,14 +236,19 @@ fn a_message_of_many_megabytes_arrives_and_a_larger_one_ends_the_session() {
     const SIZE: usize = 15 << 20;
     let daemon = Daemon::start("large");
     let options = ConnectOptions { daemon: format!("{}@127.0.0.1", daemon.port), ..Default::default() };
-    let classic = Mailbox::connect(&options).unwrap();
-    let large = Mailbox::connect(&ConnectOptions { message_limit: 32 << 20, ..options }).unwrap();
+    let classic = Mailbox::connect(&ConnectOptions { message_limit: Some(LIBRARY_LIMIT), ..options.clone() }).unwrap();
+    let learned = Mailbox::connect(&options).unwrap();
+    assert_eq!(learned.message_limit(), 16 << 20);
+    let large = Mailbox::connect(&ConnectOptions { message_limit: Some(32 << 20), ..options }).unwrap();
     let body: Vec<u8> = (0..SIZE).map(|n| (n / 1000) as u8).collect();
     let to = [classic.private_group()];
-    assert!(classic.multicast(FrameType::AGREED, &to, 0, &body).is_err(), "the classic limit is the library's own");
+    assert!(classic.multicast(FrameType::AGREED, &to, 0, &body).is_err(), "a limit of the program's own");
     large.multicast(FrameType::AGREED, &to, 0, &body).unwrap();
-    let Received::Message(message) = classic.receive().unwrap() else { panic!("no message") };
-    assert!(message.body == body);
+    learned.multicast(FrameType::AGREED, &to, 0, &body).unwrap();
+    for _ in 0..2 {
+        let Received::Message(message) = classic.receive().unwrap() else { panic!("no message") };
+        assert!(message.body == body);
+    }
     // The daemon may close before all is written.
     let _ = large.multicast(FrameType::AGREED, &to, 0, &vec![0; 17 << 20]);
     assert!(large.receive().is_err());

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::limit::MessageLimit;
 use super::transport::{Deadline, Stream};
 use super::{Address, ConnectError, GroupError, Lost, SendError, handshake, registry};
-use crate::wire::{ByteOrder, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, Name};
+use crate::wire::{ByteOrder, FrameHeader, FrameType, Hint, MAX_GROUPS, Name};
 
 /// How to open a mailbox.
 #[derive(Clone, Debug)]
@@ -27,8 +28,9 @@ pub struct ConnectOptions {
     pub membership: bool,
     /// The most time that connecting may take, name resolution not counted. Default none.
     pub timeout: Option<Duration>,
-    /// Most bytes of body and group names in one message. Default what every classic daemon survives.
-    pub message_limit: usize,
+    /// Most bytes of body and group names in one message. Default what the daemon takes, or, if it does not say that, what every
+    /// classic daemon survives.
+    pub message_limit: Option<usize>,
 }
 
 impl Default for ConnectOptions {
@@ -39,7 +41,7 @@ impl Default for ConnectOptions {
             priority: 0,
             membership: true,
             timeout: None,
-            message_limit: LIBRARY_LIMIT,
+            message_limit: None,
         }
     }
 }
@@ -49,7 +51,7 @@ impl Default for ConnectOptions {
 pub struct Mailbox {
     pub(super) stream: Stream,
     private_group: Name,
-    message_limit: usize,
+    message_limit: MessageLimit,
     broken: AtomicBool,
     sending: Mutex<()>,
     /// The header of a message that was offered but did not fit its receiver's buffers.
@@ -80,10 +82,10 @@ impl Mailbox {
 
     fn open(stream: Stream, options: &ConnectOptions, deadline: Deadline) -> Result<Mailbox, ConnectError> {
         let private_group = handshake::open(&stream, options, &registry::methods(), deadline)?;
-        Ok(Mailbox::new(stream, private_group, options.message_limit))
+        Ok(Mailbox::new(stream, private_group, MessageLimit::new(options.message_limit)))
     }
 
-    pub(super) fn new(stream: Stream, private_group: Name, message_limit: usize) -> Mailbox {
+    pub(super) fn new(stream: Stream, private_group: Name, message_limit: MessageLimit) -> Mailbox {
         Mailbox {
             stream,
             private_group,
@@ -136,7 +138,7 @@ impl Mailbox {
         }
         self.check()?;
         let data_len = body.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
-        if data_len.saturating_add(groups.len() * Name::SIZE) > self.message_limit {
+        if self.message_limit.is_below(data_len.saturating_add(groups.len() * Name::SIZE), &self.stream) {
             return Err(SendError::TooLong);
         }
         let data_len = i32::try_from(data_len).map_err(|_| SendError::TooLong)?;
@@ -145,6 +147,11 @@ impl Mailbox {
         slices.push(IoSlice::new(&front));
         slices.extend_from_slice(body);
         Ok(self.send(&mut slices)?)
+    }
+
+    /// Most bytes of body and group names, 32 for each name, in one message. Asks the daemon if it was not asked before.
+    pub fn message_limit(&self) -> usize {
+        self.message_limit.get(&self.stream)
     }
 
     /// Bytes that wait to be received; a positive number does not promise a whole message.
@@ -181,7 +188,7 @@ impl Mailbox {
     /// forgotten, not dropped.
     #[cfg(unix)]
     pub(super) fn adopted(&self) -> Mailbox {
-        let mailbox = Mailbox::new(self.stream.adopted(), self.private_group, self.message_limit);
+        let mailbox = Mailbox::new(self.stream.adopted(), self.private_group, self.message_limit.clone());
         mailbox.broken.store(self.broken.load(Ordering::Acquire), Ordering::Release);
         *mailbox.offered.lock() = self.offered.try_lock().and_then(|offered| *offered);
         mailbox

@@ -31,6 +31,7 @@ mod error;
 pub mod events;
 pub mod flush;
 mod handshake;
+mod limit;
 mod mailbox;
 mod membership;
 mod platform;
@@ -46,6 +47,8 @@ pub use auth::{AuthMethod, Conversation};
 pub use error::{ConnectError, GroupError, Lost, MembershipError, ReceiveError, SendError};
 pub use mailbox::{ConnectOptions, Mailbox};
 pub use membership::{BodyBytes, MembershipReader, VsSet};
+#[cfg(unix)]
+pub use platform::ignore_default_sigpipe;
 pub use platform::{doze, monotonic, wait_for};
 pub use received::{Message, Received, View};
 pub use receiving::{Envelope, Excess, Fate, Room};

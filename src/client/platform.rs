@@ -115,6 +115,21 @@ pub fn around_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
     }
 }
 
+/// Ignores SIGPIPE in this process unless the program has chosen what becomes of it.
+#[cfg(unix)]
+pub fn ignore_default_sigpipe() {
+    // SAFETY: zeroes are a disposition, which the system overwrites; it only writes to the place that it is given.
+    let chosen = unsafe {
+        let mut disposition: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut disposition) != 0
+            || disposition.sa_sigaction != libc::SIG_DFL
+    };
+    if !chosen {
+        // SAFETY: no function of ours is called when the signal comes.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    }
+}
+
 /// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A
 /// descriptor that is closed counts as ready: whoever uses it is told.
 pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {

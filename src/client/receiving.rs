@@ -26,6 +26,19 @@ pub enum Excess {
     Keep,
     /// It is taken; what does not fit is dropped.
     Drop,
+    /// No message has room: whatever comes stays and is offered again.
+    KeepAll,
+}
+
+impl Excess {
+    /// Whether a message stays, given whether there is room for it.
+    pub(super) fn keeps(self, fits: bool) -> bool {
+        match self {
+            Excess::Keep => !fits,
+            Excess::Drop => false,
+            Excess::KeepAll => true,
+        }
+    }
 }
 
 /// What became of a message.
@@ -63,7 +76,7 @@ impl Mailbox {
         let mut offered = self.offered.lock();
         let frame = self.next_frame(&mut offered)?;
         let fits = frame.groups <= room.groups.len() && frame.body_len <= capacity(room.body);
-        if !fits && room.excess == Excess::Keep {
+        if room.excess.keeps(fits) {
             *offered = Some(frame.header);
             return Ok(frame.envelope(Fate::Kept));
         }

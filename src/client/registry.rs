@@ -180,6 +180,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::super::Address;
+    use super::super::limit::MessageLimit;
     use super::super::transport::Stream;
     use super::*;
     use crate::wire::Name;
@@ -189,7 +190,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stream = Stream::connect(&Address::Remote("127.0.0.1".to_owned(), port), None).unwrap();
-        let mailbox = Arc::new(Mailbox::new(stream, Name::new(b"#a#b").unwrap(), 100));
+        let mailbox = Arc::new(Mailbox::new(stream, Name::new(b"#a#b").unwrap(), MessageLimit::default()));
         let mut registry = Registry::new();
         for descriptor in 0..1024 {
             assert_eq!(registry.insert(descriptor, Arc::clone(&mailbox)), Ok(()));

@@ -5,13 +5,9 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-#[cfg(unix)]
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-#[cfg(unix)]
-use socket2::SockAddr;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 #[cfg(unix)]
 use super::trust;
@@ -52,6 +48,16 @@ impl Stream {
         let socket = Socket::from(std::os::fd::OwnedFd::from(stream));
         raise_buffers(&socket);
         Stream { socket }
+    }
+
+    /// A new stream to whom this one leads to.
+    pub fn another(&self, deadline: Deadline) -> io::Result<Stream> {
+        let address = self.socket.peer_addr()?;
+        let socket = match address.as_socket() {
+            Some(address) => connect_tcp(address, remaining(deadline).ok().flatten().unwrap_or(CONNECT_LIMIT))?,
+            None => connect_again(&address, deadline)?,
+        };
+        Ok(Stream { socket })
     }
 
     /// The socket's number.
@@ -141,7 +147,8 @@ impl std::os::fd::AsFd for Stream {
 fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
     let mut failure = ConnectError::Unreachable;
     for place in trust::places(port, "") {
-        match connect_unix(&place, deadline).and_then(|socket| trust::check(&socket).map(|()| socket)) {
+        let address = SockAddr::unix(place).map_err(|_| ConnectError::IllegalAddress)?;
+        match connect_trusted(&address, deadline) {
             Ok(socket) => return Ok(socket),
             // That nobody listens at the other place says less.
             Err(ConnectError::Unreachable) => {}
@@ -151,14 +158,36 @@ fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> 
     Err(failure)
 }
 
+/// Connects to the unix socket of another stream, if it has a name.
 #[cfg(unix)]
-fn connect_unix(place: &Path, deadline: Deadline) -> Result<Socket, ConnectError> {
-    let address = SockAddr::unix(place).map_err(|_| ConnectError::IllegalAddress)?;
+fn connect_again(address: &SockAddr, deadline: Deadline) -> io::Result<Socket> {
+    if address.as_pathname().is_none() && address.as_abstract_namespace().is_none() {
+        return Err(ErrorKind::AddrNotAvailable.into());
+    }
+    connect_trusted(address, deadline).map_err(|_| ErrorKind::ConnectionRefused.into())
+}
+
+/// There are no other sockets here.
+#[cfg(not(unix))]
+fn connect_again(_address: &SockAddr, _deadline: Deadline) -> io::Result<Socket> {
+    Err(ErrorKind::AddrNotAvailable.into())
+}
+
+/// Connects to a unix socket if it is a daemon's, as far as the system knows.
+#[cfg(unix)]
+fn connect_trusted(address: &SockAddr, deadline: Deadline) -> Result<Socket, ConnectError> {
+    let socket = connect_unix(address, deadline)?;
+    trust::check(&socket)?;
+    Ok(socket)
+}
+
+#[cfg(unix)]
+fn connect_unix(address: &SockAddr, deadline: Deadline) -> Result<Socket, ConnectError> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|_| ConnectError::Unreachable)?;
     loop {
         // A full backlog blocks a unix connect like a write.
         socket.set_write_timeout(remaining(deadline)?).map_err(|_| ConnectError::Unreachable)?;
-        match socket.connect(&address) {
+        match socket.connect(address) {
             Ok(()) => return Ok(socket),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Err(ConnectError::Unreachable),

@@ -38,6 +38,8 @@ pub struct Embedded {
     client_port: u16,
     #[cfg(unix)]
     client_addresses: ClientAddresses,
+    #[cfg(unix)]
+    message_limit: usize,
     networks: usize,
     names: BTreeMap<DaemonId, String>,
     handle: Handle,
@@ -110,9 +112,19 @@ pub fn find(number: u64) -> Option<Arc<Embedded>> {
     registry().table.lock().daemons.get(&number).cloned()
 }
 
-/// A stream to the daemon of this process that serves a port, on this host if one is named. `None` if there is none.
+/// A way to a daemon of this process.
 #[cfg(unix)]
-pub fn connect(port: u16, host: Option<&str>) -> Option<UnixStream> {
+#[derive(Debug)]
+pub struct ShortWay {
+    /// A stream that it serves.
+    pub stream: UnixStream,
+    /// Most bytes of data and group names that it takes in one message.
+    pub message_limit: usize,
+}
+
+/// A way to the daemon of this process that serves a port, on this host if one is named. `None` if there is none.
+#[cfg(unix)]
+pub fn connect(port: u16, host: Option<&str>) -> Option<ShortWay> {
     let registry = Registry::existing()?;
     let host = match host {
         None => None,
@@ -126,7 +138,8 @@ pub fn connect(port: u16, host: Option<&str>) -> Option<UnixStream> {
         Some(host) if host.is_loopback() && host.is_ipv4() => Peer::Tcp(Ipv4Addr::LOCALHOST.into()),
         Some(host) => Peer::Tcp(host),
     };
-    embedded.handle.connect(peer).ok()
+    let stream = embedded.handle.connect(peer).ok()?;
+    Some(ShortWay { stream, message_limit: embedded.message_limit })
 }
 
 /// Starts the daemon that a variable names for programs that know of none, if clients find it at this port; `None` if they do
@@ -233,6 +246,8 @@ impl Wanted<'_> {
         let mut options = Options::from_configuration(configuration, me);
         options.read_access_files()?;
         let networks = options.networks.len();
+        #[cfg(unix)]
+        let message_limit = options.node.session.message_limit;
         let mut table = registry().table.lock();
         table.make_room(&me.name, configuration.digest())?;
         let running = spawn(options).map_err(Error::Start)?;
@@ -243,6 +258,8 @@ impl Wanted<'_> {
             client_port: configuration.segment_of(me).client_port(),
             #[cfg(unix)]
             client_addresses: me.clients.clone(),
+            #[cfg(unix)]
+            message_limit,
             networks,
             names: configuration.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
             handle: running.handle().clone(),
@@ -404,7 +421,8 @@ mod tests {
         let port = read(&text).unwrap().segments[0].client_port();
         let [one, two] = ["one", "two"].map(|name| start(&text, Some(name)).unwrap());
         let names = [None, Some("localhost"), Some("127.0.0.2")].map(|host| {
-            let mailbox = Mailbox::connect_over(connect(port, host).unwrap(), &ConnectOptions::default()).unwrap();
+            let mailbox =
+                Mailbox::connect_over(connect(port, host).unwrap().stream, &ConnectOptions::default()).unwrap();
             mailbox.private_group().to_string().rsplit_once('#').unwrap().1.to_owned()
         });
         assert_eq!(names, ["one", "one", "two"]);

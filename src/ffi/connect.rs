@@ -8,12 +8,21 @@ use super::errors::Code;
 use super::events::sp_time;
 use super::types::*;
 use super::{guard, guard_or, inside, memory};
+#[cfg(unix)]
+use crate::client;
 use crate::client::{Address, AuthMethod, ConnectError, ConnectOptions, Mailbox, registry};
 use crate::system::environment;
-use crate::wire::{MethodName, PrivateName, Version};
+use crate::wire::{LIBRARY_LIMIT, MethodName, PrivateName, Version};
 
-/// The environment variable that lets a program send larger messages than every classic daemon survives.
+/// The environment variable that says how large messages a program may send, whatever its daemon says.
 const MESSAGE_LIMIT_VARIABLE: &str = "SPREAD_MAX_MESSAGE";
+
+/// The environment variable that, when it is not empty, keeps this library from ignoring SIGPIPE.
+#[cfg(unix)]
+const KEEP_SIGPIPE_VARIABLE: &str = "SPREAD_KEEP_SIGPIPE";
+
+/// What programs keep in place of a mailbox that is not open. The classic library takes it for one that is closed.
+const NO_MAILBOX: mailbox = -1;
 
 /// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for
 /// success.
@@ -33,6 +42,7 @@ pub unsafe extern "C" fn SP_connect(
     private_group: *mut c_char,
 ) -> c_int {
     guard(|| {
+        ignore_broken_pipes();
         // SAFETY: the caller's pointers, as this function's.
         let options = unsafe { options(spread_name, private_name, priority, group_membership) };
         // SAFETY: as above.
@@ -52,11 +62,27 @@ pub unsafe extern "C" fn SP_connect_timeout(
     time_out: sp_time,
 ) -> c_int {
     guard(|| {
+        ignore_broken_pipes();
         // SAFETY: the caller's pointers, as this function's.
         let options = unsafe { options(spread_name, private_name, priority, group_membership) };
         // SAFETY: as above.
         unsafe { connect(&ConnectOptions { timeout: limit(time_out), ..options }, mbox, private_group) }
     })
+}
+
+/// Ignores SIGPIPE for the whole process, once, as the classic library does at its first connect: programs that write to
+/// pipes and sockets of their own live on it without knowing. A disposition that the program chose stays. So does the
+/// default if the user of the program says so.
+pub(super) fn ignore_broken_pipes() {
+    #[cfg(unix)]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            if environment(KEEP_SIGPIPE_VARIABLE).is_none_or(|kept| kept.is_empty()) {
+                client::ignore_default_sigpipe();
+            }
+        });
+    }
 }
 
 pub(super) unsafe fn options(
@@ -96,10 +122,10 @@ pub(super) fn accepted(opened: &Mailbox, mbox: &mut mailbox, private_group: &mut
     ACCEPT_SESSION
 }
 
-/// Bytes in one message: what every classic daemon survives, or more if the user of the program says so.
-fn message_limit(wanted: Option<String>) -> usize {
-    let wanted = wanted.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    ConnectOptions::default().message_limit.max(wanted)
+/// Bytes in one message if the user of the program says so, but never less than every classic daemon survives.
+fn message_limit(wanted: Option<String>) -> Option<usize> {
+    let wanted: usize = wanted?.trim().parse().ok()?;
+    Some(wanted.max(LIBRARY_LIMIT))
 }
 
 /// The time limit that a program asks for; none if it is not positive.
@@ -116,11 +142,13 @@ fn note_timeout() {
     }
 }
 
-/// Ends a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox.
+/// Ends a connection. Returns 0, also for the mailbox -1, which never is one, or ILLEGAL_SESSION for an unknown mailbox.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
     guard(|| {
-        registry::forget(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
+        if mbox != NO_MAILBOX {
+            registry::forget(mbox).ok_or(Code(ILLEGAL_SESSION))?.disconnect();
+        }
         Ok(0)
     })
 }
@@ -139,6 +167,7 @@ pub unsafe extern "C" fn SP_set_auth_method(
     auth_data: *mut c_void,
 ) -> c_int {
     guard(|| {
+        ignore_broken_pipes();
         // SAFETY: the caller has a C string or NULL.
         let method = unsafe { auth_method(auth_name, auth_function, auth_data) };
         Ok(c_int::from(method.is_some_and(|method| registry::register_methods(vec![method]))))
@@ -155,6 +184,7 @@ pub unsafe extern "C" fn SP_set_auth_methods(
     auth_data: *mut *mut c_void,
 ) -> c_int {
     guard(|| {
+        ignore_broken_pipes();
         let count = usize::try_from(num_methods).unwrap_or(usize::MAX);
         if count > AuthMethod::LIMIT {
             return Ok(0);
@@ -212,9 +242,10 @@ pub unsafe extern "C" fn SP_version(
     })
 }
 
-/// The mailbox that a program names.
+/// The mailbox that a program names. The one that never is open counts as one whose connection is lost.
 pub(super) fn find(mbox: mailbox) -> Result<Arc<Mailbox>, Code> {
-    registry::find(mbox).ok_or(Code(ILLEGAL_SESSION))
+    let unknown = if mbox == NO_MAILBOX { NET_ERROR_ON_SESSION } else { ILLEGAL_SESSION };
+    registry::find(mbox).ok_or(Code(unknown))
 }
 
 #[cfg(test)]
@@ -222,11 +253,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_raises_the_message_limit_and_never_lowers_it() {
-        let classic = ConnectOptions::default().message_limit;
-        for (wanted, limit) in [("16777216", 16 << 20), (" 200000 ", 200_000), ("10", classic), ("many", classic)] {
+    fn the_environment_says_the_message_limit_but_never_less_than_the_classic_one() {
+        for (wanted, limit) in [("16777216", Some(16 << 20)), (" 200000 ", Some(200_000)), ("10", Some(LIBRARY_LIMIT))]
+        {
             assert_eq!(message_limit(Some(wanted.to_string())), limit, "{wanted}");
         }
-        assert_eq!(message_limit(None), classic);
+        assert_eq!((message_limit(Some("many".to_string())), message_limit(None)), (None, None));
     }
 }

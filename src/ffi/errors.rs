@@ -109,8 +109,16 @@ pub extern "C" fn SP_error(error: c_int) {
     guard_or((), || print("SP_error", error, words(error)));
 }
 
+/// Prints a line about a code of the Flush layer; about any other code the line of [`SP_error`].
+pub(super) fn print_flush(error: c_int) {
+    match flush_words(error) {
+        Some(words) => print("FL_error", error, words),
+        None => print("SP_error", error, words(error)),
+    }
+}
+
 /// A line to standard output.
-pub(super) fn print(function: &str, error: c_int, words: &CStr) {
+fn print(function: &str, error: c_int, words: &CStr) {
     let line = CString::new(format!("{function}: ({error}) {}", words.to_string_lossy())).unwrap_or_default();
     // C's own output function, so that the line keeps its place among the program's.
     // SAFETY: the string ends with a NUL and outlives the call.
@@ -147,16 +155,16 @@ fn words(error: c_int) -> &'static CStr {
     }
 }
 
-/// As [`words`], with the codes of the Flush layer.
-pub(super) fn flush_words(error: c_int) -> &'static CStr {
-    match error {
+/// As [`words`], for the codes that only the Flush layer has.
+fn flush_words(error: c_int) -> Option<&'static CStr> {
+    Some(match error {
         ILLEGAL_PARAM => c"an argument is not valid",
         WOULD_BLOCK => c"there is nothing to receive now",
         ILLEGAL_MESSAGE_TYPE => c"the message type is reserved",
         ILLEGAL_STATE => c"the call is not possible at this time",
         ILLEGAL_RECEIVERS => c"a receiver is not in the view",
-        _ => words(error),
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -186,10 +194,10 @@ mod tests {
         let unknown = words(0);
         assert!(known.iter().all(|&text| text != unknown && known.iter().filter(|&&other| other == text).count() == 1));
         assert!([-10, 1, 2, -20, -24, c_int::MIN].iter().all(|&code| words(code) == unknown));
-        let flush: Vec<_> = (-28..=-24).map(flush_words).collect();
+        let flush: Vec<_> = (-28..=-24).map(|code| flush_words(code).unwrap()).collect();
         assert!(
             flush.iter().all(|text| !known.contains(text) && flush.iter().filter(|&other| other == text).count() == 1)
         );
-        assert_eq!((flush_words(-8), flush_words(-20)), (words(-8), unknown));
+        assert_eq!((flush_words(-8), flush_words(-20)), (None, None));
     }
 }

@@ -5,8 +5,8 @@ use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::connect::{accepted, options};
-use super::errors::{Code, flush_words, print};
+use super::connect::{accepted, ignore_broken_pipes, options};
+use super::errors::{Code, print_flush};
 use super::receive::{Outputs, outputs, report};
 use super::types::*;
 use super::{guard, guard_or, inside, memory};
@@ -80,6 +80,7 @@ pub unsafe extern "C" fn FL_connect(
     private_name: *mut c_char,
 ) -> c_int {
     guard(|| {
+        ignore_broken_pipes();
         // SAFETY: the caller has a mailbox and an array of 32 bytes there.
         let places = unsafe { (mbox.as_mut(), private_name.cast::<[u8; MAX_GROUP_NAME]>().as_mut()) };
         let (Some(mbox), Some(private_name)) = places else { return Err(Code(ILLEGAL_PARAM)) };
@@ -283,10 +284,10 @@ pub extern "C" fn FL_poll(mbox: mailbox) -> c_int {
     guard(|| Ok(number(find(mbox)?.bytes_waiting())))
 }
 
-/// Prints a line about an error code to standard output.
+/// Prints a line about an error code to standard output; a code that SP_error knows as SP_error does.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_error(error: c_int) {
-    guard_or((), || print("FL_error", error, flush_words(error)));
+    guard_or((), || print_flush(error));
 }
 
 /// Where the group id lies in the body of a view.
@@ -393,9 +394,14 @@ unsafe fn pieces<'a>(body: Body) -> Result<Vec<IoSlice<'a>>, Code> {
         // SAFETY: the caller has so many bytes.
         Body::Flat(start, length) => vec![IoSlice::new(unsafe { memory::bytes(start, length)? })],
         // SAFETY: the caller has a scatter or NULL.
-        Body::Pieces(message) => unsafe { memory::pieces(message)? },
+        Body::Pieces(message) => unsafe {
+            if message.as_ref().is_some_and(|message| message.num_elements > FL_MAX_SCATTER_ELEMENTS) {
+                return Err(Code(ILLEGAL_MESSAGE));
+            }
+            memory::pieces(message)?
+        },
     };
-    if pieces.len() > FL_MAX_SCATTER_ELEMENTS { Err(Code(ILLEGAL_MESSAGE)) } else { Ok(pieces) }
+    Ok(pieces)
 }
 
 fn number(count: usize) -> c_int {

@@ -45,7 +45,10 @@ fn explain(daemon: &str, error: &ConnectError) {
 #[cfg(unix)]
 fn connect_inside(address: &Address, options: &ConnectOptions) -> Option<Result<Mailbox, ConnectError>> {
     let (port, host) = place(address);
-    embedded::connect(port, host).map(|stream| Mailbox::connect_over(stream, options))
+    let way = embedded::connect(port, host)?;
+    // The stream has no address at which the daemon could be asked again.
+    let message_limit = options.message_limit.or(Some(way.message_limit));
+    Some(Mailbox::connect_over(way.stream, &ConnectOptions { message_limit, ..options.clone() }))
 }
 
 /// There is no shorter way here.

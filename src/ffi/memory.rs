@@ -1,11 +1,14 @@
 //! Memory that C hands us, as Rust values. NULL and impossible lengths are refused here, so every other file starts
 //! from a reference; what a length says beyond that must be believed.
+//!
+//! A length or a count below zero, and a scatter of more elements than it has, give the code that the classic library gives:
+//! NET_ERROR_ON_SESSION. Nothing is sent or received then, and the connection stays as good as it was.
 
 use std::ffi::{c_char, c_int};
 use std::io::{IoSlice, IoSliceMut};
 
 use super::errors::Code;
-use super::types::{ILLEGAL_GROUP, ILLEGAL_MESSAGE, MAX_GROUP_NAME, scatter};
+use super::types::{ILLEGAL_GROUP, ILLEGAL_MESSAGE, MAX_GROUP_NAME, NET_ERROR_ON_SESSION, scatter};
 use crate::wire::{MAX_GROUPS, Name};
 
 /// The text at `text`, of which at most `limit` bytes are looked at; NULL is the empty one. What is not UTF-8 cannot be
@@ -41,7 +44,10 @@ pub unsafe fn up_to(text: *const c_char, limit: usize) -> Option<Vec<u8>> {
 
 /// The names in an array of `count` fields.
 pub unsafe fn names(groups: *const [c_char; MAX_GROUP_NAME], count: c_int) -> Result<Vec<Name>, Code> {
-    let count = usize::try_from(count).ok().filter(|&count| count <= MAX_GROUPS).ok_or(Code(ILLEGAL_GROUP))?;
+    let count = length(count)?;
+    if count > MAX_GROUPS {
+        return Err(Code(ILLEGAL_GROUP));
+    }
     // SAFETY: a C char array is a byte array; the caller says how many there are.
     let fields = unsafe { array(groups.cast::<[u8; MAX_GROUP_NAME]>(), count) }.ok_or(Code(ILLEGAL_GROUP))?;
     Ok(fields.iter().map(Name::from_field).collect())
@@ -49,16 +55,21 @@ pub unsafe fn names(groups: *const [c_char; MAX_GROUP_NAME], count: c_int) -> Re
 
 /// `count` bytes to read.
 pub unsafe fn bytes<'a>(start: *const c_char, count: c_int) -> Result<&'a [u8], Code> {
-    let count = usize::try_from(count).map_err(|_| Code(ILLEGAL_MESSAGE))?;
+    let count = length(count)?;
     // SAFETY: as the caller promises.
     unsafe { array(start.cast::<u8>(), count) }.ok_or(Code(ILLEGAL_MESSAGE))
 }
 
 /// `count` bytes to write.
 pub unsafe fn bytes_mut<'a>(start: *mut c_char, count: c_int) -> Result<&'a mut [u8], Code> {
-    let count = usize::try_from(count).map_err(|_| Code(ILLEGAL_MESSAGE))?;
+    let count = length(count)?;
     // SAFETY: as the caller promises.
     unsafe { array_mut(start.cast::<u8>(), count) }.ok_or(Code(ILLEGAL_MESSAGE))
+}
+
+/// A number of things that a program says; below zero there is no such number.
+fn length(count: c_int) -> Result<usize, Code> {
+    usize::try_from(count).map_err(|_| Code(NET_ERROR_ON_SESSION))
 }
 
 /// `count` things to read; `None` if there cannot be so many there.
@@ -97,7 +108,7 @@ const PIECE_LIMIT: usize = u32::MAX as usize;
 pub unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Code> {
     // SAFETY: as the caller promises, there is a scatter.
     let message = unsafe { message.as_ref() }.ok_or(Code(ILLEGAL_MESSAGE))?;
-    let elements = message.elements.get(..message.num_elements).ok_or(Code(ILLEGAL_MESSAGE))?;
+    let elements = message.elements.get(..message.num_elements).ok_or(Code(NET_ERROR_ON_SESSION))?;
     let pieces = elements.iter().map(|element| {
         // SAFETY: each element says how many bytes it has.
         let bytes = unsafe { array(element.buf.cast::<u8>(), element.len) };
@@ -110,7 +121,7 @@ pub unsafe fn pieces<'a>(message: *const scatter) -> Result<Vec<IoSlice<'a>>, Co
 pub unsafe fn pieces_mut<'a>(message: *const scatter) -> Result<Vec<IoSliceMut<'a>>, Code> {
     // SAFETY: as the caller promises, there is a scatter.
     let message = unsafe { message.as_ref() }.ok_or(Code(ILLEGAL_MESSAGE))?;
-    let elements = message.elements.get(..message.num_elements).ok_or(Code(ILLEGAL_MESSAGE))?;
+    let elements = message.elements.get(..message.num_elements).ok_or(Code(NET_ERROR_ON_SESSION))?;
     let pieces = elements.iter().map(|element| {
         // SAFETY: each element says how many bytes it has, and the caller's elements do not overlap.
         let bytes = unsafe { array_mut(element.buf.cast::<u8>(), element.len) };

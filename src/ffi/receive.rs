@@ -15,6 +15,8 @@ pub(super) struct Outputs<'a> {
     service_type: &'a mut service,
     sender: &'a mut [u8; MAX_GROUP_NAME],
     num_groups: &'a mut c_int,
+    /// How many groups the program has room for; below zero not even for a message without groups.
+    max_groups: c_int,
     groups: &'a mut [[u8; MAX_GROUP_NAME]],
     mess_type: &'a mut c_short,
     endian_mismatch: &'a mut c_int,
@@ -83,13 +85,14 @@ pub(super) unsafe fn outputs<'a>(
     mess_type: *mut c_short,
     endian_mismatch: *mut c_int,
 ) -> Result<Outputs<'a>, Code> {
-    let length = usize::try_from(max_groups).map_err(|_| Code(ILLEGAL_GROUP))?;
+    let length = usize::try_from(max_groups).unwrap_or(0);
     // SAFETY: the caller has so many groups, and numbers, and an array of 32 bytes; char arrays are byte arrays.
     unsafe {
         Ok(Outputs {
             service_type: service_type.as_mut().ok_or(Code(ILLEGAL_SERVICE))?,
             sender: sender.cast::<[u8; MAX_GROUP_NAME]>().as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
             num_groups: num_groups.as_mut().ok_or(Code(ILLEGAL_GROUP))?,
+            max_groups,
             groups: memory::array_mut(groups.cast::<[u8; MAX_GROUP_NAME]>(), length).ok_or(Code(ILLEGAL_GROUP))?,
             mess_type: mess_type.as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
             endian_mismatch: endian_mismatch.as_mut().ok_or(Code(ILLEGAL_MESSAGE))?,
@@ -105,7 +108,12 @@ impl Outputs<'_> {
 
     /// Where the message goes, and how long a body fits there.
     pub(super) fn room<'r, 'b>(&'r mut self, body: &'r mut [IoSliceMut<'b>]) -> (Room<'r, 'b>, usize) {
-        let excess = if self.wish().contains(FrameType::DROP_RECV) { Excess::Drop } else { Excess::Keep };
+        let excess = match self.max_groups {
+            // The classic library compares the numbers before it looks at DROP_RECV.
+            ..0 => Excess::KeepAll,
+            _ if self.wish().contains(FrameType::DROP_RECV) => Excess::Drop,
+            _ => Excess::Keep,
+        };
         let length = body.iter().fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
         (Room { groups: self.groups, body, excess }, length)
     }
@@ -121,7 +129,7 @@ fn receive(mbox: mailbox, outputs: &mut Outputs<'_>, body: &mut [IoSliceMut<'_>]
 pub(super) fn report(envelope: &Envelope, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
     let number = |length: usize| c_int::try_from(length).expect("a frame's numbers are 32 bits");
     let (groups, body_len) = (number(envelope.groups), number(envelope.body_len));
-    let (groups_short, body_short) = (envelope.groups > outputs.groups.len(), envelope.body_len > body_room);
+    let (groups_short, body_short) = (groups > outputs.max_groups, envelope.body_len > body_room);
     *outputs.service_type = envelope.kind.0 as service;
     *outputs.sender = *envelope.sender.field();
     *outputs.mess_type = envelope.mess_type;

@@ -6,10 +6,15 @@
 use super::input::Input;
 use super::open::Open;
 use super::{Attempt, Config, Method, Passwords, Peer, Request, State, Step};
-use crate::wire::{Answer, ConnectRequest, MethodChoice, MethodList, Name, Refusal, Version};
+use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name, Refusal, Version};
 
-/// Reads the connect request.
-pub(super) fn poll_greeting(input: &mut Input) -> Option<Step> {
+/// Reads the connect request, or the question for the limits in its place.
+pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
+    if Limits::is_asked(input.front())? {
+        // A question opens no session: it ends as a refused request does, with another answer.
+        let end = Step::enter(State::Closed, Request::Refused(Refusal::VERSION));
+        return Some(Step { output: Some(limits.encode()), ..end });
+    }
     match ConnectRequest::decode(input.front()) {
         Err(refusal) => Some(Step::refuse(refusal)),
         Ok(arrived) => {
@@ -169,6 +174,19 @@ mod tests {
 
     fn unix(config: &Config) -> Session {
         Session::new(config, Peer::Unix)
+    }
+
+    #[test]
+    fn who_asks_for_the_limits_is_told_and_has_no_session() {
+        let mut session = unix(&Config { message_limit: 0x0012_3456, ..Config::default() });
+        for byte in Limits::QUESTION {
+            assert_eq!(session.poll_request(), None);
+            session.handle_bytes(&[byte]);
+        }
+        assert_eq!(session.poll_request(), Some(Request::Refused(Refusal::VERSION)));
+        assert_eq!(output(&session), b"\x01\0T\0\0\x12\x34\x56");
+        session.handle_bytes(HELLO);
+        assert_eq!((session.poll_request(), session.is_open()), (None, false));
     }
 
     #[test]

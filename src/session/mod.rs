@@ -27,7 +27,7 @@ pub use outbox::{Outbox, Overflow};
 pub use password::{PasswordError, Passwords};
 pub use policy::{Attempt, Policy};
 
-use crate::wire::{ConnectRequest, FrameHeader, Name, Refusal, Service, Slice};
+use crate::wire::{ConnectRequest, FrameHeader, Limits, Name, Refusal, Service, Slice};
 use handshake::{Authentication, Authenticator};
 use input::Input;
 use open::Open;
@@ -151,6 +151,11 @@ impl Step {
     }
 }
 
+/// What a client is told that asks for the limits.
+fn limits(message_limit: usize) -> Limits {
+    Limits { message: u32::try_from(message_limit).unwrap_or(u32::MAX) }
+}
+
 impl Session {
     /// A conversation with a client that has just connected.
     pub fn new(config: &Config, peer: Peer) -> Session {
@@ -238,7 +243,7 @@ impl Session {
             return Some(Step::enter(State::Closed, Request::Violation(Violation::Flood)));
         }
         match &self.state {
-            State::Greeting => handshake::poll_greeting(&mut self.input),
+            State::Greeting => handshake::poll_greeting(&mut self.input, limits(self.message_limit)),
             State::Authentication(state) => {
                 let open =
                     Open { private_group: state.private_group, message_limit: self.message_limit, policy: self.policy };

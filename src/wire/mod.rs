@@ -15,6 +15,7 @@ mod handshake;
 mod header;
 mod ids;
 mod join;
+mod limits;
 mod membership;
 mod monitor;
 mod name;
@@ -39,6 +40,7 @@ pub use handshake::{
 pub use header::{Header, PacketKind, Way};
 pub use ids::{DaemonId, Incarnation, NetworkId, RingId, Service};
 pub use join::Join;
+pub use limits::Limits;
 pub use membership::{
     Cause, EncodedMembership, GroupId, MembershipBody, RegularMembership, encode_self_leave, encode_transitional,
 };

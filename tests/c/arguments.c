@@ -55,14 +55,14 @@ static void one_group(void)
     CHECK_NUMBER(SP_multicast(mbox, 0, "g", 0, 1, many), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_multicast(mbox, SELF_DISCARD, "g", 0, 1, many), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, NULL, 0, 1, many), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, -1, many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, -1, many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, 1, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, "g", 0, LIMIT - ONE_GROUP + 1, many), MESSAGE_TOO_LONG);
     CHECK_NUMBER(SP_multicast(mbox, SAFE_MESS, endless, 0, INT_MAX, many), MESSAGE_TOO_LONG);
     CHECK_NUMBER(SP_scat_multicast(mbox, 0, "g", 0, &empty), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, NULL, 0, &empty), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &too_many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &too_many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &without_buffer), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &huge), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_multicast(mbox, SAFE_MESS, "g", 0, &too_long), MESSAGE_TOO_LONG);
@@ -74,11 +74,11 @@ static void many_groups(void)
     const char (*groups)[MAX_GROUP_NAME] = (const char (*)[MAX_GROUP_NAME])many;
 
     CHECK_NUMBER(SP_multigroup_multicast(mbox, 0, 1, groups, 0, 1, many), ILLEGAL_SERVICE);
-    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, -1, groups, 0, 1, many), ILLEGAL_GROUP);
+    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, -1, groups, 0, 1, many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 101, groups, 0, 1, many), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, INT_MAX, groups, 0, 1, many), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 1, NULL, 0, 1, many), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 1, groups, 0, INT_MIN, many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 1, groups, 0, INT_MIN, many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 1, groups, 0, 1, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_multigroup_multicast(mbox, SAFE_MESS, 100, groups, 0, LIMIT - 3199, many), MESSAGE_TOO_LONG);
     CHECK_NUMBER(SP_multigroup_scat_multicast(mbox, 0, 1, groups, 0, &empty), ILLEGAL_SERVICE);
@@ -99,22 +99,20 @@ static void receiving(void)
 
     CHECK_NUMBER(SP_receive(mbox, NULL, sender, 1, &count, groups, &kind, &wrong, 8, body), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_receive(mbox, &type, NULL, 1, &count, groups, &kind, &wrong, 8, body), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_receive(mbox, &type, sender, INT_MIN, &count, groups, &kind, &wrong, 8, body), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, NULL, groups, &kind, &wrong, 8, body), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, NULL, &kind, &wrong, 8, body), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, NULL, &wrong, 8, body), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, &kind, NULL, 8, body), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, INT_MIN, body), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, INT_MIN, body), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, 8, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_receive(mbox, NULL, sender, 1, &count, groups, &kind, &wrong, &empty), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, NULL, 1, &count, groups, &kind, &wrong, &empty), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, -1, &count, groups, &kind, &wrong, &empty), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, NULL, groups, &kind, &wrong, &empty), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, NULL, &kind, &wrong, &empty), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, NULL, &wrong, &empty), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &kind, NULL, &empty), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, &too_many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, &too_many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_scat_receive(mbox, &type, sender, 1, &count, groups, &kind, &wrong, &without_buffer), ILLEGAL_MESSAGE);
     CHECK(type == 0 && count == 0 && kind == 0 && wrong == 0);
 }
@@ -137,7 +135,7 @@ static void flush_casts(void)
     CHECK_NUMBER(FL_multicast(mbox, 0, "#him#d1", 0, 1, many), ILLEGAL_SERVICE);
     CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS | FLUSH_REQ_MESS, "g", 0, 1, many), ILLEGAL_SERVICE);
     CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", -32766, 1, many), ILLEGAL_MESSAGE_TYPE);
-    CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", 0, -1, many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", 0, -1, many), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", 0, 1, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, NULL, 0, 1, many), ILLEGAL_GROUP);
     CHECK_NUMBER(FL_multicast(mbox, SAFE_MESS, "g", 0, 1, many), ILLEGAL_GROUP);
@@ -151,7 +149,8 @@ static void flush_casts(void)
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", NULL, 0, 1, many), ILLEGAL_RECEIVERS);
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", endless, 0, 1, many), ILLEGAL_RECEIVERS);
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, NULL, "#him#d1", 0, 1, many), ILLEGAL_GROUP);
-    CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", "#him#d1", 0, INT_MIN, many), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", "#him#d1", 0, INT_MIN, many), NET_ERROR_ON_SESSION);
+    CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", "#him#d1", 0, 1, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS | ENDIAN_RESERVED, "g", "#him#d1", 0, 1, many), ILLEGAL_SERVICE);
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "g", "#him#d1", -32767, 1, many), ILLEGAL_MESSAGE_TYPE);
     CHECK_NUMBER(FL_unicast(mbox, SAFE_MESS, "#me#d1", "#me#d1", 0, INT_MAX, many), MESSAGE_TOO_LONG);
@@ -187,12 +186,13 @@ static void flush_receiving(void)
 
     CHECK_NUMBER(FL_receive(mbox, NULL, from, 1, &count, groups, &kind, &wrong, 8, body, NULL), ILLEGAL_SERVICE);
     CHECK_NUMBER(FL_receive(mbox, &type, NULL, 1, &count, groups, &kind, &wrong, 8, body, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(FL_receive(mbox, &type, from, -1, &count, groups, &kind, &wrong, 8, body, NULL), ILLEGAL_GROUP);
+    CHECK_NUMBER(FL_receive(mbox, &type, from, -1, &count, groups, &kind, &wrong, 8, body, NULL), WOULD_BLOCK);
+    type = DONT_BLOCK;
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, NULL, groups, &kind, &wrong, 8, body, NULL), ILLEGAL_GROUP);
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, NULL, &kind, &wrong, 8, body, NULL), ILLEGAL_GROUP);
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, NULL, &wrong, 8, body, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, &kind, NULL, 8, body, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, &kind, &wrong, -1, body, NULL), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, &kind, &wrong, -1, body, NULL), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, &kind, &wrong, 8, NULL, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(FL_receive(mbox, &type, from, 1, &count, groups, &kind, &wrong, 8, body, NULL), WOULD_BLOCK);
     type = DONT_BLOCK;

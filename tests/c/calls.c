@@ -36,7 +36,11 @@ static void wrong_arguments(void)
     CHECK_NUMBER(SP_connect_timeout("4803", "me", 0, 1, &mbox, NULL, limit), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_connect_timeout("@nowhere", NULL, 0, 1, &mbox, group, limit), ILLEGAL_SPREAD);
 
-    CHECK_NUMBER(SP_disconnect(-1), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_disconnect(-1), 0);
+    CHECK_NUMBER(SP_disconnect(-1), 0);
+    CHECK_NUMBER(SP_disconnect(-2), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_poll(-1), NET_ERROR_ON_SESSION);
+    CHECK_NUMBER(SP_join(-1, "group"), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_poll(0), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_join(0, "group"), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_join(0, NULL), ILLEGAL_GROUP);
@@ -46,26 +50,28 @@ static void wrong_arguments(void)
     CHECK_NUMBER(SP_multicast(0, SAFE_MESS, "group", 0, 1, "x"), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_multicast(0, SELF_DISCARD, "group", 0, 1, "x"), ILLEGAL_SERVICE);
     CHECK_NUMBER(SP_multicast(0, SAFE_MESS, NULL, 0, 1, "x"), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multicast(0, SAFE_MESS, "group", 0, -1, "x"), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_multicast(0, SAFE_MESS, "group", 0, -1, "x"), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_multicast(0, SAFE_MESS, "group", 0, 1, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_multicast(0, SAFE_MESS, "group", 0, 0, NULL), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_scat_multicast(0, SAFE_MESS, "group", 0, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_multicast(0, SAFE_MESS, "group", 0, &scat), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_multigroup_multicast(0, SAFE_MESS, -1, NULL, 0, 1, "x"), ILLEGAL_GROUP);
+    CHECK_NUMBER(SP_scat_multicast(0, SAFE_MESS, "group", 0, &scat), NET_ERROR_ON_SESSION);
+    CHECK_NUMBER(SP_multigroup_multicast(0, SAFE_MESS, -1, NULL, 0, 1, "x"), NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_multigroup_multicast(0, SAFE_MESS, 101, NULL, 0, 1, "x"), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_multigroup_multicast(0, SAFE_MESS, 2, NULL, 0, 1, "x"), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_multigroup_multicast(0, SAFE_MESS, 0, NULL, 0, 1, "x"), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_multigroup_scat_multicast(0, SAFE_MESS, 0, NULL, 0, &scat), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_multigroup_scat_multicast(0, SAFE_MESS, 0, NULL, 0, &scat), NET_ERROR_ON_SESSION);
 
     CHECK_NUMBER(SP_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, 8, body), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_receive(0, NULL, group, 2, &count, groups, &mess_type, &mismatch, 8, body), ILLEGAL_SERVICE);
-    CHECK_NUMBER(SP_receive(0, &type, group, -1, &count, groups, &mess_type, &mismatch, 8, body), ILLEGAL_GROUP);
+    CHECK_NUMBER(SP_receive(0, &type, group, -1, &count, groups, &mess_type, &mismatch, 8, body), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_receive(0, &type, group, 2, &count, NULL, &mess_type, &mismatch, 8, body), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_receive(0, &type, group, 0, &count, NULL, &mess_type, &mismatch, 0, NULL), ILLEGAL_SESSION);
-    CHECK_NUMBER(SP_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, -1, body), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, -1, body),
+                 NET_ERROR_ON_SESSION);
     CHECK_NUMBER(SP_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, 8, NULL), ILLEGAL_MESSAGE);
     CHECK_NUMBER(SP_scat_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, NULL), ILLEGAL_MESSAGE);
-    CHECK_NUMBER(SP_scat_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, &scat), ILLEGAL_MESSAGE);
+    CHECK_NUMBER(SP_scat_receive(0, &type, group, 2, &count, groups, &mess_type, &mismatch, &scat),
+                 NET_ERROR_ON_SESSION);
 }
 
 static void authentication_methods(void)

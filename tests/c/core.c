@@ -106,6 +106,32 @@ static void sending(void)
     CHECK_NUMBER(SP_poll(b), 0);
 }
 
+/* Destinations that no client can join, which the classic library takes: of a long name the first 31 bytes count, and the others
+   have no members. The sender goes on as before. */
+static void strange_destinations(void)
+{
+    static const char *const strange[] = {"", " ", "two words", "\xc3\xa4", "\x7f", "#", "##", "#x", "#nobody#here"};
+    char forty[41] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", longest[MAX_GROUP_NAME] = "", pair[2][MAX_GROUP_NAME];
+    size_t i;
+
+    memcpy(longest, forty, MAX_GROUP_NAME - 1);
+    CHECK_NUMBER(SP_join(b, longest), 0);
+    CHECK_NUMBER(receive(b), JOINED);
+    for (i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        CHECK_NUMBER(SP_multicast(a, AGREED_MESS, strange[i], 0, 4, "lost"), 4);
+        memset(pair, 0, sizeof pair);
+        strcpy(pair[0], strange[i]);
+        memset(pair[1], 'x', MAX_GROUP_NAME);
+        CHECK_NUMBER(SP_multigroup_multicast(a, AGREED_MESS, 2, (const char (*)[MAX_GROUP_NAME])pair, -7, LENGTH, "hello"),
+                     LENGTH);
+        check_message(b, AGREED_MESS, strange[i], longest);
+    }
+    CHECK_NUMBER(SP_multicast(a, AGREED_MESS, forty, -7, LENGTH, "hello"), LENGTH);
+    check_message(b, AGREED_MESS, longest, NULL);
+    CHECK_NUMBER(SP_leave(b, longest), 0);
+    CHECK_NUMBER(receive(b), 0);
+}
+
 static void leaving(void)
 {
     CHECK_NUMBER(SP_leave(b, "elsewhere"), 0);
@@ -130,6 +156,7 @@ int main(int argc, char **argv)
     alarm(PATIENCE);
     joining();
     sending();
+    strange_destinations();
     leaving();
     return failures != 0;
 }

@@ -32,7 +32,9 @@ static void names_without_end(void)
 
     CHECK_NUMBER(SP_join(-1, unterminated(MAX_GROUP_NAME)), ILLEGAL_GROUP);
     CHECK_NUMBER(SP_leave(-1, unterminated(MAX_GROUP_NAME)), ILLEGAL_GROUP);
-    CHECK_NUMBER(SP_multicast(-1, SAFE_MESS, unterminated(MAX_GROUP_NAME - 1), 0, 0, NULL), ILLEGAL_SESSION);
+    CHECK_NUMBER(SP_multicast(-1, SAFE_MESS, unterminated(MAX_GROUP_NAME - 1), 0, 0, NULL),
+                 NET_ERROR_ON_SESSION);
+    CHECK_NUMBER(SP_multicast(-2, SAFE_MESS, unterminated(MAX_GROUP_NAME - 1), 0, 0, NULL), ILLEGAL_SESSION);
     CHECK_NUMBER(SP_connect(unterminated(71), "me", 0, 1, &mbox, group), ILLEGAL_SPREAD);
     CHECK_NUMBER(SP_connect("no daemon", unterminated(MAX_PRIVATE_NAME), 0, 1, &mbox, group), ILLEGAL_SPREAD);
     CHECK_NUMBER(SP_set_auth_method(unterminated(30), (int (*)(int, void *))NULL, NULL), 0);

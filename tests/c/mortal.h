@@ -53,7 +53,8 @@ static void start_daemon(void)
     CHECK_NUMBER(code, ACCEPT_SESSION);
     CHECK_NUMBER(SP_disconnect(probe), 0);
     is_dead = is_open = is_told = 0;
-    mbox = -1;
+    /* No mailbox. -1 would be one that counts as closed. */
+    mbox = -2;
 }
 
 /* When this returns, the daemon's sockets are closed. */

@@ -123,13 +123,14 @@ static void check_taken(const struct call *call, const struct kind *kind, int nu
     check_contents(call, kind, at_most(GROUPS, call->room_for_groups), at_most(kind->length, call->room));
 }
 
-/* One message: with this much room, and then, if it was kept, again and at last with enough. */
+/* One message: with this much room, and then, if it was kept, again and at last with enough. Where the room for groups is
+   below zero it is always kept. */
 static void take(const struct kind *kind, int number, service wish, int room_for_groups, int room)
 {
     struct call call;
 
     receive(&call, wish, room_for_groups, room);
-    if (wish == DROP_RECV || (room_for_groups >= GROUPS && room >= kind->length)) {
+    if ((wish == DROP_RECV && room_for_groups >= 0) || (room_for_groups >= GROUPS && room >= kind->length)) {
         check_taken(&call, kind, number);
         return;
     }
@@ -140,7 +141,7 @@ static void take(const struct kind *kind, int number, service wish, int room_for
     if (number % 2 == 0) {
         receive(&call, 0, MOST_GROUPS, MOST_BYTES);
     } else {
-        receive(&call, DROP_RECV, room_for_groups, room);
+        receive(&call, DROP_RECV, room_for_groups < 0 ? 0 : room_for_groups, room);
     }
     check_taken(&call, kind, number);
 }
@@ -171,7 +172,7 @@ int main(int argc, char **argv)
             sizes[2] = kinds[kind].length - 1;
             sizes[3] = kinds[kind].length;
             sizes[4] = kinds[kind].length + 1;
-            for (room_for_groups = 0; room_for_groups <= MOST_GROUPS; room_for_groups++) {
+            for (room_for_groups = -1; room_for_groups <= MOST_GROUPS; room_for_groups++) {
                 for (size = 0; size < 5; size++) {
                     for (dropped = 0; dropped < 2; dropped++) {
                         take(&kinds[kind], number++, dropped ? DROP_RECV : 0, room_for_groups, sizes[size]);

@@ -11,6 +11,7 @@ mod coverage;
 mod fake_daemon;
 mod stage;
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use c_programs::Library;
@@ -46,9 +47,48 @@ fn wrong_arguments_give_codes_and_never_crash() {
     for output in Library::prepare("hostile").run_everywhere("hostile") {
         let lines: Vec<_> = output.lines().collect();
         let [receivers, closed, unknown] = lines[..] else { panic!("three lines, not {lines:?}") };
-        let expected = ["FL_error: (-28) ", "FL_error: (-8) ", "FL_error: (-2147483648) "];
+        let expected = ["FL_error: (-28) ", "SP_error: (-8) ", "SP_error: (-2147483648) "];
         assert!([receivers, closed, unknown].iter().zip(expected).all(|(line, start)| line.starts_with(start)));
     }
+}
+
+#[test]
+fn a_program_that_writes_to_a_pipe_without_a_reader_lives_as_with_the_classic_library() {
+    let program = Library::prepare("sigpipe").build_program("sigpipe");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&program).args(arguments).env_remove("SPREAD_KEEP_SIGPIPE").output().unwrap();
+        (output.status.signal(), String::from_utf8(output.stdout).unwrap())
+    };
+    let killed = (Some(libc::SIGPIPE), String::new());
+    assert_eq!(run(&["nothing"]), killed, "loading the library changes nothing");
+    for call in ["SP_connect", "SP_connect_timeout", "FL_connect", "SP_set_auth_method", "SP_set_auth_methods"] {
+        assert_eq!(run(&[call]), (None, "ignored\n".to_owned()), "{call} ignores the signal");
+        assert_eq!(run(&[call, "handler before"]), (None, "handled\n".to_owned()), "{call} leaves a handler");
+        assert_eq!(run(&[call, "default after"]), killed, "a second {call} leaves what the program chose");
+        let kept = Command::new(&program).arg(call).env("SPREAD_KEEP_SIGPIPE", "1").output().unwrap();
+        assert_eq!(kept.status.signal(), Some(libc::SIGPIPE), "the switch keeps {call} from it");
+    }
+}
+
+#[test]
+fn a_program_sends_whatever_its_daemon_takes_over_each_transport() {
+    const LIMIT: usize = 3_000_017;
+    let program = Library::prepare("large").build_program("large");
+    let run = |place: &str, limit: usize, maximum: &str| {
+        let mut command = Command::new(&program);
+        command.args([place, &limit.to_string()]).env("FREE_PORT", stage::free_port().to_string());
+        command.env("SPREAD_MAX_MESSAGE", maximum);
+        c_programs::expect_success(&program, &mut command);
+    };
+    run("inside", LIMIT, "");
+    let port = stage::free_port();
+    let daemon = stage::daemon(port, &format!("MaxMessageSize = {LIMIT}\n"));
+    for place in [format!("{port}@127.0.0.1"), port.to_string()] {
+        run(&place, LIMIT, "");
+        run(&place, LIMIT - 1_000_000, "2000017");
+        run(&place, 143_152, "1000");
+    }
+    daemon.stop();
 }
 
 #[test]

@@ -90,8 +90,7 @@ impl Stage {
 
     fn real() -> Stage {
         let port = free_port();
-        let configuration = Configuration::parse("stage", configuration(port).as_bytes()).unwrap();
-        let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+        let daemon = daemon(port, "");
         Stage { real: Some(daemon), ..Stage::default() }.with(&format!("{port}@127.0.0.1"))
     }
 
@@ -105,7 +104,14 @@ impl Stage {
     }
 }
 
-fn free_port() -> u16 {
+/// A daemon of this process at a port, with more lines in its configuration.
+pub fn daemon(port: u16, lines: &str) -> Running {
+    let text = format!("{}{lines}", configuration(port));
+    let configuration = Configuration::parse("stage", text.as_bytes()).unwrap();
+    spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap()
+}
+
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -153,7 +159,7 @@ fn fork_script() -> Vec<Step> {
 
 /// Says each kind of message as often as `short.c` tries it, numbered, once for one buffer and once for pieces.
 fn short_script(layer: &str) -> Vec<Step> {
-    const TRIES: usize = 4 * 5 * 2;
+    const TRIES: usize = 5 * 5 * 2;
     let groups = [name(b"g"), name(b"#me#d1")];
     let change = RegularMembership {
         cause: Cause::Join,

@@ -79,7 +79,7 @@ impl Library {
 
     /// As `run_program`; what it calls, and what that gives, is appended to a file.
     pub fn run_noting(&self, program: &str, arguments: &[String], notes: &Path) {
-        let program = self.build(&source_of(program), &C[0]);
+        let program = self.build_program(program);
         expect_success(&program, Command::new(&program).args(arguments).env("CHECKED", notes));
     }
 
@@ -92,10 +92,15 @@ impl Library {
     /// Runs a program of `tests/c` where every access to memory is watched, and what is lost; it must succeed without a
     /// complaint.
     pub fn check_memory(&self, program: &str, arguments: &[String]) {
-        let program = self.build(&source_of(program), &C[0]);
+        let program = self.build_program(program);
         let mut watched = Command::new("valgrind");
         watched.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
         expect_success(&program, watched.arg(&program).args(arguments));
+    }
+
+    /// Compiles a program of `tests/c` as old C.
+    pub fn build_program(&self, program: &str) -> PathBuf {
+        self.build(&source_of(program), &C[0])
     }
 
     /// Compiles a source without a warning.
@@ -128,7 +133,7 @@ fn source_of(program: &str) -> PathBuf {
 }
 
 /// Runs a program; returns what it printed.
-fn expect_success(program: &Path, command: &mut Command) -> String {
+pub fn expect_success(program: &Path, command: &mut Command) -> String {
     let output = command.output().unwrap();
     let (printed, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{printed}\n{complaints}", program.display(), output.status);

@@ -13,9 +13,7 @@ use super::format::{self, FLUSH_REQ, LOWEST_MESS_TYPE, SUBGROUP};
 use super::layer::Layer;
 use super::{CastError, FlushError, FlushReceiveError};
 use crate::client::events::{FileEvent, Watch};
-use crate::client::{
-    ConnectError, ConnectOptions, Envelope, Excess, Fate, Lost, Mailbox, Message, Room, SendError, wait_for,
-};
+use crate::client::{ConnectError, ConnectOptions, Envelope, Fate, Lost, Mailbox, Message, Room, SendError, wait_for};
 use crate::wire::{FrameType, Name};
 
 /// A mailbox whose groups are view synchronous.
@@ -233,7 +231,7 @@ fn fill(message: &Message, room: &mut Room<'_, '_>) -> Envelope {
         body_len: message.body.len(),
         fate: Fate::Taken,
     };
-    if !(groups_fit && body_fits) && room.excess == Excess::Keep {
+    if room.excess.keeps(groups_fit && body_fits) {
         envelope.fate = Fate::Kept;
         envelope.mess_type = if is_membership { 0 } else { message.mess_type };
         return envelope;

@@ -1,0 +1,76 @@
+//! How large a message a mailbox may send.
+//!
+//! Up to what every daemon in the field survives, nothing is asked. Beyond that the daemon is asked, once, on a connection of its
+//! own ([`Limits`]), so the session's stream is the classic one whatever the daemon is. One that does not understand the
+//! question is a classic daemon.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::transport::Stream;
+use crate::wire::{LIBRARY_LIMIT, Limits, Refusal};
+
+/// The longest wait for the answer. A daemon that does not answer in this time is taken for a classic one until it is asked again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is known of a mailbox's limit: bytes of body and group names, 32 for each name.
+#[derive(Clone, Debug, Default)]
+pub struct MessageLimit {
+    known: OnceLock<usize>,
+}
+
+impl MessageLimit {
+    /// This limit, or the daemon's if it is `None`.
+    pub fn new(wanted: Option<usize>) -> MessageLimit {
+        let limit = MessageLimit::default();
+        wanted.into_iter().for_each(|wanted| limit.learn(wanted));
+        limit
+    }
+
+    /// Whether so many bytes are too many. Asks the daemon of the stream if that must be known.
+    pub fn is_below(&self, bytes: usize, stream: &Stream) -> bool {
+        let surely = self.known.get().map_or(LIBRARY_LIMIT, |&known| known);
+        bytes > surely && bytes > self.get(stream)
+    }
+
+    /// The limit, for which the daemon of the stream is asked if it is not known yet.
+    pub fn get(&self, stream: &Stream) -> usize {
+        if let Some(&known) = self.known.get() {
+            return known;
+        }
+        match ask(stream) {
+            Ok(told) => {
+                // A daemon that takes less than any classic one cannot be meant.
+                let limit = told.map_or(LIBRARY_LIMIT, |limits| LIBRARY_LIMIT.max(limits.message as usize));
+                self.learn(limit);
+                limit
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the daemon was not asked for its limit");
+                LIBRARY_LIMIT
+            }
+        }
+    }
+
+    fn learn(&self, limit: usize) {
+        // Two threads may have asked at the same time; both were told the same.
+        let _ = self.known.set(limit);
+    }
+}
+
+/// Asks the daemon at the other end of this stream; `None` if it does not understand.
+fn ask(stream: &Stream) -> io::Result<Option<Limits>> {
+    let deadline = Instant::now().checked_add(PATIENCE);
+    let question = stream.another(deadline)?;
+    question.set_deadline(deadline)?;
+    question.write_all(&mut [IoSlice::new(&Limits::QUESTION)])?;
+    let mut answer = [0; Limits::SIZE];
+    let (first, rest) = answer.split_at_mut(1);
+    question.read_all(&mut [IoSliceMut::new(first)])?;
+    if first[0] == Refusal::VERSION.encode() {
+        return Ok(None);
+    }
+    question.read_all(&mut [IoSliceMut::new(rest)])?;
+    Limits::decode(&answer).map(Some).map_err(|_| ErrorKind::InvalidData.into())
+}
