@@ -25,6 +25,7 @@ use spread::daemon::{Options, Running, StartError, spawn};
 use spread::wire::{FrameType, Name};
 
 const SPUSER: &str = env!("CARGO_BIN_EXE_spuser");
+const FLUSH_USER: &str = env!("CARGO_BIN_EXE_flush_user");
 const SPFLOODER: &str = env!("CARGO_BIN_EXE_spflooder");
 const SPSEND: &str = env!("CARGO_BIN_EXE_spsend");
 const SPRECV: &str = env!("CARGO_BIN_EXE_sprecv");
@@ -186,6 +187,83 @@ fn spuser_lets_a_person_edit_lines_while_messages_come_above_them() {
 }
 
 #[test]
+fn flush_users_enter_each_view_together_when_all_have_flushed() {
+    let daemon = Daemon::start();
+    let start = |name| Tool::start(Command::new(FLUSH_USER).args(["-u", name, "-s", &daemon.address]));
+    let mut alice = start("alice");
+    alice.expect("connected as #alice#solo");
+    alice.type_in("j room\n");
+    alice.expect("view of room: 1 member, own index 0");
+    let mut bob = start("bob");
+    bob.type_in("j room\n");
+    alice.expect("flush request of room: the next view comes after f room");
+    alice.type_in("s room\nstill in the old view\n");
+    alice.expect("  still in the old view");
+    alice.type_in("f room\n");
+    for user in [&mut alice, &mut bob] {
+        user.expect("view of room: 2 members");
+        user.expect("  0 #alice#solo");
+        user.expect("  1 #bob#solo");
+    }
+    bob.type_in("s room\nhello\n");
+    alice.expect("SAFE message from #bob#solo to 1 group (room), type 1, own byte order, 6 bytes");
+    bob.expect("  hello");
+    alice.type_in("g room #bob#solo\nonly you\n");
+    bob.expect("subgroup cast");
+    bob.expect("  only you");
+    bob.type_in("b room\n30\n");
+    alice.expect("FIFO message from #bob#solo to 1 group (room), type 2, own byte order, 30 bytes");
+    bob.expect("11 messages sent in all");
+    bob.type_in("l room\n");
+    alice.expect("flush request of room");
+    alice.type_in("f room\n");
+    bob.expect("left room");
+    alice.expect("view of room: 1 member, own index 0");
+    bob.close_input();
+    alice.type_in("q\n");
+    assert_eq!((alice.status(), bob.status()), (0, 0));
+}
+
+#[test]
+fn flush_user_says_why_something_was_not_done_and_goes_on() {
+    let daemon = Daemon::start();
+    let script = "d\ns nowhere\nlost\nf room\nl room\nj\nx\ng room\nj room\nr\nj room\nf room\ng room #nobody#solo\nlost\nb room\nno\n                  s room\nhello\nr\np\ne\nq\n";
+    let output = run(Command::new(FLUSH_USER).args(["-r", "-s", &daemon.address]), script);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{output:?}");
+    let expected = [
+        "automatic receiving is off",
+        "not sent: not for this group",
+        "cannot flush room: not for this group",
+        "cannot leave room: not for this group",
+        "name a group",
+        "unknown command: x",
+        "name a group and some of its members",
+        "view of room: 1 member, own index 0",
+        "cannot join room: not for this group",
+        "cannot flush room: not at this time",
+        "not sent: a receiver is not in the view",
+        "not sent: a size is a number",
+        "  hello",
+        "0 bytes wait",
+        "automatic receiving is on",
+    ];
+    let mut lines = text(&output.stdout).lines();
+    for expected in expected {
+        assert!(lines.any(|line| line.contains(expected)), "no {expected} in {output:?}");
+    }
+}
+
+#[test]
+fn flush_user_ends_with_its_daemon_in_a_line_and_status_1() {
+    let daemon = Daemon::start();
+    let mut user = Tool::start(Command::new(FLUSH_USER).args(["-s", &daemon.address]));
+    user.expect("connected as");
+    daemon.running.stop();
+    user.expect("flush_user: cannot receive: connection closed");
+    assert_eq!(user.status(), 1);
+}
+
+#[test]
 fn a_lone_spflooder_counts_what_it_sent() {
     let daemon = Daemon::start();
     let output = run(Command::new(SPFLOODER).args(["-s", &daemon.address, "-m", "2500", "-b", "100"]), "");
@@ -255,7 +333,7 @@ fn sprecv_accounts_for_every_packet_of_spsend() {
 #[test]
 fn a_daemon_that_is_not_there_is_a_line_and_status_1() {
     let nobody = format!("{}@127.0.0.1", free_port());
-    for program in [SPUSER, SPFLOODER] {
+    for program in [SPUSER, FLUSH_USER, SPFLOODER] {
         for address in [nobody.as_str(), "nonsense"] {
             expect_failure(Command::new(program).args(["-s", address]), address);
         }
@@ -266,7 +344,7 @@ fn a_daemon_that_is_not_there_is_a_line_and_status_1() {
 fn a_refusal_is_a_line_and_status_1() {
     let daemon = Daemon::start();
     let _taken = daemon.connect("taken");
-    for program in [SPUSER, SPFLOODER] {
+    for program in [SPUSER, FLUSH_USER, SPFLOODER] {
         expect_failure(Command::new(program).args(["-u", "taken", "-s", &daemon.address]), "refused");
     }
     expect_failure(Command::new(SPRECV).args(["-i", "192.0.2.1"]), "cannot listen at port 4444");
@@ -274,7 +352,7 @@ fn a_refusal_is_a_line_and_status_1() {
 
 #[test]
 fn every_tool_explains_itself_and_refuses_what_it_does_not_know() {
-    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
+    for program in [SPUSER, FLUSH_USER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
         let help = run(Command::new(program).arg("--help"), "");
         assert_eq!(help.status.code(), Some(0), "{program}");
         assert!(text(&help.stdout).contains("\nExamples:\n"), "{program}");
@@ -286,7 +364,7 @@ fn every_tool_explains_itself_and_refuses_what_it_does_not_know() {
 
 #[test]
 fn every_tool_tells_shells_how_to_complete_its_options() {
-    for program in [SPUSER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
+    for program in [SPUSER, FLUSH_USER, SPFLOODER, SPSEND, SPRECV, SPMONITOR, SPBENCH] {
         let name = Path::new(program).file_name().unwrap().to_str().unwrap();
         for shell in ["bash", "zsh", "fish"] {
             let output = run(Command::new(program).args(["--completion", shell]), "");
