@@ -35,8 +35,11 @@ SECONDS ?=
 API_VERSION = 4.4.0
 SONAME = libspread.so.3
 REALNAME = libspread.so.3.0.0
-# What old link lines and old binaries ask for besides libspread.
+# What old link lines and old binaries ask for besides libspread. Programs are linked with libspread itself; for binaries that ask
+# for another soname there is a small library of that name, which needs libspread: the loader's cache knows no other names.
 ALIASES = libspread-core libtspread libtspread-core
+# They look beside themselves too, so that a tree that the cache does not know works as well.
+ALIAS_FLAGS = -shared -nostdlib -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN' -Wl,--enable-new-dtags
 
 HEADERS = $(notdir $(wildcard include/*.h))
 # The programs beside the daemon; the ones that were built are installed.
@@ -174,10 +177,14 @@ install-library:
 	$(INSTALL) -m 755 $(PROFILE_DIR)/libspread.so $(DESTDIR)$(LIBDIR)/$(REALNAME)
 	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libspread.so
-	$(INSTALL) -m 644 $(PROFILE_DIR)/libspread.a $(DESTDIR)$(LIBDIR)/libspread.a
+	CC='$(CC)' LD='$(LD)' AR='$(AR)' packaging/static_library.sh $(PROFILE_DIR)/libspread.a $(PROFILE_DIR)/libspread.so \
+		$(DESTDIR)$(LIBDIR)/libspread.a
 	for name in $(ALIASES); do \
-		ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$$name.so.3 && \
-		ln -sf $$name.so.3 $(DESTDIR)$(LIBDIR)/$$name.so && \
+		rm -f $(DESTDIR)$(LIBDIR)/$$name.so.3 && \
+		$(CC) $(ALIAS_FLAGS) -Wl,-soname,$$name.so.3 -o $(DESTDIR)$(LIBDIR)/$$name.so.3.0.0 $(DESTDIR)$(LIBDIR)/$(SONAME) && \
+		chmod 755 $(DESTDIR)$(LIBDIR)/$$name.so.3.0.0 && \
+		ln -sf $$name.so.3.0.0 $(DESTDIR)$(LIBDIR)/$$name.so.3 && \
+		ln -sf libspread.so $(DESTDIR)$(LIBDIR)/$$name.so && \
 		ln -sf libspread.a $(DESTDIR)$(LIBDIR)/$$name.a || exit 1; \
 	done
 	for header in $(HEADERS); do \
@@ -204,6 +211,7 @@ install-programs:
 			$(PROFILE_DIR)/$$tool --completion fish > $(DESTDIR)$(FISHDIR)/$$tool.fish; } || exit 1; \
 	done
 	[ ! -e $(DESTDIR)$(BINDIR)/spuser ] || ln -sf spuser $(DESTDIR)$(BINDIR)/sptuser
+	[ ! -e $(PROFILE_DIR)/spmonitor ] || $(INSTALL) -m 755 $(PROFILE_DIR)/spmonitor $(DESTDIR)$(SBINDIR)/spmonitor
 
 install-documents:
 	umask 022; for page in $(PAGES); do \
@@ -224,13 +232,13 @@ install-service:
 	$(INSTALL) -m 644 packaging/spread.tmpfiles $(DESTDIR)$(TMPFILES_DIR)/spread.conf
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(REALNAME) $(SONAME) libspread.so libspread.a $(ALIASES:=.so.3) $(ALIASES:=.so) \
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(REALNAME) $(SONAME) libspread.so libspread.a $(ALIASES:=.so.3.0.0) $(ALIASES:=.so.3) $(ALIASES:=.so) \
 		$(ALIASES:=.a) pkgconfig/spread.pc pkgconfig/Spread.pc \
 		cmake/Spread/SpreadConfig.cmake cmake/Spread/SpreadConfigVersion.cmake)
 	rm -f $(HEADERS:%=$(DESTDIR)$(INCLUDEDIR)/%)
 	rm -f $(addprefix $(DESTDIR)$(BASHDIR)/,$(TOOLS)) $(addprefix $(DESTDIR)$(ZSHDIR)/_,$(TOOLS)) \
 		$(addsuffix .fish,$(addprefix $(DESTDIR)$(FISHDIR)/,$(TOOLS)))
-	rm -f $(DESTDIR)$(SBINDIR)/spread $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS) sptuser)
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,spread spmonitor) $(addprefix $(DESTDIR)$(BINDIR)/,$(TOOLS) sptuser)
 	for page in $(PAGES); do \
 		for name in $${page%.*} $(names); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$name.$${page##*.}; done; \
 	done

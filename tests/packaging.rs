@@ -62,6 +62,8 @@ fn make(target: &str, profile: &Path, destination: &Path, settings: &[&str]) {
 /// An installation under a directory that stands for the root of a machine.
 struct Installation {
     root: PathBuf,
+    /// Where what was built lies.
+    profile: PathBuf,
 }
 
 impl Installation {
@@ -77,8 +79,12 @@ impl Installation {
             symlink(env!("CARGO_BIN_EXE_spread"), profile.join("spread")).unwrap();
             let root = directory("root");
             make("install", &profile, &root, &["SYSTEMD_DIR=/usr/lib/systemd"]);
-            Installation { root }
+            Installation { root, profile }
         })
+    }
+
+    fn profile(&self) -> &Path {
+        &self.profile
     }
 
     fn libraries(&self) -> PathBuf {
@@ -108,14 +114,22 @@ impl Installation {
 
 /// Runs each program against one daemon, with the libraries of this directory.
 fn greet(programs: &[PathBuf], libraries: &Path) {
+    greet_with(programs.iter().map(|program| {
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", libraries);
+        command
+    }));
+}
+
+/// Runs each command, with the address of one daemon as its last argument.
+fn greet_with(commands: impl Iterator<Item = Command>) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
     let configuration = Configuration::parse("packaging", text.as_bytes()).unwrap();
     let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
-    for program in programs {
-        let mut command = Command::new(program);
-        command.arg(format!("{port}@127.0.0.1")).env("LD_LIBRARY_PATH", libraries);
-        assert_eq!(run(&mut command), "4 ready\nhello 7 to greetings\n", "{}", program.display());
+    for mut command in commands {
+        command.arg(format!("{port}@127.0.0.1"));
+        assert_eq!(run(&mut command), "4 ready\nhello 7 to greetings\n", "{command:?}");
     }
     daemon.stop();
 }
@@ -123,6 +137,13 @@ fn greet(programs: &[PathBuf], libraries: &Path) {
 /// What the dynamic section of a file says, as lines.
 fn dynamic_section(file: &Path) -> String {
     run(Command::new("readelf").arg("-dW").arg(file))
+}
+
+/// The libraries that a file needs at run time.
+fn needed(file: &Path) -> BTreeSet<String> {
+    let section = dynamic_section(file);
+    let names = section.lines().filter(|line| line.contains("(NEEDED)"));
+    names.map(|line| line.split_once('[').unwrap().1.trim_end_matches(']').to_owned()).collect()
 }
 
 /// The names that the library exports.
@@ -168,6 +189,150 @@ fn a_program_links_statically_by_every_name_and_runs_alone() {
         program
     });
     greet(&alone, &programs);
+}
+
+/// Ways in which link lines name the static library: what pkg-config says, everything static or not, and the file alone.
+fn static_lines(installation: &Installation) -> [Vec<String>; 4] {
+    let all = [installation.flags("Libs"), installation.flags("Libs.private")].concat();
+    let file = installation.libraries().join("libspread.a").display().to_string();
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    [
+        [words(&["-Wl,-Bstatic"]), all.clone(), words(&["-Wl,-Bdynamic"])].concat(),
+        [words(&["-static"]), all].concat(),
+        vec![file.clone()],
+        [words(&["-Wl,--gc-sections"]), vec![file]].concat(),
+    ]
+}
+
+#[test]
+fn a_program_with_the_static_library_needs_nothing_but_the_c_library() {
+    let (installation, programs) = (Installation::of_this_build(), directory("needs"));
+    let system = BTreeSet::from(["libc.so.6", "ld-linux-x86-64.so.2"].map(str::to_owned));
+    let alone: Vec<_> = (0..)
+        .zip(static_lines(installation))
+        .map(|(number, line)| {
+            let program = programs.join(format!("program-{number}"));
+            installation.compile("greeting.c", &program, &line);
+            let needed = needed(&program);
+            assert!(needed.is_subset(&system) || cfg!(not(target_env = "gnu")), "{line:?} needs {needed:?}");
+            program
+        })
+        .collect();
+    greet(&alone, &programs);
+}
+
+#[test]
+fn the_static_library_is_small_and_shows_only_the_interface() {
+    let installation = Installation::of_this_build();
+    let library = installation.libraries().join("libspread.a");
+    let size = fs::metadata(&library).unwrap().len();
+    assert!(size <= 15_000_000, "{size} bytes");
+    let symbols = run(Command::new("nm").args(["-g", "--defined-only"]).arg(&library));
+    let shown: BTreeSet<_> =
+        symbols.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect();
+    assert_eq!(shown, exports(&installation.libraries().join("libspread.so.3.0.0")));
+}
+
+/// The loader and the libraries that a program needs, each with its place in a root.
+fn runtime(library: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let libraries = needed(library).into_iter().filter(|name| !name.starts_with("ld-linux"));
+    let place = |name: &str| {
+        let found = run(Command::new("cc").arg(format!("-print-file-name={name}")));
+        (PathBuf::from(found.trim()), Path::new("usr/lib/x86_64-linux-gnu").join(name))
+    };
+    let loader = (PathBuf::from("/lib64/ld-linux-x86-64.so.2"), PathBuf::from("lib64/ld-linux-x86-64.so.2"));
+    libraries.map(|name| place(&name)).chain([loader]).collect()
+}
+
+/// The names that the loader's cache of a root has, with what each leads to.
+fn cached(root: &Path) -> Vec<(String, String)> {
+    let cache = run(Command::new("/sbin/ldconfig").arg("-r").arg(root).arg("-p"));
+    let entries = cache.lines().filter_map(|line| line.trim().split_once(" => "));
+    entries.map(|(name, path)| (name.split(' ').next().unwrap().to_owned(), path.to_owned())).collect()
+}
+
+/// Old binaries need one of the old sonames and know no directory. After `ldconfig` they start wherever the loader looks.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_old_binary_starts_after_ldconfig_in_a_clean_root() {
+    if !Path::new("/sbin/ldconfig").exists() {
+        println!("ldconfig is not installed: not tried with it");
+        return;
+    }
+    let (installation, place) = (Installation::of_this_build(), directory("old-binaries"));
+    let binaries = SONAMES.map(|soname| {
+        let (library, program) = (place.join(soname), place.join(format!("needs-{soname}")));
+        let source = Path::new(ROOT).join("tests/packaging/old_library.c");
+        run(Command::new("cc")
+            .args(["-shared", "-fPIC"])
+            .arg(format!("-Wl,-soname,{soname}"))
+            .arg(source)
+            .arg("-o")
+            .arg(&library));
+        installation.compile("greeting.c", &program, &[&library]);
+        program
+    });
+    for prefix in ["/usr/local", "/usr"] {
+        let root = directory(&format!("clean-root{}", prefix.replace('/', "-")));
+        make("install-library", installation.profile(), &root, &[&format!("PREFIX={prefix}")]);
+        for (from, to) in runtime(&root.join(format!("{prefix}/lib/libspread.so.3.0.0").trim_start_matches('/'))) {
+            fs::create_dir_all(root.join(&to).parent().unwrap()).unwrap();
+            fs::copy(from, root.join(to)).unwrap();
+        }
+        fs::create_dir_all(root.join("etc")).unwrap();
+        // What Debian, Fedora and others have there.
+        fs::write(root.join("etc/ld.so.conf"), "/usr/local/lib\n/usr/lib/x86_64-linux-gnu\n").unwrap();
+        run(Command::new("/sbin/ldconfig").arg("-r").arg(&root));
+        let cached = cached(&root);
+        for soname in SONAMES {
+            let entry = (soname.to_owned(), format!("{prefix}/lib/{soname}"));
+            assert!(cached.contains(&entry), "{entry:?} in {cached:?}");
+        }
+        for program in &binaries {
+            fs::copy(program, root.join(program.file_name().unwrap())).unwrap();
+        }
+        if Command::new("chroot")
+            .arg(&root)
+            .arg(Path::new("/").join(binaries[0].file_name().unwrap()))
+            .output()
+            .is_ok_and(|it| it.status.code() == Some(125))
+        {
+            println!("no right to chroot: the binaries are not started in {}", root.display());
+            continue;
+        }
+        greet_with(binaries.iter().map(|program| {
+            let mut command = Command::new("chroot");
+            command.arg(&root).arg(Path::new("/").join(program.file_name().unwrap())).env_remove("LD_LIBRARY_PATH");
+            command
+        }));
+    }
+}
+
+/// What dlopen and foreign function interfaces of other languages do with the old names.
+#[test]
+fn a_program_that_loads_the_library_by_an_old_name_finds_its_functions() {
+    let (installation, place) = (Installation::of_this_build(), directory("loaded"));
+    let program = place.join("loads");
+    installation.compile("loads.c", &program, &["-ldl"]);
+    for soname in SONAMES {
+        let library = installation.libraries().join(soname);
+        assert_eq!(run(Command::new(&program).arg(&library)), "4.4.0\n", "by path, without any other setting");
+        let mut by_name = Command::new(&program);
+        assert_eq!(run(by_name.arg(soname).env("LD_LIBRARY_PATH", installation.libraries())), "4.4.0\n");
+    }
+}
+
+#[test]
+fn the_installation_has_the_classic_names_of_files() {
+    let installation = Installation::of_this_build();
+    for name in ["libspread", "libspread-core", "libtspread-core"] {
+        let real = installation.libraries().join(format!("{name}.so.3.0.0"));
+        assert!(fs::symlink_metadata(&real).unwrap().is_file(), "{} is a file of its own", real.display());
+        assert!(dynamic_section(&real).contains(&format!("soname: [{name}.so.3]")));
+        for link in ["so.3", "so", "a"] {
+            assert!(installation.libraries().join(format!("{name}.{link}")).exists(), "{name}.{link}");
+        }
+    }
 }
 
 #[test]
@@ -309,7 +474,15 @@ fn the_types_of_the_interface_are_the_ones_on_record() {
 #[test]
 fn nothing_that_is_installed_knows_where_it_was_made() {
     let installation = Installation::of_this_build();
-    let binaries = ["libspread.so.3.0.0", "libspread.a", "spread"].map(OsStr::new);
+    let binaries = [
+        "libspread.so.3.0.0",
+        "libspread-core.so.3.0.0",
+        "libtspread.so.3.0.0",
+        "libtspread-core.so.3.0.0",
+        "libspread.a",
+        "spread",
+    ];
+    let binaries = binaries.map(OsStr::new);
     for file in files(&installation.root) {
         if let Ok(target) = fs::read_link(&file) {
             assert!(target.is_relative() && file.exists(), "{} leads to {}", file.display(), target.display());
@@ -334,8 +507,11 @@ fn uninstalling_leaves_nothing_wherever_it_was_installed() {
     let sources = fs::read_dir(Path::new(ROOT).join("src/bin")).unwrap().map(|entry| entry.unwrap().path());
     let sources: Vec<_> = sources.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect();
     let programs: Vec<_> = sources.iter().filter_map(|source| source.file_stem()).collect();
-    for file in programs.iter().copied().chain(["libspread.so", "libspread.a"].map(OsStr::new)) {
+    for file in &programs {
         fs::write(profile.join(file), "").unwrap();
+    }
+    for library in ["libspread.so", "libspread.a"] {
+        symlink(std::env::current_exe().unwrap().with_file_name(library), profile.join(library)).unwrap();
     }
     let moved = ["PREFIX=/usr", "LIBDIR=/usr/lib64", "INCLUDEDIR=/usr/include/spread", "SYSTEMD_DIR=/lib/systemd"];
     for settings in [&[][..], &moved] {
@@ -344,6 +520,8 @@ fn uninstalling_leaves_nothing_wherever_it_was_installed() {
         for name in programs.iter().copied().chain(SONAMES.into_iter().chain(["sptuser"]).map(OsStr::new)) {
             assert!(installed.iter().any(|file| file.file_name() == Some(name)), "{name:?} is installed");
         }
+        let sbin = if settings.is_empty() { "usr/local/sbin" } else { "usr/sbin" };
+        assert!(root.join(sbin).join("spmonitor").is_file(), "it is where the classic one is, too");
         make("uninstall", &profile, &root, settings);
         assert_eq!(files(&root), [] as [PathBuf; 0]);
     }
