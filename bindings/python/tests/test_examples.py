@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 
@@ -11,6 +12,11 @@ import spread
 EXAMPLES = pathlib.Path(__file__).parents[3] / "examples"
 SESSIONS = re.findall(r"```session\n(.*?)```", (EXAMPLES / "README.md").read_text(), re.S)
 PROGRAMS = ["chat", "map", "jobs", "paths"]
+#: What no program of an example sends to its group.
+NONSENSE = [
+    b"", b" ", b"\xff\x00\xfe", b"set", b"set colour", b"set colour red green", b"set a=b c", b"set " + b"x" * 40 + b" y",
+    b"state", b"state 0:0:0 many", b"state 0:0:0 3 novalue", b"job", b"job x y", b"done", b"done #a#d1 x",
+]
 
 
 class Session:
@@ -57,6 +63,12 @@ class Session:
             self.ring.split(2)
         elif event == "(d3 is back)":
             self.ring.drill(0, False), self.ring.drill(1, False)
+        elif event.startswith("(a stranger sends nonsense to "):
+            with self.ring.connect("stranger") as stranger:
+                for nonsense in NONSENSE:
+                    groups = (event.rstrip(")").split()[-1], stranger.private_group)
+                    stranger.multigroup_multicast(spread.SAFE_MESS, groups, nonsense)
+                    stranger.receive()
         else:
             workers = self.ring.connect("watcher")
             workers.join("workers")
@@ -86,3 +98,27 @@ def test_a_session_is_as_printed(session, make_spread_ring, tmp_path):
         for program in played.programs.values():
             program.kill()
             program.wait()
+
+
+@pytest.mark.parametrize("arguments", [[], ["4803"], ["4803", "x", "nonsense"], ["4803", "x", "1", "more"]])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_with_wrong_arguments_prints_its_usage(program, arguments):
+    command = [sys.executable, str(EXAMPLES / "python" / f"{program}.py"), *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: {program} ") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("program", ["chat", "map", "jobs"])
+def test_a_program_without_a_daemon_says_so_in_a_line(program, unused_port):
+    arguments = {"map": ["1"], "jobs": ["work"]}.get(program, [])
+    command = [sys.executable, str(EXAMPLES / "python" / f"{program}.py"), f"{unused_port}@127.0.0.1", "me", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith(f"{program}: ") and "Traceback" not in done.stderr

@@ -148,3 +148,49 @@ def test_asyncio_tells_that_the_daemon_has_gone_or_is_not_there(spread_ring):
             await spread.aio.connect(spread_ring.address())
 
     asyncio.run(program())
+
+
+def test_a_message_that_is_too_long_says_the_limit_and_what_raises_it(spread_ring):
+    with spread_ring.connect("me") as mailbox, pytest.raises(spread.MessageTooLong) as caught:
+        mailbox.multicast(spread.SAFE_MESS, "group", bytes(16 << 20))
+    assert caught.value.number == spread.MESSAGE_TOO_LONG and caught.value.limit == 16 << 20
+    assert "16777216" in str(caught.value) and "MaxMessageSize" in str(caught.value)
+    assert "SPREAD_MAX_MESSAGE" in str(caught.value)
+
+
+def test_a_large_message_needs_nothing_but_a_daemon_that_takes_it(spread_ring):
+    with spread_ring.connect("me") as mailbox:
+        body = bytes(range(256)) * (4 << 12)
+        assert mailbox.multicast(spread.AGREED_MESS, mailbox.private_group, body) == len(body)
+        assert mailbox.receive(timeout=60).message == body
+
+
+def test_every_call_after_the_end_of_an_asyncio_mailbox_says_that_it_is_closed(spread_ring):
+    async def main():
+        mailbox = await spread.aio.connect(spread_ring.address(), "me")
+        await mailbox.disconnect()
+        calls = [
+            lambda: mailbox.multicast(spread.AGREED_MESS, "group", b"late"),
+            lambda: mailbox.multigroup_multicast(spread.AGREED_MESS, ("group",), b"late"),
+            lambda: mailbox.join("group"),
+            lambda: mailbox.leave("group"),
+            lambda: mailbox.receive(),
+        ]
+        for call in calls * 2:
+            with pytest.raises(spread.ConnectionClosed, match="closed mbox"):
+                await call()
+        await mailbox.disconnect()
+
+    asyncio.run(main())
+
+
+def test_what_was_begun_before_an_asyncio_mailbox_ended_is_done_or_fails_as_closed(spread_ring):
+    async def main():
+        mailbox = await spread.aio.connect(spread_ring.address(), "me")
+        sends = [asyncio.ensure_future(mailbox.multicast(spread.AGREED_MESS, "group", b"x")) for _ in range(50)]
+        await asyncio.sleep(0)
+        await mailbox.disconnect()
+        for result in await asyncio.gather(*sends, return_exceptions=True):
+            assert result == 1 or isinstance(result, spread.ConnectionClosed), result
+
+    asyncio.run(main())

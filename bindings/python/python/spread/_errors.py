@@ -37,6 +37,21 @@ class IllegalGroup(error):
 class MessageTooLong(error):
     """Body and groups together are longer than a message may be."""
 
+    #: The most bytes of body and group names, 32 for each name, if it is known.
+    limit: int | None = None
+
+    @classmethod
+    def above(cls, limit: int) -> MessageTooLong:
+        """The exception that says the limit, and what raises it."""
+        raised = cls(
+            constants.MESSAGE_TOO_LONG,
+            f"the message is too long: body and group names, 32 bytes for each name, may have {limit} bytes here; "
+            "MaxMessageSize in the daemon's configuration raises that, or the environment variable SPREAD_MAX_MESSAGE "
+            "where the daemon does not tell its limit",
+        )
+        raised.limit = limit
+        return raised
+
 
 _KINDS: dict[int, type[error]] = {
     **dict.fromkeys(range(constants.REJECT_VERSION, 0), ConnectError),

@@ -18,13 +18,15 @@ from typing import Any, Callable, Generic, Iterator, Optional, Tuple, Type, Unio
 
 from . import _constants as constants
 from ._constants import ServiceType
-from ._errors import error, failure
-from ._library import ffi, lib
+from ._errors import ConnectionClosed, MessageTooLong, error, failure
+from ._library import ffi, has, lib
 from ._messages import GroupId, MembershipMsg, RegularMsg, Text
 
 _NAME = constants.MAX_GROUP_NAME
 #: A buffer that one large message has made larger than this is not kept.
 _BUFFER_KEPT = 1 << 20
+#: Bytes of body and group names that the classic library sends.
+_CLASSIC_LIMIT = 144_000
 _SENT_WITH = constants.REGULAR_MESS | constants.SELF_DISCARD
 
 Message = Union[RegularMsg[Text], MembershipMsg[Text]]
@@ -227,7 +229,7 @@ class Mailbox(Generic[Text]):
 
     def _check(self, call: str) -> None:
         if self._closed:
-            raise error(f"{call}() called on closed mbox")
+            raise ConnectionClosed(f"{call}() called on closed mbox")
 
     def _enter(self, call: str) -> None:
         with self._state:
@@ -254,7 +256,13 @@ class Mailbox(Generic[Text]):
         if result in (constants.CONNECTION_CLOSED, constants.ILLEGAL_SESSION, constants.NET_ERROR_ON_SESSION):
             with self._state:
                 self._closed = True
+        if result == constants.MESSAGE_TOO_LONG:
+            raise MessageTooLong.above(self._message_limit())
         raise failure(result)
+
+    def _message_limit(self) -> int:
+        # A classic library has no such function, and one limit for all daemons.
+        return int(lib.torc_message_limit(self._descriptor)) if has("torc_message_limit") else _CLASSIC_LIMIT
 
     def _end(self, function: Callable[[int], Any]) -> None:
         with self._state:

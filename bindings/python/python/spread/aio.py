@@ -43,6 +43,7 @@ class Mailbox(Generic[Text]):
         self._thread = thread
         self._receiving = asyncio.Lock()
         self._readable: Optional[asyncio.Future[None]] = None
+        self._thread_ended = False
 
     @property
     def private_group(self) -> Text:
@@ -120,6 +121,7 @@ class Mailbox(Generic[Text]):
             asyncio.get_running_loop().remove_reader(self._mailbox.fileno())
             _wake(readable)
         self._mailbox.disconnect()
+        self._thread_ended = True
         self._thread.shutdown(wait=False)
 
     async def __aenter__(self) -> Mailbox[Text]:
@@ -131,6 +133,9 @@ class Mailbox(Generic[Text]):
         await self.disconnect()
 
     async def _do(self, call: Callable[..., _Result], *arguments: Any) -> _Result:
+        if self._thread_ended:
+            # On a session that has ended a call raises ConnectionClosed at once.
+            return call(*arguments)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, lambda: call(*arguments))
 
