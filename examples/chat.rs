@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::stdin;
+use std::process::exit;
 use std::sync::Arc;
 use std::thread;
 
@@ -10,7 +11,10 @@ use spread::wire::{FrameType, Name};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [daemon, name] = &arguments[..] else { return Err("usage: chat DAEMON NAME".into()) };
+    let [daemon, name] = &arguments[..] else {
+        eprintln!("usage: chat DAEMON NAME");
+        exit(2);
+    };
     let options = ConnectOptions { daemon: daemon.clone(), private_name: name.clone(), ..Default::default() };
     let mailbox = Arc::new(Mailbox::connect(&options)?);
     let group = Name::new(b"chat").expect("short enough");

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::stdin;
+use std::process::exit;
 use std::sync::Arc;
 use std::thread;
 
@@ -20,8 +21,11 @@ type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [daemon, name, role] = &arguments[..] else { return Err("usage: jobs DAEMON NAME work|give".into()) };
-    let options = ConnectOptions { daemon: daemon.clone(), private_name: name.clone(), ..Default::default() };
+    let [daemon, name, role @ ("work" | "give")] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
+        eprintln!("usage: jobs DAEMON NAME work|give");
+        exit(2);
+    };
+    let options = ConnectOptions { daemon: daemon.into(), private_name: name.into(), ..Default::default() };
     let mailbox = Arc::new(Mailbox::connect(&options)?);
     let workers = Name::new(b"workers").expect("short enough");
     if role == "give" { give(&mailbox, workers) } else { work(&mailbox, workers) }
@@ -57,6 +61,7 @@ fn work(mailbox: &Arc<Mailbox>, workers: Name) -> Result<(), Failure> {
 }
 
 fn on_message(jobs: &mut BTreeMap<(Name, usize), Job>, members: &[Name], sender: Name, text: &str) {
+    // Anybody can send to a group: what is neither of the two is not for us.
     match text.splitn(3, ' ').collect::<Vec<_>>()[..] {
         ["job", number, text] => {
             let job = Job { text: text.to_owned(), there: members.to_vec() };
@@ -99,7 +104,11 @@ fn give(mailbox: &Mailbox, workers: Name) -> Result<(), Failure> {
         while !done.contains_key(&number) {
             let Received::Message(message) = mailbox.receive()? else { continue };
             let words = String::from_utf8_lossy(&message.body).into_owned();
-            done.insert(words.rsplit(' ').next().unwrap_or_default().parse()?, message.sender);
+            if let ["done", _, number] = words.split(' ').collect::<Vec<_>>()[..]
+                && let Ok(number) = number.parse()
+            {
+                done.insert(number, message.sender);
+            }
         }
         println!("{text}: done by {}", done[&number]);
     }

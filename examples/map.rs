@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::stdin;
+use std::process::exit;
 use std::sync::Arc;
 use std::thread;
 
@@ -39,6 +40,12 @@ struct Replica {
     transition: bool,
 }
 
+/// The change of the map that these words make. What comes from others is checked as what is typed is: nobody knows who sent it.
+fn change<'a>(words: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    let &["set", key, value] = words else { return None };
+    (!key.contains('=') && key.len() < 32 && value.len() < 32).then_some((key, value))
+}
+
 impl Replica {
     fn has_majority(&self) -> bool {
         2 * self.members.len() > self.replicas
@@ -53,9 +60,12 @@ impl Replica {
     }
 
     fn on_line(&self, line: &str) -> Result<(), Failure> {
-        if let Some(key) = line.strip_prefix("get ") {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["get", key] = words[..] {
             let stale = if self.has_majority() { "" } else { " (may be stale)" };
             println!("{key} is {}{stale}", self.values.get(key).map_or("unset", String::as_str));
+        } else if change(&words).is_none() {
+            println!("say: set KEY VALUE, or get KEY; words have 31 characters at most, a key no =");
         } else if self.has_majority() {
             self.send(line)?;
         } else {
@@ -67,9 +77,12 @@ impl Replica {
     fn on_message(&mut self, sender: Name, text: &str) {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words[..] {
-            // It was sent while there was a majority.
-            ["set", ..] if !self.has_majority() => self.refuse(),
-            ["set", key, value] => self.waiting.push((key.to_owned(), value.to_owned())),
+            ["set", ..] => match change(&words) {
+                // It was sent while there was a majority.
+                Some(_) if !self.has_majority() => self.refuse(),
+                Some((key, value)) => self.waiting.push((key.to_owned(), value.to_owned())),
+                None => {}
+            },
             ["state", view, changes, ref values @ ..] if view == self.view => self.on_state(sender, changes, values),
             _ => {}
         }
@@ -130,7 +143,11 @@ impl Replica {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [daemon, name, replicas] = &arguments[..] else { return Err("usage: map DAEMON NAME REPLICAS".into()) };
+    let ([daemon, name, _], Some(replicas)) = (&arguments[..], arguments.get(2).and_then(|count| count.parse().ok()))
+    else {
+        eprintln!("usage: map DAEMON NAME REPLICAS");
+        exit(2);
+    };
     let options = ConnectOptions { daemon: daemon.clone(), private_name: name.clone(), ..Default::default() };
     let mailbox = Arc::new(Mailbox::connect(&options)?);
     let group = Name::new(b"map").expect("short enough");
@@ -140,7 +157,7 @@ fn main() -> Result<(), Failure> {
     let mut replica = Replica {
         mailbox: Arc::clone(&mailbox),
         group,
-        replicas: replicas.parse()?,
+        replicas,
         values: BTreeMap::new(),
         changes: 0,
         members: Vec::new(),

@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::stdin;
 use std::path::Path;
+use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ use spread::wire::NetworkId;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, name] = &arguments[..] else { return Err("usage: paths CONFIGURATION NAME".into()) };
+    let [file, name] = &arguments[..] else {
+        eprintln!("usage: paths CONFIGURATION NAME");
+        exit(2);
+    };
     let configuration = Configuration::read(Path::new(file))?;
     let me = configuration.me(Some(name), &[])?;
     let running = daemon::spawn(Options::from_configuration(&configuration, me))?;
@@ -37,8 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn obey(handle: &Handle) {
     for line in stdin().lines().map_while(Result::ok) {
-        if let Some((order, Ok(network))) = line.split_once(' ').map(|(order, network)| (order, network.parse())) {
-            handle.drill(NetworkId(network), order == "cut");
+        match line.split_once(' ').map(|(order, network)| (order, network.parse())) {
+            Some((order @ ("cut" | "heal"), Ok(network))) => handle.drill(NetworkId(network), order == "cut"),
+            _ => println!("say: cut N, or heal N"),
         }
     }
     handle.stop();

@@ -17,7 +17,25 @@ use c_programs::{C, Library, ROOT};
 use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::daemon::config::Configuration;
 use spread::daemon::{Options, Running, spawn};
-use spread::wire::{Name, NetworkId};
+use spread::wire::{FrameType, Name, NetworkId};
+
+/// What no program of an example sends to its group.
+const NONSENSE: [&[u8]; 14] = [
+    b"",
+    b" ",
+    b"\xff\x00\xfe",
+    b"set",
+    b"set colour",
+    b"set colour red green",
+    b"set a=b c",
+    b"set a-word-that-is-much-longer-than-any-other x",
+    b"state",
+    b"state 0:0:0 many",
+    b"job",
+    b"job x y",
+    b"done",
+    b"done #a#d1 x",
+];
 
 /// The ring of `examples/ring.conf` on a port of its own, and where its configuration lies.
 struct Ring {
@@ -48,12 +66,26 @@ impl Ring {
             "(d3 is cut off)" => self.drill(true),
             "(d3 is back)" => self.drill(false),
             "(both work)" => self.await_workers(),
-            _ => panic!("nobody knows how: {event}"),
+            _ => match event.strip_prefix("(a stranger sends nonsense to ").and_then(|rest| rest.strip_suffix(')')) {
+                Some(group) => self.send_nonsense(group),
+                None => panic!("nobody knows how: {event}"),
+            },
         }
     }
 
     fn drill(&self, on: bool) {
         [0, 1].into_iter().for_each(|network| self.daemons[2].handle().drill(NetworkId(network), on));
+    }
+
+    /// Sends what no program of the group sends, and waits until it has come.
+    fn send_nonsense(&self, group: &str) {
+        let daemon = format!("{}@127.77.0.1", self.port);
+        let mailbox = Mailbox::connect(&ConnectOptions { daemon, ..Default::default() }).unwrap();
+        let groups = [Name::new(group.as_bytes()).unwrap(), mailbox.private_group()];
+        for nonsense in NONSENSE {
+            mailbox.multicast(FrameType::SAFE, &groups, 0, nonsense).unwrap();
+            assert!(matches!(mailbox.receive().unwrap(), Received::Message(_)));
+        }
     }
 
     /// Waits until two others have joined.
@@ -196,4 +228,18 @@ fn the_paths_run_as_printed_in_c() {
 #[test]
 fn the_paths_run_as_printed_in_rust() {
     play_rust("paths");
+}
+
+#[test]
+fn wrong_arguments_get_the_usage_in_c() {
+    for name in ["chat", "map", "jobs", "paths"] {
+        let library = Library::prepare(&format!("usage-{name}"));
+        let program = library.build(&Path::new(ROOT).join("examples/c").join(name).with_extension("c"), &C[1]);
+        for arguments in [&[][..], &["4803"], &["4803", "x", "1", "more"]] {
+            let output = Command::new(&program).args(arguments).output().unwrap();
+            let complaint = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{name} {arguments:?}");
+            assert!(complaint.starts_with(&format!("usage: {name} ")), "{complaint}");
+        }
+    }
 }

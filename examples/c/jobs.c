@@ -81,7 +81,8 @@ static void on_message(const char *sender, const char *text)
     char giver[MAX_GROUP_NAME];
     int number, start = 0;
 
-    if (sscanf(text, "job %d %n", &number, &start) == 1 && start > 0 && (job = find(sender, 0)) != NULL) {
+    /* Anybody can send to a group: what is neither of the two is not for us. */
+    if (sscanf(text, "job %d %n", &number, &start) == 1 && start > 0 && number > 0 && (job = find(sender, 0)) != NULL) {
         job->number = number;
         strcpy(job->giver, sender);
         strncpy(job->text, text + start, sizeof job->text - 1);
@@ -166,7 +167,7 @@ int main(int count, char **arguments)
 {
     int result;
 
-    if (count != 4) return fprintf(stderr, "usage: jobs DAEMON NAME work|give\n"), 2;
+    if (count != 4 || (strcmp(arguments[3], "work") != 0 && strcmp(arguments[3], "give") != 0)) return fprintf(stderr, "usage: jobs DAEMON NAME work|give\n"), 2;
     result = SP_connect(arguments[1], arguments[2], 0, 1, &box, me);
     if (result != ACCEPT_SESSION) return SP_error(result), 1;
     if (strcmp(arguments[3], "give") == 0) give();

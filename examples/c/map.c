@@ -39,6 +39,18 @@ static char view[40];                           /* as its messages name it */
 static char awaited[REPLICAS][MAX_GROUP_NAME]; /* who is to tell what they have */
 static int num_awaited;
 
+/* Whether a text changes the map, and how. What comes from others is checked as what is typed is: nobody knows who sent it. */
+static int is_change(const char *text, struct pair *change)
+{
+    char key[WORD + 1], value[WORD + 1], more[2];
+
+    if (strncmp(text, "set ", 4) != 0 || sscanf(text + 4, "%32s %32s %1s", key, value, more) != 2) return 0;
+    if (strlen(key) >= WORD || strlen(value) >= WORD || strchr(key, '=') != NULL) return 0;
+    strcpy(change->key, key);
+    strcpy(change->value, value);
+    return 1;
+}
+
 static int has_majority(void)
 {
     return 2 * num_members > replicas;
@@ -80,12 +92,14 @@ static void apply(void)
 
 static void on_line(const char *line)
 {
-    char key[WORD];
+    char key[WORD], more[2];
     const char *value = "unset";
+    struct pair change;
     int place;
 
-    if (sscanf(line, "get %31s", key) != 1) {
-        if (has_majority()) send_safe(line);
+    if (strncmp(line, "get ", 4) != 0 || sscanf(line + 4, "%31s %1s", key, more) != 1) {
+        if (!is_change(line, &change)) printf("say: set KEY VALUE, or get KEY; words have 31 characters at most, a key no =\n");
+        else if (has_majority()) send_safe(line);
         else refuse();
         return;
     }
@@ -116,7 +130,7 @@ static void on_message(const char *sender, const char *text)
     struct pair change;
     int length, used = 0;
 
-    if (sscanf(text, "set %31s %31s", change.key, change.value) == 2) {
+    if (is_change(text, &change)) {
         if (!has_majority()) refuse(); /* it was sent while there was one */
         else if (num_waiting < PAIRS) waiting[num_waiting++] = change;
     } else if (sscanf(text, "state %39s %d%n", word, &length, &used) == 2 && strcmp(word, view) == 0) {
@@ -224,7 +238,7 @@ int main(int count, char **arguments)
     pthread_t reading;
     int result;
 
-    if (count != 4) return fprintf(stderr, "usage: map DAEMON NAME REPLICAS\n"), 2;
+    if (count != 4 || atoi(arguments[3]) < 1) return fprintf(stderr, "usage: map DAEMON NAME REPLICAS\n"), 2;
     replicas = atoi(arguments[3]);
     result = SP_connect(arguments[1], arguments[2], 0, 1, &box, me);
     if (result != ACCEPT_SESSION) return SP_error(result), 1;

@@ -11,11 +11,16 @@ static torc_daemon *daemon_here;
 
 static void *obey(void *unused)
 {
-    char order[10];
+    char line[100], order[10], more[2];
     int network;
 
-    while (scanf("%9s %d", order, &network) == 2) {
-        if (torc_drill(daemon_here, network, strcmp(order, "cut") == 0) != TORC_OK) fprintf(stderr, "%s\n", torc_error());
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (sscanf(line, "%9s %d %1s", order, &network, more) != 2 || (strcmp(order, "cut") != 0 && strcmp(order, "heal") != 0)) {
+            printf("say: cut N, or heal N\n");
+            fflush(stdout);
+        } else if (torc_drill(daemon_here, network, strcmp(order, "cut") == 0) != TORC_OK) {
+            fprintf(stderr, "%s\n", torc_error());
+        }
     }
     torc_stop(daemon_here);
     return unused;

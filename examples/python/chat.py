@@ -25,4 +25,10 @@ def main(daemon, name):
                 print("* here:", *message.members, flush=True)
 
 
-main(*sys.argv[1:])
+if len(sys.argv) != 3:
+    print("usage: chat DAEMON NAME", file=sys.stderr)
+    sys.exit(2)
+try:
+    main(*sys.argv[1:])
+except spread.error as problem:
+    sys.exit(f"chat: {problem}")

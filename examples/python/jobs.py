@@ -19,7 +19,7 @@ class Worker:
     def turn(self, number, there):
         """Whose turn a job is: of those who were there when it came and still are."""
         left = [member for member in there if member in self.members]
-        return left[number % len(left)]
+        return left[number % len(left)] if left else None
 
     def do_mine(self):
         for (giver, number), (text, there) in list(self.jobs.items()):
@@ -29,9 +29,10 @@ class Worker:
                 self.mailbox.multigroup_multicast(spread.AGREED_MESS, ("workers", giver), f"done {giver} {number}")
 
     def on_message(self, sender, words):
-        if words[0] == "job":
+        # Anybody can send to a group: what is neither of the two is not for us.
+        if words[:1] == ["job"] and words[1:] and words[1].isdecimal():
             self.jobs[sender, int(words[1])] = " ".join(words[2:]), self.members
-        else:
+        elif words[:1] == ["done"] and len(words) == 3 and words[2].isdecimal():
             self.jobs.pop((words[1], int(words[2])), None)
 
     def run(self):
@@ -39,7 +40,7 @@ class Worker:
         threading.Thread(target=lambda: (sys.stdin.read(), self.mailbox.leave("workers")), daemon=True).start()
         for message in self.mailbox:
             if isinstance(message, spread.RegularMsg):
-                self.on_message(message.sender, message.message.decode().split())
+                self.on_message(message.sender, message.message.decode(errors="replace").split())
             elif message.is_self_leave:
                 return
             elif not message.is_transition:
@@ -55,7 +56,9 @@ def give(mailbox):
     for number, text in jobs.items():
         while number not in done:
             message = mailbox.receive()
-            done[int(message.message.split()[2])] = message.sender
+            words = message.message.decode(errors="replace").split()
+            if words[:1] == ["done"] and len(words) == 3 and words[2].isdecimal():
+                done[int(words[2])] = message.sender
         print(f"{text}: done by {done[number]}", flush=True)
 
 
@@ -64,4 +67,10 @@ def main(daemon, name, role):
         give(mailbox) if role == "give" else Worker(mailbox).run()
 
 
-main(*sys.argv[1:])
+if len(sys.argv) != 4 or sys.argv[3] not in ("work", "give"):
+    print("usage: jobs DAEMON NAME work|give", file=sys.stderr)
+    sys.exit(2)
+try:
+    main(*sys.argv[1:])
+except spread.error as problem:
+    sys.exit(f"jobs: {problem}")

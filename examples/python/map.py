@@ -15,6 +15,20 @@ import threading
 import spread
 
 
+USAGE = "usage: map DAEMON NAME REPLICAS"
+COMMANDS = "say: set KEY VALUE, or get KEY; words have 31 characters at most, a key no ="
+
+
+def is_change(words):
+    """Whether these words change the map. What comes from others is checked as what is typed is: nobody knows who sent it."""
+    return len(words) == 3 and words[0] == "set" and "=" not in words[1] and all(len(word) < 32 for word in words)
+
+
+def is_state(words, view):
+    """Whether these words tell what a replica has that came to this view."""
+    return words[:2] == ["state", view] and words[2:] and words[2].isdecimal() and all("=" in word for word in words[3:])
+
+
 class Replica:
     def __init__(self, mailbox, replicas):
         self.mailbox, self.replicas = mailbox, replicas
@@ -27,9 +41,11 @@ class Replica:
         return 2 * len(self.members) > self.replicas
 
     def on_line(self, words):
-        if words[0] == "get":
+        if len(words) == 2 and words[0] == "get":
             stale = "" if self.has_majority() else " (may be stale)"
             print(f"{words[1]} is {self.values.get(words[1], 'unset')}{stale}", flush=True)
+        elif not is_change(words):
+            print(COMMANDS, flush=True)
         elif self.has_majority():
             self.mailbox.multicast(spread.SAFE_MESS, "map", " ".join(words))
         else:
@@ -39,14 +55,14 @@ class Replica:
         print(f"refused: only {len(self.members)} of {self.replicas} replicas are here", flush=True)
 
     def on_message(self, sender, words):
-        if words[0] == "set" and not self.has_majority():
+        if is_change(words) and not self.has_majority():
             self.refuse()  # it was sent while there was one
-        elif words[0] == "set":
+        elif is_change(words):
             self.waiting.append(words[1:])
-        elif words[1] == self.view and sender in self.awaited:
+        elif is_state(words, self.view) and sender in self.awaited:
             self.awaited.discard(sender)
             if int(words[2]) > self.changes:
-                self.changes, self.values = int(words[2]), dict(word.split("=") for word in words[3:])
+                self.changes, self.values = int(words[2]), dict(word.split("=", 1) for word in words[3:])
                 print(f"brought up to date: {self.changes} changes", flush=True)
         self.apply()
 
@@ -94,9 +110,15 @@ def main(daemon, name, replicas):
                     break
                 replica.on_view(message)
             elif message.groups == ("map",):
-                replica.on_message(message.sender, message.message.decode().split())
+                replica.on_message(message.sender, message.message.decode(errors="replace").split())
             else:
-                replica.on_line(message.message.decode().split())
+                replica.on_line(message.message.decode(errors="replace").split())
 
 
-main(*sys.argv[1:])
+if len(sys.argv) != 4 or not sys.argv[3].isdecimal():
+    print(USAGE, file=sys.stderr)
+    sys.exit(2)
+try:
+    main(*sys.argv[1:])
+except spread.error as problem:
+    sys.exit(f"map: {problem}")

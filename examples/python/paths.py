@@ -11,13 +11,22 @@ import spread
 
 def obey(daemon):
     for line in sys.stdin:
-        order, network = line.split()
-        daemon.drill(int(network), order == "cut")
+        order, _, network = line.strip().partition(" ")
+        if order not in ("cut", "heal") or not network.isdecimal():
+            print("say: cut N, or heal N", flush=True)
+            continue
+        try:
+            daemon.drill(int(network), order == "cut")
+        except spread.DaemonError as problem:
+            print(problem, flush=True)
     daemon.stop()
 
 
 def main(configuration, name):
-    daemon = spread.Daemon(configuration, name)
+    try:
+        daemon = spread.Daemon(configuration, name)
+    except spread.DaemonError as problem:
+        sys.exit(f"paths: {problem}")
     threading.Thread(target=obey, args=(daemon,), daemon=True).start()
     try:
         for path in daemon.path_events():
@@ -26,4 +35,7 @@ def main(configuration, name):
         pass  # it was stopped
 
 
+if len(sys.argv) != 3:
+    print("usage: paths CONFIGURATION NAME", file=sys.stderr)
+    sys.exit(2)
 main(*sys.argv[1:])
