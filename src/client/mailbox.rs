@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::ahead::Receiving;
 use super::limit::MessageLimit;
 use super::transport::{Deadline, Stream};
 use super::{Address, ConnectError, GroupError, Lost, SendError, handshake, registry};
@@ -54,8 +55,7 @@ pub struct Mailbox {
     message_limit: MessageLimit,
     broken: AtomicBool,
     sending: Mutex<()>,
-    /// The header of a message that was offered but did not fit its receiver's buffers.
-    pub(super) offered: Mutex<Option<FrameHeader>>,
+    pub(super) receiving: Mutex<Receiving>,
 }
 
 /// When connecting must be done.
@@ -92,7 +92,7 @@ impl Mailbox {
             message_limit,
             broken: AtomicBool::new(false),
             sending: Mutex::new(()),
-            offered: Mutex::new(None),
+            receiving: Mutex::default(),
         }
     }
 
@@ -190,7 +190,8 @@ impl Mailbox {
     pub(super) fn adopted(&self) -> Mailbox {
         let mailbox = Mailbox::new(self.stream.adopted(), self.private_group, self.message_limit.clone());
         mailbox.broken.store(self.broken.load(Ordering::Acquire), Ordering::Release);
-        *mailbox.offered.lock() = self.offered.try_lock().and_then(|offered| *offered);
+        // What was looked at is still in the socket.
+        mailbox.receiving.lock().offered = self.receiving.try_lock().and_then(|receiving| receiving.offered);
         mailbox
     }
 

@@ -20,12 +20,13 @@
 //! # }
 //! ```
 //!
-//! One thread may receive while others send. A mailbox never reads ahead of the message that it is asked for, so its
-//! descriptor is readable for select and poll whenever a message waits.
+//! One thread may receive while others send. A mailbox leaves in the socket what it has not handed out, so its descriptor is
+//! readable for select and poll whenever a message waits.
 
 #![expect(clippy::disallowed_types, reason = "above the I/O line: connecting has a deadline")]
 
 mod address;
+mod ahead;
 mod auth;
 mod error;
 pub mod events;

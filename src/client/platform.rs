@@ -90,6 +90,13 @@ pub fn send_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Copies bytes from the front of the socket and leaves them there.
+pub fn peek(socket: &Socket, bytes: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: bytes may always hold bytes that are not initialized here, and the call only writes to them.
+    let bytes = unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [std::mem::MaybeUninit<u8>]) };
+    socket.peek(bytes)
+}
+
 /// A second owner of the same descriptor number. The first must be forgotten, not dropped.
 #[cfg(unix)]
 pub fn adopt(socket: &Socket) -> Socket {

@@ -63,16 +63,16 @@ impl Mailbox {
     /// Waits for the next message, however long it is.
     pub fn receive(&self) -> Result<Received, ReceiveError> {
         self.check()?;
-        let mut offered = self.offered.lock();
-        let frame = self.next_frame(&mut offered)?;
+        let mut receiving = self.receiving.lock();
+        let frame = self.next_frame(&mut receiving)?;
         let Some((mut groups, mut body)) = memory_for(&frame) else {
-            *offered = Some(frame.header);
+            receiving.offered = Some(frame.header);
             return Err(ReceiveError::TooLong);
         };
         let mut slices = [IoSliceMut::new(&mut body)];
         let mut room = Room { groups: &mut groups, body: &mut slices, excess: Excess::Drop };
-        let envelope = self.take(&frame, &mut room).map_err(|error| self.lost(error))?;
-        drop(offered);
+        let envelope = self.take(&mut receiving.ahead, &frame, &mut room).map_err(|error| self.lost(error))?;
+        drop(receiving);
         received(envelope, groups.iter().map(Name::from_field).collect(), body).ok_or(ReceiveError::Malformed)
     }
 }

@@ -1,10 +1,11 @@
 //! Receiving into the caller's memory: a header, then groups and body straight to where the caller wants them.
 //!
 //! A message that does not fit stays, and is offered again by the next call; its header is then already read. Or the
-//! caller takes what fits and drops the rest. Between messages nothing is held, so the descriptor tells the truth.
+//! caller takes what fits and drops the rest.
 
 use std::io::{self, IoSliceMut};
 
+use super::ahead::{Ahead, Receiving};
 use super::{Mailbox, ReceiveError, membership};
 use crate::wire::{ByteOrder, FrameHeader, FrameType, Name};
 
@@ -73,27 +74,29 @@ impl Mailbox {
     /// Waits for a message and puts it where the caller wants it.
     pub fn receive_into(&self, room: &mut Room<'_, '_>) -> Result<Envelope, ReceiveError> {
         self.check()?;
-        let mut offered = self.offered.lock();
-        let frame = self.next_frame(&mut offered)?;
+        let mut receiving = self.receiving.lock();
+        let frame = self.next_frame(&mut receiving)?;
         let fits = frame.groups <= room.groups.len() && frame.body_len <= capacity(room.body);
         if room.excess.keeps(fits) {
-            *offered = Some(frame.header);
+            receiving.offered = Some(frame.header);
             return Ok(frame.envelope(Fate::Kept));
         }
-        Ok(self.take(&frame, room).map_err(|error| self.lost(error))?)
+        Ok(self.take(&mut receiving.ahead, &frame, room).map_err(|error| self.lost(error))?)
     }
 
     /// The frame that was offered before, or the next one of the stream.
-    pub(super) fn next_frame(&self, offered: &mut Option<FrameHeader>) -> Result<Frame, ReceiveError> {
-        let header = match offered.take() {
+    pub(super) fn next_frame(&self, receiving: &mut Receiving) -> Result<Frame, ReceiveError> {
+        let header = match receiving.offered.take() {
             Some(header) => header,
-            None => self.read_header().map_err(|error| self.lost(error))?,
+            None => self.read_header(&mut receiving.ahead).map_err(|error| self.lost(error))?,
         };
-        Frame::new(header).ok_or(ReceiveError::Malformed)
+        let frame = Frame::new(header).ok_or(ReceiveError::Malformed)?;
+        receiving.ahead.note_message(frame.body_len.saturating_add(frame.groups.saturating_mul(Name::SIZE)));
+        Ok(frame)
     }
 
     /// Reads the rest of a frame into the room and drops what does not fit.
-    pub(super) fn take(&self, frame: &Frame, room: &mut Room<'_, '_>) -> io::Result<Envelope> {
+    pub(super) fn take(&self, ahead: &mut Ahead, frame: &Frame, room: &mut Room<'_, '_>) -> io::Result<Envelope> {
         let groups = room.groups.len().min(frame.groups);
         let unwanted = frame.groups - groups;
         let groups = &mut room.groups[..groups];
@@ -102,18 +105,18 @@ impl Mailbox {
         let mut parts = Vec::with_capacity(2 + room.body.len());
         parts.extend([IoSliceMut::new(front), IoSliceMut::new(groups.as_flattened_mut())]);
         if unwanted > 0 {
-            self.stream.read_all(&mut parts)?;
-            self.stream.skip(unwanted * Name::SIZE)?;
+            self.stream.receive_all(ahead, &mut parts)?;
+            self.stream.skip(ahead, unwanted * Name::SIZE)?;
             parts.clear();
         }
         if frame.is_membership() && frame.header.order != ByteOrder::NATIVE {
-            self.stream.read_all(&mut parts)?;
-            self.take_foreign_body(frame, room.body)?;
+            self.stream.receive_all(ahead, &mut parts)?;
+            self.take_foreign_body(ahead, frame, room.body)?;
         } else {
             let wanted = frame.body_len.min(capacity(room.body));
             parts.extend(front_slices(room.body, wanted));
-            self.stream.read_all(&mut parts)?;
-            self.stream.skip(frame.body_len - wanted)?;
+            self.stream.receive_all(ahead, &mut parts)?;
+            self.stream.skip(ahead, frame.body_len - wanted)?;
         }
         groups.iter_mut().for_each(|group| group[Name::SIZE - 1] = 0);
         let mut envelope = frame.envelope(Fate::Taken);
@@ -126,17 +129,17 @@ impl Mailbox {
         Ok(envelope)
     }
 
-    fn read_header(&self) -> io::Result<FrameHeader> {
+    fn read_header(&self, ahead: &mut Ahead) -> io::Result<FrameHeader> {
         let mut bytes = [0; FrameHeader::SIZE];
-        self.stream.read_all(&mut [IoSliceMut::new(&mut bytes)])?;
+        self.stream.receive_all(ahead, &mut [IoSliceMut::new(&mut bytes)])?;
         Ok(FrameHeader::decode(&bytes))
     }
 
     /// Takes a membership body of the other byte order: the numbers in it are turned on the way.
-    fn take_foreign_body(&self, frame: &Frame, room: &mut [IoSliceMut<'_>]) -> io::Result<()> {
+    fn take_foreign_body(&self, ahead: &mut Ahead, frame: &Frame, room: &mut [IoSliceMut<'_>]) -> io::Result<()> {
         let mut body = vec![0; frame.body_len.min(capacity(room))];
-        self.stream.read_all(&mut [IoSliceMut::new(&mut body)])?;
-        self.stream.skip(frame.body_len - body.len())?;
+        self.stream.receive_all(ahead, &mut [IoSliceMut::new(&mut body)])?;
+        self.stream.skip(ahead, frame.body_len - body.len())?;
         membership::to_native(&mut body, frame.header.order);
         let mut rest = &body[..];
         for mut slice in front_slices(room, body.len()) {

@@ -1,10 +1,11 @@
 //! The stream to a daemon: connecting within a time, and whole reads and writes on a blocking socket.
 //!
-//! Signals end no call here: what they interrupt is taken up again. Nothing is ever read ahead of what the caller asked
-//! for, so the descriptor is readable whenever a message waits.
+//! Signals end no call here: what they interrupt is taken up again. Nothing is read ahead of what the caller asked for here;
+//! `ahead` looks at what waits and leaves it.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -29,6 +30,9 @@ pub type Deadline = Option<Instant>;
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
+    /// Bytes at the front of the socket that were handed out from a look and are still to be taken out of it. Outside the
+    /// receiver's lock, so that a forked child knows them whatever that thread was doing.
+    pub(super) owed: AtomicUsize,
 }
 
 impl Stream {
@@ -39,7 +43,11 @@ impl Stream {
             Address::Remote(host, port) => connect_host(host, *port, deadline)?,
         };
         raise_buffers(&socket);
-        Ok(Stream { socket })
+        Ok(Stream::new(socket))
+    }
+
+    fn new(socket: Socket) -> Stream {
+        Stream { socket, owed: AtomicUsize::new(0) }
     }
 
     /// A stream that is connected already.
@@ -47,7 +55,7 @@ impl Stream {
     pub fn over(stream: std::os::unix::net::UnixStream) -> Stream {
         let socket = Socket::from(std::os::fd::OwnedFd::from(stream));
         raise_buffers(&socket);
-        Stream { socket }
+        Stream::new(socket)
     }
 
     /// A new stream to whom this one leads to.
@@ -57,7 +65,7 @@ impl Stream {
             Some(address) => connect_tcp(address, remaining(deadline).ok().flatten().unwrap_or(CONNECT_LIMIT))?,
             None => connect_again(&address, deadline)?,
         };
-        Ok(Stream { socket })
+        Ok(Stream::new(socket))
     }
 
     /// The socket's number.
@@ -77,26 +85,32 @@ impl Stream {
     pub fn read_all(&self, mut slices: &mut [IoSliceMut<'_>]) -> io::Result<()> {
         IoSliceMut::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            let some = slices.len().min(SLICE_LIMIT);
-            match (&self.socket).read_vectored(&mut slices[..some]) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => IoSliceMut::advance_slices(&mut slices, count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let count = self.read_some(slices)?;
+            IoSliceMut::advance_slices(&mut slices, count);
         }
         Ok(())
     }
 
-    /// Reads `count` bytes that nobody wants.
-    pub fn skip(&self, mut count: usize) -> io::Result<()> {
-        let mut bin = [0; 4096];
-        while count > 0 {
-            let some = count.min(bin.len());
-            self.read_all(&mut [IoSliceMut::new(&mut bin[..some])])?;
-            count -= some;
+    /// Waits for some bytes and fills the first slices with them.
+    pub(super) fn read_some(&self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let some = slices.len().min(SLICE_LIMIT);
+        loop {
+            match (&self.socket).read_vectored(&mut slices[..some]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
         }
-        Ok(())
+    }
+
+    /// Waits for some bytes, copies them and leaves them in the socket; 0 at the end of the stream.
+    pub(super) fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match platform::peek(&self.socket, bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 
     /// Writes all the slices, with one system call if the socket takes it.
@@ -120,7 +134,9 @@ impl Stream {
 
     /// Bytes that can be read without waiting; 0 on a broken stream.
     pub fn bytes_waiting(&self) -> usize {
-        platform::bytes_waiting(&self.socket).unwrap_or(0)
+        // First: what a receiver takes out meanwhile must not count as waiting.
+        let owed = self.owed.load(Ordering::Relaxed);
+        platform::bytes_waiting(&self.socket).unwrap_or(0).saturating_sub(owed)
     }
 
     /// Ends the stream both ways and wakes whoever is blocked on it.
@@ -132,7 +148,8 @@ impl Stream {
     /// A second owner of the same descriptor, for a forked child that forgets the first.
     #[cfg(unix)]
     pub fn adopted(&self) -> Stream {
-        Stream { socket: platform::adopt(&self.socket) }
+        let owed = AtomicUsize::new(self.owed.load(Ordering::Relaxed));
+        Stream { socket: platform::adopt(&self.socket), owed }
     }
 }
 

@@ -91,6 +91,38 @@ fn a_program_sends_whatever_its_daemon_takes_over_each_transport() {
     daemon.stop();
 }
 
+/// How often a traced program made system calls that begin with these letters.
+fn system_calls(summary: &str, name: &str) -> u64 {
+    let lines =
+        summary.lines().filter(|line| line.split_whitespace().last().is_some_and(|call| call.starts_with(name)));
+    lines.map(|line| line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn many_small_messages_cost_few_system_calls_over_each_transport() {
+    const MESSAGES: u64 = 400;
+    const ROUNDS: u64 = 5;
+    let library = Library::prepare("load");
+    let program = library.build_program("load");
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("strace is not installed: not counted");
+        return;
+    }
+    let port = stage::free_port();
+    let daemon = stage::daemon(port, "");
+    for place in [format!("{port}@127.0.0.1"), port.to_string()] {
+        let file = library.directory().join("summary");
+        let mut traced = Command::new("strace");
+        traced.args(["-c", "-o"]).arg(&file).arg(&program).args([&place, &MESSAGES.to_string(), &ROUNDS.to_string()]);
+        c_programs::expect_success(&program, &mut traced);
+        let summary = std::fs::read_to_string(file).unwrap();
+        // The two handshakes read byte by byte.
+        let received = system_calls(&summary, "recv").saturating_sub(2 * 25);
+        assert!(received <= MESSAGES * ROUNDS / 20, "{received} for {} messages: {summary}", MESSAGES * ROUNDS);
+    }
+    daemon.stop();
+}
+
 #[test]
 fn every_call_on_an_open_mailbox_refuses_what_cannot_be() {
     for heard in play("arguments").concat() {

@@ -1,0 +1,238 @@
+//! Looking ahead: one system call for many small messages, while the descriptor keeps telling the truth.
+//!
+//! A look copies what waits in the socket and leaves it there (`MSG_PEEK`). Messages are handed out of the copy; when all of it
+//! is handed out, it is taken out of the socket before the call returns. So the socket is readable exactly while something waits
+//! that was not handed out, for everybody who watches it, a duplicate of it, or the same one in a forked child.
+//!
+//! Large messages are read straight to where the caller wants them: copying them twice costs more than a system call.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::sync::atomic::Ordering;
+
+use super::transport::Stream;
+use crate::wire::FrameHeader;
+
+/// Bytes of the first look at a socket. Each look that fills them doubles them, up to [`LONGEST_LOOK`]: who gets little needs
+/// little memory.
+const FIRST_LOOK: usize = 2 << 10;
+/// Most bytes of a look, what a few hundred small messages take.
+const LONGEST_LOOK: usize = 64 << 10;
+/// Bytes from which on a message is not looked at but read.
+const LARGE: usize = 4 << 10;
+
+/// What a mailbox's receiver knows of the stream.
+#[derive(Debug, Default)]
+pub struct Receiving {
+    /// The header of a message that was offered but did not fit its receiver's buffers.
+    pub offered: Option<FrameHeader>,
+    pub ahead: Ahead,
+}
+
+/// What was looked at and not handed out. In front of it in the socket are the bytes that the stream still owes it: those that
+/// were handed out.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    bytes: Vec<u8>,
+    /// Which of the bytes are not handed out.
+    begin: usize,
+    end: usize,
+    /// The message before was large, and so may be the next one.
+    after_large: bool,
+}
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.begin == self.end
+    }
+
+    /// Whether a look is worth it for so many bytes.
+    fn is_worth(&self, wanted: usize) -> bool {
+        cfg!(unix) && !self.after_large && wanted < LARGE
+    }
+
+    /// Hands out bytes; says how many.
+    fn hand_out(&mut self, slices: &mut [IoSliceMut<'_>]) -> usize {
+        let before = self.begin;
+        for slice in slices {
+            let count = slice.len().min(self.end - self.begin);
+            slice[..count].copy_from_slice(&self.bytes[self.begin..self.begin + count]);
+            self.begin += count;
+        }
+        self.begin - before
+    }
+
+    /// Notes the size of the message whose header was read last.
+    pub fn note_message(&mut self, bytes: usize) {
+        self.after_large = bytes >= LARGE;
+    }
+}
+
+impl Stream {
+    /// Fills all the slices, from what was looked at and then from the socket.
+    pub fn receive_all(&self, ahead: &mut Ahead, mut slices: &mut [IoSliceMut<'_>]) -> io::Result<()> {
+        IoSliceMut::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            if ahead.is_empty() {
+                let wanted = slices.iter().map(|slice| slice.len()).sum();
+                self.settle(ahead)?;
+                if !ahead.is_worth(wanted) {
+                    return self.read_all(slices);
+                }
+                self.look(ahead)?;
+            }
+            let count = ahead.hand_out(slices);
+            self.owed.fetch_add(count, Ordering::Relaxed);
+            IoSliceMut::advance_slices(&mut slices, count);
+        }
+        if ahead.is_empty() { self.settle(ahead) } else { Ok(()) }
+    }
+
+    /// Takes `count` bytes that nobody wants.
+    pub fn skip(&self, ahead: &mut Ahead, mut count: usize) -> io::Result<()> {
+        let mut bin = [0; LARGE];
+        while count > 0 {
+            let some = count.min(bin.len());
+            self.receive_all(ahead, &mut [IoSliceMut::new(&mut bin[..some])])?;
+            count -= some;
+        }
+        Ok(())
+    }
+
+    /// Waits until something is there and looks at it.
+    fn look(&self, ahead: &mut Ahead) -> io::Result<()> {
+        if ahead.end == ahead.bytes.len() {
+            let longer = (2 * ahead.bytes.len()).clamp(FIRST_LOOK, LONGEST_LOOK);
+            ahead.bytes.resize(longer, 0);
+        }
+        (ahead.begin, ahead.end) = (0, 0);
+        ahead.end = match self.peek(&mut ahead.bytes)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => count,
+        };
+        Ok(())
+    }
+
+    /// Takes out of the socket what was handed out. It is there, so nobody waits.
+    fn settle(&self, ahead: &mut Ahead) -> io::Result<()> {
+        debug_assert!(ahead.is_empty());
+        while let owed @ 1.. = self.owed.load(Ordering::Relaxed) {
+            // What was handed out needs its copy no more.
+            ahead.bytes.resize(ahead.bytes.len().max(FIRST_LOOK), 0);
+            let some = owed.min(ahead.bytes.len());
+            let mut bin = [IoSliceMut::new(&mut ahead.bytes[..some])];
+            let count = self.read_some(&mut bin)?;
+            self.owed.fetch_sub(count, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::super::events::{FileEvent, Watch};
+    use super::super::wait_for;
+    use super::*;
+
+    fn pair() -> (Stream, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("sockets");
+        (Stream::over(near), far)
+    }
+
+    fn is_readable(stream: &Stream) -> bool {
+        let watch = Watch { descriptor: stream.descriptor(), event: FileEvent::Readable };
+        wait_for(&[watch], Some(std::time::Duration::ZERO)) == [true]
+    }
+
+    fn receive(stream: &Stream, ahead: &mut Ahead, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let (front, back) = bytes.split_at_mut(count / 3);
+        stream.receive_all(ahead, &mut [IoSliceMut::new(front), IoSliceMut::new(back)]).expect("it is there");
+        bytes
+    }
+
+    #[test]
+    fn the_socket_is_readable_until_the_last_message_is_handed_out() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(b"one.two.three").unwrap();
+        for (text, left) in [("one.", 9), ("two.", 5), ("three", 0)] {
+            assert_eq!(receive(&stream, &mut ahead, text.len()), text.as_bytes());
+            assert_eq!((is_readable(&stream), stream.bytes_waiting()), (left > 0, left));
+        }
+        far.write_all(b"more").unwrap();
+        assert_eq!(stream.bytes_waiting(), 4);
+        drop(far);
+        assert_eq!(receive(&stream, &mut ahead, 4), b"more");
+        let end = stream.receive_all(&mut ahead, &mut [IoSliceMut::new(&mut [0])]).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_arrives_after_a_look_stays_in_order() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(b"abc").unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 1), b"a");
+        far.write_all(b"defgh").unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 4), b"bcde");
+        assert_eq!((stream.bytes_waiting(), is_readable(&stream)), (3, true));
+        stream.skip(&mut ahead, 2).unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 1), b"h");
+        assert_eq!((stream.bytes_waiting(), is_readable(&stream)), (0, false));
+    }
+
+    #[test]
+    fn whatever_the_sizes_every_byte_comes_once_and_the_count_is_true() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.set_nonblocking(true).unwrap();
+        let (mut written, mut read, mut number) = (0usize, 0usize, 1u64);
+        let mut next = |limit: usize| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (number >> 33) as usize % limit
+        };
+        for _ in 0..5000 {
+            let size = [50, 300, 3000, 20_000][next(4)];
+            let more: Vec<_> = (written..written + next(size)).map(|at| (at % 251) as u8).collect();
+            // A socket that is full takes nothing until the next look has been handed out.
+            written += far.write(&more).unwrap_or(0);
+            let count = next(size).min(written - read);
+            ahead.note_message(count);
+            let bytes = receive(&stream, &mut ahead, count);
+            assert!(bytes.into_iter().zip(read..).all(|(byte, at)| byte == (at % 251) as u8));
+            read += count;
+            assert_eq!((stream.bytes_waiting(), is_readable(&stream)), (written - read, written > read));
+        }
+        assert!(read > 1_000_000);
+    }
+
+    #[test]
+    fn a_second_owner_goes_on_where_the_first_one_handed_out() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(b"handed out, and not").unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 12), b"handed out, ");
+        let adopted = stream.adopted();
+        std::mem::forget(stream);
+        assert_eq!(adopted.bytes_waiting(), 7);
+        assert_eq!(receive(&adopted, &mut Ahead::default(), 7), b"and not");
+        assert_eq!((adopted.bytes_waiting(), is_readable(&adopted)), (0, false));
+    }
+
+    #[test]
+    fn little_memory_serves_who_gets_little_and_more_who_gets_more() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(&[7; 100]).unwrap();
+        receive(&stream, &mut ahead, 100);
+        assert_eq!(ahead.bytes.len(), FIRST_LOOK);
+        for _ in 0..10 {
+            far.write_all(&[7; 100_000]).unwrap();
+            (0..1000).for_each(|_| drop(receive(&stream, &mut ahead, 100)));
+        }
+        assert_eq!(ahead.bytes.len(), LONGEST_LOOK);
+    }
+}
