@@ -65,7 +65,9 @@ fn on_message(jobs: &mut BTreeMap<(Name, usize), Job>, members: &[Name], sender:
     match text.splitn(3, ' ').collect::<Vec<_>>()[..] {
         ["job", number, text] => {
             let job = Job { text: text.to_owned(), there: members.to_vec() };
-            jobs.insert((sender, number.parse().unwrap_or(0)), job);
+            if let Ok(number) = number.parse() {
+                jobs.insert((sender, number), job);
+            }
         }
         ["done", giver, number] => {
             jobs.retain(|job, _| (job.0.to_string(), job.1.to_string()) != (giver.to_owned(), number.to_owned()));

@@ -170,10 +170,10 @@ fn main() -> Result<(), Failure> {
         match mailbox.receive()? {
             Received::Message(message) => {
                 let text = String::from_utf8_lossy(&message.body).into_owned();
-                if message.groups == [group] {
-                    replica.on_message(message.sender, &text);
-                } else {
+                if message.sender == mailbox.private_group() && message.groups != [group] {
                     replica.on_line(&text)?;
+                } else {
+                    replica.on_message(message.sender, &text);
                 }
             }
             Received::View(view) => replica.on_view(view)?,

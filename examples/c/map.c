@@ -219,8 +219,8 @@ static void run(void)
         }
         body[length] = '\0';
         if (Is_regular_mess(type)) {
-            if (strcmp(names[0], "map") == 0) on_message(sender, body);
-            else on_line(body);
+            if (strcmp(sender, me) == 0 && strcmp(names[0], "map") != 0) on_line(body);
+            else on_message(sender, body);
         } else if (Is_self_leave(type)) {
             return;
         } else if (Is_transition_mess(type)) {

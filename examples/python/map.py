@@ -109,10 +109,10 @@ def main(daemon, name, replicas):
                 if message.is_self_leave:
                     break
                 replica.on_view(message)
-            elif message.groups == ("map",):
-                replica.on_message(message.sender, message.message.decode(errors="replace").split())
-            else:
+            elif message.sender == mailbox.private_group and message.groups != ("map",):
                 replica.on_line(message.message.decode(errors="replace").split())
+            else:
+                replica.on_message(message.sender, message.message.decode(errors="replace").split())
 
 
 if len(sys.argv) != 4 or not sys.argv[3].isdecimal():
