@@ -13,8 +13,22 @@ trap 'rm -rf "$parts"' EXIT
 "${NM:-nm}" -D --defined-only "$shared" | awk '{ print $3 }' > "$parts/names"
 unwinder=$("${CC:-cc}" -print-file-name=libgcc_eh.a)
 [ -f "$unwinder" ] || unwinder=
+# A section for each function, as they come, takes more room by its name and header than most functions do.
+cat > "$parts/sections" <<'SECTIONS'
+SECTIONS {
+  .text 0 : { *(.text .text.*) }
+  .rodata 0 : { *(.rodata .rodata.*) }
+  .data.rel.ro 0 : { *(.data.rel.ro .data.rel.ro.*) }
+  .data 0 : { *(.data .data.*) }
+  .bss 0 : { *(.bss .bss.*) }
+  .tdata 0 : { *(.tdata .tdata.*) }
+  .tbss 0 : { *(.tbss .tbss.*) }
+  .gcc_except_table 0 : { *(.gcc_except_table .gcc_except_table.*) }
+  .eh_frame 0 : { KEEP(*(.eh_frame)) }
+}
+SECTIONS
 # A linker that cannot do this leaves the library as it was built: larger, but as good.
-if "${LD:-ld}" -r --gc-sections $(sed 's/^/-u /' "$parts/names") -o "$parts/all.o" "$built" $unwinder; then
+if "${LD:-ld}" -r --gc-sections -T "$parts/sections" $(sed 's/^/-u /' "$parts/names") -o "$parts/all.o" "$built" $unwinder; then
     "${OBJCOPY:-objcopy}" --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
         --keep-global-symbols="$parts/names" "$parts/all.o" "$parts/spread.o"
     rm -f "$installed"

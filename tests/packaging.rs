@@ -221,6 +221,16 @@ fn a_program_with_the_static_library_needs_nothing_but_the_c_library() {
     greet(&alone, &programs);
 }
 
+/// Without it a fault inside the library would end the program instead of giving SP_BUG.
+#[test]
+fn the_static_library_keeps_what_unwinding_needs() {
+    let installation = Installation::of_this_build();
+    let sections = run(Command::new("readelf").arg("-SW").arg(installation.libraries().join("libspread.a")));
+    for section in [" .eh_frame ", " .gcc_except_table "] {
+        assert!(sections.contains(section), "{section} is missing");
+    }
+}
+
 #[test]
 fn the_static_library_is_small_and_shows_only_the_interface() {
     let installation = Installation::of_this_build();
