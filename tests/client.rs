@@ -254,7 +254,7 @@ fn a_receiver_inside_its_call_is_told_that_the_connection_closed() {
 fn a_blocked_sender_does_not_hold_up_a_disconnect() {
     let (mailbox, daemon) = connected(b"");
     std::thread::scope(|scope| {
-        let (many, sent) = std::sync::mpsc::sync_channel(0);
+        let (many, sent) = std::sync::mpsc::sync_channel(1);
         let mailbox = &mailbox;
         let sender = scope.spawn(move || {
             loop {
