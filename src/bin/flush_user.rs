@@ -3,7 +3,6 @@
 //! One loop watches input and mailbox. The layer moves on only while it receives, so whoever lets messages wait holds up every
 //! other member of the group.
 
-#[expect(dead_code, reason = "shared with the client of the core, which can receive in a thread")]
 mod tools {
     pub mod editor;
     pub mod lines;
