@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::{self, Options, Running, config::Configuration};
+use spread::config::Settings;
+use spread::daemon::{self, Options, Running};
 use spread::wire::{FrameType, Name, NetworkId};
 
 const DAEMONS: usize = 3;
@@ -67,10 +68,10 @@ fn configuration(port: u16) -> String {
 }
 
 fn start_daemons(text: &str) -> Result<Vec<Running>, Failure> {
-    let configuration = Configuration::parse("the demo's configuration", text.as_bytes())?;
+    let settings = Settings::parse("the demo's configuration", text.as_bytes())?;
     let start = |name| -> Result<Running, Failure> {
-        let me = configuration.me(Some(name), &[])?;
-        Ok(daemon::spawn(Options::from_configuration(&configuration, me))?)
+        let me = settings.table.me(Some(name), &[])?;
+        Ok(daemon::spawn(Options::from_settings(&settings, me))?)
     };
     NAMES.into_iter().map(start).collect()
 }

@@ -11,8 +11,7 @@ use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
-use spread::daemon::config::Configuration;
-use spread::daemon::{self, Handle, Life, Options};
+use spread::daemon::{self, Handle, Life, Options, files};
 use spread::wire::NetworkId;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,16 +20,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("usage: paths CONFIGURATION NAME");
         exit(2);
     };
-    let configuration = Configuration::read(Path::new(file))?;
-    let me = configuration.me(Some(name), &[])?;
-    let running = daemon::spawn(Options::from_configuration(&configuration, me))?;
+    let settings = files::read(Path::new(file))?;
+    let me = settings.table.me(Some(name), &[])?;
+    let running = daemon::spawn(Options::from_settings(&settings, me))?;
     let handle = running.handle().clone();
     thread::spawn(move || obey(&handle));
     let mut seen = 0;
     while running.handle().life() == Life::Running {
         let Some(event) = running.handle().next_path_event(seen, Duration::from_secs(60)) else { continue };
         seen = event.number;
-        let other = configuration.daemons.iter().find(|daemon| daemon.id == event.path.daemon);
+        let other = settings.table.daemons.iter().find(|daemon| daemon.id == event.path.daemon);
         let other = other.map_or("?", |daemon| &daemon.name);
         let state = format!("{:?}", event.path.state).to_lowercase();
         println!("{other} on network {}: {state}", event.path.network.0);

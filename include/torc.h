@@ -196,6 +196,13 @@ int torc_start(const char *configuration, const char *name, struct torc_daemon *
 int torc_stop(struct torc_daemon *daemon);
 
 /*
+ Reads the configuration of a daemon again and takes over what it says otherwise: policy, priorities, times, limits and
+ rules for clients. configuration is as for torc_start; NULL is the file or text that the daemon works by.
+ After an error, whose reason torc_error says, everything is as it was. Returns TORC_OK or a negative code.
+ */
+int torc_reload(struct torc_daemon *daemon, const char *configuration);
+
+/*
  What a daemon is doing. Returns TORC_OK or a negative code.
  */
 int torc_status(struct torc_daemon *daemon, struct torc_state *state);

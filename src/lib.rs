@@ -22,6 +22,7 @@ pub mod time;
 
 pub mod wire;
 
+pub mod config;
 pub mod groups;
 pub mod multipath;
 pub mod node;

@@ -8,10 +8,11 @@ mod lanes;
 
 use std::collections::VecDeque;
 
+use crate::config::Live;
 use crate::groups::{self, Groups, SessionId};
 use crate::multipath::{self, Attempt, Hearing, Multipath, Networks, Path, Policy, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
-use crate::session::{self, Peer};
+use crate::session::Peer;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
@@ -33,12 +34,10 @@ pub struct Config {
     pub sites: Vec<usize>,
     /// How many networks there are, 1 to 8.
     pub networks: u8,
-    /// Which of them carry data.
-    pub policy: Policy,
     /// Which membership table it has: packets of another one are dropped and counted.
     pub system: System,
-    /// What clients must show and may use.
-    pub session: session::Config,
+    /// What may change later by [`Node::apply`]. The windows and times of `ring` count at the start; see [`Live::tune`].
+    pub live: Live,
     /// How long a client may take over its handshake. Default 10 s.
     pub handshake_timeout: Duration,
     /// Seed for every random choice.
@@ -110,10 +109,11 @@ impl Node {
             sites: config.sites,
             system: config.system,
             networks: config.networks,
-            policy: config.policy,
+            policy: config.live.policy,
         };
         let mut node =
             Node { paths: Multipath::new(paths, now), groups, ring, clients, lanes, events: VecDeque::new() };
+        node.paths.set_priorities(&config.live.priorities);
         node.pump(now);
         Ok(node)
     }
@@ -153,6 +153,16 @@ impl Node {
         self.paths.handle_timeout(now);
         self.ring.handle_timeout(now);
         self.clients.handle_timeout(now);
+        self.pump(now);
+    }
+
+    /// Takes over settings: the one way in for whatever may change while the node runs. Nothing that was accepted is lost; clients keep
+    /// their sessions even where new ones would be refused.
+    pub fn apply(&mut self, now: Instant, live: &Live) {
+        self.paths.set_policy(live.policy);
+        self.paths.set_priorities(&live.priorities);
+        self.ring.retune(|ring| live.tune(ring));
+        self.clients.configure(&live.session);
         self.pump(now);
     }
 
@@ -206,16 +216,6 @@ impl Node {
     /// Bodies of packets that are made from now on have at most so many bytes.
     pub fn set_body_limit(&mut self, bytes: usize) {
         self.ring.set_body_limit(bytes);
-    }
-
-    /// Data travels by this policy from now on.
-    pub fn set_policy(&mut self, policy: Policy) {
-        self.paths.set_policy(policy);
-    }
-
-    /// Which networks are preferred from now on where the policy has a choice: those with higher numbers, and the first of equals.
-    pub fn set_priorities(&mut self, priorities: &[u8]) {
-        self.paths.set_priorities(priorities);
     }
 
     /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
@@ -282,11 +282,6 @@ impl Node {
     /// How many packets may be sent in one rotation.
     pub fn windows(&self) -> Windows {
         self.ring.windows()
-    }
-
-    /// Changes the windows from now on; what breaks their rules is bent to them.
-    pub fn set_windows(&mut self, windows: Windows) {
-        self.ring.set_windows(windows);
     }
 
     /// Where the groups stand between configurations.

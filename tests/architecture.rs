@@ -27,18 +27,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("multipath", &["wire"]),
     ("groups", &["ring", "wire", "known_bugs"]),
     ("session", &["wire"]),
-    ("node", &["groups", "multipath", "ring", "session", "wire"]),
-    ("net", &["wire"]),
-    ("daemon", &["net", "node", "groups", "multipath", "ring", "session", "system", "wire"]),
+    ("config", &["multipath", "ring", "session", "wire"]),
+    ("node", &["config", "groups", "multipath", "ring", "session", "wire"]),
+    ("net", &["config", "wire"]),
+    ("daemon", &["config", "net", "node", "groups", "multipath", "ring", "session", "system", "wire"]),
     ("client", &["system", "wire"]),
-    ("ffi", &["client", "daemon", "system", "wire"]),
+    ("ffi", &["client", "config", "daemon", "system", "wire"]),
 ];
 
 /// Organs of `multipath`, and those of its organs that each may name.
 const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), ("outbound", &["health", "inbound"])];
 
 /// Modules below the I/O line.
-const BELOW: &[&str] = &["time", "rng", "known_bugs", "wire", "ring", "multipath", "groups", "session", "node"];
+const BELOW: &[&str] =
+    &["time", "rng", "known_bugs", "wire", "ring", "multipath", "groups", "session", "config", "node"];
 
 /// The only folders and files with unsafe code.
 const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "system.rs"];

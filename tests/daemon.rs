@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use process::Process;
 use spread::client::{ConnectError, ConnectOptions, Lost, Mailbox, ReceiveError, Received};
+use spread::config::Settings;
 use spread::daemon::Options;
-use spread::daemon::config::Configuration;
 use spread::rng::Rng;
 use spread::wire::{FrameType, LIBRARY_LIMIT, Name};
 
@@ -52,9 +52,9 @@ fn unknown_datagrams_are_dropped() {
 #[test]
 fn unknown_datagrams_are_counted_by_reason() {
     let port = free_port();
-    let configuration = Configuration::parse("solo", configuration(port).as_bytes()).unwrap();
-    let me = configuration.me(Some("solo"), &[]).unwrap();
-    let daemon = spread::daemon::spawn(Options::from_configuration(&configuration, me)).unwrap();
+    let settings = Settings::parse("solo", configuration(port).as_bytes()).unwrap();
+    let me = settings.table.me(Some("solo"), &[]).unwrap();
+    let daemon = spread::daemon::spawn(Options::from_settings(&settings, me)).unwrap();
     let (sender, noise) = (UdpSocket::bind("127.0.0.1:0").unwrap(), noise());
     eventually(|| {
         noise.iter().for_each(|datagram| _ = sender.send_to(datagram, (Ipv4Addr::LOCALHOST, port)).unwrap());

@@ -24,7 +24,7 @@ use recorded::{
     sessions, text, unhex,
 };
 use serde_json::Value;
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::session::{AccessList, Attempt};
 use spread::wire::{ByteOrder, FrameHeader, FrameType, MembershipBody, Name};
@@ -59,7 +59,7 @@ replays! {
 
 #[test]
 fn what_access_control_refuses_comes_back() {
-    let daemon = Daemon::start_with(&|options| options.node.session.policy = Some(recorded_policy));
+    let daemon = Daemon::start_with(&|options| options.node.live.session.policy = Some(recorded_policy));
     Replay::at(daemon, "19_rejected_by_access_control").run();
 }
 
@@ -85,7 +85,7 @@ fn authentication_goes_as_recorded_or_better() {
         let (lines, access) = (text(&run["configuration"]), run["access_file"].as_str().unwrap_or_default());
         let socket = std::env::temp_dir().join(format!("torc-authentication-{}-{number}", std::process::id()));
         let daemon = Daemon::start_of(lines, &|options| {
-            options.node.session.access = AccessList::parse(access).unwrap();
+            options.node.live.session.access = AccessList::parse(access).unwrap();
             options.unix_sockets = vec![socket.clone()];
         });
         for case in run["cases"].as_array().unwrap() {
@@ -483,8 +483,8 @@ impl Daemon {
             "Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}\n\
              MaxMessageSize = 143952\n{lines}\n"
         );
-        let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
-        let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+        let settings = Settings::parse("vectors", text.as_bytes()).unwrap();
+        let options = Options::from_settings(&settings, &settings.table.daemons[0]);
         let mut options = Options { unix_sockets: vec![], ..options };
         adapt(&mut options);
         Some(Daemon { _running: spawn(options).ok()?, port })

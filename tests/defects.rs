@@ -9,9 +9,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use spread::daemon::config::{AuthMethod, ClientAddresses, ConfigError, Configuration};
+use spread::config::{ClientAddresses, Invalid, Settings};
 use spread::daemon::{Options, Running, spawn};
-use spread::session::{AccessList, Peer};
+use spread::session::{AccessList, Method, Peer};
 use spread::wire::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, Name};
 
 /// The longest that a test waits for what must come.
@@ -149,8 +149,7 @@ fn every_defect_of_the_classic_daemon_is_done_as_recommended() {
 const FILES: &[(&str, fn())] = &[
     ("a blank or tab after a number, with and without a comment", || {
         for end in [" ", "\t", " # a comment", "\t# a comment", "# a comment"] {
-            let windows =
-                parameters(&format!("Window = 160{end}\nPersonalWindow = 30{end}\n")).parameters.windows.unwrap();
+            let windows = parameters(&format!("Window = 160{end}\nPersonalWindow = 30{end}\n")).live.windows;
             assert_eq!((windows.ring, windows.personal), (160, 30), "{end:?}");
         }
     }),
@@ -158,24 +157,24 @@ const FILES: &[(&str, fn())] = &[
         let interfaces = |count| (1..=count).map(|n| format!("C 10.0.0.{n} ")).collect::<String>();
         let file = |count| format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 {{ {} }} }}", interfaces(count));
         let ten = parse(&file(10)).unwrap();
-        assert!(matches!(&ten.daemons[0].clients, ClientAddresses::Only(addresses) if addresses.len() == 10));
-        assert!(matches!(parse(&file(11)), Err(ConfigError::Invalid(_))));
+        assert!(matches!(&ten.table.daemons[0].clients, ClientAddresses::Only(addresses) if addresses.len() == 10));
+        assert!(matches!(parse(&file(11)), Err(Invalid(_))));
     }),
     ("an authentication list above 90 characters", || {
         for keyword in ["AllowedAuthMethods", "RequiredAuthMethods"] {
             let list = format!("{}NULL IP", "NULL ".repeat(40));
-            let found = parameters(&format!("{keyword} = \"{list}\"\n")).parameters;
-            let lists = [found.allowed_auth, found.required_auth];
-            assert!(lists.contains(&vec![AuthMethod::Null, AuthMethod::Ip]), "{keyword}: {lists:?}");
+            let found = parameters(&format!("{keyword} = \"{list}\"\n")).live.session;
+            let lists = [found.allowed, found.required];
+            assert!(lists.contains(&vec![Method::Null, Method::Ip]), "{keyword}: {lists:?}");
         }
     }),
     ("a format of time stamps above 39 characters", || {
         let format = "%H:%M:%S ".repeat(20);
-        let found = parameters(&format!("EventTimeStamp = \"{format}\"\n")).parameters.event_time_stamp;
+        let found = parameters(&format!("EventTimeStamp = \"{format}\"\n")).live.log.time_stamp;
         assert_eq!(found, Some(format));
     }),
     ("AcceleratedRing unspecified is the same system as AcceleratedRing on", || {
-        let [without, with] = ["", "AcceleratedRing = true\n"].map(|line| parameters(line).digest());
+        let [without, with] = ["", "AcceleratedRing = true\n"].map(|line| parameters(line).table.digest());
         assert_eq!(without, with);
     }),
     ("blank lines and leading blanks do not end the access file", || {
@@ -215,12 +214,12 @@ fn every_defect_of_the_classic_files_is_done_as_recommended() {
     }
 }
 
-fn parse(text: &str) -> Result<Configuration, ConfigError> {
-    Configuration::parse("defects", text.as_bytes())
+fn parse(text: &str) -> Result<Settings, Invalid> {
+    Settings::parse("defects", text.as_bytes())
 }
 
 /// A configuration of one daemon with these parameters.
-fn parameters(text: &str) -> Configuration {
+fn parameters(text: &str) -> Settings {
     parse(&format!("Spread_Segment unicast {{ solo 127.0.0.1 }}\n{text}")).unwrap()
 }
 
@@ -263,8 +262,8 @@ fn start_at(port: u16) -> Option<(Running, u16)> {
     let text = format!(
         "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = {DAEMON_LIMIT}"
     );
-    let configuration = Configuration::parse("defects", text.as_bytes()).unwrap();
-    let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+    let settings = Settings::parse("defects", text.as_bytes()).unwrap();
+    let options = Options::from_settings(&settings, &settings.table.daemons[0]);
     Some((spawn(Options { unix_sockets: vec![], control_sockets: vec![], ..options }).ok()?, port))
 }
 

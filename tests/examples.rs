@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use c_programs::{C, Library, ROOT};
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::wire::{FrameType, Name, NetworkId};
 
@@ -50,10 +50,9 @@ impl Ring {
         let text = fs::read_to_string(Path::new(ROOT).join("examples/ring.conf")).unwrap().replace("4803", &port);
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.conf"));
         fs::write(&file, &text).unwrap();
-        let configuration = Configuration::parse("ring.conf", text.as_bytes()).unwrap();
-        let daemons = configuration.daemons.iter().filter(|_| with_daemons);
-        let daemons: Vec<Running> =
-            daemons.map(|me| spawn(Options::from_configuration(&configuration, me)).unwrap()).collect();
+        let settings = Settings::parse("ring.conf", text.as_bytes()).unwrap();
+        let daemons = settings.table.daemons.iter().filter(|_| with_daemons);
+        let daemons: Vec<Running> = daemons.map(|me| spawn(Options::from_settings(&settings, me)).unwrap()).collect();
         let formed = |daemon: &Running| daemon.handle().status().configuration.is_some_and(|it| it.members.len() == 3);
         while !daemons.iter().all(formed) {
             std::thread::yield_now();

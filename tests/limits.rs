@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectError, ConnectOptions, Mailbox, ReceiveError, Received, SendError};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::groups::{GROUPS_PER_MEMBER, HELD_LIMIT};
 use spread::session::{Config, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
@@ -128,8 +128,8 @@ fn figures_are_read_as_people_write_them() {
 fn daemon(lines: &str) -> (Running, ConnectOptions) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!("Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}\n{lines}");
-    let configuration = Configuration::parse("limits", text.as_bytes()).unwrap();
-    let running = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+    let settings = Settings::parse("limits", text.as_bytes()).unwrap();
+    let running = spawn(Options::from_settings(&settings, &settings.table.daemons[0])).unwrap();
     let daemon = format!("{port}@127.0.0.1");
     (running, ConnectOptions { daemon, membership: false, ..ConnectOptions::default() })
 }

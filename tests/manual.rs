@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use spread::daemon::config::Configuration;
+use spread::config::{Change, Live, Process, Settings};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The sections that have pages of ours.
@@ -139,12 +139,44 @@ fn every_page_about_functions_says_what_they_return() {
     }
 }
 
+/// The text of the entry of a keyword, if the page has one: the words after its item, up to the next one.
+fn entry<'a>(page: &'a Page, keyword: &str) -> Option<Vec<&'a str>> {
+    let begins = |line: &str, request: &str| {
+        line.strip_prefix(request).is_some_and(|words| words.split(' ').next() == Some(keyword))
+    };
+    // What has no effect is only listed.
+    let requests = [".It Ic ", ".D1 Ic ", ".Ic "];
+    let request = requests.into_iter().find(|request| page.text.lines().any(|line| begins(line, request)))?;
+    let lines = page.text.lines().skip_while(|line| !begins(line, request)).skip(1);
+    // Items without a text of their own share that of the last one of them.
+    let lines = lines.skip_while(|line| line.starts_with(".It "));
+    Some(lines.take_while(|line| !line.starts_with(".It ") && !line.starts_with(".El")).collect())
+}
+
+#[test]
+fn every_keyword_has_an_entry_that_says_its_default() {
+    let pages = pages("5");
+    let page = pages.iter().find(|page| page.name() == "spread.conf.5").unwrap();
+    let defaults = Settings { live: Live::default(), process: Process::default(), ..Settings::localhost() };
+    for keyword in spread::config::keywords() {
+        let entry = entry(page, keyword.name).unwrap_or_else(|| panic!("{} has no entry", keyword.name));
+        let Some(default) = keyword.value(&defaults).filter(|_| keyword.change != Change::Never) else { continue };
+        let words: Vec<&str> = entry.iter().flat_map(|line| line.split([' ', ',', ';', '.', '(', ')'])).collect();
+        let default = default.trim_matches('"').trim_start_matches("/var/run/");
+        assert!(
+            words.iter().any(|word| word.ends_with(default)),
+            "{} does not say its default {default}",
+            keyword.name
+        );
+    }
+}
+
 #[test]
 fn every_configuration_of_the_manual_is_read_without_a_warning() {
     for page in pages("5") {
         for example in page.examples() {
-            let configuration = Configuration::parse(&page.name(), example.as_bytes()).unwrap();
-            assert!(configuration.warnings.is_empty(), "{:?}", configuration.warnings);
+            let settings = Settings::parse(&page.name(), example.as_bytes()).unwrap();
+            assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
         }
     }
 }

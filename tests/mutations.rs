@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use serde_json::Value;
+use spread::config::Live;
 use spread::groups::SessionId;
-use spread::multipath::{Policy, System};
+use spread::multipath::System;
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring;
 use spread::rng::Rng;
@@ -181,9 +182,8 @@ fn node(me: u32) -> Node {
         names: vec!["d1".into(), "d2".into()],
         sites: Vec::new(),
         networks: 1,
-        policy: Policy::Active,
         system: System { digest: 7, parts: [0; 4] },
-        session: session::Config::default(),
+        live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,
     };

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, spawn};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -125,8 +125,8 @@ fn greet(programs: &[PathBuf], libraries: &Path) {
 fn greet_with(commands: impl Iterator<Item = Command>) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
-    let configuration = Configuration::parse("packaging", text.as_bytes()).unwrap();
-    let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+    let settings = Settings::parse("packaging", text.as_bytes()).unwrap();
+    let daemon = spawn(Options::from_settings(&settings, &settings.table.daemons[0])).unwrap();
     for mut command in commands {
         command.arg(format!("{port}@127.0.0.1"));
         assert_eq!(run(&mut command), "4 ready\nhello 7 to greetings\n", "{command:?}");

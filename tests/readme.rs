@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use c_programs::{C, CXX, Library, ROOT};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, spawn};
 
 fn printed_program() -> String {
@@ -22,8 +22,8 @@ fn printed_program() -> String {
 fn the_c_program_of_the_readme_works_as_printed() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!("Spread_Segment unicast:{port} {{ localhost 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
-    let configuration = Configuration::parse("readme", text.as_bytes()).unwrap();
-    let daemon = spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap();
+    let settings = Settings::parse("readme", text.as_bytes()).unwrap();
+    let daemon = spawn(Options::from_settings(&settings, &settings.table.daemons[0])).unwrap();
     let program = printed_program();
     assert!(program.contains("\"4803\""), "it connects to the default daemon");
     let library = Library::prepare("readme");

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use recorded::{Recorded, cleared, name_offsets, sessions};
 use spread::client::doze;
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::wire::{FrameHeader, FrameType, Name, NetworkId};
 
@@ -189,8 +189,8 @@ fn start(port: u16, me: usize) -> Option<Running> {
 fn options(port: u16, me: usize) -> Options {
     let daemon = |n: usize| format!("d{n} 127.0.0.{n} {{ D 127.0.0.{n} C 127.0.0.{n} }}\n");
     let text = format!("Spread_Segment unicast:{port} {{\n{}}}\n", (1..=3).map(daemon).collect::<String>());
-    let configuration = Configuration::parse("vectors", text.as_bytes()).unwrap();
-    let options = Options::from_configuration(&configuration, &configuration.daemons[me]);
+    let settings = Settings::parse("vectors", text.as_bytes()).unwrap();
+    let options = Options::from_settings(&settings, &settings.table.daemons[me]);
     let mut options = Options { unix_sockets: vec![], control_sockets: vec![], ..options };
     options.node.ring.token_timeout = TOKEN_TIMEOUT;
     options

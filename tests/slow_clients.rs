@@ -23,7 +23,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, Status, spawn};
 use spread::node::ClientStats;
 use spread::session::SlowClient;
@@ -187,11 +187,11 @@ impl Stage {
 
 fn start(port: u16, policy: SlowClient) -> Option<Running> {
     let text = format!("Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
-    let configuration = Configuration::parse("slow", text.as_bytes()).unwrap();
-    let options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+    let settings = Settings::parse("slow", text.as_bytes()).unwrap();
+    let options = Options::from_settings(&settings, &settings.table.daemons[0]);
     let mut options = Options { unix_sockets: vec![], control_sockets: vec![], ..options };
-    options.node.session.slow_client = policy;
-    options.node.session.max_session_messages = 500;
+    options.node.live.session.slow_client = policy;
+    options.node.live.session.max_session_messages = 500;
     spawn(options).ok()
 }
 

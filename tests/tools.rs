@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, StartError, spawn};
 use spread::wire::{FrameType, Name};
 
@@ -407,8 +407,8 @@ impl Daemon {
         let text = format!(
             "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxSessionMessages = 100000"
         );
-        let configuration = Configuration::parse("tools", text.as_bytes()).unwrap();
-        let running = spawn(Options::from_configuration(&configuration, &configuration.daemons[0]))?;
+        let settings = Settings::parse("tools", text.as_bytes()).unwrap();
+        let running = spawn(Options::from_settings(&settings, &settings.table.daemons[0]))?;
         Ok(Daemon { running, address: format!("{port}@127.0.0.1") })
     }
 

@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use spread::daemon::{Options, config::Configuration};
+use spread::config::Settings;
+use spread::daemon::Options;
 use spread::groups::SessionId;
 use spread::node::{ClientInput, Event, Node, Transmit};
 use spread::session::Peer;
@@ -139,14 +140,14 @@ impl Bus {
         let daemon = |at: usize| format!("n{at} 10.0.0.{0} {{ D 10.0.0.{0}  D 10.0.1.{0} }}\n", at + 1);
         let daemons: String = (0..count).map(daemon).collect();
         let text = format!("Spread_Segment 239.0.0.1 239.0.0.2 {{\n{daemons}}}");
-        let configuration = Configuration::parse("scenario", text.as_bytes()).expect("it is sound");
+        let settings = Settings::parse("scenario", text.as_bytes()).expect("it is sound");
         let node = |daemon| {
-            let mut node = Options::from_configuration(&configuration, daemon).node;
+            let mut node = Options::from_settings(&settings, daemon).node;
             // Whatever differs from run to run.
             (node.seed, node.ring.incarnation, node.ring.sequence_floor) = (1, Incarnation(1), 1);
             Node::new(node, Instant::ZERO).expect("its settings are sound")
         };
-        let nodes = configuration.daemons.iter().map(node).collect();
+        let nodes = settings.table.daemons.iter().map(node).collect();
         let flying = VecDeque::new();
         let mut bus = Bus { now: Instant::ZERO, nodes, flying, lose_every: None, carried: 0, received: 0, tape: None };
         (0..count).for_each(|at| bus.drain(at));

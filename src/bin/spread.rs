@@ -35,8 +35,8 @@ use service::privileges::{self, Plan};
 use service::unix as system;
 #[cfg(windows)]
 use service::windows as system;
-use spread::daemon::config::{self, Configuration, EntryError, Parameters};
-use spread::daemon::{Daemon, Exit, Handle, Options, Program};
+use spread::config::{self, EntryError, Settings};
+use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
 use spread::net;
 use tracing::{debug, info, warn};
 
@@ -74,6 +74,9 @@ struct Arguments {
     /// Check a configuration file, explain it, and exit; without FILE the one that the daemon would use
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     check: Option<Option<PathBuf>>,
+    /// Print the file that is checked as it is understood, with all defaults
+    #[arg(long, requires = "check")]
+    print: bool,
     /// Remember the last ring in this file, for machines whose clock may go back
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -98,7 +101,10 @@ enum YesNo {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.check {
-        Some(file) => check(file.as_deref(), arguments.name.as_deref()).map(|()| Exit::Stop),
+        Some(file) => {
+            let output = if arguments.print { CheckOutput::File } else { CheckOutput::Words };
+            check(file.as_deref(), arguments.name.as_deref(), output).map(|()| Exit::Stop)
+        }
         #[cfg(windows)]
         None if arguments.service => {
             system::serve(arguments.config.clone(), move |watch| run(&arguments, watch)).map(|()| Exit::Stop)
@@ -116,26 +122,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// Explains a configuration file.
-fn check(file: Option<&Path>, name: Option<&str>) -> Result<(), String> {
-    let (_, configuration) = configuration(file)?;
+/// What becomes of a file that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CheckOutput {
+    /// It is explained in words.
+    Words,
+    /// It is written as it is understood.
+    File,
+}
+
+/// Checks a configuration file.
+fn check(file: Option<&Path>, name: Option<&str>, output: CheckOutput) -> Result<(), String> {
+    let Source { settings, .. } = source(file)?;
+    if output == CheckOutput::File {
+        return write!(io::stdout(), "{settings}").map_err(text);
+    }
     let addresses = net::local_addresses().unwrap_or_default();
     let me = match name {
-        Some(_) => Some(own_entry(&configuration, name, &addresses)?),
-        None => configuration.me(None, &addresses).ok(),
+        Some(_) => Some(own_entry(&settings, name, &addresses)?),
+        None => settings.table.me(None, &addresses).ok(),
     };
-    write!(io::stdout(), "{}", config::explain(&configuration, me)).map_err(text)?;
-    let networks = me.map(|me| Options::from_configuration(&configuration, me).networks).unwrap_or_default();
+    write!(io::stdout(), "{}", config::explain(&settings, me)).map_err(text)?;
+    let networks = me.map(|me| Options::from_settings(&settings, me).networks).unwrap_or_default();
     let shared = net::shared_wires(&networks);
     let shared = shared.iter().map(|shared| format!("on this machine {shared}"));
-    let warnings = shared.chain(check_log(&configuration.parameters)?);
+    let warnings = shared.chain(check_log(&settings.live.log)?);
     warnings.into_iter().try_for_each(|warning| writeln!(io::stdout(), "warning: {warning}")).map_err(text)
 }
 
 /// What is wrong with the log on this machine, if anything is. An error if the daemon would not start.
-fn check_log(parameters: &Parameters) -> Result<Option<String>, String> {
-    Stamp::new(parameters.event_time_stamp.as_deref(), parameters.event_precise)?;
-    let Some(file) = log_file(parameters)? else { return Ok(None) };
+fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
+    Stamp::new(settings.time_stamp.as_deref(), settings.precise)?;
+    let Some(file) = log_file(settings)? else { return Ok(None) };
     let folder = file.parent().unwrap_or(Path::new("/"));
     let missing =
         format!("the folder {} of EventLogFile is not there: make it before the daemon starts", folder.display());
@@ -144,14 +162,15 @@ fn check_log(parameters: &Parameters) -> Result<Option<String>, String> {
 
 /// Runs the daemon until it is told to stop.
 fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
-    let (source, configuration) = configuration(arguments.config.as_deref())?;
-    let parameters = &configuration.parameters;
+    let Source { file, settings } = source(arguments.config.as_deref())?;
+    let process = &settings.process;
     privileges::forbid_new_privileges()?;
-    let plan = Plan::new(&parameters.daemon_user, &parameters.daemon_group)?;
-    let log = start_log(parameters, &plan)?;
+    let plan = Plan::new(&process.user, &process.group)?;
+    let log = start_log(&settings.live.log, &plan)?;
     let _last_lines = LastLines(&log);
-    info!(name: "starting", version = env!("CARGO_PKG_VERSION"), configuration = source, "spread starts");
-    configuration.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
+    let from = file.as_ref().map_or("built in".to_owned(), |file| file.display().to_string());
+    info!(name: "starting", version = env!("CARGO_PKG_VERSION"), configuration = from, "spread starts");
+    settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
     warn!(
         name: "not_sealed",
         "the packets between daemons are neither authenticated nor encrypted: keep their networks private"
@@ -161,23 +180,29 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     }
     let descriptors = net::raise_descriptor_limit();
     let addresses = net::local_addresses().map_err(text)?;
-    let me = own_entry(&configuration, arguments.name.as_deref(), &addresses)?;
-    log.set_names(names(&configuration));
-    let mut options = Options::from_configuration(&configuration, me);
+    let me = own_entry(&settings, arguments.name.as_deref(), &addresses)?;
+    log.set_names(names(&settings.table));
+    let mut options = Options::from_settings(&settings, me);
     options.owner = plan.owner();
     options.read_access_files().map_err(text)?;
     descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
     if let Some(file) = &arguments.state {
         options.remember_in(absolute(file)?);
     }
-    prepare(&plan, Path::new(&parameters.runtime_dir));
+    prepare(&plan, Path::new(&process.runtime_dir));
     let daemon = Daemon::start(options).map_err(text)?;
     plan.carry_out()?;
     announce(&plan);
     let manager = Arc::new(Manager::of_this_process());
     let reload = {
-        let (log, manager) = (log.clone(), Arc::clone(&manager));
-        move || on_reload(&log, &manager)
+        let (log, manager, handle) = (log.clone(), Arc::clone(&manager), daemon.handle());
+        let file = file.as_deref().map(absolute).transpose()?;
+        move || {
+            manager.reloading();
+            let result = on_reload(file.as_deref(), &handle, &log);
+            manager.reloaded();
+            result
+        }
     };
     daemon.handle().set_program(Program { reload: Box::new(reload.clone()), set_log: Box::new(level_setter(&log)) });
     watch(daemon.handle(), Box::new(reload))?;
@@ -190,11 +215,22 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
 }
 
 /// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
-fn on_reload(log: &Log, manager: &Manager) -> Result<(), String> {
-    manager.reloading();
+fn on_reload(file: Option<&Path>, handle: &Handle, log: &Log) -> Result<(), String> {
     log.reopen();
-    info!(name: "reloaded", "the log file is opened again");
-    manager.reloaded();
+    let Some(file) = file else {
+        info!(name: "reloaded", "the log file is opened again; there is no configuration file");
+        return Ok(());
+    };
+    let settings = files::read(file).map_err(text)?;
+    let levels = Levels::of(settings.live.log.priority);
+    let changes = handle.reload(settings).map_err(text)?;
+    // What somebody chose for this run stays.
+    if changes.now.iter().any(|change| change.text.starts_with("EventPriority "))
+        && std::env::var_os("SPREAD_LOG").is_none()
+    {
+        log.set_levels(&levels)?;
+    }
+    info!(name: "reloaded", "the configuration is read again: {changes}");
     Ok(())
 }
 
@@ -228,29 +264,35 @@ fn announce(plan: &Plan) {
     }
 }
 
-/// The configuration and where it is from.
-fn configuration(file: Option<&Path>) -> Result<(String, Configuration), String> {
+/// Settings, and the file that they are from; none for those that are built in.
+struct Source {
+    file: Option<PathBuf>,
+    settings: Settings,
+}
+
+/// The settings to use.
+fn source(file: Option<&Path>) -> Result<Source, String> {
     let file = match file {
         Some(file) => Some(file.to_owned()),
-        None => config::find_file(Path::new(config::DEFAULT_FILE)),
+        None => files::find_file(Path::new(files::DEFAULT_FILE)),
     };
     match file {
-        Some(file) => Ok((file.display().to_string(), Configuration::read(&file).map_err(text)?)),
-        None => Ok(("built in".to_string(), Configuration::localhost())),
+        Some(file) => Ok(Source { settings: files::read(&file).map_err(text)?, file: Some(file) }),
+        None => Ok(Source { file: None, settings: Settings::localhost() }),
     }
 }
 
 /// The daemon that this one is to be.
 fn own_entry<'a>(
-    configuration: &'a Configuration,
+    settings: &'a Settings,
     name: Option<&str>,
     addresses: &[IpAddr],
 ) -> Result<&'a config::Daemon, String> {
-    configuration.me(name, addresses).map_err(|error| match error {
+    settings.table.me(name, addresses).map_err(|error| match error {
         EntryError::UnknownName(..) => error.to_string(),
         _ => {
             let own: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let daemons = configuration.daemons.iter().take(SHOWN_DAEMONS);
+            let daemons = settings.table.daemons.iter().take(SHOWN_DAEMONS);
             let theirs: Vec<String> = daemons.map(|daemon| format!("{} {}", daemon.name, daemon.id)).collect();
             format!("{error} (this machine has {}; the daemons are {})", own.join(", "), theirs.join(", "))
         }
@@ -258,13 +300,13 @@ fn own_entry<'a>(
 }
 
 /// Begins to log, where and what the configuration says unless SPREAD_LOG says otherwise.
-fn start_log(parameters: &Parameters, plan: &Plan) -> Result<Log, String> {
+fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
     let levels = match std::env::var("SPREAD_LOG") {
         Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
-        _ => Levels::of(parameters.event_priority),
+        _ => Levels::of(settings.priority),
     };
-    let file = log_file(parameters)?;
-    let stamp = Stamp::new(parameters.event_time_stamp.as_deref(), parameters.event_precise)?;
+    let file = log_file(settings)?;
+    let stamp = Stamp::new(settings.time_stamp.as_deref(), settings.precise)?;
     let log = Log::start(&log::Settings { levels, file: file.as_deref(), stamp, format: format()? })?;
     if let Some(file) = &file
         && let Err(error) = plan.hand_over(file)
@@ -284,8 +326,8 @@ fn format() -> Result<Format, String> {
 }
 
 /// Where the log goes, if that is a file.
-fn log_file(parameters: &Parameters) -> Result<Option<PathBuf>, String> {
-    parameters.event_log_path(&host_name()).map(|path| absolute(Path::new(&path))).transpose()
+fn log_file(settings: &config::Log) -> Result<Option<PathBuf>, String> {
+    settings.path(&host_name()).map(|path| absolute(Path::new(&path))).transpose()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
@@ -293,9 +335,9 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// The names that operators know, by what the parts of the daemon know.
-fn names(configuration: &Configuration) -> Names {
-    let networks = configuration.network_options.iter().map(|options| options.name.clone());
-    let daemons = configuration.daemons.iter().flat_map(|daemon| {
+fn names(table: &config::Table) -> Names {
+    let networks = table.networks.iter().map(|notes| notes.name.clone());
+    let daemons = table.daemons.iter().flat_map(|daemon| {
         let ids = iter::once(Ipv4Addr::from_bits(daemon.id.0));
         let addresses = daemon.addresses.iter().filter_map(|address| match address {
             Some(IpAddr::V4(address)) => Some(*address),

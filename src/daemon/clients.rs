@@ -255,6 +255,11 @@ impl Clients {
         self.watch.forget(id);
     }
 
+    /// How long a client's machine may acknowledge nothing, from now on.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.watch.set_timeout(timeout);
+    }
+
     /// When [`Clients::vanished`] must be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.watch.poll_timeout()

@@ -17,10 +17,11 @@ use std::{net::Ipv4Addr, os::unix::net::UnixStream};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::files::{self, FileError};
+use super::{Handle, Life, Options, ReloadError, Reloaded, Running, StartError, spawn};
 #[cfg(unix)]
-use super::config::ClientAddresses;
-use super::config::{ConfigError, Configuration, Daemon, EntryError};
-use super::{Handle, Life, Options, Running, StartError, spawn};
+use crate::config::ClientAddresses;
+use crate::config::{Daemon, EntryError, Settings};
 use crate::net;
 #[cfg(unix)]
 use crate::session::Peer;
@@ -33,13 +34,13 @@ pub const DAEMON_LIMIT: usize = 128;
 #[derive(Debug)]
 pub struct Embedded {
     name: String,
+    /// The file or text that it was started from.
+    configuration: Mutex<String>,
     system: u32,
     #[cfg(unix)]
     client_port: u16,
     #[cfg(unix)]
     client_addresses: ClientAddresses,
-    #[cfg(unix)]
-    message_limit: usize,
     networks: usize,
     names: BTreeMap<DaemonId, String>,
     handle: Handle,
@@ -50,6 +51,16 @@ impl Embedded {
     /// Talks to the daemon.
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Reads the configuration again, or another one, given as to [`start`], and takes over what it says otherwise. After an error
+    /// everything is as it was.
+    pub fn reload(&self, configuration: Option<&str>) -> Result<Reloaded, ReloadError> {
+        let mut present = self.configuration.lock();
+        let wanted = configuration.unwrap_or(&present).to_owned();
+        let changes = self.handle.reload(read(&wanted)?)?;
+        *present = wanted;
+        Ok(changes)
     }
 
     /// The name of a daemon of the same configuration.
@@ -91,7 +102,8 @@ impl Embedded {
 /// The configuration is a file's name, or a file's text if it has a brace; an empty one is the daemon `localhost` on
 /// 127.0.0.1, port 4803. Without a name the daemon is the only one, or the one that has an address of this machine.
 pub fn start(configuration: &str, name: Option<&str>) -> Result<u64, Error> {
-    Wanted { configuration: read(configuration)?, name }.start()
+    let wanted = Wanted { configuration, settings: read(configuration)?, name };
+    wanted.start()
 }
 
 /// Stops a daemon: it leaves its ring at once. False if there is none with this number.
@@ -139,14 +151,14 @@ pub fn connect(port: u16, host: Option<&str>) -> Option<ShortWay> {
         Some(host) => Peer::Tcp(host),
     };
     let stream = embedded.handle.connect(peer).ok()?;
-    Some(ShortWay { stream, message_limit: embedded.message_limit })
+    Some(ShortWay { stream, message_limit: embedded.handle.message_limit() })
 }
 
 /// Starts the daemon that a variable names for programs that know of none, if clients find it at this port; `None` if they do
 /// not. The variable is a configuration as for [`start`], and after a `#` the daemon's name.
 pub fn start_for(variable: &str, port: u16) -> Result<Option<u64>, Error> {
     let (configuration, name) = split(variable);
-    let wanted = Wanted { configuration: read(configuration)?, name };
+    let wanted = Wanted { configuration, settings: read(configuration)?, name };
     if wanted.client_port()? == port { wanted.start().map(Some) } else { Ok(None) }
 }
 
@@ -161,7 +173,7 @@ pub fn is_here(host: &str) -> bool {
 #[derive(Debug)]
 pub enum Error {
     /// The configuration cannot be read or has mistakes.
-    Configuration(ConfigError),
+    Configuration(FileError),
     /// The configuration does not say which daemon to be.
     Entry(EntryError),
     /// The daemon with this name of this configuration runs already in this process.
@@ -192,8 +204,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<ConfigError> for Error {
-    fn from(error: ConfigError) -> Error {
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Error {
         Error::Configuration(error)
     }
 }
@@ -204,11 +216,11 @@ impl From<EntryError> for Error {
     }
 }
 
-fn read(configuration: &str) -> Result<Configuration, Error> {
+fn read(configuration: &str) -> Result<Settings, FileError> {
     Ok(match configuration {
-        "" => Configuration::localhost(),
-        text if text.contains('{') => Configuration::parse("configuration", text.as_bytes())?,
-        file => Configuration::read(Path::new(file))?,
+        "" => Settings::localhost(),
+        text if text.contains('{') => files::parse("configuration", text.as_bytes())?,
+        file => files::read(Path::new(file))?,
     })
 }
 
@@ -224,46 +236,44 @@ fn split(variable: &str) -> (&str, Option<&str>) {
 
 /// A daemon to be started.
 struct Wanted<'a> {
-    configuration: Configuration,
+    configuration: &'a str,
+    settings: Settings,
     name: Option<&'a str>,
 }
 
 impl Wanted<'_> {
     fn me(&self) -> Result<&Daemon, EntryError> {
-        if let (None, [only]) = (self.name, &self.configuration.daemons[..]) {
+        if let (None, [only]) = (self.name, &self.settings.table.daemons[..]) {
             return Ok(only);
         }
-        self.configuration.me(self.name, &net::local_addresses().unwrap_or_default())
+        self.settings.table.me(self.name, &net::local_addresses().unwrap_or_default())
     }
 
     fn client_port(&self) -> Result<u16, Error> {
-        Ok(self.configuration.segment_of(self.me()?).client_port())
+        Ok(self.settings.table.segment_of(self.me()?).client_port())
     }
 
     fn start(&self) -> Result<u64, Error> {
-        let (configuration, me) = (&self.configuration, self.me()?);
-        configuration.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
-        let mut options = Options::from_configuration(configuration, me);
+        let (table, me) = (&self.settings.table, self.me()?);
+        self.settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
+        let mut options = Options::from_settings(&self.settings, me);
         options.read_access_files()?;
         let networks = options.networks.len();
-        #[cfg(unix)]
-        let message_limit = options.node.session.message_limit;
-        let mut table = registry().table.lock();
-        table.make_room(&me.name, configuration.digest())?;
-        let running = spawn(options).map_err(Error::Start)?;
-        Ok(table.insert(Embedded {
+        let mut running = registry().table.lock();
+        running.make_room(&me.name, table.digest())?;
+        let daemon = spawn(options).map_err(Error::Start)?;
+        Ok(running.insert(Embedded {
             name: me.name.clone(),
-            system: configuration.digest(),
+            configuration: Mutex::new(self.configuration.to_owned()),
+            system: table.digest(),
             #[cfg(unix)]
-            client_port: configuration.segment_of(me).client_port(),
+            client_port: table.segment_of(me).client_port(),
             #[cfg(unix)]
             client_addresses: me.clients.clone(),
-            #[cfg(unix)]
-            message_limit,
             networks,
-            names: configuration.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
-            handle: running.handle().clone(),
-            running: Mutex::new(Some(running)),
+            names: table.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
+            handle: daemon.handle().clone(),
+            running: Mutex::new(Some(daemon)),
         }))
     }
 }
@@ -418,7 +428,7 @@ mod tests {
     #[cfg(unix)]
     fn clients_in_the_process_find_their_daemon_by_port_and_host() {
         let text = text();
-        let port = read(&text).unwrap().segments[0].client_port();
+        let port = read(&text).unwrap().table.segments[0].client_port();
         let [one, two] = ["one", "two"].map(|name| start(&text, Some(name)).unwrap());
         let names = [None, Some("localhost"), Some("127.0.0.2")].map(|host| {
             let mailbox =
@@ -451,7 +461,7 @@ mod tests {
     #[test]
     fn only_the_port_that_a_client_wants_is_a_reason_to_start() {
         let text = format!("{}#one", text());
-        let port = read(split(&text).0).unwrap().segments[0].client_port();
+        let port = read(split(&text).0).unwrap().table.segments[0].client_port();
         assert!(start_for(&text, port.wrapping_add(1)).unwrap().is_none());
         let number = start_for(&text, port).unwrap().unwrap();
         assert!(start_for("/no/such/file", port).is_err());

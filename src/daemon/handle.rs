@@ -10,12 +10,14 @@ use std::thread;
 use std::{io, os::unix::net::UnixStream};
 
 use mio::Waker;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::{error, warn};
 
 #[cfg(unix)]
 use super::entrance::{Entrance, Newcomer};
 use super::progress::{Life, PathEvent, Progress};
+use super::reload::InForce;
+use crate::config::Live;
 use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
@@ -64,8 +66,10 @@ pub struct Handle(Arc<Shared>);
 const REQUEST_LIMIT: usize = 64;
 
 /// What the loop is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Request {
+    /// Work by these settings.
+    Live(Box<Live>),
     /// Begin or end a failure drill.
     Drill { network: NetworkId, on: bool },
     /// Switch a network on or off.
@@ -128,6 +132,7 @@ pub(super) struct Shared {
     newest: Mutex<Newest>,
     renewed: Condvar,
     progress: Progress,
+    in_force: Mutex<InForce>,
     #[cfg(unix)]
     entrance: Entrance,
     /// Lets the loop panic, to see what becomes of the clients.
@@ -152,7 +157,7 @@ impl Drop for Ending {
 
 impl Shared {
     /// Shared with the loop that `waker` wakes.
-    pub(super) fn new(waker: Waker) -> Arc<Shared> {
+    pub(super) fn new(waker: Waker, in_force: InForce) -> Arc<Shared> {
         Arc::new(Shared {
             waker,
             stopping: AtomicBool::new(false),
@@ -162,6 +167,7 @@ impl Shared {
             newest: Mutex::default(),
             renewed: Condvar::new(),
             progress: Progress::default(),
+            in_force: Mutex::new(in_force),
             #[cfg(unix)]
             entrance: Entrance::new(),
             #[cfg(test)]
@@ -277,6 +283,20 @@ impl Handle {
         newest.status.clone()
     }
 
+    /// The settings in force. Nobody else changes them while the guard lives.
+    pub(super) fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.0.in_force.lock()
+    }
+
+    /// Makes a request and waits so long for the loop to serve it. Whether it has.
+    pub(super) fn obey(&self, request: Request, patience: Duration) -> bool {
+        let Some(made) = self.ask(request) else { return false };
+        let mut newest = self.0.newest.lock();
+        let nothing = |newest: &mut Newest| newest.served < made && !self.0.is_stopping();
+        self.0.renewed.wait_while_for(&mut newest, nothing, patience);
+        newest.served >= made
+    }
+
     /// Whether the daemon is still there.
     pub fn life(&self) -> Life {
         self.0.progress.life()
@@ -296,14 +316,18 @@ impl Handle {
         Ok(stream)
     }
 
-    fn ask(&self, request: Request) {
+    /// Makes a request; its number, if there was room for it.
+    fn ask(&self, request: Request) -> Option<u64> {
         let mut requests = self.0.requests.lock();
-        if requests.waiting.len() < REQUEST_LIMIT {
+        let fits = requests.waiting.len() < REQUEST_LIMIT;
+        if fits {
             requests.waiting.push(request);
             requests.made += 1;
         }
+        let made = requests.made;
         drop(requests);
         self.0.wake();
+        fits.then_some(made)
     }
 
     /// Lets the loop panic.

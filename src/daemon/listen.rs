@@ -18,10 +18,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, error};
 use tracing::{info, warn};
 
-use super::config::ClientAddresses;
 use super::stream::Stream;
 #[cfg(unix)]
 use super::unix_socket::{Access, Occupied, UnixSocket};
+use crate::config::ClientAddresses;
 use crate::net::{self, local_addresses};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};

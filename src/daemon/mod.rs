@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides anything about order, membership or clients. `run` is the loop; `transmit` carries packets from the node to
 //! [`crate::net`]; `listen` and `clients` are the streams; `monitor` and `control` are for
-//! who operates the daemon; `setup` turns a configuration into [`Options`]. There are no signal
+//! who operates the daemon; `setup` turns settings into [`Options`]. There are no signal
 //! handlers and no log output: those belong to the program.
 #![expect(clippy::disallowed_types, reason = "above the I/O line")]
 
@@ -19,16 +19,18 @@ mod members;
 mod monitor;
 mod origin;
 mod progress;
+mod reload;
 mod run;
 mod setup;
+mod silence;
 mod stream;
 mod transmit;
 #[cfg(unix)]
 mod unix_socket;
 mod vanished;
 
-pub mod config;
 pub mod embedded;
+pub mod files;
 
 use std::fmt;
 use std::io;
@@ -38,14 +40,13 @@ use std::thread;
 pub use handle::{Exit, Handle, Outcome, Program, Status};
 pub use identity::Identity;
 pub use listen::ListenError;
-pub use monitor::Monitoring;
 pub use progress::{Life, PathEvent};
+pub use reload::{ReloadError, Reloaded};
 pub use run::Daemon;
 
+use crate::config::{ClientAddresses, Settings};
 pub use crate::multipath::{Path, PathState};
-use crate::time::Duration;
 use crate::{net, node, ring};
-use config::ClientAddresses;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
@@ -54,22 +55,22 @@ pub struct Options {
     pub node: node::Config,
     /// Its networks, in order; as many as `node` says.
     pub networks: Vec<net::Network>,
-    /// By network, which is used first where the policy prefers one: that with the highest number. Without a number it is 0.
-    pub priorities: Vec<u8>,
     /// The TCP port for clients.
     pub client_port: u16,
     /// The addresses on which TCP clients are welcome.
     pub client_addresses: ClientAddresses,
-    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it.
-    pub client_timeout: Duration,
     /// The unix sockets for clients. What clients look for is the port's number in `/run/spread` and in `/tmp`.
     pub unix_sockets: Vec<PathBuf>,
     /// Where the unix socket for who operates the daemon may be: it is at the first of these places that can be had.
     pub control_sockets: Vec<PathBuf>,
     /// The user and group that own the sockets' files, if the daemon will be another user than the one that opens them.
     pub owner: Option<(u32, u32)>,
-    /// What monitors may do.
-    pub monitoring: Monitoring,
+    /// The segment of each daemon, in the order of the ring; monitors are told of it.
+    pub segments: Vec<usize>,
+    /// What the file says; a reload is compared with it.
+    pub settings: Settings,
+    /// Descriptors that this process may have, if that is known.
+    pub descriptors: Option<usize>,
     /// A file that remembers the last ring across restarts, for machines whose clock may go back.
     pub state_file: Option<PathBuf>,
 }

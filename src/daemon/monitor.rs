@@ -21,11 +21,11 @@ const PARTITION_TIME: Duration = Duration::from_secs(60);
 
 /// What monitors may do, and what they are told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Monitoring {
+pub(super) struct Monitoring {
     /// Whether they may partition and throttle the daemon.
-    pub dangerous: bool,
+    pub(super) dangerous: bool,
     /// The segment of each daemon, in the order of the configuration.
-    pub segments: Vec<usize>,
+    pub(super) segments: Vec<usize>,
 }
 
 /// What the loop must do for a monitor.
@@ -55,6 +55,11 @@ impl Monitors {
     /// For the daemon `me` of a configuration with this hash.
     pub(super) fn new(me: DaemonId, daemons: Vec<DaemonId>, configuration: u32, options: Monitoring) -> Monitors {
         Monitors { me, daemons, configuration, options, socket: None, hidden: BTreeSet::new(), until: Instant::ZERO }
+    }
+
+    /// Whether monitors may partition, throttle and stop the daemon from now on.
+    pub(super) fn set_dangerous(&mut self, dangerous: bool) {
+        self.options.dangerous = dangerous;
     }
 
     /// Whether a datagram comes from a daemon that a partition hides.

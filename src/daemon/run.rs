@@ -4,6 +4,8 @@
 //! what is for this daemon (the token comes after the data that it counts), then timers, then clients. The node is drained after every
 //! input, as its contract says; packets leave after each batch of inputs, client output once a round.
 
+mod requests;
+
 use std::io;
 use std::mem;
 use std::path::PathBuf;
@@ -18,13 +20,16 @@ use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
 #[cfg(unix)]
 use super::control::{self, Control};
-use super::handle::{Ending, Exit, Handle, Request, Shared, Status};
+use super::handle::{Ending, Exit, Handle, Shared, Status};
 use super::listen::Listeners;
 use super::members::Members;
-use super::monitor::{self, Monitors, Order};
+use super::monitor::{self, Monitoring, Monitors, Order};
+use super::reload::InForce;
+use super::silence::Silence;
 use super::stream::Stream;
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
+use crate::config::Live;
 use crate::groups::SessionId;
 use crate::multipath::{self, PathState};
 use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
@@ -58,12 +63,15 @@ pub struct Daemon {
     clock: Clock,
     poll: Poll,
     node: Node,
+    /// What the node works by, as last applied.
+    live: Live,
     links: Links,
     outbound: Outbound,
     listeners: Listeners,
     clients: Clients,
     monitors: Monitors,
     shared: Arc<Shared>,
+    silence: Silence,
     /// Sockets that may have something.
     ready: [bool; SOCKET_LIMIT],
     arrived: Vec<Slice>,
@@ -91,15 +99,22 @@ impl Daemon {
         #[cfg(unix)]
         let name = options.node.name.clone();
         let body_limit = options.node.ring.body_limit;
-        let mut node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
-        node.set_priorities(&options.priorities);
+        let live = options.node.live.clone();
+        let in_force = InForce {
+            settings: options.settings,
+            name: options.node.name.clone(),
+            me: options.node.ring.me,
+            descriptors: options.descriptors,
+        };
+        let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
+        let silence = Silence::new(clock.now(), &options.networks);
         let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
         listeners.open_unix(&options.unix_sockets, options.owner).map_err(StartError::Clients)?;
-        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), options.client_timeout);
-        let shared = Shared::new(Waker::new(poll.registry(), WAKER)?);
+        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), live.client_timeout);
+        let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
         #[cfg(unix)]
         let control = control::open(&options.control_sockets, options.owner, &name, &Handle::new(Arc::clone(&shared)));
         let ending = Ending(Arc::clone(&shared));
@@ -107,12 +122,14 @@ impl Daemon {
             clock,
             poll,
             node,
+            live,
             links,
             outbound: Outbound::default(),
             listeners,
             clients,
             monitors,
             shared,
+            silence,
             ready: [false; SOCKET_LIMIT],
             arrived: Vec::new(),
             body_limit,
@@ -178,7 +195,7 @@ impl Daemon {
             return Some(Duration::ZERO);
         }
         let timeouts = self.node.poll_timeout().into_iter().chain(self.listeners.poll_timeout());
-        let timeouts = timeouts.chain(self.clients.poll_timeout());
+        let timeouts = timeouts.chain(self.clients.poll_timeout()).chain(self.silence.poll_timeout());
         let next = timeouts.chain([self.links.poll_timeout(), self.next_status]).min();
         next.map(|at| at - self.clock.now())
     }
@@ -241,7 +258,8 @@ impl Daemon {
                 self.monitors.send(to, &report);
             }
             Some(Order::Windows { ring, personal }) => {
-                self.node.set_windows(monitor::changed(self.node.windows(), ring, personal));
+                self.live.windows = monitor::changed(self.node.windows(), ring, personal);
+                self.node.apply(now, &self.live);
                 warn!(name: "monitor_windows", windows = ?self.node.windows(), "a monitor changes the windows");
             }
             None => {}
@@ -273,6 +291,7 @@ impl Daemon {
         }
         self.listeners.handle_timeout(now);
         self.tell_paths(now);
+        self.silence.look(now, self.node.paths());
         for id in self.clients.vanished(now) {
             warn!(
                 name: "client_vanished",
@@ -408,30 +427,6 @@ impl Daemon {
         }
     }
 
-    fn serve(&mut self, request: Request) {
-        match request {
-            Request::Drill { network, on } => {
-                warn!(name: "drill", network = network.0, on, "failure drill");
-                self.links.drill(network, on);
-            }
-            Request::Policy(policy) => {
-                info!(name: "policy", %policy, "another policy");
-                self.node.set_policy(policy);
-            }
-            Request::Priorities(priorities) => self.node.set_priorities(&priorities),
-            Request::Network { network, on } => match self.node.set_network_enabled(self.clock.now(), network, on) {
-                true => info!(name: "network_switched", network = network.0, on, "network switched"),
-                false => {
-                    warn!(
-                        name: "network_not_switched",
-                        network = network.0,
-                        "there is no such network, or no other that is on: it stays as it is"
-                    );
-                }
-            },
-        }
-    }
-
     fn tell_of(&mut self, event: multipath::Event) {
         match event {
             multipath::Event::Path { daemon, network, state, .. } => {
@@ -480,7 +475,13 @@ impl Daemon {
 
 fn monitors(options: &Options) -> Monitors {
     let (ring, system) = (&options.node.ring, options.node.system);
-    Monitors::new(ring.me, ring.daemons.clone(), system.digest, options.monitoring.clone())
+    let dangerous = options.node.live.dangerous_monitor;
+    Monitors::new(
+        ring.me,
+        ring.daemons.clone(),
+        system.digest,
+        Monitoring { dangerous, segments: options.segments.clone() },
+    )
 }
 
 #[cfg(test)]
@@ -489,17 +490,17 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use crate::client::{ConnectOptions, Mailbox, Received};
-    use crate::daemon::config::{ClientAddresses, Configuration, NetworkKind};
+    use crate::config::{ClientAddresses, NetworkKind, Settings};
     use crate::daemon::{Identity, Options, Running, StartError, spawn};
     use crate::wire::{FrameType, Name};
 
     /// A daemon alone on loopback, on a port that nobody else uses.
     fn options() -> Options {
-        let mut configuration = Configuration::localhost();
+        let mut settings = Settings::localhost();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        configuration.segments[0].networks[0].port = port;
-        assert_eq!(configuration.segments[0].networks[0].kind, NetworkKind::Unicast);
-        let mut options = Options::from_configuration(&configuration, &configuration.daemons[0]);
+        settings.table.segments[0].networks[0].port = port;
+        assert_eq!(settings.table.segments[0].networks[0].kind, NetworkKind::Unicast);
+        let mut options = Options::from_settings(&settings, &settings.table.daemons[0]);
         options.unix_sockets.clear();
         options.control_sockets.clear();
         options

@@ -39,6 +39,15 @@ impl Watch {
         Watch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
     }
 
+    /// Another timeout from now on; with none, nobody is watched any more.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+        if timeout.is_zero() {
+            self.watched.clear();
+        }
+        self.next = Instant::ZERO;
+    }
+
     /// Something was written to this client.
     pub(super) fn wrote(&mut self, id: SessionId) {
         if !self.timeout.is_zero() {

@@ -11,9 +11,9 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use super::{guard_or, memory};
-use crate::daemon::config::Configuration;
+use crate::config::{Settings, Table};
 use crate::daemon::embedded::{self, Embedded, Error};
-use crate::daemon::{Life, Path, PathState, StartError};
+use crate::daemon::{Life, Path, PathState, ReloadError, StartError};
 use crate::wire::NetworkId;
 
 /// Success.
@@ -135,6 +135,16 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<ReloadError> for Failure {
+    fn from(error: ReloadError) -> Failure {
+        let code = match &error {
+            ReloadError::File(_) | ReloadError::NotOurs(_) | ReloadError::Members(_) => TORC_BAD_CONFIGURATION,
+            ReloadError::Busy => TORC_SYSTEM,
+        };
+        Failure::new(code, error)
+    }
+}
+
 /// The version of the package as C has it.
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
@@ -175,9 +185,8 @@ pub unsafe extern "C" fn torc_start(
         // SAFETY: the caller has a place for the daemon there, or NULL.
         let daemon = unsafe { daemon.as_mut() }.ok_or_else(|| Failure::missing("daemon"))?;
         // SAFETY: the caller has two C strings, or NULL.
-        let (configuration, name) = unsafe {
-            (memory::text(configuration, Configuration::FILE_LIMIT), memory::text(name, Configuration::NAME_LIMIT + 1))
-        };
+        let (configuration, name) =
+            unsafe { (memory::text(configuration, Settings::FILE_LIMIT), memory::text(name, Table::NAME_LIMIT + 1)) };
         let number = start(|| embedded::start(&configuration, Some(name.as_str()).filter(|name| !name.is_empty())))?;
         *daemon = std::ptr::without_provenance_mut(number as usize);
         Ok(TORC_OK)
@@ -190,6 +199,21 @@ pub unsafe extern "C" fn torc_start(
 #[unsafe(no_mangle)]
 pub extern "C" fn torc_stop(daemon: *mut torc_daemon) -> c_int {
     guard(|| if embedded::stop(number(daemon)?) { Ok(TORC_OK) } else { Err(Failure::unknown()) })
+}
+
+/// Reads the configuration of a daemon again and takes over what it says otherwise: policy, priorities, times, limits and
+/// rules for clients. configuration is as for torc_start; NULL is the file or text that the daemon works by.
+/// After an error, whose reason torc_error says, everything is as it was. Returns TORC_OK or a negative code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn torc_reload(daemon: *mut torc_daemon, configuration: *const c_char) -> c_int {
+    guard(|| {
+        let embedded = find(daemon)?;
+        let given = !configuration.is_null();
+        // SAFETY: the caller has a C string, or NULL.
+        let configuration = given.then(|| unsafe { memory::text(configuration, Settings::FILE_LIMIT) });
+        embedded.reload(configuration.as_deref())?;
+        Ok(TORC_OK)
+    })
 }
 
 /// What a daemon is doing. Returns TORC_OK or a negative code.

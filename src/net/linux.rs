@@ -15,7 +15,7 @@ use tracing::debug;
 use super::Interface;
 pub(super) use super::unix::Interfaces;
 pub(crate) use super::unix::claim;
-pub use super::unix::{local_addresses, raise_descriptor_limit};
+pub use super::unix::{local_addresses, local_subnets, raise_descriptor_limit};
 
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;

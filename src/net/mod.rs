@@ -52,7 +52,7 @@ pub(crate) use delivery::{Delivery, delivery};
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub(crate) use platform::claim;
-pub use platform::{local_addresses, raise_descriptor_limit};
+pub use platform::{local_addresses, local_subnets, raise_descriptor_limit};
 pub use settings::{Kind, Network, Peer};
 pub(crate) use uptime::uptime;
 pub use wires::shared_wires;

@@ -11,7 +11,7 @@ use tracing::debug;
 use super::Interface;
 pub(super) use super::unix::Interfaces;
 pub(crate) use super::unix::claim;
-pub use super::unix::{local_addresses, raise_descriptor_limit};
+pub use super::unix::{local_addresses, local_subnets, raise_descriptor_limit};
 
 /// The largest packet that leaves whole is not known here.
 pub(super) fn packet_limit(_interface: &str) -> Option<usize> {

@@ -1,7 +1,8 @@
-//! What a network is, in plain values: nothing here knows a configuration file.
+//! What a network is, in plain values: nothing here reads a configuration file.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
+pub use crate::config::NetworkKind as Kind;
 use crate::wire::DaemonId;
 
 /// One network as this daemon sees it.
@@ -17,28 +18,6 @@ pub struct Network {
     pub peers: Vec<Peer>,
     /// The interface, by name, if the address alone does not say.
     pub interface: Option<String>,
-}
-
-/// How a packet reaches many daemons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Sent once, to this group.
-    Multicast(IpAddr),
-    /// Sent once, to this broadcast address of the subnet.
-    Broadcast(Ipv4Addr),
-    /// Sent to each in turn.
-    Unicast,
-}
-
-impl Kind {
-    /// The address that reaches many, if there is one.
-    pub fn group(self) -> Option<IpAddr> {
-        match self {
-            Kind::Multicast(group) => Some(group),
-            Kind::Broadcast(group) => Some(group.into()),
-            Kind::Unicast => None,
-        }
-    }
 }
 
 /// Another daemon on a network.

@@ -14,6 +14,11 @@ pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(Interfaces::snapshot()?.0.into_iter().map(|interface| interface.address).collect())
 }
 
+/// The addresses of this machine, each with the bits of its subnet.
+pub fn local_subnets() -> io::Result<Vec<(IpAddr, u8)>> {
+    Ok(Interfaces::snapshot()?.0.into_iter().map(|interface| (interface.address, interface.prefix)).collect())
+}
+
 /// Nothing: nobody else can bind an address and port here that does not share them.
 #[expect(clippy::unnecessary_wraps, reason = "another system needs an option here")]
 pub(crate) fn claim(_socket: &Socket) -> io::Result<()> {

@@ -106,6 +106,12 @@ pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
     Ok([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into_iter().chain(named).collect())
 }
 
+/// The addresses of this machine; how large their subnets are is not known here.
+pub fn local_subnets() -> io::Result<Vec<(IpAddr, u8)>> {
+    let bits = |ip: IpAddr| if ip.is_ipv4() { 32 } else { 128 };
+    Ok(local_addresses()?.into_iter().map(|ip| (ip, bits(ip))).collect())
+}
+
 /// Nothing: sockets are not counted here.
 pub fn raise_descriptor_limit() -> Option<usize> {
     None

@@ -126,7 +126,7 @@ impl fmt::Display for EndReason {
 impl Clients {
     pub(super) fn new(config: &Config) -> Clients {
         Clients {
-            config: config.session.clone(),
+            config: config.live.session.clone(),
             daemon: config.name.clone().into_bytes(),
             handshake_timeout: config.handshake_timeout,
             sessions: BTreeMap::new(),
@@ -139,6 +139,19 @@ impl Clients {
             events: VecDeque::new(),
             rng: Rng::new(config.seed),
         }
+    }
+
+    /// Other rules from now on. Sessions that are open stay open, with the new limits; who is stopped by a slow reader goes on if the
+    /// rules do not stop senders any more.
+    pub(super) fn configure(&mut self, config: &session::Config) {
+        self.config = config.clone();
+        self.sessions.values_mut().for_each(|client| client.session.configure(config));
+        if config.slow_client != SlowClient::BlockSenders {
+            let receivers: Vec<SessionId> = self.full.keys().copied().collect();
+            receivers.into_iter().for_each(|receiver| self.release(receiver));
+        }
+        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
+        all.into_iter().for_each(|id| self.note_pace(id));
     }
 
     /// How many sessions there are, unfinished handshakes included.

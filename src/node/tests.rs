@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::session;
 use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name};
 
@@ -29,9 +30,8 @@ fn config(me: u32, count: u32) -> Config {
         names: (1..=count).map(|n| format!("d{n}")).collect(),
         sites: Vec::new(),
         networks: 2,
-        policy: Policy::default(),
         system: System { digest: 7, parts: [0; 4] },
-        session: session::Config::default(),
+        live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,
     }
@@ -43,7 +43,7 @@ impl Bus {
     }
 
     fn with(count: u32, session: session::Config) -> Bus {
-        let config = |me| Config { session: session.clone(), ..config(me, count) };
+        let config = |me| Config { live: Live { session: session.clone(), ..Live::default() }, ..config(me, count) };
         let node = |me| Node::new(config(me), Instant::ZERO).unwrap();
         let mut bus = Bus {
             now: Instant::ZERO,
@@ -314,9 +314,14 @@ fn garbage_leads_to_a_count_and_nothing_else() {
 #[test]
 fn the_quota_is_kept() {
     let mut bus = Bus::new(1);
-    bus.nodes[0] =
-        Node::new(Config { session: session::Config { quota: 1, ..Default::default() }, ..config(1, 1) }, bus.now)
-            .unwrap();
+    bus.nodes[0] = Node::new(
+        Config {
+            live: Live { session: session::Config { quota: 1, ..Default::default() }, ..Live::default() },
+            ..config(1, 1)
+        },
+        bus.now,
+    )
+    .unwrap();
     bus.connect(0, 1, "alice");
     bus.input(0, 2, ClientInput::Connected(Peer::Unix));
     assert_eq!(bus.take(0, 2), [0xfd]);
@@ -483,4 +488,31 @@ fn ten_thousand_sessions_come_and_go() {
     bus.run(Duration::from_secs(1));
     assert_eq!(bus.nodes[0].sessions(), 0);
     bus.connect(0, SESSIONS + 1, "c0");
+}
+
+#[test]
+fn settings_change_while_clients_stay() {
+    let mut bus = Bus::with_deaf(1, narrow(session::SlowClient::BlockSenders), (0, 1));
+    bus.connect(0, 2, "sender");
+    let message = frame("sender", 0, FrameType::AGREED, &["g"], "");
+    (0..10).for_each(|_| bus.input(0, 2, ClientInput::Bytes(&message)));
+    bus.run(Duration::from_millis(100));
+    assert!(!bus.nodes[0].takes_bytes_of(SessionId(2)));
+
+    let session = session::Config { quota: 1, max_session_messages: 1000, ..Default::default() };
+    let mut live = Live { session, policy: Policy::Passive, priorities: vec![0, 7], ..Live::default() };
+    live.windows = Windows { ring: 40, personal: 4 };
+    bus.nodes[0].apply(bus.now, &live);
+    bus.drain(0);
+    assert!(bus.nodes[0].takes_bytes_of(SessionId(2)), "a sender that was stopped goes on");
+    assert_eq!((bus.nodes[0].windows(), bus.nodes[0].policy()), (live.windows, Policy::Passive));
+    assert_eq!((bus.nodes[0].priorities(), bus.closed.len()), (&[0, 7][..], 0));
+    bus.input(0, 3, ClientInput::Connected(Peer::Unix));
+    assert!(
+        matches!(bus.closed[..], [(0, SessionId(3), EndReason::Refused(_))]),
+        "the new quota counts for new clients"
+    );
+    (0..50).for_each(|_| bus.input(0, 2, ClientInput::Bytes(&message)));
+    bus.run(Duration::from_millis(100));
+    assert_eq!(frames(&bus.listen(0, 1)).len(), 60);
 }

@@ -229,11 +229,11 @@ impl Ring {
         Windows { ring: self.core.config.window, personal: self.core.config.personal_window }
     }
 
-    /// Changes the windows from now on; what breaks the rules of [`Config`] is bent to them.
-    pub fn set_windows(&mut self, windows: Windows) {
-        let config = &mut self.core.config;
-        config.window = windows.ring.clamp(1, Config::WINDOW_LIMIT);
-        config.personal_window = windows.personal.clamp(1, config.window);
+    /// Other windows and times from now on; a timer that runs keeps its time. `tune` changes nothing else, and leaves settings that
+    /// [`Config::check`] accepts.
+    pub fn retune(&mut self, tune: impl FnOnce(&mut Config)) {
+        tune(&mut self.core.config);
+        assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
     }
 
     /// How far the packets of the present ring have come.

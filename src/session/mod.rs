@@ -169,6 +169,13 @@ impl Session {
         }
     }
 
+    /// Other limits and another policy from now on. A handshake that has begun ends by the rules that it began with.
+    pub fn configure(&mut self, config: &Config) {
+        self.message_limit = config.message_limit;
+        self.policy = config.policy;
+        self.outbox.configure(config);
+    }
+
     /// Bytes arrived. Drain [`Session::poll_request`] before the next ones.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Closed) {

@@ -47,14 +47,23 @@ impl std::error::Error for Overflow {}
 impl Outbox {
     /// An empty outbox with the limits of this configuration.
     pub fn new(config: &Config) -> Outbox {
-        Outbox {
+        let mut outbox = Outbox {
             messages: VecDeque::new(),
             bytes: 0,
             blocked: false,
-            max_messages: config.max_session_messages,
-            max_bytes: config.max_outbox_bytes,
-            holds_senders: config.slow_client == SlowClient::BlockSenders,
-        }
+            max_messages: 0,
+            max_bytes: 0,
+            holds_senders: false,
+        };
+        outbox.configure(config);
+        outbox
+    }
+
+    /// Other limits from now on; what waits above them is kept.
+    pub(super) fn configure(&mut self, config: &Config) {
+        self.max_messages = config.max_session_messages;
+        self.max_bytes = config.max_outbox_bytes;
+        self.holds_senders = config.slow_client == SlowClient::BlockSenders;
     }
 
     /// Adds a message at the end, or says why the session must end instead.

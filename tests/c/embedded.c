@@ -111,6 +111,31 @@ static void two_at_once(void)
     CHECK_NUMBER(torc_stop(one), TORC_OK);
 }
 
+static void other_settings(void)
+{
+    torc_daemon *daemon;
+    char text[1000], group[MAX_GROUP_NAME];
+    mailbox refused;
+
+    CHECK_NUMBER(torc_start(configuration, "one", &daemon), TORC_OK);
+    CHECK_NUMBER(torc_reload(daemon, NULL), TORC_OK);
+    sprintf(text, "%s MaxSessions = 0", configuration);
+    CHECK_NUMBER(torc_reload(daemon, text), TORC_BAD_CONFIGURATION);
+    CHECK(strstr(torc_error(), "MaxSessions must lie between 1 and 999999") != NULL);
+    CHECK_NUMBER(torc_reload(daemon, "/no/such/file"), TORC_BAD_CONFIGURATION);
+    CHECK_NUMBER(torc_reload(daemon, ""), TORC_BAD_CONFIGURATION);
+    CHECK(strcmp(torc_error(), "the file has no daemon one, which this one is") == 0);
+    sprintf(text, "%s AllowedAuthMethods = \"IP\"", configuration);
+    CHECK_NUMBER(torc_reload(daemon, text), TORC_OK);
+    CHECK_NUMBER(SP_connect(port, "late", 0, 0, &refused, group), REJECT_AUTH);
+    CHECK_NUMBER(torc_reload(daemon, NULL), TORC_OK);
+    CHECK_NUMBER(SP_connect(port, "late", 0, 0, &refused, group), REJECT_AUTH);
+    CHECK_NUMBER(torc_reload(daemon, configuration), TORC_OK);
+    talk(port);
+    CHECK_NUMBER(torc_stop(daemon), TORC_OK);
+    CHECK_NUMBER(torc_reload(daemon, NULL), TORC_UNKNOWN_DAEMON);
+}
+
 static void mistakes(void)
 {
     torc_daemon *daemon = NULL, *again = NULL;
@@ -194,6 +219,7 @@ int main(int count, char **arguments)
     if (count != 4) return 2;
     configuration = arguments[1];
     strncpy(port, arguments[2], sizeof port - 1);
+    other_settings();
     mistakes();
     two_at_once();
     start_and_stop(atoi(arguments[3]));

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::ffi::*;
 use spread::wire::{ByteOrder, Cause, FrameHeader, FrameType, GroupId, Hint, Name, RegularMembership};
@@ -107,8 +107,8 @@ impl Stage {
 /// A daemon of this process at a port, with more lines in its configuration.
 pub fn daemon(port: u16, lines: &str) -> Running {
     let text = format!("{}{lines}", configuration(port));
-    let configuration = Configuration::parse("stage", text.as_bytes()).unwrap();
-    spawn(Options::from_configuration(&configuration, &configuration.daemons[0])).unwrap()
+    let settings = Settings::parse("stage", text.as_bytes()).unwrap();
+    spawn(Options::from_settings(&settings, &settings.table.daemons[0])).unwrap()
 }
 
 pub fn free_port() -> u16 {

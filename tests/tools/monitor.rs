@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use spread::client::{ConnectOptions, Mailbox, Received};
-use spread::daemon::config::Configuration;
+use spread::config::Settings;
 use spread::daemon::{Options, Running, StartError, spawn};
 use spread::wire::{FrameType, Name};
 
@@ -38,9 +38,9 @@ impl System {
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("spread.conf");
         std::fs::write(&file, &text).unwrap();
-        let configuration = Configuration::parse("monitor", text.as_bytes()).unwrap();
-        let options = configuration.daemons.iter().map(|daemon| {
-            let mut options = Options::from_configuration(&configuration, daemon);
+        let settings = Settings::parse("monitor", text.as_bytes()).unwrap();
+        let options = settings.table.daemons.iter().map(|daemon| {
+            let mut options = Options::from_settings(&settings, daemon);
             options.control_sockets = vec![directory.join(&daemon.name)];
             options
         });

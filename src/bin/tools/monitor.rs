@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use spread::daemon::config::{self, Configuration, Daemon};
+use spread::config::{self, Daemon, Table};
+use spread::daemon::files;
 use spread::net;
 use spread::wire::{DaemonId, FlowControl, MonitorCommand, MonitorRequest, NetworkId, Report};
 
@@ -47,13 +48,13 @@ pub struct Settings<'a> {
 
 /// Runs the menu until the user quits or the input ends.
 pub fn run(settings: &Settings<'_>) -> Result<(), String> {
-    let configuration = configuration(settings.config)?;
+    let table = table(settings.config)?;
     let addresses = net::local_addresses().unwrap_or_default();
-    let me = configuration.me(settings.name, &addresses).map_err(|error| error.to_string())?.id;
+    let me = table.me(settings.name, &addresses).map_err(|error| error.to_string())?.id;
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, settings.port))
         .map_err(|error| format!("cannot receive reports at port {}: {error}", settings.port))?;
     let port = socket.local_addr().map_err(|error| error.to_string())?.port();
-    let daemons = configuration.daemons.len();
+    let daemons = table.daemons.len();
     let inputs = listen(&socket)?;
     let mut monitor = Monitor {
         me,
@@ -68,7 +69,7 @@ pub fn run(settings: &Settings<'_>) -> Result<(), String> {
         sent: None,
         flow: FlowControl { personal: vec![None; daemons], ring: None },
         last: None,
-        configuration,
+        table,
     };
     monitor.screen.print(format_args!("{daemons} daemons, reports at port {port}\n{MENU}"));
     while let Some(line) = monitor.ask("spmonitor> ") {
@@ -80,13 +81,13 @@ pub fn run(settings: &Settings<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn configuration(file: Option<&Path>) -> Result<Configuration, String> {
+fn table(file: Option<&Path>) -> Result<Table, String> {
     let file = match file {
         Some(file) => Some(file.to_owned()),
-        None => config::find_file(Path::new(config::DEFAULT_FILE)),
+        None => files::find_file(Path::new(files::DEFAULT_FILE)),
     };
-    file.map_or_else(|| Ok(Configuration::localhost()), |file| Configuration::read(&file))
-        .map_err(|error| error.to_string())
+    let settings = file.map_or_else(|| Ok(config::Settings::localhost()), |file| files::read(&file));
+    settings.map(|settings| settings.table).map_err(|error| error.to_string())
 }
 
 /// What the loop waits for.
@@ -127,7 +128,7 @@ fn pass_lines(sender: &SyncSender<Input>) {
 }
 
 struct Monitor {
-    configuration: Configuration,
+    table: Table,
     me: DaemonId,
     socket: UdpSocket,
     port: u16,
@@ -249,9 +250,9 @@ impl Monitor {
         let mut chosen = BTreeSet::new();
         while let Some(word) = self.ask("daemon, all or none; empty line ends> ").filter(|word| !word.is_empty()) {
             match word.as_str() {
-                "all" => chosen.extend(0..self.configuration.daemons.len()),
+                "all" => chosen.extend(0..self.table.daemons.len()),
                 "none" => chosen.clear(),
-                name => match self.configuration.daemons.iter().position(|daemon| daemon.name == name) {
+                name => match self.table.daemons.iter().position(|daemon| daemon.name == name) {
                     Some(place) => _ = chosen.insert(place),
                     None => self.screen.print(format_args!("there is no daemon {}", name.escape_default())),
                 },
@@ -262,7 +263,7 @@ impl Monitor {
 
     fn define_partition(&mut self) {
         for place in 0..self.partition.len() {
-            self.screen.print(format_args!("component of {}", self.configuration.daemons[place].name));
+            self.screen.print(format_args!("component of {}", self.table.daemons[place].name));
             while let Some(word) = self.ask("number> ") {
                 match word.parse() {
                     Ok(component) if component >= 0 => self.partition[place] = component,
@@ -281,7 +282,7 @@ impl Monitor {
         self.screen.print("window of the ring");
         self.flow.ring = self.ask_window();
         for place in 0..self.flow.personal.len() {
-            self.screen.print(format_args!("window of {}", self.configuration.daemons[place].name));
+            self.screen.print(format_args!("window of {}", self.table.daemons[place].name));
             self.flow.personal[place] = self.ask_window();
         }
         self.screen.print(self.windows());
@@ -310,18 +311,18 @@ impl Monitor {
     }
 
     fn send_all(&self, request: &MonitorRequest) {
-        (0..self.configuration.daemons.len()).for_each(|place| self.send(place, request, COPIES));
+        (0..self.table.daemons.len()).for_each(|place| self.send(place, request, COPIES));
     }
 
     fn send(&self, place: usize, request: &MonitorRequest, copies: usize) {
-        let daemon = &self.configuration.daemons[place];
+        let daemon = &self.table.daemons[place];
         let command = MonitorCommand {
             from: self.me,
             reply_port: self.port,
             configuration: MonitorCommand::ANY_CONFIGURATION,
             request: request.clone(),
         };
-        let sent = address(&self.configuration, daemon).map_or_else(
+        let sent = address(&self.table, daemon).map_or_else(
             || Err(io::Error::other("it has no address")),
             |to| (0..copies).try_for_each(|_| self.socket.send_to(&command.encode(), to).map(|_| ())),
         );
@@ -335,8 +336,7 @@ impl Monitor {
             self.screen.print("something that is not a report came");
             return;
         };
-        let name =
-            |id| self.configuration.daemons.iter().find(|daemon| daemon.id == DaemonId(id)).map(|daemon| &daemon.name);
+        let name = |id| self.table.daemons.iter().find(|daemon| daemon.id == DaemonId(id)).map(|daemon| &daemon.name);
         let Some(daemon) = name(report.me) else {
             let stranger = DaemonId(report.me);
             self.screen.print(format_args!("an illegal report: {stranger} is not in the configuration"));
@@ -349,19 +349,19 @@ impl Monitor {
 
     fn map(&self, components: &[i16]) -> String {
         let line = |(daemon, component): (&Daemon, &i16)| format!("  {:19}  component {component}", daemon.name);
-        self.configuration.daemons.iter().zip(components).map(line).collect::<Vec<_>>().join("\n")
+        self.table.daemons.iter().zip(components).map(line).collect::<Vec<_>>().join("\n")
     }
 
     fn windows(&self) -> String {
         let window = |window: Option<u16>| window.map_or("no change".to_owned(), |window| window.to_string());
         let line =
             |(daemon, personal): (&Daemon, &Option<u16>)| format!("\n  {:19}  {}", daemon.name, window(*personal));
-        let daemons: String = self.configuration.daemons.iter().zip(&self.flow.personal).map(line).collect();
+        let daemons: String = self.table.daemons.iter().zip(&self.flow.personal).map(line).collect();
         format!("  {:19}  {}{daemons}", "all together", window(self.flow.ring))
     }
 }
 
 /// Where a daemon hears monitors.
-fn address(configuration: &Configuration, daemon: &Daemon) -> Option<SocketAddr> {
-    configuration.traffic_address(daemon, NetworkId(0))
+fn address(table: &Table, daemon: &Daemon) -> Option<SocketAddr> {
+    table.traffic_address(daemon, NetworkId(0))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use spread::config::Live;
 use spread::groups::SessionId;
 use spread::node::{self, ClientInput, Event, Node};
 use spread::ring::{self, Stats};
@@ -69,14 +70,15 @@ fn session_of(user: usize) -> SessionId {
 impl Crowd {
     fn new(ring: ring::Config, now: Instant) -> Crowd {
         let me = ring.me.0 as usize - 1;
+        let session = session::Config { max_session_messages: 1_000_000, ..session::Config::default() };
+        let policy = policy(&ring);
         let config = node::Config {
-            policy: policy(&ring),
             name: format!("d{me}"),
             names: (0..DAEMONS).map(|n| format!("d{n}")).collect(),
             sites: Vec::new(),
             networks: 1,
             system: system(),
-            session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },
+            live: Live { policy, session, ..Live::default() },
             handshake_timeout: Duration::from_secs(100),
             seed: ring.me.0.into(),
             ring,

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use spread::config::Live;
 use spread::node;
 use spread::rng::Rng;
 use spread::session;
@@ -80,14 +81,15 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
     let journal = SharedJournal::clone(journal);
     let starter = move |me: DaemonId, life: u64, now: Instant| {
         let ring = ring(me, life, now);
+        let session = session::Config { max_session_messages: 1_000_000, ..session::Config::default() };
+        let policy = policy(&ring);
         let config = node::Config {
-            policy: policy(&ring),
             sites: sites.clone(),
             name: format!("d{}", me.0),
             names: ring.daemons.iter().map(|daemon| format!("d{}", daemon.0)).collect(),
             networks,
             system: system(),
-            session: session::Config { max_session_messages: 1_000_000, ..session::Config::default() },
+            live: Live { policy, session, ..Live::default() },
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: seed ^ (u64::from(me.0) << 32) ^ life,
             ring,

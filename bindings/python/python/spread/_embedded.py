@@ -97,6 +97,14 @@ class Daemon:
         """Leaves the ring at once and closes everything. DaemonError if it was stopped before."""
         _checked(lib.torc_stop(self._daemon))
 
+    def reload(self, configuration: "Optional[Union[str, os.PathLike[str]]]" = None) -> None:
+        """Takes over what the configuration says otherwise: the one that it works by, read again, or another one.
+
+        After a DaemonError everything is as it was.
+        """
+        text = ffi.NULL if configuration is None else ffi.new("char[]", os.fspath(configuration).encode())
+        _checked(lib.torc_reload(self._daemon, text))
+
     def status(self) -> Status:
         """What it is doing."""
         state = ffi.new("torc_state *")

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use spread::daemon::config::Priority;
+use spread::config::Priority;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// How a level may be given.

@@ -3,11 +3,13 @@
 //! Text is taken more freely than the classic daemon takes it: a number or a reserved word may be a value. Only a keyword may
 //! not, because then the value itself was forgotten.
 
-use super::address::{self, Reading};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use super::address::{self, Endpoint, Reading};
 use super::error::{Mistake, shown};
+use super::keywords;
 use super::lexer::{Kind, Token};
-use super::model::PortReuse;
-use super::params;
 use super::parser::Parsed;
 use super::syntax::Spanned;
 use crate::wire::NetworkId;
@@ -28,7 +30,7 @@ impl Token {
 pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
     let found = match token.kind {
         Kind::End => "the end of the file".to_string(),
-        Kind::Open | Kind::Close | Kind::Equals => token.text.clone(),
+        Kind::Open | Kind::Close | Kind::Equals | Kind::Separator => token.text.clone(),
         Kind::Word => shown(&token.text),
         Kind::Quoted => format!("the quoted text {}", shown(&token.text)),
     };
@@ -53,6 +55,18 @@ pub(super) fn size(token: &Token) -> Parsed<Spanned<usize>> {
     sized.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
 }
 
+/// This value of a keyword if it lies in the range.
+pub(super) fn within<T>(name: &str, range: &RangeInclusive<T>, given: Spanned<T>) -> Parsed<Spanned<T>>
+where
+    T: PartialOrd + fmt::Display,
+{
+    if range.contains(&given.value) {
+        return Ok(given);
+    }
+    let message = format!("{name} must lie between {} and {}, here it is {}", range.start(), range.end(), given.value);
+    Err(Mistake::new(given.at, message))
+}
+
 /// The number of networks in `active K`.
 pub(super) fn copies(token: &Token) -> Parsed<u8> {
     let value = number(token)?.value;
@@ -71,8 +85,8 @@ pub(super) fn priority(token: &Token) -> Parsed<Spanned<u8>> {
 pub(super) fn text(token: &Token) -> Parsed<Spanned<String>> {
     let is_text = match token.kind {
         Kind::Quoted => true,
-        Kind::Word => params::keyword(&token.text).is_none(),
-        Kind::Open | Kind::Close | Kind::Equals | Kind::End => false,
+        Kind::Word => keywords::keyword(&token.text).is_none(),
+        Kind::Open | Kind::Close | Kind::Equals | Kind::Separator | Kind::End => false,
     };
     if is_text {
         Ok(Spanned { value: token.text.clone(), at: token.at })
@@ -91,32 +105,26 @@ pub(super) fn boolean(token: &Token) -> Parsed<Spanned<bool>> {
     Ok(Spanned { value, at: token.at })
 }
 
-/// on, off or auto, in any case.
-pub(super) fn reuse(token: &Token) -> Parsed<PortReuse> {
-    match token.word().map(str::to_ascii_lowercase).as_deref() {
-        Some("on") => Ok(PortReuse::On),
-        Some("off") => Ok(PortReuse::Off),
-        Some("auto") => Ok(PortReuse::Auto),
-        _ => Err(unexpected(token, "AUTO, ON or OFF")),
-    }
-}
-
-/// One of these words; its index.
+/// One of these words; its index. The three-valued ones may be written in any case.
 pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
-    let index = token.word().and_then(|word| words.iter().position(|known| *known == word));
+    let same = |known: &str, word: &str| match keywords::TRISTATES.contains(&known) {
+        true => known.eq_ignore_ascii_case(word),
+        false => known == word,
+    };
+    let index = token.word().and_then(|word| words.iter().position(|known| same(known, word)));
     index.ok_or_else(|| unexpected(token, &format!("one of {}", words.join(", "))))
 }
 
 /// Checks one flag of `DebugFlags`; `None` is something that is no bare word.
 pub(super) fn flag(word: Option<&str>) -> Result<(), String> {
-    let known = || params::FLAGS.join(", ");
+    let known = || keywords::FLAGS.join(", ");
     let Some(word) = word else {
         return Err(format!("expected a flag or }}; the flags are {}", known()));
     };
-    if params::FLAGS.contains(&word) {
+    if keywords::FLAGS.contains(&word) {
         return Ok(());
     }
-    Err(match params::nearest(word, params::FLAGS.into_iter()) {
+    Err(match keywords::nearest(word, keywords::FLAGS.into_iter()) {
         Some(flag) => format!("{} is no flag: did you mean {flag}?", shown(word)),
         None => format!("{} is no flag; the flags are {}", shown(word), known()),
     })
@@ -138,20 +146,30 @@ pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
     let name = shown(&token.text);
     let message = match token.kind {
         Kind::Quoted => return Ok(token.text.clone()),
-        Kind::Word if params::keyword(&token.text).is_some() => {
+        Kind::Word if keywords::keyword(&token.text).is_some() => {
             format!("{} cannot stand inside a segment: write }} before it", token.text)
         }
-        Kind::Word if params::is_reserved(&token.text) => {
+        Kind::Word if keywords::is_reserved(&token.text) => {
             format!("{name} has a meaning of its own: to name a daemon so, put it in quotes")
         }
-        Kind::Word if address::read(&token.text) != Reading::NoAddress => {
-            format!("the address {name} has no daemon name before it: write NAME {}", token.text)
+        Kind::Word if token.text.contains(',') => {
+            format!("{name}: blanks and ends of lines separate the words of a segment: leave out the comma")
         }
         Kind::Word if address::digits(&token.text, DIGIT_LIMIT).is_some() => {
             format!("{name} is a number: to name a daemon so, put it in quotes")
         }
         Kind::Word => return Ok(token.text.clone()),
-        Kind::Open | Kind::Close | Kind::Equals | Kind::End => return Err(unexpected(token, "the name of a daemon")),
+        Kind::Open | Kind::Close | Kind::Equals | Kind::Separator | Kind::End => {
+            return Err(unexpected(token, "the name of a daemon"));
+        }
     };
     Err(Mistake::new(token.at, message))
+}
+
+/// The address that stands where a daemon's name is expected, if that is one.
+pub(super) fn address(token: &Token) -> Option<Endpoint> {
+    match token.word().map(address::read) {
+        Some(Reading::Address(endpoint)) => Some(endpoint),
+        _ => None,
+    }
 }

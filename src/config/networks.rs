@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use super::error::{Findings, Mistake, Position};
-use super::model::{Configuration, Daemon, Network, NetworkKind, Segment};
+use super::error::{Findings, Mistake, Position, shown};
 use super::stanza::Stanzas;
 use super::syntax::{NetworkSyntax, SegmentSyntax, Spanned};
+use super::table::{Daemon, Network, NetworkKind, Segment, Table};
 use crate::wire::NetworkId;
 
 /// The networks of this segment.
@@ -36,14 +36,20 @@ fn read(
 ) -> Result<Network, Mistake> {
     let (kind, port) = match syntax.value {
         NetworkSyntax::Unicast { port } => (NetworkKind::Unicast, port),
-        NetworkSyntax::Address(endpoint) => (kind(endpoint.ip, syntax.at, segment)?, endpoint.port),
+        NetworkSyntax::Address(endpoint) => (kind(endpoint.ip, syntax.at, segment, findings)?, endpoint.port),
     };
     Ok(Network { kind, port: checked_port(port.or(default_port), syntax.at, findings)? })
 }
 
-fn kind(ip: IpAddr, at: Position, segment: &SegmentSyntax) -> Result<NetworkKind, Mistake> {
+fn kind(ip: IpAddr, at: Position, segment: &SegmentSyntax, findings: &mut Findings) -> Result<NetworkKind, Mistake> {
     match ip {
-        _ if ip.is_unspecified() => Err(Mistake::new(at, format!("{ip} is no network: write its broadcast address"))),
+        _ if ip.is_unspecified() => {
+            findings.warning(
+                at,
+                format!("{ip} is no network and counts as unicast: write unicast or its broadcast address"),
+            );
+            Ok(NetworkKind::Unicast)
+        }
         _ if ip.is_multicast() => Ok(NetworkKind::Multicast(ip)),
         _ if ip.is_loopback() || is_of_a_daemon(ip, segment) => Ok(NetworkKind::Unicast),
         IpAddr::V4(ip) => Ok(NetworkKind::Broadcast(ip)),
@@ -61,18 +67,20 @@ fn is_of_a_daemon(ip: IpAddr, segment: &SegmentSyntax) -> bool {
     })
 }
 
-/// The port to use. The classic daemon keeps the lower 16 bits of any number, so files with such numbers work.
+/// The port to use. 0 stands for the default, as in 5.x.
 fn checked_port(port: Option<u32>, at: Position, findings: &mut Findings) -> Result<u16, Mistake> {
-    let Some(written) = port else {
-        return Ok(Configuration::DEFAULT_PORT);
-    };
-    let port = (written & 0xffff) as u16;
-    if u32::from(port) != written {
-        findings.warning(at, format!("port {written} is too large and counts as {port}: write {port}"));
-    }
-    match port {
-        0 | 65535 => Err(Mistake::new(at, format!("port {port} cannot be used: write one from 1 to 65534"))),
-        _ => Ok(port),
+    let default = Table::DEFAULT_PORT;
+    match port.map(u16::try_from) {
+        None => Ok(default),
+        Some(Ok(0)) => {
+            findings.warning(at, format!("port 0 counts as {default}: write {default}"));
+            Ok(default)
+        }
+        Some(Ok(port)) => Ok(port),
+        Some(Err(_)) => {
+            let written = port.unwrap_or_default();
+            Err(Mistake::new(at, format!("port {written} cannot be: write one from 1 to 65535")))
+        }
     }
 }
 
@@ -80,7 +88,7 @@ fn checked_port(port: Option<u32>, at: Position, findings: &mut Findings) -> Res
 pub(super) fn warn_of_shared_wires(at: Position, networks: &[Network], daemons: &[Daemon], findings: &mut Findings) {
     for (b, network) in networks.iter().enumerate() {
         for (a, other) in networks[..b].iter().enumerate() {
-            if network.kind != NetworkKind::Unicast && network.kind.address() == other.kind.address() {
+            if network.kind != NetworkKind::Unicast && network.kind.group() == other.kind.group() {
                 findings.warning(at, format!("networks {a} and {b} have the same address: give each its own"));
             } else if daemons.iter().any(|daemon| same_subnet(daemon.addresses[a], daemon.addresses[b])) {
                 let message = format!(
@@ -112,7 +120,7 @@ pub(super) fn check_families(
         let networks = &segments[daemon.segment].networks;
         for (index, (address, network)) in daemon.addresses.iter().flatten().zip(networks).enumerate() {
             let family = *families[index].get_or_insert(address.is_ipv4());
-            let group = network.kind.address().map_or(family, |group| group.is_ipv4());
+            let group = network.kind.group().map_or(family, |group| group.is_ipv4());
             if address.is_ipv4() != family || group != family {
                 let message = format!("network {index} mixes IPv4 and IPv6: write {address} as the other kind");
                 return Err(Mistake::new(place(daemon), message));
@@ -122,14 +130,18 @@ pub(super) fn check_families(
     Ok(())
 }
 
-/// Either all networks are on the loopback interface or none is. The word `unicast` is where its daemons are.
-pub(super) fn check_loopback(syntax: &[SegmentSyntax], daemons: &[Daemon]) -> Result<(), Mistake> {
+/// Either all networks are on the loopback interface or none is, and so are the daemons. The word `unicast` is where its daemons are.
+pub(super) fn check_loopback(
+    syntax: &[SegmentSyntax],
+    daemons: &[Daemon],
+    place: impl Fn(&Daemon) -> Position,
+) -> Result<(), Mistake> {
     let mut all: Option<bool> = None;
     for (segment, written) in syntax.iter().enumerate() {
         for (network, written) in written.networks.iter().enumerate() {
             let places = match written.value {
-                NetworkSyntax::Address(endpoint) => vec![endpoint.ip],
-                NetworkSyntax::Unicast { .. } => addresses_on(segment, network, daemons),
+                NetworkSyntax::Address(endpoint) if !endpoint.ip.is_unspecified() => vec![endpoint.ip],
+                _ => addresses_on(segment, network, daemons),
             };
             if places.iter().any(|ip| *all.get_or_insert(ip.is_loopback()) != ip.is_loopback()) {
                 let message =
@@ -138,7 +150,20 @@ pub(super) fn check_loopback(syntax: &[SegmentSyntax], daemons: &[Daemon]) -> Re
             }
         }
     }
-    Ok(())
+    let on_loopback = |daemon: &&Daemon| daemon.addresses.iter().flatten().any(|ip| ip.is_loopback());
+    let elsewhere = daemons.iter().find(|daemon| !on_loopback(daemon));
+    match (daemons.iter().find(on_loopback), elsewhere) {
+        (Some(hidden), Some(other)) => {
+            let (name, other) = (shown(&hidden.name), shown(&other.name));
+            let ip = hidden.addresses.iter().flatten().find(|ip| ip.is_loopback()).expect("it has one");
+            let message = format!(
+                "the daemon {name} is at {ip}, a loopback address, where {other} on another machine cannot reach it: \
+                 write its address on the network"
+            );
+            Err(Mistake::new(place(hidden), message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn addresses_on(segment: usize, network: usize, daemons: &[Daemon]) -> Vec<IpAddr> {
@@ -148,14 +173,15 @@ fn addresses_on(segment: usize, network: usize, daemons: &[Daemon]) -> Vec<IpAdd
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
 
-    fn parse(text: &str) -> Result<Configuration, String> {
-        Configuration::parse_with("f", text.as_bytes(), &|_| None).map_err(|error| error.to_string())
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse("f", text.as_bytes()).map_err(|error| error.to_string())
     }
 
     fn network(address: &str, daemon: &str) -> Result<Network, String> {
-        parse(&format!("Spread_Segment {address} {{ a {daemon} }}")).map(|it| it.segments[0].networks[0])
+        parse(&format!("Spread_Segment {address} {{ a {daemon} }}")).map(|it| it.table.segments[0].networks[0])
     }
 
     fn kind(address: &str, daemon: &str) -> NetworkKind {
@@ -181,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_no_network_is_refused() {
-        assert!(network("0.0.0.0", "10.0.0.1").unwrap_err().starts_with("f:1:16: 0.0.0.0 is no network"));
+        assert_eq!(kind("0.0.0.0", "10.0.0.1"), NetworkKind::Unicast);
         assert!(network("fd00::ff", "fd00::1").unwrap_err().contains("write one such as ff02::77"));
         assert!(network("unicats", "10.0.0.1").unwrap_err().contains("expected a network address, the word unicast"));
         assert!(network("unicast:x", "10.0.0.1").unwrap_err().contains("unicast:PORT"));
@@ -189,13 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn ports_have_a_default_and_two_that_cannot_be() {
+    fn ports_have_a_default_and_a_range() {
         let port = |address: &str| network(address, "10.0.0.1").map(|network| network.port);
         assert_eq!(port("10.0.0.255"), Ok(4803));
-        assert_eq!(port("unicast:65534"), Ok(65534));
-        assert_eq!(port("10.0.0.255:99999"), Ok(34463));
-        for wrong in ["10.0.0.255:0", "10.0.0.255:65535", "unicast:65536"] {
-            assert!(port(wrong).unwrap_err().contains("write one from 1 to 65534"), "{wrong}");
+        assert_eq!([port("unicast:65535"), port("10.0.0.255:0")], [Ok(65535), Ok(4803)]);
+        for wrong in ["10.0.0.255:99999", "unicast:65536"] {
+            assert!(port(wrong).unwrap_err().contains("write one from 1 to 65535"), "{wrong}");
         }
     }
 
@@ -218,6 +243,7 @@ mod tests {
             "Spread_Segment 127.0.0.255 { a 127.0.0.1 } Spread_Segment 10.0.0.255 { b 10.0.0.1 }",
             "Spread_Segment 127.0.0.255 10.0.0.255 { a 127.0.0.1 10.0.0.1 }",
             "Spread_Segment unicast { a 127.0.0.1 b 10.0.0.1 }",
+            "Spread_Segment 10.0.0.255 { localhost 127.0.0.1 b 10.0.0.1 }",
             "Spread_Segment unicast { a 127.0.0.1 } Spread_Segment unicast { b 10.0.0.1 }",
         ] {
             assert!(parse(wrong).unwrap_err().contains("loopback"), "{wrong}");

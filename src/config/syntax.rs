@@ -4,7 +4,8 @@
 //! file       = { segment | parameter | routes | stanza }
 //! segment    = "Spread_Segment" network { network } "{" { daemon } "}"
 //! network    = address | "unicast" | "unicast:PORT"
-//! daemon     = name { address } [ "{" interface { interface } "}" ]
+//! daemon     = [ name ] { address } [ virtual ] [ "{" interface { interface } "}" ] [ virtual ] [ ";" ]
+//! virtual    = "VirtualID" "=" number
 //! interface  = { "D" | "C" | "M" } address
 //! routes     = "RouteMatrix" "{" { number } "}"
 //! stanza     = "Network" number "{" { key "=" value } "}"
@@ -12,11 +13,12 @@
 //! parameter  = keyword [ "=" value ]
 //! ```
 //!
-//! The classic grammar has one network a segment and at most one address after a name.
+//! The classic grammar has one network a segment and at most one address after a name. Names may be missing and the last two parts
+//! of a daemon are from 5.x. In a segment with one network an address that begins a line begins a daemon without a name.
 
 use super::address::Endpoint;
+use super::draft::Draft;
 use super::error::Position;
-use super::params::Setting;
 
 /// Something and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +27,11 @@ pub(super) struct Spanned<T> {
     pub at: Position,
 }
 
-/// A whole file.
+/// A whole file; its parameters are stored as they are read.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     pub segments: Vec<SegmentSyntax>,
-    pub settings: Vec<Setting>,
+    pub draft: Draft,
     pub networks: Vec<NetworkStanza>,
 }
 
@@ -74,6 +76,15 @@ pub(super) struct DaemonSyntax {
     pub name: Spanned<String>,
     pub addresses: Vec<Spanned<Endpoint>>,
     pub interfaces: Option<Vec<InterfaceSyntax>>,
+    /// Where `VirtualID` stands.
+    pub virtual_id: Option<Position>,
+}
+
+impl DaemonSyntax {
+    /// Whether it has no name but that of its address.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.addresses.first().is_some_and(|address| address.at == self.name.at)
+    }
 }
 
 /// One line of a daemon's block. The letter M has no meaning and is not kept.

@@ -1,52 +1,55 @@
-//! A configuration in words, for `spread --check FILE`.
+//! Settings in words, for `spread --check FILE`.
 
 use std::fmt::Write;
 
-use super::model::{ClientAddresses, Configuration, Daemon, NetworkPolicy, Segment};
+use super::Settings;
+use super::table::{ClientAddresses, Daemon, Segment};
+use crate::multipath::Policy;
 
-/// What the configuration means: its networks, its policy, its daemons with `me` marked, and its warnings.
-pub fn explain(configuration: &Configuration, me: Option<&Daemon>) -> String {
+/// What settings mean: its networks, its policy, its daemons with `me` marked, and its warnings.
+pub fn explain(settings: &Settings, me: Option<&Daemon>) -> String {
     let mut text = String::new();
-    write(&mut text, configuration, me).expect("a string takes every text");
+    write(&mut text, settings, me).expect("a string takes every text");
     text
 }
 
-fn write(text: &mut String, configuration: &Configuration, me: Option<&Daemon>) -> std::fmt::Result {
-    let networks = configuration.network_count();
+fn write(text: &mut String, settings: &Settings, me: Option<&Daemon>) -> std::fmt::Result {
+    let table = &settings.table;
+    let networks = table.network_count();
     writeln!(
         text,
         "{}, {}, {}; table {:08x}",
-        count(configuration.daemons.len(), "daemon"),
+        count(table.daemons.len(), "daemon"),
         count(networks, "network"),
-        count(configuration.segments.len(), "segment"),
-        configuration.digest()
+        count(table.segments.len(), "segment"),
+        table.digest()
     )?;
-    writeln!(text, "policy: {}", policy(configuration))?;
-    if configuration.segments.len() > 1 {
+    writeln!(text, "policy: {}", policy(settings))?;
+    if table.segments.len() > 1 {
         writeln!(text, "between segments: unicast, data to one daemon of each, which passes it on there")?;
     }
-    for (index, segment) in configuration.segments.iter().enumerate() {
+    for (index, segment) in table.segments.iter().enumerate() {
         writeln!(text, "\nsegment {}, clients on port {}", index + 1, segment.client_port())?;
         for (id, network) in segment.networks.iter().enumerate() {
             write!(text, "  network {id}")?;
-            let options = configuration.network_options.get(id);
-            if let Some(name) = options.and_then(|options| options.name.as_ref()) {
+            let notes = table.networks.get(id);
+            if let Some(name) = notes.and_then(|notes| notes.name.as_ref()) {
                 write!(text, ", {name}")?;
             }
             write!(text, ": {}, port {}", network.kind, network.port)?;
-            if let Some(priority) = options.map(|options| options.priority).filter(|priority| *priority > 0) {
+            if let Some(priority) = settings.live.priorities.get(id).filter(|priority| **priority > 0) {
                 write!(text, ", priority {priority}")?;
             }
-            match options.and_then(|options| options.interface.as_ref()) {
+            match notes.and_then(|notes| notes.interface.as_ref()) {
                 Some(interface) => writeln!(text, ", on {interface}")?,
                 None => writeln!(text)?,
             }
         }
-        for daemon in configuration.daemons.iter().filter(|daemon| daemon.segment == index) {
+        for daemon in table.daemons.iter().filter(|daemon| daemon.segment == index) {
             write_daemon(text, daemon, segment, me == Some(daemon))?;
         }
     }
-    for (n, warning) in configuration.warnings.iter().enumerate() {
+    for (n, warning) in settings.warnings.iter().enumerate() {
         let before = if n == 0 { "\n" } else { "" };
         writeln!(text, "{before}warning: {warning}")?;
     }
@@ -69,15 +72,15 @@ fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bo
     writeln!(text, "    clients at {clients}")
 }
 
-fn policy(configuration: &Configuration) -> String {
-    let networks = configuration.network_count();
-    match configuration.policy() {
+fn policy(settings: &Settings) -> String {
+    let networks = settings.table.network_count();
+    match settings.live.policy {
         _ if networks == 1 => "one network carries everything".to_string(),
-        NetworkPolicy::Active => format!("active, every packet travels on all {networks} networks"),
-        NetworkPolicy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
-        NetworkPolicy::Passive => format!("passive, packets take the {networks} networks in turn"),
-        NetworkPolicy::Primary => {
-            let order: Vec<String> = configuration.preference().iter().map(usize::to_string).collect();
+        Policy::Active => format!("active, every packet travels on all {networks} networks"),
+        Policy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
+        Policy::Passive => format!("passive, packets take the {networks} networks in turn"),
+        Policy::Primary => {
+            let order: Vec<String> = settings.live.preference(networks).iter().map(usize::to_string).collect();
             format!("primary, packets take the first healthy one of networks {}", order.join(", "))
         }
     }
@@ -100,7 +103,7 @@ mod tests {
             NetworkPolicy = active 2
             Network 1 { Name = storage Interface = eth1 }
             LinkProtocol = Hop";
-        let configuration = Configuration::parse("f", text.as_bytes()).unwrap();
+        let settings = Settings::parse("f", text.as_bytes()).unwrap();
         let expected = format!(
             "2 daemons, 3 networks, 1 segment; table {:08x}
 policy: active, every packet travels on 2 of 3 networks
@@ -122,9 +125,9 @@ segment 1, clients on port 4803
 
 warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
 ",
-            configuration.digest()
+            settings.table.digest()
         );
-        assert_eq!(explain(&configuration, configuration.daemons.get(1)), expected);
+        assert_eq!(explain(&settings, settings.table.daemons.get(1)), expected);
     }
 
     #[test]
@@ -134,7 +137,7 @@ warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
                 "Spread_Segment 10.0.0.255 10.0.1.255 {{ a 10.0.0.1 10.0.1.1 }}
                  Spread_Segment 10.0.2.255:4900 {{ b 10.0.2.1 }} NetworkPolicy = {policy}"
             );
-            explain(&Configuration::parse("f", text.as_bytes()).unwrap(), None)
+            explain(&Settings::parse("f", text.as_bytes()).unwrap(), None)
         };
         for (policy, words) in [
             ("active", "active, every packet travels on all 2 networks"),
@@ -153,7 +156,7 @@ warning: f:7:13: LinkProtocol has no effect: daemons always talk by UDP
     fn priorities_say_which_network_is_used_first() {
         let text = "Spread_Segment unicast unicast unicast { a 10.0.0.1 10.0.1.1 10.0.2.1 } NetworkPolicy = primary
             Network 2 { Priority = 10 Interface = eth2 } Network 1 { Priority = 5 }";
-        let explained = explain(&Configuration::parse("f", text.as_bytes()).unwrap(), None);
+        let explained = explain(&Settings::parse("f", text.as_bytes()).unwrap(), None);
         let lines: Vec<&str> = explained.lines().collect();
         assert_eq!(lines[1], "policy: primary, packets take the first healthy one of networks 2, 1, 0");
         assert_eq!(lines[4], "  network 0: unicast to each daemon in turn, port 4803");

@@ -5,14 +5,15 @@
 //! work is linear in the number of tokens whatever they are.
 
 use super::address::{self, Endpoint, Reading};
-use super::error::{Findings, Mistake, shown};
+use super::draft::Draft;
+use super::error::{Findings, Mistake, Position, shown};
+use super::keywords::{self, Form, Keyword};
 use super::lexer::{Kind, Token};
-use super::model::NetworkPolicy;
-use super::params::{self, Form, Keyword, Setting};
 use super::syntax::{
     DaemonSyntax, InterfaceSyntax, NetworkMode, NetworkStanza, NetworkSyntax, SegmentSyntax, Spanned, Tree,
 };
 use super::values;
+use crate::multipath::Policy;
 
 /// The tree of these tokens, as far as it could be read.
 pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
@@ -40,10 +41,13 @@ pub(super) struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn stanza(&mut self, tree: &mut Tree, findings: &mut Findings) -> Parsed<()> {
         let token = self.bump();
+        if token.kind == Kind::Separator {
+            return Ok(());
+        }
         if token.kind == Kind::Close && std::mem::take(&mut self.in_segment) {
             return Ok(());
         }
-        let Some(keyword) = params::keyword(&token.text).filter(|_| token.kind == Kind::Word) else {
+        let Some(keyword) = keywords::keyword(&token.text).filter(|_| token.kind == Kind::Word) else {
             return Err(no_stanza(token));
         };
         if let Some(note) = keyword.note {
@@ -53,7 +57,7 @@ impl<'a> Parser<'a> {
             Form::Segment => tree.segments.push(self.segment(token)?),
             Form::Routes => self.routes()?,
             Form::Network => tree.networks.push(self.network_stanza(token)?),
-            _ => tree.settings.extend(self.setting(keyword)?),
+            _ => self.parameter(keyword, &mut tree.draft)?,
         }
         Ok(())
     }
@@ -71,7 +75,7 @@ impl<'a> Parser<'a> {
             return token.kind == Kind::End;
         };
         let key = word.split_once('=').map_or(word, |(key, _)| key);
-        params::keyword(key).is_some() || self.tokens[self.next + 1].kind == Kind::Equals
+        keywords::keyword(key).is_some() || self.tokens[self.next + 1].kind == Kind::Equals
     }
 
     fn segment(&mut self, keyword: &Token) -> Parsed<SegmentSyntax> {
@@ -86,8 +90,12 @@ impl<'a> Parser<'a> {
         }
         self.in_segment = true;
         let mut daemons = Vec::new();
-        while self.peek().kind != Kind::Close {
-            daemons.push(self.daemon(keyword)?);
+        loop {
+            self.skip_separators();
+            if self.peek().kind == Kind::Close {
+                break;
+            }
+            daemons.push(self.daemon(keyword, networks.len())?);
         }
         self.bump();
         self.in_segment = false;
@@ -106,21 +114,52 @@ impl<'a> Parser<'a> {
         Ok(Spanned { value, at: token.at })
     }
 
-    fn daemon(&mut self, segment: &Token) -> Parsed<DaemonSyntax> {
+    fn skip_separators(&mut self) {
+        while self.peek().kind == Kind::Separator {
+            self.bump();
+        }
+    }
+
+    fn daemon(&mut self, segment: &Token, networks: usize) -> Parsed<DaemonSyntax> {
         let token = self.peek();
         if token.kind == Kind::End {
             let message = format!("the file ends inside the segment begun in line {}: write }}", segment.at.line);
             return Err(Mistake::new(token.at, message));
         }
-        let name = Spanned { value: values::daemon_name(token)?, at: token.at };
-        self.bump();
+        let name = match values::address(token) {
+            Some(endpoint) => address::name_of(endpoint.ip),
+            None => {
+                let name = values::daemon_name(token)?;
+                self.bump();
+                name
+            }
+        };
+        let name = Spanned { value: name, at: token.at };
         let mut addresses = Vec::new();
-        while self.at_address() {
+        while self.at_address() && !(networks == 1 && !addresses.is_empty() && self.begins_line()) {
             let at = self.peek().at;
             addresses.push(Spanned { value: self.endpoint("an address")?, at });
         }
+        let before = self.virtual_id()?;
         let interfaces = if self.peek().kind == Kind::Open { Some(self.interfaces()?) } else { None };
-        Ok(DaemonSyntax { name, addresses, interfaces })
+        let virtual_id = self.virtual_id()?.or(before);
+        Ok(DaemonSyntax { name, addresses, interfaces, virtual_id })
+    }
+
+    /// Whether the next token is the first of its line.
+    fn begins_line(&self) -> bool {
+        self.next.checked_sub(1).is_none_or(|last| self.tokens[last].at.line < self.peek().at.line)
+    }
+
+    fn virtual_id(&mut self) -> Parsed<Option<Position>> {
+        let at = self.peek().at;
+        if self.peek().word() != Some(keywords::VIRTUAL_ID) {
+            return Ok(None);
+        }
+        self.bump();
+        self.expect(Kind::Equals, "= after VirtualID, with a blank on both sides")?;
+        values::number(self.bump())?;
+        Ok(Some(at))
     }
 
     fn interfaces(&mut self) -> Parsed<Vec<InterfaceSyntax>> {
@@ -176,7 +215,7 @@ impl<'a> Parser<'a> {
 
     /// Goes behind the next closing brace, unless a stanza begins before it.
     fn skip_block(&mut self) {
-        let begins_stanza = |token: &Token| token.word().is_some_and(|word| params::keyword(word).is_some());
+        let begins_stanza = |token: &Token| token.word().is_some_and(|word| keywords::keyword(word).is_some());
         while !matches!(self.peek().kind, Kind::Close | Kind::End) && !begins_stanza(self.peek()) {
             self.bump();
         }
@@ -199,14 +238,14 @@ impl<'a> Parser<'a> {
 
     fn network_key(&mut self, stanza: &mut NetworkStanza) -> Parsed<()> {
         let key = self.bump();
-        let index = values::choice(key, &params::NETWORK_KEYS)?;
+        let index = values::choice(key, &keywords::NETWORK_KEYS)?;
         self.expect(Kind::Equals, &format!("= after {}, with a blank on both sides", key.text))?;
         let value = self.bump();
         let again = match index {
             0 => stanza.name.replace(values::text(value)?).is_some(),
             1 => {
                 let modes = [NetworkMode::Multicast, NetworkMode::Broadcast, NetworkMode::Unicast];
-                let mode = modes[values::choice(value, &params::MODES)?];
+                let mode = modes[values::choice(value, &keywords::MODES)?];
                 stanza.mode.replace(Spanned { value: mode, at: value.at }).is_some()
             }
             2 => stanza.port.replace(values::number(value)?).is_some(),
@@ -219,34 +258,34 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// The value of a parameter; `None` if it is not worth keeping.
-    fn setting(&mut self, keyword: &Keyword) -> Parsed<Option<Setting>> {
+    /// Reads the value of a parameter and stores it.
+    fn parameter(&mut self, keyword: &Keyword, draft: &mut Draft) -> Parsed<()> {
         if let Form::Bare(store) = keyword.form {
-            return self.no_value(keyword).map(|()| Some(Setting::Bare(store)));
+            self.no_value(keyword)?;
+            store(draft);
+            return Ok(());
         }
         if let Form::OptionalText(store) = keyword.form
             && self.peek().kind != Kind::Equals
         {
-            return Ok(Some(Setting::OptionalText(store, None)));
+            store(draft, None);
+            return Ok(());
         }
         self.expect(Kind::Equals, &format!("= after {}, with a blank on both sides", keyword.name))?;
-        if matches!(keyword.form, Form::Flags) {
-            return self.flags().map(|()| None);
+        let name = keyword.name;
+        match &keyword.form {
+            Form::Flags => return self.flags(),
+            Form::Policy(store) => return self.policy().map(|policy| store(draft, policy)),
+            Form::OptionalText(store) => store(draft, Some(values::text(self.peek())?.value)),
+            Form::Text(store) => store(draft, values::text(self.peek())?),
+            Form::Number(range, store) => store(draft, values::within(name, range, values::number(self.peek())?)?),
+            Form::Size(range, store) => store(draft, values::within(name, range, values::size(self.peek())?)?),
+            Form::Boolean(store) => store(draft, values::boolean(self.peek())?),
+            Form::Choice(words, store) => store(draft, values::choice(self.peek(), words)?),
+            Form::Segment | Form::Routes | Form::Network | Form::Bare(_) => unreachable!("read above"),
         }
-        let value = self.peek();
-        let setting = match keyword.form {
-            Form::OptionalText(store) => Setting::OptionalText(store, Some(values::text(value)?.value)),
-            Form::Text(store) => Setting::Text(store, values::text(value)?),
-            Form::Number(store) => Setting::Number(store, values::number(value)?),
-            Form::Size(store) => Setting::Size(store, values::size(value)?),
-            Form::Boolean(store) => Setting::Boolean(store, values::boolean(value)?),
-            Form::Reuse(store) => Setting::Reuse(store, values::reuse(value)?),
-            Form::Choice(words, store) => Setting::Choice(store, values::choice(value, words)?),
-            Form::Policy => return self.policy().map(Some),
-            Form::Segment | Form::Routes | Form::Network | Form::Bare(_) | Form::Flags => unreachable!("read above"),
-        };
         self.bump();
-        Ok(Some(setting))
+        Ok(())
     }
 
     fn no_value(&mut self, keyword: &Keyword) -> Parsed<()> {
@@ -272,13 +311,13 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn policy(&mut self) -> Parsed<Setting> {
+    fn policy(&mut self) -> Parsed<Spanned<Policy>> {
         let token = self.bump();
-        let index = values::choice(token, &params::POLICIES)?;
-        let policy = [NetworkPolicy::Active, NetworkPolicy::Passive, NetworkPolicy::Primary][index];
-        let counted = policy == NetworkPolicy::Active && values::number(self.peek()).is_ok();
-        let value = if counted { NetworkPolicy::Copies(values::copies(self.bump())?) } else { policy };
-        Ok(Setting::Policy(Spanned { value, at: token.at }))
+        let index = values::choice(token, &keywords::POLICIES)?;
+        let policy = [Policy::Active, Policy::Passive, Policy::Primary][index];
+        let counted = policy == Policy::Active && values::number(self.peek()).is_ok();
+        let value = if counted { Policy::Copies(values::copies(self.bump())?) } else { policy };
+        Ok(Spanned { value, at: token.at })
     }
 
     fn at_address(&self) -> bool {
@@ -323,11 +362,11 @@ impl<'a> Parser<'a> {
 fn no_stanza(token: &Token) -> Mistake {
     let word = shown(&token.text);
     let message = match (token.kind, token.text.split_once('=')) {
-        (Kind::Word, Some((key, value))) if params::keyword(key).is_some() => {
+        (Kind::Word, Some((key, value))) if keywords::keyword(key).is_some() => {
             let value = if value.is_empty() { "..." } else { value };
             format!("{word}: = needs a blank on both sides: write {}", shown(&format!("{key} = {value}")))
         }
-        (Kind::Word, _) => match params::nearest_keyword(&token.text) {
+        (Kind::Word, _) => match keywords::nearest_keyword(&token.text) {
             Some(keyword) => format!("{word} is no keyword: did you mean {keyword}?"),
             None => format!("{word} is no keyword: write Spread_Segment or a parameter, such as EventPriority = INFO"),
         },
@@ -339,7 +378,7 @@ fn no_stanza(token: &Token) -> Mistake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::config::lexer;
+    use crate::config::lexer;
 
     fn parsed(text: &str) -> (Tree, Vec<String>) {
         let mut findings = Findings::default();

@@ -9,64 +9,60 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::address::{self, Endpoint};
+use super::address::{self, Endpoint, Scope};
 use super::error::{Findings, Mistake, Position, shown};
-use super::model::{ClientAddresses, Configuration, Daemon, Network, NetworkPolicy, Segment};
-use super::networks;
-use super::params::Draft;
+use super::hosts::Hosts;
 use super::stanza::Stanzas;
-use super::syntax::{DaemonSyntax, InterfaceSyntax, SegmentSyntax, Spanned, Tree};
-use super::tunables;
+use super::syntax::{DaemonSyntax, InterfaceSyntax, NetworkSyntax, SegmentSyntax, Spanned, Tree};
+use super::table::{ClientAddresses, Daemon, Network, Segment, Table};
+use super::{Settings, networks};
+use crate::multipath::Policy;
 use crate::wire::DaemonId;
 
-/// How the name of a daemon without an address becomes one.
-pub(super) type Resolve<'a> = &'a dyn Fn(&str) -> Option<IpAddr>;
-
-/// The configuration of this tree. Only meaningful if nothing was found wrong.
-pub(super) fn check(tree: Tree, resolve: Resolve<'_>, findings: &mut Findings) -> Configuration {
-    let mut draft = Draft::default();
-    for setting in tree.settings {
-        draft.set(setting);
+/// The settings of this tree. Only meaningful if nothing was found wrong.
+pub(super) fn check(tree: Tree, hosts: &Hosts<'_>, findings: &mut Findings) -> Settings {
+    let Tree { segments: written, mut draft, networks: stanzas } = tree;
+    draft.settle(findings);
+    let stanzas = Stanzas::sort(&stanzas, findings);
+    let mut members =
+        Members { hosts, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
+    if let Some(extra) = written.get(Table::SEGMENT_LIMIT) {
+        findings.error(Mistake::new(extra.at, format!("more than {} segments", Table::SEGMENT_LIMIT)));
     }
-    let policy = draft.network_policy;
-    let parameters = tunables::settle(draft, findings);
-    let stanzas = Stanzas::sort(&tree.networks, findings);
-    let mut table =
-        Table { resolve, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };
-    if let Some(extra) = tree.segments.get(Configuration::SEGMENT_LIMIT) {
-        let message = format!("more than {} segments", Configuration::SEGMENT_LIMIT);
-        findings.error(Mistake::new(extra.at, message));
+    for segment in written.iter().take(Table::SEGMENT_LIMIT) {
+        members.segment(segment, &stanzas, findings);
     }
-    for segment in tree.segments.iter().take(Configuration::SEGMENT_LIMIT) {
-        table.segment(segment, &stanzas, findings);
-    }
-    let Table { segments, mut daemons, .. } = table;
+    let Members { segments, mut daemons, .. } = members;
     if !findings.has_errors()
-        && let Err(mistake) = check_whole(&tree.segments, &segments, &daemons, policy)
+        && let Err(mistake) = check_whole(&written, &segments, &daemons, draft.policy)
     {
         findings.error(mistake);
     }
-    let networks = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
+    let count = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
     for daemon in &mut daemons {
-        daemon.addresses.resize(networks, None);
+        daemon.addresses.resize(count, None);
+        daemon.interfaces.resize(count, None);
     }
     let is_sound = !findings.has_errors();
-    let network_options = if is_sound { stanzas.options(networks, findings) } else { Vec::new() };
-    let configuration = Configuration { segments, daemons, network_options, parameters, warnings: Vec::new() };
-    stanzas.warn_of_priorities(configuration.policy(), findings);
-    configuration
+    let networks = if is_sound { stanzas.notes(count, findings) } else { Vec::new() };
+    let table = Table { segments, daemons, networks };
+    let mut live = draft.live;
+    live.policy = draft.policy.map_or_else(|| table.default_policy(), |policy| policy.value);
+    live.priorities = stanzas.priorities(count);
+    stanzas.warn_of_priorities(live.policy, findings);
+    Settings { table, live, process: draft.process, warnings: Vec::new() }
 }
 
 /// The segments and daemons so far.
-struct Table<'a> {
-    resolve: Resolve<'a>,
+struct Members<'a> {
+    hosts: &'a Hosts<'a>,
     segments: Vec<Segment>,
     daemons: Vec<Daemon>,
     names: BTreeMap<String, Position>,
     ids: BTreeMap<DaemonId, Position>,
 }
 
-impl Table<'_> {
+impl Members<'_> {
     fn segment(&mut self, syntax: &SegmentSyntax, stanzas: &Stanzas<'_>, findings: &mut Findings) {
         let networks = match networks::of(syntax, stanzas, findings) {
             Ok(networks) => networks,
@@ -74,12 +70,12 @@ impl Table<'_> {
         };
         let first = self.daemons.len();
         for daemon in &syntax.daemons {
-            if self.names.len() == Configuration::DAEMON_LIMIT {
-                let message = format!("more than {} daemons", Configuration::DAEMON_LIMIT);
+            if self.names.len() == Table::DAEMON_LIMIT {
+                let message = format!("more than {} daemons", Table::DAEMON_LIMIT);
                 findings.error(Mistake::new(daemon.name.at, message));
                 break;
             }
-            match self.daemon(daemon, &networks, findings) {
+            match self.daemon(daemon, syntax, &networks, findings) {
                 Ok(daemon) => self.daemons.push(daemon),
                 Err(mistake) => findings.error(mistake),
             }
@@ -91,16 +87,20 @@ impl Table<'_> {
     fn daemon(
         &mut self,
         syntax: &DaemonSyntax,
+        segment: &SegmentSyntax,
         networks: &[Network],
         findings: &mut Findings,
     ) -> Result<Daemon, Mistake> {
-        let name = &syntax.name;
+        let name = &Spanned { value: fitting_name(syntax, findings), at: syntax.name.at };
         check_name(name)?;
+        if let Some(at) = syntax.virtual_id {
+            findings.warning(at, "VirtualID has no effect: the address identifies a daemon");
+        }
         if let Some(other) = self.names.insert(name.value.clone(), name.at) {
             let message = format!("a daemon named {} is already in line {}", shown(&name.value), other.line);
             return Err(Mistake::new(name.at, message));
         }
-        let identity = self.identity(syntax)?;
+        let identity = self.identity(syntax, segment, &networks[0], findings)?;
         let id = address::daemon_id(identity.value);
         if let Some(other) = self.ids.insert(id, identity.at) {
             let message = format!("{} already identifies the daemon in line {}", identity.value, other.line);
@@ -108,43 +108,78 @@ impl Table<'_> {
         }
         check_interfaces(syntax, &identity)?;
         let addresses = traffic_addresses(syntax, &identity, networks, findings)?;
-        for address in &addresses {
-            check_usable(address)?;
+        let interfaces = interfaces_of(segment, &addresses);
+        let addresses: Vec<Spanned<IpAddr>> = addresses.iter().map(plain).collect();
+        for (address, interface) in addresses.iter().zip(&interfaces) {
+            check_usable(address, interface.as_deref())?;
         }
         check_own_networks(name, &addresses)?;
         warn_of_ports(syntax, networks, findings);
         Ok(Daemon {
             id,
+            identity: identity.value,
             name: name.value.clone(),
             segment: self.segments.len(),
             addresses: addresses.iter().map(|address| Some(address.value)).collect(),
+            interfaces,
             clients: client_addresses(syntax, findings),
         })
     }
 
-    fn identity(&self, syntax: &DaemonSyntax) -> Result<Spanned<IpAddr>, Mistake> {
-        let name = &syntax.name;
-        let given = syntax.addresses.first().map(|address| Spanned { value: address.value.ip, at: address.at });
-        let found = given.or_else(|| (self.resolve)(&name.value).map(|value| Spanned { value, at: name.at }));
-        let unknown = || {
-            let shown = shown(&name.value);
-            Mistake::new(
-                name.at,
-                format!("the daemon {shown} has no address and no host has its name: write NAME ADDRESS"),
-            )
+    fn identity(
+        &self,
+        syntax: &DaemonSyntax,
+        segment: &SegmentSyntax,
+        network: &Network,
+        findings: &mut Findings,
+    ) -> Result<Spanned<IpAddr>, Mistake> {
+        let Some(given) = syntax.addresses.first() else {
+            let value = self.hosts.find(syntax, segment, network, findings)?;
+            return Ok(Spanned { value, at: syntax.name.at });
         };
-        let identity = found.ok_or_else(unknown)?;
-        check_usable(&identity)?;
-        Ok(identity)
+        let interface = given.value.scope.or(scope_of(segment, 0));
+        check_usable(&plain(given), interface.as_ref().map(Scope::name))?;
+        Ok(plain(given))
+    }
+}
+
+fn plain(address: &Spanned<Endpoint>) -> Spanned<IpAddr> {
+    Spanned { value: address.value.ip, at: address.at }
+}
+
+/// The name of a daemon, cut to its limit.
+fn fitting_name(syntax: &DaemonSyntax, findings: &mut Findings) -> String {
+    let Spanned { value: written, at } = &syntax.name;
+    let name = Table::fitting_name(written);
+    if syntax.is_nameless() {
+        findings.warning(*at, format!("this daemon has no name and is called {name}: write a name before the address"));
+    }
+    if name.len() < written.len() {
+        let limit = Table::NAME_LIMIT;
+        let message = format!("the daemon name {} is cut to {limit} bytes, {name}: shorten it", shown(written));
+        findings.warning(*at, message);
+    }
+    name.to_string()
+}
+
+/// The interface of each network, as far as the daemon's address or the segment's names one.
+fn interfaces_of(segment: &SegmentSyntax, addresses: &[Spanned<Endpoint>]) -> Vec<Option<String>> {
+    let scopes = addresses.iter().enumerate().map(|(network, at)| at.value.scope.or(scope_of(segment, network)));
+    scopes.map(|scope| scope.map(|scope| scope.name().to_string())).collect()
+}
+
+/// The interface that the address of a network names.
+fn scope_of(segment: &SegmentSyntax, network: usize) -> Option<Scope> {
+    match segment.networks.get(network)?.value {
+        NetworkSyntax::Address(endpoint) => endpoint.scope,
+        NetworkSyntax::Unicast { .. } => None,
     }
 }
 
 fn check_name(name: &Spanned<String>) -> Result<(), Mistake> {
-    let limit = Configuration::NAME_LIMIT;
     let bad = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
     let rule = match &name.value {
         text if text.is_empty() => "must not be empty".to_string(),
-        text if text.len() > limit => format!("has {} bytes: shorten it to {limit}", text.len()),
         text if text.contains('#') => {
             "contains #, which separates the parts of private groups: leave it out".to_string()
         }
@@ -162,8 +197,8 @@ fn check_interfaces(syntax: &DaemonSyntax, identity: &Spanned<IpAddr>) -> Result
         let message = "addresses of further networks go either after the name or into the { }: move this one inside";
         return Err(Mistake::new(second.at, message));
     }
-    if let Some(extra) = interfaces.get(Configuration::INTERFACE_LIMIT) {
-        let message = format!("more than {} interfaces for one daemon", Configuration::INTERFACE_LIMIT);
+    if let Some(extra) = interfaces.get(Table::INTERFACE_LIMIT) {
+        let message = format!("more than {} interfaces for one daemon", Table::INTERFACE_LIMIT);
         return Err(Mistake::new(extra.address.at, message));
     }
     if interfaces.iter().all(|interface| interface.address.value.ip != identity.value) {
@@ -180,14 +215,16 @@ fn traffic_addresses(
     identity: &Spanned<IpAddr>,
     networks: &[Network],
     findings: &mut Findings,
-) -> Result<Vec<Spanned<IpAddr>>, Mistake> {
-    let plain = |address: &Spanned<Endpoint>| Spanned { value: address.value.ip, at: address.at };
-    let addresses: Vec<Spanned<IpAddr>> = match &syntax.interfaces {
-        None if syntax.addresses.len() < 2 => vec![*identity],
-        None => syntax.addresses.iter().map(plain).collect(),
+) -> Result<Vec<Spanned<Endpoint>>, Mistake> {
+    let found = Endpoint { ip: identity.value, port: None, scope: None };
+    let found = Spanned { value: found, at: identity.at };
+    let addresses: Vec<Spanned<Endpoint>> = match &syntax.interfaces {
+        None if syntax.addresses.is_empty() => vec![found],
+        None => syntax.addresses.clone(),
         Some(interfaces) => {
-            let traffic: Vec<_> = traffic_interfaces(interfaces).map(|interface| plain(&interface.address)).collect();
-            if networks.len() == 1 { vec![classic_choice(syntax, identity, &traffic, findings)] } else { traffic }
+            let traffic: Vec<_> = traffic_interfaces(interfaces).map(|interface| interface.address).collect();
+            let identity = *syntax.addresses.first().unwrap_or(&found);
+            if networks.len() == 1 { vec![classic_choice(syntax, &identity, &traffic, findings)] } else { traffic }
         }
     };
     if addresses.len() == networks.len() {
@@ -203,14 +240,14 @@ fn traffic_interfaces(interfaces: &[InterfaceSyntax]) -> impl Iterator<Item = &I
 /// Of the interfaces of a daemon with one network, the one to use.
 fn classic_choice(
     syntax: &DaemonSyntax,
-    identity: &Spanned<IpAddr>,
-    traffic: &[Spanned<IpAddr>],
+    identity: &Spanned<Endpoint>,
+    traffic: &[Spanned<Endpoint>],
     findings: &mut Findings,
-) -> Spanned<IpAddr> {
+) -> Spanned<Endpoint> {
     let name = shown(&syntax.name.value);
-    let same = traffic.iter().find(|interface| interface.value == identity.value);
+    let same = traffic.iter().find(|interface| interface.value.ip == identity.value.ip);
     let chosen = *same.or(traffic.first()).unwrap_or(identity);
-    let ip = chosen.value;
+    let ip = chosen.value.ip;
     let warning = match traffic.len() {
         0 => format!("the daemon {name} has no D interface: it uses {ip}"),
         1 => return chosen,
@@ -223,7 +260,7 @@ fn classic_choice(
     chosen
 }
 
-fn wrong_count(syntax: &DaemonSyntax, addresses: &[Spanned<IpAddr>], networks: &[Network]) -> Mistake {
+fn wrong_count(syntax: &DaemonSyntax, addresses: &[Spanned<Endpoint>], networks: &[Network]) -> Mistake {
     let name = shown(&syntax.name.value);
     let plural = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let has = plural(addresses.len(), "address", "addresses");
@@ -234,7 +271,7 @@ fn wrong_count(syntax: &DaemonSyntax, addresses: &[Spanned<IpAddr>], networks: &
     };
     let advice = match (networks.get(addresses.len()), addresses.get(networks.len())) {
         (Some(missing), _) => format!(", the one on network {}, {}, is missing", addresses.len(), missing.kind),
-        (_, Some(extra)) => format!(", or one more segment address for {}", extra.value),
+        (_, Some(extra)) => format!(", or one more segment address for {}", extra.value.ip),
         _ => String::new(),
     };
     let message = format!(
@@ -259,14 +296,15 @@ fn check_own_networks(name: &Spanned<String>, addresses: &[Spanned<IpAddr>]) -> 
     Ok(())
 }
 
-fn check_usable(address: &Spanned<IpAddr>) -> Result<(), Mistake> {
+/// A link-local address means nothing without the interface.
+fn check_usable(address: &Spanned<IpAddr>, interface: Option<&str>) -> Result<(), Mistake> {
     let ip = address.value;
     let rule = match ip {
         _ if ip.is_unspecified() => "stands for no machine: write the address of one",
         _ if ip.is_multicast() => "is a multicast group: write the address of one machine",
         IpAddr::V4(ip) if ip.is_broadcast() => "is everybody: write the address of one machine",
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => {
-            "is valid on one link only: write a unique local or global address"
+        IpAddr::V6(ip) if ip.is_unicast_link_local() && interface.is_none() => {
+            "is valid on one link only: write its interface too, as in fe80::1%eth0, or a unique local or global address"
         }
         _ => return Ok(()),
     };
@@ -282,6 +320,10 @@ fn client_addresses(syntax: &DaemonSyntax, findings: &mut Findings) -> ClientAdd
         if !addresses.contains(&interface.address.value.ip) {
             addresses.push(interface.address.value.ip);
         }
+    }
+    // One that stands for all leaves nothing for the others.
+    if let Some(all) = addresses.iter().copied().find(IpAddr::is_unspecified) {
+        addresses.retain(|ip| *ip == all);
     }
     if addresses.is_empty() {
         let name = shown(&syntax.name.value);
@@ -309,7 +351,7 @@ fn check_whole(
     syntax: &[SegmentSyntax],
     segments: &[Segment],
     daemons: &[Daemon],
-    policy: Option<Spanned<NetworkPolicy>>,
+    policy: Option<Spanned<Policy>>,
 ) -> Result<(), Mistake> {
     if daemons.is_empty() {
         let at = syntax.first().map_or(Position::START, |segment| segment.at);
@@ -322,12 +364,13 @@ fn check_whole(
     };
     check_sockets(segments, daemons, place)?;
     networks::check_families(segments, daemons, place)?;
-    networks::check_loopback(syntax, daemons)?;
+    networks::check_loopback(syntax, daemons, place)?;
     let networks = segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0);
     match policy {
-        Some(Spanned { value: NetworkPolicy::Copies(copies), at }) if usize::from(copies) > networks => Err(
-            Mistake::new(at, format!("active {copies} needs {copies} networks, there are {networks}: write active")),
-        ),
+        Some(Spanned { value: Policy::Copies(copies), at }) if usize::from(copies) > networks => Err(Mistake::new(
+            at,
+            format!("active {copies} needs {copies} networks, there are {networks}: write active"),
+        )),
         _ => Ok(()),
     }
 }
@@ -357,12 +400,12 @@ fn check_sockets(segments: &[Segment], daemons: &[Daemon], place: impl Fn(&Daemo
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Configuration {
+    fn read(text: &str) -> Settings {
         parse(text).unwrap()
     }
 
-    fn parse(text: &str) -> Result<Configuration, String> {
-        Configuration::parse_with("f", text.as_bytes(), &|_| None).map_err(|error| error.to_string())
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse("f", text.as_bytes()).map_err(|error| error.to_string())
     }
 
     /// The message about the daemons of one segment, without its file.
@@ -376,14 +419,14 @@ mod tests {
 
     #[test]
     fn the_ith_interface_is_on_the_ith_network() {
-        let configuration = read(
+        let settings = read(
             "Spread_Segment 239.77.0.1:4803 239.77.1.1:4803 {
                 alpha 10.77.0.1 { D 10.77.0.1  D 10.77.1.1  C 127.0.0.1 }
                 beta  10.77.0.2   10.77.1.2
             }
             Spread_Segment 10.78.0.255 { gamma 10.78.0.1 }",
         );
-        let [alpha, beta, gamma] = &configuration.daemons[..] else { panic!("three daemons") };
+        let [alpha, beta, gamma] = &settings.table.daemons[..] else { panic!("three daemons") };
         assert_eq!(addresses(alpha), ["10.77.0.1", "10.77.1.1"]);
         assert_eq!(alpha.clients, ClientAddresses::Only(vec![IpAddr::from([127, 0, 0, 1])]));
         assert_eq!(addresses(beta), ["10.77.0.2", "10.77.1.2"]);
@@ -417,8 +460,8 @@ mod tests {
     #[test]
     fn the_classic_form_uses_one_of_several_interfaces() {
         let chosen = |block: &str| {
-            let configuration = read(&format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 {{ {block} }} }}"));
-            (addresses(&configuration.daemons[0]).join(" "), configuration.warnings.len())
+            let settings = read(&format!("Spread_Segment 10.0.0.255 {{ a 10.0.0.1 {{ {block} }} }}"));
+            (addresses(&settings.table.daemons[0]).join(" "), settings.warnings.len())
         };
         assert_eq!(chosen("D C 10.0.0.1"), ("10.0.0.1".to_string(), 0));
         assert_eq!(chosen("D 10.0.1.1 C 10.0.0.1"), ("10.0.1.1".to_string(), 0));
@@ -429,20 +472,18 @@ mod tests {
 
     #[test]
     fn every_daemon_with_a_mistake_is_reported_once() {
-        let daemons =
-            "a 10.0.0.1\na 10.0.0.2\nb 10.0.0.1\n\"c#d\" 10.0.0.3\nabcdefghijklmnopqrst 10.0.0.4\n\"\" 10.0.0.5
+        let daemons = "a 10.0.0.1\na 10.0.0.2\nb 10.0.0.1\n\"c#d\" 10.0.0.3\nx 10.0.0.4\n\"\" 10.0.0.5
 e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8";
         let messages = refusal("10.0.0.255", daemons);
         let expected = [
             "f:3:1: a daemon named \"a\" is already in line 2",
             "f:4:3: 10.0.0.1 already identifies the daemon in line 2",
             "f:5:1: the daemon name \"c#d\" contains #, which separates the parts of private groups: leave it out",
-            "f:6:1: the daemon name \"abcdefghijklmnopqrst\" has 20 bytes: shorten it to 19",
             "f:7:1: the daemon name \"\" must not be empty",
             "f:8:3: the interfaces do not include 10.0.0.6, which identifies the daemon: add D 10.0.0.6 or C 10.0.0.6",
             "f:9:3: 0.0.0.0 stands for no machine: write the address of one",
             "f:10:3: 239.0.0.1 is a multicast group: write the address of one machine",
-            "f:11:3: fe80::1 is valid on one link only: write a unique local or global address",
+            "f:11:3: fe80::1 is valid on one link only: write its interface too, as in fe80::1%eth0, or a unique local or global address",
             "f:12:1: the daemon name \"i\\tj\" contains characters that cannot be shown: leave them out",
         ];
         assert_eq!(messages.lines().collect::<Vec<_>>(), expected);

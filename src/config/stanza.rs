@@ -4,8 +4,9 @@
 //! with any: then the group address is not used.
 
 use super::error::{Findings, Mistake, shown};
-use super::model::{Network, NetworkKind, NetworkOptions, NetworkPolicy};
 use super::syntax::{NetworkMode, NetworkStanza, NetworkSyntax, Spanned};
+use super::table::{Network, NetworkKind, NetworkNotes};
+use crate::multipath::Policy;
 use crate::wire::NetworkId;
 
 /// Bytes of a network's name.
@@ -73,7 +74,7 @@ impl<'a> Stanzas<'a> {
     }
 
     /// What else is said of each network, once it is known how many there are.
-    pub(super) fn options(&self, networks: usize, findings: &mut Findings) -> Vec<NetworkOptions> {
+    pub(super) fn notes(&self, networks: usize, findings: &mut Findings) -> Vec<NetworkNotes> {
         for (number, stanza) in self.by_network.iter().enumerate().skip(networks) {
             if let Some(stanza) = stanza {
                 let message = match networks {
@@ -84,20 +85,26 @@ impl<'a> Stanzas<'a> {
             }
         }
         let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
-        let option = |stanza: &Option<&NetworkStanza>| {
-            stanza.map_or_else(NetworkOptions::default, |stanza| NetworkOptions {
+        let notes = |stanza: &Option<&NetworkStanza>| {
+            stanza.map_or_else(NetworkNotes::default, |stanza| NetworkNotes {
                 name: text(&stanza.name),
                 interface: text(&stanza.interface),
-                priority: stanza.priority.map_or(0, |priority| priority.value),
             })
         };
-        self.by_network.iter().take(networks).map(option).collect()
+        self.by_network.iter().take(networks).map(notes).collect()
+    }
+
+    /// The priority of each network.
+    pub(super) fn priorities(&self, networks: usize) -> Vec<u8> {
+        let priority =
+            |stanza: &Option<&NetworkStanza>| stanza.and_then(|stanza| stanza.priority).map_or(0, |it| it.value);
+        self.by_network.iter().take(networks).map(priority).collect()
     }
 
     /// Warns of priorities that this policy does not look at.
-    pub(super) fn warn_of_priorities(&self, policy: NetworkPolicy, findings: &mut Findings) {
+    pub(super) fn warn_of_priorities(&self, policy: Policy, findings: &mut Findings) {
         let given = self.by_network.iter().flatten().find_map(|stanza| stanza.priority);
-        if let Some(priority) = given.filter(|_| policy != NetworkPolicy::Primary) {
+        if let Some(priority) = given.filter(|_| policy != Policy::Primary) {
             let message =
                 "Priority has no effect with this policy: write NetworkPolicy = primary to use the best network only";
             findings.warning(priority.at, message);
@@ -144,33 +151,33 @@ fn check_length(text: Option<&Spanned<String>>, limit: usize) -> Result<(), Mist
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Configuration;
+    use super::super::Settings;
     use super::*;
 
     const SEGMENT: &str = "Spread_Segment 239.77.0.1 10.77.1.255 { a 10.77.0.1 10.77.1.1 }";
 
-    fn parse(stanzas: &str) -> Result<Configuration, String> {
+    fn parse(stanzas: &str) -> Result<Settings, String> {
         let text = format!("{SEGMENT}\n{stanzas}");
-        Configuration::parse_with("f", text.as_bytes(), &|_| None).map_err(|error| error.to_string())
+        Settings::parse("f", text.as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_network_has_a_name_a_mode_a_port_and_an_interface() {
-        let configuration = parse(
+        let settings = parse(
             "Network 1 { Name = storage Mode = broadcast Port = 4900 Interface = eth1 Priority = 7 }
              Network 0 { Mode = unicast }
              NetworkPolicy = primary",
         );
-        let configuration = configuration.unwrap();
-        let [first, second] = configuration.segments[0].networks[..] else { panic!("two networks") };
+        let settings = settings.unwrap();
+        let [first, second] = settings.table.segments[0].networks[..] else { panic!("two networks") };
         assert_eq!((first.kind, first.port), (NetworkKind::Unicast, 4803));
         assert_eq!((second.kind, second.port), (NetworkKind::Broadcast([10, 77, 1, 255].into()), 4900));
-        let options = &configuration.network_options;
-        assert_eq!(options[0], NetworkOptions::default());
+        let options = &settings.table.networks;
+        assert_eq!(options[0], NetworkNotes::default());
         assert_eq!((options[1].name.as_deref(), options[1].interface.as_deref()), (Some("storage"), Some("eth1")));
-        assert_eq!((options[1].priority, configuration.preference()), (7, vec![1, 0]));
-        assert_eq!(configuration.warnings, []);
-        assert_eq!(parse("").unwrap().network_options, [NetworkOptions::default(), NetworkOptions::default()]);
+        assert_eq!((&settings.live.priorities[..], settings.live.preference(2)), (&[0, 7][..], vec![1, 0]));
+        assert_eq!(settings.warnings, []);
+        assert_eq!(parse("").unwrap().table.networks, [NetworkNotes::default(), NetworkNotes::default()]);
     }
 
     #[test]
@@ -196,9 +203,9 @@ mod tests {
             assert_eq!(parse(stanza).unwrap_err(), message);
         }
         let text = "Spread_Segment 239.77.0.1:4804 { a 10.77.0.1 }\nNetwork 0 { Port = 4805 }";
-        let error = Configuration::parse("f", text.as_bytes()).unwrap_err().to_string();
+        let error = Settings::parse("f", text.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, "f:2:20: network 0 has the port 4804 in line 1: write one of the two only");
-        assert!(Configuration::parse("f", text.replace("4805", "4804").as_bytes()).is_ok());
+        assert!(Settings::parse("f", text.replace("4805", "4804").as_bytes()).is_ok());
     }
 
     #[test]
@@ -214,7 +221,7 @@ mod tests {
             assert_eq!(texts.len(), warnings, "{policy}");
             assert!(texts.iter().all(|text| text.starts_with("f:2:24: Priority has no effect")), "{texts:?}");
         }
-        assert_eq!(parse("Network 1 { Priority = 0 }").unwrap().preference(), [0, 1]);
+        assert_eq!(parse("Network 1 { Priority = 0 }").unwrap().live.preference(2), [0, 1]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Words that are addresses: `10.0.0.1`, `10.0.0.1:4803`, `[ff02::77]:4803`, `ff02::77`.
+//! Words that are addresses: `10.0.0.1`, `10.0.0.1:4803`, `[ff02::77]:4803`, `ff02::77`, `fe80::7%eth1`.
 //!
 //! A word has the *shape* of an address or it has not; only the former is an error when its numbers do not fit. IPv4 is read in
 //! the classic way: one to three decimal digits a part, leading zeros allowed, a port of one to five digits.
@@ -7,11 +7,35 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::DaemonId;
 
-/// An address as written, and the port if there was one, not checked for its range.
+/// An address as written, and the port and interface if there were any; the port is not checked for its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub ip: IpAddr,
     pub port: Option<u32>,
+    pub scope: Option<Scope>,
+}
+
+/// The name of an interface after the `%` of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    bytes: [u8; Scope::LIMIT],
+    length: usize,
+}
+
+impl Scope {
+    /// Bytes of an interface's name, as systems have it.
+    pub(super) const LIMIT: usize = 15;
+
+    fn new(name: &str) -> Option<Scope> {
+        let fits = (1..=Scope::LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        let mut bytes = [0; Scope::LIMIT];
+        fits.then(|| bytes[..name.len()].copy_from_slice(name.as_bytes()));
+        fits.then_some(Scope { bytes, length: name.len() })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("only ASCII comes in")
+    }
 }
 
 /// What a word is, as an address.
@@ -30,8 +54,8 @@ pub(super) fn read(word: &str) -> Reading {
     if let Some(inner) = word.strip_prefix('[') {
         return bracketed(inner);
     }
-    if let Ok(ip) = word.parse::<Ipv6Addr>() {
-        return Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: None });
+    if let Some(endpoint) = ipv6(word) {
+        return Reading::Address(endpoint);
     }
     let (ip, port) = match word.split_once(':') {
         Some((ip, port)) => (ip, Some(port)),
@@ -60,6 +84,14 @@ pub(super) fn daemon_id(ip: IpAddr) -> DaemonId {
     }
 }
 
+/// What a daemon without a name is called: its address, or where that is too long for a name, its id.
+pub(super) fn name_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(_) => daemon_id(ip).to_string(),
+    }
+}
+
 /// The 32-bit FNV-1a hash.
 pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
@@ -68,7 +100,9 @@ pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
 fn ipv4(parts: [u32; 4], port: Option<u32>) -> Reading {
     let octets = parts.map(u8::try_from);
     match octets {
-        [Ok(a), Ok(b), Ok(c), Ok(d)] => Reading::Address(Endpoint { ip: Ipv4Addr::new(a, b, c, d).into(), port }),
+        [Ok(a), Ok(b), Ok(c), Ok(d)] => {
+            Reading::Address(Endpoint { ip: Ipv4Addr::new(a, b, c, d).into(), port, scope: None })
+        }
         _ => Reading::Broken("each part of an IPv4 address is at most 255"),
     }
 }
@@ -78,13 +112,21 @@ fn bracketed(inner: &str) -> Reading {
         return Reading::Broken("an IPv6 address in brackets is written [fd00::1] or [fd00::1]:4803");
     };
     let port = rest.strip_prefix(':').map(|port| digits(port, 5));
-    match (ip.parse::<Ipv6Addr>(), rest.is_empty(), port) {
-        (Ok(ip), true, _) => Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: None }),
-        (Ok(ip), _, Some(Some(port))) => {
-            Reading::Address(Endpoint { ip: IpAddr::V6(ip).to_canonical(), port: Some(port) })
-        }
+    match (ipv6(ip), rest.is_empty(), port) {
+        (Some(endpoint), true, _) => Reading::Address(endpoint),
+        (Some(endpoint), _, Some(Some(port))) => Reading::Address(Endpoint { port: Some(port), ..endpoint }),
         _ => Reading::Broken("an IPv6 address in brackets is written [fd00::1] or [fd00::1]:4803"),
     }
+}
+
+/// An IPv6 address, perhaps with an interface.
+fn ipv6(word: &str) -> Option<Endpoint> {
+    let (ip, scope) = match word.split_once('%') {
+        Some((ip, scope)) => (ip, Some(Scope::new(scope)?)),
+        None => (word, None),
+    };
+    let ip = IpAddr::V6(ip.parse::<Ipv6Addr>().ok()?).to_canonical();
+    Some(Endpoint { ip, port: None, scope })
 }
 
 #[cfg(test)]
@@ -92,7 +134,7 @@ mod tests {
     use super::*;
 
     fn address(ip: &str, port: Option<u32>) -> Reading {
-        Reading::Address(Endpoint { ip: ip.parse().unwrap(), port })
+        Reading::Address(Endpoint { ip: ip.parse().unwrap(), port, scope: None })
     }
 
     #[test]
@@ -103,6 +145,24 @@ mod tests {
         assert_eq!(read("[::1]"), address("::1", None));
         assert_eq!(read("fd00::1"), address("fd00::1", None));
         assert_eq!(read("::ffff:10.0.0.1"), address("10.0.0.1", None));
+    }
+
+    #[test]
+    fn an_ipv6_address_may_name_an_interface() {
+        let scoped = |word: &str| match read(word) {
+            Reading::Address(Endpoint { ip, port, scope: Some(scope) }) => {
+                Some((ip.to_string(), port, scope.name().to_string()))
+            }
+            _ => None,
+        };
+        assert_eq!(scoped("fe80::7%eth1"), Some(("fe80::7".to_string(), None, "eth1".to_string())));
+        assert_eq!(
+            scoped("[ff02::1:2:3%eth1]:5000"),
+            Some(("ff02::1:2:3".to_string(), Some(5000), "eth1".to_string()))
+        );
+        for word in ["fe80::7%", "10.0.0.1%eth1", "fe80::7%a-name-too-long-x", "[fe80::7]%eth1"] {
+            assert_eq!(scoped(word), None, "{word}");
+        }
     }
 
     #[test]

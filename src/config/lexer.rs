@@ -1,7 +1,7 @@
 //! Bytes of a configuration file to tokens, each with its place.
 //!
 //! The rules are the classic ones: `{` and `}` need no blanks around them, everything else does; `#` begins a comment anywhere
-//! outside quotes; a quoted string may span lines; of two readings the longer wins, so `"a"b` is one plain word, and a quote
+//! outside quotes; `;` ends a word, as 5.x has it between daemons; a quoted string may span lines; of two readings the longer wins, so `"a"b` is one plain word, and a quote
 //! that never ends is an ordinary character. Whether a word is a number, an address or a keyword depends on where it stands,
 //! so that is the parser's to say. Any bytes give tokens: there are no lexical errors.
 
@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Close,
     /// The word `=`.
     Equals,
+    /// `;`, alone or at the end of a word.
+    Separator,
     /// A run of characters without blanks, `#` and braces.
     Word,
     /// What stood between quotes, possibly nothing.
@@ -92,8 +94,15 @@ impl<'a> Lexer<'a> {
     }
 
     fn word(&mut self) -> (Kind, &'a [u8]) {
-        let text = self.take(word_length(self.rest));
-        (if text == b"=" { Kind::Equals } else { Kind::Word }, text)
+        let length = word_length(self.rest);
+        let separated = length > 1 && self.rest[length - 1] == b';';
+        let text = self.take(length - usize::from(separated));
+        let kind = match text {
+            b"=" => Kind::Equals,
+            b";" => Kind::Separator,
+            _ => Kind::Word,
+        };
+        (kind, text)
     }
 
     /// The next `n` bytes, moving the position over them.
@@ -167,6 +176,12 @@ mod tests {
         let tokens = tokens(b"= \"abc\n", &mut findings);
         assert_eq!((tokens[1].kind, tokens[1].text.as_str()), (Kind::Word, "\"abc"));
         assert_eq!(findings.into_diagnostics("f").1.len(), 1);
+    }
+
+    #[test]
+    fn a_semicolon_ends_a_word() {
+        assert_eq!(texts("a 10.0.0.1; b;c ; d;"), ["a", "10.0.0.1", ";", "b;c", ";", "d", ";"]);
+        assert_eq!(lex("= a;")[2].0, Kind::Separator);
     }
 
     #[test]

@@ -1,31 +1,25 @@
-//! The checked configuration: what the rest of the daemon sees of a file.
+//! The membership table: who is in the system, and by which addresses each daemon is reached.
 //!
 //! Every value here has passed every rule; nothing refers back to the text. The i-th address of a segment and the i-th daemon
 //! interface of each of its daemons are network i.
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::address::fnv1a;
-use super::error::{Diagnostic, EntryError};
-use crate::session::SlowClient;
-use crate::time::Duration;
+use super::error::EntryError;
+use crate::multipath::Policy;
 use crate::wire::{DaemonId, NetworkId};
 
-/// A whole configuration.
+/// Who is in the system and where: the same at all daemons.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Configuration {
+pub struct Table {
     /// The segments, in file order. There is at least one.
     pub segments: Vec<Segment>,
     /// The daemons of all segments, in file order, which is the order of the system. There is at least one.
     pub daemons: Vec<Daemon>,
     /// What else is said of each network, by number.
-    pub network_options: Vec<NetworkOptions>,
-    /// Everything that may differ from daemon to daemon.
-    pub parameters: Parameters,
-    /// What is allowed, but does less than its author may think.
-    pub warnings: Vec<Diagnostic>,
+    pub networks: Vec<NetworkNotes>,
 }
 
 /// Daemons that reach each other by the same networks.
@@ -47,19 +41,17 @@ impl Segment {
 pub struct Network {
     /// How a packet reaches all daemons.
     pub kind: NetworkKind,
-    /// The UDP port of all daemons, 1 to 65534. Default 4803.
+    /// The UDP port of all daemons, 1 to 65535. Default 4803.
     pub port: u16,
 }
 
 /// What a file may say of a network besides its addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetworkOptions {
+pub struct NetworkNotes {
     /// What it is called.
     pub name: Option<String>,
     /// The interface that it is on, on every machine; otherwise the one that has the daemon's address.
     pub interface: Option<String>,
-    /// Which network is used first where the policy prefers one: that with the highest priority, and the first of equals. Default 0.
-    pub priority: u8,
 }
 
 /// How a packet reaches all daemons of a segment on one network.
@@ -76,14 +68,18 @@ pub enum NetworkKind {
 /// One daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemon {
-    /// Its identity: the IPv4 address after its name; an IPv6 address is folded into 240.0.0.0/4.
+    /// What identifies it: the IPv4 address after its name; an IPv6 address is folded into 240.0.0.0/4.
     pub id: DaemonId,
+    /// That address as the file has it.
+    pub identity: IpAddr,
     /// Its name, the last part of its clients' private groups. At most 19 bytes, without `#`.
     pub name: String,
     /// The index of its segment.
     pub segment: usize,
     /// Where it sends and receives, by network; `None` beyond the networks of its segment.
     pub addresses: Vec<Option<IpAddr>>,
+    /// The interface of its machine that a network is on, where the address or that of the network names one.
+    pub interfaces: Vec<Option<String>>,
     /// Where it listens for TCP clients.
     pub clients: ClientAddresses,
 }
@@ -97,212 +93,35 @@ pub enum ClientAddresses {
     Only(Vec<IpAddr>),
 }
 
-/// Which networks carry data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkPolicy {
-    /// Every packet on all of them.
-    Active,
-    /// Every packet on this many of them.
-    Copies(u8),
-    /// Each packet on one, in turn.
-    Passive,
-    /// All packets on the healthy one with the highest priority, the first of equals.
-    Primary,
-}
-
-/// When sockets share their address with those of another process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PortReuse {
-    /// Only sockets bound to a specific address.
-    #[default]
-    Auto,
-    /// All.
-    On,
-    /// None.
-    Off,
-}
-
-/// How important a log line is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// `pDEBUG`
-    Debug,
-    /// `INFO`
-    #[default]
-    Info,
-    /// `WARNING`
-    Warning,
-    /// `ERROR`
-    Error,
-    /// `CRITICAL`
-    Critical,
-    /// `FATAL`
-    Fatal,
-}
-
-/// A way for a client to show that it may connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// Nothing is asked.
-    Null,
-    /// The client's address must be in the access file.
-    Ip,
-    /// The client must say a name and password of the password file.
-    Password,
-}
-
-impl AuthMethod {
-    /// The method with this name, as clients and the file say it.
-    pub fn from_name(name: &str) -> Option<AuthMethod> {
-        match name {
-            "NULL" => Some(AuthMethod::Null),
-            "IP" => Some(AuthMethod::Ip),
-            "PWORD" => Some(AuthMethod::Password),
-            _ => None,
-        }
-    }
-}
-
-/// Flow control of the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// Packets of all daemons in one rotation. Default 160.
-    pub ring: u32,
-    /// Packets of one daemon in one rotation, at most `ring`. Default 20.
-    pub personal: u32,
-}
-
-/// The nine timers of the classic daemon, as given. None is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timers {
-    /// Silence of the token after which the ring is given up.
-    pub token: Duration,
-    /// After which a token is sent again.
-    pub hurry: Duration,
-    /// Interval of saying that one is there.
-    pub alive: Duration,
-    /// Interval of join packets.
-    pub join: Duration,
-    /// For representatives of segments.
-    pub representative: Duration,
-    /// For gathering inside a segment.
-    pub segment: Duration,
-    /// For gathering in total.
-    pub gather: Duration,
-    /// For forming the new ring.
-    pub form: Duration,
-    /// Longest time until a healed network is found.
-    pub lookup: Duration,
-}
-
-/// What may differ from daemon to daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameters {
-    /// Which networks carry data; `None` if the file does not say. See [`Configuration::policy`].
-    pub network_policy: Option<NetworkPolicy>,
-    /// Flow control; `None`, the default, leaves it to the ring. One window given means the classic default of the other.
-    pub windows: Option<Windows>,
-    /// Timers; `None`, the default, leaves them to the ring.
-    pub timers: Option<Timers>,
-    /// Messages that may wait for one client. Default 1000.
-    pub max_session_messages: u32,
-    /// Clients at one time. Default 10 000.
-    pub max_sessions: u32,
-    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
-    pub client_timeout: Duration,
-    /// Bytes of data and group names in one message. Default 16 MiB.
-    pub max_message_size: usize,
-    /// What happens to a client that does not read fast enough. Default disconnect.
-    pub slow_client: SlowClient,
-    /// Methods of which a client may choose one. Default NULL.
-    pub allowed_auth: Vec<AuthMethod>,
-    /// Methods that every client must pass besides. Default none.
-    pub required_auth: Vec<AuthMethod>,
-    /// The least important lines to log. Default INFO.
-    pub event_priority: Priority,
-    /// The file for log lines, `%h` and `%H` standing for the host name; default standard output. See
-    /// [`Parameters::event_log_path`].
-    pub event_log_file: Option<String>,
-    /// The `strftime` format of time stamps; `None`, the default, for no stamps.
-    pub event_time_stamp: Option<String>,
-    /// Whether time stamps have microseconds. Default no.
-    pub event_precise: bool,
-    /// Whether monitors may partition, throttle and stop the daemon. Default no.
-    pub dangerous_monitor: bool,
-    /// When sockets share their address. Default auto.
-    pub socket_port_reuse: PortReuse,
-    /// The root directory after a start as root. Default `/var/run/spread`.
-    pub runtime_dir: String,
-    /// The user after a start as root. Default `spread`.
-    pub daemon_user: String,
-    /// The group after a start as root. Default `spread`.
-    pub daemon_group: String,
-}
-
-impl Default for Parameters {
-    fn default() -> Parameters {
-        Parameters {
-            network_policy: None,
-            windows: None,
-            timers: None,
-            max_session_messages: 1000,
-            max_sessions: 10_000,
-            client_timeout: Duration::from_secs(20),
-            max_message_size: 16 << 20,
-            slow_client: SlowClient::Disconnect,
-            allowed_auth: vec![AuthMethod::Null],
-            required_auth: Vec::new(),
-            event_priority: Priority::Info,
-            event_log_file: None,
-            event_time_stamp: None,
-            event_precise: false,
-            dangerous_monitor: false,
-            socket_port_reuse: PortReuse::Auto,
-            runtime_dir: "/var/run/spread".to_string(),
-            daemon_user: "spread".to_string(),
-            daemon_group: "spread".to_string(),
-        }
-    }
-}
-
-impl Parameters {
-    /// The log file of the host with this name.
-    pub fn event_log_path(&self, host_name: &str) -> Option<String> {
-        self.event_log_file.as_ref().map(|file| file.replace("%h", host_name).replace("%H", host_name))
-    }
-}
-
-impl Configuration {
-    /// The largest file that is read, in bytes.
-    pub const FILE_LIMIT: usize = 1 << 20;
+impl Table {
     /// How many segments there may be.
     pub const SEGMENT_LIMIT: usize = 20;
     /// How many daemons there may be.
     pub const DAEMON_LIMIT: usize = 128;
     /// How many interfaces a daemon's block may list.
     pub const INTERFACE_LIMIT: usize = 10;
-    /// How many bytes a daemon's name may have.
+    /// How many bytes of a daemon's name count.
     pub const NAME_LIMIT: usize = 19;
     /// The port where none is given.
     pub const DEFAULT_PORT: u16 = 4803;
 
-    /// What `spread` is without any file: one daemon named `localhost`, on 127.0.0.1 port 4803 only.
-    pub fn localhost() -> Configuration {
+    /// One daemon named `localhost`, on 127.0.0.1 port 4803 only.
+    pub(super) fn localhost() -> Table {
         let here = Ipv4Addr::LOCALHOST;
-        let network = Network { kind: NetworkKind::Unicast, port: Configuration::DEFAULT_PORT };
+        let network = Network { kind: NetworkKind::Unicast, port: Table::DEFAULT_PORT };
         let daemon = Daemon {
             id: DaemonId(here.to_bits()),
+            identity: here.into(),
             name: "localhost".to_string(),
             segment: 0,
             addresses: vec![Some(here.into())],
+            interfaces: vec![None],
             clients: ClientAddresses::Only(vec![here.into()]),
         };
-        Configuration {
+        Table {
             segments: vec![Segment { networks: vec![network] }],
             daemons: vec![daemon],
-            network_options: vec![NetworkOptions::default()],
-            parameters: Parameters::default(),
-            warnings: Vec::new(),
+            networks: vec![NetworkNotes::default()],
         }
     }
 
@@ -311,7 +130,7 @@ impl Configuration {
         self.segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0)
     }
 
-    /// The segment of a daemon of this configuration.
+    /// The segment of a daemon of this table.
     pub fn segment_of(&self, daemon: &Daemon) -> &Segment {
         &self.segments[daemon.segment]
     }
@@ -324,18 +143,14 @@ impl Configuration {
         Some(SocketAddr::new(ip, port))
     }
 
-    /// Which networks carry data: what the file says; otherwise all of up to two networks, and two of more.
-    pub fn policy(&self) -> NetworkPolicy {
-        let default = if self.network_count() <= 2 { NetworkPolicy::Active } else { NetworkPolicy::Copies(2) };
-        self.parameters.network_policy.unwrap_or(default)
+    /// Which networks carry data where the file does not say: all of up to two networks, and two of more.
+    pub(super) fn default_policy(&self) -> Policy {
+        if self.network_count() <= 2 { Policy::Active } else { Policy::Copies(2) }
     }
 
-    /// The networks with the one that is used first where the policy prefers one, then the one that takes its place, and so on.
-    pub fn preference(&self) -> Vec<usize> {
-        let priority = |network: usize| self.network_options.get(network).map_or(0, |options| options.priority);
-        let mut networks: Vec<usize> = (0..self.network_count()).collect();
-        networks.sort_by_key(|&network| Reverse(priority(network)));
-        networks
+    /// As much of a daemon's name as counts.
+    pub(super) fn fitting_name(name: &str) -> &str {
+        &name[..name.floor_char_boundary(Table::NAME_LIMIT)]
     }
 
     /// The entry that this process is: the one named; without a name, the only one that has an address of this machine.
@@ -345,7 +160,7 @@ impl Configuration {
     pub fn me(&self, name: Option<&str>, local_addresses: &[IpAddr]) -> Result<&Daemon, EntryError> {
         if let Some(name) = name {
             let unknown = || EntryError::UnknownName(name.to_string(), self.names(|_| true));
-            return self.daemons.iter().find(|daemon| daemon.name == name).ok_or_else(unknown);
+            return self.daemons.iter().find(|daemon| daemon.name == Table::fitting_name(name)).ok_or_else(unknown);
         }
         let (loopback, real): (Vec<IpAddr>, Vec<IpAddr>) = local_addresses.iter().partition(|ip| ip.is_loopback());
         let found = real.iter().chain(&loopback).find_map(|&ip| {
@@ -368,7 +183,7 @@ impl Configuration {
         for (index, segment) in self.segments.iter().enumerate() {
             text.push_str("segment\n");
             for network in &segment.networks {
-                text.push_str(&format!("network {} {}\n", or_dash(network.kind.address()), network.port));
+                text.push_str(&format!("network {} {}\n", or_dash(network.kind.group()), network.port));
             }
             for daemon in self.daemons.iter().filter(|daemon| daemon.segment == index) {
                 let addresses: Vec<String> = daemon.addresses.iter().map(|&address| or_dash(address)).collect();
@@ -379,13 +194,13 @@ impl Configuration {
     }
 
     /// Digests of the parts of the membership table, to tell what differs between two: the daemons' ids, their names, where they
-    /// send and receive, and the networks of the segments. What each is made of is as in [`Configuration::digest`].
+    /// send and receive, and the networks of the segments. What each is made of is as in [`Table::digest`].
     pub fn digests(&self) -> [u32; 4] {
         let of_daemons = |part: &dyn Fn(&Daemon) -> String| {
             let parts: Vec<String> = self.daemons.iter().map(part).collect();
             fnv1a(parts.join("\n").as_bytes())
         };
-        let network = |network: &Network| format!("{} {}", or_dash(network.kind.address()), network.port);
+        let network = |network: &Network| format!("{} {}", or_dash(network.kind.group()), network.port);
         let segment = |segment: &Segment| segment.networks.iter().map(network).collect::<Vec<_>>().join(" ");
         let segments: Vec<String> = self.segments.iter().map(segment).collect();
         [
@@ -413,8 +228,8 @@ impl Daemon {
 
 impl NetworkKind {
     /// The address that all daemons of the network hear, if there is one.
-    pub fn address(&self) -> Option<IpAddr> {
-        match *self {
+    pub fn group(self) -> Option<IpAddr> {
+        match self {
             NetworkKind::Multicast(group) => Some(group),
             NetworkKind::Broadcast(address) => Some(address.into()),
             NetworkKind::Unicast => None,
@@ -438,6 +253,7 @@ fn or_dash(address: Option<IpAddr>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
 
     const FILE: &str = "Spread_Segment 239.77.0.1 239.77.1.1:4900 {
@@ -445,8 +261,12 @@ mod tests {
         beta  10.77.0.2 { D 10.77.0.2  D 10.77.1.2  C 127.0.0.1  C 192.168.0.2 }
     }";
 
-    fn read(text: &str) -> Configuration {
-        Configuration::parse("test", text.as_bytes()).unwrap()
+    fn read(text: &str) -> Table {
+        settings(text).table
+    }
+
+    fn settings(text: &str) -> Settings {
+        Settings::parse("test", text.as_bytes()).unwrap()
     }
 
     fn ips<const N: usize>(ips: [&str; N]) -> [IpAddr; N] {
@@ -455,8 +275,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_found_by_name_or_by_address() {
-        let configuration = read(FILE);
-        let name = |name, addresses: &[IpAddr]| configuration.me(name, addresses).map(|daemon| daemon.name.as_str());
+        let table = read(FILE);
+        let name = |name, addresses: &[IpAddr]| table.me(name, addresses).map(|daemon| daemon.name.as_str());
         assert_eq!(name(Some("beta"), &[]), Ok("beta"));
         assert!(matches!(name(Some("Beta"), &ips(["10.77.0.2"])), Err(EntryError::UnknownName(..))));
         assert_eq!(name(None, &ips(["127.0.0.1", "10.77.1.2"])), Ok("beta"));
@@ -466,23 +286,23 @@ mod tests {
 
     #[test]
     fn an_address_of_several_daemons_says_nothing() {
-        let configuration = read(
+        let table = read(
             "Spread_Segment 10.0.0.255 { a 10.0.0.1 { D 10.0.0.1 C 10.9.0.1 } b 10.0.0.2 { D 10.0.0.2 C 10.9.0.1 } }",
         );
         let names = vec!["a".to_string(), "b".to_string()];
-        assert_eq!(configuration.me(None, &ips(["10.9.0.1"])), Err(EntryError::Ambiguous(names)));
-        assert_eq!(configuration.me(None, &ips(["10.9.0.1", "10.0.0.2"])).unwrap().name, "b");
+        assert_eq!(table.me(None, &ips(["10.9.0.1"])), Err(EntryError::Ambiguous(names)));
+        assert_eq!(table.me(None, &ips(["10.9.0.1", "10.0.0.2"])).unwrap().name, "b");
     }
 
     #[test]
     fn each_network_has_its_own_port() {
-        let configuration = read(FILE);
-        let beta = &configuration.daemons[1];
-        let address = |network| configuration.traffic_address(beta, NetworkId(network)).map(|at| at.to_string());
+        let table = read(FILE);
+        let beta = &table.daemons[1];
+        let address = |network| table.traffic_address(beta, NetworkId(network)).map(|at| at.to_string());
         assert_eq!(address(0).as_deref(), Some("10.77.0.2:4803"));
         assert_eq!(address(1).as_deref(), Some("10.77.1.2:4900"));
         assert_eq!(address(2), None);
-        assert_eq!(configuration.segment_of(beta).client_port(), 4803);
+        assert_eq!(table.segment_of(beta).client_port(), 4803);
     }
 
     #[test]
@@ -520,7 +340,7 @@ mod tests {
 
     #[test]
     fn without_a_file_there_is_one_daemon_on_the_loopback_interface() {
-        let built_in = Configuration::localhost();
+        let built_in = Table::localhost();
         let text = "Spread_Segment 127.0.0.1:4803 { localhost 127.0.0.1 { 127.0.0.1 } }";
         assert_eq!(built_in.daemons, read(text).daemons);
         assert_eq!(built_in.segments, read(text).segments);
@@ -528,16 +348,11 @@ mod tests {
     }
 
     #[test]
-    fn the_log_file_may_carry_the_host_name() {
-        let configuration = read("EventLogFile = log_%h.%H Spread_Segment 127.0.0.1 { a 127.0.0.1 }");
-        assert_eq!(configuration.parameters.event_log_path("h1").as_deref(), Some("log_h1.h1"));
-    }
-
-    #[test]
     fn the_default_policy_sends_at_most_two_copies() {
-        let with = |networks, addresses| read(&format!("Spread_Segment {networks} {{ a {addresses} }}")).policy();
-        assert_eq!(with("unicast unicast", "10.0.0.1 10.0.1.1"), NetworkPolicy::Active);
-        assert_eq!(with("unicast unicast unicast", "10.0.0.1 10.0.1.1 10.0.2.1"), NetworkPolicy::Copies(2));
-        assert_eq!(read(&format!("{FILE} NetworkPolicy = primary")).policy(), NetworkPolicy::Primary);
+        let with =
+            |networks, addresses| settings(&format!("Spread_Segment {networks} {{ a {addresses} }}")).live.policy;
+        assert_eq!(with("unicast unicast", "10.0.0.1 10.0.1.1"), Policy::Active);
+        assert_eq!(with("unicast unicast unicast", "10.0.0.1 10.0.1.1 10.0.2.1"), Policy::Copies(2));
+        assert_eq!(settings(&format!("{FILE} NetworkPolicy = primary")).live.policy, Policy::Primary);
     }
 }

@@ -4,11 +4,7 @@
 //! keeps a file that is no configuration at all from filling the screen.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use crate::session::{AccessError, PasswordError};
 
 /// How many errors, and how many warnings, are kept for one file.
 pub const FINDING_LIMIT: usize = 100;
@@ -43,49 +39,21 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Why there is no configuration.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// The file is larger than [`Configuration::FILE_LIMIT`](super::Configuration::FILE_LIMIT).
-    TooLarge(PathBuf),
-    /// The file breaks these rules, in file order; never empty.
-    Invalid(Vec<Diagnostic>),
-    /// A line of the access file is no rule.
-    AccessFile(PathBuf, AccessError),
-    /// A line of the password file is no user.
-    PasswordFile(PathBuf, PasswordError),
-}
+/// A text breaks these rules, in file order; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Diagnostic>);
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConfigError::Unreadable(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
-            ConfigError::TooLarge(path) => write!(f, "{}: too large for a configuration", path.display()),
-            ConfigError::AccessFile(path, error) => write!(f, "{}: {error}", path.display()),
-            ConfigError::PasswordFile(path, error) => write!(f, "{}: {error}", path.display()),
-            ConfigError::Invalid(diagnostics) => {
-                for (n, diagnostic) in diagnostics.iter().enumerate() {
-                    let separator = if n == 0 { "" } else { "\n" };
-                    write!(f, "{separator}{diagnostic}")?;
-                }
-                Ok(())
-            }
+        for (n, diagnostic) in self.0.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "\n" };
+            write!(f, "{separator}{diagnostic}")?;
         }
+        Ok(())
     }
 }
 
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ConfigError::Unreadable(_, error) => Some(error),
-            ConfigError::AccessFile(_, error) => Some(error),
-            ConfigError::PasswordFile(_, error) => Some(error),
-            ConfigError::TooLarge(_) | ConfigError::Invalid(_) => None,
-        }
-    }
-}
+impl std::error::Error for Invalid {}
 
 /// Why no entry of the file is this daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +152,7 @@ mod tests {
         findings.error(Mistake::new(Position { line: 7, column: 3 }, "later"));
         findings.error(Mistake::new(Position { line: 2, column: 9 }, "earlier"));
         let (errors, _) = findings.into_diagnostics("spread.conf");
-        let text = ConfigError::Invalid(errors).to_string();
+        let text = Invalid(errors).to_string();
         assert_eq!(text, "spread.conf:2:9: earlier\nspread.conf:7:3: later");
     }
 

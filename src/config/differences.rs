@@ -1,0 +1,178 @@
+//! What differs between two readings of a file: for the log at a reload, and to refuse what only a restart can do.
+
+use std::fmt;
+
+use super::keywords::{Change, KEYWORDS};
+use super::table::{Daemon, Table};
+use super::{NetworkKind, Settings};
+
+/// Something that a new reading says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// When it counts.
+    pub change: Change,
+    /// What it is, with both values.
+    pub text: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Settings {
+    /// What these settings say otherwise than `before`, members first; empty if nothing that counts.
+    pub fn differences(&self, before: &Settings) -> Vec<Difference> {
+        let table = self.table.differences(&before.table).into_iter();
+        let mut all: Vec<Difference> = table.map(|text| Difference { change: Change::Table, text }).collect();
+        for keyword in KEYWORDS {
+            let (old, new) = (keyword.value(before), keyword.value(self));
+            if old != new {
+                let text = format!("{} was {} and is {}", keyword.name, said(old), said(new));
+                all.push(Difference { change: keyword.change, text });
+            }
+        }
+        let priority =
+            |settings: &Settings, network: usize| settings.live.priorities.get(network).copied().unwrap_or(0);
+        for network in 0..self.table.network_count() {
+            let (old, new) = (priority(before, network), priority(self, network));
+            if old != new {
+                let text = format!("the priority of network {network} was {old} and is {new}");
+                all.push(Difference { change: Change::Live, text });
+            }
+        }
+        all
+    }
+}
+
+/// The value of a keyword as it is told.
+fn said(value: Option<String>) -> String {
+    match value {
+        None => "not set".to_string(),
+        Some(value) if value.is_empty() => "set".to_string(),
+        Some(value) => value,
+    }
+}
+
+impl Table {
+    /// What this table says otherwise than `before`, daemon by daemon, then network by network.
+    pub fn differences(&self, before: &Table) -> Vec<String> {
+        let named = |table: &'_ Table, id| table.daemons.iter().position(|daemon| daemon.id == id);
+        let mut texts = Vec::new();
+        for old in &before.daemons {
+            match named(self, old.id) {
+                None => texts.push(format!("the daemon {} is removed", old.name)),
+                Some(at) => differences_of(old, &self.daemons[at], &mut texts),
+            }
+        }
+        let added = self.daemons.iter().filter(|daemon| named(before, daemon.id).is_none());
+        texts.extend(added.map(|daemon| format!("the daemon {} is added", daemon.name)));
+        let common = |table: &Table, other: &Table| -> Vec<_> {
+            table.daemons.iter().map(|daemon| daemon.id).filter(|id| named(other, *id).is_some()).collect()
+        };
+        if common(self, before) != common(before, self) {
+            texts.push("the daemons stand in another order".to_string());
+        }
+        self.network_differences(before, &mut texts);
+        texts
+    }
+
+    fn network_differences(&self, before: &Table, texts: &mut Vec<String>) {
+        let (old, new) = (before.segments.len(), self.segments.len());
+        if old != new {
+            texts.push(format!("there were {old} segments and are {new}"));
+        }
+        for (index, (old, new)) in before.segments.iter().zip(&self.segments).enumerate() {
+            let (before, now) = (old.networks.len(), new.networks.len());
+            if before != now {
+                texts.push(format!("segment {} had {before} networks and has {now}", index + 1));
+            }
+            for (number, (old, new)) in old.networks.iter().zip(&new.networks).enumerate() {
+                if old != new {
+                    let said = |kind: NetworkKind, port| format!("{kind}, port {port}");
+                    let (old, new) = (said(old.kind, old.port), said(new.kind, new.port));
+                    texts.push(format!("network {number} of segment {} was {old} and is {new}", index + 1));
+                }
+            }
+        }
+        for (number, (old, new)) in before.networks.iter().zip(&self.networks).enumerate() {
+            if old != new {
+                texts.push(format!("the name or the interface of network {number} is another one"));
+            }
+        }
+    }
+}
+
+fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<String>) {
+    if old.name != new.name {
+        texts.push(format!("the daemon {} is called {}", old.name, new.name));
+    }
+    if old.segment != new.segment {
+        texts.push(format!("the daemon {} is in another segment", new.name));
+    }
+    let shown = |address: Option<&Option<_>>| match address {
+        Some(Some(address)) => format!("{address}"),
+        _ => "no address".to_string(),
+    };
+    for network in 0..old.addresses.len().max(new.addresses.len()) {
+        let (was, is): (Option<&Option<std::net::IpAddr>>, _) =
+            (old.addresses.get(network), new.addresses.get(network));
+        if was.copied().flatten() != is.copied().flatten() {
+            texts.push(format!("{} on network {network} was at {} and is at {}", new.name, shown(was), shown(is)));
+        }
+    }
+    if old.interfaces != new.interfaces && old.addresses == new.addresses {
+        texts.push(format!("{} has another interface", new.name));
+    }
+    if old.clients != new.clients {
+        texts.push(format!("{} serves clients at other addresses", new.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "Spread_Segment 239.77.0.1 239.77.1.1 { a 10.77.0.1 10.77.1.1 b 10.77.0.2 10.77.1.2 }";
+
+    fn differences(text: &str) -> Vec<String> {
+        let read = |text: &str| Settings::parse("f", text.as_bytes()).unwrap();
+        read(text).differences(&read(FILE)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_difference_is_told_with_both_values() {
+        assert_eq!(differences(&format!("# another layout\n{FILE} Window = 512 PersonalWindow = 128")), [""; 0]);
+        for (text, told) in [
+            (format!("{FILE} MaxSessions = 7"), "MaxSessions was 10000 and is 7"),
+            (format!("{FILE} EventLogFile = /x"), "EventLogFile was not set and is \"/x\""),
+            (format!("{FILE} EventPriority = ERROR"), "EventPriority was INFO and is ERROR"),
+            (format!("{FILE} DaemonUser = me"), "DaemonUser was \"spread\" and is \"me\""),
+            (format!("{FILE} Network 1 {{ Priority = 3 }}"), "the priority of network 1 was 0 and is 3"),
+            (FILE.replace("b 10", "c 10"), "the daemon b is called c"),
+            (FILE.replace("10.77.1.2", "10.77.1.9"), "b on network 1 was at 10.77.1.2 and is at 10.77.1.9"),
+            (FILE.replace("b 10.77.0.2 10.77.1.2", ""), "the daemon b is removed"),
+            (FILE.replace("}", "c 10.77.0.3 10.77.1.3 }"), "the daemon c is added"),
+            (
+                FILE.replace("239.77.1.1", "unicast:99"),
+                "network 1 of segment 1 was multicast to 239.77.1.1, port 4803 and is unicast to each daemon in turn, port 99",
+            ),
+            (format!("{FILE} Network 0 {{ Name = x }}"), "the name or the interface of network 0 is another one"),
+            (
+                "Spread_Segment 239.77.0.1 239.77.1.1 { b 10.77.0.2 10.77.1.2 a 10.77.0.1 10.77.1.1 }".to_string(),
+                "the daemons stand in another order",
+            ),
+        ] {
+            assert_eq!(differences(&text), [told], "{text}");
+        }
+        assert_eq!(
+            differences("Spread_Segment 239.77.0.1 { a 10.77.0.1 b 10.77.0.2 }"),
+            [
+                "a on network 1 was at 10.77.1.1 and is at no address",
+                "b on network 1 was at 10.77.1.2 and is at no address",
+                "segment 1 had 2 networks and has 1",
+            ]
+        );
+    }
+}

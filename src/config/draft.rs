@@ -1,0 +1,261 @@
+//! The parameters of a file, from what is written to settings: rules between several of them.
+//!
+//! Rules between two parameters are judged with the classic defaults for what is not given, so a file is refused here exactly
+//! where the classic daemon stops; only timers may be given one by one.
+
+use super::error::{Findings, Mistake, Position, shown};
+use super::live::{Live, Log, Process};
+use super::syntax::Spanned;
+use crate::multipath::Policy;
+use crate::ring::Windows;
+use crate::session::Method;
+use crate::wire::MethodName;
+
+const CLASSIC_WINDOW: u32 = 160;
+const CLASSIC_PERSONAL_WINDOW: u32 = 20;
+const CLASSIC_ACCELERATED_WINDOW: u32 = 15;
+
+/// The name of the one access policy.
+pub(super) const PERMIT: &str = "PERMIT";
+
+/// Messages of the largest size that may wait for one client.
+const MESSAGES_IN_OUTBOX: usize = 4;
+
+/// The values of the file so far: the last of each keyword, all of the authentication lists. What needs no rule is in its place already.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub live: Live,
+    pub process: Process,
+    pub policy: Option<Spanned<Policy>>,
+    pub window: Option<Spanned<u32>>,
+    pub personal_window: Option<Spanned<u32>>,
+    pub accelerated_ring: Option<Spanned<bool>>,
+    pub accelerated_window: Option<Spanned<u32>>,
+    pub allowed: Vec<Spanned<String>>,
+    pub required: Vec<Spanned<String>>,
+    pub access_policy: Option<Spanned<String>>,
+    /// Where `MaxSessionMessages = 0` stands.
+    silence: Option<Position>,
+}
+
+impl Draft {
+    pub(super) fn set_max_session_messages(&mut self, number: Spanned<u32>) {
+        self.live.session.max_session_messages = number.value as usize;
+        self.silence = (number.value == 0).then_some(number.at);
+    }
+
+    /// Applies the rules between parameters. Only meaningful if nothing was found wrong.
+    pub(super) fn settle(&mut self, findings: &mut Findings) {
+        self.check_access_policy(findings);
+        if let Some(at) = self.silence {
+            findings.warning(at, "with MaxSessionMessages = 0 every client is disconnected at its first message");
+        }
+        if let Some((allowed, required)) = self.authentication(findings) {
+            (self.live.session.allowed, self.live.session.required) = (allowed, required);
+        }
+        let session = &mut self.live.session;
+        session.max_outbox_bytes = session.max_outbox_bytes.max(MESSAGES_IN_OUTBOX * session.message_limit);
+        if let Some(windows) = self.windows(findings) {
+            self.live.windows = windows;
+        }
+        if self.live.log.precise {
+            self.live.log.time_stamp.get_or_insert_with(|| Log::DEFAULT_STAMP.to_string());
+        }
+    }
+
+    fn check_access_policy(&self, findings: &mut Findings) {
+        if let Some(policy) = self.access_policy.as_ref().filter(|policy| policy.value != PERMIT) {
+            let message = format!("{} is no access policy: write {PERMIT}", shown(&policy.value));
+            findings.error(Mistake::new(policy.at, message));
+        }
+    }
+
+    /// The allowed and the required methods if there is a list. NULL is allowed only while no list is given.
+    fn authentication(&self, findings: &mut Findings) -> Option<(Vec<Method>, Vec<Method>)> {
+        let first = self.allowed.iter().chain(&self.required).map(|list| list.at).min()?;
+        let allowed = methods(&self.allowed, findings);
+        let required = methods(&self.required, findings);
+        if allowed.is_empty() {
+            let message =
+                "no method is allowed, so every client is refused: add AllowedAuthMethods = \"NULL\" or \"IP\"";
+            findings.warning(first, message);
+        }
+        Some((allowed, required))
+    }
+
+    fn windows(&self, findings: &mut Findings) -> Option<Windows> {
+        let (ring, personal) = (self.window, self.personal_window);
+        let accelerated = self.accelerated_ring;
+        if let Some(off) = accelerated.filter(|accelerated| !accelerated.value) {
+            findings.warning(off.at, "AcceleratedRing = false has no effect: the ring always passes the token early");
+        }
+        let windows = Windows {
+            ring: ring.map_or(CLASSIC_WINDOW, |window| window.value),
+            personal: personal.map_or(CLASSIC_PERSONAL_WINDOW, |window| window.value),
+        };
+        let at = personal.or(ring).map(|window| window.at);
+        if let Some(at) = at.filter(|_| windows.personal > windows.ring) {
+            let Windows { ring, personal } = windows;
+            let message = format!("PersonalWindow, here {personal}, must not exceed Window, here {ring}");
+            findings.error(Mistake::new(at, message));
+        }
+        let early = self.accelerated_window.map_or(CLASSIC_ACCELERATED_WINDOW, |window| window.value);
+        if let Some(on) = accelerated.filter(|accelerated| accelerated.value && early > windows.personal) {
+            let at = self.accelerated_window.or(personal).map_or(on.at, |window| window.at);
+            let message =
+                format!("AcceleratedWindow, here {early}, must not exceed PersonalWindow, here {}", windows.personal);
+            findings.error(Mistake::new(at, message));
+        }
+        at.map(|_| windows)
+    }
+}
+
+fn methods(lists: &[Spanned<String>], findings: &mut Findings) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for list in lists {
+        for name in list.value.split_whitespace() {
+            match MethodName::new(name.as_bytes()).and_then(Method::from_name) {
+                Some(method) if methods.contains(&method) => {}
+                Some(method) => methods.push(method),
+                None => {
+                    let message = format!(
+                        "{} is no authentication method and is ignored; there are NULL, IP and PWORD",
+                        shown(name)
+                    );
+                    findings.warning(list.at, message);
+                }
+            }
+        }
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Priority, Settings, Timers};
+    use crate::session::SlowClient;
+    use crate::time::Duration;
+
+    fn read(parameters: &str) -> Result<Settings, String> {
+        let text = format!("{parameters}\nSpread_Segment 127.0.0.1 {{ a 127.0.0.1 }}");
+        Settings::parse("f", text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    fn live(text: &str) -> Live {
+        read(text).unwrap().live
+    }
+
+    fn warnings(text: &str) -> usize {
+        read(text).unwrap().warnings.len()
+    }
+
+    #[test]
+    fn every_parameter_reaches_its_place() {
+        let settings = read(
+            "EventPriority = ERROR EventLogFile = 'a b' EventTimeStamp = %H EventPreciseTimeStamp DangerousMonitor = Yes
+             SocketPortReuse = on RuntimeDir = /x DaemonUser = u DaemonGroup = g MaxSessionMessages = 7
+             MaxSessions = 8 ClientTimeout = 9 MaxMessageSize = 2M SlowClient = drop-unreliable Window = 100 NetworkPolicy = active 1",
+        );
+        let Settings { live, process, .. } = settings.unwrap();
+        assert_eq!(live.log.priority, Priority::Error);
+        assert_eq!((live.log.file.as_deref(), live.log.time_stamp.as_deref()), (Some("a b"), Some("%H")));
+        assert!(live.log.precise && live.dangerous_monitor);
+        assert_eq!([process.runtime_dir, process.user, process.group], ["/x", "u", "g"]);
+        let session = live.session;
+        assert_eq!((session.max_session_messages, session.quota, session.message_limit), (7, 8, 2 << 20));
+        assert_eq!((live.client_timeout, session.slow_client), (Duration::from_secs(9), SlowClient::DropUnreliable));
+        assert_eq!((live.windows, live.policy), (Windows { ring: 100, personal: 20 }, Policy::Copies(1)));
+    }
+
+    #[test]
+    fn of_repeated_parameters_the_last_counts() {
+        assert_eq!(read("DaemonUser = a DaemonUser = b").unwrap().process.user, "b");
+        assert!(!live("DangerousMonitor = true DangerousMonitor = no").dangerous_monitor);
+    }
+
+    #[test]
+    fn windows_fit_each_other() {
+        for wrong in [
+            "Window = 0",
+            "PersonalWindow = 0",
+            "Window = 19",
+            "PersonalWindow = 161",
+            "AcceleratedRing = true AcceleratedWindow = 21",
+            "AcceleratedRing = true PersonalWindow = 10",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(live("Window = 300 PersonalWindow = 300").windows, Windows { ring: 300, personal: 300 });
+        for nothing in ["AcceleratedRing = yes AcceleratedWindow = 0", "AcceleratedWindow = 900"] {
+            assert_eq!(live(nothing).windows, Live::default().windows);
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_unit_and_a_range() {
+        let size = |text: &str| read(&format!("MaxMessageSize = {text}")).map(|read| read.live.session.message_limit);
+        for (text, bytes) in [("143952", 143_952), ("200000", 200_000), ("512K", 512 << 10), ("256m", 256 << 20)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["143951", "257M", "999999999M", "1G", "M", "-1", "\"1M\"", "16 M", "1.5M"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(read("MaxSessions = 0").is_err());
+        assert!(read("SlowClient = drop").unwrap_err().contains("one of disconnect, block-senders, drop-unreliable"));
+        assert!(read("SlowClients = disconnect").unwrap_err().contains("did you mean SlowClient?"));
+        assert!(read("MaxMesageSize = 1M").unwrap_err().contains("did you mean MaxMessageSize?"));
+    }
+
+    #[test]
+    fn a_timer_may_be_given_alone_and_is_never_zero() {
+        assert_eq!(live("").timers, Timers::default());
+        let lookup = Duration::from_millis(250);
+        assert_eq!(live("LookupTimeout = 250").timers, Timers { lookup, ..Timers::default() });
+        let zero = read("HurryTimeout = 0").unwrap_err();
+        assert_eq!(zero, "f:1:16: HurryTimeout must lie between 1 and 999999, here it is 0");
+    }
+
+    #[test]
+    fn any_authentication_list_removes_null_and_lists_add_up() {
+        use Method::{Ip, Null};
+        let lists = |text: &str| (live(text).session.allowed, live(text).session.required);
+        assert_eq!(lists(""), (vec![Null], vec![]));
+        assert_eq!(lists("AllowedAuthMethods = IP"), (vec![Ip], vec![]));
+        assert_eq!(lists("AllowedAuthMethods = IP AllowedAuthMethods = 'NULL IP'"), (vec![Ip, Null], vec![]));
+        assert_eq!(lists("RequiredAuthMethods = IP"), (vec![], vec![Ip]));
+        assert_eq!(warnings("RequiredAuthMethods = IP"), 1);
+        assert_eq!(warnings("AllowedAuthMethods = 'NULL BOGUS'"), 1);
+        assert_eq!(warnings("AllowedAuthMethods = NULL RequiredAuthMethods = IP"), 0);
+    }
+
+    #[test]
+    fn time_stamps_have_a_default_format() {
+        let stamp = |text| live(text).log.time_stamp;
+        assert_eq!(stamp(""), None);
+        assert_eq!(stamp("EventTimeStamp").as_deref(), Some("[%m/%d/%y %H:%M:%S]"));
+        assert_eq!(stamp("EventPreciseTimeStamp"), stamp("EventTimeStamp"));
+    }
+
+    #[test]
+    fn what_has_no_meaning_here_is_a_warning() {
+        for text in [
+            "DebugFlags = { ALL }",
+            "DebugInitialSequence",
+            "LinkProtocol = TcpHop",
+            "RouteMatrix { 0 1\n1 0 }",
+            "AcceleratedRing = no",
+            "AcceleratedWindow = 1",
+            "MaxSessionMessages = 0",
+            "EventTimeStamp = \"abc",
+        ] {
+            assert_eq!(warnings(text), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_access_policy() {
+        assert_eq!(warnings("AccessControlPolicy = \"PERMIT\""), 0);
+        assert!(read("AccessControlPolicy = BOGUS").unwrap_err().contains("write PERMIT"));
+    }
+}

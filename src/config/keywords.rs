@@ -1,0 +1,368 @@
+//! The keywords of the file, one row each: how the value is written, where it is stored, how it is written back, when it counts,
+//! and what to tell its user when it means nothing here.
+//!
+//! The table is the one place that knows a keyword. The parser reads a value by its [`Form`] and stores it in a [`Draft`] with the
+//! function of the row; the default is whatever [`Settings::default`] has there. The module's header says how to add a keyword.
+
+use std::ops::RangeInclusive;
+
+use super::draft::Draft;
+use super::live::{Log, Priority};
+use super::syntax::Spanned;
+use super::{Settings, print};
+use crate::multipath::Policy;
+use crate::session::SlowClient;
+use crate::time::Duration;
+use crate::wire::DAEMON_LIMIT;
+
+/// A word that begins a stanza or a parameter.
+#[derive(Debug)]
+pub struct Keyword {
+    /// The word; its case counts.
+    pub name: &'static str,
+    /// When a new value counts.
+    pub change: Change,
+    pub(super) form: Form,
+    /// The value as the file has it; `None` if the file then says nothing.
+    write: fn(&Settings) -> Option<String>,
+    /// Why setting it does less than its user may think.
+    pub(super) note: Option<&'static str>,
+}
+
+/// When a new value of a keyword counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// As soon as the daemon reads its file again.
+    Live,
+    /// When the daemon starts.
+    Start,
+    /// It is part of the membership table.
+    Table,
+    /// Never: the word is accepted so that existing files work.
+    Never,
+}
+
+/// How a value is written, and how it is stored.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    Segment,
+    Routes,
+    Network,
+    Bare(fn(&mut Draft)),
+    OptionalText(fn(&mut Draft, Option<String>)),
+    Text(fn(&mut Draft, Spanned<String>)),
+    Number(RangeInclusive<u32>, fn(&mut Draft, Spanned<u32>)),
+    Size(RangeInclusive<usize>, fn(&mut Draft, Spanned<usize>)),
+    Boolean(fn(&mut Draft, Spanned<bool>)),
+    Choice(&'static [&'static str], fn(&mut Draft, usize)),
+    Flags,
+    Policy(fn(&mut Draft, Spanned<Policy>)),
+}
+
+/// The keyword that begins a segment.
+pub(super) const SEGMENT: &str = "Spread_Segment";
+
+/// What 5.x may say of a daemon, without effect here.
+pub(super) const VIRTUAL_ID: &str = "VirtualID";
+
+/// The largest number.
+const NUMBER_LIMIT: u32 = 999_999;
+
+/// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
+const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
+
+const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"];
+
+const PRIORITY_OF: [Priority; 6] =
+    [Priority::Debug, Priority::Info, Priority::Warning, Priority::Error, Priority::Critical, Priority::Fatal];
+
+const SLOW_CLIENTS: [&str; 3] = ["disconnect", "block-senders", "drop-unreliable"];
+
+const SLOW_CLIENT_OF: [SlowClient; 3] = [SlowClient::Disconnect, SlowClient::BlockSenders, SlowClient::DropUnreliable];
+
+const LINK_PROTOCOLS: [&str; 2] = ["Hop", "TcpHop"];
+
+const IP_VERSIONS: [&str; 3] = ["IPv4", "IPv6", "Both"];
+
+/// The keys and modes of a `Network` stanza.
+pub(super) const NETWORK_KEYS: [&str; 5] = ["Name", "Mode", "Port", "Interface", "Priority"];
+pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
+
+/// The words of `NetworkPolicy`.
+pub(super) const POLICIES: [&str; 3] = ["active", "passive", "primary"];
+
+const BOOLEANS: [&str; 4] = ["true", "false", "yes", "no"];
+/// Taken in any case.
+pub(super) const TRISTATES: [&str; 3] = ["AUTO", "ON", "OFF"];
+const INTERFACE_LETTERS: [&str; 3] = ["D", "C", "M"];
+
+const STEP_OF_OLD_MEMBERSHIP: &str = "has no effect: forming a ring has no such step here";
+
+/// Every keyword.
+pub(super) const KEYWORDS: &[Keyword] = &[
+    Keyword { name: SEGMENT, change: Change::Table, form: Form::Segment, write: unwritten, note: None },
+    Keyword { name: "Network", change: Change::Table, form: Form::Network, write: unwritten, note: None },
+    idle("RouteMatrix", Form::Routes, "has no effect: every daemon reaches every other directly"),
+    live("NetworkPolicy", Form::Policy(|d, policy| d.policy = Some(policy)), |s| Some(s.live.policy.to_string())),
+    idle("DebugFlags", Form::Flags, "has no effect: EventPriority says how much is logged"),
+    live("EventPriority", Form::Choice(&PRIORITIES, |d, index| d.live.log.priority = PRIORITY_OF[index]), |s| {
+        word(&PRIORITIES, &PRIORITY_OF, s.live.log.priority)
+    }),
+    live("EventLogFile", Form::Text(|d, text| d.live.log.file = Some(text.value)), |s| {
+        s.live.log.file.as_deref().map(print::quoted)
+    }),
+    live(
+        "EventTimeStamp",
+        Form::OptionalText(|d, text| d.live.log.time_stamp = Some(text.unwrap_or(Log::DEFAULT_STAMP.to_string()))),
+        |s| s.live.log.time_stamp.as_deref().map(print::quoted),
+    ),
+    live("EventPreciseTimeStamp", Form::Bare(|d| d.live.log.precise = true), |s| s.live.log.precise.then(String::new)),
+    live("DangerousMonitor", Form::Boolean(|d, boolean| d.live.dangerous_monitor = boolean.value), |s| {
+        Some(s.live.dangerous_monitor.to_string())
+    }),
+    idle(
+        "SocketPortReuse",
+        Form::Choice(&TRISTATES, |_, _| ()),
+        "has no effect: the client port can be used again at once, and a daemon never shares its own",
+    ),
+    Keyword {
+        name: "RuntimeDir",
+        change: Change::Start,
+        form: Form::Text(|d, text| d.process.runtime_dir = text.value),
+        write: |s| Some(print::quoted(&s.process.runtime_dir)),
+        note: None,
+    },
+    Keyword {
+        name: "DaemonUser",
+        change: Change::Start,
+        form: Form::Text(|d, text| d.process.user = text.value),
+        write: |s| Some(print::quoted(&s.process.user)),
+        note: None,
+    },
+    Keyword {
+        name: "DaemonGroup",
+        change: Change::Start,
+        form: Form::Text(|d, text| d.process.group = text.value),
+        write: |s| Some(print::quoted(&s.process.group)),
+        note: None,
+    },
+    idle("DebugInitialSequence", Form::Bare(|_| ()), "has no effect: sequence numbers are 64 bits wide and never wrap"),
+    live("AllowedAuthMethods", Form::Text(|d, text| d.allowed.push(text)), print::allowed_methods),
+    live("RequiredAuthMethods", Form::Text(|d, text| d.required.push(text)), print::required_methods),
+    live("AccessControlPolicy", Form::Text(|d, text| d.access_policy = Some(text)), |_| {
+        Some(super::draft::PERMIT.to_string())
+    }),
+    live("MaxSessionMessages", Form::Number(0..=NUMBER_LIMIT, Draft::set_max_session_messages), |s| {
+        Some(s.live.session.max_session_messages.to_string())
+    }),
+    live(
+        "MaxSessions",
+        Form::Number(1..=NUMBER_LIMIT, |d, number| d.live.session.quota = number.value as usize),
+        |s| Some(s.live.session.quota.to_string()),
+    ),
+    live(
+        "ClientTimeout",
+        Form::Number(0..=NUMBER_LIMIT, |d, number| d.live.client_timeout = Duration::from_secs(number.value.into())),
+        |s| Some(s.live.client_timeout.as_secs().to_string()),
+    ),
+    live(
+        "MaxMessageSize",
+        // Classic clients may send the smallest.
+        Form::Size(DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
+        |s| Some(print::size(s.live.session.message_limit)),
+    ),
+    live(
+        "SlowClient",
+        Form::Choice(&SLOW_CLIENTS, |d, index| d.live.session.slow_client = SLOW_CLIENT_OF[index]),
+        |s| word(&SLOW_CLIENTS, &SLOW_CLIENT_OF, s.live.session.slow_client),
+    ),
+    idle(
+        "WideAreaNetwork",
+        Form::Boolean(|_, _| ()),
+        "has no effect: write the times of the timers where links are slow, as in TokenTimeout = 5000",
+    ),
+    idle("ActiveIPVersion", Form::Choice(&IP_VERSIONS, |_, _| ()), "has no effect: the addresses say what they are"),
+    idle(
+        "IgnoreMulticastJoinErrors",
+        Form::Boolean(|_, _| ()),
+        "has no effect: a network that cannot be joined is tried again every second",
+    ),
+    idle(
+        "ExcludeSegAddrsFromHash",
+        Form::Boolean(|_, _| ()),
+        "has no effect: write the same segment addresses at all daemons",
+    ),
+    idle("LinkProtocol", Form::Choice(&LINK_PROTOCOLS, |_, _| ()), "has no effect: daemons always talk by UDP"),
+    live("Window", Form::Number(1..=NUMBER_LIMIT, |d, number| d.window = Some(number)), |s| {
+        Some(s.live.windows.ring.to_string())
+    }),
+    live("PersonalWindow", Form::Number(1..=NUMBER_LIMIT, |d, number| d.personal_window = Some(number)), |s| {
+        Some(s.live.windows.personal.to_string())
+    }),
+    Keyword {
+        name: "AcceleratedRing",
+        change: Change::Never,
+        form: Form::Boolean(|d, boolean| d.accelerated_ring = Some(boolean)),
+        write: unwritten,
+        note: None,
+    },
+    idle(
+        "AcceleratedWindow",
+        Form::Number(0..=NUMBER_LIMIT, |d, number| d.accelerated_window = Some(number)),
+        "has no effect: the ring finds out by itself how much to send after the token",
+    ),
+    timer("TokenTimeout", |d, time| d.live.timers.token = millis(time), |s| millis_of(s.live.timers.token)),
+    timer("HurryTimeout", |d, time| d.live.timers.hurry = millis(time), |s| millis_of(s.live.timers.hurry)),
+    timer("AliveTimeout", |d, time| d.live.timers.alive = millis(time), |s| millis_of(s.live.timers.alive)),
+    timer("JoinTimeout", |d, time| d.live.timers.join = millis(time), |s| millis_of(s.live.timers.join)),
+    idle("RepTimeout", Form::Number(1..=NUMBER_LIMIT, |_, _| ()), STEP_OF_OLD_MEMBERSHIP),
+    idle("SegTimeout", Form::Number(1..=NUMBER_LIMIT, |_, _| ()), STEP_OF_OLD_MEMBERSHIP),
+    timer("GatherTimeout", |d, time| d.live.timers.gather = millis(time), |s| millis_of(s.live.timers.gather)),
+    idle("FormTimeout", Form::Number(1..=NUMBER_LIMIT, |_, _| ()), STEP_OF_OLD_MEMBERSHIP),
+    timer("LookupTimeout", |d, time| d.live.timers.lookup = millis(time), |s| millis_of(s.live.timers.lookup)),
+];
+
+/// A keyword that counts at once.
+const fn live(name: &'static str, form: Form, write: fn(&Settings) -> Option<String>) -> Keyword {
+    Keyword { name, change: Change::Live, form, write, note: None }
+}
+
+/// A keyword without effect.
+const fn idle(name: &'static str, form: Form, note: &'static str) -> Keyword {
+    Keyword { name, change: Change::Never, form, write: unwritten, note: Some(note) }
+}
+
+/// A time in milliseconds.
+const fn timer(
+    name: &'static str,
+    store: fn(&mut Draft, Spanned<u32>),
+    write: fn(&Settings) -> Option<String>,
+) -> Keyword {
+    live(name, Form::Number(1..=NUMBER_LIMIT, store), write)
+}
+
+fn unwritten(_: &Settings) -> Option<String> {
+    None
+}
+
+fn millis(number: Spanned<u32>) -> Duration {
+    Duration::from_millis(number.value.into())
+}
+
+fn millis_of(time: Duration) -> Option<String> {
+    Some(time.as_millis().to_string())
+}
+
+fn word<T: PartialEq + Copy>(words: &[&str], values: &[T], value: T) -> Option<String> {
+    values.iter().position(|other| *other == value).map(|index| words[index].to_string())
+}
+
+impl Keyword {
+    /// The value that these settings have, as the file has it; empty for a word that stands alone, `None` if the file says nothing.
+    pub fn value(&self, settings: &Settings) -> Option<String> {
+        (self.write)(settings)
+    }
+}
+
+/// What may stand in `DebugFlags = { ... }`.
+pub(super) const FLAGS: [&str; 19] = [
+    "DEBUG",
+    "EXIT",
+    "PRINT",
+    "DATA_LINK",
+    "NETWORK",
+    "PROTOCOL",
+    "SESSION",
+    "CONFIGURATION",
+    "MEMBERSHIP",
+    "FLOW_CONTROL",
+    "STATUS",
+    "EVENTS",
+    "GROUPS",
+    "MEMORY",
+    "SKIPLIST",
+    "ACM",
+    "SECURITY",
+    "ALL",
+    "NONE",
+];
+
+/// The keyword that a word is; case counts.
+pub(super) fn keyword(word: &str) -> Option<&'static Keyword> {
+    KEYWORDS.iter().find(|keyword| keyword.name == word)
+}
+
+/// Whether a bare word cannot name a daemon.
+pub(super) fn is_reserved(word: &str) -> bool {
+    let exact = [&FLAGS[..], &PRIORITIES, &LINK_PROTOCOLS, &INTERFACE_LETTERS];
+    let any_case = [&BOOLEANS[..], &TRISTATES];
+    keyword(word).is_some()
+        || exact.iter().any(|words| words.contains(&word))
+        || any_case.iter().any(|words| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
+/// The name of the keyword that was probably meant.
+pub(super) fn nearest_keyword(word: &str) -> Option<&'static str> {
+    nearest(word, KEYWORDS.iter().map(|keyword| keyword.name))
+}
+
+/// The candidate that differs from `word` least, if it differs little; case does not count.
+pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    const LENGTH_LIMIT: usize = 64;
+    if word.len() > LENGTH_LIMIT {
+        return None;
+    }
+    let near = |candidate: &str| (candidate.len() / 3).max(1);
+    candidates
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|&(distance, candidate)| distance <= near(candidate))
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, removed or changed (Levenshtein), ignoring case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_ascii_lowercase().into_bytes(), b.to_ascii_lowercase().into_bytes());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_keyword_is_found_when_it_is_near() {
+        assert_eq!(nearest_keyword("spread_segment"), Some("Spread_Segment"));
+        assert_eq!(nearest_keyword("Spread_Segmnt"), Some("Spread_Segment"));
+        assert_eq!(nearest_keyword("WINDOWS"), Some("Window"));
+        assert_eq!(nearest_keyword("NetworkPolice"), Some("NetworkPolicy"));
+        assert_eq!(nearest_keyword("FooBar"), None);
+        assert_eq!(nearest_keyword(&"Window".repeat(1000)), None);
+    }
+
+    #[test]
+    fn words_with_a_meaning_are_reserved() {
+        for word in ["Window", "C", "PRINT", "NONE", "pDEBUG", "TcpHop", "TRUE", "Auto"] {
+            assert!(is_reserved(word), "{word}");
+        }
+        for word in ["window", "c", "print", "hop", "alpha", "unicast", "active"] {
+            assert!(!is_reserved(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn no_keyword_is_in_the_table_twice() {
+        for (n, one) in KEYWORDS.iter().enumerate() {
+            assert!(KEYWORDS[..n].iter().all(|other| other.name != one.name), "{}", one.name);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What may change while the daemon runs, in the terms of the parts that it is for.
+//!
+//! [`Live::default`] is the one place of defaults; where a part of the core has its own, they are taken from there. The classic
+//! timers time another membership protocol, so they stay as the file has them and scale the ring's own times: see [`Live::tune`].
+
+use std::cmp::Reverse;
+
+use crate::multipath::Policy;
+use crate::ring::{self, Windows};
+use crate::session;
+use crate::time::Duration;
+use crate::wire::{DaemonId, Incarnation};
+
+/// The settings that a running daemon takes over when it reads its file again.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Which networks carry data. Default all of up to two networks, and two of more.
+    pub policy: Policy,
+    /// By network, which is used first where the policy prefers one: that with the highest number, and the first of equals. A network
+    /// without a number has 0.
+    pub priorities: Vec<u8>,
+    /// Packets in one rotation, at most. Default those of the ring.
+    pub windows: Windows,
+    /// The timers of the file.
+    pub timers: Timers,
+    /// What clients must show and may use, without what stands in other files.
+    pub session: session::Config,
+    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
+    pub client_timeout: Duration,
+    /// Whether monitors may partition, throttle and stop the daemon. Default no.
+    pub dangerous_monitor: bool,
+    /// What is logged, and where.
+    pub log: Log,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        let ring = ring_defaults();
+        Live {
+            policy: Policy::default(),
+            priorities: Vec::new(),
+            windows: Windows { ring: ring.window, personal: ring.personal_window },
+            timers: Timers::default(),
+            session: session::Config::default(),
+            client_timeout: Duration::from_secs(20),
+            dangerous_monitor: false,
+            log: Log::default(),
+        }
+    }
+}
+
+impl Live {
+    /// The shortest time that any timer of the ring is set to.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
+    /// Sets the windows and times of a ring. What breaks a rule of the ring is bent to it: whatever a file says must start.
+    pub fn tune(&self, ring: &mut ring::Config) {
+        ring.window = self.windows.ring.clamp(1, ring::Config::WINDOW_LIMIT);
+        ring.personal_window = self.windows.personal.clamp(1, ring.window);
+        let (timers, ours, shortest) = (&self.timers, ring_defaults(), Live::SHORTEST);
+        let scaled = |ours: Duration, given: Duration, usual: Duration| {
+            ours.mul_f64(given.as_secs_f64() / usual.as_secs_f64()).max(shortest)
+        };
+        let usual = Timers::default();
+        ring.token_timeout = timers.token.max(6 * shortest);
+        ring.token_retransmit =
+            scaled(ours.token_retransmit, timers.hurry, usual.hurry).clamp(2 * shortest, ring.token_timeout / 3);
+        ring.token_hold = ours.token_hold.min(ring.token_retransmit / 2);
+        ring.join_interval = scaled(ours.join_interval, timers.join, usual.join);
+        ring.consensus_timeout =
+            scaled(ours.consensus_timeout, timers.gather, usual.gather).max(2 * ring.join_interval);
+        ring.probe_interval = scaled(ours.probe_interval, timers.alive, usual.alive).min(timers.lookup);
+    }
+
+    /// The first `networks` networks with the one that is used first where the policy prefers one, then the one that takes its place,
+    /// and so on.
+    pub fn preference(&self, networks: usize) -> Vec<usize> {
+        let mut preference: Vec<usize> = (0..networks).collect();
+        preference.sort_by_key(|&network| Reverse(self.priorities.get(network).copied().unwrap_or(0)));
+        preference
+    }
+}
+
+/// The defaults of a ring, whoever is in it.
+fn ring_defaults() -> ring::Config {
+    ring::Config::new(DaemonId(0), Incarnation(0), Vec::new())
+}
+
+/// Those timers of the classic daemon that have a meaning here, as given. None is zero. Their defaults give the ring its own times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Silence of the token after which the ring is given up. Default that of the ring.
+    pub token: Duration,
+    /// After which a token is sent again. Default 500 ms.
+    pub hurry: Duration,
+    /// Interval of saying that one is there. Default 250 ms.
+    pub alive: Duration,
+    /// Interval of join packets. Default 250 ms.
+    pub join: Duration,
+    /// For gathering in total. Default 1250 ms.
+    pub gather: Duration,
+    /// Longest time until a healed network is found. Default 30 s.
+    pub lookup: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        let millis = Duration::from_millis;
+        Timers {
+            token: ring_defaults().token_timeout,
+            hurry: millis(500),
+            alive: millis(250),
+            join: millis(250),
+            gather: millis(1250),
+            lookup: millis(30_000),
+        }
+    }
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The least important lines. Default INFO.
+    pub priority: Priority,
+    /// The file, `%h` and `%H` standing for the host name; default standard output. See [`Log::path`].
+    pub file: Option<String>,
+    /// The `strftime` format of time stamps; `None`, the default, for no stamps.
+    pub time_stamp: Option<String>,
+    /// Whether time stamps have microseconds. Default no.
+    pub precise: bool,
+}
+
+impl Log {
+    /// The format of time stamps where the file gives none.
+    pub const DEFAULT_STAMP: &str = "[%m/%d/%y %H:%M:%S]";
+
+    /// The log file of the host with this name.
+    pub fn path(&self, host_name: &str) -> Option<String> {
+        self.file.as_ref().map(|file| file.replace("%h", host_name).replace("%H", host_name))
+    }
+}
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// `pDEBUG`
+    Debug,
+    /// `INFO`
+    #[default]
+    Info,
+    /// `WARNING`
+    Warning,
+    /// `ERROR`
+    Error,
+    /// `CRITICAL`
+    Critical,
+    /// `FATAL`
+    Fatal,
+}
+
+/// What a process takes over before it serves anybody; only a restart changes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The root directory after a start as root. Default `/var/run/spread`.
+    pub runtime_dir: String,
+    /// The user after a start as root. Default `spread`.
+    pub user: String,
+    /// The group after a start as root. Default `spread`.
+    pub group: String,
+}
+
+impl Default for Process {
+    fn default() -> Process {
+        let text = str::to_string;
+        Process { runtime_dir: text("/var/run/spread"), user: text("spread"), group: text("spread") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuned(live: &Live) -> ring::Config {
+        let mut ring = ring::Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)]);
+        live.tune(&mut ring);
+        ring
+    }
+
+    #[test]
+    fn the_defaults_of_a_file_are_those_of_the_ring() {
+        let (ring, ours) = (tuned(&Live::default()), ring_defaults());
+        assert_eq!((ring.window, ring.personal_window), (ours.window, ours.personal_window));
+        assert_eq!(
+            [ring.token_timeout, ring.token_hold, ring.token_retransmit],
+            [ours.token_timeout, ours.token_hold, ours.token_retransmit]
+        );
+        assert_eq!(
+            [ring.join_interval, ring.consensus_timeout, ring.probe_interval],
+            [ours.join_interval, ours.consensus_timeout, ours.probe_interval]
+        );
+    }
+
+    #[test]
+    fn any_window_that_a_file_may_say_starts() {
+        let live = Live { windows: Windows { ring: 999_999, personal: 99_999 }, ..Live::default() };
+        let ring = tuned(&live);
+        assert_eq!((ring.window, ring.personal_window, ring.check()), (8192, 8192, Ok(())));
+    }
+
+    #[test]
+    fn any_timers_give_a_ring_that_starts() {
+        for short in 0..=6 {
+            for (low, high) in [(1, 1), (1, 999_999), (999_999, 1), (250, 250)] {
+                let time = |n: u32| Duration::from_millis(if n == short { low } else { high });
+                let timers = Timers {
+                    token: time(0),
+                    hurry: time(1),
+                    alive: time(2),
+                    join: time(3),
+                    gather: time(4),
+                    lookup: time(5),
+                };
+                assert_eq!(tuned(&Live { timers, ..Live::default() }).check(), Ok(()), "{timers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_log_file_may_carry_the_host_name() {
+        let log = Log { file: Some("log_%h.%H".to_string()), ..Log::default() };
+        assert_eq!(log.path("h1").as_deref(), Some("log_h1.h1"));
+    }
+}

@@ -1,0 +1,188 @@
+//! The files that say what a daemon is: `spread.conf`, the access file and the password file. Here they are found and read; what
+//! they mean is for [`crate::config`] and [`crate::session`].
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use crate::config::{Hosts, Invalid, Settings};
+use crate::net;
+use crate::session::{self, AccessError, AccessList, Method, PasswordError, Passwords};
+
+/// The name of the configuration file when none is given.
+pub const DEFAULT_FILE: &str = "spread.conf";
+
+/// The name of the access file, looked for in the working directory and in `/etc`.
+pub const ACCESS_FILE: &str = "spread.access_ip";
+
+/// The name of the password file, looked for in the same places.
+pub const PASSWORD_FILE: &str = "spread.access_pword";
+
+/// Descriptors that are not clients': networks, doors, log, and a client that is refused.
+const OTHER_DESCRIPTORS: usize = 64;
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+pub enum FileError {
+    /// It cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// It is larger than [`Settings::FILE_LIMIT`].
+    TooLarge(PathBuf),
+    /// The configuration has mistakes.
+    Invalid(Invalid),
+    /// A line of the access file is no rule.
+    Access(PathBuf, AccessError),
+    /// A line of the password file is no user.
+    Password(PathBuf, PasswordError),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Unreadable(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
+            FileError::TooLarge(path) => write!(f, "{}: too large for a configuration", path.display()),
+            FileError::Invalid(error) => error.fmt(f),
+            FileError::Access(path, error) => write!(f, "{}: {error}", path.display()),
+            FileError::Password(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FileError::Unreadable(_, error) => Some(error),
+            FileError::Access(_, error) => Some(error),
+            FileError::Password(_, error) => Some(error),
+            FileError::TooLarge(_) | FileError::Invalid(_) => None,
+        }
+    }
+}
+
+impl From<Invalid> for FileError {
+    fn from(error: Invalid) -> FileError {
+        FileError::Invalid(error)
+    }
+}
+
+/// The configuration file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`; the first
+/// that is not plainly absent, even if it turns out not to be readable.
+pub fn find_file(name: &Path) -> Option<PathBuf> {
+    first_present(&[name, Path::new(DEFAULT_FILE), Path::new("/etc/spread.conf")])
+}
+
+/// Reads a configuration file. A daemon without an address is looked up as a host.
+pub fn read(path: &Path) -> Result<Settings, FileError> {
+    parse(&path.display().to_string(), &read_limited(path)?)
+}
+
+/// Reads a configuration; `file` is its name in messages. A daemon without an address is looked up as a host.
+pub fn parse(file: &str, text: &[u8]) -> Result<Settings, FileError> {
+    let own = net::local_subnets().unwrap_or_default();
+    Ok(Settings::parse_with(file, text, &Hosts { lookup: &lookup, own: &own })?)
+}
+
+/// The access file to read: in the working directory, otherwise in `/etc`.
+pub fn find_access_file() -> Option<PathBuf> {
+    first_present(&[Path::new(ACCESS_FILE), &Path::new("/etc").join(ACCESS_FILE)])
+}
+
+/// Reads an access file.
+pub fn read_access_file(path: &Path) -> Result<AccessList, FileError> {
+    let text = read_limited(path)?;
+    AccessList::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Access(path.into(), error))
+}
+
+/// The password file to read: in the working directory, otherwise in `/etc`.
+pub fn find_password_file() -> Option<PathBuf> {
+    first_present(&[Path::new(PASSWORD_FILE), &Path::new("/etc").join(PASSWORD_FILE)])
+}
+
+/// Reads a password file.
+pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
+    let text = read_limited(path)?;
+    Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Password(path.into(), error))
+}
+
+/// Reads the access file if clients are checked by address, and the password file if by password. Without its file a check refuses
+/// everybody.
+pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError> {
+    let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
+    let (by_address, by_password) = (checks(Method::Ip), checks(Method::Password));
+    match find_access_file().filter(|_| by_address) {
+        Some(path) => session.access = read_access_file(&path)?,
+        None if by_address => warn!(name: "access_missing", "there is no access file: the method IP refuses everybody"),
+        None => {}
+    }
+    match find_password_file().filter(|_| by_password) {
+        Some(path) => session.passwords = read_password_file(&path)?,
+        None if by_password => {
+            warn!(name: "access_missing", "there is no password file: the method PWORD refuses everybody")
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Lets no more clients in than this process has descriptors for.
+pub(super) fn fit_descriptors(session: &mut session::Config, descriptors: usize) {
+    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
+    if room < session.quota {
+        warn!(name: "few_descriptors", descriptors, wanted = session.quota, "fewer clients than MaxSessions fit: raise the limit of open files");
+        session.quota = room;
+    }
+}
+
+fn first_present(candidates: &[&Path]) -> Option<PathBuf> {
+    let absent = |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    let present = |path: &&&Path| !path.symlink_metadata().is_err_and(absent);
+    candidates.iter().find(present).map(|path| path.to_path_buf())
+}
+
+/// The bytes of a file that is not too large.
+fn read_limited(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut text = Vec::new();
+    let limit = Settings::FILE_LIMIT as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut text))
+        .map_err(|error| FileError::Unreadable(path.to_path_buf(), error))?;
+    if text.len() > Settings::FILE_LIMIT {
+        return Err(FileError::TooLarge(path.to_path_buf()));
+    }
+    Ok(text)
+}
+
+/// The addresses of the host with this name.
+fn lookup(name: &str) -> Vec<IpAddr> {
+    (name, 0).to_socket_addrs().map(|found| found.map(|socket| socket.ip()).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_clear_error() {
+        let missing = read(Path::new("no/such/spread.conf")).unwrap_err().to_string();
+        assert!(missing.starts_with("no/such/spread.conf: cannot be read: "), "{missing}");
+        assert!(matches!(read(Path::new("src")), Err(FileError::Unreadable(..))));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_end_is_refused() {
+        assert!(matches!(read(Path::new("/dev/zero")), Err(FileError::TooLarge(..))));
+    }
+
+    #[test]
+    fn the_first_file_that_is_there_is_found() {
+        let [missing, here, also] = ["no/such/spread.conf", "docs/spread.conf.example", "Cargo.toml"].map(Path::new);
+        assert_eq!(first_present(&[missing, here, also]).as_deref(), Some(here));
+        assert_eq!(first_present(&[missing]), None);
+        assert_eq!(find_file(also).as_deref(), Some(also));
+    }
+}

@@ -1,0 +1,113 @@
+//! Says once that no other daemon was heard since the start: then nothing is wrong that a ring could mend, but a switch, an address
+//! or a firewall is.
+
+use std::fmt::Write;
+
+use tracing::warn;
+
+use crate::multipath::Path;
+use crate::net::Network;
+use crate::time::{Duration, Instant};
+
+/// How long after the start it is not strange that nobody is heard.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for the first packet of any other daemon.
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// When it is said; `None` if it was, or if somebody was heard, or nobody can be.
+    due: Option<Instant>,
+    /// What is sent where, and how that is tried by hand.
+    advice: String,
+}
+
+impl Silence {
+    /// A daemon with these networks starts at `now`.
+    pub(super) fn new(now: Instant, networks: &[Network]) -> Silence {
+        let expects_others = networks.iter().any(|network| !network.peers.is_empty());
+        Silence { due: expects_others.then_some(now + PATIENCE), advice: advice(networks) }
+    }
+
+    /// When to look.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Looks whether somebody was heard, once it is time.
+    pub(super) fn look(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
+        if self.due.take_if(|due| *due <= now).is_some() && paths.all(|path| path.heard == 0) {
+            warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", PATIENCE.as_secs(), self.advice);
+        }
+    }
+}
+
+/// What was sent where, with the commands that try the same by hand.
+fn advice(networks: &[Network]) -> String {
+    let mut text = "unless none runs, something is wrong between the machines.".to_owned();
+    for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {
+        let (own, port) = (network.own, network.port);
+        let others: Vec<String> = network.peers.iter().map(|peer| peer.address.ip().to_string()).collect();
+        let (to, listen) = match network.kind.group() {
+            Some(group) => (group.to_string(), format!("sprecv -a {group} -d")),
+            None => (others.join(", "), "sprecv -d".to_owned()),
+        };
+        let target = network.kind.group().map_or_else(|| others[0].clone(), |group| group.to_string());
+        let _ = write!(
+            text,
+            " Network {number}: sent from {own} to {to}, port {port}; try \"{listen}\" on another machine and \
+             \"spsend -a {target} -n 100\" here, and look for a wrong address, a switch that does not pass it, or a firewall."
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::multipath::PathState;
+    use crate::net::{Kind, Peer};
+    use crate::wire::{DaemonId, NetworkId};
+
+    fn network(kind: Kind) -> Network {
+        let peer = Peer { daemon: DaemonId(2), address: "10.0.0.2:4803".parse().unwrap(), near: true };
+        Network { kind, port: 4803, own: [10, 0, 0, 1].into(), peers: vec![peer], interface: None }
+    }
+
+    fn path(heard: u64) -> Path {
+        Path {
+            daemon: DaemonId(2),
+            network: NetworkId(0),
+            state: PathState::Faulty,
+            since: Instant::ZERO,
+            heard,
+            last: None,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        }
+    }
+
+    #[test]
+    fn it_looks_once_and_only_where_others_could_be() {
+        let mut silence = Silence::new(Instant::ZERO, &[network(Kind::Unicast)]);
+        let due = Instant::from_millis(10_000);
+        silence.look(Instant::from_millis(9_999), [path(0)].into_iter());
+        assert_eq!(silence.poll_timeout(), Some(due));
+        silence.look(due, [path(1)].into_iter());
+        assert_eq!(silence.poll_timeout(), None);
+        let alone = Network { peers: Vec::new(), ..network(Kind::Unicast) };
+        assert_eq!(Silence::new(Instant::ZERO, &[alone]).poll_timeout(), None);
+    }
+
+    #[test]
+    fn the_advice_says_what_was_sent_where() {
+        let text = advice(&[network(Kind::Multicast([239, 0, 0, 1].into())), network(Kind::Unicast)]);
+        assert!(
+            text.contains("Network 0: sent from 10.0.0.1 to 239.0.0.1, port 4803; try \"sprecv -a 239.0.0.1 -d\""),
+            "{text}"
+        );
+        assert!(text.contains("Network 1: sent from 10.0.0.1 to 10.0.0.2, port 4803"), "{text}");
+        assert!(text.contains("\"spsend -a 10.0.0.2 -n 100\" here"), "{text}");
+    }
+}
