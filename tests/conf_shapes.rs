@@ -57,7 +57,7 @@ const SHAPES: &[(&str, Verdict)] = &[
     ("IgnoreMulticastJoinErrors = true Spread_Segment 239.9.9.9 { a 10.3.0.9 }", Warned("JoinErrors has no effect")),
     ("ExcludeSegAddrsFromHash = no Spread_Segment 239.9.9.9 { a 10.3.0.9 }", Warned("AddrsFromHash has no effect")),
     ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nSocketPortReuse = auto", Warned("SocketPortReuse has no effect")),
-    ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nDebugFlags = { ALL !NETWORK }", Warned("DebugFlags")),
+    ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nDebugFlags = { ALL !NETWORK }", Silent),
     ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nRouteMatrix {\n 0 \n}\nDebugInitialSequence", Warned("RouteMatrix")),
     ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nMaxSessionMessages = 0", Warned("MaxSessionMessages = 0")),
     ("Spread_Segment 10.3.7.255 { a 10.3.0.9 }\nRequiredAuthMethods = IP", Warned("no method is allowed")),

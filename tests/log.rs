@@ -165,7 +165,6 @@ fn levels_that_mean_nothing_are_refused() {
         Setup::new("wrong-levels", "").env("SPREAD_LOG", wrong).expect_refusal("SPREAD_LOG: ");
     }
     Setup::new("wrong-format", "").env("SPREAD_LOG_FORMAT", "xml").expect_refusal("write text or json");
-    Setup::new("wrong-stamp", "EventTimeStamp = \"%!\"").expect_refusal("EventTimeStamp");
     Setup::new("no-folder", "EventLogFile = /no/such/folder/log").expect_refusal("/no/such/folder/log");
 }
 
@@ -216,7 +215,7 @@ fn a_file_that_was_renamed_is_opened_again_at_the_signal_and_the_daemon_goes_on(
 
 #[test]
 fn every_line_for_programs_is_an_object() {
-    let mut daemon = Setup::new("json", "").env("SPREAD_LOG_FORMAT", "json").env("SPREAD_LOG", "debug").start();
+    let mut daemon = Setup::new("json", "EventLogFormat = json").env("SPREAD_LOG", "debug").start();
     daemon.expect_well();
     daemon.stop();
     let log = daemon.log();
@@ -264,4 +263,31 @@ fn an_operator_changes_the_levels_while_the_daemon_runs_and_the_log_says_who() {
     assert_eq!(daemon.log().len(), before);
     daemon.expect_log(&["INFO operator_command", "command=log spread::daemon=debug,info", "by=process ", " of user "]);
     daemon.expect_log(&["WARN operator_refused", "command=log verbose", "is no level"]);
+}
+
+#[test]
+fn flags_name_the_parts_that_log_for_who_searches_a_fault() {
+    let mut daemon = Setup::new("flags", "EventPriority = pDEBUG\nDebugFlags = { ALL !SESSION }").start();
+    daemon.expect_well();
+    knock(&daemon, 10);
+    daemon.expect_well();
+    daemon.stop();
+    let log = daemon.log();
+    assert!(log.contains("DEBUG spread::") && !log.contains("DEBUG spread::daemon"), "{log}");
+}
+
+#[test]
+fn a_reload_moves_the_log_and_changes_its_look_and_its_lines() {
+    let setup = Setup::new("moved", "");
+    let (file, other) = (setup.directory.join("spread.conf"), setup.directory.join("other"));
+    let daemon = setup.start();
+    daemon.expect_well();
+    let lines = format!("EventLogFile = \"{}\"\nEventLogFormat = json\nDebugFlags = {{ SESSION }}\n", other.display());
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &lines).unwrap();
+    daemon.signal("-HUP");
+    let text = || fs::read_to_string(&other).unwrap_or_default();
+    eventually(|| text().contains("\"event\":\"reloaded\"").then_some(()));
+    knock(&daemon, 1);
+    eventually(|| text().contains("\"level\":\"debug\"").then_some(()));
+    daemon.expect_well();
 }

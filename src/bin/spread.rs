@@ -28,14 +28,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
-use service::log::{self, Format, Levels, Log, Names, Stamp};
+use service::log::{self, Levels, Log, Names, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
 #[cfg(unix)]
 use service::unix as system;
 #[cfg(windows)]
 use service::windows as system;
-use spread::config::{self, EntryError, Settings};
+use spread::config::{self, EntryError, LogFormat, Settings};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
 use spread::net;
 use tracing::{debug, info, warn};
@@ -152,7 +152,6 @@ fn check(file: Option<&Path>, name: Option<&str>, output: CheckOutput) -> Result
 
 /// What is wrong with the log on this machine, if anything is. An error if the daemon would not start.
 fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
-    Stamp::new(settings.time_stamp.as_deref(), settings.precise)?;
     let Some(file) = log_file(settings)? else { return Ok(None) };
     let folder = file.parent().unwrap_or(Path::new("/"));
     let missing =
@@ -216,19 +215,21 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
 
 /// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
 fn on_reload(file: Option<&Path>, handle: &Handle, log: &Log) -> Result<(), String> {
-    log.reopen();
     let Some(file) = file else {
+        log.reopen();
         info!(name: "reloaded", "the log file is opened again; there is no configuration file");
         return Ok(());
     };
     let settings = files::read(file).map_err(text)?;
-    let levels = Levels::of(settings.live.log.priority);
+    let wanted = settings.live.log.clone();
     let changes = handle.reload(settings).map_err(text)?;
+    let path = log_file(&wanted)?;
+    // This opens the file again, if it is still the same.
+    log.move_to(&log_settings(&wanted, path.as_deref())?)?;
     // What somebody chose for this run stays.
-    if changes.now.iter().any(|change| change.text.starts_with("EventPriority "))
-        && std::env::var_os("SPREAD_LOG").is_none()
-    {
-        log.set_levels(&levels)?;
+    let is_about_levels = |text: &str| text.starts_with("EventPriority ") || text.starts_with("DebugFlags ");
+    if changes.now.iter().any(|change| is_about_levels(&change.text)) && std::env::var_os("SPREAD_LOG").is_none() {
+        log.set_levels(&Levels::of(wanted.priority, wanted.flags.as_deref()))?;
     }
     info!(name: "reloaded", "the configuration is read again: {changes}");
     Ok(())
@@ -301,13 +302,8 @@ fn own_entry<'a>(
 
 /// Begins to log, where and what the configuration says unless SPREAD_LOG says otherwise.
 fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
-    let levels = match std::env::var("SPREAD_LOG") {
-        Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
-        _ => Levels::of(settings.priority),
-    };
     let file = log_file(settings)?;
-    let stamp = Stamp::new(settings.time_stamp.as_deref(), settings.precise)?;
-    let log = Log::start(&log::Settings { levels, file: file.as_deref(), stamp, format: format()? })?;
+    let log = Log::start(&log_settings(settings, file.as_deref())?)?;
     if let Some(file) = &file
         && let Err(error) = plan.hand_over(file)
     {
@@ -316,11 +312,22 @@ fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
     Ok(log)
 }
 
+/// What the log is to be: as the configuration says, unless the environment says otherwise.
+fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<log::Settings<'a>, String> {
+    let levels = match std::env::var("SPREAD_LOG") {
+        Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
+        _ => Levels::of(settings.priority, settings.flags.as_deref()),
+    };
+    let stamp = Stamp::new(settings.time_stamp.as_deref(), settings.precise);
+    Ok(log::Settings { levels, file, stamp, format: format(settings.format)? })
+}
+
 /// For whom the log is.
-fn format() -> Result<Format, String> {
+fn format(configured: LogFormat) -> Result<LogFormat, String> {
     match std::env::var("SPREAD_LOG_FORMAT").as_deref() {
-        Err(_) | Ok("" | "text") => Ok(Format::Text),
-        Ok("json") => Ok(Format::Json),
+        Err(_) | Ok("") => Ok(configured),
+        Ok("text") => Ok(LogFormat::Text),
+        Ok("json") => Ok(LogFormat::Json),
         Ok(other) => Err(format!("SPREAD_LOG_FORMAT: {other:?} is no format: write text or json")),
     }
 }

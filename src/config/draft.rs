@@ -240,7 +240,6 @@ mod tests {
     #[test]
     fn what_has_no_meaning_here_is_a_warning() {
         for text in [
-            "DebugFlags = { ALL }",
             "DebugInitialSequence",
             "LinkProtocol = TcpHop",
             "RouteMatrix { 0 1\n1 0 }",

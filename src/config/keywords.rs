@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use super::draft::Draft;
-use super::live::{Log, Priority};
+use super::live::{Log, LogFormat, Priority};
 use super::syntax::Spanned;
 use super::{Settings, print};
 use crate::multipath::Policy;
@@ -55,7 +55,7 @@ pub(super) enum Form {
     Size(RangeInclusive<usize>, fn(&mut Draft, Spanned<usize>)),
     Boolean(fn(&mut Draft, Spanned<bool>)),
     Choice(&'static [&'static str], fn(&mut Draft, usize)),
-    Flags,
+    Flags(fn(&mut Draft, Vec<String>)),
     Policy(fn(&mut Draft, Spanned<Policy>)),
 }
 
@@ -75,6 +75,10 @@ const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL",
 
 const PRIORITY_OF: [Priority; 6] =
     [Priority::Debug, Priority::Info, Priority::Warning, Priority::Error, Priority::Critical, Priority::Fatal];
+
+const LOG_FORMATS: [&str; 2] = ["text", "json"];
+
+const LOG_FORMAT_OF: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 
 const SLOW_CLIENTS: [&str; 3] = ["disconnect", "block-senders", "drop-unreliable"];
 
@@ -104,9 +108,14 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     Keyword { name: "Network", change: Change::Table, form: Form::Network, write: unwritten, note: None },
     idle("RouteMatrix", Form::Routes, "has no effect: every daemon reaches every other directly"),
     live("NetworkPolicy", Form::Policy(|d, policy| d.policy = Some(policy)), |s| Some(s.live.policy.to_string())),
-    idle("DebugFlags", Form::Flags, "has no effect: EventPriority says how much is logged"),
+    live("DebugFlags", Form::Flags(|d, flags| d.live.log.flags = Some(flags)), |s| {
+        s.live.log.flags.as_ref().map(|flags| format!("{{ {} }}", flags.join(" ")))
+    }),
     live("EventPriority", Form::Choice(&PRIORITIES, |d, index| d.live.log.priority = PRIORITY_OF[index]), |s| {
         word(&PRIORITIES, &PRIORITY_OF, s.live.log.priority)
+    }),
+    live("EventLogFormat", Form::Choice(&LOG_FORMATS, |d, index| d.live.log.format = LOG_FORMAT_OF[index]), |s| {
+        word(&LOG_FORMATS, &LOG_FORMAT_OF, s.live.log.format)
     }),
     live("EventLogFile", Form::Text(|d, text| d.live.log.file = Some(text.value)), |s| {
         s.live.log.file.as_deref().map(print::quoted)

@@ -122,6 +122,11 @@ impl Default for Timers {
 pub struct Log {
     /// The least important lines. Default INFO.
     pub priority: Priority,
+    /// Flags of the parts that log what is for who searches a fault, each with a `!` if it takes a part away. Without the keyword all do
+    /// so or none, as the priority says.
+    pub flags: Option<Vec<String>>,
+    /// For whom lines are. Default text.
+    pub format: LogFormat,
     /// The file, `%h` and `%H` standing for the host name; default standard output. See [`Log::path`].
     pub file: Option<String>,
     /// The `strftime` format of time stamps; `None`, the default, for no stamps.
@@ -138,6 +143,16 @@ impl Log {
     pub fn path(&self, host_name: &str) -> Option<String> {
         self.file.as_ref().map(|file| file.replace("%h", host_name).replace("%H", host_name))
     }
+}
+
+/// For whom log lines are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// How important a log line is.

@@ -274,7 +274,7 @@ impl<'a> Parser<'a> {
         self.expect(Kind::Equals, &format!("= after {}, with a blank on both sides", keyword.name))?;
         let name = keyword.name;
         match &keyword.form {
-            Form::Flags => return self.flags(),
+            Form::Flags(store) => return self.flags().map(|flags| store(draft, flags)),
             Form::Policy(store) => return self.policy().map(|policy| store(draft, policy)),
             Form::OptionalText(store) => store(draft, Some(values::text(self.peek())?.value)),
             Form::Text(store) => store(draft, values::text(self.peek())?),
@@ -297,18 +297,24 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn flags(&mut self) -> Parsed<()> {
+    /// The flags, each with its `!` if it has one.
+    fn flags(&mut self) -> Parsed<Vec<String>> {
+        let mut flags = Vec::new();
         self.expect(Kind::Open, "{ before the flags, as in DebugFlags = { PRINT EXIT }")?;
         while self.peek().kind != Kind::Close {
             let token = self.bump();
-            let word = match token.word() {
-                Some("!") => self.bump().word(),
-                word => word.map(|word| word.strip_prefix('!').unwrap_or(word)),
+            let (mark, word) = match token.word() {
+                Some("!") => ("!", self.bump().word()),
+                word => match word.and_then(|word| word.strip_prefix('!')) {
+                    Some(word) => ("!", Some(word)),
+                    None => ("", word),
+                },
             };
-            values::flag(word).map_err(|message| Mistake::new(token.at, message))?;
+            let flag = values::flag(word).map_err(|message| Mistake::new(token.at, message))?;
+            flags.push(format!("{mark}{flag}"));
         }
         self.bump();
-        Ok(())
+        Ok(flags)
     }
 
     fn policy(&mut self) -> Parsed<Spanned<Policy>> {

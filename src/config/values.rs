@@ -116,13 +116,13 @@ pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
 }
 
 /// Checks one flag of `DebugFlags`; `None` is something that is no bare word.
-pub(super) fn flag(word: Option<&str>) -> Result<(), String> {
+pub(super) fn flag(word: Option<&str>) -> Result<&str, String> {
     let known = || keywords::FLAGS.join(", ");
     let Some(word) = word else {
         return Err(format!("expected a flag or }}; the flags are {}", known()));
     };
     if keywords::FLAGS.contains(&word) {
-        return Ok(());
+        return Ok(word);
     }
     Err(match keywords::nearest(word, keywords::FLAGS.into_iter()) {
         Some(flag) => format!("{} is no flag: did you mean {flag}?", shown(word)),

@@ -15,7 +15,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, panic};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use spread::config::LogFormat;
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -24,7 +25,6 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::Levels;
-pub use line::Format;
 pub use names::Names;
 pub use stamp::Stamp;
 
@@ -46,7 +46,7 @@ pub struct Settings<'a> {
     /// The time before each line.
     pub stamp: Stamp,
     /// For whom they are.
-    pub format: Format,
+    pub format: LogFormat,
 }
 
 /// The running log. Clones are the same one.
@@ -59,16 +59,13 @@ pub struct Log {
 impl Log {
     /// Begins to log. Once in a process.
     pub fn start(settings: &Settings<'_>) -> Result<Log, String> {
-        let (place, dress) = match settings.file {
-            Some(path) => {
-                let place = Place::open(path).map_err(|error| format!("EventLogFile {}: {error}", path.display()))?;
-                (place, Dress::Plain)
-            }
-            None => output().map_err(|error| format!("standard output: {error}"))?,
-        };
-        let look = Look { format: settings.format, dress, stamp: settings.stamp.clone() };
-        let look = if dress == Dress::Journal { Look { stamp: Stamp::None, ..look } } else { look };
-        let desk = Arc::new(Desk { look, queue: Queue::default(), limiter: Mutex::default(), names: OnceLock::new() });
+        let (place, look) = open(settings)?;
+        let desk = Arc::new(Desk {
+            look: RwLock::new(look),
+            queue: Queue::default(),
+            limiter: Mutex::default(),
+            names: OnceLock::new(),
+        });
         desk.queue.start(place, Arc::clone(&desk)).map_err(|error| format!("the log's thread: {error}"))?;
         let (filter, targets) = reload::Layer::new(settings.levels.targets());
         let subscriber = Registry::default().with(Lines(Arc::clone(&desk)).with_filter(filter));
@@ -88,6 +85,14 @@ impl Log {
         self.desk.queue.reopen();
     }
 
+    /// Goes where these settings say, and looks as they say; which lines it has is another matter. An error changes nothing.
+    pub fn move_to(&self, settings: &Settings<'_>) -> Result<(), String> {
+        let (place, look) = open(settings)?;
+        self.desk.queue.move_to(place);
+        *self.desk.look.write() = look;
+        Ok(())
+    }
+
     /// Logs other lines from now on.
     pub fn set_levels(&self, levels: &Levels) -> Result<(), String> {
         self.targets.reload(levels.targets()).map_err(|error| error.to_string())
@@ -103,7 +108,7 @@ impl Log {
 /// Where lines are made.
 #[derive(Debug)]
 struct Desk {
-    look: Look,
+    look: RwLock<Look>,
     queue: Queue,
     limiter: Mutex<Kinds>,
     names: OnceLock<Names>,
@@ -124,7 +129,7 @@ impl Desk {
         if let Some(names) = self.names.get() {
             record.name(names);
         }
-        self.queue.push(record.line(&self.look));
+        self.queue.push(record.line(&self.look.read()));
     }
 
     fn allows(&self, kind: usize, record: &Record) -> bool {
@@ -149,7 +154,7 @@ impl Desk {
                 fields.push(("from", suppressed.source.clone()));
             }
             let message = format!("{} more like this", suppressed.count);
-            Record::own(level, "suppressed", message, fields).line(&self.look)
+            Record::own(level, "suppressed", message, fields).line(&self.look.read())
         };
         suppressed.iter().map(line).collect()
     }
@@ -160,12 +165,12 @@ impl Teller for Arc<Desk> {
         let reason = if reason.is_empty() { "nobody took them in time" } else { reason };
         let fields = vec![("count", count.to_string()), ("reason", reason.to_owned())];
         let message = format!("{count} lines of the log are lost: {reason}");
-        Record::own(Level::ERROR, "log_lost", message, fields).line(&self.look)
+        Record::own(Level::ERROR, "log_lost", message, fields).line(&self.look.read())
     }
 
     fn not_reopened(&self, error: &str) -> String {
         let message = format!("the log file cannot be opened again, so the old one goes on: {error}");
-        Record::own(Level::ERROR, "log_not_reopened", message, Vec::new()).line(&self.look)
+        Record::own(Level::ERROR, "log_not_reopened", message, Vec::new()).line(&self.look.read())
     }
 
     fn due(&self) -> Vec<String> {
@@ -182,6 +187,20 @@ impl<S: Subscriber> Layer<S> for Lines {
         let kind = std::ptr::from_ref(event.metadata()).addr();
         self.0.log(kind, Record::of(event));
     }
+}
+
+/// The place of these settings, and how lines look there.
+fn open(settings: &Settings<'_>) -> Result<(Place, Look), String> {
+    let (place, dress) = match settings.file {
+        Some(path) => {
+            let place = Place::open(path).map_err(|error| format!("EventLogFile {}: {error}", path.display()))?;
+            (place, Dress::Plain)
+        }
+        None => output().map_err(|error| format!("standard output: {error}"))?,
+    };
+    // The journal has times of its own.
+    let stamp = if dress == Dress::Journal { Stamp::None } else { settings.stamp.clone() };
+    Ok((place, Look { format: settings.format, dress, stamp }))
 }
 
 /// Standard output, and how lines look there.

@@ -3,6 +3,7 @@
 //! Words that mean nothing are refused. The general syntax of such filters takes any word for the name of a part, so that one
 //! wrong word silences everything.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use spread::config::Priority;
@@ -14,6 +15,22 @@ const EXPECTED: &str =
 /// The name that every part's name begins with.
 const ROOT: &str = "spread";
 
+/// What each flag of `DebugFlags` means here: the parts whose lines for who searches a fault are logged.
+const PARTS: &[(&str, &[&str])] = &[
+    ("DATA_LINK", &["spread::net"]),
+    ("NETWORK", &["spread::net", "spread::multipath"]),
+    ("PROTOCOL", &["spread::ring", "spread::node"]),
+    ("MEMBERSHIP", &["spread::ring"]),
+    ("FLOW_CONTROL", &["spread::ring"]),
+    ("SESSION", &["spread::session", "spread::node", "spread::daemon"]),
+    ("CONFIGURATION", &["spread::config"]),
+    ("STATUS", &["spread::daemon"]),
+    ("EVENTS", &["spread::daemon"]),
+    ("GROUPS", &["spread::groups"]),
+    ("ACM", &["spread::session"]),
+    ("SECURITY", &["spread::session"]),
+];
+
 /// Levels, checked.
 #[derive(Clone, Debug)]
 pub struct Levels {
@@ -21,15 +38,18 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// What a configuration asks for.
-    pub fn of(priority: Priority) -> Levels {
+    /// What a configuration asks for: lines of this priority, and if it has flags, lines at debug of their parts and of no others.
+    pub fn of(priority: Priority, flags: Option<&[String]>) -> Levels {
         let level = match priority {
+            // Which lines at debug is what flags say.
+            Priority::Debug if flags.is_some() => LevelFilter::INFO,
             Priority::Debug => LevelFilter::DEBUG,
             Priority::Info => LevelFilter::INFO,
             Priority::Warning => LevelFilter::WARN,
             Priority::Error | Priority::Critical | Priority::Fatal => LevelFilter::ERROR,
         };
-        Levels { targets: Targets::new().with_default(level) }
+        let parts = flagged(flags.unwrap_or_default()).into_iter().map(|part| (part, LevelFilter::DEBUG));
+        Levels { targets: Targets::new().with_default(level).with_targets(parts) }
     }
 
     /// What decides about each line.
@@ -54,6 +74,23 @@ impl FromStr for Levels {
         }
         Ok(Levels { targets })
     }
+}
+
+/// The parts that these flags name, from left to right: `!FLAG` takes one away, and `NONE` all.
+fn flagged(flags: &[String]) -> BTreeSet<&'static str> {
+    let parts = |flag: &str| -> Vec<&'static str> {
+        let is_meant = |name: &str| name == flag || matches!(flag, "ALL" | "DEBUG");
+        PARTS.iter().filter(|(name, _)| is_meant(name)).flat_map(|(_, parts)| *parts).copied().collect()
+    };
+    let mut set = BTreeSet::new();
+    for flag in flags {
+        match flag.strip_prefix('!') {
+            Some(flag) => parts(flag).iter().for_each(|part| _ = set.remove(*part)),
+            None if flag == "NONE" => set.clear(),
+            None => set.extend(parts(flag)),
+        }
+    }
+    set
 }
 
 fn level(word: &str) -> Result<LevelFilter, String> {
@@ -83,6 +120,26 @@ mod tests {
         assert!(would("spread::node", Level::WARN));
         let levels: Levels = "spread::ring=debug".parse().unwrap();
         assert!(levels.targets().would_enable("spread::node", &Level::INFO), "the others stay as they are");
+    }
+
+    #[test]
+    fn flags_of_the_configuration_name_parts_that_are_logged_at_debug() {
+        let would = |priority, flags: &[&str], target, level| {
+            let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+            Levels::of(priority, Some(&flags)).targets().would_enable(target, &level)
+        };
+        let debug = Level::DEBUG;
+        assert!(would(Priority::Error, &["MEMBERSHIP"], "spread::ring::gather", debug));
+        assert!(!would(Priority::Debug, &["MEMBERSHIP"], "spread::groups", debug), "the flags say which");
+        assert!(would(Priority::Debug, &["MEMBERSHIP"], "spread::groups", Level::INFO));
+        assert!(!would(Priority::Info, &["PRINT", "EXIT"], "spread::ring", debug));
+        assert!(!would(Priority::Info, &["NETWORK", "!DATA_LINK"], "spread::net", debug));
+        assert!(would(Priority::Info, &["NETWORK", "!DATA_LINK"], "spread::multipath", debug));
+        assert!(!would(Priority::Info, &["ALL", "NONE"], "spread::net", debug));
+        assert!(!would(Priority::Info, &["ALL", "!SESSION"], "spread::daemon::run", debug));
+        assert!(!would(Priority::Info, &["ALL", "!ALL"], "spread::net", debug));
+        assert!(would(Priority::Info, &["NONE", "ALL"], "spread::net", debug));
+        assert!(Levels::of(Priority::Debug, None).targets().would_enable("spread::net", &debug));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 use std::fmt::{Debug, Write};
 
 use jiff::{Timestamp, ZonedDateTime};
+use spread::config::LogFormat;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
@@ -23,15 +24,6 @@ const LINE_LIMIT: usize = 8192;
 const VALUE_LIMIT: usize = 4096;
 /// Fields that say who caused a line.
 const SOURCES: [&str; 4] = ["from", "source", "peer", "sender"];
-
-/// For whom lines are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// People.
-    Text,
-    /// Programs.
-    Json,
-}
 
 /// What a line has besides its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +40,7 @@ pub enum Dress {
 #[derive(Clone, Debug)]
 pub struct Look {
     /// For whom they are.
-    pub format: Format,
+    pub format: LogFormat,
     /// What else they have.
     pub dress: Dress,
     /// The time before them.
@@ -128,8 +120,8 @@ impl Record {
             _ => String::new(),
         };
         match look.format {
-            Format::Text => self.write_text(look, &mut line),
-            Format::Json => self.write_json(&mut line),
+            LogFormat::Text => self.write_text(look, &mut line),
+            LogFormat::Json => self.write_json(&mut line),
         }
         line + "\n"
     }
@@ -240,7 +232,7 @@ fn colour(level: Level) -> &'static str {
 mod tests {
     use super::*;
 
-    const TEXT: Look = Look { format: Format::Text, dress: Dress::Plain, stamp: Stamp::None };
+    const TEXT: Look = Look { format: LogFormat::Text, dress: Dress::Plain, stamp: Stamp::None };
 
     fn record() -> Record {
         let fields = vec![("from", "10.0.0.2:5".to_owned()), ("client", "#a\x1b[2J#b".to_owned())];
@@ -258,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_line_for_a_program_is_one_object() {
-        let line = record().line(&Look { format: Format::Json, ..TEXT });
+        let line = record().line(&Look { format: LogFormat::Json, ..TEXT });
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line.lines().count(), 1);
         assert_eq!(
@@ -283,6 +275,6 @@ mod tests {
     fn a_line_has_an_end_whatever_it_is_about() {
         let long = Record::own(Level::INFO, "long", "ü".repeat(1 << 20), vec![("key", "x".repeat(1 << 20))]);
         assert!(long.line(&TEXT).len() <= LINE_LIMIT + 1);
-        assert!(long.line(&Look { format: Format::Json, ..TEXT }).len() <= 2 * VALUE_LIMIT + 200);
+        assert!(long.line(&Look { format: LogFormat::Json, ..TEXT }).len() <= 2 * VALUE_LIMIT + 200);
     }
 }

@@ -50,6 +50,8 @@ struct State {
     lost: u64,
     /// The file is to be opened again.
     reopen: bool,
+    /// Lines are to go there from now on.
+    next: Option<Place>,
     /// The thread has written all it took.
     idle: bool,
 }
@@ -73,6 +75,12 @@ impl Queue {
         self.0.changed.notify_one();
     }
 
+    /// Writes to another place from now on.
+    pub fn move_to(&self, place: Place) {
+        self.0.state.lock().next = Some(place);
+        self.0.changed.notify_one();
+    }
+
     /// Waits until everything is written, but no longer than this.
     pub fn flush(&self, patience: Duration) {
         let mut state = self.0.state.lock();
@@ -86,18 +94,30 @@ impl Queue {
         thread::Builder::new().name("log".to_owned()).spawn(|| writer.run()).map(|_| ())
     }
 
-    /// What waits, and whether the file is to be opened again.
-    fn take(&self) -> (VecDeque<String>, bool) {
+    /// What is to be done, when there is something or it is time to look.
+    fn take(&self) -> Work {
         let mut state = self.0.state.lock();
-        state.idle = state.lines.is_empty() && !state.reopen;
+        let has_work = |state: &State| !state.lines.is_empty() || state.reopen || state.next.is_some();
+        state.idle = !has_work(&state);
         if state.idle {
             self.0.written.notify_all();
             let end = Instant::now() + TICK;
-            while state.lines.is_empty() && !state.reopen && !self.0.changed.wait_until(&mut state, end).timed_out() {}
+            while !has_work(&state) && !self.0.changed.wait_until(&mut state, end).timed_out() {}
         }
         (state.idle, state.bytes) = (false, 0);
-        (std::mem::take(&mut state.lines), std::mem::take(&mut state.reopen))
+        Work {
+            lines: std::mem::take(&mut state.lines),
+            reopen: std::mem::take(&mut state.reopen),
+            next: state.next.take(),
+        }
     }
+}
+
+/// What the thread has to do.
+struct Work {
+    lines: VecDeque<String>,
+    reopen: bool,
+    next: Option<Place>,
 }
 
 /// Where lines go.
@@ -135,8 +155,10 @@ struct Writer<T> {
 impl<T: Teller> Writer<T> {
     fn run(mut self) {
         loop {
-            let (lines, reopen) = self.queue.take();
-            if reopen {
+            let Work { lines, reopen, next } = self.queue.take();
+            if let Some(place) = next {
+                (self.place, self.broken) = (place, false);
+            } else if reopen {
                 self.reopen();
             }
             lines.iter().for_each(|line| self.write(line));
