@@ -11,6 +11,7 @@ mod tools {
     #[expect(dead_code, reason = "its menu reads plain lines")]
     pub mod editor;
     pub mod monitor;
+    #[cfg(unix)]
     pub mod plain;
     pub mod program;
     pub mod report;

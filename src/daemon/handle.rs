@@ -242,6 +242,7 @@ impl Handle {
     }
 
     /// What the program around the daemon does, if it does anything.
+    #[cfg(unix)]
     pub(super) fn program(&self) -> Result<&Program, String> {
         let inside = "the daemon is inside another program, which decides about its files and its log";
         self.0.program.get().ok_or_else(|| inside.to_owned())
