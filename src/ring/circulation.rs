@@ -147,9 +147,15 @@ impl Circulation {
         true
     }
 
-    /// The member that keeps the ring from going on, though the token reaches it: no data does, on any network.
-    pub(crate) fn stuck(&self, core: &Core) -> Option<Transition> {
+    /// The member that keeps the ring from going on, though the token reaches it: no data does, on any network. Where the token does not
+    /// come either, that member is not to blame; whoever the token waits for is.
+    pub(crate) fn stuck(&self, core: &mut Core, now: Instant) -> Option<Transition> {
         let (_, by) = self.behind.filter(|&(_, by)| by != core.me())?;
+        let comes_round = core.timers.left(Timer::TokenLoss, now) >= core.config.token_timeout / 2;
+        if !comes_round {
+            core.timers.set(Timer::Progress, now + core.config.token_timeout);
+            return None;
+        }
         let reason = GatherReason::NoProgress;
         Some(Transition::Gather(Regather { reason, present: Default::default(), failed: [by].into() }))
     }

@@ -155,7 +155,7 @@ impl Operational {
     pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
         match timer {
             Timer::TokenLoss => return Some(Transition::gather(GatherReason::TokenLost)),
-            Timer::Progress => return self.circulation.stuck(core),
+            Timer::Progress => return self.circulation.stuck(core, now),
             Timer::TokenRetransmit => {
                 self.circulation.retransmit(core, now);
                 self.ask_again(core);

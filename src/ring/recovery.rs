@@ -147,7 +147,7 @@ impl Recovery {
     pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
         match (timer, &self.passed) {
             (Timer::TokenLoss, _) => return Some(Transition::gather(GatherReason::TokenLostInRecovery)),
-            (Timer::Progress, _) => return self.circulation.stuck(core),
+            (Timer::Progress, _) => return self.circulation.stuck(core, now),
             (Timer::TokenRetransmit, Some(form)) => form.again(core, now),
             (Timer::TokenRetransmit, None) => self.circulation.retransmit(core, now),
             _ => {}

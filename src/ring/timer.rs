@@ -1,6 +1,6 @@
 //! Every timer of a ring in one table.
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// What can time out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,11 @@ impl Timers {
     /// Whether a timer is set for now or earlier.
     pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
         self.0[timer as usize] <= now
+    }
+
+    /// How long it is until a timer expires.
+    pub(crate) fn left(&self, timer: Timer, now: Instant) -> Duration {
+        self.0[timer as usize].since(now)
     }
 
     /// When the next one expires.
