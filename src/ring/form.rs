@@ -77,11 +77,16 @@ impl Forming {
             && brings(form).filter(peers).all(|brings| brings.aru >= self.owed.window.forgotten())
     }
 
-    /// A join arrived. One from before the agreement is stale; one from a member after it means that the member has given up.
+    /// A join arrived. One from before the agreement is stale; one from a member after it means that the member has given up. Whom a
+    /// member goes on without only grows, so one that goes on without another member has changed its mind since the agreement, and
+    /// will not take this form token.
     pub(crate) fn on_join(&self, join: &Join) -> Option<Transition> {
         let form = &self.passed.form;
-        let life = form.members.iter().find(|member| member.daemon == join.origin).map(|member| member.incarnation);
-        after_agreement(join, form.ring, life?)
+        let life = form.members.iter().find(|member| member.daemon == join.origin).map(|member| member.incarnation)?;
+        if join.incarnation == life && form.members.iter().any(|member| join.failed.contains(&member.daemon)) {
+            return Some(Transition::gather_with(GatherReason::JoinReceived, [join.origin]));
+        }
+        after_agreement(join, form.ring, life)
     }
 
     /// A timer expired.

@@ -375,3 +375,22 @@ fn who_goes_on_together_delivers_what_one_had_delivered_ahead() {
     assert_eq!(bus.take(1), ["Transitional[1, 2]", "Regular[1, 2]"]);
     assert_eq!(bus.take(2), ["ahead", "Transitional[1, 2]", "Regular[1, 2]"]);
 }
+
+#[test]
+fn a_newcomer_that_does_not_hear_a_member_parts_nobody() {
+    let mut bus = Bus::new(3);
+    bus.partition(&[3]);
+    bus.run(SECOND * 2);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.drop = Box::new(|from, to, _| (from, to) == (DaemonId(2), DaemonId(3)));
+    bus.partition(&[]);
+    bus.run(SECOND * 3);
+    for id in [1, 2] {
+        let log = bus.take(id);
+        assert!(log.len() > 2, "the newcomer was tried");
+        assert!(log.iter().all(|line| line.contains("1, 2")), "{id}: {log:?}");
+    }
+    bus.drop = Box::new(|_, _, _| false);
+    bus.run(SECOND * 10);
+    assert_eq!(bus.take(1).last().unwrap(), "Regular[1, 2, 3]");
+}
