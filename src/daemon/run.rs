@@ -442,6 +442,7 @@ impl Daemon {
                 }
             }
             multipath::Event::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{event}"),
+            multipath::Event::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{event}"),
             multipath::Event::SecondSelf { .. } => warn!(name: "second_self", "{event}"),
             multipath::Event::OtherConfiguration { daemon, .. } => {
                 warn!(name: "other_configuration", %daemon, "{event}");

@@ -31,7 +31,7 @@ pub use stats::Stats;
 use crate::time::Instant;
 use crate::wire::{DaemonId, Header, NetworkId, PacketKind, PathReport, Reader, Slice, Way};
 use health::{Came, Copied, Health, Plans};
-use inbound::{Inbound, Refusal};
+use inbound::{Inbound, Origin, Refusal};
 use outbound::{Known, Outbound, Relaying};
 use table::Table;
 
@@ -278,9 +278,21 @@ impl Multipath {
 
     /// A packet for us, or for all.
     fn take(&mut self, now: Instant, came: Came, header: Header, body: Slice) -> Option<(Header, Slice)> {
-        let Some(copied) = self.inbound.copied(came.sender, &header) else {
-            self.stats.past_life += 1;
-            return None;
+        let copied = match self.inbound.copied(now, came.sender, &header) {
+            Origin::PresentLife(copied) => copied,
+            Origin::PastLife => {
+                self.stats.past_life += 1;
+                return None;
+            }
+            Origin::Rival => {
+                self.stats.clones += 1;
+                return None;
+            }
+            Origin::SecondHost(lives) => {
+                self.stats.clones += 1;
+                self.health.on_clones(now, header.sender, lives);
+                return None;
+            }
         };
         self.health.on_packet(now, came, copied);
         if header.way != Way::Relayed && header.destination.is_none() {

@@ -11,6 +11,8 @@ pub struct Stats {
     pub copies: u64,
     /// Packets of an earlier life of their sender.
     pub past_life: u64,
+    /// Packets of a second host with a daemon's identity, which gives way.
+    pub clones: u64,
     /// Packets for another daemon, or our own that came back.
     pub not_for_us: u64,
     /// Packets that were relayed for others.

@@ -113,6 +113,11 @@ impl Health {
         self.notices.on_second_self(now, network, life);
     }
 
+    /// Two hosts have one identity: these lives, first the one that is heard from now on.
+    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
+        self.notices.on_clones(now, daemon, lives);
+    }
+
     /// A report came from a daemon of another membership table.
     pub(super) fn on_other_configuration(
         &mut self,

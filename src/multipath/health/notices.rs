@@ -40,6 +40,13 @@ pub enum Event {
         /// The network on which it is heard.
         network: NetworkId,
     },
+    /// Two hosts run as one daemon.
+    Clones {
+        /// Who.
+        daemon: DaemonId,
+        /// Their lives, first that of the one that is heard.
+        lives: [Incarnation; 2],
+    },
     /// A daemon has another configuration; it cannot join this system.
     OtherConfiguration {
         /// Who.
@@ -84,6 +91,7 @@ pub(super) struct Notices {
 enum Topic {
     Crossed(DaemonId, NetworkId, NetworkId),
     SecondSelf,
+    Clones(DaemonId),
     OtherConfiguration(DaemonId),
 }
 
@@ -128,6 +136,11 @@ impl Notices {
         if now.since(first) >= LASTING {
             self.tell(now, Topic::SecondSelf, Event::SecondSelf { network });
         }
+    }
+
+    /// Two hosts run as one daemon, in these lives; the first one is heard.
+    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
+        self.tell(now, Topic::Clones(daemon), Event::Clones { daemon, lives });
     }
 
     /// A daemon has another membership table, with these digests of its parts.
@@ -199,6 +212,14 @@ impl fmt::Display for Event {
                     f,
                     "another daemon with the identity of this one is heard on network {}: stop one of them",
                     network.0
+                )
+            }
+            Event::Clones { daemon, lives: [heard, dropped] } => {
+                write!(
+                    f,
+                    "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
+                     is heard; stop one of them",
+                    heard.0, dropped.0
                 )
             }
             Event::OtherConfiguration { daemon, differs } => {

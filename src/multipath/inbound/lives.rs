@@ -22,6 +22,11 @@ struct Life {
 const LIFE_LIMIT: usize = 8;
 
 impl Lives {
+    /// The life that is heard now.
+    pub(super) fn present(&self) -> Option<Incarnation> {
+        self.0.first().map(|life| life.incarnation)
+    }
+
     /// Whether this is the first copy of a packet; `None` if it is left over from an earlier life.
     pub(super) fn is_first(&mut self, header: &Header) -> Option<bool> {
         let known = self.0.iter().position(|life| life.incarnation == header.incarnation);

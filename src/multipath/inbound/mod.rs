@@ -2,6 +2,7 @@
 //!
 //! The order is: decode the header, admit, let the first copy through. Only then do [`super::health`] and the ring hear of the packet.
 
+mod clones;
 mod duplicates;
 mod lives;
 
@@ -11,7 +12,9 @@ use super::config::System;
 use super::health::{Came, Copied};
 use super::seat::{BySeat, Seat};
 use super::table::Table;
+use crate::time::Instant;
 use crate::wire::{DecodeError, Header, Incarnation, NetworkId, Reader, Way};
+use clones::Clones;
 use lives::Lives;
 
 /// The gate for datagrams.
@@ -20,6 +23,7 @@ pub(super) struct Inbound {
     incarnation: Incarnation,
     system: System,
     lives: BySeat<Lives>,
+    clones: BySeat<Clones>,
 }
 
 /// Why a packet goes no further.
@@ -35,9 +39,23 @@ pub(super) enum Refusal {
     SecondSelf,
 }
 
+/// What a packet is among those of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Of the sender's present life.
+    PresentLife(Copied),
+    /// Left over from an earlier life.
+    PastLife,
+    /// Of one of two hosts with one identity, which gives way to the other.
+    Rival,
+    /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
+    SecondHost([Incarnation; 2]),
+}
+
 impl Inbound {
     pub(super) fn new(incarnation: Incarnation, system: System, table: &Table) -> Inbound {
-        Inbound { incarnation, system, lives: BySeat::new(table.len(), |_| Lives::default()) }
+        let lives = BySeat::new(table.len(), |_| Lives::default());
+        Inbound { incarnation, system, lives, clones: BySeat::new(table.len(), |_| Clones::default()) }
     }
 
     /// Reads the header at the front of a datagram.
@@ -59,9 +77,17 @@ impl Inbound {
         Ok(Came { sender, directly })
     }
 
-    /// Which copy of a packet this is; `None` if it is left over from an earlier life.
-    pub(super) fn copied(&mut self, sender: Seat, header: &Header) -> Option<Copied> {
-        let first = self.lives[sender].is_first(header)?;
-        Some(if first { Copied::First } else { Copied::Later })
+    /// Which copy of a packet this is, and which life of its sender it is of.
+    pub(super) fn copied(&mut self, now: Instant, sender: Seat, header: &Header) -> Origin {
+        let (life, before) = (header.incarnation, self.lives[sender].present());
+        if self.clones[sender].give_way(now, life) {
+            return Origin::Rival;
+        }
+        let Some(first) = self.lives[sender].is_first(header) else { return Origin::PastLife };
+        let other = before.filter(|&before| before != life);
+        match other.and_then(|other| self.clones[sender].take_turns(now, other, life)) {
+            Some(lives) => Origin::SecondHost(lives),
+            None => Origin::PresentLife(if first { Copied::First } else { Copied::Later }),
+        }
     }
 }

@@ -1,0 +1,114 @@
+//! Two hosts that say they are one daemon: a machine that was cloned, with its address, name and file.
+//!
+//! The lives of a daemon that was started again follow each other; of the earlier one a few packets may come late. Two lives that go on
+//! taking turns are two hosts. Heard both, they break every ring that either is in. So one gives way, by a rule that needs no agreement
+//! and gives the same at all daemons: the life with the smaller number is heard, the other one only when that has been silent for
+//! [`SILENCE`].
+
+use crate::time::{Duration, Instant};
+use crate::wire::Incarnation;
+
+/// What is known of two lives that take turns.
+#[derive(Debug, Default)]
+pub(super) struct Clones(Option<Rivals>);
+
+#[derive(Debug)]
+struct Rivals {
+    /// The one that is heard if both are.
+    first: Incarnation,
+    second: Incarnation,
+    since: Instant,
+    last_turn: Instant,
+    turns: u32,
+    /// When the first one was heard last; it is known that there are two.
+    heard: Option<Instant>,
+}
+
+/// Lives that have taken so many turns, for so long, are two hosts. Late packets of an earlier life do not come for that long.
+const TURNS: u32 = 6;
+const LASTING: Duration = Duration::from_millis(500);
+/// A pause after which turns are counted anew.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The one that gave way is heard when the other was silent for so long.
+const SILENCE: Duration = Duration::from_secs(5);
+
+impl Clones {
+    /// Whether a packet of this life is not to be heard, because another host with this identity is.
+    pub(super) fn give_way(&mut self, now: Instant, life: Incarnation) -> bool {
+        let Some(rivals) = &mut self.0 else { return false };
+        let Some(heard) = rivals.heard else { return false };
+        if life == rivals.first {
+            rivals.heard = Some(now);
+        }
+        if now.since(heard) >= SILENCE {
+            self.0 = None;
+            return false;
+        }
+        life == rivals.second
+    }
+
+    /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
+    /// first the one that is heard from now on.
+    pub(super) fn take_turns(
+        &mut self,
+        now: Instant,
+        one: Incarnation,
+        other: Incarnation,
+    ) -> Option<[Incarnation; 2]> {
+        let (first, second) = if one.0 < other.0 { (one, other) } else { (other, one) };
+        let same = |rivals: &&mut Rivals| (rivals.first, rivals.second) == (first, second);
+        match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
+            Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
+            None => self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None }),
+        }
+        let rivals = self.0.as_mut()?;
+        let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
+        clear.then(|| {
+            rivals.heard = Some(now);
+            [first, second]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Incarnation = Incarnation(5);
+    const B: Incarnation = Incarnation(9);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn rivals() -> Clones {
+        let mut clones = Clones::default();
+        let lives = |n: u64| if n.is_multiple_of(2) { (A, B) } else { (B, A) };
+        let turn = |n| clones.take_turns(at(n * 100), lives(n).0, lives(n).1);
+        let told: Vec<_> = (0..9).filter_map(turn).collect();
+        assert_eq!(told, [[A, B]], "once");
+        clones
+    }
+
+    #[test]
+    fn the_smaller_life_is_heard_and_the_other_when_that_is_silent() {
+        let mut clones = rivals();
+        assert!(!clones.give_way(at(1000), A) && clones.give_way(at(1000), B));
+        assert!(!clones.give_way(at(5000), A));
+        assert!(clones.give_way(at(9900), B), "a while ago");
+        assert!(!clones.give_way(at(10_000), B), "silent for five seconds");
+        assert!(!clones.give_way(at(10_001), B));
+    }
+
+    #[test]
+    fn late_packets_of_an_earlier_life_are_no_second_host() {
+        let mut clones = Clones::default();
+        for n in 0..20 {
+            assert_eq!(clones.take_turns(at(n * 10), A, B), None, "all within a moment");
+        }
+        for n in 0..20 {
+            assert_eq!(clones.take_turns(at(1000 + n * 1500), A, B), None, "now and then");
+        }
+        assert!(!clones.give_way(at(40_000), B));
+    }
+}
