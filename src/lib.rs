@@ -14,6 +14,7 @@
 //! One input, then drain every output, then wait for the next input or for `poll_timeout`. `now` never goes back. Time is an
 //! argument and chance is a seed, so one seed replays one history.
 
+pub mod counters;
 #[doc(hidden)]
 pub mod known_bugs;
 pub mod rng;

@@ -260,8 +260,13 @@ impl Node {
     }
 
     /// Counters of the networks.
-    pub fn multipath_stats(&self) -> &multipath::Stats {
+    pub fn multipath_stats(&self) -> multipath::Stats {
         self.paths.stats()
+    }
+
+    /// What the groups did not carry out.
+    pub fn group_stats(&self) -> &groups::Dropped {
+        self.groups.dropped()
     }
 
     /// Counters of the clients.

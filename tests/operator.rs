@@ -123,6 +123,28 @@ fn a_reload_by_the_operator_and_by_signal_ends_nothing() {
     solo::expect_echo(&client);
 }
 
+#[test]
+fn a_file_that_has_changed_counts_and_one_with_a_mistake_does_not() {
+    let daemon = Setup::new("reload-file", "").start();
+    let client = daemon.connect();
+    let file = daemon.directory.join("spread.conf");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}SlowClient = block-senders\n")).unwrap();
+    daemon.signal("-HUP");
+    daemon.expect_log(&["setting_changed", "SlowClient was disconnect and is block-senders"]);
+    daemon.expect_log(&["reloaded", "the configuration is read again"]);
+    fs::write(&file, format!("{before}MaxSessions = many\n")).unwrap();
+    let refused = spmonitor(&daemon, &["reload"]);
+    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && says.contains("expected a number of 1 to 6 digits, found \"many\""), "{says}");
+    fs::write(&file, before.replace("solo", "other")).unwrap();
+    daemon.signal("-HUP");
+    daemon.expect_log(&["reload_failed", "the file has no daemon solo, which this one is"]);
+    fs::remove_file(&file).unwrap();
+    assert!(String::from_utf8_lossy(&spmonitor(&daemon, &["reload"]).stderr).contains("cannot be read"));
+    solo::expect_echo(&client);
+}
+
 /// A field of a thread's status.
 fn field(status: &str, name: &str) -> String {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();

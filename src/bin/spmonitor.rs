@@ -4,12 +4,13 @@
 //! Both print what they learn and decide nothing. The menu is one loop: whoever asks a question goes on handling reports and
 //! timers until the line comes.
 
-#![expect(clippy::disallowed_types, reason = "a program, above the I/O line")]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
 
 mod tools {
     pub mod control;
     #[expect(dead_code, reason = "its menu reads plain lines")]
     pub mod editor;
+    pub mod health;
     pub mod monitor;
     #[cfg(unix)]
     pub mod plain;
@@ -20,11 +21,15 @@ mod tools {
 
 use std::env;
 use std::fmt;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tools::control;
+use tools::health::Health;
 use tools::monitor::{self, Settings};
 use tools::program::{self, say};
 
@@ -35,11 +40,14 @@ Examples:
                                  a script: ask every daemon once, from the machine of alpha
   spmonitor status               what the daemon of this machine is doing
   spmonitor paths -s 4900        its networks and paths; of the daemon with client port 4900
+  spmonitor paths --watch        the same, again every two seconds
+  spmonitor counters --json      everything that it counts, for a program
+  spmonitor health               one line, and the exit status 0 if all is well, 2 if something is amiss, 3 if it does not work
   spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
   spmonitor policy active 2      let it send data on two networks, whatever the file says
 
 Partition and flow control of the menu need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
-error.";
+error; that of health says more.";
 
 /// Look after running daemons
 #[derive(Debug, Parser)]
@@ -65,9 +73,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Request {
     /// What the daemon is doing: ring, traffic, networks and paths
-    Status(Door),
+    Status(View),
     /// The networks, and the paths to the other daemons
-    Paths(Door),
+    Paths(View),
+    /// Everything that the daemon counts, drops by their reasons included
+    Counters(View),
+    /// Whether all is well; for scripts, by the exit status
+    Health(Door),
     /// Switch a network off or on; nothing is lost, as the others are told
     Network {
         /// The network, counted from 0
@@ -112,6 +124,19 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
+}
+
+/// How something is shown.
+#[derive(Debug, clap::Args)]
+struct View {
+    #[command(flatten)]
+    door: Door,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+    /// Show it again every so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    watch: Option<u64>,
 }
 
 /// Where the daemon is.
@@ -160,16 +185,24 @@ fn main() -> ExitCode {
     program::run(env::args_os(), tool)
 }
 
-fn tool(arguments: &Arguments) -> Result<(), String> {
-    match &arguments.command {
+fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
+    let done = match &arguments.command {
         None => monitor::run(&Settings {
             port: arguments.port,
             name: arguments.name.as_deref(),
             interval: arguments.interval,
             config: arguments.config.as_deref(),
         }),
-        Some(Request::Status(door)) => show(door, |_| true),
-        Some(Request::Paths(door)) => show(door, |kind| matches!(kind, "data" | "network" | "path" | "matrix")),
+        Some(Request::Status(view)) => show(view, "status", |_| true),
+        Some(Request::Paths(view)) => {
+            show(view, "status", |kind| matches!(kind, "data" | "network" | "path" | "matrix"))
+        }
+        Some(Request::Counters(view)) => show(view, "counters", |_| true),
+        Some(Request::Health(door)) => {
+            let health = Health::of(&control::ask(&door.daemon, "status").unwrap_or_default());
+            say(&health.words);
+            return Ok(health.exit_code());
+        }
         Some(Request::Network { number, switch, door }) => {
             let switch = switch.word();
             order(door, &format!("network {number} {switch}"), format_args!("network {number} is {switch}"))
@@ -190,7 +223,8 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
             let switch = switch.word();
             order(door, &format!("drill {number} {switch}"), format_args!("the drill on network {number} is {switch}"))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Lets the daemon do something, and says what is so then.
@@ -200,9 +234,21 @@ fn order(door: &Door, request: &str, done: fmt::Arguments<'_>) -> Result<(), Str
     Ok(())
 }
 
-/// Prints the records of these kinds as tables.
-fn show(door: &Door, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
-    let answer = control::ask(&door.daemon, "status")?;
-    say(control::tables(&answer, wanted));
-    Ok(())
+/// Prints the records of these kinds in the answer to a request, once or again and again.
+fn show(view: &View, request: &str, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
+    loop {
+        let answer = control::ask(&view.door.daemon, request)?;
+        let text = match view.json {
+            true => control::json(&answer, &wanted),
+            false => control::tables(&answer, &wanted),
+        };
+        let Some(seconds) = view.watch else {
+            say(text);
+            return Ok(());
+        };
+        // On a terminal each picture takes the place of the last one.
+        let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        say(format_args!("{clear}{text}"));
+        thread::sleep(Duration::from_secs(seconds));
+    }
 }

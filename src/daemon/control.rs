@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::handle::{Handle, Status};
 use super::origin::Origin;
 use super::unix_socket::{Access, UnixSocket};
+use crate::counters::Counter;
 use crate::multipath::{Hearing, Policy};
 use crate::wire::NetworkId;
 
@@ -145,8 +146,10 @@ impl Server {
 
     fn answer(&self, request: &str, by: Origin) -> String {
         let words: Vec<&str> = request.split_whitespace().collect();
-        if words == ["status"] {
-            return records(&self.name, &self.handle.status());
+        match words[..] {
+            ["status"] => return records(&self.name, &self.handle.status()),
+            ["counters"] => return counters(&self.handle.status()),
+            _ => {}
         }
         let result = self.obey(&words);
         log_command(request, by, &result);
@@ -281,6 +284,16 @@ fn records(name: &str, status: &Status) -> String {
         let networks = if networks.is_empty() { "-".to_owned() } else { networks.join(",") };
         let _ = writeln!(text, "matrix daemon={by} hears={of} networks={networks}");
     }
+    text
+}
+
+/// Every counter as a record.
+fn counters(status: &Status) -> String {
+    let mut text = String::new();
+    status.visit(&mut |network, Counter { section, key, value, .. }| {
+        let network = network.map_or("-".to_owned(), |network| network.0.to_string());
+        let _ = writeln!(text, "counter section={section} key={key} network={network} value={value}");
+    });
     text
 }
 

@@ -18,6 +18,7 @@ use super::entrance::{Entrance, Newcomer};
 use super::progress::{Life, PathEvent, Progress};
 use super::reload::InForce;
 use crate::config::Live;
+use crate::groups;
 use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
@@ -38,6 +39,8 @@ pub struct Status {
     pub ring: ring::Stats,
     /// Counters of the packets of all networks.
     pub packets: multipath::Stats,
+    /// What the groups did not carry out.
+    pub groups: groups::Dropped,
     /// How many clients are connected.
     pub clients: usize,
     /// Counters of the clients.

@@ -24,6 +24,7 @@ mod run;
 mod setup;
 mod silence;
 mod stream;
+mod tally;
 mod transmit;
 #[cfg(unix)]
 mod unix_socket;

@@ -323,8 +323,9 @@ impl Daemon {
         let status = Status {
             configuration: self.configuration.clone(),
             ring_state: self.node.ring_state(),
-            ring: self.node.ring_stats().clone(),
-            packets: self.node.multipath_stats().clone(),
+            ring: *self.node.ring_stats(),
+            packets: self.node.multipath_stats(),
+            groups: *self.node.group_stats(),
             clients: self.clients.len(),
             client_stats: *self.node.client_stats(),
             links: self.links.status().collect(),

@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 
+use crate::counters::counters;
 use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
@@ -84,27 +85,28 @@ pub enum Event {
     Forged,
 }
 
-/// What was not carried out, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Messages and frames that could not be read, and states from outside the configuration.
-    pub malformed: u64,
-    /// Messages and states that name a client of another daemon than the one that said them.
-    pub false_senders: u64,
-    /// States and messages during an exchange that contradict what their daemon had said.
-    pub contradictions: u64,
-    /// States said for a configuration that was over when they arrived.
-    pub stale_states: u64,
-    /// Pieces of messages that were given up in another configuration.
-    pub stale_pieces: u64,
-    /// Large messages for which there was no room when they began.
-    pub refused_pieces: u64,
-    /// Joins, leaves and disconnects of daemons outside the component.
-    pub outsiders: u64,
-    /// Joins of members that are in [`GROUPS_PER_MEMBER`] groups already.
-    pub too_many_groups: u64,
-    /// Messages above [`HELD_LIMIT`] in one exchange.
-    pub held: u64,
+counters! {
+    /// What was not carried out, by reason.
+    pub struct Dropped in "groups_dropped" {
+        /// Messages and frames that could not be read, and states from outside the configuration.
+        malformed,
+        /// Messages and states that name a client of another daemon than the one that said them.
+        false_senders,
+        /// States and messages during an exchange that contradict what their daemon had said.
+        contradictions,
+        /// States said for a configuration that was over when they arrived.
+        stale_states,
+        /// Pieces of messages that were given up in another configuration.
+        stale_pieces,
+        /// Large messages for which there was no room when they began.
+        refused_pieces,
+        /// Joins, leaves and disconnects of daemons outside the component.
+        outsiders,
+        /// Joins of members that are in as many groups already as one may be in.
+        too_many_groups,
+        /// Messages above the limit of those that one exchange holds back.
+        held,
+    }
 }
 
 /// Where the groups stand between configurations.

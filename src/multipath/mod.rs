@@ -235,8 +235,8 @@ impl Multipath {
     }
 
     /// Counters.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn stats(&self) -> Stats {
+        Stats { path_changes: self.path_changes(), ..self.stats }
     }
 
     /// A packet goes no further.

@@ -63,7 +63,7 @@ fn packets_that_do_not_concern_us_are_counted_by_reason() {
     assert!(!arrive(&mut b, &datagrams(&mut stranger, None)[0]));
     assert!(!arrive(&mut b, &(NetworkId(0), Slice::copy_from(b"junk"))));
     let stats = Stats { not_for_us: 2, other_system: 1, unknown_sender: 1, malformed: 1, ..Stats::default() };
-    assert_eq!(b.stats(), &stats);
+    assert_eq!(b.stats(), stats);
 }
 
 #[test]

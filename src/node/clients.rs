@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use super::{Config, Event};
+use crate::counters::counters;
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
 use crate::session::{self, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
@@ -65,23 +66,30 @@ enum Holder {
     Leaving { next: Option<(SessionId, bool)> },
 }
 
-/// What was counted of clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientStats {
-    /// How often a client began to lag: more than half of what may wait for it did.
-    pub lagging: u64,
-    /// Sessions ended because too many messages waited for clients that did not read.
-    pub slow_by_messages: u64,
-    /// Sessions ended because too many bytes waited for their clients.
-    pub slow_by_bytes: u64,
-    /// How often a client was not read because one that it had sent to did not read.
-    pub stopped_senders: u64,
-    /// Unreliable messages that a lagging client did not get.
-    pub dropped_unreliable: u64,
-    /// Clients refused.
-    pub refused: u64,
-    /// Sessions ended because their clients broke the protocol.
-    pub violations: u64,
+counters! {
+    /// What was counted of clients.
+    pub struct ClientStats in "clients" {
+        /// How often a client began to lag: more than half of what may wait for it did.
+        lagging,
+        /// Sessions ended because too many messages waited for clients that did not read.
+        slow_by_messages,
+        /// Sessions ended because too many bytes waited for their clients.
+        slow_by_bytes,
+        /// How often a client was not read because one that it had sent to did not read.
+        stopped_senders,
+        /// Unreliable messages that a lagging client did not get.
+        dropped_unreliable,
+        /// Clients refused.
+        refused,
+        /// Sessions ended because their clients broke the protocol.
+        violations,
+        /// Sessions ended by their clients.
+        disconnected,
+        /// Sessions ended because their connections ended or failed.
+        gone,
+        /// Clients that did not finish their handshake in time.
+        handshake_timeouts,
+    }
 }
 
 /// What a client asks of the rest of the daemon.
@@ -300,10 +308,13 @@ impl Clients {
             EndReason::Slow(Overflow::Bytes) => &mut self.stats.slow_by_bytes,
             EndReason::Violation(_) => &mut self.stats.violations,
             EndReason::Refused(_) => &mut self.stats.refused,
-            EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout => return,
+            EndReason::Kill => &mut self.stats.disconnected,
+            EndReason::Gone => &mut self.stats.gone,
+            EndReason::HandshakeTimeout => &mut self.stats.handshake_timeouts,
         };
         *counter += 1;
         match reason {
+            EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout => {}
             EndReason::Refused(_) => tracing::debug!(client = %client.name(), %reason, "session ended"),
             _ => tracing::warn!(name: "session_ended", client = %client.name(), %reason, "session ended"),
         }

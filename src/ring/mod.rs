@@ -120,6 +120,7 @@ impl Ring {
         config.check()?;
         let mut core = Core::new(config, now);
         let owed = Owed::nothing(core.ring_of_nobody());
+        core.stats.reasons.count(GatherReason::Start);
         let how = Regather { reason: GatherReason::Start, present: Default::default(), failed: Default::default() };
         let state = State::Gather(Gather::enter(&mut core, now, owed, how));
         Ok(Ring { core, state })
@@ -409,6 +410,7 @@ impl Ring {
         self.state = match (transition, before) {
             (Transition::Gather(how), before) => {
                 core.stats.gathers += 1;
+                core.stats.reasons.count(how.reason);
                 tracing::info!(name: "gather", me = %core.me(), state = from, reason = %how.reason, "the ring is formed anew");
                 State::Gather(Gather::enter(core, now, into_owed(before), how))
             }

@@ -1,65 +1,123 @@
 //! Counters of a ring: what it did, and what it dropped and why.
 
-/// What a ring did and dropped since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Visits of the token.
-    pub tokens: u64,
-    /// Copies of tokens and tokens of other rings.
-    pub tokens_repeated: u64,
-    /// Tokens sent again because nobody answered.
-    pub tokens_retransmitted: u64,
-    /// Data packets numbered here.
-    pub packets_sent: u64,
-    /// Data packets sent again because somebody asked.
-    pub retransmitted: u64,
-    /// Data packets that had been here before.
-    pub duplicates: u64,
-    /// Messages delivered.
-    pub messages: u64,
-    /// Those of them that went ahead of their turn in the order.
-    pub messages_ahead: u64,
-    /// Regular configurations installed.
-    pub configurations: u64,
-    /// Gathers begun.
-    pub gathers: u64,
-    /// Packets that led to nothing, by reason.
-    pub dropped: Dropped,
+use super::GatherReason;
+use crate::counters::counters;
+
+counters! {
+    /// What a ring did and dropped since it started.
+    pub struct Stats in "ring" {
+        /// Visits of the token.
+        tokens,
+        /// Copies of tokens and tokens of other rings.
+        tokens_repeated,
+        /// Tokens sent again because nobody answered.
+        tokens_retransmitted,
+        /// Data packets numbered here.
+        packets_sent,
+        /// Data packets sent again because somebody asked.
+        retransmitted,
+        /// Data packets that had been here before.
+        duplicates,
+        /// Messages delivered.
+        messages,
+        /// Those of them that went ahead of their turn in the order.
+        messages_ahead,
+        /// Regular configurations installed.
+        configurations,
+        /// Gathers begun after the first one.
+        gathers,
+        ../// Gathers begun, by reason.
+        reasons: Gathers,
+        ../// Packets that led to nothing, by reason.
+        dropped: Dropped,
+    }
 }
 
-/// Packets that led to nothing, by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// The sender is not in the configuration.
-    pub unknown_sender: u64,
-    /// Of another ring.
-    pub foreign: u64,
-    /// Of the old ring, behind the agreement on a new one.
-    pub late: u64,
-    /// Numbered too far ahead.
-    pub too_far: u64,
-    /// More bytes than the window holds.
-    pub too_much: u64,
-    /// A token that the ring cannot have led to.
-    pub impossible_token: u64,
-    /// A data packet that the ring cannot have led to.
-    pub impossible_data: u64,
-    /// A token or data packet that contradicts another one: one of the two is a lie.
-    pub contradictions: u64,
-    /// A join that no daemon sends.
-    pub impossible_join: u64,
-    /// A goodbye of a life that said it before and did not go.
-    pub false_farewell: u64,
-    /// A form token that no daemon makes.
-    pub impossible_form: u64,
-    /// A probe of a ring with a number that no ring has reached.
-    pub impossible_probe: u64,
-    /// A join that was overtaken by a later one.
-    pub stale_join: u64,
-    /// A form token of an earlier attempt or another membership.
-    pub stale_form: u64,
-    /// Of a kind that means nothing in this state.
-    pub out_of_state: u64,
-    /// Bytes that are not a packet.
-    pub malformed: u64,
+counters! {
+    /// Packets that led to nothing, by reason.
+    pub struct Dropped in "ring_dropped" {
+        /// The sender is not in the configuration.
+        unknown_sender,
+        /// Of another ring.
+        foreign,
+        /// Of the old ring, behind the agreement on a new one.
+        late,
+        /// Numbered too far ahead.
+        too_far,
+        /// More bytes than the window holds.
+        too_much,
+        /// A token that the ring cannot have led to.
+        impossible_token,
+        /// A data packet that the ring cannot have led to.
+        impossible_data,
+        /// A token or data packet that contradicts another one: one of the two is a lie.
+        contradictions,
+        /// A join that no daemon sends.
+        impossible_join,
+        /// A goodbye of a life that said it before and did not go.
+        false_farewell,
+        /// A form token that no daemon makes.
+        impossible_form,
+        /// A probe of a ring with a number that no ring has reached.
+        impossible_probe,
+        /// A join that was overtaken by a later one.
+        stale_join,
+        /// A form token of an earlier attempt or another membership.
+        stale_form,
+        /// Of a kind that means nothing in this state.
+        out_of_state,
+        /// Bytes that are not a packet.
+        malformed,
+    }
+}
+
+counters! {
+    /// Gathers begun, by reason.
+    pub struct Gathers in "gathers" {
+        /// The daemon had just started.
+        start,
+        /// The token did not come round.
+        token_lost,
+        /// The token did not come round during recovery.
+        token_lost_in_recovery,
+        /// The agreed ring did not form in time.
+        form_timeout,
+        /// Everyone agreed, but no form token came.
+        representative_silent,
+        /// A ring that did not know this daemon was heard.
+        foreign_ring,
+        /// A member had installed another ring.
+        member_moved,
+        /// A daemon asked for a new membership.
+        join_received,
+        /// A member was about to stop.
+        member_leaving,
+        /// The token reached a member, but no data did.
+        no_progress,
+        /// This daemon had stood still for longer than the others wait.
+        absent,
+        /// Two packets of the ring contradicted each other.
+        contradiction,
+    }
+}
+
+impl Gathers {
+    /// Counts a gather.
+    pub(crate) fn count(&mut self, reason: GatherReason) {
+        let counter = match reason {
+            GatherReason::Start => &mut self.start,
+            GatherReason::TokenLost => &mut self.token_lost,
+            GatherReason::TokenLostInRecovery => &mut self.token_lost_in_recovery,
+            GatherReason::FormTimeout => &mut self.form_timeout,
+            GatherReason::RepresentativeSilent => &mut self.representative_silent,
+            GatherReason::ForeignRing => &mut self.foreign_ring,
+            GatherReason::MemberMoved => &mut self.member_moved,
+            GatherReason::JoinReceived => &mut self.join_received,
+            GatherReason::MemberLeaving => &mut self.member_leaving,
+            GatherReason::NoProgress => &mut self.no_progress,
+            GatherReason::Absent => &mut self.absent,
+            GatherReason::Contradiction => &mut self.contradiction,
+        };
+        *counter += 1;
+    }
 }

@@ -97,7 +97,7 @@ fn assert_healed(world: &mut World<RingDaemon>, bound: Duration) {
 }
 
 fn stats(world: &World<RingDaemon>) -> Vec<Stats> {
-    (0..world.daemons()).map(|daemon| world.actor(daemon).stats().clone()).collect()
+    (0..world.daemons()).map(|daemon| *world.actor(daemon).stats()).collect()
 }
 
 /// S02: a copy of a token may come thousands of hops later and still leads to nothing, in its ring and in later ones.

@@ -6,7 +6,7 @@ use std::process::Command;
 use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::config::Settings;
 use spread::daemon::{Options, Running, StartError, spawn};
-use spread::wire::{FrameType, Name};
+use spread::wire::{FrameType, Name, NetworkId};
 
 use crate::{Daemon, SPMONITOR, Tool, free_port, run, text};
 
@@ -144,6 +144,65 @@ fn the_daemon_of_this_machine_shows_its_networks_and_paths() {
 }
 
 /// What a daemon answers to these words of its operator.
+#[test]
+fn programs_get_json_with_everything_that_is_counted() {
+    let system = System::start("json", false);
+    expect_line(&system, 0, "paths", &["127.78.0.3", "0", "healthy"]);
+    let json = |words: &[&str]| -> serde_json::Value { serde_json::from_str(&ask(&system, 0, words)).unwrap() };
+    let status = json(&["status", "--json"]);
+    assert_eq!(status["daemon"].as_array().map_or(&status["daemon"]["name"], |list| &list[0]["name"]), "one");
+    assert_eq!(status["network"].as_array().unwrap().len(), 2);
+    assert_eq!(status["path"].as_array().unwrap().len(), 4);
+    assert!(json(&["paths", "--json"]).get("ring").is_none());
+    let counters = json(&["counters", "--json"]);
+    let value = |section: &str, key: &str, network: serde_json::Value| {
+        let counters = counters["counter"].as_array().unwrap();
+        let of = |counter: &&serde_json::Value| counter["section"] == section && counter["key"] == key;
+        let found = counters.iter().filter(of).find(|counter| counter["network"] == network);
+        found.and_then(|counter| counter["value"].as_u64()).unwrap_or_else(|| panic!("no {section} {key} {network}"))
+    };
+    assert!(value("ring", "tokens", serde_json::Value::Null) > 0);
+    assert_eq!(value("gathers", "start", serde_json::Value::Null), 1);
+    assert!(
+        value("network", "received", 1.into()) > 0 && value("packets", "path_changes", serde_json::Value::Null) > 0
+    );
+}
+
+#[test]
+fn health_is_a_line_and_a_status_for_scripts() {
+    let mut system = System::start("health", false);
+    let await_health = |system: &System, status: i32, begin: &str| {
+        for _ in 0..400 {
+            let output = run(Command::new(SPMONITOR).args(["health", "-s", system.control(0)]), "");
+            let line = text(&output.stdout).to_owned();
+            if output.status.code() == Some(status) && line.starts_with(begin) {
+                assert_eq!(line.lines().count(), 1, "{line}");
+                return line;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("health never became {begin}");
+    };
+    await_health(&system, 0, "well: a ring of 3");
+    system.daemons[0].handle().drill(NetworkId(1), true);
+    await_health(&system, 2, "degraded: a ring of 3; ");
+    system.daemons[0].handle().drill(NetworkId(1), false);
+    await_health(&system, 0, "well: a ring of 3");
+    system.daemons.pop().unwrap().stop();
+    let line = await_health(&system, 2, "degraded: a ring of 2; ");
+    assert!(line.contains("127.78.0.3 is not heard"), "{line}");
+    let output = run(Command::new(SPMONITOR).args(["health", "-s", "/nowhere"]), "");
+    assert_eq!((output.status.code(), text(&output.stdout).trim()), (Some(3), "failed: the daemon does not answer"));
+}
+
+#[test]
+fn what_is_watched_is_shown_again() {
+    let system = System::start("watch", false);
+    let mut tool = Tool::start(Command::new(SPMONITOR).args(["status", "--watch", "1", "-s", system.control(0)]));
+    tool.expect("operational");
+    tool.expect("operational");
+}
+
 fn ask(system: &System, place: usize, words: &[&str]) -> String {
     let output = run(Command::new(SPMONITOR).args(words).args(["-s", system.control(place)]), "");
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Map, Value};
+
 #[cfg(unix)]
 pub use socket::ask;
 
@@ -72,9 +74,17 @@ mod socket {
 }
 
 /// One record: its kind, and its keys with their values.
-struct Record<'a> {
-    kind: &'a str,
+pub struct Record<'a> {
+    /// What it is about.
+    pub kind: &'a str,
     fields: Vec<(&'a str, &'a str)>,
+}
+
+impl Record<'_> {
+    /// The value of a key; a dash if it has none.
+    pub fn value(&self, key: &str) -> &str {
+        self.fields.iter().find(|(other, _)| *other == key).map_or("-", |(_, value)| *value)
+    }
 }
 
 /// The records of the wanted kinds.
@@ -87,6 +97,35 @@ pub fn tables(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
         .join("\n\n")
 }
 
+/// The records of the wanted kinds for programs: an object with a list for each kind of which there may be several, and an object for
+/// each other. Whole numbers are numbers, and what is not known is null.
+pub fn json(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let mut kinds = Map::new();
+    for record in answer.lines().filter_map(record).filter(|record| wanted(record.kind)) {
+        let fields = record.fields.iter().map(|(key, value)| ((*key).to_owned(), typed(value)));
+        let object = Value::Object(fields.collect());
+        match kinds.get_mut(record.kind) {
+            Some(Value::Array(list)) => list.push(object),
+            _ if is_tabular(&record) => _ = kinds.insert(record.kind.to_owned(), Value::Array(vec![object])),
+            _ => _ = kinds.insert(record.kind.to_owned(), object),
+        }
+    }
+    Value::Object(kinds).to_string()
+}
+
+fn typed(value: &str) -> Value {
+    match value.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) if value == "-" => Value::Null,
+        Err(_) => value.into(),
+    }
+}
+
+/// The records of an answer.
+pub fn records(answer: &str) -> impl Iterator<Item = Record<'_>> {
+    answer.lines().filter_map(record)
+}
+
 fn record(line: &str) -> Option<Record<'_>> {
     let mut words = line.split_ascii_whitespace();
     let kind = words.next()?;
@@ -95,7 +134,7 @@ fn record(line: &str) -> Option<Record<'_>> {
 
 /// Whether there may be several of a kind: then the first key says which one it is.
 fn is_tabular(record: &Record<'_>) -> bool {
-    matches!(record.fields.first(), Some(("network" | "daemon" | "from", _)))
+    matches!(record.fields.first(), Some(("network" | "daemon" | "from" | "section", _)))
 }
 
 fn list(record: &Record<'_>) -> String {
@@ -142,6 +181,14 @@ path daemon=10.0.0.2 network=0 state=healthy new_key=7";
         let paths = "daemon    network  state    new key\n10.0.0.2  0        healthy  7";
         assert_eq!(tables(ANSWER, |_| true), [lines, networks, paths].join("\n\n"));
         assert_eq!(tables(ANSWER, |kind| kind == "path"), paths);
+    }
+
+    #[test]
+    fn records_are_json_for_programs() {
+        let expected = r#"{"daemon":{"clients":2,"name":"alpha"},"network":[{"link":"up","network":0,"sent":1},{"link":"down","network":1,"sent":100}]}"#;
+        assert_eq!(json(ANSWER, |kind| kind != "path"), expected);
+        assert_eq!(json("path daemon=10.0.0.2 loss=-", |_| true), r#"{"path":[{"daemon":"10.0.0.2","loss":null}]}"#);
+        assert_eq!(json("", |_| true), "{}");
     }
 
     #[test]

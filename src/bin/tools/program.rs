@@ -12,9 +12,9 @@ use clap::Parser;
 use clap_complete::Shell;
 
 /// Parses the arguments, the program's name first, and runs the tool.
-pub fn run<A: Parser>(
+pub fn run<A: Parser, S: Status>(
     arguments: impl Iterator<Item = OsString>,
-    tool: impl FnOnce(&A) -> Result<(), String>,
+    tool: impl FnOnce(&A) -> Result<S, String>,
 ) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     if let [_, option, shell] = &arguments[..]
@@ -24,7 +24,7 @@ pub fn run<A: Parser>(
     }
     match A::try_parse_from(arguments) {
         Ok(arguments) => match tool(&arguments) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(status) => status.exit_code(),
             Err(message) => fail::<A>(&message),
         },
         Err(answer) => {
@@ -32,6 +32,26 @@ pub fn run<A: Parser>(
             let _ = answer.print();
             if answer.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
+    }
+}
+
+/// What a tool that did its work says to scripts.
+pub trait Status {
+    /// The exit status.
+    fn exit_code(self) -> ExitCode;
+}
+
+/// A tool that has nothing to say but that it did its work.
+impl Status for () {
+    fn exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+/// A tool that tells scripts more.
+impl Status for ExitCode {
+    fn exit_code(self) -> ExitCode {
+        self
     }
 }
 

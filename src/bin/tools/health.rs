@@ -1,0 +1,104 @@
+//! Whether all is well with a daemon, in a line and an exit status for scripts: 0 for well, 2 for something that redundancy makes good,
+//! 3 for a daemon that does not do its work. 1 is left to mistakes of the command line.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use super::control;
+
+/// What is said of a daemon's health.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Health {
+    grade: Grade,
+    /// One line.
+    pub words: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grade {
+    Well,
+    Degraded,
+    Failed,
+}
+
+impl Health {
+    /// What an answer to `status` says; empty if there was none.
+    pub fn of(answer: &str) -> Health {
+        let (mut state, mut members, mut troubles) = (None, 0, Vec::new());
+        let mut silent: BTreeMap<String, bool> = BTreeMap::new();
+        for record in control::records(answer) {
+            let value = |key: &str| record.value(key).to_owned();
+            match record.kind {
+                "daemon" => state = Some(value("state")),
+                "ring" => members = value("daemons").parse().unwrap_or(0),
+                "network" if value("switched") == "off" => {
+                    troubles.push(format!("network {} is off", value("network")))
+                }
+                "network" if value("link") != "up" => troubles.push(format!("network {} is down", value("network"))),
+                "network" if value("drill") == "on" => {
+                    troubles.push(format!("network {} is in a drill", value("network")))
+                }
+                "path" => {
+                    let (daemon, state) = (value("daemon"), value("state"));
+                    *silent.entry(daemon.clone()).or_insert(true) &= state == "silent";
+                    if !["healthy", "silent"].contains(&state.as_str()) {
+                        troubles.push(format!("the path to {daemon} on network {} is {state}", value("network")));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let gone = silent.iter().filter(|(_, silent)| **silent).map(|(daemon, _)| format!("{daemon} is not heard"));
+        troubles.splice(0..0, gone);
+        Health::grade(state.as_deref(), members, &troubles)
+    }
+
+    fn grade(state: Option<&str>, members: u32, troubles: &[String]) -> Health {
+        let (grade, words) = match (state, troubles) {
+            (None, _) => (Grade::Failed, "failed: the daemon does not answer".to_owned()),
+            (Some("operational"), []) => (Grade::Well, format!("well: a ring of {members}, every path is healthy")),
+            (Some("operational"), _) => {
+                (Grade::Degraded, format!("degraded: a ring of {members}; {}", troubles.join("; ")))
+            }
+            (Some(state), _) => (Grade::Failed, format!("failed: there is no ring, its state is {state}")),
+        };
+        Health { grade, words }
+    }
+
+    /// The status for scripts.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.grade {
+            Grade::Well => 0,
+            Grade::Degraded => 2,
+            Grade::Failed => 3,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(state: &str, link: &str, paths: [&str; 2]) -> (Grade, String) {
+        let paths = paths.map(|state| format!("path daemon=10.0.0.2 network=0 state={state}\n")).concat();
+        let answer = format!(
+            "daemon name=a state={state}\nring id=x daemons=2\nnetwork network=0 link={link} switched=on drill=off\n{paths}"
+        );
+        let Health { grade, words } = Health::of(&answer);
+        (grade, words)
+    }
+
+    #[test]
+    fn redundancy_that_is_lost_is_worse_than_well_and_better_than_no_ring() {
+        let well = health("operational", "up", ["healthy", "healthy"]);
+        assert_eq!(well, (Grade::Well, "well: a ring of 2, every path is healthy".to_owned()));
+        let path = health("operational", "up", ["healthy", "faulty"]);
+        let words = "degraded: a ring of 2; the path to 10.0.0.2 on network 0 is faulty";
+        assert_eq!(path, (Grade::Degraded, words.to_owned()));
+        let gone = health("operational", "up", ["silent", "silent"]);
+        assert_eq!(gone, (Grade::Degraded, "degraded: a ring of 2; 10.0.0.2 is not heard".to_owned()));
+        assert_eq!(health("operational", "down", ["healthy", "healthy"]).0, Grade::Degraded);
+        assert_eq!(health("gather", "up", ["healthy", "healthy"]).0, Grade::Failed);
+        assert_eq!(Health::of("").grade, Grade::Failed);
+    }
+}
