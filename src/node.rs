@@ -3,8 +3,14 @@
 //! Datagrams go through [`multipath`] to the ring, what the ring delivers goes to the groups, and what the groups
 //! say goes to the outboxes of the sessions. Client bytes go the other way: session, lane, envelope, ring.
 
+mod attempts;
 mod clients;
+mod doorway;
+mod ends;
 mod lanes;
+mod memory;
+mod pace;
+mod users;
 
 use std::collections::VecDeque;
 
@@ -12,14 +18,15 @@ use crate::config::Live;
 use crate::groups::{self, Groups, SessionId};
 use crate::multipath::{self, Attempt, Hearing, Multipath, Networks, Path, Policy, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
-use crate::session::Peer;
+use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
+use memory::Elsewhere;
 
 pub use crate::multipath::Transmit;
-pub use clients::{ClientStats, EndReason};
+pub use ends::{ClientStats, EndReason};
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
@@ -51,6 +58,8 @@ pub enum ClientInput<'a> {
     Connected(Peer),
     /// Bytes arrived.
     Bytes(&'a [u8]),
+    /// What [`Event::Check`] asked for was done.
+    Checked(Verdict),
     /// The stream ended or failed.
     Closed,
 }
@@ -69,6 +78,13 @@ pub enum Event {
         /// What it may still be told.
         rest: Vec<Payload>,
     },
+    /// Compare a password with the file, where it holds up nobody, and say what became of it with [`ClientInput::Checked`].
+    Check {
+        /// The session that waits.
+        id: SessionId,
+        /// What it sent.
+        check: Check,
+    },
     /// [`Node::takes_bytes_of`] this session again, if it did not.
     Welcome(SessionId),
     /// The ring installed a configuration.
@@ -78,6 +94,14 @@ pub enum Event {
     /// Something about the networks that an operator should know.
     Network(multipath::Event),
 }
+
+/// What groups may cost in one go, in names that are copied: about a millisecond. More is done in slices, between which the ring
+/// passes tokens.
+const SLICE: usize = 1 << 15;
+/// The pause before the next slice, in which the daemon takes in what has arrived.
+const SLICE_PAUSE: Duration = Duration::from_micros(1);
+/// Messages of the ring that may wait for the groups before all is done at once.
+const BACKLOG_LIMIT: usize = 1 << 16;
 
 /// Payload bytes that may wait for the token before clients are no longer read.
 const WAITING_LIMIT: usize = 1 << 20;
@@ -90,6 +114,12 @@ pub struct Node {
     groups: Groups,
     clients: Clients,
     lanes: Lanes,
+    /// What groups may cost in one go.
+    slice: usize,
+    /// What they may still cost now.
+    budget: usize,
+    /// When the next slice of long work is due.
+    next_slice: Option<Instant>,
     events: VecDeque<Event>,
 }
 
@@ -111,8 +141,17 @@ impl Node {
             networks: config.networks,
             policy: config.live.policy,
         };
-        let mut node =
-            Node { paths: Multipath::new(paths, now), groups, ring, clients, lanes, events: VecDeque::new() };
+        let mut node = Node {
+            paths: Multipath::new(paths, now),
+            groups,
+            ring,
+            clients,
+            lanes,
+            slice: SLICE,
+            budget: SLICE,
+            next_slice: None,
+            events: VecDeque::new(),
+        };
         node.paths.set_priorities(&config.live.priorities);
         node.pump(now);
         Ok(node)
@@ -140,9 +179,11 @@ impl Node {
 
     /// A client's connection brought something. The caller chooses the id and never uses it twice.
     pub fn handle_client(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
+        self.clients.set_now(now);
         match input {
-            ClientInput::Connected(peer) => self.clients.connected(now, id, peer),
+            ClientInput::Connected(peer) => self.clients.connected(id, peer),
             ClientInput::Bytes(bytes) => self.clients.bytes(id, bytes),
+            ClientInput::Checked(verdict) => self.clients.checked(id, verdict),
             ClientInput::Closed => self.clients.end(id, EndReason::Gone),
         }
         self.pump(now);
@@ -152,7 +193,9 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.paths.handle_timeout(now);
         self.ring.handle_timeout(now);
-        self.clients.handle_timeout(now);
+        self.clients.set_now(now);
+        self.clients.handle_timeout();
+        self.next_slice = self.next_slice.filter(|&at| at > now);
         self.pump(now);
     }
 
@@ -174,7 +217,8 @@ impl Node {
 
     /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
-        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging()
+        let has_time = self.next_slice.is_none() || self.groups.backlog() < BACKLOG_LIMIT / 2;
+        self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && has_time
     }
 
     /// Whether the bytes of this client are welcome, apart from those of all; if not, [`Event::Welcome`] will tell when they are.
@@ -194,7 +238,8 @@ impl Node {
 
     /// When [`Node::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.ring.poll_timeout().into_iter().chain(self.clients.poll_timeout()).chain(self.paths.poll_timeout()).min()
+        let others = self.clients.poll_timeout().into_iter().chain(self.paths.poll_timeout()).chain(self.next_slice);
+        self.ring.poll_timeout().into_iter().chain(others).min()
     }
 
     /// Bytes waiting for this client: the slices to write first, as many as are convenient.
@@ -211,6 +256,11 @@ impl Node {
     /// The client's socket takes no more for now: from here on its messages are counted against its limit.
     pub fn client_blocked(&mut self, id: SessionId) {
         self.clients.blocked(id);
+    }
+
+    /// Groups do long work in slices of this cost, in names that are copied; a test chooses small ones.
+    pub fn set_slice(&mut self, slice: usize) {
+        self.slice = slice;
     }
 
     /// Bodies of packets that are made from now on have at most so many bytes.
@@ -270,7 +320,7 @@ impl Node {
     }
 
     /// Counters of the clients.
-    pub fn client_stats(&self) -> &ClientStats {
+    pub fn client_stats(&self) -> ClientStats {
         self.clients.stats()
     }
 
@@ -306,9 +356,39 @@ impl Node {
 
     /// Passes outputs from part to part until there are none.
     fn pump(&mut self, now: Instant) {
+        self.clients.set_now(now);
+        self.budget = self.slice_budget();
+        self.settle(now);
+        self.keep_ceiling();
+        self.settle(now);
+        if self.groups.is_busy() && self.next_slice.is_none() {
+            self.next_slice = Some(now + SLICE_PAUSE);
+        }
+        if !self.takes_client_input() {
+            self.clients.note_unread();
+        }
+        self.collect_events();
+        while let Some(transmit) = self.ring.poll_transmit() {
+            self.transmit(now, transmit);
+        }
+    }
+
+    /// What groups may cost now: nothing while long work waits for its next slice.
+    fn slice_budget(&self) -> usize {
+        match self.next_slice {
+            _ if self.groups.backlog() > BACKLOG_LIMIT => usize::MAX,
+            Some(_) => 0,
+            None => self.slice,
+        }
+    }
+
+    /// Passes what the parts say from part to part until there is nothing.
+    fn settle(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.ring.poll_event() {
-                self.on_ring(now, event);
+                self.on_ring(event);
+            } else if let Some(event) = self.groups.poll_event_within(&mut self.budget) {
+                self.on_groups(now, event);
             } else if let Some(demand) = self.clients.poll_demand() {
                 self.on_demand(demand);
             } else if let Some(submission) = self.next_submission() {
@@ -320,10 +400,16 @@ impl Node {
                 break;
             }
         }
-        self.collect_events();
-        while let Some(transmit) = self.ring.poll_transmit() {
-            self.transmit(now, transmit);
-        }
+    }
+
+    /// Ends the sessions that take most while all clients take more memory than they may.
+    fn keep_ceiling(&mut self) {
+        let (lanes, groups) = (&self.lanes, &self.groups);
+        let elsewhere = Elsewhere { lanes: lanes.bytes(), groups: groups.memberships() };
+        self.clients.keep_ceiling(elsewhere, |id, name| {
+            lanes.bytes_of(id) + Clients::memory_of_groups(name.map_or(0, |name| groups.groups_of(&name)))
+        });
+        self.clients.keep_user_ceilings();
     }
 
     fn collect_events(&mut self) {
@@ -332,17 +418,15 @@ impl Node {
         self.events.extend(std::iter::from_fn(|| self.clients.poll_event()));
     }
 
-    fn on_ring(&mut self, now: Instant, event: ring::Event) {
-        let mut regular = None;
+    fn on_ring(&mut self, event: ring::Event) {
         if let ring::Event::Configuration(configuration) = &event {
-            regular = Some(configuration.ring).filter(|_| configuration.kind == ConfigurationKind::Regular);
+            if configuration.kind == ConfigurationKind::Regular {
+                // What this daemon says of its groups goes before every message of a client, so it cannot wait for a slice.
+                self.budget = usize::MAX;
+            }
             self.events.push_back(Event::Configuration(configuration.clone()));
         }
         self.groups.handle_event(event);
-        while let Some(event) = self.groups.poll_event() {
-            self.on_groups(now, event);
-        }
-        regular.into_iter().for_each(|ring| self.lanes.on_configuration(ring));
     }
 
     fn on_demand(&mut self, demand: Demand) {
@@ -355,18 +439,24 @@ impl Node {
     /// What the ring gets next. Pieces wait for an exchange, as their clients do.
     fn next_submission(&mut self) -> Option<Submission> {
         let piece = |node: &mut Node| node.lanes.poll_piece(node.ring.waiting_bytes());
-        self.lanes.poll_ready().or_else(|| if self.groups.is_exchanging() { None } else { piece(self) })
+        let waits = self.groups.is_exchanging() || self.groups.is_busy();
+        self.lanes.poll_ready().or_else(|| if waits { None } else { piece(self) })
     }
 
     fn on_groups(&mut self, now: Instant, event: groups::Event) {
         match event {
             groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
-            groups::Event::Deliver { to, frame } => to.iter().for_each(|&id| self.clients.deliver(id, frame.clone())),
+            groups::Event::Deliver { to, frame } => self.clients.deliver(&to, frame),
             groups::Event::Released(id) => self.clients.released(id),
             groups::Event::Whole(number) => self.lanes.on_whole(number),
             groups::Event::Refused(number) => self.lanes.on_refused(number),
             groups::Event::RoomForPieces => self.lanes.on_room(),
             groups::Event::Forged => self.ring.begin_anew(now),
+            groups::Event::Changed => self.clients.changed(),
+            groups::Event::Begun(ring) => {
+                self.lanes.on_configuration(ring);
+                self.clients.on_configuration();
+            }
         }
     }
 

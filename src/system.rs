@@ -65,6 +65,38 @@ pub(crate) fn peer_credentials(_: &impl AsRawFd) -> io::Result<(Option<u32>, u32
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The longest entry of a user that is read.
+#[cfg(unix)]
+const ENTRY_LIMIT: usize = 1 << 20;
+
+/// The number of a user of this machine.
+#[cfg(unix)]
+pub(crate) fn user_id(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    let mut room = vec![0u8; 4 << 10];
+    loop {
+        let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: the name ends with a NUL, the system writes at most `room.len()` bytes to the room, and both places may be written.
+        let error = unsafe {
+            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), room.as_mut_ptr().cast(), room.len(), &mut found)
+        };
+        match error {
+            0 if found.is_null() => return None,
+            // SAFETY: the system says that the entry is there.
+            0 => return Some(unsafe { (*found).pw_uid }),
+            libc::ERANGE if room.len() < ENTRY_LIMIT => room.resize(2 * room.len(), 0),
+            _ => return None,
+        }
+    }
+}
+
+/// Other systems do not say who is at the other end of a local connection, so the numbers of their users are of no use.
+#[cfg(not(unix))]
+pub(crate) fn user_id(_name: &str) -> Option<u32> {
+    None
+}
+
 /// The user whose rights this process has.
 #[cfg(unix)]
 pub(crate) fn effective_user() -> u32 {
@@ -113,4 +145,14 @@ fn has_borrowed_rights() -> bool {
 #[cfg(not(unix))]
 fn has_borrowed_rights() -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(unix)]
+    fn users_of_this_machine_are_known() {
+        assert_eq!(super::user_id("root"), Some(0));
+        assert_eq!((super::user_id("no such user"), super::user_id("")), (None, None));
+    }
 }

@@ -16,7 +16,7 @@ use spread::client::{ConnectError, ConnectOptions, Mailbox, ReceiveError, Receiv
 use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::groups::{GROUPS_PER_MEMBER, HELD_LIMIT};
-use spread::session::{Config, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
+use spread::session::{Config, Frame, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
 use spread::wire::{
     Answer, ByteOrder, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, Limits, MethodChoice, MethodList, MethodName, Name,
     Payload, Refusal, Version,
@@ -44,7 +44,41 @@ const TESTS: [(&str, Test); 11] = [
 ];
 
 /// The limits that other tests run: the first words of a row, and where its test is.
-const ELSEWHERE: [(&str, &str, &str); 3] = [
+const ELSEWHERE: [(&str, &str, &str); 13] = [
+    (
+        "all that a daemon keeps",
+        "src/node/tests.rs",
+        "unfinished_frames_of_all_clients_together_stay_below_the_ceiling",
+    ),
+    ("memberships of other daemons", "src/node/memory.rs", "memberships_of_others_leave_a_part_to_the_clients_here"),
+    (
+        "pause within a message",
+        "src/node/tests.rs",
+        "a_frame_that_gets_no_further_ends_its_session_and_a_slow_one_does_not",
+    ),
+    (
+        "unfinished handshakes of one",
+        "src/node/tests.rs",
+        "a_flood_of_silent_connections_from_one_address_keeps_nobody_out",
+    ),
+    (
+        "unfinished handshakes when",
+        "src/node/tests.rs",
+        "a_full_daemon_gives_newcomers_the_places_of_silent_ones_from_elsewhere",
+    ),
+    (
+        "wrong passwords of one",
+        "src/node/attempts.rs",
+        "after_a_few_wrong_passwords_one_a_second_is_compared_and_a_flood_is_refused",
+    ),
+    ("wrong passwords for one", "src/node/attempts.rs", "guesses_for_one_user_wait_wherever_they_come_from"),
+    ("sessions and memory of one user", "src/node/tests.rs", "a_user_has_only_so_many_sessions"),
+    ("joins and leaves on their way", "src/node/pace.rs", "in_a_crowd_few_changes_are_on_their_way"),
+    (
+        "clients that are behind",
+        "src/node/tests.rs",
+        "a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed",
+    ),
     ("lines of the log that wait", "tests/log.rs", "lines_that_were_lost_are_counted_in_the_log"),
     ("lines of one kind", "tests/log.rs", "a_client_that_breaks_the_protocol_does_not_fill_the_log"),
     ("an operator's command", "tests/operator.rs", "a_slow_operator_does_not_keep_the_others_out_for_long"),
@@ -226,22 +260,27 @@ fn destinations(figures: &[usize]) {
     assert_eq!(session.poll_request(), Some(Request::Violation(Violation::Groups)));
 }
 
+/// So many bytes that begin as an agreed message does.
+fn message_of(bytes: usize) -> Frame {
+    Frame::new(Payload::from([&FrameType::AGREED.encode()[..], &vec![7; bytes - 4]].concat()), 1)
+}
+
 fn waiting_messages(figures: &[usize]) {
     let &[most] = figures else { panic!("{figures:?}") };
     let mut outbox = Outbox::new(&Config::default());
     outbox.block();
     for _ in 0..most {
-        outbox.push(Payload::from(vec![7])).unwrap();
+        outbox.push(message_of(4)).unwrap();
     }
-    assert_eq!(outbox.push(Payload::from(vec![7])), Err(Overflow::Messages));
+    assert_eq!(outbox.push(message_of(4)), Err(Overflow::Messages));
 }
 
 fn waiting_bytes(figures: &[usize]) {
     let &[most] = figures else { panic!("{figures:?}") };
     for (slow_client, most) in [(SlowClient::Disconnect, most), (SlowClient::BlockSenders, 2 * most)] {
         let mut outbox = Outbox::new(&Config { slow_client, ..Config::default() });
-        outbox.push(Payload::from(vec![7; most])).unwrap();
-        assert_eq!(outbox.push(Payload::from(vec![7])), Err(Overflow::Bytes));
+        outbox.push(message_of(most)).unwrap();
+        assert_eq!(outbox.push(message_of(4)), Err(Overflow::Bytes));
     }
 }
 

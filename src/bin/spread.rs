@@ -47,6 +47,9 @@ const SHOWN_DAEMONS: usize = 20;
 /// The exit status that asks the service manager for a restart: "a temporary failure".
 const RESTART_STATUS: u8 = 75;
 
+#[path = "tools/password.rs"]
+mod password;
+
 const EXAMPLES: &str = "\
 Examples:
   spread                      serve this machine alone, or as spread.conf says if there is one
@@ -84,6 +87,9 @@ struct Arguments {
     #[cfg(windows)]
     #[arg(long)]
     service: bool,
+    /// Ask for a password, print the user's line for the file spread.access_pword, and exit
+    #[arg(long, value_name = "USER")]
+    make_password: Option<String>,
 }
 
 /// What a reload does.
@@ -100,6 +106,9 @@ enum YesNo {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(user) = &arguments.make_password {
+        return exit(make_password(user).map(|()| Exit::Stop));
+    }
     let result = match &arguments.check {
         Some(file) => {
             let output = if arguments.print { CheckOutput::File } else { CheckOutput::Words };
@@ -111,6 +120,11 @@ fn main() -> ExitCode {
         }
         None => run(&arguments, &system::obey),
     };
+    exit(result)
+}
+
+/// What the service manager is told.
+fn exit(result: Result<Exit, String>) -> ExitCode {
     match result {
         Ok(Exit::Stop) => ExitCode::SUCCESS,
         Ok(Exit::Restart) => ExitCode::from(RESTART_STATUS),
@@ -120,6 +134,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Makes a line of the password file.
+fn make_password(user: &str) -> Result<(), String> {
+    writeln!(io::stdout(), "{}", password::line(user)?).map_err(text)
 }
 
 /// What becomes of a file that is checked.

@@ -119,7 +119,7 @@ fn methods(lists: &[Spanned<String>], findings: &mut Findings) -> Vec<Method> {
                 Some(method) => methods.push(method),
                 None => {
                     let message = format!(
-                        "{} is no authentication method and is ignored; there are NULL, IP and PWORD",
+                        "{} is no authentication method and is ignored; there are NULL, IP, PWORD and UNIX",
                         shown(name)
                     );
                     findings.warning(list.at, message);

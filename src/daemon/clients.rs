@@ -36,7 +36,7 @@ pub(super) struct Clients {
     next: u64,
     clients: BTreeMap<SessionId, Client>,
     readable: VecDeque<SessionId>,
-    writable: Vec<SessionId>,
+    writable: VecDeque<SessionId>,
     buffer: Vec<u8>,
     watch: Watch,
 }
@@ -91,7 +91,7 @@ impl Clients {
             next: 0,
             clients: BTreeMap::new(),
             readable: VecDeque::new(),
-            writable: Vec::new(),
+            writable: VecDeque::new(),
             buffer: vec![0; READ_SIZE],
             watch: Watch::new(timeout),
         }
@@ -186,7 +186,7 @@ impl Clients {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if !client.writable && !client.blocked {
             client.writable = true;
-            self.writable.push(id);
+            self.writable.push_back(id);
         }
     }
 
@@ -195,20 +195,27 @@ impl Clients {
         !self.writable.is_empty()
     }
 
-    /// Those who have something to be told.
-    pub(super) fn take_writable(&mut self) -> Vec<SessionId> {
-        for id in &self.writable {
-            if let Some(client) = self.clients.get_mut(id) {
-                client.writable = false;
-            }
-        }
-        std::mem::take(&mut self.writable)
+    /// How many have something to be told and are not blocked.
+    pub(super) fn writable(&self) -> usize {
+        self.writable.len()
     }
 
-    /// Writes what the node has for this client.
-    pub(super) fn write(&mut self, id: SessionId, node: &mut Node) -> Written {
+    /// The next one of them.
+    pub(super) fn next_writable(&mut self) -> Option<SessionId> {
+        let id = self.writable.pop_front()?;
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.writable = false;
+        }
+        Some(id)
+    }
+
+    /// Writes what the node has for this client, until the budget of bytes is used up.
+    pub(super) fn write(&mut self, id: SessionId, node: &mut Node, budget: &mut usize) -> Written {
         let Some(client) = self.clients.get(&id) else { return Written::All };
         for _ in 0..WRITES_IN_A_ROW {
+            if *budget == 0 {
+                return Written::Some;
+            }
             match write_some(&client.stream, node.client_output(id)) {
                 Ok(0) => return Written::All,
                 Ok(n) => {
@@ -216,6 +223,7 @@ impl Clients {
                         self.watch.wrote(id);
                     }
                     node.client_wrote(id, n);
+                    *budget = budget.saturating_sub(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -444,7 +452,8 @@ mod tests {
         side.clients.want_output(id);
         side.clients.want_output(id);
         side.clients.want_output(SessionId(77));
-        assert_eq!(side.clients.take_writable(), [id]);
+        assert_eq!(side.clients.writable(), 1);
+        assert_eq!((side.clients.next_writable(), side.clients.next_writable()), (Some(id), None));
         assert!(!side.clients.has_output());
     }
 }

@@ -94,7 +94,8 @@ pub fn find_access_file() -> Option<PathBuf> {
 /// Reads an access file.
 pub fn read_access_file(path: &Path) -> Result<AccessList, FileError> {
     let text = read_limited(path)?;
-    AccessList::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Access(path.into(), error))
+    let list = AccessList::parse_with(&String::from_utf8_lossy(&text), &crate::system::user_id);
+    list.map_err(|error| FileError::Access(path.into(), error))
 }
 
 /// The password file to read: in the working directory, otherwise in `/etc`.
@@ -108,14 +109,20 @@ pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
     Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Password(path.into(), error))
 }
 
-/// Reads the access file if clients are checked by address, and the password file if by password. Without its file a check refuses
-/// everybody.
+/// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. An
+/// access file that nothing uses may have mistakes, as it always might, unless it has rules for groups, which are used in any case.
 pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError> {
     let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
-    let (by_address, by_password) = (checks(Method::Ip), checks(Method::Password));
-    match find_access_file().filter(|_| by_address) {
-        Some(path) => session.access = read_access_file(&path)?,
-        None if by_address => warn!(name: "access_missing", "there is no access file: the method IP refuses everybody"),
+    let (by_access, by_password) = (checks(Method::Ip) || checks(Method::Unix), checks(Method::Password));
+    match find_access_file() {
+        Some(path) => match read_access_file(&path) {
+            Ok(access) => session.access = access,
+            Err(error) if by_access || has_group_rules(&path) => return Err(error),
+            Err(error) => warn!(name: "access_unused", %error, "nothing uses the access file, which has a mistake"),
+        },
+        None if by_access => {
+            warn!(name: "access_missing", "there is no access file: the methods IP and UNIX refuse everybody")
+        }
         None => {}
     }
     match find_password_file().filter(|_| by_password) {
@@ -126,6 +133,12 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
         None => {}
     }
     Ok(())
+}
+
+/// Whether a line of the access file is meant to be a rule for groups.
+fn has_group_rules(path: &Path) -> bool {
+    let text = read_limited(path).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group"))
 }
 
 /// Lets no more clients in than this process has descriptors for.

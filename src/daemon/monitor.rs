@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use tracing::{debug, warn};
 
+use super::Options;
 use crate::groups::Status as GroupStatus;
 use crate::node::Node;
 use crate::ring::{Configuration, Windows};
@@ -53,7 +54,14 @@ pub(super) struct Monitors {
 
 impl Monitors {
     /// For the daemon `me` of a configuration with this hash.
-    pub(super) fn new(me: DaemonId, daemons: Vec<DaemonId>, configuration: u32, options: Monitoring) -> Monitors {
+    pub(super) fn of(options: &Options) -> Monitors {
+        let (ring, system) = (&options.node.ring, options.node.system);
+        let dangerous = options.node.live.dangerous_monitor;
+        let monitoring = Monitoring { dangerous, segments: options.segments.clone() };
+        Monitors::new(ring.me, ring.daemons.clone(), system.digest, monitoring)
+    }
+
+    fn new(me: DaemonId, daemons: Vec<DaemonId>, configuration: u32, options: Monitoring) -> Monitors {
         Monitors { me, daemons, configuration, options, socket: None, hidden: BTreeSet::new(), until: Instant::ZERO }
     }
 

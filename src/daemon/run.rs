@@ -23,7 +23,8 @@ use super::control::{self, Control};
 use super::handle::{Ending, Exit, Handle, Shared, Status};
 use super::listen::Listeners;
 use super::members::Members;
-use super::monitor::{self, Monitoring, Monitors, Order};
+use super::monitor::{self, Monitors, Order};
+use super::passwords::Passwords;
 use super::reload::InForce;
 use super::silence::Silence;
 use super::stream::Stream;
@@ -49,6 +50,8 @@ const EVENTS: usize = 1024;
 const BATCHES_PER_ROUND: usize = 4;
 /// Client reads in one round.
 const READS_PER_ROUND: usize = 64;
+/// Bytes written to clients in one round: what a thousand clients are told at once takes longer than a token may wait.
+const WRITTEN_PER_ROUND: usize = 1 << 20;
 /// Clients accepted in one round.
 const ACCEPTS_PER_ROUND: usize = 64;
 /// Expired timers in one round.
@@ -70,6 +73,7 @@ pub struct Daemon {
     listeners: Listeners,
     clients: Clients,
     monitors: Monitors,
+    passwords: Passwords,
     shared: Arc<Shared>,
     silence: Silence,
     /// Sockets that may have something.
@@ -95,7 +99,7 @@ impl Daemon {
         let clock = Clock::start();
         let poll = Poll::new()?;
         let registry = || poll.registry().try_clone();
-        let monitors = monitors(&options);
+        let monitors = Monitors::of(&options);
         #[cfg(unix)]
         let name = options.node.name.clone();
         let body_limit = options.node.ring.body_limit;
@@ -128,6 +132,7 @@ impl Daemon {
             listeners,
             clients,
             monitors,
+            passwords: Passwords::new(Arc::clone(&shared)),
             shared,
             silence,
             ready: [false; SOCKET_LIMIT],
@@ -184,7 +189,7 @@ impl Daemon {
         self.accept();
         self.read();
         self.outbound.flush(&mut self.links);
-        self.write();
+        self.write(WRITTEN_PER_ROUND);
         self.outbound.flush(&mut self.links);
     }
 
@@ -213,6 +218,9 @@ impl Daemon {
         }
         #[cfg(test)]
         assert!(!self.shared.fault.load(std::sync::atomic::Ordering::Acquire), "a test lets the daemon fail");
+        for (id, verdict) in self.passwords.take() {
+            self.tell(self.clock.now(), id, ClientInput::Checked(verdict));
+        }
         for request in self.shared.take_requests() {
             self.serve(request);
             self.next_status = Instant::ZERO;
@@ -327,7 +335,7 @@ impl Daemon {
             packets: self.node.multipath_stats(),
             groups: *self.node.group_stats(),
             clients: self.clients.len(),
-            client_stats: *self.node.client_stats(),
+            client_stats: self.node.client_stats(),
             links: self.links.status().collect(),
             paths: self.node.paths().collect(),
             matrix: self.node.matrix().collect(),
@@ -355,6 +363,7 @@ impl Daemon {
     }
 
     fn admit(&mut self, stream: Stream, peer: Peer) {
+        let peer = stream.peer(peer);
         match self.clients.admit(stream) {
             Ok(id) => self.tell(self.clock.now(), id, ClientInput::Connected(peer)),
             Err(error) => debug!(%error, "a client cannot be polled"),
@@ -382,9 +391,14 @@ impl Daemon {
         }
     }
 
-    fn write(&mut self) {
-        for id in self.clients.take_writable() {
-            match self.clients.write(id, &mut self.node) {
+    /// Writes to those who have something to be told, in turn, until the budget of bytes is used up.
+    fn write(&mut self, mut budget: usize) {
+        for _ in 0..self.clients.writable() {
+            if budget == 0 {
+                return;
+            }
+            let Some(id) = self.clients.next_writable() else { return };
+            match self.clients.write(id, &mut self.node, &mut budget) {
                 Written::All | Written::Blocked => {}
                 Written::Some => self.clients.want_output(id),
                 Written::Broken => self.end(id),
@@ -411,10 +425,11 @@ impl Daemon {
             match event {
                 Event::Output(id) => self.clients.want_output(id),
                 Event::Welcome(id) => self.clients.welcome(id),
+                Event::Check { id, check } => self.passwords.compare(id, check),
                 Event::Close { id, reason, rest } => {
                     let from = self.clients.origin(id);
                     match reason {
-                        EndReason::Kill | EndReason::Gone | EndReason::Refused(_) => {
+                        EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::CrowdedOut => {
                             debug!(client = id.0, %from, %reason, "client closed");
                         }
                         _ => warn!(name: "client_closed", client = id.0, %from, %reason, "client closed"),
@@ -470,20 +485,9 @@ impl Daemon {
         self.node.leave(self.clock.now());
         self.drain();
         self.outbound.flush(&mut self.links);
-        self.write();
+        self.write(usize::MAX);
         self.publish(self.clock.now());
     }
-}
-
-fn monitors(options: &Options) -> Monitors {
-    let (ring, system) = (&options.node.ring, options.node.system);
-    let dangerous = options.node.live.dangerous_monitor;
-    Monitors::new(
-        ring.me,
-        ring.daemons.clone(),
-        system.digest,
-        Monitoring { dangerous, segments: options.segments.clone() },
-    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::files::{self, FileError};
-use super::{Identity, Options};
+use super::{Identity, Options, memory};
 use crate::config::{Daemon, Process, Settings, Table};
 use crate::multipath::System;
 use crate::system::CONTROL;
@@ -28,6 +28,8 @@ impl Options {
         let mut ring = ring::Config::new(me.id, identity.incarnation, table.daemons.iter().map(|it| it.id).collect());
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
         settings.live.tune(&mut ring);
+        let mut live = settings.live.clone();
+        live.session.max_memory = memory::default_limit();
         let node = node::Config {
             ring,
             name: me.name.clone(),
@@ -35,7 +37,7 @@ impl Options {
             sites: table.daemons.iter().map(|daemon| daemon.segment).collect(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
             system: System { digest: table.digest(), parts: table.digests() },
-            live: settings.live.clone(),
+            live,
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: identity.seed,
         };
@@ -55,8 +57,8 @@ impl Options {
         }
     }
 
-    /// Reads the access file if clients are checked by address, and the password file if by password. Without its file a check refuses
-    /// everybody.
+    /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. An
+    /// access file that nothing uses may have mistakes, as it always might, unless it has rules for groups, which are used in any case.
     pub fn read_access_files(&mut self) -> Result<(), FileError> {
         files::read_access(&mut self.node.live.session)
     }

@@ -13,6 +13,7 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 
 use super::origin::Origin;
 use crate::net::{Delivery, delivery};
+use crate::session::Peer;
 use crate::time::Duration;
 
 /// Bytes of buffer that a unix socket has at least; a TCP socket's grow by themselves.
@@ -96,6 +97,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
             #[cfg(unix)]
             Stream::Unix(stream) => Origin::local(stream),
+        }
+    }
+
+    /// Who came, where the door says only that it was the unix socket's: the user, if the system says it.
+    pub(super) fn peer(&self, peer: Peer) -> Peer {
+        match (peer, self.origin()) {
+            #[cfg(unix)]
+            (Peer::Unix, Origin::Local { uid, .. }) => Peer::User(uid),
+            _ => peer,
         }
     }
 

@@ -10,6 +10,9 @@ use super::views::Views;
 use super::{Event, SessionId};
 use crate::wire::{Cause, EncodedMembership, Name, Payload, RegularMembership, encode_self_leave, encode_transitional};
 
+/// What one receiver of a frame costs, in names that are copied.
+const RECEIVER_COST: usize = 4;
+
 impl Views {
     /// The view of a group is ending.
     pub fn announce_transition(&mut self, group: &Name) {
@@ -80,6 +83,7 @@ impl Views {
 
     fn tell(&mut self, watchers: Vec<SessionId>, frame: Payload) {
         if !watchers.is_empty() {
+            self.spent += frame.len() / Name::SIZE + RECEIVER_COST * watchers.len();
             self.events.push_back(Event::Deliver { to: Arc::from(watchers), frame });
         }
     }

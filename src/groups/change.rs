@@ -4,9 +4,12 @@
 //! a join or leave: the members would take the view for whole. It is told as a view of the network, and as that view is
 //! broken as well, another TRANSITION follows at once.
 
+use std::vec;
+
 use tracing::debug;
 
 use super::Event;
+use super::agenda::Work;
 use super::table::{Joined, Member};
 use super::views::Views;
 use crate::wire::{Cause, DaemonId, GroupId, Name};
@@ -15,6 +18,7 @@ impl Views {
     /// A client joins a group.
     pub fn on_join(&mut self, origin: DaemonId, member: Name, group: Name) {
         let Some(member) = self.insider(origin, member) else { return };
+        self.tell_changed(member);
         match self.table.join(group, member, &self.sessions) {
             Joined::Done(before) => self.changed(&group, before, Cause::Join, member),
             Joined::Already => {}
@@ -28,6 +32,7 @@ impl Views {
     /// A client leaves a group.
     pub fn on_leave(&mut self, origin: DaemonId, member: Name, group: Name) {
         let Some(member) = self.insider(origin, member) else { return };
+        self.tell_changed(member);
         if self.table.leave(&group, &member, &self.sessions) {
             if member.at == self.table.me() {
                 self.announce_self_leave(&group, &member.name);
@@ -37,16 +42,31 @@ impl Views {
     }
 
     /// A client's session ended: it leaves all its groups, bytewise, and if it was here its name is free.
-    pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) {
-        let Some(member) = self.insider(origin, member) else { return };
-        for group in self.table.groups_of(&member) {
+    pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) -> Option<Work> {
+        let member = self.insider(origin, member)?;
+        let groups = self.table.groups_of(&member);
+        self.spent += groups.len();
+        self.leave_next(member, groups.into_iter())
+    }
+
+    /// A client whose session ended leaves the next of its groups, or is gone.
+    pub fn leave_next(&mut self, member: Member, mut groups: vec::IntoIter<Name>) -> Option<Work> {
+        if let Some(group) = groups.next() {
             self.table.leave(&group, &member, &self.sessions);
             self.removed(&group, Cause::Disconnect, member);
+            return Some(Work::Disconnect { member, groups });
         }
         if member.at == self.table.me()
             && let Some(id) = self.sessions.remove(&member.name)
         {
             self.events.push_back(Event::Released(id));
+        }
+        None
+    }
+
+    fn tell_changed(&mut self, member: Member) {
+        if member.at == self.table.me() {
+            self.events.push_back(Event::Changed);
         }
     }
 

@@ -14,11 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::debug;
 
-use super::Dropped;
+use super::agenda::{Cursor, VIEWS_PER_STEP};
 use super::sessions::Sessions;
 use super::table::Table;
 use super::views::Views;
-use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, State};
+use super::{Dropped, Event};
+use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, Service, State};
+
+/// What it costs to put a member into the new tables, in names that are copied.
+const GATHER_COST: usize = 8;
 
 /// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have
 /// on their way when an exchange begins, as clients are not read during it.
@@ -27,25 +31,68 @@ pub const HELD_LIMIT: usize = 1 << 18;
 /// Messages that waited for an exchange, in order.
 pub(super) type Held = Vec<(DaemonId, Envelope)>;
 
-/// What this daemon says in the configuration `exchange`.
-pub(super) fn states(views: &Views, exchange: RingId) -> Vec<State> {
-    let mut parts = Parts::default();
-    for (&group, view) in views.table.views() {
-        let members: Vec<Name> = view.at(views.table.me()).map(|member| member.name).collect();
-        parts.add(&GroupState { group, id: view.id, broken: view.broken, members });
+/// What this daemon says in a configuration, a few groups at a time: first how many parts it is cut into, and then the parts.
+#[derive(Debug)]
+pub(super) struct Speech {
+    ring: RingId,
+    at: Cursor,
+    /// How many parts there are, once that is counted.
+    count: Option<u32>,
+    parts: Parts,
+}
+
+impl Speech {
+    /// Nothing is said yet in the exchange of this ring.
+    pub fn new(ring: RingId) -> Speech {
+        Speech { ring, at: Cursor::default(), count: None, parts: Parts::default() }
     }
-    let groups = parts.finish();
-    let count = u32::try_from(groups.len()).expect("a table that fits in memory has fewer parts");
-    let basis = &views.basis;
-    groups.into_iter().map(|groups| State { exchange, basis: basis.clone(), parts: count, groups }).collect()
+
+    /// Goes through the next groups, and gives back what is left to be done.
+    pub fn go_on(mut self: Box<Self>, views: &mut Views) -> Option<Box<Speech>> {
+        let mut walked = Vec::with_capacity(VIEWS_PER_STEP);
+        for (group, view) in views.table.views_from(self.at).take(VIEWS_PER_STEP) {
+            walked.push(*group);
+            let members: Vec<Name> = view.at(views.table.me()).map(|member| member.name).collect();
+            views.spent += members.len();
+            self.parts.add(&GroupState { group: *group, id: view.id, broken: view.broken, members });
+        }
+        let rest = Cursor::after(&walked);
+        match (self.count, rest) {
+            (None, Some(_)) => self.parts.count(),
+            (None, None) => {
+                self.parts.count();
+                let count = u32::try_from(self.parts.counted + 1).expect("a table that fits in memory has fewer parts");
+                self.count = Some(count);
+                self.parts = Parts::default();
+                self.at = Cursor::default();
+                return Some(self);
+            }
+            (Some(count), rest) => self.say(count, rest.is_none(), views),
+        }
+        self.at = rest?;
+        Some(self)
+    }
+
+    /// Says the parts that are full, and the last one if it is the end.
+    fn say(&mut self, parts: u32, is_end: bool, views: &mut Views) {
+        let last = is_end.then(|| std::mem::take(&mut self.parts.last));
+        for groups in self.parts.full.drain(..).chain(last) {
+            let basis = views.basis.clone();
+            let payload = Envelope::State(State { exchange: self.ring, basis, parts, groups }).encode();
+            views.spent += payload.len() / Name::SIZE;
+            views.events.push_back(Event::Submit { payload, service: Service::Safe });
+        }
+    }
 }
 
 /// A table cut to the size of state envelopes.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Parts {
     full: Vec<Vec<GroupState>>,
     last: Vec<GroupState>,
     used: usize,
+    /// Full parts that were counted and forgotten.
+    counted: usize,
 }
 
 impl Parts {
@@ -66,9 +113,9 @@ impl Parts {
         }
     }
 
-    fn finish(mut self) -> Vec<Vec<GroupState>> {
-        self.full.push(self.last);
-        self.full
+    /// Counts the full parts, and forgets what they say.
+    fn count(&mut self) {
+        self.counted += self.full.drain(..).count();
     }
 }
 
@@ -132,17 +179,17 @@ impl Exchange {
         self.parting = Some(parting);
     }
 
-    /// A part of a daemon's table arrived.
+    /// A part of a daemon's table arrived. What that cost.
     pub fn on_state(
         &mut self,
         origin: DaemonId,
         state: State,
         sessions: &Sessions,
         dropped: &mut Dropped,
-    ) -> Result<(), Contradiction> {
+    ) -> Result<usize, Contradiction> {
         if state.exchange != self.ring {
             dropped.stale_states += 1;
-            return Ok(());
+            return Ok(0);
         }
         let State { basis, parts, groups, .. } = state;
         let first = || Report { basis: basis.clone(), parts, missing: parts };
@@ -151,7 +198,7 @@ impl Exchange {
         let Some((at, report)) = report.filter(|(_, report)| report.missing > 0) else {
             debug!(%origin, "state that nobody waits for");
             dropped.malformed += 1;
-            return Ok(());
+            return Ok(0);
         };
         if (report.parts, &report.basis) != (parts, &basis) {
             debug!(%origin, "states that contradict each other");
@@ -160,7 +207,7 @@ impl Exchange {
         }
         report.missing -= 1;
         groups.iter().for_each(|said| self.table.gather(at, said, sessions));
-        Ok(())
+        Ok(groups.iter().map(|said| GATHER_COST * said.members.len()).sum())
     }
 
     /// Another message arrived: it waits. By now its daemon must have said all of its table.
@@ -188,9 +235,9 @@ impl Exchange {
         self.reports.get(&member).is_some_and(|report| report.missing == 0)
     }
 
-    /// The messages that waited.
-    pub fn into_held(self) -> Held {
-        self.held
+    /// The tables as far as they were said, and the messages that waited.
+    pub fn into_parts(self) -> (Table, Held) {
+        (self.table, self.held)
     }
 
     /// The merged tables of all members, who must have said everything.
@@ -237,7 +284,7 @@ mod tests {
             (groups, said) = (groups + usize::from(size > 0), said + size);
             parts.add(&GroupState { group: name(&format!("g{n}")), id: GroupId::default(), broken: false, members });
         }
-        let parts = parts.finish();
+        let parts: Vec<_> = parts.full.into_iter().chain([parts.last]).collect();
         let together = (1..=State::TOGETHER_LIMIT as u32).map(DaemonId).collect();
         let basis = Basis { ring: RING, together };
         let mut seen: BTreeMap<Name, usize> = BTreeMap::new();
@@ -257,11 +304,11 @@ mod tests {
         let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
         let other = state(RingId { sequence: 4, ..RING });
         for (origin, state) in [(1, other), (3, state(RING)), (1, state(RING)), (1, state(RING))] {
-            assert_eq!(exchange.on_state(DaemonId(origin), state, &sessions, &mut dropped), Ok(()));
+            assert_eq!(exchange.on_state(DaemonId(origin), state, &sessions, &mut dropped), Ok(0));
         }
         assert!(!exchange.is_complete());
         assert_eq!(dropped, Dropped { stale_states: 1, malformed: 2, ..Dropped::default() });
-        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(()));
+        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(0));
         assert!(exchange.is_complete());
     }
 
@@ -270,7 +317,7 @@ mod tests {
         let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
         let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
         let forged = State { parts: u32::MAX, ..state(RING) };
-        assert_eq!(exchange.on_state(DaemonId(2), forged, &sessions, &mut dropped), Ok(()));
+        assert_eq!(exchange.on_state(DaemonId(2), forged, &sessions, &mut dropped), Ok(0));
         assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Err(Contradiction));
     }
 
@@ -280,7 +327,7 @@ mod tests {
         let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
         let said = || Envelope::Disconnect { member: name("#a#d2") };
         assert_eq!(exchange.hold(DaemonId(2), said(), &mut dropped), Err(Contradiction));
-        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(()));
+        assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Ok(0));
         assert_eq!(exchange.hold(DaemonId(2), said(), &mut dropped), Ok(()));
         assert_eq!(dropped.contradictions, 1);
     }
@@ -289,7 +336,7 @@ mod tests {
     fn messages_above_the_limit_of_an_exchange_are_counted() {
         let mut exchange = Exchange::new(RING, vec![DaemonId(1)], DaemonId(1));
         let mut dropped = Dropped::default();
-        assert_eq!(exchange.on_state(DaemonId(1), state(RING), &Sessions::default(), &mut dropped), Ok(()));
+        assert_eq!(exchange.on_state(DaemonId(1), state(RING), &Sessions::default(), &mut dropped), Ok(0));
         for _ in 0..HELD_LIMIT + 2 {
             assert_eq!(
                 exchange.hold(DaemonId(1), Envelope::Disconnect { member: name("#a#d1") }, &mut dropped),

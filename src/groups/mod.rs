@@ -17,15 +17,17 @@
 //!   ring's order, always.
 //! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry
 //!   them out, and the next exchange brings the result. Data of anyone is delivered.
+//! - **Steps.** What the ring says is put on an agenda and carried out in steps, as far as the caller has time: see `agenda`.
 //! - **Pieces.** A large message comes in pieces and is carried out with its last one, or not at all in this configuration.
 //! - **Own clients.** A daemon speaks for its own clients alone; what it says of others is dropped.
 //!
-//! The files: `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
+//! The files: `agenda` holds what is to be done; `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
 //! the identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data;
 //! `pieces` large messages; `names` whose clients are whose; `exchange` the gathering of all tables.
 //!
 //! [`Basis`]: crate::wire::Basis
 
+mod agenda;
 mod announce;
 mod change;
 mod deliver;
@@ -47,12 +49,13 @@ use crate::counters::counters;
 use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
+use agenda::{Agenda, STEP_COST, Work};
 pub use exchange::HELD_LIMIT;
-use exchange::{Exchange, Parting};
+use exchange::{Exchange, Parting, Speech};
 use names::Names;
 pub use pieces::PIECED_LIMIT;
 pub use sessions::{NameInUse, Session, SessionId};
-pub use table::GROUPS_PER_MEMBER;
+pub use table::{GROUPS_PER_MEMBER, Memberships};
 use views::Views;
 
 /// What the level above must do, in order.
@@ -83,6 +86,10 @@ pub enum Event {
     /// Messages in a daemon's name contradict each other, so some of them are forged. The configuration is of no use any more: the ring
     /// must form anew.
     Forged,
+    /// A join or leave of a client of this daemon has its place in the order.
+    Changed,
+    /// The groups have come to the beginning of this regular configuration.
+    Begun(RingId),
 }
 
 counters! {
@@ -127,6 +134,7 @@ pub enum Status {
 pub struct Groups {
     views: Views,
     phase: Phase,
+    agenda: Agenda,
 }
 
 #[derive(Debug)]
@@ -142,7 +150,7 @@ enum Phase {
 impl Groups {
     /// No groups and no sessions at the daemon `me`, of daemons with these names.
     pub fn new(me: DaemonId, names: impl IntoIterator<Item = (DaemonId, String)>) -> Groups {
-        Groups { views: Views::new(me, Names::new(names)), phase: Phase::Starting }
+        Groups { views: Views::new(me, Names::new(names)), phase: Phase::Starting, agenda: Agenda::default() }
     }
 
     /// A client connected. Its private group stays in use until [`Event::Released`], which the ordered
@@ -151,20 +159,40 @@ impl Groups {
         self.views.sessions.add(session)
     }
 
-    /// The ring delivered something.
+    /// The ring delivered something. It is carried out when events are asked for; a regular configuration must be at once and to its
+    /// end, as what this daemon says of its groups goes before all that its clients say.
     pub fn handle_event(&mut self, event: ring::Event) {
-        match event {
-            ring::Event::Message(message) => self.on_message(message),
-            ring::Event::Configuration(configuration) => match configuration.kind {
-                ConfigurationKind::Transitional => self.on_transitional(configuration),
-                ConfigurationKind::Regular => self.on_regular(configuration),
-            },
+        self.agenda.append(Work::Heard(event));
+    }
+
+    /// What to do next, however much must be carried out before.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let mut budget = usize::MAX;
+        self.poll_event_within(&mut budget)
+    }
+
+    /// What to do next. The names that are handled are taken from the budget, and when it is used up there is nothing for now: see
+    /// [`Groups::is_busy`].
+    pub fn poll_event_within(&mut self, budget: &mut usize) -> Option<Event> {
+        loop {
+            if let Some(event) = self.views.events.pop_front() {
+                return Some(event);
+            }
+            if *budget == 0 {
+                return None;
+            }
+            *budget = budget.saturating_sub(self.step()?);
         }
     }
 
-    /// What to do next.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.views.events.pop_front()
+    /// Whether something is left to be carried out.
+    pub fn is_busy(&self) -> bool {
+        !self.agenda.is_empty() || !self.views.events.is_empty()
+    }
+
+    /// How much of what the ring said waits to be carried out.
+    pub fn backlog(&self) -> usize {
+        self.agenda.len()
     }
 
     /// Whether messages wait for an exchange. While they do, clients are not read, so that little waits.
@@ -192,9 +220,54 @@ impl Groups {
         self.views.table.view(group).map_or(0, |view| view.members.len())
     }
 
+    /// How many members groups have, as far as tables are merged.
+    pub fn memberships(&self) -> Memberships {
+        self.views.table.memberships()
+    }
+
+    /// In how many groups a client of this daemon is.
+    pub fn groups_of(&self, private_group: &Name) -> usize {
+        self.views.table.count_groups_of(private_group)
+    }
+
     /// What was not carried out so far.
     pub fn dropped(&self) -> &Dropped {
         &self.views.dropped
+    }
+
+    /// Carries out a step of the work. What it cost; nothing if there is none.
+    fn step(&mut self) -> Option<usize> {
+        let Some(work) = self.agenda.next() else { return self.agenda.clear_some() };
+        match work {
+            Work::Heard(ring::Event::Message(message)) => self.on_message(message),
+            Work::Heard(ring::Event::Configuration(configuration)) => match configuration.kind {
+                ConfigurationKind::Transitional => self.on_transitional(configuration),
+                ConfigurationKind::Regular => self.on_regular(configuration),
+            },
+            Work::Held(mut held) => {
+                if let Some((origin, envelope)) = held.next() {
+                    self.agenda.prepend([Work::Held(held)]);
+                    self.carry_out(origin, envelope);
+                }
+            }
+            Work::Disconnect { member, groups } => self.go_on(|views| views.leave_next(member, groups)),
+            Work::Merge { at, components } => self.go_on(|views| views.merge_some(at, components)),
+            Work::Part(parting) => self.go_on(|views| Some(views.part(&parting))),
+            Work::Break { at, lost } => self.go_on(|views| views.break_some(at, lost)),
+            Work::Begin(configuration) => self.begin(configuration),
+            Work::Say(speech) => self.go_on(|views| speech.go_on(views).map(Work::Say)),
+        }
+        Some(STEP_COST + mem::take(&mut self.views.spent))
+    }
+
+    /// Does a part of something long; the rest of it comes next.
+    fn go_on(&mut self, part: impl FnOnce(&mut Views) -> Option<Work>) {
+        let rest = part(&mut self.views);
+        self.agenda.prepend(rest);
+    }
+
+    fn carry_out(&mut self, origin: DaemonId, envelope: Envelope) {
+        self.go_on(|views| views.on_envelope(origin, envelope));
     }
 
     fn on_message(&mut self, message: ring::Message) {
@@ -218,62 +291,62 @@ impl Groups {
                 taken
             }
             (Phase::Exchange(exchange), envelope) if !is_back(KnownBug::ExchangeOvertaken) => {
-                exchange.hold(message.origin, envelope, &mut self.views.dropped)
+                exchange.hold(message.origin, envelope, &mut self.views.dropped).map(|()| 0)
             }
             (Phase::Open | Phase::Exchange(_), envelope) => {
-                self.views.on_envelope(message.origin, envelope);
-                Ok(())
+                self.carry_out(message.origin, envelope);
+                Ok(0)
             }
             (Phase::Starting, _) => unreachable!("a ring delivers nothing before its first configuration"),
         };
-        if taken.is_err() {
-            self.views.events.push_back(Event::Forged);
+        match taken {
+            Ok(cost) => self.views.spent += cost,
+            Err(_) => self.views.events.push_back(Event::Forged),
         }
     }
 
     /// The ring broke. During an exchange that says nothing yet: if it completes, the members lost are lost from the
     /// new views, and if not, from the old ones.
     fn on_transitional(&mut self, configuration: Configuration) {
+        let parting = Parting { next: next(&configuration), remaining: configuration.members };
         match &mut self.phase {
             Phase::Starting => {}
-            Phase::Open => self.views.part(next(&configuration), &configuration.members),
-            Phase::Exchange(exchange) => {
-                exchange.part(Parting { next: next(&configuration), remaining: configuration.members })
-            }
+            Phase::Open => self.agenda.prepend([Work::Part(parting)]),
+            Phase::Exchange(exchange) => exchange.part(parting),
         }
     }
 
     fn on_regular(&mut self, configuration: Configuration) {
+        self.agenda.prepend([Work::Begin(configuration)]);
         if let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) {
             self.abandon(exchange);
         }
-        self.views.pieces.begin(configuration.ring);
-        let exchange = Exchange::new(configuration.ring, configuration.members, self.views.me);
-        for state in exchange::states(&self.views, configuration.ring) {
-            let payload = Envelope::State(state).encode();
-            self.views.events.push_back(Event::Submit { payload, service: Service::Safe });
-        }
-        self.phase = Phase::Exchange(exchange);
+    }
+
+    fn begin(&mut self, configuration: Configuration) {
+        let ring = configuration.ring;
+        self.views.events.push_back(Event::Begun(ring));
+        self.views.pieces.begin(ring);
+        self.phase = Phase::Exchange(Exchange::new(ring, configuration.members, self.views.me));
+        self.agenda.prepend([Work::Say(Box::new(Speech::new(ring)))]);
     }
 
     fn complete(&mut self) {
         let Phase::Exchange(exchange) = mem::replace(&mut self.phase, Phase::Open) else {
             unreachable!("only an exchange completes");
         };
-        let parting = exchange.parting().cloned();
-        let held = self.views.install(exchange);
-        if let Some(Parting { next, remaining }) = parting {
-            self.views.part(next, &remaining);
-        }
-        held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
+        let parting = exchange.parting().cloned().map(Work::Part);
+        let installed = self.views.install(exchange);
+        self.agenda.discard(installed.old);
+        self.agenda.prepend([installed.merge].into_iter().chain(parting).chain([installed.held]).collect::<Vec<_>>());
     }
 
     fn abandon(&mut self, exchange: Exchange) {
-        let Parting { next, remaining } =
-            exchange.parting().expect("a transitional configuration precedes every regular one but the first");
-        self.views.part(*next, remaining);
-        let held = exchange.into_held();
-        held.into_iter().for_each(|(origin, envelope)| self.views.on_envelope(origin, envelope));
+        let parting = exchange.parting().cloned();
+        let parting = parting.expect("a transitional configuration precedes every regular one but the first");
+        let (table, held) = exchange.into_parts();
+        self.agenda.discard(table);
+        self.agenda.prepend([Work::Part(parting), Work::Held(held.into_iter())]);
     }
 }
 

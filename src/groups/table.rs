@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::SessionId;
+use super::agenda::{Cursor, STEP_COST};
 use super::sessions::Sessions;
 use crate::wire::{DaemonId, GroupId, GroupState, Name};
 
@@ -84,10 +85,26 @@ pub(super) enum Joined {
     TooMany,
 }
 
+/// How many members groups have, one counted in each of its groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memberships {
+    /// Of this daemon's clients.
+    pub own: usize,
+    /// Of other daemons' clients.
+    pub others: usize,
+}
+
+impl Memberships {
+    fn of(&mut self, is_own: bool) -> &mut usize {
+        if is_own { &mut self.own } else { &mut self.others }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Table {
     order: Vec<DaemonId>,
     me: usize,
+    memberships: Memberships,
     groups: BTreeMap<Name, View>,
     groups_of: BTreeMap<Member, BTreeSet<Name>>,
 }
@@ -96,7 +113,18 @@ impl Table {
     /// No groups among the daemons `order`, of which `me` is one.
     pub fn new(order: Vec<DaemonId>, me: DaemonId) -> Table {
         let me = order.iter().position(|&daemon| daemon == me).expect("a daemon is a member of its configurations");
-        Table { order, me, groups: BTreeMap::new(), groups_of: BTreeMap::new() }
+        let memberships = Memberships::default();
+        Table { order, me, memberships, groups: BTreeMap::new(), groups_of: BTreeMap::new() }
+    }
+
+    /// How many members groups have.
+    pub fn memberships(&self) -> Memberships {
+        self.memberships
+    }
+
+    /// In how many groups a member of this daemon is.
+    pub fn count_groups_of(&self, name: &Name) -> usize {
+        self.groups_of.get(&Member { at: self.me, name: *name }).map_or(0, BTreeSet::len)
     }
 
     /// How many groups there are.
@@ -135,14 +163,21 @@ impl Table {
         self.groups.get_mut(group).map(|view| view.local(me, sessions)).unwrap_or_default()
     }
 
-    /// All groups, bytewise.
-    pub fn views(&self) -> impl Iterator<Item = (&Name, &View)> {
-        self.groups.iter()
+    /// The groups that a walk comes to next, bytewise.
+    pub fn views_from(&self, at: Cursor) -> impl Iterator<Item = (&Name, &View)> {
+        self.groups.range(at.next())
     }
 
-    /// All groups, bytewise, their views to be changed except for the members.
-    pub fn views_mut(&mut self) -> impl Iterator<Item = (&Name, &mut View)> {
-        self.groups.iter_mut()
+    /// The groups that a walk comes to next, bytewise, their views to be changed except for the members.
+    pub fn views_mut_from(&mut self, at: Cursor) -> impl Iterator<Item = (&Name, &mut View)> {
+        self.groups.range_mut(at.next())
+    }
+
+    /// Gives a part of the memory back of a table that nobody needs. What that cost; nothing if all is given back.
+    pub fn shrink(&mut self) -> Option<usize> {
+        let view = self.groups.pop_first().map(|(_, view)| view.members.len() + view.watchers.len());
+        let groups = self.groups_of.pop_first().map(|(_, groups)| groups.len());
+        view.into_iter().chain(groups).reduce(|sum, more| sum + more).map(|freed| STEP_COST + freed)
     }
 
     /// The groups of a member, bytewise.
@@ -159,7 +194,9 @@ impl Table {
         let view = self.groups.entry(said.group).or_insert_with(|| View::new(said.id));
         view.broken |= said.broken || view.id != said.id;
         for member in said.members.iter().map(|&name| Member { at, name }) {
-            view.members.insert(member);
+            if view.members.insert(member) {
+                *self.memberships.of(at == self.me) += 1;
+            }
             self.groups_of.entry(member).or_default().insert(said.group);
             if at == self.me {
                 view.watchers.extend(sessions.watcher(&member.name));
@@ -177,6 +214,7 @@ impl Table {
             return Joined::TooMany;
         }
         groups.insert(group);
+        *self.memberships.of(member.at == self.me) += 1;
         let before = self.groups.get(&group).map(|view| view.id);
         let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default()));
         view.members.insert(member);
@@ -193,6 +231,7 @@ impl Table {
         if !view.members.remove(member) {
             return false;
         }
+        *self.memberships.of(member.at == self.me) -= 1;
         if member.at == self.me {
             view.local = None;
             sessions.watcher(&member.name).into_iter().for_each(|id| _ = view.watchers.remove(&id));

@@ -4,7 +4,8 @@
 //! TRANSITION, and the lost stay in it until the next exchange makes a new view. Who is lost never comes back before
 //! that exchange, even if its daemon does, for it may have missed messages meanwhile.
 
-use super::exchange::{Exchange, Held};
+use super::agenda::{Cursor, VIEWS_PER_STEP, Work};
+use super::exchange::{Exchange, Parting};
 use super::ids::Ids;
 use super::names::Names;
 use super::pieces::{Added, Pieces};
@@ -24,6 +25,18 @@ pub(super) struct Views {
     pub pieces: Pieces,
     pub events: Events,
     pub dropped: Dropped,
+    /// What the present step has cost so far, in names that were copied.
+    pub spent: usize,
+}
+
+/// What a complete exchange leaves to be done.
+pub(super) struct Installed {
+    /// The tables that nobody needs any more.
+    pub old: Table,
+    /// Naming and announcing the views that changed.
+    pub merge: Work,
+    /// The messages that waited.
+    pub held: Work,
 }
 
 impl Views {
@@ -40,6 +53,7 @@ impl Views {
             pieces: Pieces::default(),
             events: Events::new(),
             dropped: Dropped::default(),
+            spent: 0,
         }
     }
 
@@ -53,16 +67,17 @@ impl Views {
         self.table.order().iter().map(|daemon| self.basis.together.contains(daemon)).collect()
     }
 
-    /// Carries out one message.
-    pub fn on_envelope(&mut self, origin: DaemonId, envelope: Envelope) {
+    /// Carries out one message, and gives back what is long.
+    pub fn on_envelope(&mut self, origin: DaemonId, envelope: Envelope) -> Option<Work> {
         match envelope {
             Envelope::Data(frame) => self.on_data(origin, frame),
             Envelope::Join { member, group } => self.on_join(origin, member, group),
             Envelope::Leave { member, group } => self.on_leave(origin, member, group),
-            Envelope::Disconnect { member } => self.on_disconnect(origin, member),
+            Envelope::Disconnect { member } => return self.on_disconnect(origin, member),
             Envelope::State(_) => self.dropped.stale_states += 1,
             Envelope::Piece(piece) => self.on_piece(origin, piece),
         }
+        None
     }
 
     /// Whether all whom a state names as members at its daemon are clients of it.
@@ -90,35 +105,61 @@ impl Views {
         }
     }
 
-    /// Only `remaining` go on together to the ring `next`: tells the members of every view that breaks.
-    pub fn part(&mut self, next: RingId, remaining: &[DaemonId]) {
+    /// Only `remaining` go on together to the ring `next`: then the members of every view that breaks are told.
+    pub fn part(&mut self, Parting { next, remaining }: &Parting) -> Work {
         self.basis.together.retain(|daemon| remaining.contains(daemon));
         let first = *self.basis.together.first().expect("a daemon stays with itself");
-        self.ids = Ids::transitional(next, first);
+        self.ids = Ids::transitional(*next, first);
         let component = self.component();
-        let loses = |view: &View| !view.broken && view.members.iter().any(|member| !component[member.at]);
-        let mut broken = Vec::new();
-        for (group, view) in self.table.views_mut().filter(|(_, view)| loses(view)) {
-            view.broken = true;
-            broken.push(*group);
-        }
-        broken.iter().for_each(|group| self.announce_transition(group));
+        let lost = (0..component.len()).filter(|&at| !component[at]).collect();
+        Work::Break { at: Cursor::default(), lost }
     }
 
-    /// Replaces the tables by the outcome of a complete exchange, announces the views that changed, and hands back the
-    /// messages that waited.
-    pub fn install(&mut self, exchange: Exchange) -> Held {
+    /// Breaks the views among the next ones that have members at the positions that are lost.
+    pub fn break_some(&mut self, at: Cursor, lost: Vec<usize>) -> Option<Work> {
+        let loses = |view: &View| !view.broken && lost.iter().any(|&at| view.at(at).next().is_some());
+        let (walked, broken) = self.walk(at, loses, |view| view.broken = true);
+        broken.iter().for_each(|group| self.announce_transition(group));
+        Cursor::after(&walked).map(|at| Work::Break { at, lost })
+    }
+
+    /// Replaces the tables by the outcome of a complete exchange.
+    pub fn install(&mut self, exchange: Exchange) -> Installed {
         let agreed = exchange.agree();
-        self.table = agreed.table;
+        let old = std::mem::replace(&mut self.table, agreed.table);
         self.basis = Basis { ring: agreed.ring, together: self.table.order().to_vec() };
         self.ids = Ids::regular(agreed.ring);
-        let mut changed: Vec<Name> = Vec::new();
-        for (group, view) in self.table.views_mut().filter(|(_, view)| view.broken) {
-            view.broken = false;
-            view.id = self.ids.next(group, None);
-            changed.push(*group);
+        let merge = Work::Merge { at: Cursor::default(), components: agreed.components };
+        Installed { old, merge, held: Work::Held(agreed.held.into_iter()) }
+    }
+
+    /// Names and announces the views among the next ones that changed in an exchange.
+    pub fn merge_some(&mut self, at: Cursor, components: Vec<usize>) -> Option<Work> {
+        let (walked, changed) = self.walk(at, |view| view.broken, |view| view.broken = false);
+        for group in &changed {
+            let id = self.ids.next(group, None);
+            self.table.view_mut(group).into_iter().for_each(|view| view.id = id);
+            self.announce_merge(group, &components);
         }
-        changed.iter().for_each(|group| self.announce_merge(group, &agreed.components));
-        agreed.held
+        Cursor::after(&walked).map(|at| Work::Merge { at, components })
+    }
+
+    /// Changes those of the next views that are meant; the groups walked through, and those changed.
+    fn walk(
+        &mut self,
+        at: Cursor,
+        is_meant: impl Fn(&View) -> bool,
+        change: impl Fn(&mut View),
+    ) -> (Vec<Name>, Vec<Name>) {
+        let (mut walked, mut changed) = (Vec::with_capacity(VIEWS_PER_STEP), Vec::new());
+        for (group, view) in self.table.views_mut_from(at).take(VIEWS_PER_STEP) {
+            walked.push(*group);
+            if is_meant(view) {
+                change(view);
+                changed.push(*group);
+            }
+        }
+        self.spent += walked.len();
+        (walked, changed)
     }
 }

@@ -4,33 +4,54 @@
 //! that whatever the old session sent is before whatever a new session of the same name sends. Who asks for such a name meanwhile
 //! is not refused but waits for it, as long as a handshake may take.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
+mod ceiling;
+mod delivery;
+mod passwords;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::attempts::Attempts;
+use super::doorway::Doorway;
+use super::ends::{ClientStats, EndReason};
+use super::memory::{Fill, Memory, SESSION};
+use super::pace::Pace;
+use super::users::{User, Users};
 use super::{Config, Event};
-use crate::counters::counters;
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
-use crate::session::{self, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
+use crate::session::{self, Outbox, Peer, Request, Session, SlowClient, Source};
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectRequest, Envelope, FrameHeader, FrameType, Name, Payload, Refusal, Service};
+use crate::wire::{ConnectRequest, Envelope, Name, Refusal, Service};
+
+/// How long a client may let a frame wait for its next bytes, while the daemon would read them.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All client sessions of a daemon.
 #[derive(Debug)]
 pub(super) struct Clients {
     config: session::Config,
     daemon: Vec<u8>,
-    handshake_timeout: Duration,
     sessions: BTreeMap<SessionId, Client>,
     /// Private groups in use, those of ended sessions included until they are released.
     names: BTreeMap<Name, Holder>,
     /// Ended sessions whose disconnection is on its way through the ring.
-    leaving: BTreeMap<SessionId, Name>,
+    leaving: BTreeMap<SessionId, Leaving>,
     /// Sessions whose outbox is full, if that stops those who send to them, and who is stopped.
     full: BTreeMap<SessionId, BTreeSet<SessionId>>,
+    doorway: Doorway,
+    memory: Memory,
+    pace: Pace,
+    attempts: Attempts,
+    users: Users,
+    /// Users whose sessions take too much.
+    greedy: Vec<User>,
+    /// When sessions with an unfinished frame are looked at, in order of time; each at most once.
+    unfinished: VecDeque<(Instant, SessionId)>,
     stats: ClientStats,
-    /// When each handshake must be over, in order of time.
-    handshakes: VecDeque<(Instant, SessionId)>,
+    /// The time of the input that is being handled.
+    now: Instant,
+    /// When clients were last not read, as the daemon had enough to do.
+    unread: Instant,
     demands: VecDeque<Demand>,
     events: VecDeque<Event>,
     rng: Rng,
@@ -39,6 +60,8 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Client {
     session: Session,
+    source: Source,
+    user: User,
     /// The name it was admitted under.
     private_group: Option<Name>,
     membership: bool,
@@ -48,6 +71,26 @@ struct Client {
     lagging: bool,
     /// How many sessions with a full outbox it has sent to; it is not read while there are any.
     stopped_by: usize,
+    /// A join or leave of it waits for the members of its group to read.
+    paced: bool,
+    /// Much of what waits for it are views.
+    behind: bool,
+    /// It is among those whose unfinished frames are looked at.
+    timed: bool,
+    /// When its last bytes came or were not welcome.
+    heard: Instant,
+    /// Bytes of memory that its input takes.
+    input: usize,
+    /// Bytes of frames that its user is charged for it.
+    charged: usize,
+}
+
+/// A session that has ended and whose disconnection is on its way.
+#[derive(Debug)]
+struct Leaving {
+    name: Name,
+    /// What it takes until then.
+    memory: usize,
 }
 
 impl Client {
@@ -66,32 +109,6 @@ enum Holder {
     Leaving { next: Option<(SessionId, bool)> },
 }
 
-counters! {
-    /// What was counted of clients.
-    pub struct ClientStats in "clients" {
-        /// How often a client began to lag: more than half of what may wait for it did.
-        lagging,
-        /// Sessions ended because too many messages waited for clients that did not read.
-        slow_by_messages,
-        /// Sessions ended because too many bytes waited for their clients.
-        slow_by_bytes,
-        /// How often a client was not read because one that it had sent to did not read.
-        stopped_senders,
-        /// Unreliable messages that a lagging client did not get.
-        dropped_unreliable,
-        /// Clients refused.
-        refused,
-        /// Sessions ended because their clients broke the protocol.
-        violations,
-        /// Sessions ended by their clients.
-        disconnected,
-        /// Sessions ended because their connections ended or failed.
-        gone,
-        /// Clients that did not finish their handshake in time.
-        handshake_timeouts,
-    }
-}
-
 /// What a client asks of the rest of the daemon.
 #[derive(Debug)]
 pub(super) enum Demand {
@@ -101,48 +118,25 @@ pub(super) enum Demand {
     Submit { session: SessionId, service: Service, envelope: Envelope },
 }
 
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The client said so.
-    Kill,
-    /// The connection ended or failed.
-    Gone,
-    /// The client was refused.
-    Refused(Refusal),
-    /// The client broke the protocol.
-    Violation(Violation),
-    /// The client did not finish its handshake in time.
-    HandshakeTimeout,
-    /// The client did not read fast enough.
-    Slow(Overflow),
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EndReason::Kill => write!(f, "disconnected"),
-            EndReason::Gone => write!(f, "connection ended"),
-            EndReason::Refused(refusal) => write!(f, "refused ({})", refusal.0),
-            EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
-            EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
-            EndReason::Slow(overflow) => write!(f, "reads too slowly: {overflow}"),
-        }
-    }
-}
-
 impl Clients {
     pub(super) fn new(config: &Config) -> Clients {
         Clients {
             config: config.live.session.clone(),
             daemon: config.name.clone().into_bytes(),
-            handshake_timeout: config.handshake_timeout,
             sessions: BTreeMap::new(),
             names: BTreeMap::new(),
             leaving: BTreeMap::new(),
             full: BTreeMap::new(),
+            doorway: Doorway::new(config.handshake_timeout),
+            memory: Memory::new(config.live.session.max_memory),
+            pace: Pace::default(),
+            attempts: Attempts::default(),
+            users: Users::new(config.live.session.max_user_sessions, config.live.session.max_user_memory),
+            greedy: Vec::new(),
+            unfinished: VecDeque::new(),
             stats: ClientStats::default(),
-            handshakes: VecDeque::new(),
+            now: Instant::ZERO,
+            unread: Instant::ZERO,
             demands: VecDeque::new(),
             events: VecDeque::new(),
             rng: Rng::new(config.seed),
@@ -168,25 +162,70 @@ impl Clients {
     }
 
     /// What was counted.
-    pub(super) fn stats(&self) -> &ClientStats {
-        &self.stats
+    pub(super) fn stats(&self) -> ClientStats {
+        ClientStats { memory: self.memory.used() as u64, ..self.stats }
     }
 
-    /// Whether this session must not send more, as one that it has sent to does not read.
+    /// An input begins at this time.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// No client is read for now.
+    pub(super) fn note_unread(&mut self) {
+        self.unread = self.now;
+    }
+
+    /// Whether this session must not send more, as one that it has sent to does not read, or as members do not read their views.
     pub(super) fn stops(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0)
+        self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0 || client.paced)
     }
 
     /// A client connected.
-    pub(super) fn connected(&mut self, now: Instant, id: SessionId, peer: Peer) {
-        let session = Session::new(&self.config, peer);
-        self.handshakes.push_back((now + self.handshake_timeout, id));
-        let client =
-            Client { session, private_group: None, membership: false, opened: false, lagging: false, stopped_by: 0 };
+    pub(super) fn connected(&mut self, id: SessionId, peer: Peer) {
+        let source = peer.source();
+        let client = Client {
+            session: Session::new(&self.config, peer),
+            source,
+            user: User::From(source),
+            private_group: None,
+            membership: false,
+            opened: false,
+            lagging: false,
+            stopped_by: 0,
+            paced: false,
+            behind: false,
+            timed: false,
+            heard: self.now,
+            input: 0,
+            charged: 0,
+        };
+        let has_room = self.users.has_room(&client.user);
+        self.users.enter(client.user.clone());
         let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
-        if self.sessions.len() > self.config.quota {
+        self.memory.change(SESSION as isize);
+        self.doorway.enter(self.now, id, source);
+        if has_room {
+            self.admit_newcomer(id, source);
+        } else {
             self.refuse(id, Refusal::QUOTA);
+        }
+    }
+
+    /// Finds a place for a client that has just connected, or refuses it.
+    fn admit_newcomer(&mut self, id: SessionId, source: Source) {
+        if self.memory.fill() >= Fill::Tight {
+            return self.refuse(id, Refusal::QUOTA);
+        }
+        if let Some(surplus) = self.doorway.surplus(source) {
+            self.end(surplus, EndReason::CrowdedOut);
+        }
+        if self.sessions.len() > self.config.quota {
+            match self.doorway.make_room(source) {
+                Some(other) => self.end(other, EndReason::CrowdedOut),
+                None => self.refuse(id, Refusal::QUOTA),
+            }
         }
     }
 
@@ -194,59 +233,30 @@ impl Clients {
     pub(super) fn bytes(&mut self, id: SessionId, bytes: &[u8]) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let quiet = client.session.outbox().is_empty();
+        client.heard = self.now;
         client.session.handle_bytes(bytes);
         self.requests(id, quiet);
+        self.watch_frame(id);
+    }
+
+    /// Looks after a frame that has begun.
+    fn watch_frame(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        if client.session.is_inside_frame() && !client.timed {
+            client.timed = true;
+            self.unfinished.push_back((self.now + FRAME_TIMEOUT, id));
+        }
     }
 
     /// Does what a client asks for, as far as its bytes are there. `quiet`: nothing waited for it before.
     fn requests(&mut self, id: SessionId, quiet: bool) {
-        while let Some(request) = self.sessions.get_mut(&id).and_then(|client| client.session.poll_request()) {
+        let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
+        while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
         }
+        self.settle(id);
         if quiet && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
             self.events.push_back(Event::Output(id));
-        }
-    }
-
-    /// A frame for a client.
-    pub(super) fn deliver(&mut self, id: SessionId, frame: Payload) {
-        let Some(client) = self.sessions.get_mut(&id) else { return };
-        if client.lagging && self.config.slow_client == SlowClient::DropUnreliable && is_unreliable(&frame) {
-            self.stats.dropped_unreliable += 1;
-            return;
-        }
-        let sender = sender(&frame).filter(|_| self.config.slow_client == SlowClient::BlockSenders);
-        let outbox = client.session.outbox_mut();
-        let quiet = outbox.is_empty();
-        match outbox.push(frame) {
-            Ok(()) if quiet => self.events.push_back(Event::Output(id)),
-            Ok(()) => {}
-            Err(overflow) => return self.end(id, EndReason::Slow(overflow)),
-        }
-        self.note_pace(id);
-        sender.into_iter().for_each(|sender| self.stop(&sender, id));
-    }
-
-    /// A message of this sender went to a session; the sender is stopped if that made or found its outbox full.
-    fn stop(&mut self, sender: &Name, receiver: SessionId) {
-        let Some(stopped) = self.full.get_mut(&receiver) else { return };
-        let Some(Holder::Session(id)) = self.names.get(sender) else { return };
-        if stopped.insert(*id)
-            && let Some(client) = self.sessions.get_mut(id)
-        {
-            client.stopped_by += 1;
-            self.stats.stopped_senders += 1;
-        }
-    }
-
-    /// A session's outbox is not full any more, or the session is over: those whom it stopped may go on.
-    fn release(&mut self, receiver: SessionId) {
-        for id in self.full.remove(&receiver).into_iter().flatten() {
-            let Some(client) = self.sessions.get_mut(&id) else { continue };
-            client.stopped_by -= 1;
-            if client.stopped_by == 0 {
-                self.events.push_back(Event::Welcome(id));
-            }
         }
     }
 
@@ -254,6 +264,7 @@ impl Clients {
     pub(super) fn wrote(&mut self, id: SessionId, n: usize) {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.outbox_mut().wrote(n);
+            self.settle(id);
             self.note_pace(id);
         }
     }
@@ -266,64 +277,39 @@ impl Clients {
         }
     }
 
-    /// Compares what waits for a client with the limits, and says when it begins to lag. It lags until nothing waits.
-    fn note_pace(&mut self, id: SessionId) {
-        let Some(client) = self.sessions.get_mut(&id) else { return };
-        let outbox = client.session.outbox();
-        if !client.lagging && outbox.is_lagging() {
-            let (messages, bytes) = (outbox.messages(), outbox.bytes());
-            tracing::warn!(name: "client_slow", client = %client.name(), messages, bytes, "client reads slowly");
-            self.stats.lagging += 1;
-            client.lagging = true;
-        }
-        client.lagging &= !outbox.is_empty();
-        if self.config.slow_client != SlowClient::BlockSenders {
-            return;
-        }
-        if outbox.is_full() {
-            self.full.entry(id).or_default();
-        } else {
-            self.release(id);
-        }
-    }
-
     /// The session is over. Its disconnection goes through the ring; until then its name is taken.
     pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
-        let Some(client) = self.sessions.remove(&id) else { return };
+        self.settle(id);
+        let Some(mut client) = self.sessions.remove(&id) else { return };
         self.release(id);
+        self.doorway.leave(id, client.source);
+        self.users.leave(&client.user, client.charged);
+        self.pace.fall_behind(-isize::from(client.behind));
+        self.pace.watch(-isize::from(client.opened && client.membership));
         self.count_end(&client, reason);
         if let Some(private_group) = client.private_group {
             self.leave_name(id, private_group, client.opened);
         }
-        let rest = match reason {
-            EndReason::Refused(_) => client.session.into_outbox().into_messages(),
-            _ => Vec::new(),
-        };
+        let outbox = client.session.outbox_mut();
+        let rest = outbox.take_all();
+        self.memory.change(outbox.take_memory_change() - client.input as isize - SESSION as isize);
+        let rest = if matches!(reason, EndReason::Refused(_)) { rest } else { Vec::new() };
         self.events.push_back(Event::Close { id, reason, rest });
     }
 
     fn count_end(&mut self, client: &Client, reason: EndReason) {
-        let counter = match reason {
-            EndReason::Slow(Overflow::Messages) => &mut self.stats.slow_by_messages,
-            EndReason::Slow(Overflow::Bytes) => &mut self.stats.slow_by_bytes,
-            EndReason::Violation(_) => &mut self.stats.violations,
-            EndReason::Refused(_) => &mut self.stats.refused,
-            EndReason::Kill => &mut self.stats.disconnected,
-            EndReason::Gone => &mut self.stats.gone,
-            EndReason::HandshakeTimeout => &mut self.stats.handshake_timeouts,
-        };
-        *counter += 1;
-        match reason {
-            EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout => {}
-            EndReason::Refused(_) => tracing::debug!(client = %client.name(), %reason, "session ended"),
-            _ => tracing::warn!(name: "session_ended", client = %client.name(), %reason, "session ended"),
+        self.stats.count_end(reason);
+        if !reason.is_remarkable() {
+            tracing::debug!(client = %client.name(), %reason, "session ended");
+        } else {
+            tracing::warn!(name: "session_ended", client = %client.name(), %reason, "session ended");
         }
     }
 
     /// A session that had a name, or waited for it, is over.
     fn leave_name(&mut self, id: SessionId, name: Name, opened: bool) {
         if opened {
-            self.leaving.insert(id, name);
+            self.leaving.insert(id, Leaving { name, memory: 0 });
             self.names.insert(name, Holder::Leaving { next: None });
             return self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
         }
@@ -335,7 +321,8 @@ impl Clients {
 
     /// The session's disconnection has gone through the order: its name is free, or who waited for it has it.
     pub(super) fn released(&mut self, id: SessionId) {
-        let Some(name) = self.leaving.remove(&id) else { return };
+        let Some(Leaving { name, memory }) = self.leaving.remove(&id) else { return };
+        self.memory.forget(memory);
         if let Some(Holder::Leaving { next: Some((next, membership)) }) = self.names.remove(&name) {
             let quiet = self.outbox(next).is_some_and(Outbox::is_empty);
             self.admit(next, name, membership);
@@ -348,18 +335,66 @@ impl Clients {
         Some(self.sessions.get(&id)?.session.outbox())
     }
 
-    /// When the next handshake must be over.
+    /// When the next handshake or frame must be over, or a change that waits goes on.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.handshakes.front().map(|&(at, _)| at)
+        let frame = self.unfinished.front().map(|&(at, _)| at);
+        let (doorway, attempt) = (self.doorway.poll_timeout(), self.attempts.poll_timeout());
+        doorway.into_iter().chain(frame).chain(self.pace.poll_timeout()).chain(attempt).min()
     }
 
-    /// Ends the handshakes that took too long.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        while let Some((_, id)) = self.handshakes.pop_front_if(|&mut (at, _)| at <= now) {
+    /// Ends what took too long, and lets a change go on.
+    pub(super) fn handle_timeout(&mut self) {
+        while let Some(id) = self.doorway.poll_late(self.now) {
             if self.sessions.get(&id).is_some_and(|client| !client.opened) {
                 self.end(id, EndReason::HandshakeTimeout);
             }
         }
+        while let Some((_, id)) = self.unfinished.pop_front_if(|&mut (at, _)| at <= self.now) {
+            self.judge_frame(id);
+        }
+        self.compare();
+        self.resume();
+    }
+
+    /// The time has come when a frame that had begun should have got on.
+    fn judge_frame(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        if client.stopped_by > 0 || client.paced {
+            client.heard = self.now;
+        }
+        let due = client.heard.max(self.unread) + FRAME_TIMEOUT;
+        if !client.session.is_inside_frame() {
+            client.timed = false;
+        } else if due > self.now {
+            self.unfinished.push_back((due, id));
+        } else {
+            self.end(id, EndReason::Unfinished);
+        }
+    }
+
+    /// Lets changes go on that waited for members to read.
+    fn resume(&mut self) {
+        while let Some((id, change)) = self.pace.poll(self.now) {
+            let Some(client) = self.sessions.get_mut(&id) else { continue };
+            client.paced = false;
+            let quiet = client.session.outbox().is_empty();
+            self.change(id, change);
+            self.requests(id, quiet);
+            if !self.stops(id) {
+                self.events.push_back(Event::Welcome(id));
+            }
+        }
+    }
+
+    /// A change of this daemon's clients has its place in the order.
+    pub(super) fn changed(&mut self) {
+        self.pace.arrive();
+        self.resume();
+    }
+
+    /// A configuration begins.
+    pub(super) fn on_configuration(&mut self) {
+        self.pace.restart();
     }
 
     pub(super) fn poll_demand(&mut self) -> Option<Demand> {
@@ -373,6 +408,7 @@ impl Clients {
     fn on_request(&mut self, id: SessionId, request: Request) {
         match request {
             Request::Hello(hello) => self.on_hello(id, &hello),
+            Request::Check(check) => self.on_check(id, check),
             Request::Opened => self.on_opened(id),
             Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
             Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
@@ -385,6 +421,9 @@ impl Clients {
     }
 
     fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
+        if let Some(client) = self.sessions.get(&id) {
+            self.doorway.named(id, client.source);
+        }
         let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
         match self.names.get_mut(&name) {
             None => self.admit(id, name, hello.membership),
@@ -422,14 +461,26 @@ impl Clients {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let private_group = client.private_group.expect("a session opens under the name it was admitted with");
         client.opened = true;
+        self.doorway.leave(id, client.source);
+        self.pace.watch(isize::from(client.membership));
         let session = groups::Session { id, private_group, wants_membership: client.membership };
         self.demands.push_back(Demand::Open(session));
     }
 
     fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
-        if let Some(member) = self.sessions.get(&id).and_then(|client| client.private_group) {
-            self.submit(id, Service::Agreed, envelope(member));
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let Some(member) = client.private_group else { return };
+        if self.pace.holds() {
+            client.paced = true;
+            self.stats.paced += 1;
+            return self.pace.wait(self.now, id, envelope(member));
         }
+        self.change(id, envelope(member));
+    }
+
+    fn change(&mut self, id: SessionId, change: Envelope) {
+        self.pace.depart();
+        self.submit(id, Service::Agreed, change);
     }
 
     fn refuse(&mut self, id: SessionId, refusal: Refusal) {
@@ -442,14 +493,4 @@ impl Clients {
     fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
         self.demands.push_back(Demand::Submit { session, service, envelope });
     }
-}
-
-/// Who wrote a message; the group of a membership frame.
-fn sender(frame: &Payload) -> Option<Name> {
-    frame.front(FrameHeader::SIZE).first_chunk().map(|header| FrameHeader::decode(header).name)
-}
-
-/// Whether this is a client's message that may be lost.
-fn is_unreliable(frame: &Payload) -> bool {
-    frame.front(4).first_chunk().is_some_and(|bytes| FrameType::decode(*bytes).contains(FrameType::UNRELIABLE))
 }

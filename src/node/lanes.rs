@@ -64,6 +64,9 @@ pub(super) struct Lanes {
     level: usize,
     /// Bytes that went past the large messages since their last piece.
     past: usize,
+    /// Bytes of messages in lanes and of those that have begun, by session.
+    bytes: BTreeMap<SessionId, usize>,
+    total: usize,
 }
 
 #[derive(Debug)]
@@ -89,11 +92,40 @@ impl Lanes {
             ring: None,
             level,
             past: 0,
+            bytes: BTreeMap::new(),
+            total: 0,
+        }
+    }
+
+    /// Bytes that wait here.
+    pub(super) fn bytes(&self) -> usize {
+        self.total
+    }
+
+    /// Bytes of one session that wait here.
+    pub(super) fn bytes_of(&self, session: SessionId) -> usize {
+        self.bytes.get(&session).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, session: SessionId, bytes: usize) {
+        self.total += bytes;
+        *self.bytes.entry(session).or_default() += bytes;
+    }
+
+    fn remove(&mut self, session: SessionId, bytes: usize) {
+        self.total -= bytes;
+        let Some(left) = self.bytes.get_mut(&session) else { return };
+        *left -= bytes;
+        if *left == 0 {
+            self.bytes.remove(&session);
         }
     }
 
     /// A session sends something.
     pub(super) fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
+        if self.holds(session) || is_large(&envelope) {
+            self.add(session, size(&envelope));
+        }
         match self.lanes.get_mut(&session) {
             Some(lane) => lane.push_back((service, envelope)),
             None if is_large(&envelope) => {
@@ -150,12 +182,15 @@ impl Lanes {
         let Some(session) = self.begun.get(&number).filter(|begun| is_sent(begun)).map(|begun| begun.session) else {
             return;
         };
-        self.begun.remove(&number);
+        let mut gone = self.begun.remove(&number).map_or(0, |begun| begun.frame.len());
         let Some(lane) = self.lanes.get_mut(&session) else { return };
         while let Some((service, envelope)) = lane.pop_front_if(|(_, envelope)| !is_large(envelope)) {
+            gone += size(&envelope);
             self.ready.push_back(Submission::of(service, &envelope));
         }
-        if lane.is_empty() {
+        let is_empty = lane.is_empty();
+        self.remove(session, gone);
+        if is_empty {
             self.lanes.remove(&session);
             self.welcome.push_back(session);
         } else {
@@ -199,6 +234,14 @@ impl Lanes {
             self.turns.push_back(self.next_number);
             self.next_number += 1;
         }
+    }
+}
+
+/// Bytes of a client's message; a change of groups takes next to nothing.
+fn size(envelope: &Envelope) -> usize {
+    match envelope {
+        Envelope::Data(frame) => frame.len(),
+        _ => 0,
     }
 }
 

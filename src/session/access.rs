@@ -1,24 +1,37 @@
-//! The access list of the method IP: which addresses may connect.
+//! The access file: which addresses the method IP lets connect, which local users the method UNIX, and who may do what with groups.
 //!
-//! One rule a line: `unix`, `local`, an address, or an address and the number of its leading bits that count. The address is
+//! For the method IP one rule a line, as in classic files: `unix`, `local`, an address, or an address and the number of its leading bits that count. The address is
 //! compared as written, so one with bits set behind those that count matches nobody: widening it silently would let clients
 //! in that were kept out before. `0.0.0.0/0` is everybody, the unix socket included, as existing files mean it.
+//!
+//! `user NAME` (or a number, or `*`) lets a user of this machine connect by the method UNIX. `group NAME ACTIONS WHO…` is for what clients do
+//! with groups: see `rules`. Both are no lines of a classic file, which had only the others.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use tracing::warn;
 
-use super::Peer;
+use super::rules::{GroupRules, LineRule};
+use super::{Peer, UserId};
 
-/// Which clients the method IP accepts; by default nobody.
+/// Which clients the methods IP and UNIX accept, by default nobody; and who may do what with groups, by default everybody everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     rules: Vec<Rule>,
+    users: Vec<UserRule>,
+    groups: GroupRules,
+}
+
+/// Whom the method UNIX accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UserRule {
+    Everybody,
+    Is(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
+pub(super) enum Rule {
     Unix,
     Local,
     Everybody,
@@ -43,25 +56,58 @@ impl fmt::Display for AccessError {
 impl std::error::Error for AccessError {}
 
 impl AccessList {
-    /// The list in a file's text. Blank lines and lines that begin with `#` are skipped.
+    /// The list in a file's text. Blank lines and lines that begin with `#` are skipped. Users are known by number only.
     pub fn parse(text: &str) -> Result<AccessList, AccessError> {
-        let mut rules = Vec::new();
-        for (index, line) in text.lines().map(str::trim).enumerate() {
-            if !line.is_empty() && !line.starts_with('#') {
-                rules.push(Rule::parse(line).map_err(|message| AccessError { line: index + 1, message })?);
-            }
-        }
-        Ok(AccessList { rules })
+        AccessList::parse_with(text, &|_| None)
     }
 
-    /// Whether any rule has this client.
+    /// The list in a file's text; `user_id` says the number of a user of this machine.
+    pub fn parse_with(text: &str, user_id: UserId<'_>) -> Result<AccessList, AccessError> {
+        let user_id = |name: &str| name.parse().ok().or_else(|| user_id(name));
+        let (mut list, mut groups) = (AccessList::default(), Vec::new());
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            let error = |message| AccessError { line: index + 1, message };
+            let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            match first {
+                "" => {}
+                _ if line.starts_with('#') => {}
+                "group" => groups.push(LineRule::parse(rest, &user_id).map_err(error)?),
+                "user" => list.users.push(UserRule::parse(rest.trim(), &user_id).map_err(error)?),
+                _ => list.rules.push(Rule::parse(line).map_err(error)?),
+            }
+        }
+        list.groups = GroupRules::new(groups);
+        Ok(list)
+    }
+
+    /// Whether any rule has this client's address.
     pub fn allows(&self, peer: Peer) -> bool {
         self.rules.iter().any(|rule| rule.has(peer))
+    }
+
+    /// Whether any rule has this client as a user of this machine.
+    pub fn allows_user(&self, peer: Peer) -> bool {
+        let Peer::User(uid) = peer else { return false };
+        self.users.iter().any(|rule| matches!(rule, UserRule::Everybody) || *rule == UserRule::Is(uid))
+    }
+
+    /// Who may do what with groups.
+    pub fn groups(&self) -> &GroupRules {
+        &self.groups
+    }
+}
+
+impl UserRule {
+    fn parse(word: &str, user_id: UserId<'_>) -> Result<UserRule, &'static str> {
+        match word {
+            "*" => Ok(UserRule::Everybody),
+            _ => user_id(word).map(UserRule::Is).ok_or("expected *, or the name or number of a user of this machine"),
+        }
     }
 }
 
 impl Rule {
-    fn parse(line: &str) -> Result<Rule, &'static str> {
+    pub(super) fn parse(line: &str) -> Result<Rule, &'static str> {
         if line.starts_with("unix") {
             return Ok(Rule::Unix);
         }
@@ -84,9 +130,9 @@ impl Rule {
         Ok(Rule::Prefix { address, bits })
     }
 
-    fn has(&self, peer: Peer) -> bool {
+    pub(super) fn has(&self, peer: Peer) -> bool {
         match (self, peer) {
-            (Rule::Everybody, _) | (Rule::Unix, Peer::Unix) => true,
+            (Rule::Everybody, _) | (Rule::Unix, Peer::Unix | Peer::User(_)) => true,
             (Rule::Local, Peer::Tcp(client)) => client.to_canonical().is_loopback(),
             (Rule::Prefix { address, bits }, Peer::Tcp(client)) => {
                 let client = client.to_canonical();
@@ -160,8 +206,34 @@ mod tests {
     }
 
     #[test]
+    fn users_of_this_machine_are_known_by_name_and_number() {
+        let ids = |name: &str| (name == "alice").then_some(1000);
+        let list = AccessList::parse_with("local\nuser alice\n user 7\n", &ids).unwrap();
+        for (peer, allowed) in
+            [(Peer::User(1000), true), (Peer::User(7), true), (Peer::User(0), false), (Peer::Unix, false)]
+        {
+            assert_eq!(list.allows_user(peer), allowed, "{peer:?}");
+        }
+        assert!(AccessList::parse("user *").unwrap().allows_user(Peer::User(5)));
+        assert!(!list.allows(Peer::User(1000)), "a user's line is not for the method IP");
+        assert!(AccessList::parse("unix").unwrap().allows(Peer::User(5)));
+    }
+
+    #[test]
     fn a_bad_line_is_reported_by_its_number() {
-        for (text, line) in [("local\n\n10.1\n", 3), ("a.b.c.d", 1), ("10.0.0.0/33", 1), ("# x\n10.0.0.0/x", 2)] {
+        for (text, line) in [
+            ("local\n\n10.1\n", 3),
+            ("a.b.c.d", 1),
+            ("10.0.0.0/33", 1),
+            ("# x\n10.0.0.0/x", 2),
+            ("user nobody-of-this-name", 1),
+            ("local\ngroup", 2),
+            ("group g", 1),
+            ("group g join", 1),
+            ("group g jump *", 1),
+            ("group g join 10.1", 1),
+            ("group g join user:nobody-of-this-name", 1),
+        ] {
             assert_eq!(AccessList::parse(text).unwrap_err().line, line, "{text:?}");
         }
     }

@@ -10,7 +10,7 @@ pub struct Config {
     pub allowed: Vec<Method>,
     /// Methods that must accept every client whatever it chose. Default: none.
     pub required: Vec<Method>,
-    /// Whom the method IP accepts. Default: nobody.
+    /// Whom the methods IP and UNIX accept, by default nobody, and what clients may do with groups, by default everything.
     pub access: AccessList,
     /// Who may connect by the method PWORD. Default: nobody.
     pub passwords: Passwords,
@@ -27,6 +27,15 @@ pub struct Config {
     pub slow_client: SlowClient,
     /// Sessions that a daemon takes; kept by the session's owner. Default 10 000.
     pub quota: usize,
+    /// Bytes that a daemon keeps for all its clients together: frames, large messages, groups; kept by the sessions' owner. Default 1 GiB;
+    /// a daemon from a configuration file takes the keyword `MaxMemory`, or a quarter of the machine's memory.
+    pub max_memory: usize,
+    /// Sessions of one user: of the password file, of this machine, or of an address if neither is known; kept by the sessions' owner.
+    /// Default: no limit of its own.
+    pub max_user_sessions: usize,
+    /// Bytes of frames of one user's sessions; above it the session that takes most ends. Kept by the sessions' owner. Default: no limit
+    /// of its own.
+    pub max_user_memory: usize,
 }
 
 impl Default for Config {
@@ -42,6 +51,9 @@ impl Default for Config {
             max_outbox_bytes: 64 << 20,
             slow_client: SlowClient::Disconnect,
             quota: 10_000,
+            max_memory: 1 << 30,
+            max_user_sessions: usize::MAX,
+            max_user_memory: usize::MAX,
         }
     }
 }
@@ -68,11 +80,14 @@ pub enum Method {
     Ip,
     /// Clients that say a user's name and password.
     Password,
+    /// Users of this machine whom the access list has, as the system vouches for them on the unix socket. The client says nothing for
+    /// it, so a client that knows no such method can be checked by it too, where it is required.
+    Unix,
 }
 
 impl Method {
     /// All methods, in the order in which they are offered.
-    pub const ALL: [Method; 3] = [Method::Null, Method::Ip, Method::Password];
+    pub const ALL: [Method; 4] = [Method::Null, Method::Ip, Method::Password, Method::Unix];
 
     /// Its name in the handshake and in the configuration.
     pub const fn name(self) -> MethodName {
@@ -80,6 +95,7 @@ impl Method {
             Method::Null => MethodName::NULL,
             Method::Ip => MethodName::IP,
             Method::Password => MethodName::PWORD,
+            Method::Unix => MethodName::UNIX,
         }
     }
 

@@ -1,11 +1,15 @@
 //! The way into a session: greeting, admission by the owner, authentication.
 //!
 //! Every part is collected until it is whole, and exactly its own bytes are read: a client may send ahead, and may send in
-//! pieces. Libraries before 3.16 know nothing of methods, so for them the daemon's configuration alone decides.
+//! pieces. Libraries before 3.16 know nothing of methods, so for them the daemon's configuration alone decides; what it requires it
+//! requires of them too.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::input::Input;
 use super::open::Open;
-use super::{Attempt, Config, Method, Passwords, Peer, Request, State, Step};
+use super::{Check, Config, Method, Passwords, Peer, Request, State, Step, Verdict};
 use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name, Refusal, Version};
 
 /// Reads the connect request, or the question for the limits in its place.
@@ -32,13 +36,9 @@ pub(super) struct Authenticator {
     required: Vec<Method>,
     /// Whether the access list has the client's address.
     address_allowed: bool,
+    /// Whether the access list has the client as a user of this machine.
+    user_allowed: bool,
     passwords: Passwords,
-}
-
-/// What becomes of a client.
-enum Verdict {
-    Accepted,
-    Refused,
 }
 
 impl Authenticator {
@@ -47,6 +47,7 @@ impl Authenticator {
             allowed: config.allowed.clone(),
             required: config.required.clone(),
             address_allowed: config.access.allows(peer),
+            user_allowed: config.access.allows_user(peer),
             passwords: config.passwords.clone(),
         }
     }
@@ -57,89 +58,145 @@ impl Authenticator {
     }
 
     /// The methods that a choice leads to, each once: the chosen ones and then the required ones. `None` if it is no choice.
-    fn methods(&self, choice: &[u8; MethodChoice::SIZE]) -> Option<Vec<Method>> {
+    fn methods(&self, choice: &[u8; MethodChoice::SIZE]) -> Option<VecDeque<Method>> {
         let MethodChoice(names) = MethodChoice::decode(choice).ok()?;
         let chosen = names.into_iter().flatten().map(Method::from_name);
         let chosen: Vec<Method> = chosen.collect::<Option<_>>()?;
         let allowed = chosen.iter().all(|method| self.allowed.contains(method));
-        let mut methods = Vec::new();
+        let mut methods = VecDeque::new();
         for method in chosen.iter().chain(&self.required) {
             if !methods.contains(method) {
-                methods.push(*method);
+                methods.push_back(*method);
             }
         }
         (allowed && !chosen.is_empty()).then_some(methods)
     }
 
-    /// Runs the methods in their order, as far as what the client sends for them is there; `None` while more must come. What a method
-    /// says to the client is added to `says`.
-    fn run(&self, methods: &[Method], mut sent: &[u8], says: &mut Vec<u8>) -> Option<(Verdict, usize)> {
-        let all = sent.len();
-        for method in methods {
-            let accepted = match method {
-                Method::Null => true,
-                Method::Ip => self.address_allowed,
-                Method::Password => {
-                    let (credentials, rest) = sent.split_first_chunk()?;
-                    sent = rest;
-                    let known = self.passwords.accept(credentials);
-                    says.push(u8::from(known));
-                    known
-                }
-            };
-            if !accepted {
-                return Some((Verdict::Refused, all - sent.len()));
-            }
+    /// Whether a method accepts the client without a word of it; `None` if it must say something.
+    fn accepts(&self, method: Method) -> Option<bool> {
+        match method {
+            Method::Null => Some(true),
+            Method::Ip => Some(self.address_allowed),
+            Method::Unix => Some(self.user_allowed),
+            Method::Password => None,
         }
-        Some((Verdict::Accepted, all - sent.len()))
     }
 
+    /// Whether a library that knows of no methods may connect: it can show no password, and what is required is required of it too.
     fn accepts_old_library(&self) -> bool {
-        if self.allowed.contains(&Method::Ip) { self.address_allowed } else { self.allowed.contains(&Method::Null) }
+        let accepts = |method: &Method| self.accepts(*method).unwrap_or(false);
+        let chosen = if self.allowed.contains(&Method::Ip) { Method::Ip } else { Method::Null };
+        self.allowed.contains(&chosen) && accepts(&chosen) && self.required.iter().all(accepts)
     }
 }
 
 /// The state of a client that has its name and must now show that it may connect.
 #[derive(Debug)]
 pub(super) struct Authentication {
-    pub(super) version: Version,
-    pub(super) private_group: Name,
+    version: Version,
+    private_group: Name,
+    stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+enum Stage {
+    /// The client says which methods it chooses.
+    Choice,
+    /// These methods are left.
+    Methods(VecDeque<Method>),
+    /// A password is being compared; these methods are left.
+    Checking { check: Check, rest: VecDeque<Method> },
+    /// It may not connect.
+    Refused(Refusal),
 }
 
 impl Authentication {
-    /// Decides as soon as everything needed for it is there.
-    pub(super) fn poll(&self, input: &mut Input, authenticator: &Authenticator, open: Open) -> Option<Step> {
-        let mut says = Vec::new();
-        let verdict = self.judge(input, authenticator, &mut says)?;
-        let welcome = open.policy.is_none_or(|policy| policy(&self.private_group, &Attempt::Connect));
-        if matches!(verdict, Verdict::Refused) || !welcome {
-            says.push(Refusal::AUTH.encode());
-            return Some(Step { output: Some(says), ..Step::enter(State::Closed, Request::Refused(Refusal::AUTH)) });
-        }
-        let answer = Answer { version: Version::OURS, private_group: self.private_group };
-        says.extend(answer.encode(self.version));
-        Some(Step { output: Some(says), ..Step::enter(State::Open(open), Request::Opened) })
+    pub(super) fn new(version: Version, private_group: Name) -> Authentication {
+        Authentication { version, private_group, stage: Stage::Choice }
     }
 
-    fn judge(&self, input: &mut Input, authenticator: &Authenticator, says: &mut Vec<u8>) -> Option<Verdict> {
+    /// Goes on as far as everything needed for it is there.
+    pub(super) fn poll(
+        &mut self,
+        input: &mut Input,
+        authenticator: &Authenticator,
+        open: impl FnOnce(Name) -> Open,
+    ) -> Option<Step> {
+        if let Stage::Choice = self.stage {
+            self.stage = self.choose(input, authenticator)?;
+        }
+        while let Stage::Methods(methods) = &mut self.stage {
+            let Some(&method) = methods.front() else { return Some(self.open(open(self.private_group))) };
+            match authenticator.accepts(method) {
+                Some(true) => _ = methods.pop_front(),
+                Some(false) => self.stage = Stage::Refused(Refusal::AUTH),
+                None => {
+                    let credentials = *input.take(Passwords::CREDENTIALS_SIZE)?.first_chunk()?;
+                    methods.pop_front();
+                    let (check, rest) = (authenticator.passwords.check(credentials), std::mem::take(methods));
+                    self.stage = Stage::Checking { check: check.clone(), rest };
+                    return Some(Step::stay(Request::Check(check)));
+                }
+            }
+        }
+        match self.stage {
+            Stage::Refused(refusal) => Some(Step::refuse(refusal)),
+            _ => None,
+        }
+    }
+
+    /// The user whose password is being compared.
+    pub(super) fn checking(&self) -> Option<String> {
+        match &self.stage {
+            Stage::Checking { check, .. } => Some(check.name()),
+            _ => None,
+        }
+    }
+
+    /// A password was compared. What the client is told, and the user that it is.
+    pub(super) fn answer(&mut self, verdict: Verdict) -> (Vec<u8>, Option<Arc<str>>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Refused(Refusal::AUTH));
+        let Stage::Checking { check, rest } = stage else { panic!("answer follows a Check, once") };
+        match verdict {
+            Verdict::Accepted => {
+                self.stage = Stage::Methods(rest);
+                (vec![1], Some(check.name().into()))
+            }
+            Verdict::Refused(refusal) => {
+                self.stage = Stage::Refused(refusal);
+                // A right password whose user has too many sessions is told so by the refusal that follows.
+                (vec![u8::from(refusal != Refusal::AUTH)], None)
+            }
+        }
+    }
+
+    fn open(&self, open: Open) -> Step {
+        if !open.judge.welcomes(&self.private_group) {
+            return Step::refuse(Refusal::AUTH);
+        }
+        let answer = Answer { version: Version::OURS, private_group: self.private_group };
+        Step { output: Some(answer.encode(self.version)), ..Step::enter(State::Open(open), Request::Opened) }
+    }
+
+    /// Which methods are to be run.
+    fn choose(&self, input: &mut Input, authenticator: &Authenticator) -> Option<Stage> {
+        let refused = Stage::Refused(Refusal::AUTH);
         if !self.version.has_authentication() {
             let accepted = authenticator.accepts_old_library();
-            return Some(if accepted { Verdict::Accepted } else { Verdict::Refused });
+            return Some(if accepted { Stage::Methods(VecDeque::new()) } else { refused });
         }
         if authenticator.allowed.is_empty() {
-            return Some(Verdict::Refused);
+            return Some(refused);
         }
-        let (choice, sent) = input.front().split_first_chunk()?;
-        let Some(methods) = authenticator.methods(choice) else { return Some(Verdict::Refused) };
-        let (verdict, used) = authenticator.run(&methods, sent, says)?;
-        input.take(MethodChoice::SIZE + used);
-        Some(verdict)
+        let choice = *input.take(MethodChoice::SIZE)?.first_chunk()?;
+        Some(authenticator.methods(&choice).map_or(refused, Stage::Methods))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HANDSHAKE_LIMIT, Session, Violation};
+    use super::super::{AccessList, HANDSHAKE_LIMIT, Session, Violation};
     use super::*;
     use crate::wire::{MethodName, PrivateName};
 
@@ -166,6 +223,8 @@ mod tests {
         while let Some(request) = session.poll_request() {
             match request {
                 Request::Hello(_) => session.admit(group()),
+                Request::Check(check) if check.is_right() => session.answer(Verdict::Accepted),
+                Request::Check(_) => session.answer(Verdict::Refused(Refusal::AUTH)),
                 other => requests.push(other),
             }
         }
@@ -319,5 +378,59 @@ mod tests {
         assert_eq!(output(&session), b"\x01\x04\x04\x09#alice#d1");
         let mut session = unix(&Config { allowed: vec![Method::Null, Method::Ip], ..Config::default() });
         assert_eq!(drive(&mut session, b"\x03\x0f\x00\x01\x05alice"), [Request::Refused(Refusal::AUTH)]);
+    }
+
+    #[test]
+    fn local_users_are_checked_without_a_word_of_theirs() {
+        let access = AccessList::parse("user 7").unwrap();
+        for (allowed, required) in [(vec![Method::Null], vec![Method::Unix]), (vec![Method::Unix], vec![])] {
+            let chosen = allowed[0].name();
+            let config = Config { allowed, required, access: access.clone(), ..Config::default() };
+            let address = Peer::Tcp("127.0.0.1".parse().unwrap());
+            for (peer, accepted) in
+                [(Peer::User(7), true), (Peer::User(8), false), (Peer::Unix, false), (address, false)]
+            {
+                let mut session = Session::new(&config, peer);
+                let requests = drive(&mut session, &[HELLO, &choice(&[chosen])].concat());
+                let expected = if accepted { Request::Opened } else { Request::Refused(Refusal::AUTH) };
+                assert_eq!(requests, [expected], "{peer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_client_sends_behind_its_password_waits_for_the_answer() {
+        let passwords = Passwords::parse("alice:abWAcrLcu.e2o").unwrap();
+        let config = Config { allowed: vec![Method::Password], passwords, ..Config::default() };
+        let mut credentials = [0; 40];
+        credentials[..5].copy_from_slice(b"alice");
+        credentials[32..].copy_from_slice(b"secret-o");
+        let mut session = unix(&config);
+        session.handle_bytes(&[HELLO, &choice(&[MethodName::PWORD]), &credentials, JOIN].concat());
+        assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
+        session.admit(group());
+        assert!(matches!(session.poll_request(), Some(Request::Check(_))));
+        assert_eq!((session.poll_request(), session.user()), (None, None));
+        session.answer(Verdict::Accepted);
+        let requests: Vec<Request> = std::iter::from_fn(|| session.poll_request()).collect();
+        assert_eq!(requests, [Request::Opened, Request::Join(Name::new(b"g").unwrap())]);
+        assert_eq!(session.user(), Some("alice"));
+    }
+
+    #[test]
+    fn what_is_required_is_required_of_a_client_that_says_it_is_old() {
+        let access = AccessList::parse("10.0.0.1").unwrap();
+        for (required, address, accepted) in [
+            (vec![], "10.0.0.2", true),
+            (vec![Method::Null], "10.0.0.2", true),
+            (vec![Method::Password], "10.0.0.1", false),
+            (vec![Method::Ip], "10.0.0.2", false),
+            (vec![Method::Ip], "10.0.0.1", true),
+        ] {
+            let config = Config { required: required.clone(), access: access.clone(), ..Config::default() };
+            let mut session = Session::new(&config, Peer::Tcp(address.parse().unwrap()));
+            let expected = if accepted { Request::Opened } else { Request::Refused(Refusal::AUTH) };
+            assert_eq!(drive(&mut session, b"\x03\x0f\x00\x01\x05alice"), [expected], "{required:?} from {address}");
+        }
     }
 }

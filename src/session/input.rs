@@ -36,7 +36,22 @@ impl Input {
         }
         self.bytes.drain(..self.read);
         self.read = 0;
+        self.make_room(bytes.len());
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Room for `more` bytes: twice what is there, so that a long frame is not moved often, but hardly above the limit.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let wanted = needed.max((2 * self.bytes.len()).min(self.limit));
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// All that waits.
@@ -89,6 +104,14 @@ mod tests {
         input.push(b"f");
         assert!(input.is_flooded());
         assert_eq!(input.front(), b"abcde");
+    }
+
+    #[test]
+    fn the_room_taken_is_hardly_more_than_the_limit() {
+        let mut input = Input::new(100_000);
+        (0..51).for_each(|_| input.push(&[0; 2000]));
+        assert_eq!(input.front().len(), 102_000);
+        assert!(input.memory() <= 102_000, "{}", input.memory());
     }
 
     #[test]

@@ -18,27 +18,66 @@ mod open;
 mod outbox;
 mod password;
 mod policy;
+mod rules;
 
 use std::fmt;
 
 pub use access::{AccessError, AccessList};
 pub use config::{Config, Method, SlowClient};
-pub use outbox::{Outbox, Overflow};
-pub use password::{PasswordError, Passwords};
+pub use outbox::{Frame, Outbox, Overflow};
+pub use password::{Check, PasswordError, Passwords};
 pub use policy::{Attempt, Policy};
+pub use rules::{Action, GroupRules, Identity};
 
 use crate::wire::{ConnectRequest, FrameHeader, Limits, Name, Refusal, Service, Slice};
 use handshake::{Authentication, Authenticator};
 use input::Input;
 use open::Open;
+use policy::Judge;
+
+/// Says the number of a user of this machine.
+pub type UserId<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
 /// Where a client's connection comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// The unix socket.
+    /// The unix socket, by a user whom the system does not name.
     Unix,
+    /// The unix socket, by this user.
+    User(u32),
     /// TCP from this address.
     Tcp(std::net::IpAddr),
+}
+
+impl Peer {
+    /// Where it comes from, for limits that hold for all who come from there.
+    pub fn source(self) -> Source {
+        match self {
+            Peer::Unix => Source::Unix,
+            Peer::User(uid) => Source::User(uid),
+            Peer::Tcp(address) => Source::of(address),
+        }
+    }
+}
+
+/// Where clients come from who share limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The unix socket, by a user whom the system does not name.
+    Unix,
+    /// A user of this machine.
+    User(u32),
+    /// An address, or the network of 64 bits that one IPv6 host has for itself.
+    Address(std::net::IpAddr),
+}
+
+impl Source {
+    fn of(address: std::net::IpAddr) -> Source {
+        Source::Address(match address.to_canonical() {
+            std::net::IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
 }
 
 /// What a client asks of its daemon, in the order of its bytes.
@@ -46,6 +85,8 @@ pub enum Peer {
 pub enum Request {
     /// The client says who it is. Answer with [`Session::admit`] or [`Session::refuse`]; nothing else comes before.
     Hello(ConnectRequest),
+    /// A password is to be compared with the file; it takes long. Answer with [`Session::answer`]; nothing else comes before.
+    Check(Check),
     /// The client is authenticated and its answer waits in the outbox: the session is open.
     Opened,
     /// Join this group.
@@ -67,6 +108,15 @@ pub enum Request {
     Slow(Overflow),
     /// The client broke the protocol. Nothing follows; close without a word.
     Violation(Violation),
+}
+
+/// What became of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is right.
+    Accepted,
+    /// It is wrong, or for another reason the client may not connect.
+    Refused(Refusal),
 }
 
 /// How a client broke the protocol.
@@ -110,7 +160,7 @@ const HANDSHAKE_LIMIT: usize = 16 << 10;
 pub struct Session {
     authenticator: Authenticator,
     message_limit: usize,
-    policy: Option<Policy>,
+    judge: Judge,
     input: Input,
     outbox: Outbox,
     state: State,
@@ -162,7 +212,7 @@ impl Session {
         Session {
             authenticator: Authenticator::new(config, peer),
             message_limit: config.message_limit,
-            policy: config.policy,
+            judge: Judge::new(config, peer),
             input: Input::new(HANDSHAKE_LIMIT),
             outbox: Outbox::new(config),
             state: State::Greeting,
@@ -172,7 +222,7 @@ impl Session {
     /// Other limits and another policy from now on. A handshake that has begun ends by the rules that it began with.
     pub fn configure(&mut self, config: &Config) {
         self.message_limit = config.message_limit;
-        self.policy = config.policy;
+        self.judge.configure(config);
         self.outbox.configure(config);
     }
 
@@ -202,7 +252,7 @@ impl Session {
     /// Tells the client something, unless too much waits for it already.
     fn tell(&mut self, bytes: Vec<u8>) -> Option<Overflow> {
         if self.is_open() {
-            return self.outbox.push(bytes.into()).err();
+            return self.outbox.push_own(bytes).err();
         }
         self.outbox.push_handshake(bytes);
         None
@@ -211,11 +261,12 @@ impl Session {
     /// Answers [`Request::Hello`]: the client may go on under this private group. Then drain [`Session::poll_request`] again.
     pub fn admit(&mut self, private_group: Name) {
         let State::Admission(request) = &self.state else { panic!("admit answers a Hello, once") };
-        let version = request.version;
+        let (request, version) = (*request, request.version);
         if version.has_authentication() {
             self.outbox.push_handshake(self.authenticator.list().encode());
         }
-        self.enter(State::Authentication(Authentication { version, private_group }));
+        self.judge.wants_views = request.membership;
+        self.enter(State::Authentication(Authentication::new(version, private_group)));
     }
 
     /// Refuses the client: at once after it connected, or as an answer to [`Request::Hello`]. The session is over.
@@ -223,6 +274,27 @@ impl Session {
         assert!(matches!(self.state, State::Greeting | State::Admission(_)), "refuse comes before admit, once");
         self.outbox.push_handshake(vec![refusal.encode()]);
         self.enter(State::Closed);
+    }
+
+    /// Answers [`Request::Check`]. Then drain [`Session::poll_request`] again.
+    pub fn answer(&mut self, verdict: Verdict) {
+        let State::Authentication(state) = &mut self.state else { panic!("answer follows a Check, once") };
+        let (says, user) = state.answer(verdict);
+        self.judge.client.user = user;
+        self.outbox.push_handshake(says);
+    }
+
+    /// The user whose password is being compared.
+    pub fn checking(&self) -> Option<String> {
+        match &self.state {
+            State::Authentication(state) => state.checking(),
+            _ => None,
+        }
+    }
+
+    /// The user of the password file that the client has shown itself to be.
+    pub fn user(&self) -> Option<&str> {
+        self.judge.client.user.as_deref()
     }
 
     /// Whether the handshake is done and the session not over.
@@ -240,20 +312,25 @@ impl Session {
         &mut self.outbox
     }
 
-    /// What still waits for the client whose session is over.
-    pub fn into_outbox(self) -> Outbox {
-        self.outbox
+    /// Bytes of memory that wait to be read.
+    pub fn input_memory(&self) -> usize {
+        self.input.memory()
+    }
+
+    /// Whether a frame has begun and is not whole.
+    pub fn is_inside_frame(&self) -> bool {
+        self.is_open() && !self.input.front().is_empty()
     }
 
     fn step(&mut self) -> Option<Step> {
         if self.input.is_flooded() {
             return Some(Step::enter(State::Closed, Request::Violation(Violation::Flood)));
         }
-        match &self.state {
+        match &mut self.state {
             State::Greeting => handshake::poll_greeting(&mut self.input, limits(self.message_limit)),
             State::Authentication(state) => {
-                let open =
-                    Open { private_group: state.private_group, message_limit: self.message_limit, policy: self.policy };
+                let (message_limit, judge) = (self.message_limit, &self.judge);
+                let open = |private_group| Open { private_group, message_limit, judge: judge.clone() };
                 state.poll(&mut self.input, &self.authenticator, open)
             }
             State::Open(open) => open.poll(&mut self.input),

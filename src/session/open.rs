@@ -6,7 +6,7 @@
 use tracing::debug;
 
 use super::input::Input;
-use super::policy::{self, Policy};
+use super::policy::Judge;
 use super::{Request, State, Step, Violation};
 use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names, encode_reject};
 
@@ -15,7 +15,7 @@ use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names,
 pub(super) struct Open {
     pub(super) private_group: Name,
     pub(super) message_limit: usize,
-    pub(super) policy: Option<Policy>,
+    pub(super) judge: Judge,
 }
 
 /// Bits that only daemons may set.
@@ -37,7 +37,7 @@ impl Open {
             if header.kind.contains(FrameType::KILL) {
                 return Some(Step::enter(State::Closed, Request::Kill));
             }
-            if self.policy.is_some_and(|policy| !policy::permits(policy, &header, frame)) {
+            if !self.judge.permits(&header, frame) {
                 if header.kind.contains(FrameType::SELF_DISCARD) {
                     continue;
                 }
@@ -86,6 +86,7 @@ fn group(header: &FrameHeader, frame: &[u8]) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{AccessList, Config, Peer};
     use super::*;
     use crate::rng::Rng;
     use crate::wire::{ByteOrder, DAEMON_LIMIT, Hint, Service};
@@ -95,7 +96,13 @@ mod tests {
     }
 
     fn open() -> Open {
-        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT, policy: None }
+        open_by(&Config::default(), Peer::Unix)
+    }
+
+    fn open_by(config: &Config, peer: Peer) -> Open {
+        let mut judge = Judge::new(config, peer);
+        judge.wants_views = true;
+        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT, judge }
     }
 
     fn header(kind: FrameType) -> FrameHeader {
@@ -190,6 +197,35 @@ mod tests {
         }
         stream.extend(frame(header(FrameType::KILL)));
         assert_eq!(requests(&stream), [Request::Kill]);
+    }
+
+    /// What comes of one frame to these groups where the access file says so: a request, or the frame back.
+    fn comes_of(access: &str, kind: FrameType, groups: &[&str]) -> (Option<Request>, Option<u32>) {
+        let config = Config { access: AccessList::parse(access).unwrap(), ..Config::default() };
+        let header = FrameHeader { groups: groups.len() as i32, data_len: 0, ..header(kind) };
+        let mut input = Input::new(DAEMON_LIMIT);
+        input.push(&header.encode());
+        groups.iter().for_each(|group| input.push(name(group).field()));
+        let Some(step) = open_by(&config, Peer::User(7)).poll(&mut input) else { return (None, None) };
+        let back = step.output.map(|bytes| FrameHeader::decode(bytes.first_chunk().unwrap()).kind.0);
+        (step.request, back)
+    }
+
+    #[test]
+    fn rules_of_groups_send_what_they_refuse_back() {
+        let rejected = (None, Some(FrameType::REJECT.0));
+        let closed = "group g send user:8\ngroup g join user:8\ngroup h monitor user:8\ngroup i all user:7";
+        assert_eq!(comes_of(closed, FrameType::AGREED, &["g"]), rejected);
+        assert_eq!(comes_of(closed, FrameType::AGREED, &["i", "g"]), rejected, "all groups must be allowed");
+        assert_eq!(comes_of(closed, FrameType::AGREED | FrameType::SELF_DISCARD, &["g"]), (None, None));
+        assert_eq!(comes_of(closed, FrameType::JOIN, &["g"]), rejected);
+        assert_eq!(comes_of(closed, FrameType::JOIN, &["h"]), rejected, "it wants views");
+        for (kind, group) in
+            [(FrameType::JOIN, "i"), (FrameType::LEAVE, "g"), (FrameType::AGREED, "h"), (FrameType::AGREED, "#b#d1")]
+        {
+            let (request, back) = comes_of(closed, kind, &[group]);
+            assert!(request.is_some() && back.is_none(), "{kind:?} {group}");
+        }
     }
 
     #[test]

@@ -1,22 +1,107 @@
-//! The messages that wait for one client, shared with the other receivers.
+//! The frames that wait for one client. A frame is in memory once, whoever else waits for it.
 //!
 //! Two limits. Bytes are bounded always. Messages are counted only while the client's socket takes no more, as the classic
 //! daemon counts them: a burst between two writes says nothing about the reader, unless none may wait at all. Over either the client is too slow, and its
 //! owner ends the session, or stops those who send to it: then only twice the bytes is too much. Above half of either limit the client
 //! lags, which is worth a warning. What the handshake says is small and comes before any message; it is never refused.
+//!
+//! Views are counted apart. A client has no say in how often others join, and all who are told of a view share its frame: a view is
+//! no message, and each receiver is charged its share of the bytes only.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use super::config::{Config, SlowClient};
-use crate::wire::{Payload, Slice};
+use crate::wire::{FrameType, Payload, Slice};
+
+/// Bytes that one frame in one outbox costs besides the frame itself.
+const PLACE: usize = 64;
+
+/// A frame for one or more clients, shared by all that still wait for it.
+#[derive(Clone, Debug)]
+pub struct Frame(Arc<Content>);
+
+#[derive(Debug)]
+struct Content {
+    payload: Payload,
+    kind: FrameType,
+    /// What one receiver is charged, if that is not each byte that it still waits for.
+    share: Option<usize>,
+}
+
+impl Frame {
+    /// A frame for so many clients.
+    pub fn new(payload: Payload, receivers: usize) -> Frame {
+        let kind = kind(&payload);
+        let share = (!kind.intersects(FrameType::SERVICES)).then(|| PLACE + payload.len() / receivers.max(1));
+        Frame(Arc::new(Content { payload, kind, share }))
+    }
+
+    /// A frame for one client, who is charged for each byte.
+    fn own(payload: Payload) -> Frame {
+        Frame(Arc::new(Content { kind: kind(&payload), payload, share: None }))
+    }
+
+    /// Bytes on the stream.
+    pub fn len(&self) -> usize {
+        self.0.payload.len()
+    }
+
+    /// Whether there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.payload.is_empty()
+    }
+
+    /// Whether this is a message that may be lost.
+    pub fn is_unreliable(&self) -> bool {
+        self.0.kind.contains(FrameType::UNRELIABLE)
+    }
+
+    /// The bytes.
+    pub fn payload(&self) -> &Payload {
+        &self.0.payload
+    }
+
+    /// Whether nobody else holds the frame.
+    pub fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// The bytes divided by those who hold the frame.
+    fn present_share(&self) -> usize {
+        PLACE + self.len() / Arc::strong_count(&self.0)
+    }
+
+    /// The same frame in memory of its own, if it would keep a much larger buffer of received packets alive.
+    pub fn compact(&self) -> Option<Frame> {
+        let payload = &self.0.payload;
+        let copy = || Frame(Arc::new(Content { payload: payload.copied(), kind: self.0.kind, share: self.0.share }));
+        (payload.retained() > 2 * payload.len()).then(copy)
+    }
+}
+
+/// The type in a frame's header; none if the bytes are no frame.
+fn kind(payload: &Payload) -> FrameType {
+    payload.front(4).first_chunk().map_or(FrameType(0), |bytes| FrameType::decode(*bytes))
+}
 
 /// What waits for one client.
 #[derive(Debug)]
 pub struct Outbox {
-    /// The first one without what was already written; none is empty.
-    messages: VecDeque<Payload>,
+    /// None is empty.
+    frames: VecDeque<Frame>,
+    /// What is left of the first one, if a part of it was written.
+    front: Option<Payload>,
     bytes: usize,
+    /// Bytes that count against the limit.
+    charged: usize,
+    /// Frames that count against the limit.
+    messages: usize,
+    /// Bytes of views among those that wait.
+    view_bytes: usize,
+    /// How the memory that frames take has changed since it was asked.
+    memory_change: isize,
     blocked: bool,
     max_messages: usize,
     max_bytes: usize,
@@ -48,8 +133,13 @@ impl Outbox {
     /// An empty outbox with the limits of this configuration.
     pub fn new(config: &Config) -> Outbox {
         let mut outbox = Outbox {
-            messages: VecDeque::new(),
+            frames: VecDeque::new(),
+            front: None,
             bytes: 0,
+            charged: 0,
+            messages: 0,
+            view_bytes: 0,
+            memory_change: 0,
             blocked: false,
             max_messages: 0,
             max_bytes: 0,
@@ -66,28 +156,40 @@ impl Outbox {
         self.holds_senders = config.slow_client == SlowClient::BlockSenders;
     }
 
-    /// Adds a message at the end, or says why the session must end instead.
-    pub fn push(&mut self, message: Payload) -> Result<(), Overflow> {
-        let is_counted = self.blocked || self.max_messages == 0;
-        if !self.holds_senders && is_counted && self.messages.len() >= self.max_messages {
+    /// Adds a frame at the end, or says why the session must end instead. Whoever made the frame counts its memory.
+    pub fn push(&mut self, frame: Frame) -> Result<(), Overflow> {
+        let is_counted = self.max_messages == 0 || self.blocked && frame.0.share.is_none();
+        if !self.holds_senders && is_counted && self.messages >= self.max_messages {
             return Err(Overflow::Messages);
         }
         let max_bytes = if self.holds_senders { self.max_bytes.saturating_mul(2) } else { self.max_bytes };
-        if self.bytes + message.len() > max_bytes {
+        if self.charged + frame.0.share.unwrap_or(frame.len()) > max_bytes {
             return Err(Overflow::Bytes);
         }
-        self.append(message);
+        self.append(frame);
+        Ok(())
+    }
+
+    /// Adds what only this client is told.
+    pub(super) fn push_own(&mut self, bytes: Vec<u8>) -> Result<(), Overflow> {
+        let frame = Frame::own(bytes.into());
+        let len = frame.len();
+        self.push(frame)?;
+        self.memory_change += len as isize;
         Ok(())
     }
 
     /// Adds a part of the handshake.
     pub(super) fn push_handshake(&mut self, bytes: Vec<u8>) {
-        self.append(bytes.into());
+        self.memory_change += bytes.len() as isize;
+        self.append(Frame::own(bytes.into()));
     }
 
     /// The slices to write, in order; none is empty.
     pub fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.messages.iter().flat_map(Payload::slices).filter(|slice| !slice.is_empty())
+        let begun = usize::from(self.front.is_some());
+        let whole = self.frames.iter().skip(begun).map(Frame::payload);
+        self.front.iter().chain(whole).flat_map(Payload::slices).filter(|slice| !slice.is_empty())
     }
 
     /// The first `n` bytes of [`Outbox::slices`] have been written. Panics if there are fewer.
@@ -96,13 +198,39 @@ impl Outbox {
         self.bytes -= n;
         self.blocked = false;
         while n > 0 {
-            let first = self.messages.front_mut().expect("the bytes are those of the messages");
-            if n < first.len() {
-                *first = first.skip(n);
+            let first = self.frames.front().expect("the bytes are those of the frames");
+            let left = self.front.as_ref().unwrap_or(first.payload());
+            if n < left.len() {
+                let rest = left.skip(n);
+                self.discount(first.0.share.is_some(), n, 0);
+                self.front = Some(rest);
                 return;
             }
-            n -= first.len();
-            self.messages.pop_front();
+            let len = left.len();
+            n -= len;
+            self.front = None;
+            self.pop(len);
+        }
+    }
+
+    /// The first frame, of which `len` bytes were left, is done.
+    fn pop(&mut self, len: usize) {
+        let Some(frame) = self.frames.pop_front() else { return };
+        let share = frame.0.share;
+        self.discount(share.is_some(), len, share.unwrap_or(0));
+        self.messages -= usize::from(share.is_none());
+        if frame.is_unshared() {
+            self.memory_change -= frame.len() as isize;
+        }
+    }
+
+    /// So many bytes were written, of a view that is charged by a share or of a message.
+    fn discount(&mut self, is_view: bool, bytes: usize, share: usize) {
+        if is_view {
+            self.view_bytes -= bytes;
+            self.charged -= share;
+        } else {
+            self.charged -= bytes;
         }
     }
 
@@ -111,41 +239,75 @@ impl Outbox {
         self.blocked = true;
     }
 
+    /// Whether the client's socket took no more.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// Whether more waits than half of what may.
     pub fn is_lagging(&self) -> bool {
-        self.bytes > self.max_bytes / 2 || self.blocked && self.messages.len() > self.max_messages / 2
+        self.charged > self.max_bytes / 2 || self.blocked && self.messages > self.max_messages / 2
     }
 
     /// Whether as much waits as may.
     pub fn is_full(&self) -> bool {
-        self.bytes >= self.max_bytes || self.blocked && self.messages.len() >= self.max_messages
+        self.charged >= self.max_bytes || self.blocked && self.messages >= self.max_messages
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.frames.is_empty()
     }
 
-    /// How many messages wait.
-    pub fn messages(&self) -> usize {
-        self.messages.len()
+    /// How many frames wait, views included.
+    pub fn frames(&self) -> usize {
+        self.frames.len()
     }
 
-    /// How many bytes wait.
+    /// How many bytes wait, views included.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What still waits.
-    pub fn into_messages(self) -> Vec<Payload> {
-        self.messages.into()
+    /// How many bytes of views wait.
+    pub fn view_bytes(&self) -> usize {
+        self.view_bytes
     }
 
-    fn append(&mut self, message: Payload) {
-        if !message.is_empty() {
-            self.bytes += message.len();
-            self.messages.push_back(message);
+    /// How many more bytes of memory frames take than when this was last asked: what only this client was told, less what
+    /// nobody waits for any more.
+    pub fn take_memory_change(&mut self) -> isize {
+        std::mem::take(&mut self.memory_change)
+    }
+
+    /// This client's part of the memory that its frames take. It looks at each of them.
+    pub fn memory_share(&self) -> usize {
+        self.frames.iter().map(Frame::present_share).sum()
+    }
+
+    /// What still waits, taken out.
+    pub fn take_all(&mut self) -> Vec<Payload> {
+        let mut rest = Vec::new();
+        while let Some(frame) = self.frames.front() {
+            let left = self.front.take().unwrap_or_else(|| frame.payload().clone());
+            self.bytes -= left.len();
+            self.pop(left.len());
+            rest.push(left);
         }
+        rest
+    }
+
+    fn append(&mut self, frame: Frame) {
+        if frame.is_empty() {
+            return;
+        }
+        self.bytes += frame.len();
+        self.charged += frame.0.share.unwrap_or(frame.len());
+        match frame.0.share {
+            Some(_) => self.view_bytes += frame.len(),
+            None => self.messages += 1,
+        }
+        self.frames.push_back(frame);
     }
 }
 
@@ -153,8 +315,13 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn message(parts: &[&str]) -> Payload {
-        Payload::from_slices(parts.iter().map(|part| Slice::copy_from(part.as_bytes())))
+    /// A message: its bytes begin with no service bit, so it says itself that every byte counts.
+    fn message(parts: &[&str]) -> Frame {
+        Frame::own(Payload::from_slices(parts.iter().map(|part| Slice::copy_from(part.as_bytes()))))
+    }
+
+    fn view(bytes: usize, receivers: usize) -> Frame {
+        Frame::new(vec![0; bytes].into(), receivers)
     }
 
     fn outbox(max_session_messages: usize, max_outbox_bytes: usize) -> Outbox {
@@ -170,12 +337,12 @@ mod tests {
         let mut outbox = outbox(10, 100);
         outbox.push(message(&["ab", "", "cd"])).unwrap();
         outbox.push(message(&["ef"])).unwrap();
-        assert_eq!((waiting(&outbox), outbox.messages(), outbox.bytes()), (vec!["ab", "cd", "ef"], 2, 6));
+        assert_eq!((waiting(&outbox), outbox.frames(), outbox.bytes()), (vec!["ab", "cd", "ef"], 2, 6));
         outbox.wrote(3);
-        assert_eq!((waiting(&outbox), outbox.messages(), outbox.bytes()), (vec!["d", "ef"], 2, 3));
+        assert_eq!((waiting(&outbox), outbox.frames(), outbox.bytes()), (vec!["d", "ef"], 2, 3));
         outbox.wrote(0);
         outbox.wrote(2);
-        assert_eq!((waiting(&outbox), outbox.messages(), outbox.bytes()), (vec!["f"], 1, 1));
+        assert_eq!((waiting(&outbox), outbox.frames(), outbox.bytes()), (vec!["f"], 1, 1));
         outbox.wrote(1);
         assert!(outbox.is_empty() && outbox.bytes() == 0);
     }
@@ -211,7 +378,8 @@ mod tests {
         let mut outbox = outbox(0, 0);
         outbox.push_handshake(b"\x05NULL ".to_vec());
         outbox.wrote(1);
-        assert_eq!(outbox.into_messages(), [message(&["NULL "])]);
+        assert_eq!(outbox.take_all(), [message(&["NULL "]).payload().clone()]);
+        assert_eq!((outbox.bytes(), outbox.take_memory_change()), (0, 0));
     }
 
     #[test]
@@ -242,5 +410,43 @@ mod tests {
         (0..8).for_each(|_| outbox.push(message(&["x"])).unwrap());
         assert!(outbox.is_full());
         assert_eq!(outbox.push(message(&["x"])), Err(Overflow::Bytes));
+    }
+
+    #[test]
+    fn a_view_is_no_message_and_each_receiver_is_charged_its_share() {
+        let mut outbox = outbox(2, 10_000);
+        outbox.block();
+        (0..50).for_each(|_| outbox.push(view(64_000, 1000)).unwrap());
+        assert_eq!((outbox.view_bytes(), outbox.charged), (50 * 64_000, 50 * (PLACE + 64)));
+        assert!(!outbox.is_full());
+        outbox.push(message(&["x"])).unwrap();
+        outbox.wrote(100);
+        outbox.wrote(50 * 64_000 - 100);
+        assert_eq!((outbox.view_bytes(), outbox.charged, outbox.bytes()), (0, 1, 1));
+        (0..78).for_each(|_| outbox.push(view(64_000, 1000)).unwrap());
+        assert_eq!(outbox.push(view(64_000, 1000)), Err(Overflow::Bytes), "of views there may be too many as well");
+    }
+
+    #[test]
+    fn the_memory_of_a_frame_is_given_back_by_the_last_who_waits_for_it() {
+        let frame = view(1000, 2);
+        let mut outboxes = [outbox(10, 10_000), outbox(10, 10_000)];
+        outboxes.iter_mut().for_each(|outbox| outbox.push(frame.clone()).unwrap());
+        assert!(!frame.is_unshared());
+        drop(frame);
+        assert_eq!(outboxes[0].memory_share(), PLACE + 500);
+        outboxes[0].wrote(1000);
+        assert_eq!((outboxes[0].take_memory_change(), outboxes[1].memory_share()), (0, PLACE + 1000));
+        outboxes[1].take_all();
+        assert_eq!(outboxes[1].take_memory_change(), -1000);
+    }
+
+    #[test]
+    fn a_small_frame_need_not_keep_a_large_buffer() {
+        let packets = Slice::from(vec![7; 60_000]);
+        let frame = Frame::own(packets.part(100, 200).into());
+        let compact = frame.compact().unwrap();
+        assert_eq!((compact.payload(), compact.payload().retained()), (frame.payload(), 100));
+        assert!(compact.compact().is_none());
     }
 }

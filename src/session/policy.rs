@@ -1,8 +1,10 @@
 //! Access control: what a site does not let its clients do, however they have shown who they are.
 //!
-//! A program that runs a daemon of its own may give it a policy; a daemon from a configuration file has none and permits everything.
-//! What a policy refuses comes back to its sender as a reject frame, unless the sender wants nothing of its own back.
+//! A program that runs a daemon of its own may give it a policy; the access file of a daemon may have rules for groups. A client that
+//! wants to be told who is in its groups joins only those that it may monitor. What is refused comes back to its sender as a reject frame, unless the sender wants nothing of its own back.
 
+use super::rules::{Action, GroupRules, Identity};
+use super::{Config, Peer};
 use crate::wire::{FrameHeader, FrameType, Name, decode_names};
 
 /// Whether a client, known by its private group, may do this.
@@ -33,16 +35,59 @@ pub enum Attempt<'a> {
     },
 }
 
-/// Whether a policy lets a checked frame through.
-pub(super) fn permits(policy: Policy, header: &FrameHeader, frame: &[u8]) -> bool {
-    let groups = usize::try_from(header.groups).unwrap_or(0);
-    let names: Vec<Name> = decode_names(&frame[FrameHeader::SIZE..]).take(groups).collect();
-    let mess_type = header.hint.mess_type();
-    let attempt = match names[..] {
-        [group, ..] if header.kind.contains(FrameType::JOIN) => Attempt::Join(group),
-        [group, ..] if header.kind.contains(FrameType::LEAVE) => Attempt::Leave(group),
-        [to] if to.as_bytes().starts_with(b"#") => Attempt::Unicast { to, mess_type },
-        _ => Attempt::Multicast { to: &names, mess_type },
-    };
-    policy(&header.name, &attempt)
+/// What decides what a client may do.
+#[derive(Clone, Debug)]
+pub(super) struct Judge {
+    policy: Option<Policy>,
+    groups: GroupRules,
+    /// Who the client is.
+    pub client: Identity,
+    /// Whether it wants to be told who is in its groups.
+    pub wants_views: bool,
+}
+
+impl Judge {
+    pub(super) fn new(config: &Config, peer: Peer) -> Judge {
+        let client = Identity { peer, user: None };
+        Judge { policy: config.policy, groups: config.access.groups().clone(), client, wants_views: false }
+    }
+
+    /// Another policy and other rules from now on.
+    pub(super) fn configure(&mut self, config: &Config) {
+        self.policy = config.policy;
+        self.groups = config.access.groups().clone();
+    }
+
+    /// Whether a client that has shown who it is may have a session.
+    pub(super) fn welcomes(&self, private_group: &Name) -> bool {
+        self.policy.is_none_or(|policy| policy(private_group, &Attempt::Connect))
+    }
+
+    /// Whether a checked frame may pass.
+    pub(super) fn permits(&self, header: &FrameHeader, frame: &[u8]) -> bool {
+        if self.policy.is_none() && self.groups.is_empty() {
+            return true;
+        }
+        let groups = usize::try_from(header.groups).unwrap_or(0);
+        let names: Vec<Name> = decode_names(&frame[FrameHeader::SIZE..]).take(groups).collect();
+        let mess_type = header.hint.mess_type();
+        let attempt = match names[..] {
+            [group, ..] if header.kind.contains(FrameType::JOIN) => Attempt::Join(group),
+            [group, ..] if header.kind.contains(FrameType::LEAVE) => Attempt::Leave(group),
+            [to] if to.as_bytes().starts_with(b"#") => Attempt::Unicast { to, mess_type },
+            _ => Attempt::Multicast { to: &names, mess_type },
+        };
+        self.policy.is_none_or(|policy| policy(&header.name, &attempt)) && self.rules_permit(&attempt)
+    }
+
+    fn rules_permit(&self, attempt: &Attempt<'_>) -> bool {
+        let may = |action, group: &Name| self.groups.allow(action, group, &self.client);
+        match attempt {
+            Attempt::Join(group) => may(Action::Join, group) && (!self.wants_views || may(Action::Monitor, group)),
+            Attempt::Multicast { to, .. } => {
+                to.iter().filter(|group| !group.as_bytes().starts_with(b"#")).all(|group| may(Action::Send, group))
+            }
+            Attempt::Connect | Attempt::Leave(_) | Attempt::Unicast { .. } => true,
+        }
+    }
 }

@@ -212,6 +212,8 @@ impl MethodName {
     pub const IP: MethodName = MethodName::literal(b"IP");
     /// Accepts by a user's name and password.
     pub const PWORD: MethodName = MethodName::literal(b"PWORD");
+    /// Accepts users of this machine.
+    pub const UNIX: MethodName = MethodName::literal(b"UNIX");
 
     /// The method of this name, if it fits its field with a NUL behind it and has neither NUL nor blank inside.
     pub fn new(name: &[u8]) -> Option<MethodName> {

@@ -30,6 +30,11 @@ impl Slice {
         Slice { buffer: Arc::clone(&self.buffer), start: (base + start) as u32, end: (base + end) as u32 }
     }
 
+    /// Bytes of the buffer that this slice keeps alive.
+    pub fn retained(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The part from `start` to the end.
     pub fn tail(&self, start: usize) -> Slice {
         self.part(start, self.len())
@@ -122,6 +127,18 @@ impl Payload {
             let room = n - bytes.len();
             bytes.extend_from_slice(&slice[..room.min(slice.len())]);
         }
+        bytes.into()
+    }
+
+    /// Bytes of the buffers that the slices keep alive; one that several share counts for each.
+    pub fn retained(&self) -> usize {
+        self.slices().map(Slice::retained).sum()
+    }
+
+    /// All bytes in a buffer of their own.
+    pub fn copied(&self) -> Payload {
+        let mut bytes = Vec::with_capacity(self.len());
+        self.slices().for_each(|slice| bytes.extend_from_slice(slice));
         bytes.into()
     }
 

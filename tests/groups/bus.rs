@@ -52,6 +52,8 @@ struct Recovery {
 pub struct Bus {
     pub rng: Rng,
     pub clients: BTreeMap<SessionId, Client>,
+    /// Daemons carry out only a little of what is due at each event, so that work is left when the next one comes.
+    pub is_sliced: bool,
     order: Vec<u32>,
     daemons: BTreeMap<u32, Daemon>,
     rings: BTreeMap<RingId, Ring>,
@@ -66,7 +68,14 @@ impl Bus {
     /// Daemons in this ring order, each without a configuration.
     pub fn new(order: &[u32], seed: u64) -> Bus {
         let daemons = order.iter().map(|&id| (id, daemon(0, id))).collect();
-        Bus { rng: Rng::new(seed), clients: BTreeMap::new(), order: order.to_vec(), daemons, rings: BTreeMap::new() }
+        Bus {
+            rng: Rng::new(seed),
+            clients: BTreeMap::new(),
+            is_sliced: false,
+            order: order.to_vec(),
+            daemons,
+            rings: BTreeMap::new(),
+        }
     }
 
     pub fn groups(&self, daemon: u32) -> &Groups {
@@ -154,8 +163,15 @@ impl Bus {
     /// Lets everything happen that can happen without a change of configuration.
     pub fn settle(&mut self) {
         let ids = self.order.clone();
-        let step = |bus: &mut Bus, &id: &u32| bus.originate(id) | bus.receive(id) | bus.deliver(id);
+        let step = |bus: &mut Bus, &id: &u32| bus.originate(id) | bus.receive(id) | bus.deliver(id) | bus.catch_up(id);
         while ids.iter().fold(false, |any, id| step(self, id) | any) {}
+    }
+
+    /// Lets a daemon carry out all that is due.
+    fn catch_up(&mut self, id: u32) -> bool {
+        let was_busy = self.daemons[&id].groups.is_busy();
+        self.work(id, usize::MAX);
+        was_busy
     }
 
     /// A daemon and its clients are gone; a new life of it waits for a configuration.
@@ -247,11 +263,22 @@ impl Bus {
     /// Gives a daemon one event and carries out what follows.
     fn hand(&mut self, id: u32, event: ring::Event) {
         let daemon = self.daemons.get_mut(&id).unwrap();
+        let is_beginning =
+            matches!(&event, ring::Event::Configuration(regular) if regular.kind == ConfigurationKind::Regular);
         daemon.groups.handle_event(event);
-        while let Some(event) = daemon.groups.poll_event() {
+        // What a daemon says at the beginning of a configuration goes before all messages.
+        let waits = self.is_sliced && !is_beginning;
+        let budget = if waits { self.rng.below(60) as usize } else { usize::MAX };
+        self.work(id, budget);
+    }
+
+    /// Lets a daemon carry out what is due, as far as the budget goes.
+    fn work(&mut self, id: u32, mut budget: usize) {
+        let daemon = self.daemons.get_mut(&id).unwrap();
+        while let Some(event) = daemon.groups.poll_event_within(&mut budget) {
             match event {
                 Event::Submit { payload, service } => daemon.first.push_back((payload, service)),
-                Event::Whole(_) => {}
+                Event::Whole(_) | Event::Changed | Event::Begun(_) => {}
                 Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
                 Event::Released(session) => self.clients.get_mut(&session).unwrap().released = true,
                 Event::Deliver { to, frame } => {

@@ -96,7 +96,7 @@ fn drain(groups: &mut Groups, delivered: &mut usize) -> Vec<Payload> {
         match event {
             Event::Submit { payload, .. } => said.push(payload),
             Event::Deliver { to, .. } => *delivered += to.len(),
-            Event::Released(_) | Event::Whole(_) => {}
+            Event::Released(_) | Event::Whole(_) | Event::Changed | Event::Begun(_) => {}
             Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
         }
     }

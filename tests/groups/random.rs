@@ -28,7 +28,8 @@ struct History {
 impl History {
     fn new(seed: u64) -> History {
         let mut rng = Rng::new(seed);
-        let bus = Bus::new(&ORDER, rng.next_u64());
+        let mut bus = Bus::new(&ORDER, rng.next_u64());
+        bus.is_sliced = seed % 2 == 1;
         let mut history =
             History { bus, rng, sent: BTreeMap::new(), wanted: BTreeMap::new(), permanent: BTreeSet::new() };
         for daemon in ORDER {

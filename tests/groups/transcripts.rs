@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use spread::groups::{Dropped, Event, Groups, SessionId, Status};
 use spread::ring::{self, Configuration, ConfigurationKind, Message};
-use spread::wire::{DaemonId, FrameType, RingId};
+use spread::wire::{DaemonId, FrameType, Payload, RingId, Service};
 
 use crate::bus::Bus;
 use crate::client::name;
@@ -203,19 +203,26 @@ fn a_daemon_goes_through_the_states_that_monitors_know() {
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
         ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
     };
+    let message = |(payload, service)| ring::Event::Message(Message { origin: DaemonId(1), service, payload });
     let mut groups = Groups::new(DaemonId(1), [(DaemonId(1), "d1".to_string())]);
-    groups.handle_event(ring::Event::Configuration(regular(ring)));
+    let table = hear(&mut groups, ring::Event::Configuration(regular(ring)));
     assert_eq!(groups.status(), Status::Exchanging);
-    let Some(Event::Submit { payload, service }) = groups.poll_event() else { panic!("its table goes to all") };
-    groups.handle_event(breaks());
+    hear(&mut groups, breaks());
     assert_eq!(groups.status(), Status::ExchangingInTransition);
-    groups.handle_event(ring::Event::Message(Message { origin: DaemonId(1), service, payload }));
+    hear(&mut groups, message(table.expect("its table goes to all")));
     assert_eq!(groups.status(), Status::Transitional);
-    groups.handle_event(ring::Event::Configuration(regular(next)));
+    let table = hear(&mut groups, ring::Event::Configuration(regular(next)));
     assert_eq!(groups.status(), Status::Exchanging);
-    let Some(Event::Submit { payload, service }) = groups.poll_event() else { panic!("its table goes to all") };
-    groups.handle_event(ring::Event::Message(Message { origin: DaemonId(1), service, payload }));
+    hear(&mut groups, message(table.expect("its table goes to all")));
     assert_eq!(groups.status(), Status::Operational);
+}
+
+/// Gives groups an event and lets them carry it out. What they say last.
+fn hear(groups: &mut Groups, event: ring::Event) -> Option<(Payload, Service)> {
+    groups.handle_event(event);
+    let events = std::iter::from_fn(|| groups.poll_event());
+    let said = |event| if let Event::Submit { payload, service } = event { Some((payload, service)) } else { None };
+    events.filter_map(said).last()
 }
 
 fn ring(sequence: u64) -> RingId {

@@ -31,7 +31,12 @@ impl NodeDaemon {
         let client =
             |seat| Client::new(seat, name.clone(), habits.clone(), rng.fork(), SharedJournal::clone(journal), now);
         let clients = (0..count).map(client).collect();
-        let node = Node::new(config, now).expect("the simulator's settings are sound");
+        // Half of the daemons carry out what is delivered one step at a time.
+        let is_sliced = config.seed % 2 == 1;
+        let mut node = Node::new(config, now).expect("the simulator's settings are sound");
+        if is_sliced {
+            node.set_slice(1);
+        }
         let (configurations, assembly) = (Vec::new(), Assembly::default());
         let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations, rng, assembly };
         daemon.settle(now);
@@ -79,7 +84,7 @@ impl NodeDaemon {
                     self.clients[seat].on_closed(now, reason);
                 }
             }
-            Event::Welcome(_) | Event::Farewell(_) | Event::Network(_) => {}
+            Event::Welcome(_) | Event::Check { .. } | Event::Farewell(_) | Event::Network(_) => {}
             Event::Configuration(configuration) => {
                 self.configurations.push(ring::Event::Configuration(configuration));
             }

@@ -1,0 +1,73 @@
+//! What clients take of memory, together and each user's, and who must go when it is too much.
+
+use super::{Client, Clients};
+use crate::groups::SessionId;
+use crate::node::ends::EndReason;
+use crate::node::memory::{Elsewhere, Fill, MEMBERSHIP};
+use crate::wire::Name;
+
+impl Clients {
+    /// Keeps the accounts of the memory that a session takes.
+    pub(super) fn settle(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let input = client.session.input_memory();
+        let change = client.session.outbox_mut().take_memory_change() + (input as isize - client.input as isize);
+        client.input = input;
+        self.memory.change(change);
+        self.charge_user(id);
+    }
+
+    /// Charges a session's user for its frames, if there is a limit.
+    pub(super) fn charge_user(&mut self, id: SessionId) {
+        if !self.users.counts_memory() {
+            return;
+        }
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let now = client.input + client.session.outbox().bytes();
+        let before = std::mem::replace(&mut client.charged, now);
+        if self.users.change_memory(&client.user, before, now) {
+            self.greedy.push(client.user.clone());
+        }
+    }
+
+    /// Compares what all clients take with the ceiling, and ends those that take most while it is too much. `kept` says what is kept
+    /// for a session elsewhere.
+    pub(in crate::node) fn keep_ceiling(
+        &mut self,
+        elsewhere: Elsewhere,
+        kept: impl Fn(SessionId, Option<Name>) -> usize,
+    ) {
+        self.memory.set_elsewhere(elsewhere);
+        if self.memory.should_warn() {
+            let (used, limit) = (self.memory.used(), self.memory.room());
+            let sessions = self.sessions.len();
+            tracing::warn!(name: "memory_low", used, limit, sessions, "clients take three quarters of MaxMemory");
+        }
+        while self.memory.fill() == Fill::Over {
+            let taken = |(&id, client): (&SessionId, &Client)| {
+                let elsewhere = kept(id, client.private_group.filter(|_| client.opened));
+                (client.input + client.session.outbox().memory_share() + elsewhere, elsewhere, id)
+            };
+            let Some((_, elsewhere, id)) = self.sessions.iter().map(taken).max() else { return };
+            self.end(id, EndReason::Greedy);
+            if let Some(leaving) = self.leaving.get_mut(&id) {
+                leaving.memory = elsewhere;
+                self.memory.depart(elsewhere);
+            }
+        }
+    }
+
+    /// Ends the largest session of each user whose sessions take too much together.
+    pub(in crate::node) fn keep_user_ceilings(&mut self) {
+        while let Some(user) = self.greedy.pop() {
+            let own = self.sessions.iter().filter(|(_, client)| client.user == user);
+            let Some((_, id)) = own.map(|(&id, client)| (client.charged, id)).max() else { continue };
+            self.end(id, EndReason::GreedyUser);
+        }
+    }
+
+    /// Bytes that one session's groups take.
+    pub(in crate::node) fn memory_of_groups(count: usize) -> usize {
+        count * MEMBERSHIP
+    }
+}

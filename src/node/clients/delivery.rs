@@ -1,0 +1,96 @@
+//! Frames for clients: who gets them, who is too slow for them, and who is stopped because of that.
+
+use super::Clients;
+use crate::groups::SessionId;
+use crate::node::ends::EndReason;
+use crate::node::{Event, clients::Holder, pace};
+use crate::session::{Frame, SlowClient};
+use crate::wire::{FrameHeader, Name, Payload};
+
+impl Clients {
+    /// A frame for these clients.
+    pub(in crate::node) fn deliver(&mut self, to: &[SessionId], payload: Payload) {
+        let blocks = self.config.slow_client == SlowClient::BlockSenders;
+        let sender = if blocks { sender(&payload) } else { None };
+        let frame = Frame::new(payload, to.len());
+        let mut compact: Option<Option<Frame>> = None;
+        for &id in to {
+            let Some(client) = self.sessions.get_mut(&id) else { continue };
+            if client.lagging && self.config.slow_client == SlowClient::DropUnreliable && frame.is_unreliable() {
+                self.stats.dropped_unreliable += 1;
+                continue;
+            }
+            let outbox = client.session.outbox_mut();
+            // Where a frame may wait long it must not keep the packets around it.
+            let compacted = if outbox.is_blocked() { compact.get_or_insert_with(|| frame.compact()) } else { &None };
+            let quiet = outbox.is_empty();
+            match outbox.push(compacted.as_ref().unwrap_or(&frame).clone()) {
+                Ok(()) if quiet => self.events.push_back(Event::Output(id)),
+                Ok(()) => {}
+                Err(overflow) => {
+                    self.end(id, EndReason::Slow(overflow));
+                    continue;
+                }
+            }
+            self.note_pace(id);
+            self.charge_user(id);
+            sender.iter().for_each(|sender| self.stop(sender, id));
+        }
+        for frame in [Some(frame), compact.flatten()].into_iter().flatten().filter(|frame| !frame.is_unshared()) {
+            self.memory.change(frame.len() as isize);
+        }
+    }
+
+    /// A message of this sender went to a session; the sender is stopped if that made or found its outbox full.
+    pub(super) fn stop(&mut self, sender: &Name, receiver: SessionId) {
+        let Some(stopped) = self.full.get_mut(&receiver) else { return };
+        let Some(Holder::Session(id)) = self.names.get(sender) else { return };
+        if stopped.insert(*id)
+            && let Some(client) = self.sessions.get_mut(id)
+        {
+            client.stopped_by += 1;
+            self.stats.stopped_senders += 1;
+        }
+    }
+
+    /// A session's outbox is not full any more, or the session is over: those whom it stopped may go on.
+    pub(super) fn release(&mut self, receiver: SessionId) {
+        for id in self.full.remove(&receiver).into_iter().flatten() {
+            let Some(client) = self.sessions.get_mut(&id) else { continue };
+            client.stopped_by -= 1;
+            if client.stopped_by == 0 {
+                self.events.push_back(Event::Welcome(id));
+            }
+        }
+    }
+
+    /// Compares what waits for a client with the limits, and says when it begins to lag. It lags until nothing waits.
+    pub(super) fn note_pace(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let outbox = client.session.outbox();
+        let behind = outbox.view_bytes() > pace::BEHIND;
+        if behind != std::mem::replace(&mut client.behind, behind) {
+            self.pace.fall_behind(if behind { 1 } else { -1 });
+        }
+        if !client.lagging && outbox.is_lagging() {
+            let (messages, bytes) = (outbox.frames(), outbox.bytes());
+            tracing::warn!(name: "client_slow", client = %client.name(), messages, bytes, "client reads slowly");
+            self.stats.lagging += 1;
+            client.lagging = true;
+        }
+        client.lagging &= !outbox.is_empty();
+        if self.config.slow_client != SlowClient::BlockSenders {
+            return;
+        }
+        if outbox.is_full() {
+            self.full.entry(id).or_default();
+        } else {
+            self.release(id);
+        }
+    }
+}
+
+/// Who wrote a message; the group of a membership frame.
+fn sender(frame: &Payload) -> Option<Name> {
+    frame.front(FrameHeader::SIZE).first_chunk().map(|header| FrameHeader::decode(header).name)
+}

@@ -1,0 +1,112 @@
+//! Why sessions end, and what is counted of clients.
+
+use std::fmt;
+
+use crate::counters::counters;
+use crate::session::{Overflow, Violation};
+use crate::wire::Refusal;
+
+counters! {
+    /// What was counted of clients.
+    pub struct ClientStats in "clients" {
+        /// How often a client began to lag: more than half of what may wait for it did.
+        lagging,
+        /// Sessions ended because too many messages waited for clients that did not read.
+        slow_by_messages,
+        /// Sessions ended because too many bytes waited for their clients.
+        slow_by_bytes,
+        /// Sessions ended because they took most when all clients, or all of one user, took more memory than they may.
+        greedy,
+        /// How often a client was not read because one that it had sent to did not read.
+        stopped_senders,
+        /// How often a join or leave waited because many members were behind with their views.
+        paced,
+        /// Unreliable messages that a lagging client did not get.
+        dropped_unreliable,
+        /// Clients refused.
+        refused,
+        /// Passwords that were wrong, or came too fast to be compared.
+        wrong_passwords,
+        /// Clients whose handshake was not finished when others needed their place.
+        crowded_out,
+        /// Sessions ended because a frame had begun and nothing more of it came.
+        unfinished,
+        /// Sessions ended because their clients broke the protocol.
+        violations,
+        /// Sessions ended by their clients.
+        disconnected,
+        /// Sessions ended because their connections ended or failed.
+        gone,
+        /// Clients that did not finish their handshake in time.
+        handshake_timeouts,
+        /// Bytes that are kept for clients now: frames, sessions, groups.
+        memory,
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client said so.
+    Kill,
+    /// The connection ended or failed.
+    Gone,
+    /// The client was refused.
+    Refused(Refusal),
+    /// The client broke the protocol.
+    Violation(Violation),
+    /// The client did not finish its handshake in time.
+    HandshakeTimeout,
+    /// The client did not finish its handshake before others from elsewhere needed its place.
+    CrowdedOut,
+    /// The client began a frame and sent nothing more of it.
+    Unfinished,
+    /// The client did not read fast enough.
+    Slow(Overflow),
+    /// All clients together took more memory than they may, and this one took most.
+    Greedy,
+    /// The sessions of its user together took more memory than they may, and this one took most.
+    GreedyUser,
+}
+
+impl EndReason {
+    /// Whether an operator should know: the client is neither gone by itself nor refused.
+    pub(super) fn is_remarkable(self) -> bool {
+        !matches!(self, EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::HandshakeTimeout)
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndReason::Kill => write!(f, "disconnected"),
+            EndReason::Gone => write!(f, "connection ended"),
+            EndReason::Refused(refusal) => write!(f, "refused ({})", refusal.0),
+            EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
+            EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
+            EndReason::CrowdedOut => write!(f, "did not finish the handshake while others needed its place"),
+            EndReason::Unfinished => write!(f, "began a frame and sent nothing more of it"),
+            EndReason::Slow(overflow) => write!(f, "reads too slowly: {overflow}"),
+            EndReason::Greedy => write!(f, "takes most of the memory of all clients, which is above MaxMemory"),
+            EndReason::GreedyUser => write!(f, "takes most of its user's memory, which is above MaxUserMemory"),
+        }
+    }
+}
+
+impl ClientStats {
+    pub(super) fn count_end(&mut self, reason: EndReason) {
+        let counter = match reason {
+            EndReason::Slow(Overflow::Messages) => &mut self.slow_by_messages,
+            EndReason::Slow(Overflow::Bytes) => &mut self.slow_by_bytes,
+            EndReason::Greedy | EndReason::GreedyUser => &mut self.greedy,
+            EndReason::Violation(_) => &mut self.violations,
+            EndReason::Refused(_) => &mut self.refused,
+            EndReason::CrowdedOut => &mut self.crowded_out,
+            EndReason::Unfinished => &mut self.unfinished,
+            EndReason::Kill => &mut self.disconnected,
+            EndReason::Gone => &mut self.gone,
+            EndReason::HandshakeTimeout => &mut self.handshake_timeouts,
+        };
+        *counter += 1;
+    }
+}

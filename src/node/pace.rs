@@ -1,0 +1,150 @@
+//! Joins and leaves at the pace at which members read their views.
+//!
+//! When a thousand clients join one group, each join makes a view of all names for everybody who is in already. So a join or leave of
+//! this daemon's clients waits while many sessions here are behind with views, and, in a crowd, while many changes are on their way
+//! through the ring. A few sessions that do not read at all hold up nobody, and one change goes on at each interval in any case.
+
+use std::collections::VecDeque;
+
+use crate::groups::SessionId;
+use crate::time::{Duration, Instant};
+use crate::wire::Envelope;
+
+/// A session is behind when more bytes of views wait for it.
+pub(super) const BEHIND: usize = 256 << 10;
+/// So many sessions may be behind, or one quarter of those who want views.
+const TOLERATED: usize = 8;
+const TOLERATED_PART: usize = 4;
+/// From so many sessions that want views on, the changes on their way are limited.
+const CROWD: usize = 100;
+/// Changes of this daemon's clients on their way in a crowd.
+const IN_FLIGHT: usize = 64;
+/// The longest time between two changes when some wait.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// The changes that wait, and what decides for how long.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Open sessions that want views.
+    watchers: usize,
+    /// Sessions that are behind.
+    behind: usize,
+    in_flight: usize,
+    waiting: VecDeque<(SessionId, Envelope)>,
+    /// When the next change goes on in any case.
+    next: Instant,
+}
+
+impl Pace {
+    /// Another session wants views, or one does no longer.
+    pub(super) fn watch(&mut self, change: isize) {
+        self.watchers = self.watchers.saturating_add_signed(change);
+    }
+
+    /// Another session is behind, or one is no longer.
+    pub(super) fn fall_behind(&mut self, change: isize) {
+        self.behind = self.behind.saturating_add_signed(change);
+    }
+
+    /// A change was submitted.
+    pub(super) fn depart(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A change has its place in the order.
+    pub(super) fn arrive(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A configuration begins: what was on its way may never arrive.
+    pub(super) fn restart(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Whether a change must wait: it would only lengthen queues, or others wait already.
+    pub(super) fn holds(&self) -> bool {
+        self.is_pressed() || !self.waiting.is_empty()
+    }
+
+    fn is_pressed(&self) -> bool {
+        let is_slow = self.behind > TOLERATED.max(self.watchers / TOLERATED_PART);
+        is_slow || self.watchers > CROWD && self.in_flight >= IN_FLIGHT
+    }
+
+    /// Lets a change of this session wait.
+    pub(super) fn wait(&mut self, now: Instant, id: SessionId, change: Envelope) {
+        if self.waiting.is_empty() {
+            self.next = now + INTERVAL;
+        }
+        self.waiting.push_back((id, change));
+    }
+
+    /// The next change, if it need not wait longer.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<(SessionId, Envelope)> {
+        if self.is_pressed() && now < self.next {
+            return None;
+        }
+        self.next = now + INTERVAL;
+        self.waiting.pop_front()
+    }
+
+    /// When the next change goes on: at once if nothing holds it any more.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let at = if self.is_pressed() { self.next } else { Instant::ZERO };
+        (!self.waiting.is_empty()).then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Name;
+
+    fn change(id: u64) -> (SessionId, Envelope) {
+        let name = Name::new(b"g").unwrap();
+        (SessionId(id), Envelope::Join { member: name, group: name })
+    }
+
+    fn pace(watchers: isize, behind: isize) -> Pace {
+        let mut pace = Pace::default();
+        pace.watch(watchers);
+        pace.fall_behind(behind);
+        pace
+    }
+
+    #[test]
+    fn a_change_waits_while_many_are_behind_and_not_for_a_few() {
+        assert!(!pace(1, 1).holds());
+        assert!(!pace(1000, 250).holds());
+        assert!(pace(1000, 251).holds());
+        assert!(pace(9, 9).holds());
+    }
+
+    #[test]
+    fn in_a_crowd_few_changes_are_on_their_way() {
+        for (watchers, holds) in [(100, false), (101, true)] {
+            let mut pace = pace(watchers, 0);
+            (0..IN_FLIGHT).for_each(|_| pace.depart());
+            assert_eq!(pace.holds(), holds);
+            pace.arrive();
+            assert!(!pace.holds());
+        }
+    }
+
+    #[test]
+    fn changes_keep_their_order_and_one_goes_at_each_interval() {
+        let mut pace = pace(1000, 1000);
+        for id in 0..3 {
+            let (id, change) = change(id);
+            pace.wait(Instant::ZERO, id, change);
+        }
+        assert_eq!(pace.poll(Instant::ZERO), None);
+        let later = pace.poll_timeout().unwrap();
+        assert_eq!(later, Instant::ZERO + INTERVAL);
+        assert_eq!((pace.poll(later), pace.poll(later)), (Some(change(0)), None));
+        pace.fall_behind(-900);
+        assert!(pace.holds(), "who comes now waits behind the others");
+        assert_eq!((pace.poll(later), pace.poll(later)), (Some(change(1)), Some(change(2))));
+        assert_eq!((pace.holds(), pace.poll_timeout()), (false, None));
+    }
+}

@@ -1,0 +1,93 @@
+//! What each user has: how many sessions, and how many bytes of frames. A user is one of the password file, one of this machine, or,
+//! where neither is known, an address.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::session::Source;
+
+/// Whose a session is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum User {
+    /// Of whoever comes from there.
+    From(Source),
+    /// Of a user of the password file.
+    Named(Arc<str>),
+}
+
+/// What a user has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holding {
+    sessions: usize,
+    memory: usize,
+}
+
+/// What all users have, as far as there are limits.
+#[derive(Debug)]
+pub(super) struct Users {
+    max_sessions: usize,
+    max_memory: usize,
+    holdings: BTreeMap<User, Holding>,
+}
+
+impl Users {
+    pub(super) fn new(max_sessions: usize, max_memory: usize) -> Users {
+        Users { max_sessions, max_memory, holdings: BTreeMap::new() }
+    }
+
+    /// Whether what sessions take must be told.
+    pub(super) fn counts_memory(&self) -> bool {
+        self.max_memory != usize::MAX
+    }
+
+    /// Whether a user may have one session more.
+    pub(super) fn has_room(&self, user: &User) -> bool {
+        self.holdings.get(user).is_none_or(|holding| holding.sessions < self.max_sessions)
+    }
+
+    /// A session begins to be this user's.
+    pub(super) fn enter(&mut self, user: User) {
+        self.holdings.entry(user).or_default().sessions += 1;
+    }
+
+    /// A session of a user, which took so much, is over.
+    pub(super) fn leave(&mut self, user: &User, memory: usize) {
+        let Some(holding) = self.holdings.get_mut(user) else { return };
+        holding.sessions -= 1;
+        holding.memory -= memory;
+        if holding.sessions == 0 {
+            self.holdings.remove(user);
+        }
+    }
+
+    /// A session of a user takes so much after it took something else. Whether the user's sessions take too much now.
+    pub(super) fn change_memory(&mut self, user: &User, before: usize, now: usize) -> bool {
+        let Some(holding) = self.holdings.get_mut(user) else { return false };
+        holding.memory = holding.memory - before + now;
+        holding.memory > self.max_memory && now > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_and_memory_are_counted_for_each_user() {
+        let (mut users, alice) = (Users::new(2, 1000), User::Named("alice".into()));
+        let other = User::From(Source::User(1));
+        for _ in 0..2 {
+            assert!(users.has_room(&alice));
+            users.enter(alice.clone());
+        }
+        assert!(!users.has_room(&alice) && users.has_room(&other));
+        users.enter(other.clone());
+        assert!(!users.change_memory(&alice, 0, 600) && !users.change_memory(&other, 0, 600));
+        assert!(users.change_memory(&alice, 0, 401));
+        assert!(!users.change_memory(&alice, 401, 400));
+        users.leave(&alice, 600);
+        assert!(users.has_room(&alice));
+        users.leave(&alice, 400);
+        assert_eq!(users.holdings.len(), 1);
+    }
+}
