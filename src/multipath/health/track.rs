@@ -84,6 +84,8 @@ const PROBATION: u32 = 3;
 const STRIKE_LIMIT: u32 = 5;
 /// Healthy for this long forgives a strike.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(10);
+/// Reports over which loss is measured, so that one of them is a per cent.
+const METERED: u32 = 100;
 /// Reports over which heavy loss is judged, and how many of them missing are too many.
 const JUDGED: u32 = 16;
 const TOO_MANY: u32 = 8;
@@ -169,7 +171,7 @@ impl Track {
 
     /// Per cent of the latest reports that are missing, `newest` being the newest that came at all.
     pub(super) fn loss(&self, newest: u64) -> Option<u8> {
-        let (missing, of) = self.numbers.missing(newest.saturating_sub(1), u64::BITS);
+        let (missing, of) = self.numbers.missing(newest.saturating_sub(1), METERED);
         (of > 0).then(|| (missing * 100).div_ceil(of) as u8)
     }
 
@@ -204,7 +206,7 @@ struct Numbers {
     first: u64,
     highest: u64,
     /// The highest is the lowest bit.
-    bits: u64,
+    bits: u128,
 }
 
 /// Where a report stands among those that came.
@@ -222,7 +224,7 @@ impl Numbers {
         }
         if number <= self.highest {
             let back = self.highest - number;
-            self.bits |= u32::try_from(back).ok().and_then(|back| 1_u64.checked_shl(back)).unwrap_or(0);
+            self.bits |= u32::try_from(back).ok().and_then(|back| 1_u128.checked_shl(back)).unwrap_or(0);
             return Place::Old;
         }
         let step = number - self.highest;
@@ -236,23 +238,28 @@ impl Numbers {
         if self.first == 0 || newest < self.first {
             return (0, 0);
         }
-        let bits = match newest.checked_sub(self.highest) {
-            Some(behind) => shl(self.bits, behind),
-            None => self.bits >> (self.highest - newest).min(63),
+        // Of what was shifted out nothing is known, so it is not judged.
+        let (bits, known) = match newest.checked_sub(self.highest) {
+            Some(behind) => (shl(self.bits, behind), u64::from(u128::BITS)),
+            None => {
+                let ahead = (self.highest - newest).min(u64::from(u128::BITS) - 1);
+                (self.bits >> ahead, u64::from(u128::BITS) - ahead)
+            }
         };
-        let of = u64::from(count).min(newest - self.first + 1) as u32;
-        let asked = u64::MAX >> (u64::BITS - of);
+        let of = u64::from(count).min(newest - self.first + 1).min(known) as u32;
+        let asked = u128::MAX >> (u128::BITS - of);
         (of - (bits & asked).count_ones(), of)
     }
 }
 
-fn shl(bits: u64, by: u64) -> u64 {
-    if by < u64::from(u64::BITS) { bits << by } else { 0 }
+fn shl(bits: u128, by: u64) -> u128 {
+    if by < u64::from(u128::BITS) { bits << by } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
 
     const SILENCE: Duration = Duration::from_millis(200);
 
@@ -316,9 +323,9 @@ mod tests {
         let mut story = Story::new();
         story.pass(20, |_| true);
         assert_eq!(story.pass(200, |n| n % 3 != 0), PathState::Healthy);
-        assert_eq!(story.track.loss(story.number), Some(35));
+        assert_eq!(story.track.loss(story.number), Some(34));
         assert_ne!(story.pass(200, |n| n % 3 == 0), PathState::Healthy);
-        assert_eq!(story.track.loss(story.number), Some(66));
+        assert_eq!(story.track.loss(story.number), Some(67));
     }
 
     #[test]
@@ -349,6 +356,23 @@ mod tests {
     }
 
     #[test]
+    fn the_meter_shows_the_loss_there_is() {
+        for (lost_of_100, tolerance) in [(0, 0.0), (1, 0.3), (5, 0.5), (50, 1.5)] {
+            let (mut rng, mut story) = (Rng::new(lost_of_100), Story::new());
+            story.pass(1, |_| true);
+            let mut shown = Vec::new();
+            for _ in 0..4000 {
+                let comes = rng.below(100) >= lost_of_100;
+                story.pass(1, |_| comes);
+                shown.push(f64::from(story.track.loss(story.number).unwrap_or(0)));
+            }
+            let settled = &shown[200..];
+            let mean = settled.iter().sum::<f64>() / settled.len() as f64;
+            assert!((mean - lost_of_100 as f64).abs() <= tolerance, "{lost_of_100} % are shown as {mean}");
+        }
+    }
+
+    #[test]
     fn missing_numbers_are_counted_from_the_first_one_heard() {
         let mut numbers = Numbers::default();
         assert_eq!(numbers.missing(100, 64), (0, 0));
@@ -357,6 +381,7 @@ mod tests {
         }
         assert_eq!(numbers.missing(200, 16), (15, 16));
         assert_eq!(numbers.missing(199, 64), (64, 64));
+        assert_eq!(numbers.missing(199, 128), (127, 127), "one is out of sight");
         let mut numbers = Numbers::default();
         for number in [5, 6, 9, 8] {
             numbers.note(number);
