@@ -100,8 +100,9 @@ fn system_calls(summary: &str, name: &str) -> u64 {
 
 #[test]
 fn many_small_messages_cost_few_system_calls_over_each_transport() {
-    const MESSAGES: u64 = 400;
-    const ROUNDS: u64 = 5;
+    // As many as a socket's buffer takes one by one: the system reckons far more for each than its bytes.
+    const MESSAGES: u64 = 200;
+    const ROUNDS: u64 = 10;
     let library = Library::prepare("load");
     let program = library.build_program("load");
     if Command::new("strace").arg("-V").output().is_err() {
