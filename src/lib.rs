@@ -28,6 +28,7 @@ pub mod groups;
 pub mod multipath;
 pub mod node;
 pub mod ring;
+pub mod seal;
 pub mod session;
 
 pub mod client;

@@ -7,20 +7,23 @@ mod attempts;
 mod clients;
 mod doorway;
 mod ends;
+mod inspect;
 mod lanes;
 mod memory;
 mod pace;
 mod users;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use crate::config::Live;
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Attempt, Hearing, Multipath, Networks, Path, Policy, System};
-use crate::ring::{self, Configuration, ConfigurationKind, Progress, Ring, Windows};
+use crate::multipath::{self, Attempt, Multipath, System};
+use crate::ring::{self, Configuration, ConfigurationKind, Ring};
+use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId, Packet, Payload, Slice};
+use crate::wire::{DaemonId, NetworkId, Packet, Payload, SealTag, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 use memory::Elsewhere;
@@ -43,6 +46,10 @@ pub struct Config {
     pub networks: u8,
     /// Which membership table it has: packets of another one are dropped and counted.
     pub system: System,
+    /// The addresses of all daemons on all networks: without keys, a datagram from any other is dropped. Empty to check none.
+    pub sources: Vec<IpAddr>,
+    /// With which packets between daemons are sealed; none for plain ones.
+    pub keys: Keys,
     /// What may change later by [`Node::apply`]. The windows and times of `ring` count at the start; see [`Live::tune`].
     pub live: Live,
     /// How long a client may take over its handshake. Default 10 s.
@@ -130,7 +137,7 @@ impl Node {
         let visit = config.ring.personal_window as usize * config.ring.body_limit;
         let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
         let clients = Clients::new(&config);
-        let ring = Ring::new(config.ring.clone(), now)?;
+        let ring = Ring::new(fitted(&config), now)?;
         let groups = Groups::new(config.ring.me, config.ring.daemons.iter().copied().zip(config.names));
         let paths = multipath::Config {
             me: config.ring.me,
@@ -140,6 +147,9 @@ impl Node {
             system: config.system,
             networks: config.networks,
             policy: config.live.policy,
+            sources: config.sources,
+            keys: config.keys,
+            first_counter: 0,
         };
         let mut node = Node {
             paths: Multipath::new(paths, now),
@@ -157,9 +167,9 @@ impl Node {
         Ok(node)
     }
 
-    /// A datagram arrived on `network`.
-    pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: Slice) {
-        let Some((header, body)) = self.paths.handle_datagram(now, network, &datagram) else { return };
+    /// A datagram arrived on `network`, and comes from `source` as it says.
+    pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
+        let Some((header, body)) = self.paths.handle_datagram(now, network, source, &datagram) else { return };
         match Packet::decode(header.kind, &body) {
             Ok(packet) => {
                 if let Packet::Join(join) = &packet
@@ -274,84 +284,10 @@ impl Node {
         self.paths.set_network_enabled(now, network, enabled)
     }
 
-    /// By which policy data travels.
-    pub fn policy(&self) -> Policy {
-        self.paths.policy()
-    }
-
-    /// Which networks are preferred: those with higher numbers, given by network.
-    pub fn priorities(&self) -> &[u8] {
-        self.paths.priorities()
-    }
-
-    /// The networks that are switched on.
-    pub fn enabled_networks(&self) -> Networks {
-        self.paths.enabled()
-    }
-
-    /// What is known of every path.
-    pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
-        self.paths.paths()
-    }
-
-    /// How often the state of a path has changed.
-    pub fn path_changes(&self) -> u64 {
-        self.paths.path_changes()
-    }
-
-    /// Who hears whom on which networks, as far as it is known here.
-    pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
-        self.paths.matrix()
-    }
-
-    /// Counters of the ring.
-    pub fn ring_stats(&self) -> &ring::Stats {
-        self.ring.stats()
-    }
-
-    /// Counters of the networks.
-    pub fn multipath_stats(&self) -> multipath::Stats {
-        self.paths.stats()
-    }
-
-    /// What the groups did not carry out.
-    pub fn group_stats(&self) -> &groups::Dropped {
-        self.groups.dropped()
-    }
-
-    /// Counters of the clients.
-    pub fn client_stats(&self) -> ClientStats {
-        self.clients.stats()
-    }
-
-    /// The ring's state: gather, form, recovery or operational.
-    pub fn ring_state(&self) -> &'static str {
-        self.ring.state_name()
-    }
-
-    /// How far the packets of the present ring have come.
-    pub fn progress(&self) -> Progress {
-        self.ring.progress()
-    }
-
-    /// How many packets may be sent in one rotation.
-    pub fn windows(&self) -> Windows {
-        self.ring.windows()
-    }
-
-    /// Where the groups stand between configurations.
-    pub fn group_status(&self) -> groups::Status {
-        self.groups.status()
-    }
-
-    /// How many groups have members.
-    pub fn group_count(&self) -> usize {
-        self.groups.group_count()
-    }
-
-    /// How many client sessions there are.
-    pub fn sessions(&self) -> usize {
-        self.clients.len()
+    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
+    /// daemon that started without keys takes none, and one that has keys does not lose them all.
+    pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
+        self.paths.set_keys(now, keys)
     }
 
     /// Passes outputs from part to part until there are none.
@@ -465,6 +401,15 @@ impl Node {
         let attempt = if again { Attempt::Again } else { Attempt::First };
         self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, attempt, body });
     }
+}
+
+/// The ring's settings: a tag takes its room from the bodies.
+fn fitted(config: &Config) -> ring::Config {
+    let mut ring = config.ring.clone();
+    if !config.keys.is_empty() {
+        ring.body_limit = ring.body_limit.saturating_sub(SealTag::SIZE).max(ring::Config::BODY_LIMIT_MIN);
+    }
+    ring
 }
 
 #[cfg(test)]

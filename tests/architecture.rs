@@ -24,13 +24,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("system", &[]),
     ("wire", &[]),
     ("ring", &["wire", "known_bugs"]),
-    ("multipath", &["wire"]),
+    ("seal", &["wire"]),
+    ("multipath", &["seal", "wire"]),
     ("groups", &["ring", "wire", "known_bugs"]),
     ("session", &["wire"]),
     ("config", &["multipath", "ring", "session", "wire"]),
-    ("node", &["config", "groups", "multipath", "ring", "session", "wire"]),
+    ("node", &["config", "groups", "multipath", "ring", "seal", "session", "wire"]),
     ("net", &["config", "wire"]),
-    ("daemon", &["config", "net", "node", "groups", "multipath", "ring", "session", "system", "wire"]),
+    ("daemon", &["config", "net", "node", "groups", "multipath", "ring", "seal", "session", "system", "wire"]),
     ("client", &["system", "wire"]),
     ("ffi", &["client", "config", "daemon", "system", "wire"]),
 ];
@@ -39,8 +40,20 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), ("outbound", &["health", "inbound"])];
 
 /// Modules below the I/O line.
-const BELOW: &[&str] =
-    &["time", "rng", "counters", "known_bugs", "wire", "ring", "multipath", "groups", "session", "config", "node"];
+const BELOW: &[&str] = &[
+    "time",
+    "rng",
+    "counters",
+    "known_bugs",
+    "wire",
+    "ring",
+    "seal",
+    "multipath",
+    "groups",
+    "session",
+    "config",
+    "node",
+];
 
 /// The only folders and files with unsafe code.
 const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "system.rs"];

@@ -17,8 +17,12 @@ const LICENCES: &[&str] =
 const TOOLS: &[(&str, &str, &str)] = &[("cbindgen", "MPL-2.0", "generates the headers; nothing of it is in them")];
 
 /// Crates that come in several versions, and who keeps the older one.
-const DUPLICATES: &[(&str, &str)] =
-    &[("syn", "cbindgen uses version 2"), ("winnow", "the TOML reader inside cbindgen uses two versions")];
+const DUPLICATES: &[(&str, &str)] = &[
+    ("getrandom", "ring uses version 0.2"),
+    ("windows-sys", "ring uses version 0.52, on Windows only"),
+    ("syn", "cbindgen uses version 2"),
+    ("winnow", "the TOML reader inside cbindgen uses two versions"),
+];
 
 struct Package {
     name: String,

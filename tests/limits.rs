@@ -44,7 +44,19 @@ const TESTS: [(&str, Test); 11] = [
 ];
 
 /// The limits that other tests run: the first words of a row, and where its test is.
-const ELSEWHERE: [(&str, &str, &str); 13] = [
+const ELSEWHERE: [(&str, &str, &str); 17] = [
+    ("keys of a daemon", "src/seal/keys.rs", "what_is_wrong_with_keys_is_told_by_line"),
+    (
+        "bytes of packets that a daemon keeps",
+        "src/ring/window.rs",
+        "the_bytes_of_all_packets_have_a_limit_and_the_next_one_is_kept_all_the_same",
+    ),
+    (
+        "bytes of all messages in pieces",
+        "src/groups/pieces.rs",
+        "messages_that_have_begun_have_a_limit_together_and_what_ends_makes_room",
+    ),
+    ("a ring's number", "src/ring/tests/forged.rs", "a_ring_sequence_that_nobody_can_have_reached_is_not_learnt"),
     (
         "all that a daemon keeps",
         "src/node/tests.rs",

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use serde_json::Value;
@@ -14,11 +15,15 @@ use spread::multipath::System;
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring;
 use spread::rng::Rng;
+use spread::seal::Keys;
 use spread::session::{self, Peer, Request, Session};
 use spread::time::{Duration, Instant};
 use spread::wire::{
     ByteOrder, DaemonId, FrameHeader, FrameType, Hint, Incarnation, MembershipBody, Name, NetworkId, Slice,
 };
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What recorded clients sent, each a stream of frames.
 fn recorded_streams() -> Vec<Vec<Vec<u8>>> {
@@ -181,6 +186,8 @@ fn node(me: u32) -> Node {
         name: format!("d{me}"),
         names: vec!["d1".into(), "d2".into()],
         sites: Vec::new(),
+        sources: Vec::new(),
+        keys: Keys::NONE,
         networks: 1,
         system: System { digest: 7, parts: [0; 4] },
         live: Live::default(),
@@ -239,10 +246,10 @@ impl Pair {
                 if at == 0 && self.rng.chance(self.noise) {
                     let mut changed = datagram.clone();
                     mutate(&mut self.rng, &mut changed);
-                    self.nodes[0].handle_datagram(self.now, NetworkId(0), Slice::from(changed));
+                    self.nodes[0].handle_datagram(self.now, NetworkId(0), SOMEWHERE, Slice::from(changed));
                     self.drain(0);
                 }
-                self.nodes[at].handle_datagram(self.now, NetworkId(0), datagram.into());
+                self.nodes[at].handle_datagram(self.now, NetworkId(0), SOMEWHERE, datagram.into());
                 self.drain(at);
             }
             let next = (0..2).filter_map(|at| Some((self.nodes[at].poll_timeout()?, at))).min();
@@ -303,8 +310,8 @@ fn datagrams_that_cannot_be_read_change_nothing() {
                 1 => datagram[2] += 1,
                 _ => datagram.truncate(pair.rng.below(36) as usize),
             }
-            pair.nodes[0].handle_datagram(pair.now, NetworkId(0), datagram.clone().into());
-            pair.nodes[1].handle_datagram(pair.now, NetworkId(0), datagram.into());
+            pair.nodes[0].handle_datagram(pair.now, NetworkId(0), SOMEWHERE, datagram.clone().into());
+            pair.nodes[1].handle_datagram(pair.now, NetworkId(0), SOMEWHERE, datagram.into());
         }
         pair.run(Duration::from_millis(100));
     }

@@ -4,6 +4,7 @@
 //! Packets come from nodes that really talk, so no scenario knows their layout.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use spread::config::Settings;
@@ -16,6 +17,9 @@ use spread::wire::{
     ByteOrder, ConnectRequest, FrameHeader, FrameType, Header, Hint, Incarnation, MethodChoice, MethodName, Name,
     Packet, PacketKind, PathReport, PrivateName, Reader, Slice, Version,
 };
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The scenarios by name.
 pub const NAMES: [&str; 5] = ["codec", "duplicates", "groups", "losses", "ring"];
@@ -143,6 +147,7 @@ impl Bus {
         let settings = Settings::parse("scenario", text.as_bytes()).expect("it is sound");
         let node = |daemon| {
             let mut node = Options::from_settings(&settings, daemon).node;
+            node.sources.clear();
             // Whatever differs from run to run.
             (node.seed, node.ring.incarnation, node.ring.sequence_floor) = (1, Incarnation(1), 1);
             Node::new(node, Instant::ZERO).expect("its settings are sound")
@@ -204,7 +209,7 @@ impl Bus {
     }
 
     fn deliver(&mut self, at: usize, transmit: &Transmit) {
-        self.nodes[at].handle_datagram(self.now, transmit.network, datagram(transmit));
+        self.nodes[at].handle_datagram(self.now, transmit.network, SOMEWHERE, datagram(transmit));
         self.drain(at);
     }
 

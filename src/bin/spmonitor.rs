@@ -115,6 +115,8 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
+    /// Read the key file again; a new key is used as soon as all daemons have it
+    Rekey(Door),
     /// Begin or end a failure drill: everything on a network is lost, and nobody is told
     Drill {
         /// The network, counted from 0
@@ -219,6 +221,7 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
             let request = if *restart { "terminate restart" } else { "terminate" };
             order(door, request, format_args!("the daemon ends"))
         }
+        Some(Request::Rekey(door)) => order(door, "rekey", format_args!("the key file is read")),
         Some(Request::Drill { number, switch, door }) => {
             let switch = switch.word();
             order(door, &format!("drill {number} {switch}"), format_args!("the drill on network {number} is {switch}"))

@@ -56,6 +56,7 @@ Examples:
   spread -c spread.conf       be the daemon of the file that has an address of this machine
   spread -n alpha             be the daemon alpha
   spread --check spread.conf  say what the file means and start nothing
+  spread --make-key torc.key  make a key for all daemons, which then seal their packets with --key-file torc.key
 
 Without -c the file is spread.conf in the working directory, otherwise in /etc. The variable SPREAD_LOG sets what is
 logged: error, warn, info, debug, trace or off, or a level for each part as in spread::ring=debug,info. SPREAD_LOG_FORMAT=json
@@ -80,6 +81,12 @@ struct Arguments {
     /// Print the file that is checked as it is understood, with all defaults
     #[arg(long, requires = "check")]
     print: bool,
+    /// Seal packets between daemons with the keys of this file
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Make a file with a new key for all daemons, and exit
+    #[arg(long, value_name = "FILE")]
+    make_key: Option<PathBuf>,
     /// Remember the last ring in this file, for machines whose clock may go back
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -110,6 +117,9 @@ fn main() -> ExitCode {
         return exit(make_password(user).map(|()| Exit::Stop));
     }
     let result = match &arguments.check {
+        _ if arguments.make_key.is_some() => {
+            arguments.make_key.iter().try_for_each(|file| make_key(file)).map(|()| Exit::Stop)
+        }
         Some(file) => {
             let output = if arguments.print { CheckOutput::File } else { CheckOutput::Words };
             check(file.as_deref(), arguments.name.as_deref(), output).map(|()| Exit::Stop)
@@ -139,6 +149,14 @@ fn exit(result: Result<Exit, String>) -> ExitCode {
 /// Makes a line of the password file.
 fn make_password(user: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{}", password::line(user)?).map_err(text)
+}
+
+/// Makes a key file and says what to do with it.
+fn make_key(file: &Path) -> Result<(), String> {
+    let key = spread::daemon::make_key_file(file).map_err(text)?;
+    let (cipher, file) = (key.cipher().name(), file.display());
+    let place = "copy it to every daemon's machine and start the daemons with --key-file";
+    writeln!(io::stdout(), "{file}: key {} for {cipher}; {place}", key.id()).map_err(text)
 }
 
 /// What becomes of a file that is checked.
@@ -189,10 +207,6 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let from = file.as_ref().map_or("built in".to_owned(), |file| file.display().to_string());
     info!(name: "starting", version = env!("CARGO_PKG_VERSION"), configuration = from, "spread starts");
     settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
-    warn!(
-        name: "not_sealed",
-        "the packets between daemons are neither authenticated nor encrypted: keep their networks private"
-    );
     if arguments.event_log.is_some() {
         info!(name: "option_ignored", "-l has no meaning here: the log has all events");
     }
@@ -204,6 +218,13 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     options.owner = plan.owner();
     options.read_access_files().map_err(text)?;
     descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
+    match &arguments.key_file {
+        Some(file) => options.read_keys(absolute(file)?).map_err(text)?,
+        None => warn!(
+            name: "not_sealed",
+            "the packets between daemons are neither authenticated nor encrypted: keep their networks private"
+        ),
+    }
     if let Some(file) = &arguments.state {
         options.remember_in(absolute(file)?);
     }

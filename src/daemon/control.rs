@@ -21,7 +21,8 @@ use super::handle::{Handle, Status};
 use super::origin::Origin;
 use super::unix_socket::{Access, UnixSocket};
 use crate::counters::Counter;
-use crate::multipath::{Hearing, Policy};
+use crate::multipath::{self, Hearing, PathState, Policy};
+use crate::seal::KeyId;
 use crate::wire::NetworkId;
 
 /// The daemon's own user may connect.
@@ -162,6 +163,7 @@ impl Server {
             ["network", number, switch @ ("on" | "off")] => self.switch(number, switch == "on"),
             ["drill", number, switch @ ("on" | "off")] => self.drill(number, switch == "on"),
             ["policy", ref policy @ ..] => self.set_policy(policy),
+            ["rekey"] => self.rekey(),
             ["log", levels] => (self.handle.program()?.set_log)(levels),
             ["reload"] => (self.handle.program()?.reload)(),
             _ if [TERMINATE, RESTART].contains(&words.join(" ").as_str()) => Ok(()),
@@ -183,6 +185,18 @@ impl Server {
         self.handle.drill(self.network(number)?, on);
         self.handle.status_after_requests(PATIENCE);
         Ok(())
+    }
+
+    /// The newest key may be in use only later, when all daemons have it; that it is known can be said at once.
+    fn rekey(&self) -> Result<(), String> {
+        if self.handle.status().keys.is_empty() {
+            return Err("packets are not sealed: start the daemon with --key-file".to_owned());
+        }
+        self.handle.rekey();
+        match self.handle.status_after_requests(PATIENCE).key_error {
+            Some(error) => Err(format!("the keys stay as they are: {error}")),
+            None => Ok(()),
+        }
     }
 
     fn set_policy(&self, words: &[&str]) -> Result<(), String> {
@@ -263,13 +277,20 @@ fn records(name: &str, status: &Status) -> String {
     let packets = &status.packets;
     let _ = write!(text, "packets first={} copies={} malformed={}", packets.first, packets.copies, packets.malformed);
     let _ = write!(text, " other_system={} unknown_sender={}", packets.other_system, packets.unknown_sender);
-    let _ = writeln!(text, " past_life={} crossed={}", packets.past_life, packets.crossed);
+    let _ = write!(text, " past_life={} crossed={} repeated={}", packets.past_life, packets.crossed, packets.repeated);
+    let _ = write!(text, " foreign_source={} not_opened={}", packets.foreign_source, packets.not_opened);
+    let _ = writeln!(text, " other_version={} strangers={}", packets.other_version, packets.strangers);
+    let ids: Vec<String> = status.keys.iter().map(KeyId::to_string).collect();
+    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let using = or_dash(status.key.map(|key| key.to_string()).unwrap_or_default());
+    let _ = writeln!(text, "seal key={using} keys={}", or_dash(ids.join(",")));
     let policy = status.policy.to_string();
     let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
     let _ = writeln!(text, "data policy={name} copies={copies}");
     write_networks(&mut text, status);
     for path in &status.paths {
-        let _ = write!(text, "path daemon={} network={} state={}", path.daemon, path.network.0, path.state);
+        let state = shown_state(path, &status.paths);
+        let _ = write!(text, "path daemon={} network={} state={state}", path.daemon, path.network.0);
         let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         let round_trip = path.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         let seconds = status.at.since(path.since).as_secs();
@@ -297,6 +318,13 @@ fn counters(status: &Status) -> String {
     text
 }
 
+/// A path is silent if its daemon is not heard at all. One that was switched on just now has yet to show that it works.
+fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
+    let heard = |other: &&multipath::Path| matches!(other.state, PathState::Healthy | PathState::Probation);
+    let elsewhere = all.iter().filter(|other| other.daemon == path.daemon).any(|other| heard(&other));
+    if path.state == PathState::Silent && elsewhere { PathState::Probation } else { path.state }
+}
+
 fn write_networks(text: &mut String, status: &Status) {
     let switch = |on| if on { "on" } else { "off" };
     for (link, network) in status.links.iter().zip((0..).map(NetworkId)) {
@@ -316,10 +344,31 @@ fn write_networks(text: &mut String, status: &Status) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::multipath::{Networks, Path, PathState};
+    use crate::multipath::{Networks, Path};
     use crate::net::{Counters, LinkStatus};
     use crate::time::Instant;
     use crate::wire::DaemonId;
+
+    #[test]
+    fn a_path_is_called_silent_only_while_its_daemon_is_not_heard_at_all() {
+        let path = |daemon, network, state| Path {
+            daemon: DaemonId(daemon),
+            network: NetworkId(network),
+            state,
+            since: Instant::ZERO,
+            last: None,
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        };
+        let [silent, healthy, faulty] = [PathState::Silent, PathState::Healthy, PathState::Faulty];
+        let paths = vec![path(1, 0, silent), path(1, 1, healthy), path(2, 0, silent), path(2, 1, faulty)];
+        let text = records("alpha", &Status { paths, ..Status::default() });
+        let states = text.split_whitespace().filter_map(|word| word.strip_prefix("state=")).skip(1);
+        assert_eq!(states.collect::<Vec<_>>(), ["probation", "healthy", "silent", "faulty"]);
+    }
 
     #[test]
     fn every_record_is_a_line_of_keys_and_values() {
@@ -353,15 +402,16 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
-        assert_eq!(lines[3], "data policy=active copies=2");
+        assert_eq!(lines[3], "seal key=- keys=-");
+        assert_eq!(lines[4], "data policy=active copies=2");
         let network = "network network=0 link=up switched=off drill=off priority=7 sent=0 ";
-        assert!(lines[4].starts_with(network), "{}", lines[4]);
+        assert!(lines[5].starts_with(network), "{}", lines[5]);
         assert_eq!(
-            lines[5],
+            lines[6],
             "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
         );
-        assert_eq!(lines[6], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
-        assert_eq!(lines[7], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
+        assert_eq!(lines[7], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
+        assert_eq!(lines[8], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
         assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
     }
 }

@@ -23,6 +23,7 @@ use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
+use crate::seal::KeyId;
 #[cfg(unix)]
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
@@ -51,6 +52,12 @@ pub struct Status {
     pub paths: Vec<Path>,
     /// Who hears whom, as far as it is known here.
     pub matrix: Vec<Hearing>,
+    /// The keys with which packets may be opened, the newest last; none if they travel in the open.
+    pub keys: Vec<KeyId>,
+    /// The one with which they are sealed.
+    pub key: Option<KeyId>,
+    /// Why the key file was of no use when it was read again last; `None` if it was.
+    pub key_error: Option<String>,
     /// The networks that are switched on.
     pub enabled: Networks,
     /// By which policy data travels.
@@ -81,6 +88,8 @@ pub(super) enum Request {
     Policy(Policy),
     /// Prefer networks with higher numbers.
     Priorities(Vec<u8>),
+    /// Read the key file again.
+    Rekey,
 }
 
 /// Requests that wait, and how many there were in all.
@@ -270,6 +279,11 @@ impl Handle {
     /// Prefers networks with higher numbers, given by network, where the policy has a choice; the first of equals.
     pub fn set_priorities(&self, priorities: &[u8]) {
         self.ask(Request::Priorities(priorities.iter().copied().take(NetworkId::LIMIT).collect()));
+    }
+
+    /// Lets the daemon read its key file again. With a file that is of no use the keys stay as they are, and the log says so.
+    pub fn rekey(&self) {
+        self.ask(Request::Rekey);
     }
 
     /// What the daemon is doing.

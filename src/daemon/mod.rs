@@ -14,6 +14,7 @@ mod control;
 mod entrance;
 mod handle;
 mod identity;
+mod key_file;
 mod listen;
 mod members;
 mod memory;
@@ -42,6 +43,7 @@ use std::thread;
 
 pub use handle::{Exit, Handle, Outcome, Program, Status};
 pub use identity::Identity;
+pub use key_file::{KeyFileError, make_key_file, read_key_file};
 pub use listen::ListenError;
 pub use progress::{Life, PathEvent};
 pub use reload::{ReloadError, Reloaded};
@@ -76,6 +78,8 @@ pub struct Options {
     pub descriptors: Option<usize>,
     /// A file that remembers the last ring across restarts, for machines whose clock may go back.
     pub state_file: Option<PathBuf>,
+    /// Where the keys in `node` are from, to read them again on demand; `None` without keys.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Why a daemon did not start.

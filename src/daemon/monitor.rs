@@ -2,7 +2,8 @@
 //!
 //! Nothing shows that a monitor is who it says, so only reports are given freely, and those only to the address of a configured
 //! daemon. To partition or throttle the daemon takes `DangerousMonitor`. A partition ends by itself, because the monitor
-//! that made it may be gone. No datagram stops the daemon or lets it read files: that takes the control socket.
+//! that made it may be gone. No datagram stops the daemon or lets it read files: that takes the control socket. Where packets between
+//! daemons are sealed no such command is obeyed: it carries no seal.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -38,6 +39,14 @@ pub(super) enum Order {
     Windows { ring: Option<u16>, personal: Option<u16> },
 }
 
+/// How packets between daemons travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traffic {
+    Plain,
+    /// Sealed. Commands are not, so they would be the one way in without a key.
+    Sealed,
+}
+
 /// This daemon's ear for monitors.
 #[derive(Debug)]
 pub(super) struct Monitors {
@@ -45,6 +54,7 @@ pub(super) struct Monitors {
     daemons: Vec<DaemonId>,
     configuration: u32,
     options: Monitoring,
+    traffic: Traffic,
     /// Where reports leave from; there is none until the first.
     socket: Option<UdpSocket>,
     /// Daemons that a partition hides, and until when.
@@ -58,11 +68,19 @@ impl Monitors {
         let (ring, system) = (&options.node.ring, options.node.system);
         let dangerous = options.node.live.dangerous_monitor;
         let monitoring = Monitoring { dangerous, segments: options.segments.clone() };
-        Monitors::new(ring.me, ring.daemons.clone(), system.digest, monitoring)
+        let traffic = if options.node.keys.is_empty() { Traffic::Plain } else { Traffic::Sealed };
+        Monitors::new(ring.me, ring.daemons.clone(), system.digest, monitoring, traffic)
     }
 
-    fn new(me: DaemonId, daemons: Vec<DaemonId>, configuration: u32, options: Monitoring) -> Monitors {
-        Monitors { me, daemons, configuration, options, socket: None, hidden: BTreeSet::new(), until: Instant::ZERO }
+    fn new(
+        me: DaemonId,
+        daemons: Vec<DaemonId>,
+        configuration: u32,
+        options: Monitoring,
+        traffic: Traffic,
+    ) -> Monitors {
+        let (hidden, until) = (BTreeSet::new(), Instant::ZERO);
+        Monitors { me, daemons, configuration, options, traffic, socket: None, hidden, until }
     }
 
     /// Whether monitors may partition, throttle and stop the daemon from now on.
@@ -110,6 +128,14 @@ impl Monitors {
                     name: "monitor_refused",
                     from = %command.from,
                     "a monitor is not obeyed: DangerousMonitor is not set"
+                );
+                None
+            }
+            _ if self.traffic == Traffic::Sealed => {
+                warn!(
+                    name: "monitor_refused",
+                    from = %command.from,
+                    "a monitor is not obeyed: packets are sealed and its commands are not; use the control socket"
                 );
                 None
             }
@@ -237,7 +263,7 @@ fn group_state(status: GroupStatus) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Incarnation, NetworkId, PacketKind, Way};
+    use crate::wire::{Incarnation, NetworkId, PacketKind, Protection, Way};
 
     const A: DaemonId = DaemonId(0x0a00_0001);
     const B: DaemonId = DaemonId(0x0a00_0002);
@@ -245,7 +271,11 @@ mod tests {
     const DIGEST: u32 = 77;
 
     fn monitors(dangerous: bool) -> Monitors {
-        Monitors::new(B, vec![A, B, C], DIGEST, Monitoring { dangerous, segments: vec![0, 1, 1] })
+        of_traffic(dangerous, Traffic::Plain)
+    }
+
+    fn of_traffic(dangerous: bool, traffic: Traffic) -> Monitors {
+        Monitors::new(B, vec![A, B, C], DIGEST, Monitoring { dangerous, segments: vec![0, 1, 1] }, traffic)
     }
 
     fn command(from: DaemonId, configuration: u32, request: MonitorRequest) -> Vec<u8> {
@@ -254,7 +284,10 @@ mod tests {
 
     fn from(sender: DaemonId) -> Vec<u8> {
         let (kind, network, way, incarnation) = (PacketKind::Probe, NetworkId(0), Way::Direct, Incarnation(1));
-        Header { kind, network, way, sender, destination: None, system: 1, incarnation, counter: 1 }.encode().to_vec()
+        let protection = Protection::Plain;
+        Header { kind, network, protection, way, sender, destination: None, system: 1, incarnation, counter: 1 }
+            .encode()
+            .to_vec()
     }
 
     const NOW: Instant = Instant::from_millis(5);
@@ -285,6 +318,18 @@ mod tests {
             assert_eq!(monitors.handle(NOW, &command(A, DIGEST, request)), None);
         }
         assert!(!monitors.hides(NOW, &from(A)));
+    }
+
+    #[test]
+    fn where_packets_are_sealed_a_monitor_changes_nothing() {
+        let mut monitors = of_traffic(true, Traffic::Sealed);
+        let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
+        let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
+        for request in [stop, MonitorRequest::Partition(vec![0, 1, 1]), throttle] {
+            assert_eq!(monitors.handle(NOW, &command(A, DIGEST, request)), None);
+        }
+        assert!(!monitors.hides(NOW, &from(A)));
+        assert!(monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::Status)).is_some(), "a report harms nobody");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! what is for this daemon (the token comes after the data that it counts), then timers, then clients. The node is drained after every
 //! input, as its contract says; packets leave after each batch of inputs, client output once a round.
 
+mod notices;
 mod requests;
 
 use std::io;
@@ -32,13 +33,12 @@ use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::config::Live;
 use crate::groups::SessionId;
-use crate::multipath::{self, PathState};
-use crate::net::{LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
+use crate::net::{Arrived, LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::{Header, MonitorCommand, NetworkId, Slice};
+use crate::wire::{MonitorCommand, NetworkId};
 
 /// Poll tokens: those of the networks are below, the doors above, and above those the clients.
 const WAKER: Token = Token(TOKEN_LIMIT);
@@ -78,7 +78,7 @@ pub struct Daemon {
     silence: Silence,
     /// Sockets that may have something.
     ready: [bool; SOCKET_LIMIT],
-    arrived: Vec<Slice>,
+    arrived: Vec<Arrived>,
     /// Bytes of a packet's body that were set at the start.
     body_limit: usize,
     configuration: Option<Configuration>,
@@ -87,6 +87,8 @@ pub struct Daemon {
     /// Changes of paths that were told.
     path_changes: u64,
     state_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    key_error: Option<String>,
     #[cfg(unix)]
     _control: Option<Control>,
     /// Last, so that everything is closed before anybody is told.
@@ -143,6 +145,8 @@ impl Daemon {
             next_status: Instant::ZERO,
             path_changes: 0,
             state_file: options.state_file,
+            key_file: options.key_file,
+            key_error: None,
             #[cfg(unix)]
             _control: control,
             _ending: ending,
@@ -243,7 +247,7 @@ impl Daemon {
     fn deliver(&mut self, network: NetworkId) {
         let now = self.clock.now();
         let mut arrived = mem::take(&mut self.arrived);
-        for datagram in arrived.drain(..) {
+        for Arrived { source, bytes: datagram } in arrived.drain(..) {
             if MonitorCommand::is_one(&datagram) {
                 self.obey(now, &datagram);
                 continue;
@@ -251,7 +255,7 @@ impl Daemon {
             if self.monitors.hides(now, &datagram) {
                 continue;
             }
-            self.node.handle_datagram(now, network, datagram);
+            self.node.handle_datagram(now, network, source, datagram);
             self.drain();
         }
         self.arrived = arrived;
@@ -322,7 +326,8 @@ impl Daemon {
 
     /// Packets are as long as fits a datagram on every network, and no longer than was set at the start.
     fn fit_packets(&mut self) {
-        let fits = self.links.datagram_limit().map_or(self.body_limit, |limit| limit.saturating_sub(Header::SIZE));
+        let fits =
+            self.links.datagram_limit().map_or(self.body_limit, |limit| limit.saturating_sub(self.node.overhead()));
         self.node.set_body_limit(fits.min(self.body_limit));
     }
 
@@ -339,6 +344,9 @@ impl Daemon {
             links: self.links.status().collect(),
             paths: self.node.paths().collect(),
             matrix: self.node.matrix().collect(),
+            keys: self.node.keys().collect(),
+            key: self.node.key(),
+            key_error: self.key_error.clone(),
             enabled: self.node.enabled_networks(),
             policy: self.node.policy(),
             priorities: self.node.priorities().to_vec(),
@@ -441,30 +449,6 @@ impl Daemon {
                 Event::Network(event) => self.tell_of(event),
             }
         }
-    }
-
-    fn tell_of(&mut self, event: multipath::Event) {
-        match event {
-            multipath::Event::Path { daemon, network, state, .. } => {
-                let network = network.0;
-                match state {
-                    PathState::Healthy | PathState::Off => {
-                        info!(name: "path", %daemon, network, %state, "{event}");
-                    }
-                    _ if self.members.is_silent_on_purpose(daemon) => {
-                        info!(name: "path", %daemon, network, %state, "{event}, because it stopped");
-                    }
-                    _ => warn!(name: "path", %daemon, network, %state, "{event}"),
-                }
-            }
-            multipath::Event::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{event}"),
-            multipath::Event::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{event}"),
-            multipath::Event::SecondSelf { .. } => warn!(name: "second_self", "{event}"),
-            multipath::Event::OtherConfiguration { daemon, .. } => {
-                warn!(name: "other_configuration", %daemon, "{event}");
-            }
-        }
-        self.next_status = Instant::ZERO;
     }
 
     fn install(&mut self, configuration: Configuration) {

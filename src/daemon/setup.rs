@@ -1,13 +1,18 @@
 //! From settings to [`Options`]: what the file says about this daemon, in the terms of the parts that it sets up.
 
+use std::net::IpAddr;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
 
+use tracing::warn;
+
 use super::files::{self, FileError};
-use super::{Identity, Options, memory};
+use super::key_file::has_aes;
+use super::{Identity, KeyFileError, Options, memory, read_key_file};
 use crate::config::{Daemon, Process, Settings, Table};
 use crate::multipath::System;
+use crate::seal::{Cipher, Keys};
 use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
@@ -37,6 +42,8 @@ impl Options {
             sites: table.daemons.iter().map(|daemon| daemon.segment).collect(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
             system: System { digest: table.digest(), parts: table.digests() },
+            sources: sources(table),
+            keys: Keys::NONE,
             live,
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: identity.seed,
@@ -54,7 +61,18 @@ impl Options {
             settings: settings.clone(),
             descriptors: None,
             state_file: None,
+            key_file: None,
         }
+    }
+
+    /// Seals packets with the keys of this file.
+    pub fn read_keys(&mut self, file: PathBuf) -> Result<(), KeyFileError> {
+        let keys = read_key_file(&file)?;
+        if keys.iter().any(|key| key.cipher() == Cipher::Aes256Gcm) && !has_aes() {
+            warn!(name: "slow_cipher", "this processor has no instructions for AES: a key for chacha20-poly1305 would cost less here");
+        }
+        (self.node.keys, self.key_file) = (keys, Some(file));
+        Ok(())
     }
 
     /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. An
@@ -89,6 +107,14 @@ fn sockets(process: &Process, client_port: u16, suffix: &str) -> Vec<PathBuf> {
 #[cfg(not(unix))]
 fn sockets(_: &Process, _: u16, _: &str) -> Vec<PathBuf> {
     Vec::new()
+}
+
+/// The addresses from which packets may come: those of all daemons on all networks. A cable that is plugged into another network is
+/// told as such, so a daemon may also be heard on a network that is not that address's.
+fn sources(table: &Table) -> Vec<IpAddr> {
+    let networks = || (0..NetworkId::LIMIT as u8).map(NetworkId);
+    let of = |daemon| networks().filter_map(move |network| table.traffic_address(daemon, network));
+    table.daemons.iter().flat_map(of).map(|address| address.ip()).collect()
 }
 
 /// The networks of this daemon. What is sent to all on one reaches the daemons of its segment; the others are sent to one by one.

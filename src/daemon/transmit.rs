@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::net::{Kind, Network, Peer};
     use crate::time::Instant;
-    use crate::wire::{DaemonId, Header, Slice};
+    use crate::wire::{DaemonId, Head, Header, Incarnation, PacketKind, Protection, Slice, Way};
 
     /// Links on one network with two other daemons, and the sockets of those.
     fn three() -> (Poll, Links, [UdpSocket; 2]) {
@@ -83,15 +83,30 @@ mod tests {
     }
 
     fn transmit(to: Option<u32>, text: &str) -> Transmit {
-        let (header, body) = ([b'.'; Header::SIZE], Slice::copy_from(text.as_bytes()));
-        Transmit { network: NetworkId(0), to: to.map(DaemonId), header, body }
+        let body = Slice::copy_from(text.as_bytes());
+        Transmit { network: NetworkId(0), to: to.map(DaemonId), header: head(), body }
+    }
+
+    fn head() -> Head {
+        let header = Header {
+            kind: PacketKind::Data,
+            network: NetworkId(0),
+            protection: Protection::Plain,
+            way: Way::Direct,
+            sender: DaemonId(1),
+            destination: None,
+            system: 1,
+            incarnation: Incarnation(1),
+            counter: 1,
+        };
+        Head::new(&header, None)
     }
 
     fn received(socket: &UdpSocket) -> Vec<String> {
         let mut buffer = [0; 100];
         let datagrams = std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|n| buffer[..n].to_vec()));
         let text = |bytes: Vec<u8>| {
-            let body = bytes.strip_prefix(&[b'.'; Header::SIZE]).expect("the header comes first");
+            let body = bytes.strip_prefix(&head()[..]).expect("the header comes first");
             String::from_utf8_lossy(body).into()
         };
         datagrams.map(text).collect()

@@ -1,6 +1,9 @@
 //! How a daemon's networks are set up.
 
+use std::net::IpAddr;
+
 use super::outbound::Policy;
+use crate::seal::Keys;
 use crate::wire::{DaemonId, Incarnation, PathReport};
 
 /// How a daemon's networks are set up.
@@ -20,6 +23,12 @@ pub struct Config {
     pub networks: u8,
     /// Which of them carry data.
     pub policy: Policy,
+    /// The addresses of all daemons on all networks: without keys, a datagram from any other is dropped. Empty to check none.
+    pub sources: Vec<IpAddr>,
+    /// With which packets are sealed; none for plain ones.
+    pub keys: Keys,
+    /// How many packets count as sent to each destination before the first. 0 but in tests of large numbers.
+    pub first_counter: u64,
 }
 
 /// A membership table by its digests. Daemons with different ones form separate systems.

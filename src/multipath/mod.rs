@@ -12,6 +12,7 @@
 //! what its header says, never its source address.
 
 mod config;
+mod event;
 mod health;
 mod inbound;
 mod networks;
@@ -23,16 +24,23 @@ mod table;
 mod tests;
 
 pub use config::{Config, System};
-pub use health::{Differs, Event, Path, PathState};
+pub use event::{Event, Reason};
+pub use health::{Differs, Path, PathState};
 pub use networks::Networks;
 pub use outbound::Policy;
 pub use stats::Stats;
 
-use crate::time::Instant;
-use crate::wire::{DaemonId, Header, NetworkId, PacketKind, PathReport, Reader, Slice, Way};
-use health::{Came, Copied, Health, Plans};
-use inbound::{Inbound, Origin, Refusal};
-use outbound::{Known, Outbound, Relaying};
+use std::net::IpAddr;
+
+use crate::seal::{KeyId, Keys};
+use crate::time::{Duration, Instant};
+use crate::wire::{
+    DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, PathReport, Reader, SealTag, Slice,
+};
+use health::{Came, Copied, Health, Plans, Said};
+use inbound::{Inbound, Opened, Refusal};
+use outbound::{Known, Outbound, Parcel, Relaying};
+use seat::Seat;
 use table::Table;
 
 /// A datagram to send: header and body, one after the other.
@@ -42,8 +50,8 @@ pub struct Transmit {
     pub network: NetworkId,
     /// One daemon, or every other daemon of the network. Whom the packet is for in the end is what its header says.
     pub to: Option<DaemonId>,
-    /// The packet header, made for this network.
-    pub header: [u8; Header::SIZE],
+    /// What precedes the body: the packet's header, made for this network, and the tag of a sealed one.
+    pub header: Head,
     /// The body, shared by the copies on other networks.
     pub body: Slice,
 }
@@ -86,6 +94,8 @@ pub struct Hearing {
 pub struct Multipath {
     system: System,
     networks: u8,
+    /// The ids of this daemon's keys, the newest last.
+    keys: Vec<KeyBytes>,
     table: Table,
     inbound: Inbound,
     health: Health,
@@ -93,49 +103,72 @@ pub struct Multipath {
     stats: Stats,
 }
 
+/// A daemon that was heard so long ago may still be there: no key is used that it may not have.
+const KEY_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Multipath {
     /// The networks of a daemon that starts at `now`.
     pub fn new(config: Config, now: Instant) -> Multipath {
         let table = Table::new(config.me, &config.daemons, &config.sites);
-        let Config { incarnation, system, networks, policy, .. } = config;
         Multipath {
-            system,
-            networks,
-            inbound: Inbound::new(incarnation, system, &table),
-            health: Health::new(&table, networks, now),
-            outbound: Outbound::new(incarnation, system, &table, policy, networks),
+            system: config.system,
+            networks: config.networks,
+            keys: key_bytes(&config.keys),
+            outbound: Outbound::new(&config, &table),
+            health: Health::new(&table, config.networks, now),
+            inbound: Inbound::new(config.incarnation, config.system, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),
         }
     }
 
-    /// A datagram arrived. Its header and body if it is the first copy of a packet for us.
-    pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
-        let header = match self.inbound.decode(datagram) {
-            Ok(header) => header,
-            Err(error) => {
-                tracing::debug!(%error, ?network, "not a packet");
-                self.stats.malformed += 1;
-                return None;
-            }
-        };
-        let body = datagram.tail(Header::SIZE);
-        let came = match self.inbound.admit(&self.table, network, &header) {
-            Ok(came) => came,
+    /// A datagram arrived on a network from an address. Its header and body if it is the first copy of a packet for us.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        network: NetworkId,
+        source: IpAddr,
+        datagram: &Slice,
+    ) -> Option<(Header, Slice)> {
+        let opened = match self.inbound.open(&self.table, source, datagram) {
+            Ok(opened) => opened,
             Err(refusal) => {
-                self.refuse(now, network, &header, &body, refusal);
+                self.refuse(now, network, source, refusal);
                 return None;
             }
         };
+        match self.pass(now, network, &opened) {
+            Ok((came, _)) if self.is_for_another(&opened.header) => {
+                self.pass_on(now, came, &opened);
+                None
+            }
+            Ok((came, copied)) => self.take(now, came, copied, opened),
+            Err(refusal) => {
+                self.refuse(now, network, source, refusal);
+                self.hear_of(now, network, &opened, refusal);
+                None
+            }
+        }
+    }
+
+    /// Whom an opened packet is from, how it came, and which copy it is.
+    fn pass(&mut self, now: Instant, network: NetworkId, opened: &Opened) -> Result<(Came, Copied), Refusal> {
+        let header = &opened.header;
+        let came = self.inbound.admit(&self.table, network, header)?;
+        if self.is_for_another(header) {
+            // What goes on from here is counted where it goes on.
+            return Ok((came, Copied::Later));
+        }
+        let copied = self.inbound.note(now, came, network, header)?;
         if header.network != network {
             self.stats.crossed += 1;
             self.health.on_crossed(now, header.sender, header.network, network);
         }
-        if header.destination.is_some_and(|to| to != self.table.my_id()) {
-            self.pass_on(now, came, &header, &body);
-            return None;
-        }
-        self.take(now, came, header, body)
+        Ok((came, copied))
+    }
+
+    fn is_for_another(&self, header: &Header) -> bool {
+        header.destination.is_some_and(|to| to != self.table.my_id())
     }
 
     /// The time that [`Multipath::poll_timeout`] named has come.
@@ -146,9 +179,11 @@ impl Multipath {
                 self.outbound.replan(known);
             }
             self.outbound.chooser_mut().learn(now, self.health.reached(now, &self.table));
+            self.choose_key(now);
         }
         let off = Networks::first(self.networks) - self.outbound.chooser().all();
-        if let Some(report) = self.health.report(now, &self.table, self.system, self.networks, off) {
+        let said = Said { networks: self.networks, off, digests: self.system.parts, keys: &self.keys };
+        if let Some(report) = self.health.report(now, &self.table, &said) {
             let body = report.encode().into();
             self.send(now, Outgoing { kind: PacketKind::Report, to: None, attempt: Attempt::First, body });
         }
@@ -206,9 +241,38 @@ impl Multipath {
         self.outbound.chooser().all()
     }
 
+    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
+    /// daemon that started without keys takes none, and one that has keys does not lose them all.
+    pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
+        if self.keys.is_empty() || keys.is_empty() {
+            return false;
+        }
+        self.keys = key_bytes(&keys);
+        self.outbound.set_keys(&self.table, &keys);
+        self.inbound.set_keys(&self.table, keys);
+        self.choose_key(now);
+        self.health.hasten(now);
+        true
+    }
+
+    /// The key with which packets are sealed, if they are.
+    pub fn key(&self) -> Option<KeyId> {
+        self.outbound.key()
+    }
+
+    /// The keys with which packets may be opened, the newest last.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
+        self.keys.iter().map(|&bytes| KeyId(u32::from_be_bytes(bytes)))
+    }
+
+    /// Bytes of a datagram that are not a packet's body.
+    pub fn overhead(&self) -> usize {
+        Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
+    }
+
     /// The next thing that an operator should know.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.health.poll_event()
+        self.inbound.poll_event().or_else(|| self.health.poll_event())
     }
 
     /// The next datagram to send.
@@ -239,19 +303,35 @@ impl Multipath {
         Stats { path_changes: self.path_changes(), ..self.stats }
     }
 
-    /// A packet goes no further.
-    fn refuse(&mut self, now: Instant, network: NetworkId, header: &Header, body: &[u8], refusal: Refusal) {
+    /// A datagram goes no further.
+    fn refuse(&mut self, now: Instant, network: NetworkId, source: IpAddr, refusal: Refusal) {
         match refusal {
-            Refusal::OtherSystem => {
-                self.stats.other_system += 1;
-                self.on_other_system(now, header, body);
+            Refusal::Told(reason) => {
+                self.stats.count(reason);
+                self.inbound.tell(now, network, source, reason);
             }
+            Refusal::Malformed(error) => {
+                tracing::debug!(%error, ?network, "not a packet");
+                self.stats.malformed += 1;
+            }
+            Refusal::OtherSystem => self.stats.other_system += 1,
             Refusal::UnknownSender => self.stats.unknown_sender += 1,
-            Refusal::Own => self.stats.not_for_us += 1,
-            Refusal::SecondSelf => {
-                self.stats.not_for_us += 1;
-                self.health.on_second_self(now, network, header.incarnation);
-            }
+            Refusal::Own | Refusal::SecondSelf => self.stats.not_for_us += 1,
+            Refusal::Stranger(_) => self.stats.strangers += 1,
+            Refusal::PastLife => self.stats.past_life += 1,
+            Refusal::Repeated => self.stats.repeated += 1,
+            Refusal::Rival | Refusal::SecondHost(_) => self.stats.clones += 1,
+        }
+    }
+
+    /// What an opened packet leads to although it is not admitted.
+    fn hear_of(&mut self, now: Instant, network: NetworkId, opened: &Opened, refusal: Refusal) {
+        match refusal {
+            Refusal::OtherSystem => self.on_other_system(now, &opened.header, &opened.body),
+            Refusal::SecondSelf => self.health.on_second_self(now, network, opened.header.incarnation),
+            Refusal::Stranger(sender) => self.on_stranger(now, sender, opened),
+            Refusal::SecondHost(lives) => self.health.on_clones(now, opened.header.sender, lives),
+            _ => {}
         }
     }
 
@@ -264,62 +344,97 @@ impl Multipath {
         }
     }
 
-    /// A packet for another daemon.
-    fn pass_on(&mut self, now: Instant, came: Came, header: &Header, body: &Slice) {
-        let known = Known { now, table: &self.table, health: &self.health };
-        match self.outbound.pass_on(known, came.sender, header, body) {
-            Relaying::Astray => self.stats.not_for_us += 1,
-            relaying => {
-                self.stats.relayed += u64::from(relaying == Relaying::Relayed);
-                self.health.on_packet(now, came, Copied::Later);
-            }
+    /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
+    fn on_stranger(&mut self, now: Instant, sender: Seat, opened: &Opened) {
+        let header = &opened.header;
+        if self.inbound.is_rival(now, sender, header) {
+            self.stats.clones += 1;
+            return;
+        }
+        let greets = header.kind == PacketKind::Greeting;
+        if greets && header.destination != Some(self.table.my_id()) {
+            let known = Known { now, table: &self.table, health: &self.health };
+            let relaying = self.outbound.pass_on_greeting(known, sender, &Parcel::from(opened));
+            self.stats.relayed += u64::from(relaying == Relaying::Relayed);
+            return;
+        }
+        let greeting = if greets { Greeting::decode(&opened.body).ok() } else { None };
+        self.greet(now, sender, opened, greeting);
+    }
+
+    fn greet(&mut self, now: Instant, sender: Seat, opened: &Opened, greeting: Option<Greeting>) {
+        let met = self.inbound.meet(now, sender, opened, greeting);
+        if let Some(lives) = met.second_host {
+            self.health.on_clones(now, opened.header.sender, lives);
+        }
+        if let Some(reply) = met.greeting {
+            let known = Known { now, table: &self.table, health: &self.health };
+            self.outbound.greet(known, sender, reply, opened.key);
         }
     }
 
-    /// A packet for us, or for all.
-    fn take(&mut self, now: Instant, came: Came, header: Header, body: Slice) -> Option<(Header, Slice)> {
-        let copied = match self.inbound.copied(now, came.sender, &header) {
-            Origin::PresentLife(copied) => copied,
-            Origin::PastLife => {
-                self.stats.past_life += 1;
-                return None;
-            }
-            Origin::Rival => {
-                self.stats.clones += 1;
-                return None;
-            }
-            Origin::SecondHost(lives) => {
-                self.stats.clones += 1;
-                self.health.on_clones(now, header.sender, lives);
-                return None;
-            }
-        };
+    /// A packet for another daemon.
+    fn pass_on(&mut self, now: Instant, came: Came, opened: &Opened) {
+        let known = Known { now, table: &self.table, health: &self.health };
+        match self.outbound.pass_on(known, came.sender, &Parcel::from(opened)) {
+            Relaying::Astray => self.stats.not_for_us += 1,
+            Relaying::Relayed => self.stats.relayed += 1,
+            Relaying::NotNeeded => {}
+        }
+    }
+
+    /// A packet for us, or for all, that did not come this way before.
+    fn take(&mut self, now: Instant, came: Came, copied: Copied, opened: Opened) -> Option<(Header, Slice)> {
+        let header = opened.header;
         self.health.on_packet(now, came, copied);
-        if header.way != Way::Relayed && header.destination.is_none() {
+        if self.outbound.may_forward(&header) {
             let known = Known { now, table: &self.table, health: &self.health };
-            let relaying = self.outbound.forward(known, came.sender, &header, &body);
+            let relaying = self.outbound.forward(known, came.sender, &Parcel::from(&opened));
             self.stats.relayed += u64::from(relaying == Relaying::Relayed);
         }
-        if header.kind == PacketKind::Report {
-            self.stats.reports += u64::from(copied == Copied::First);
-            self.on_report(now, came, &header, &body);
-            return None;
-        }
-        if copied == Copied::Later {
-            self.stats.copies += 1;
-            return None;
+        match (header.kind, copied) {
+            (PacketKind::Report, _) => {
+                self.stats.reports += u64::from(copied == Copied::First);
+                self.on_report(now, came, &header, &opened.body);
+                return None;
+            }
+            (PacketKind::Greeting, Copied::First) => {
+                match Greeting::decode(&opened.body) {
+                    Ok(greeting) => self.greet(now, came.sender, &opened, Some(greeting)),
+                    Err(_) => self.count_malformed(),
+                }
+                return None;
+            }
+            (_, Copied::Later) => {
+                self.stats.copies += 1;
+                return None;
+            }
+            (_, Copied::First) => {}
         }
         self.stats.first += 1;
-        Some((header, body))
+        Some((header, opened.body))
     }
 
     fn on_report(&mut self, now: Instant, came: Came, header: &Header, body: &[u8]) {
         match PathReport::decode(body) {
-            Ok(report) => self.health.on_report(now, self.table.me(), came, header.incarnation, &report),
+            Ok(report) => {
+                self.health.on_report(now, self.table.me(), came, header.incarnation, &report);
+                self.inbound.learn_keys(came.sender, report.keys.iter());
+            }
             Err(error) => {
                 tracing::debug!(%error, sender = %header.sender, "malformed report");
                 self.count_malformed();
             }
         }
     }
+
+    fn choose_key(&mut self, now: Instant) {
+        let paths = self.health.paths();
+        let others = self.table.others().filter(|&other| paths.was_heard(now, other, KEY_PATIENCE));
+        self.outbound.choose_key(|key| others.clone().all(|other| self.inbound.has_key(other, key)));
+    }
+}
+
+fn key_bytes(keys: &Keys) -> Vec<KeyBytes> {
+    keys.ids().map(|id| id.0.to_be_bytes()).collect()
 }

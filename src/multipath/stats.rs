@@ -1,5 +1,6 @@
 //! Counters of the datagrams of all networks.
 
+use super::event::Reason;
 use crate::counters::counters;
 
 counters! {
@@ -29,5 +30,25 @@ counters! {
         malformed,
         /// Changes of the state of a path.
         path_changes,
+        /// Copies that had come the same way already.
+        repeated,
+        /// Packets of a life that has not shown yet that it lives; they are answered with a greeting.
+        strangers,
+        /// Datagrams from an address that no daemon has.
+        foreign_source,
+        /// Datagrams that no key opens or that are not sealed, and sealed ones where there is no key.
+        not_opened,
+        /// Datagrams of another version of the protocol between daemons.
+        other_version,
+    }
+}
+
+impl Stats {
+    pub(super) fn count(&mut self, reason: Reason) {
+        *match reason {
+            Reason::ForeignSource => &mut self.foreign_source,
+            Reason::NotOpened | Reason::Sealed => &mut self.not_opened,
+            Reason::OtherVersion(_) => &mut self.other_version,
+        } += 1;
     }
 }

@@ -1,12 +1,16 @@
 //! What comes in, what is handed up, and what goes out, at one daemon and at several.
 
-use super::*;
-use crate::time::Duration;
-use crate::wire::Incarnation;
+use std::net::Ipv4Addr;
 
-const A: DaemonId = DaemonId(1);
-const B: DaemonId = DaemonId(2);
-const C: DaemonId = DaemonId(3);
+use super::*;
+use crate::wire::{Incarnation, Way};
+
+pub(super) const A: DaemonId = DaemonId(1);
+pub(super) const B: DaemonId = DaemonId(2);
+pub(super) const C: DaemonId = DaemonId(3);
+
+/// Where datagrams come from, which nobody checks here.
+pub(super) const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
     of_system(me, incarnation, 7)
@@ -16,8 +20,24 @@ fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
     let incarnation = Incarnation(incarnation);
     let daemons = [A, B, C].into_iter().chain([me]).collect();
     let system = System { digest, parts: [0; 4] };
-    let config = Config { me, incarnation, daemons, sites: Vec::new(), system, networks: 2, policy: Policy::Active };
+    let config = Config { incarnation, system, policy: Policy::Active, ..config(me, daemons) };
     Multipath::new(config, Instant::ZERO)
+}
+
+/// A daemon of two networks without keys.
+pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> Config {
+    Config {
+        me,
+        incarnation: Incarnation(1),
+        daemons,
+        sites: Vec::new(),
+        system: System { digest: 7, parts: [0; 4] },
+        networks: 2,
+        policy: Policy::Primary,
+        sources: Vec::new(),
+        keys: Keys::NONE,
+        first_counter: 0,
+    }
 }
 
 fn send(from: &mut Multipath, to: Option<DaemonId>, attempt: Attempt) -> Vec<Transmit> {
@@ -26,7 +46,7 @@ fn send(from: &mut Multipath, to: Option<DaemonId>, attempt: Attempt) -> Vec<Tra
     std::iter::from_fn(|| from.poll_transmit()).collect()
 }
 
-fn datagram(transmit: &Transmit) -> (NetworkId, Slice) {
+pub(super) fn datagram(transmit: &Transmit) -> (NetworkId, Slice) {
     (transmit.network, Slice::from([&transmit.header[..], &transmit.body].concat()))
 }
 
@@ -35,7 +55,7 @@ fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slic
 }
 
 fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {
-    at.handle_datagram(Instant::ZERO, *network, datagram).is_some_and(|(_, body)| &body[..] == b"body")
+    at.handle_datagram(Instant::ZERO, *network, SOMEWHERE, datagram).is_some_and(|(_, body)| &body[..] == b"body")
 }
 
 #[test]
@@ -106,12 +126,12 @@ fn crossed_cables_are_counted_and_say_nothing_about_a_path() {
 }
 
 /// Daemons 1, 2, 3, … on two networks, where a datagram takes 1 ms.
-struct Site {
-    daemons: Vec<Multipath>,
-    now: Instant,
-    flying: Vec<(usize, NetworkId, Slice)>,
+pub(super) struct Site {
+    pub(super) daemons: Vec<Multipath>,
+    pub(super) now: Instant,
+    pub(super) flying: Vec<(usize, NetworkId, Slice)>,
     /// Links that carry nothing: network, from, to.
-    cut: Vec<(u8, u32, u32)>,
+    pub(super) cut: Vec<(u8, u32, u32)>,
     /// What was handed up: to whom, from whom.
     got: Vec<(u32, u32)>,
     /// Datagrams that were relayed, reports apart.
@@ -123,22 +143,23 @@ struct Site {
 }
 
 impl Site {
-    fn new(daemons: u32) -> Site {
+    pub(super) fn new(daemons: u32) -> Site {
         Site::apart(daemons, &[])
     }
 
     /// Several sites in one.
     fn apart(daemons: u32, sites: &[usize]) -> Site {
+        Site::with(daemons, sites, Keys::NONE)
+    }
+
+    /// Daemons with these keys.
+    pub(super) fn sealed(daemons: u32, keys: Keys) -> Site {
+        Site::with(daemons, &[], keys)
+    }
+
+    fn with(daemons: u32, sites: &[usize], keys: Keys) -> Site {
         let ids: Vec<DaemonId> = (1..=daemons).map(DaemonId).collect();
-        let config = |me| Config {
-            me,
-            incarnation: Incarnation(1),
-            daemons: ids.clone(),
-            sites: sites.to_vec(),
-            system: System { digest: 7, parts: [0; 4] },
-            networks: 2,
-            policy: Policy::Primary,
-        };
+        let config = |me| Config { sites: sites.to_vec(), keys: keys.clone(), ..config(me, ids.clone()) };
         let daemons = ids.iter().map(|&me| Multipath::new(config(me), Instant::ZERO)).collect();
         Site {
             daemons,
@@ -152,11 +173,11 @@ impl Site {
         }
     }
 
-    fn run(&mut self, millis: u32) {
+    pub(super) fn run(&mut self, millis: u32) {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
             for (to, network, bytes) in std::mem::take(&mut self.flying) {
-                if let Some((header, _)) = self.daemons[to].handle_datagram(self.now, network, &bytes) {
+                if let Some((header, _)) = self.daemons[to].handle_datagram(self.now, network, SOMEWHERE, &bytes) {
                     self.got.push((to as u32 + 1, header.sender.0));
                 }
                 self.drain(to);
@@ -170,7 +191,7 @@ impl Site {
         }
     }
 
-    fn drain(&mut self, from: usize) {
+    pub(super) fn drain(&mut self, from: usize) {
         while let Some(transmit) = self.daemons[from].poll_transmit() {
             let (network, bytes) = datagram(&transmit);
             let header = Header::decode(&mut Reader::new(&bytes)).unwrap();
@@ -189,7 +210,7 @@ impl Site {
     }
 
     /// Lets a daemon send, and says who got it, and how many datagrams were relayed for that.
-    fn send(&mut self, from: u32, kind: PacketKind, to: Option<u32>) -> (Vec<u32>, usize) {
+    pub(super) fn send(&mut self, from: u32, kind: PacketKind, to: Option<u32>) -> (Vec<u32>, usize) {
         let packet = Outgoing { kind, to: to.map(DaemonId), attempt: Attempt::First, body: Slice::copy_from(b"body") };
         self.send_packet(from, packet)
     }
@@ -212,11 +233,11 @@ impl Site {
         (who, self.relayed)
     }
 
-    fn cut_between(&mut self, network: u8, one: u32, other: u32) {
+    pub(super) fn cut_between(&mut self, network: u8, one: u32, other: u32) {
         self.cut.extend([(network, one, other), (network, other, one)]);
     }
 
-    fn state(&self, at: u32, of: u32, network: u8) -> PathState {
+    pub(super) fn state(&self, at: u32, of: u32, network: u8) -> PathState {
         let path = |path: &Path| path.daemon.0 == of && path.network.0 == network;
         self.daemons[at as usize - 1].paths().find(path).unwrap().state
     }
@@ -296,15 +317,7 @@ fn a_daemon_that_is_alone_is_quiet() {
     assert_eq!(site.now.since(before), Duration::from_secs(1));
     let counted = site.daemons[0].outbound.counted(None);
     assert!((1..=6).contains(&counted), "{counted}");
-    let table = Config {
-        me: A,
-        incarnation: Incarnation(1),
-        daemons: vec![A],
-        sites: Vec::new(),
-        system: System { digest: 7, parts: [0; 4] },
-        networks: 1,
-        policy: Policy::Active,
-    };
+    let table = Config { networks: 1, ..config(A, vec![A]) };
     assert_eq!(Multipath::new(table, Instant::ZERO).poll_timeout(), None);
 }
 
@@ -392,7 +405,7 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
     let mut second = daemon(B, 2);
     for seconds in 0..5 {
         let (network, bytes) = datagrams(&mut second, None).remove(0);
-        b.handle_datagram(Instant::from_millis(1000 * seconds), network, &bytes);
+        b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, &bytes);
     }
     let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 4], [0; 4]) };
     let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
@@ -465,4 +478,62 @@ fn before_anything_is_known_data_crosses_to_whom_is_heard() {
     let before = site.send(1, PacketKind::Data, None);
     assert_eq!((before, site.crossing), ((vec![], 0), 0), "nobody was heard yet");
     assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3]);
+}
+
+#[test]
+fn a_probe_with_the_last_counter_mutes_nobody() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    assert!(arrive(&mut b, &datagrams(&mut a, None)[0]));
+    let (network, first) = datagrams(&mut a, None).remove(0);
+    let header = Header { kind: PacketKind::Probe, counter: u64::MAX, ..Head::split(&first).unwrap().0 };
+    for destination in [None, Some(B)] {
+        let forged = Slice::from([&Header { destination, ..header }.encode()[..], b"body"].concat());
+        assert!(arrive(&mut b, &(network, forged)));
+    }
+    for to in [None, Some(B), None, Some(B)] {
+        assert!(arrive(&mut b, &datagrams(&mut a, to)[0]), "A is still heard");
+    }
+}
+
+#[test]
+fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_read() {
+    let (known, foreign) = (IpAddr::from([10, 0, 1, 1]), IpAddr::from([10, 0, 9, 9]));
+    let sources = vec![IpAddr::from([10, 0, 2, 1]), known];
+    let mut b = Multipath::new(Config { sources, ..config(B, vec![A, B, C]) }, Instant::ZERO);
+    let mut a = daemon(A, 1);
+    let before = format!("{:?} {:?}", b.health, b.outbound);
+    let (network, bytes) = datagrams(&mut a, None).remove(0);
+    for datagram in [&bytes, &Slice::copy_from(b"junk")] {
+        assert!(b.handle_datagram(Instant::ZERO, network, foreign, datagram).is_none());
+    }
+    assert_eq!((b.stats().foreign_source, b.stats().malformed), (2, 0));
+    assert_eq!(format!("{:?} {:?}", b.health, b.outbound), before);
+    let told = "a datagram from 10.0.9.9 on network 0 is dropped: no daemon of the configuration has this address";
+    assert_eq!(b.poll_event().map(|event| event.to_string()).as_deref(), Some(told));
+    assert_eq!(b.poll_event(), None);
+    assert!(b.handle_datagram(Instant::ZERO, network, known, &bytes).is_some());
+}
+
+#[test]
+fn another_version_of_the_protocol_is_told_as_such() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    let (network, bytes) = datagrams(&mut a, None).remove(0);
+    let other = [&bytes[..2], &[1], &bytes[3..]].concat();
+    assert!(!arrive(&mut b, &(network, Slice::from(other))));
+    assert_eq!((b.stats().other_version, b.stats().malformed), (1, 0));
+    let told = b.poll_event().unwrap().to_string();
+    assert!(told.contains("another version of the protocol between daemons (1)"), "{told}");
+}
+
+#[test]
+fn a_copy_that_comes_the_same_way_again_says_nothing_about_a_path() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    let copies = datagrams(&mut a, None);
+    assert!(arrive(&mut b, &copies[0]));
+    for _ in 0..5 {
+        assert!(!arrive(&mut b, &copies[0]));
+    }
+    assert!(!arrive(&mut b, &copies[1]));
+    let heard: Vec<u64> = b.paths().filter(|path| path.daemon == A).map(|path| path.heard).collect();
+    assert_eq!((heard, b.stats().repeated, b.stats().copies), (vec![1, 1], 5, 1));
 }

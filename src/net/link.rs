@@ -13,8 +13,8 @@ use tracing::warn;
 use super::links::{LinkStatus, Role, SocketId};
 use super::open::{OpenError, Sockets, Surroundings};
 use super::platform::{self, Interfaces};
-use super::{Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
-use crate::wire::{DaemonId, NetworkId, Slice};
+use super::{Arrived, Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
+use crate::wire::{DaemonId, NetworkId};
 
 /// How many looks at a link pass between two reports of failed sends.
 const LOOKS_PER_REPORT: u64 = 10;
@@ -190,7 +190,7 @@ impl Link {
     }
 
     /// Takes a bounded number of datagrams out of a socket.
-    pub(super) fn receive(&mut self, role: Role, batches: &mut Batches, into: &mut Vec<Slice>) -> Remainder {
+    pub(super) fn receive(&mut self, role: Role, batches: &mut Batches, into: &mut Vec<Arrived>) -> Remainder {
         let Some(socket) = self.socket(role) else { return Remainder::Nothing };
         let only = self.sockets.as_ref().and_then(|sockets| sockets.only);
         let before = into.len();

@@ -9,9 +9,9 @@ use tracing::{debug, warn};
 
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
-use super::{Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
+use super::{Arrived, Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId, Slice};
+use crate::wire::{DaemonId, NetworkId};
 
 /// How often every link is looked at, even if nothing is said to have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Links {
     }
 
     /// Takes a bounded number of datagrams out of a socket.
-    pub fn receive(&mut self, socket: SocketId, into: &mut Vec<Slice>) -> Remainder {
+    pub fn receive(&mut self, socket: SocketId, into: &mut Vec<Arrived>) -> Remainder {
         match self.links.get_mut(usize::from(socket.network.0)) {
             Some(link) => link.receive(socket.role, &mut self.batches, into),
             None => Remainder::Nothing,
@@ -255,7 +255,7 @@ mod tests {
                     while self.links.receive(socket, &mut slices) == Remainder::Unknown {}
                 }
                 if slices.len() >= count || patience == 0 {
-                    return slices.iter().map(|slice| slice.to_vec()).collect();
+                    return slices.iter().map(|arrived| arrived.bytes.to_vec()).collect();
                 }
                 self.poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
                 patience -= 1;

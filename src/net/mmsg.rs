@@ -6,6 +6,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -13,7 +14,7 @@ use mio::net::UdpSocket;
 use socket2::{SockAddr, SockRef};
 
 use super::link::Tally;
-use super::{Datagram, Intake, Remainder, platform};
+use super::{Arrived, Datagram, Intake, Remainder, platform};
 use crate::wire::Slice;
 
 /// Datagrams that the kernel takes as one send.
@@ -34,6 +35,13 @@ struct Control([u8; CONTROL_SIZE]);
 
 const CONTROL_SIZE: usize = 64;
 
+/// Room for a source's address, an IPv6 one being the longest: family, port, and from byte 4 or 8 the address.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+struct Source([u8; 28]);
+
+const EMPTY_SOURCE: Source = Source([0; 28]);
+
 /// What a receive buffer was filled with.
 #[derive(Clone, Copy, Debug, Default)]
 struct Arrival {
@@ -42,6 +50,7 @@ struct Arrival {
     segment: Option<usize>,
     /// By which interface it came, if that is told.
     interface: Option<u32>,
+    source: Option<IpAddr>,
 }
 
 impl Control {
@@ -119,7 +128,7 @@ impl Batches {
         &mut self,
         socket: &UdpSocket,
         only: Option<u32>,
-        into: &mut Vec<Slice>,
+        into: &mut Vec<Arrived>,
     ) -> io::Result<Intake> {
         let mut arrivals = [Arrival::default(); RECEIVE_BATCH];
         let count = match receive_runs(socket, &mut self.buffer, &mut arrivals) {
@@ -132,7 +141,10 @@ impl Batches {
             if only.is_some() && arrival.interface != only {
                 foreign += arrival.length.max(1).div_ceil(arrival.segment.unwrap_or(RECEIVE_SIZE)) as u64;
             } else {
-                split(Slice::copy_from(&bytes[..arrival.length]), arrival.segment, into);
+                // The kernel coalesces what has one source, and always tells it.
+                let source = arrival.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                let parts = split(Slice::copy_from(&bytes[..arrival.length]), arrival.segment);
+                into.extend(parts.map(|bytes| Arrived { source, bytes }));
             }
         }
         let remainder = if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown };
@@ -207,9 +219,12 @@ fn send_runs(socket: &UdpSocket, to: &SockAddr, batch: &[Datagram<'_>], runs: &[
 fn receive_runs(socket: &UdpSocket, buffer: &mut [u8], arrivals: &mut [Arrival; RECEIVE_BATCH]) -> io::Result<usize> {
     let mut parts: Vec<IoSliceMut<'_>> = buffer.chunks_exact_mut(RECEIVE_SIZE).map(IoSliceMut::new).collect();
     let mut controls = [Control::EMPTY; RECEIVE_BATCH];
+    let mut sources = [EMPTY_SOURCE; RECEIVE_BATCH];
     let mut messages = Vec::with_capacity(RECEIVE_BATCH);
-    for (part, control) in parts.iter_mut().zip(&mut controls) {
+    for ((part, control), source) in parts.iter_mut().zip(&mut controls).zip(&mut sources) {
         let mut message = empty_message();
+        message.msg_name = ptr::from_mut(source).cast();
+        message.msg_namelen = mem::size_of_val(source) as _;
         message.msg_iov = ptr::from_mut(part).cast();
         message.msg_iovlen = 1;
         message.msg_control = control.0.as_mut_ptr().cast();
@@ -217,14 +232,30 @@ fn receive_runs(socket: &UdpSocket, buffer: &mut [u8], arrivals: &mut [Arrival; 
         messages.push(libc::mmsghdr { msg_hdr: message, msg_len: 0 });
     }
     let (fd, length) = (socket.as_raw_fd(), messages.len() as libc::c_uint);
-    // SAFETY: each message points at one buffer and one control buffer that outlive the call and are written by nobody else;
-    // IoSliceMut has the layout of iovec.
+    // SAFETY: each message points at one buffer, one control buffer and one address that outlive the call and are written by nobody
+    // else; IoSliceMut has the layout of iovec.
     let count = unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), length, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    for (arrival, message) in arrivals.iter_mut().zip(&messages[..count]) {
-        *arrival = arrival_of(message);
+    for ((arrival, message), source) in arrivals.iter_mut().zip(&messages[..count]).zip(&sources) {
+        *arrival = Arrival { source: address_of(source), ..arrival_of(message) };
     }
     Ok(count)
+}
+
+/// The address that the kernel wrote.
+fn address_of(source: &Source) -> Option<IpAddr> {
+    let family = libc::c_int::from(u16::from_ne_bytes([source.0[0], source.0[1]]));
+    match family {
+        libc::AF_INET => {
+            let bytes: [u8; 4] = source.0[4..8].try_into().expect("four bytes");
+            Some(IpAddr::from(bytes))
+        }
+        libc::AF_INET6 => {
+            let bytes: [u8; 16] = source.0[8..24].try_into().expect("sixteen bytes");
+            Some(IpAddr::from(bytes))
+        }
+        _ => None,
+    }
 }
 
 fn empty_message() -> libc::msghdr {
@@ -290,13 +321,10 @@ fn arrival_of(message: &libc::mmsghdr) -> Arrival {
 }
 
 /// The datagrams in a buffer, sharing it.
-fn split(whole: Slice, segment: Option<usize>, into: &mut Vec<Slice>) {
-    let size = segment.unwrap_or(whole.len());
-    if size >= whole.len() {
-        into.push(whole);
-        return;
-    }
-    into.extend((0..whole.len()).step_by(size).map(|start| whole.part(start, whole.len().min(start + size))));
+fn split(whole: Slice, segment: Option<usize>) -> impl Iterator<Item = Slice> {
+    // An empty datagram is a datagram too.
+    let (length, size) = (whole.len(), segment.unwrap_or(whole.len()).max(1));
+    (0..length.max(1)).step_by(size).map(move |start| whole.part(start, length.min(start + size)))
 }
 
 #[cfg(test)]
@@ -333,14 +361,11 @@ mod tests {
 
     #[test]
     fn a_coalesced_buffer_is_split_without_a_copy() {
-        let mut parts = Vec::new();
-        split(Slice::copy_from(b"abcdefgh"), Some(3), &mut parts);
+        let parts: Vec<Slice> = split(Slice::copy_from(b"abcdefgh"), Some(3)).collect();
         assert_eq!(parts.iter().map(|part| &part[..]).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"gh"]);
         assert!(ptr::eq(&parts[0][2], parts[1].as_ptr().wrapping_sub(1)));
-        parts.clear();
-        split(Slice::copy_from(b"abc"), None, &mut parts);
-        split(Slice::copy_from(b""), None, &mut parts);
-        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [3, 0]);
+        let lengths = |bytes| split(Slice::copy_from(bytes), None).map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!((lengths(b"abc"), lengths(b"")), (vec![3], vec![0]));
     }
 
     fn pair() -> (UdpSocket, UdpSocket, SockAddr) {
@@ -389,7 +414,8 @@ mod tests {
         assert_eq!((counters.sent, counters.failed), (2, 1));
         let mut arrived = Vec::new();
         Batches::new().receive(&to, None, &mut arrived).unwrap();
-        assert_eq!(arrived.iter().map(|slice| slice.len()).collect::<Vec<_>>(), [10, 20]);
+        assert_eq!(arrived.iter().map(|arrived| arrived.bytes.len()).collect::<Vec<_>>(), [10, 20]);
+        assert!(arrived.iter().all(|arrived| arrived.source == IpAddr::from([127, 0, 0, 1])));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub use wires::shared_wires;
 
 use std::net::IpAddr;
 
-use crate::wire::NetworkId;
+use crate::wire::{NetworkId, Slice};
 
 /// A datagram to send: its two parts, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,15 @@ pub struct Datagram<'a> {
     pub header: &'a [u8],
     /// What follows.
     pub body: &'a [u8],
+}
+
+/// A datagram that came.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Where it says it comes from. On the networks of daemons nobody checks that.
+    pub source: IpAddr,
+    /// What is in it.
+    pub bytes: Slice,
 }
 
 impl Datagram<'_> {

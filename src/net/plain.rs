@@ -6,7 +6,7 @@ use mio::net::UdpSocket;
 use socket2::SockAddr;
 
 use super::link::Tally;
-use super::{Datagram, Intake, Remainder};
+use super::{Arrived, Datagram, Intake, Remainder};
 use crate::wire::Slice;
 
 /// Datagrams taken in one call.
@@ -54,11 +54,13 @@ impl Batches {
         &mut self,
         socket: &UdpSocket,
         _only: Option<u32>,
-        into: &mut Vec<Slice>,
+        into: &mut Vec<Arrived>,
     ) -> io::Result<Intake> {
         for _ in 0..RECEIVE_BATCH {
             match socket.recv_from(&mut self.buffer) {
-                Ok((length, _)) => into.push(Slice::copy_from(&self.buffer[..length])),
+                Ok((length, from)) => {
+                    into.push(Arrived { source: from.ip(), bytes: Slice::copy_from(&self.buffer[..length]) });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Intake { remainder: Remainder::Nothing, foreign: 0 });
                 }
@@ -87,6 +89,9 @@ mod tests {
         let mut arrived = Vec::new();
         let mut batches = Batches::new();
         while batches.receive(&to, None, &mut arrived).unwrap().remainder == Remainder::Unknown {}
-        assert_eq!(arrived.iter().map(|slice| slice.len()).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+        assert_eq!(
+            arrived.iter().map(|arrived: &Arrived| arrived.bytes.len()).collect::<Vec<_>>(),
+            (1..=100).collect::<Vec<_>>()
+        );
     }
 }

@@ -1,11 +1,17 @@
 //! Whole nodes on a bus without faults, with clients that speak the classic protocol.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
+use crate::multipath::Policy;
+use crate::ring::Windows;
 use crate::session;
-use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Version, Way};
+use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name, Refusal};
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 struct Bus {
     now: Instant,
@@ -33,6 +39,8 @@ fn config(me: u32, count: u32) -> Config {
         name: format!("d{me}"),
         names: (1..=count).map(|n| format!("d{n}")).collect(),
         sites: Vec::new(),
+        sources: Vec::new(),
+        keys: Keys::NONE,
         networks: 2,
         system: System { digest: 7, parts: [0; 4] },
         live: Live::default(),
@@ -111,7 +119,7 @@ impl Bus {
         let bytes = Slice::from([&transmit.header[..], &transmit.body].concat());
         let arrives = !self.parted;
         for at in (0..self.nodes.len()).filter(|&at| at != from && arrives) {
-            self.nodes[at].handle_datagram(self.now, transmit.network, bytes.clone());
+            self.nodes[at].handle_datagram(self.now, transmit.network, SOMEWHERE, bytes.clone());
             self.drain(at);
         }
     }
@@ -310,11 +318,12 @@ fn a_half_open_client_is_ended_and_its_name_freed() {
 fn garbage_leads_to_a_count_and_nothing_else() {
     let mut bus = Bus::new(2);
     let junk = Slice::copy_from(&[7; 100]);
-    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), junk);
+    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), SOMEWHERE, junk);
     assert_eq!(bus.nodes[0].multipath_stats().malformed, 1);
     let header = Header {
         kind: PacketKind::Token,
         network: NetworkId(0),
+        protection: Protection::Plain,
         way: Way::Direct,
         sender: DaemonId(2),
         destination: None,
@@ -323,7 +332,7 @@ fn garbage_leads_to_a_count_and_nothing_else() {
         counter: 1,
     };
     let bad_body = Slice::from([&header.encode()[..], &[0xff; 60]].concat());
-    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), bad_body);
+    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), SOMEWHERE, bad_body);
     assert_eq!(bus.nodes[0].multipath_stats().malformed, 2);
     bus.input(0, 9, ClientInput::Connected(Peer::Unix));
     bus.input(0, 9, ClientInput::Bytes(&[0xff; 64]));

@@ -7,7 +7,7 @@
 //!  2  1  version
 //!  3  1  kind of the body
 //!  4  1  network the datagram was sent on
-//!  5  1  protection: 0 plain; other values name a key slot, the body is then sealed and a tag follows it
+//!  5  1  protection: 0 plain; other values are a hint to the key: the body is then sealed, and a tag stands before it
 //!  6  1  way: 0 direct, 1 relayed by another daemon than the sender, 2 direct and to be put on the networks of the receiver's site
 //!  7  1  reserved, zero
 //!  8  4  sender: the daemon that made the packet
@@ -15,16 +15,19 @@
 //! 16  4  system: digest of the membership table
 //! 20  8  incarnation of the sender
 //! 28  8  counter: 1, 2, 3, … for each destination; the copies of one packet on several networks share it
-//! 36     body
+//! 36 16  tag, if the body is sealed
+//!  …     body
 //! ```
 //!
-//! (sender, incarnation, destination, counter) names one packet for ever, so it can be the nonce of a sealed one, which is sealed once for
+//! (sender, incarnation, destination, counter) names one packet for ever, so it is the nonce of a sealed one, which is sealed once for
 //! all networks and relays: the two fields of the hop stay outside the seal.
 
-use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader};
+use std::ops::Deref;
+
+use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Slice};
 
 const MAGIC: u16 = 0x5443;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The header of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Header {
     pub kind: PacketKind,
     /// The network it was sent on.
     pub network: NetworkId,
+    /// Whether its body is sealed.
+    pub protection: Protection,
     /// How it came onto that network.
     pub way: Way,
     /// Who made it.
@@ -45,6 +50,26 @@ pub struct Header {
     pub incarnation: Incarnation,
     /// Number of this packet among those of this sender to this destination, the same on every network.
     pub counter: u64,
+}
+
+/// Whether a body is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// It travels as it is.
+    Plain,
+    /// It is sealed, with a key that has this hint, which is never 0.
+    Sealed(u8),
+}
+
+/// What proves that a sealed packet is as it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealTag(pub [u8; SealTag::SIZE]);
+
+/// What precedes a body in a datagram: the header, and the tag of a sealed one.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    bytes: [u8; Head::LONGEST],
+    length: u8,
 }
 
 /// How a datagram came onto a network.
@@ -83,12 +108,14 @@ pub enum PacketKind {
     Hurry = 6,
     /// Whom its sender hears on which network. It is no packet of a ring.
     Report = 7,
+    /// Asks whether its sender's life is the present one, or answers that. It is no packet of a ring.
+    Greeting = 32,
 }
 
 impl PacketKind {
     fn from_wire(number: u8) -> Option<PacketKind> {
         use PacketKind::*;
-        [Data, Token, Join, Form, Probe, Hurry, Report].into_iter().find(|&kind| kind as u8 == number)
+        [Data, Token, Join, Form, Probe, Hurry, Report, Greeting].into_iter().find(|&kind| kind as u8 == number)
     }
 }
 
@@ -112,9 +139,7 @@ impl Header {
         if usize::from(network.0) >= NetworkId::LIMIT {
             return Err(DecodeError::BadValue("network"));
         }
-        if reader.u8()? != 0 {
-            return Err(DecodeError::BadValue("protection"));
-        }
+        let protection = Protection::from_wire(reader.u8()?);
         let way = Way::from_wire(reader.u8()?).ok_or(DecodeError::BadValue("way"))?;
         if reader.u8()? != 0 {
             return Err(DecodeError::BadValue("reserved"));
@@ -122,6 +147,7 @@ impl Header {
         Ok(Header {
             kind,
             network,
+            protection,
             way,
             sender: DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("sender"))?,
             destination: DaemonId::from_wire(reader.u32()?),
@@ -138,6 +164,7 @@ impl Header {
         bytes[2] = VERSION;
         bytes[3] = self.kind as u8;
         bytes[4] = self.network.0;
+        bytes[5] = self.protection.to_wire();
         bytes[6] = self.way as u8;
         bytes[8..12].copy_from_slice(&self.sender.0.to_be_bytes());
         bytes[12..16].copy_from_slice(&DaemonId::to_wire(self.destination).to_be_bytes());
@@ -145,6 +172,69 @@ impl Header {
         bytes[20..28].copy_from_slice(&self.incarnation.0.to_be_bytes());
         bytes[28..].copy_from_slice(&self.counter.to_be_bytes());
         bytes
+    }
+
+    /// The bytes that a seal covers: all but the fields of the hop, which every relay writes anew.
+    pub fn covered(&self) -> [u8; Header::SIZE] {
+        Header { network: NetworkId(0), way: Way::Direct, ..*self }.encode()
+    }
+
+    /// The version of a datagram that is a packet of another version of this protocol.
+    pub fn other_version(datagram: &[u8]) -> Option<u8> {
+        let &[a, b, version, ..] = datagram else { return None };
+        (u16::from_be_bytes([a, b]) == MAGIC && version != VERSION).then_some(version)
+    }
+}
+
+impl Protection {
+    fn from_wire(number: u8) -> Protection {
+        if number == 0 { Protection::Plain } else { Protection::Sealed(number) }
+    }
+
+    fn to_wire(self) -> u8 {
+        match self {
+            Protection::Plain => 0,
+            Protection::Sealed(hint) => hint,
+        }
+    }
+}
+
+impl SealTag {
+    /// Bytes of a tag.
+    pub const SIZE: usize = 16;
+}
+
+impl Head {
+    /// Bytes of the longest head.
+    pub const LONGEST: usize = Header::SIZE + SealTag::SIZE;
+
+    /// The head of a datagram with this header, and with this tag if it is sealed.
+    pub fn new(header: &Header, tag: Option<&SealTag>) -> Head {
+        let mut head = Head { bytes: [0; Head::LONGEST], length: Header::SIZE as u8 };
+        head.bytes[..Header::SIZE].copy_from_slice(&header.encode());
+        if let Some(tag) = tag {
+            head.bytes[Header::SIZE..].copy_from_slice(&tag.0);
+            head.length = Head::LONGEST as u8;
+        }
+        head
+    }
+
+    /// Takes a datagram apart: its header, its tag if it is sealed, and its body as it travels.
+    pub fn split(datagram: &Slice) -> Result<(Header, Option<SealTag>, Slice), DecodeError> {
+        let mut reader = Reader::new(datagram);
+        let header = Header::decode(&mut reader)?;
+        let tag = match header.protection {
+            Protection::Plain => None,
+            Protection::Sealed(_) => Some(SealTag(reader.array()?)),
+        };
+        Ok((header, tag, datagram.tail(datagram.len() - reader.remaining())))
+    }
+}
+
+impl Deref for Head {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 }
 
@@ -156,6 +246,7 @@ mod tests {
         Header {
             kind: PacketKind::Token,
             network: NetworkId(1),
+            protection: Protection::Plain,
             way: Way::Relayed,
             sender: DaemonId(0x0a4d_0001),
             destination: Some(DaemonId(0x0a4d_0002)),
@@ -168,7 +259,7 @@ mod tests {
     #[test]
     fn literal_bytes() {
         let bytes = [
-            b'T', b'C', 1, 2, 1, 0, 1, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
+            b'T', b'C', 2, 2, 1, 0, 1, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
             0, 7, 0, 0, 0, 0, 0, 0, 0, 9,
         ];
         assert_eq!(header().encode(), bytes);
@@ -183,18 +274,32 @@ mod tests {
 
     #[test]
     fn foreign_values_are_named() {
-        for (at, value, field) in [
-            (0, 0, "magic"),
-            (2, 2, "version"),
-            (3, 0, "kind"),
-            (4, 8, "network"),
-            (5, 1, "protection"),
-            (6, 3, "way"),
-            (7, 1, "reserved"),
-        ] {
+        for (at, value, field) in
+            [(0, 0, "magic"), (2, 1, "version"), (3, 0, "kind"), (4, 8, "network"), (6, 3, "way"), (7, 1, "reserved")]
+        {
             let mut bytes = header().encode();
             bytes[at] = value;
             assert_eq!(Header::decode(&mut Reader::new(&bytes)), Err(DecodeError::BadValue(field)));
         }
+    }
+
+    #[test]
+    fn a_sealed_datagram_has_its_tag_before_the_body() {
+        let header = Header { protection: Protection::Sealed(0xab), ..header() };
+        let head = Head::new(&header, Some(&SealTag([9; 16])));
+        assert_eq!((head.len(), head[5], head[36]), (52, 0xab, 9));
+        let datagram = Slice::from([&head[..], b"body"].concat());
+        let (read, tag, body) = Head::split(&datagram).unwrap();
+        assert_eq!((read, tag, &body[..]), (header, Some(SealTag([9; 16])), &b"body"[..]));
+        assert!((0..52).all(|n| Head::split(&datagram.part(0, n)).is_err()));
+    }
+
+    #[test]
+    fn the_hop_is_not_covered_and_another_version_is_told_apart() {
+        let other = Header { network: NetworkId(3), way: Way::Direct, ..header() };
+        assert_eq!(header().covered(), other.covered());
+        assert_ne!(header().covered(), Header { counter: 1, ..header() }.covered());
+        assert_eq!(Header::other_version(&header().encode()), None);
+        assert_eq!((Header::other_version(b"TC\x07"), Header::other_version(b"TX\x07")), (Some(7), None));
     }
 }

@@ -11,6 +11,7 @@ mod data;
 mod envelope;
 mod form;
 mod frame;
+mod greeting;
 mod handshake;
 mod header;
 mod ids;
@@ -33,11 +34,12 @@ pub use frame::{
     ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,
     encode_reject,
 };
+pub use greeting::Greeting;
 pub use handshake::{
     Answer, AnswerError, Arrived, ConnectRequest, ListError, MethodChoice, MethodList, MethodName, PrivateName,
     Refusal, Version,
 };
-pub use header::{Header, PacketKind, Way};
+pub use header::{Head, Header, PacketKind, Protection, SealTag, Way};
 pub use ids::{DaemonId, Incarnation, NetworkId, RingId, Service};
 pub use join::Join;
 pub use limits::Limits;
@@ -47,7 +49,7 @@ pub use membership::{
 pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
-pub(crate) use report::MeasureBytes;
-pub use report::{Measure, Measures, PathReport};
+pub(crate) use report::{KeyBytes, MeasureBytes};
+pub use report::{Keys, Measure, Measures, PathReport};
 pub use slice::{Payload, Slice};
 pub use token::Token;

@@ -1,4 +1,4 @@
-//! The body of a datagram between rings, by kind. A report has a body of its own, which no ring reads.
+//! The body of a datagram between rings, by kind. Reports and greetings have bodies of their own, which no ring reads.
 
 use super::probe::{decode_ring, encode_ring};
 use super::{Data, DecodeError, FormPart, Join, PacketKind, RingId, Slice, Token};
@@ -30,7 +30,7 @@ impl Packet {
             PacketKind::Form => Packet::Form(FormPart::decode(body)?),
             PacketKind::Probe => Packet::Probe(decode_ring(body)?),
             PacketKind::Hurry => Packet::Hurry(decode_ring(body)?),
-            PacketKind::Report => return Err(DecodeError::BadValue("kind")),
+            PacketKind::Report | PacketKind::Greeting => return Err(DecodeError::BadValue("kind")),
         })
     }
 

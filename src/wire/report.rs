@@ -18,6 +18,7 @@
 //!        4  clock of that daemon in its latest report that came directly on that network
 //!        4  how long ago that was, in µs
 //!        1  per cent of its latest reports that did not come on that network
+//!  …  2  number of keys that the sender has, then 4 bytes for each, which tell it from others
 //! ```
 
 use super::{DecodeError, NetworkId, Reader, Writer};
@@ -39,7 +40,16 @@ pub struct PathReport<'a> {
     pub hears: &'a [u8],
     /// What was measured since.
     pub measures: Measures<'a>,
+    /// The keys that it has, the newest last.
+    pub keys: Keys<'a>,
 }
+
+/// What tells some keys from others, as it travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keys<'a>(&'a [KeyBytes]);
+
+/// A key's id as it travels.
+pub(crate) type KeyBytes = [u8; 4];
 
 /// Some measures, as they travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +79,9 @@ impl<'a> PathReport<'a> {
     /// How many daemons a report may be about.
     pub const DAEMON_LIMIT: usize = 128;
     /// How many measures a report may carry, so that it fits the smallest datagram.
-    pub const MEASURE_LIMIT: usize = 28;
+    pub const MEASURE_LIMIT: usize = 24;
+    /// How many keys a daemon may have.
+    pub const KEY_LIMIT: usize = 8;
 
     /// Reads a report's body.
     pub fn decode(body: &'a [u8]) -> Result<PathReport<'a>, DecodeError> {
@@ -82,6 +94,8 @@ impl<'a> PathReport<'a> {
         if report.measures.iter().any(|measure| usize::from(measure.network.0) >= NetworkId::LIMIT) {
             return Err(DecodeError::BadValue("network"));
         }
+        let keys = reader.count(PathReport::KEY_LIMIT, "keys")?;
+        report.keys = Keys(reader.take(keys * size_of::<KeyBytes>())?.as_chunks().0);
         reader.end()?;
         Ok(report)
     }
@@ -94,13 +108,18 @@ impl<'a> PathReport<'a> {
         for digest in &mut digests {
             *digest = reader.u32()?;
         }
-        let (hears, measures) = (&[][..], Measures::default());
-        Ok(PathReport { number, clock, networks, off, digests, hears, measures })
+        let (hears, measures, keys) = (&[][..], Measures::default(), Keys::default());
+        Ok(PathReport { number, clock, networks, off, digests, hears, measures, keys })
     }
+
+    const LONGEST: usize = 36
+        + PathReport::DAEMON_LIMIT
+        + PathReport::MEASURE_LIMIT * Measure::SIZE
+        + PathReport::KEY_LIMIT * size_of::<KeyBytes>();
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(34 + self.hears.len() + self.measures.len() * Measure::SIZE);
+        let mut writer = Writer::with_capacity(PathReport::LONGEST);
         writer.u64(self.number);
         writer.u32(self.clock);
         writer.u8(self.networks);
@@ -110,6 +129,8 @@ impl<'a> PathReport<'a> {
         writer.bytes(self.hears);
         writer.count(self.measures.len());
         writer.bytes(self.measures.0.as_flattened());
+        writer.count(self.keys.0.len());
+        writer.bytes(self.keys.0.as_flattened());
         writer.finish()
     }
 }
@@ -135,6 +156,17 @@ impl<'a> Measures<'a> {
     }
 }
 
+impl<'a> Keys<'a> {
+    pub(crate) const fn new(keys: &'a [KeyBytes]) -> Keys<'a> {
+        Keys(keys)
+    }
+
+    /// The ids of all of them.
+    pub fn iter(self) -> impl Iterator<Item = u32> + Clone + use<'a> {
+        self.0.iter().map(|&bytes| u32::from_be_bytes(bytes))
+    }
+}
+
 impl Measure {
     const SIZE: usize = 11;
 
@@ -153,6 +185,7 @@ impl Measure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SealTag;
     use super::*;
 
     const MEASURE: [MeasureBytes; 1] = [[1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5]];
@@ -166,6 +199,7 @@ mod tests {
             digests: [8, 9, 10, 11],
             hears: &[0, 5],
             measures: Measures::new(&MEASURE),
+            keys: Keys::new(&[[1, 2, 3, 4]]),
         }
     }
 
@@ -173,7 +207,7 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 2, 0, 5, 0,
-            1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5,
+            1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
         ];
         assert_eq!(report().encode(), bytes);
         assert_eq!(PathReport::decode(&bytes), Ok(report()));
@@ -190,7 +224,7 @@ mod tests {
         assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
         for (at, value, error) in [
             (31, 129, DecodeError::TooLarge("daemons")),
-            (35, 29, DecodeError::TooLarge("measures")),
+            (35, 25, DecodeError::TooLarge("measures")),
             (37, 8, DecodeError::BadValue("network")),
             (0, 0x40, DecodeError::TooLarge("number")),
         ] {
@@ -207,8 +241,9 @@ mod tests {
         let largest = PathReport {
             hears: &[0; PathReport::DAEMON_LIMIT],
             measures: Measures::new(&[MEASURE[0]; PathReport::MEASURE_LIMIT]),
+            keys: Keys::new(&[[0; 4]; PathReport::KEY_LIMIT]),
             ..report()
         };
-        assert!(largest.encode().len() <= 512);
+        assert!(largest.encode().len() + SealTag::SIZE <= 512);
     }
 }

@@ -35,6 +35,17 @@ impl Slice {
         self.buffer.len()
     }
 
+    /// The same bytes after a change in their place: in the same buffer if nobody else has it, otherwise in a copy.
+    pub fn changed<R, E>(mut self, change: impl FnOnce(&mut [u8]) -> Result<R, E>) -> Result<(Slice, R), E> {
+        if Arc::get_mut(&mut self.buffer).is_none() {
+            self = Slice::copy_from(&self);
+        }
+        let (start, end) = (self.start as usize, self.end as usize);
+        let buffer = Arc::get_mut(&mut self.buffer).expect("nobody else has it");
+        let result = change(&mut buffer[start..end])?;
+        Ok((self, result))
+    }
+
     /// The part from `start` to the end.
     pub fn tail(&self, start: usize) -> Slice {
         self.part(start, self.len())
@@ -183,6 +194,21 @@ mod tests {
         assert_eq!(&part[..], b"world");
         assert_eq!(&part.tail(3)[..], b"ld");
         assert!(std::ptr::eq(&whole[6], &part[0]));
+    }
+
+    #[test]
+    fn a_change_is_seen_by_nobody_else() {
+        let whole = Slice::from(b"hello world".to_vec());
+        let add = |bytes: &mut [u8]| -> Result<(), ()> {
+            bytes.iter_mut().for_each(|byte| *byte += 1);
+            Ok(())
+        };
+        let (part, ()) = whole.part(6, 11).changed(add).unwrap();
+        assert_eq!((&whole[..], &part[..]), (&b"hello world"[..], &b"xpsme"[..]));
+        let place = part.as_ptr();
+        let (same, ()) = part.changed(add).unwrap();
+        assert!(std::ptr::eq(same.as_ptr(), place), "nobody else had it");
+        assert!(whole.changed(|_| Err::<(), ()>(())).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! fall silent right after it has passed it on. To the others it is a daemon like any other.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time;
 
 use spread::daemon::Options;
@@ -11,6 +11,9 @@ use spread::node::{ClientInput, Event, Node};
 use spread::session::Peer;
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Token};
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How long it waits for a datagram before it looks at its timers.
 const NAP: Duration = Duration::from_millis(1);
@@ -88,7 +91,7 @@ impl Puppet {
 
     fn hear(&mut self, datagram: Vec<u8>) {
         self.last_hop = hop(&datagram).unwrap_or(self.last_hop);
-        self.node.handle_datagram(self.now(), NetworkId(0), datagram.into());
+        self.node.handle_datagram(self.now(), NetworkId(0), SOMEWHERE, datagram.into());
         self.flush();
     }
 

@@ -2,10 +2,15 @@
 
 use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
 use spread::ring::{self, Config, Event, Ring, Stats};
+use spread::seal::Keys;
 use spread::time::Instant;
-use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice, Way};
+use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::trace::Scribe;
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A datagram on its way out.
 #[derive(Clone, Debug)]
@@ -20,6 +25,8 @@ pub struct Datagram {
 pub trait Actor {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice);
     fn handle_timeout(&mut self, now: Instant);
+    /// Its key file was changed, and it reads it again.
+    fn set_keys(&mut self, now: Instant, keys: Keys);
     /// Somebody at this daemon sends about this many bytes.
     fn submit(&mut self, now: Instant, service: Service, size: usize, scribe: Scribe<'_>);
     /// A regular configuration was taken out, and whoever stands above the daemon answers it.
@@ -40,12 +47,21 @@ pub struct RingDaemon {
     multipath: Multipath,
     /// Later copies die in multipath. Without it the ring meets every copy and must cope alone.
     filtered: bool,
-    /// Added to the counter of every datagram.
-    counted: u64,
     me: DaemonId,
     /// The time of the last input.
     now: Instant,
     assembly: Assembly,
+}
+
+/// What surrounds the ring of a daemon.
+#[derive(Clone)]
+pub struct Wiring {
+    pub networks: u8,
+    /// Where the daemons are; all at one site if it says nothing.
+    pub sites: Vec<usize>,
+    pub keys: Keys,
+    /// How many datagrams count as sent before the first.
+    pub counted: u64,
 }
 
 /// Where datagrams are put together, so that each takes memory once.
@@ -78,24 +94,27 @@ pub fn policy(config: &Config) -> Policy {
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
-        RingDaemon::at_sites(config, networks, &[], now)
+        RingDaemon::wired(config, Wiring { networks, sites: Vec::new(), keys: Keys::NONE, counted: 0 }, now)
     }
 
-    /// The same, with daemons at these sites.
-    pub fn at_sites(config: Config, networks: u8, sites: &[usize], now: Instant) -> RingDaemon {
+    /// The same with all that may be around it.
+    pub fn wired(config: Config, wiring: Wiring, now: Instant) -> RingDaemon {
         let paths = multipath::Config {
             me: config.me,
             incarnation: config.incarnation,
             daemons: config.daemons.clone(),
-            sites: sites.to_vec(),
+            sites: wiring.sites,
             system: system(),
-            networks,
+            networks: wiring.networks,
             policy: policy(&config),
+            sources: Vec::new(),
+            keys: wiring.keys,
+            first_counter: wiring.counted,
         };
         let multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
-        RingDaemon { ring, multipath, filtered: true, counted: 0, me, now, assembly: Assembly::default() }
+        RingDaemon { ring, multipath, filtered: true, me, now, assembly: Assembly::default() }
     }
 
     /// The same daemon without the filter for copies.
@@ -113,29 +132,13 @@ impl RingDaemon {
         &self.multipath
     }
 
-    /// The same daemon, with datagrams counted as if so many had gone before.
-    pub fn counting_from(self, counted: u64) -> RingDaemon {
-        RingDaemon { counted, ..self }
-    }
-
-    fn count_on(&self, transmit: &mut multipath::Transmit) {
-        if self.counted == 0 {
-            return;
-        }
-        let mut header = Header::decode(&mut Reader::new(&transmit.header)).expect("daemons send packets");
-        if header.way != Way::Relayed {
-            header.counter += self.counted;
-            transmit.header = header.encode();
-        }
-    }
-
     /// Data travels by this policy from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.multipath.set_policy(policy);
     }
 
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
-        let first = self.multipath.handle_datagram(now, network, datagram);
+        let first = self.multipath.handle_datagram(now, network, SOMEWHERE, datagram);
         if self.filtered {
             return first;
         }
@@ -152,6 +155,11 @@ impl Actor for RingDaemon {
         if let Ok(packet) = Packet::decode(header.kind, &body) {
             self.ring.handle_packet(now, header.sender, packet);
         }
+    }
+
+    fn set_keys(&mut self, now: Instant, keys: Keys) {
+        self.now = now;
+        self.multipath.set_keys(now, keys);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -183,8 +191,7 @@ impl Actor for RingDaemon {
             let attempt = if again { Attempt::Again } else { Attempt::First };
             self.multipath.send(self.now, Outgoing { kind: packet.kind(), to, attempt, body: packet.encode() });
         }
-        let mut transmit = self.multipath.poll_transmit()?;
-        self.count_on(&mut transmit);
+        let transmit = self.multipath.poll_transmit()?;
         Some(self.assembly.datagram(&transmit))
     }
 

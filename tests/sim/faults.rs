@@ -7,10 +7,11 @@
 
 use spread::ring::Config;
 use spread::rng::Rng;
+use spread::seal::{Cipher, Key, Keys};
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Incarnation, Service};
 
-use crate::actor::{Actor, RingDaemon};
+use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::links::{Quality, Which};
 use crate::seeds::daemons;
 use crate::world::{Action, Log, Starter, World};
@@ -49,6 +50,7 @@ pub struct Plan {
     actions: Vec<(Instant, Action)>,
     /// Where the daemons are.
     pub sites: Vec<usize>,
+    pub keys: KeyPlan,
     /// For a masked history: the links that may fail by themselves, as (network, from, to).
     bad_links: Vec<(usize, usize, usize, f64)>,
 }
@@ -136,6 +138,7 @@ impl Plan {
             actions: Vec::new(),
             sites: vec![0; daemons],
             bad_links: Vec::new(),
+            keys: KeyPlan::default(),
         };
         plan.draw_starts(&mut rng.fork());
         if masked {
@@ -148,15 +151,17 @@ impl Plan {
         if rng.chance(0.2) {
             plan.sites = (0..daemons).map(|_| rng.below(3) as usize).collect();
         }
+        plan.draw_keys(&mut rng.fork());
         plan
     }
 
     /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
         let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
-        let (counted, sites) = (self.numbers.datagrams, self.sites.clone());
+        let (counted, sites, keys) = (self.numbers.datagrams, self.sites.clone(), self.keys.clone());
         let starter = move |me, life, now: Instant| {
-            let daemon = RingDaemon::at_sites(config(me, life, now), networks, &sites, now).counting_from(counted);
+            let wiring = Wiring { networks, sites: sites.clone(), keys: keys.of(me, now), counted };
+            let daemon = RingDaemon::wired(config(me, life, now), wiring, now);
             if filtered { daemon } else { daemon.unfiltered() }
         };
         self.world_of(Box::new(starter), log)
@@ -169,6 +174,8 @@ impl Plan {
         }
         let mut world = World::new(self.daemons, self.networks, self.seed, starter, log);
         world.sites = self.sites.clone();
+        let keys = self.keys.clone();
+        world.keys = Box::new(move |me, now| keys.of(me, now));
         world.links.heal(&self.quality);
         for &(network, from, to, loss) in &self.bad_links {
             world.links.link(network, from, to).quality.loss = loss;
@@ -223,6 +230,27 @@ impl Plan {
             let daemon = rng.below(self.daemons as u64) as usize;
             self.actions.push((self.moment(rng), Action::Noise(daemon)));
         }
+    }
+
+    /// Every other history has keys, and every third of those changes them under way: each daemon gets the new key at its own time, and
+    /// loses the old one when all have had the new one for a while.
+    fn draw_keys(&mut self, rng: &mut Rng) {
+        // Without the filter the ring gets what is in the datagrams, and that is sealed.
+        if !self.filtered || !rng.chance(0.625) {
+            return;
+        }
+        let (mut introduced, mut retired) = (Vec::new(), Vec::new());
+        if rng.chance(0.33) {
+            introduced = (0..self.daemons).map(|_| self.moment(rng)).collect();
+            let all = introduced.iter().copied().max().unwrap_or_default();
+            retired = (0..self.daemons).map(|_| all + millis(rng, 500, 2000)).collect();
+        }
+        for (daemon, &at) in introduced.iter().enumerate().chain(retired.iter().enumerate()) {
+            self.actions.push((at, Action::Rekey(daemon)));
+        }
+        let cipher = if rng.chance(0.5) { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
+        let [old, new] = [1, 2].map(|byte| Key::new(cipher, [byte; Key::SIZE]));
+        self.keys = KeyPlan { keys: vec![old, new], introduced, retired };
     }
 
     fn draw_load(&mut self, rng: &mut Rng) {
@@ -385,6 +413,25 @@ impl Numbers {
 
 /// No ring has a larger sequence when the history begins.
 pub const HORIZON: u64 = 1 << 40;
+
+/// Which keys are in each daemon's key file, and when.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPlan {
+    /// The first one and the one that takes its place; without any nothing is sealed.
+    keys: Vec<Key>,
+    /// By daemon: when it gets the second one and when it loses the first; nothing if that does not happen.
+    introduced: Vec<Instant>,
+    retired: Vec<Instant>,
+}
+
+impl KeyPlan {
+    /// The keys of a daemon at that time.
+    pub fn of(&self, daemon: DaemonId, now: Instant) -> Keys {
+        let has_passed = |times: &[Instant]| times.get(daemon.0 as usize - 1).is_some_and(|&at| at <= now);
+        let (new, old) = (has_passed(&self.introduced), !has_passed(&self.retired));
+        self.keys.iter().zip([old, new]).filter(|(_, there)| *there).map(|(key, _)| key.clone()).collect()
+    }
+}
 
 /// The settings of a life that begins at `now`.
 pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config {

@@ -16,10 +16,11 @@ use std::cell::Cell;
 
 use spread::ring::{Config, Stats};
 use spread::rng::Rng;
+use spread::seal::Keys;
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, PacketKind, Service};
 
-use crate::actor::{Actor, RingDaemon};
+use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::checker::{check_awake, check_masking, check_quiescence, check_safety};
 use crate::faults::config;
 use crate::links::{Quality, Which};

@@ -40,11 +40,13 @@ pub enum Fault {
     Leave,
     /// A daemon stood still.
     Pause,
+    /// A daemon got other keys.
+    KeysChanged,
 }
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 16] = [
+    pub const ALL: [(Fault, &str); 17] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::Duplicated, "datagrams duplicated"),
@@ -61,6 +63,7 @@ impl Fault {
         (Fault::Crash, "crashes"),
         (Fault::Leave, "departures"),
         (Fault::Pause, "pauses"),
+        (Fault::KeysChanged, "changes of keys"),
     ];
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use spread::ring::{ConfigurationKind, Event};
 use spread::rng::Rng;
+use spread::seal::Keys;
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
 
@@ -42,10 +43,15 @@ pub enum Action {
     Noise(usize),
     /// Something arrives that somebody wrote in a daemon's name.
     Forge(usize),
+    /// Its key file was changed, and it reads it again.
+    Rekey(usize),
 }
 
 /// Makes a daemon: who, which life, and the time of its start.
 pub type Starter<A> = Box<dyn Fn(DaemonId, u64, Instant) -> A>;
+
+/// What is in the key file of a daemon at a time.
+pub type KeyFiles = Box<dyn Fn(DaemonId, Instant) -> Keys>;
 
 /// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +74,8 @@ pub struct World<A> {
     pub leaks: bool,
     /// Daemons answer each regular configuration with a message before all others, as the level of groups does.
     pub answers_configurations: bool,
+    /// The keys in each daemon's file at a time.
+    pub keys: KeyFiles,
     now: Instant,
     queue: Queue<Happening, Action>,
     seats: Vec<Seat<A>>,
@@ -119,6 +127,7 @@ impl<A: Actor> World<A> {
             sites: vec![0; daemons],
             leaks: false,
             answers_configurations: true,
+            keys: Box::new(|_, _| Keys::NONE),
             now: Instant::ZERO,
             queue: Queue::new(),
             seats: (1..=daemons as u32).map(seat).collect(),
@@ -200,6 +209,7 @@ impl<A: Actor> World<A> {
             }
             Action::Noise(daemon) => self.hear_noise(daemon),
             Action::Forge(daemon) => self.hear_forger(daemon),
+            Action::Rekey(daemon) => self.rekey(daemon),
         }
     }
 
@@ -321,6 +331,14 @@ impl<A: Actor> World<A> {
             format!("forged at {}: {header:?} {body:?}", daemon + 1)
         });
         self.arrive(daemon, network, bytes);
+    }
+
+    fn rekey(&mut self, daemon: usize) {
+        let keys = (self.keys)(self.seats[daemon].id, self.now);
+        if self.seats[daemon].life.is_some() {
+            self.tally.note(Fault::KeysChanged);
+            self.visit(daemon, |actor, now| actor.set_keys(now, keys));
+        }
     }
 
     fn submit(&mut self, daemon: usize, service: Service, size: usize) {

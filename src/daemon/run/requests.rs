@@ -20,6 +20,7 @@ impl Daemon {
                 self.drain();
                 self.live = *live;
             }
+            Request::Rekey => self.rekey(),
             Request::Policy(policy) => {
                 info!(name: "policy", %policy, "another policy");
                 self.live.policy = policy;
@@ -39,6 +40,25 @@ impl Daemon {
                     );
                 }
             },
+        }
+    }
+
+    /// Reads the key file again. With a file that is of no use everything stays as it is.
+    fn rekey(&mut self) {
+        let Some(file) = &self.key_file else {
+            return warn!(name: "no_key_file", "there is no key file: set one and restart the daemon to seal packets");
+        };
+        match super::super::read_key_file(file) {
+            Err(error) => {
+                warn!(name: "keys_refused", %error, "the keys stay as they are");
+                self.key_error = Some(error.to_string());
+            }
+            Ok(keys) => {
+                let count = keys.ids().count();
+                self.node.set_keys(self.clock.now(), keys);
+                self.key_error = None;
+                info!(name: "keys", count, using = self.node.key().map(tracing::field::display), "key file read");
+            }
         }
     }
 }

@@ -103,7 +103,16 @@ mod tests {
     const SECOND: Seat = Seat::from_wire(1);
 
     fn report(number: u64, hears: &[u8]) -> PathReport<'_> {
-        PathReport { number, clock: 0, networks: 2, off: 0, digests: [0; 4], hears, measures: Default::default() }
+        PathReport {
+            number,
+            clock: 0,
+            networks: 2,
+            off: 0,
+            digests: [0; 4],
+            hears,
+            measures: Default::default(),
+            keys: Default::default(),
+        }
     }
 
     #[test]

@@ -11,11 +11,13 @@ mod reports;
 mod track;
 
 pub(super) use matrix::Matrix;
-pub use notices::{Differs, Event};
+pub use notices::Differs;
 pub use paths::Path;
+pub(super) use reports::Said;
 pub use track::PathState;
 
 use super::config::System;
+use super::event::Event;
 use super::networks::Networks;
 use super::seat::Seat;
 use super::table::Table;
@@ -23,7 +25,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 use notices::Notices;
 use paths::Paths;
-use reports::{Company, NEWS_GAP, Reports, Said};
+use reports::{Company, NEWS_GAP, Reports};
 
 /// How often silence is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -108,7 +110,7 @@ impl Health {
         self.notices.on_crossed(now, daemon, sent, came);
     }
 
-    /// A packet came that says it is from this daemon, but is of another life.
+    /// A packet came that is from this daemon as it says, but of another life.
     pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation) {
         self.notices.on_second_self(now, network, life);
     }
@@ -164,22 +166,15 @@ impl Health {
         Some(std::mem::replace(&mut self.plans, Plans::Current))
     }
 
-    /// The report that is due, if one is. So many networks there are here, and these are off.
-    pub(super) fn report(
-        &mut self,
-        now: Instant,
-        table: &Table,
-        system: System,
-        networks: u8,
-        off: Networks,
-    ) -> Option<PathReport<'_>> {
+    /// The report that is due, if one is.
+    pub(super) fn report<'a>(&'a mut self, now: Instant, table: &Table, said: &Said<'a>) -> Option<PathReport<'a>> {
         if now < self.reports.due() {
             return None;
         }
         let heard = table.others().any(|other| self.paths.is_alive(now, other));
         let company = if heard { Company::Others } else { Company::Alone };
         let hears = table.all().map(|of| self.matrix.hears(table.me(), of));
-        Some(self.reports.compose(now, company, &Said { networks, off, digests: system.parts }, hears, &self.paths))
+        Some(self.reports.compose(now, company, said, hears, &self.paths))
     }
 
     /// On which networks each daemon that lives is reached, as far as that is known.

@@ -7,54 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+use super::super::event::Event;
 use super::paths::Path;
 use super::track::PathState;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
-
-/// Something about the networks that an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A path is not what it was.
-    Path {
-        /// The other daemon.
-        daemon: DaemonId,
-        /// The network.
-        network: NetworkId,
-        /// What it was when it was told last.
-        before: PathState,
-        /// What it is.
-        state: PathState,
-    },
-    /// A packet that was sent on one network came on another: crossed cables, or two networks that are one.
-    Crossed {
-        /// Who sent it.
-        daemon: DaemonId,
-        /// Where it was sent.
-        sent: NetworkId,
-        /// Where it came.
-        came: NetworkId,
-    },
-    /// Another daemon runs with this one's identity.
-    SecondSelf {
-        /// The network on which it is heard.
-        network: NetworkId,
-    },
-    /// Two hosts run as one daemon.
-    Clones {
-        /// Who.
-        daemon: DaemonId,
-        /// Their lives, first that of the one that is heard.
-        lives: [Incarnation; 2],
-    },
-    /// A daemon has another configuration; it cannot join this system.
-    OtherConfiguration {
-        /// Who.
-        daemon: DaemonId,
-        /// What is not the same.
-        differs: Differs,
-    },
-}
 
 /// Which parts of two membership tables differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,44 +148,6 @@ impl fmt::Display for Differs {
             PARTS.iter().zip(self.0).filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
         f.write_str(if parts.is_empty() { "the order of the daemons" } else { "" })?;
         f.write_str(&parts.join(" and "))
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Path { daemon, network, before, state } => {
-                write!(f, "{daemon} on network {}: {state}, was {before}", network.0)
-            }
-            Event::Crossed { daemon, sent, came } => {
-                let (sent, came) = (sent.0, came.0);
-                write!(
-                    f,
-                    "what {daemon} sends on network {sent} comes on network {came}: are cables crossed, or is it one network?"
-                )
-            }
-            Event::SecondSelf { network } => {
-                write!(
-                    f,
-                    "another daemon with the identity of this one is heard on network {}: stop one of them",
-                    network.0
-                )
-            }
-            Event::Clones { daemon, lives: [heard, dropped] } => {
-                write!(
-                    f,
-                    "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
-                     is heard; stop one of them",
-                    heard.0, dropped.0
-                )
-            }
-            Event::OtherConfiguration { daemon, differs } => {
-                write!(
-                    f,
-                    "{daemon} has another configuration, so it is not heard: {differs} must be the same in both files"
-                )
-            }
-        }
     }
 }
 

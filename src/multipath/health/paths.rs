@@ -155,6 +155,11 @@ impl Paths {
         self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= self.silence)
     }
 
+    /// Whether this daemon was heard in the last `span`, on whatever way.
+    pub(in crate::multipath) fn was_heard(&self, now: Instant, daemon: Seat, span: Duration) -> bool {
+        self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= span)
+    }
+
     /// The networks on which this daemon is heard well.
     pub(in crate::multipath) fn sound(&self, daemon: Seat) -> Networks {
         let tracks = (0..).map(NetworkId).zip(&self.peers[daemon].tracks);

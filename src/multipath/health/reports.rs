@@ -8,7 +8,7 @@ use super::super::networks::Networks;
 use super::super::seat::Seat;
 use super::paths::{Paths, micros};
 use crate::time::{Duration, Instant};
-use crate::wire::{MeasureBytes, Measures, NetworkId, PathReport};
+use crate::wire::{KeyBytes, Keys, MeasureBytes, Measures, NetworkId, PathReport};
 
 /// The shortest time between two regular reports.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -39,10 +39,12 @@ pub(super) fn interval(daemons: usize) -> Duration {
 
 /// What a report says besides what was measured.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) networks: u8,
-    pub(super) off: Networks,
-    pub(super) digests: [u32; PathReport::DIGESTS],
+pub(in crate::multipath) struct Said<'a> {
+    pub(in crate::multipath) networks: u8,
+    pub(in crate::multipath) off: Networks,
+    pub(in crate::multipath) digests: [u32; PathReport::DIGESTS],
+    /// The ids of this daemon's keys.
+    pub(in crate::multipath) keys: &'a [KeyBytes],
 }
 
 /// Whether anybody else is heard.
@@ -76,14 +78,14 @@ impl Reports {
     }
 
     /// The report that is due. `hears` says by daemon on which networks it is heard.
-    pub(super) fn compose(
-        &mut self,
+    pub(super) fn compose<'a>(
+        &'a mut self,
         now: Instant,
         company: Company,
-        said: &Said,
+        said: &Said<'a>,
         hears: impl Iterator<Item = Networks>,
         paths: &Paths,
-    ) -> PathReport<'_> {
+    ) -> PathReport<'a> {
         self.number += 1;
         self.last = now;
         self.next = now + self.interval * if company == Company::Alone { ALONE } else { 1 };
@@ -98,6 +100,7 @@ impl Reports {
             digests: said.digests,
             hears: &self.hears,
             measures: Measures::new(&self.measures),
+            keys: Keys::new(said.keys),
         }
     }
 
@@ -137,7 +140,7 @@ mod tests {
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
         let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
         let paths = Paths::new(&table, 1, Duration::from_millis(200));
-        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4] };
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], keys: &[] };
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
@@ -157,7 +160,7 @@ mod tests {
         let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);
-        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4] };
+        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], keys: &[] };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
             let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
             let report = PathReport { clock: 9, ..report };

@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(story.pass(200, |n| n % 3 != 0), PathState::Healthy);
         assert_eq!(story.track.loss(story.number), Some(34));
         assert_ne!(story.pass(200, |n| n % 3 == 0), PathState::Healthy);
-        assert_eq!(story.track.loss(story.number), Some(67));
+        assert_eq!(story.track.loss(story.number), Some(66));
     }
 
     #[test]

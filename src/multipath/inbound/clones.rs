@@ -28,7 +28,7 @@ struct Rivals {
 const TURNS: u32 = 6;
 const LASTING: Duration = Duration::from_millis(500);
 /// A pause after which turns are counted anew.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// The one that gave way is heard when the other was silent for so long.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -47,14 +47,20 @@ impl Clones {
         life == rivals.second
     }
 
-    /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
-    /// first the one that is heard from now on.
-    pub(super) fn take_turns(
+    /// A packet of `life` is heard after those of `before`: as [`Clones::take_turns`] if these are two lives.
+    pub(super) fn follow(
         &mut self,
         now: Instant,
-        one: Incarnation,
-        other: Incarnation,
+        before: Option<Incarnation>,
+        life: Incarnation,
     ) -> Option<[Incarnation; 2]> {
+        let other = before.filter(|&before| before != life)?;
+        self.take_turns(now, other, life)
+    }
+
+    /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
+    /// first the one that is heard from now on.
+    fn take_turns(&mut self, now: Instant, one: Incarnation, other: Incarnation) -> Option<[Incarnation; 2]> {
         let (first, second) = if one.0 < other.0 { (one, other) } else { (other, one) };
         let same = |rivals: &&mut Rivals| (rivals.first, rivals.second) == (first, second);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {

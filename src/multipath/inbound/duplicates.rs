@@ -1,58 +1,96 @@
-//! Lets each packet counter through once.
+//! Lets each packet counter through once, and each of its copies once for each way that it can come.
 //!
-//! A bitmap over the last [`SPAN`] counters. The first packet heard sets the place, whatever its counter is (a receiver that
-//! started at 0 would wait for packets that were sent before it lived). Below the bitmap everything counts as a copy: a packet
-//! that late is as good as lost, and the ring asks for it again under a new counter.
+//! A window over the last counters. The first packet heard sets the place, whatever its counter is (a receiver that started at 0 would
+//! wait for packets that were sent before it lived). A packet that is late by the whole window is as good as lost, and the ring asks
+//! for it again under a new counter.
+//!
+//! What a sealed packet says of its counter is true, so the window only moves on. Without a seal anybody may name a counter: one that is
+//! far ahead moves the window there, and must not mute the sender, so the next one that is far behind moves it back.
+
+use super::super::health::Copied;
+use crate::wire::NetworkId;
 
 /// How many counters back a packet may be late.
-const SPAN: u64 = 8192;
-const WORD: u64 = u64::BITS as u64;
+pub(in crate::multipath) const SPAN: usize = 8192;
 
-/// Which counters were seen.
-#[derive(Debug, Default)]
+/// Which counters were seen, and how.
+#[derive(Debug)]
 pub(in crate::multipath) struct Copies {
-    /// The highest counter seen; nothing was seen before there are words.
+    trust: Trust,
+    span: u64,
+    /// The highest counter seen; nothing was seen before there are marks.
     highest: u64,
-    /// One bit a counter, at its place modulo [`SPAN`].
-    words: Vec<u64>,
+    /// The ways by which each counter came, at its place modulo the span.
+    marks: Vec<u16>,
+}
+
+/// Whether counters are proved by a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::multipath) enum Trust {
+    Proved,
+    Unproved,
+}
+
+/// How a copy came: directly or otherwise, and on which network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::multipath) struct Mark(u16);
+
+impl Mark {
+    /// From its sender, on the network that it was sent on.
+    pub(in crate::multipath) fn direct(network: NetworkId) -> Mark {
+        Mark(1 << (network.0 & 7))
+    }
+
+    /// By a relay, or on another network than it was sent on.
+    pub(in crate::multipath) fn other(network: NetworkId) -> Mark {
+        Mark(1 << (8 + (network.0 & 7)))
+    }
 }
 
 impl Copies {
-    /// Whether this counter comes for the first time; it is remembered.
-    pub(in crate::multipath) fn is_first(&mut self, counter: u64) -> bool {
-        if self.words.is_empty() {
-            self.words = vec![0; (SPAN / WORD) as usize];
+    pub(in crate::multipath) fn new(trust: Trust, span: usize) -> Copies {
+        Copies { trust, span: span as u64, highest: 0, marks: Vec::new() }
+    }
+
+    /// Which copy this is; it is remembered. `None` if it came this way before, or is too late to tell.
+    pub(in crate::multipath) fn note(&mut self, counter: u64, mark: Mark) -> Option<Copied> {
+        if self.marks.is_empty() {
+            self.marks = vec![0; self.span as usize];
             self.highest = counter;
         }
         if counter > self.highest {
             self.advance(counter);
-        } else if self.highest - counter >= SPAN {
-            return false;
+        } else if self.highest - counter >= self.span {
+            if self.trust == Trust::Proved {
+                return None;
+            }
+            self.marks.fill(0);
+            self.highest = counter;
         }
-        let (word, bit) = place(counter);
-        let first = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        first
+        let before = std::mem::replace(&mut self.marks[(counter % self.span) as usize], 0);
+        self.marks[(counter % self.span) as usize] = before | mark.0;
+        match before {
+            0 => Some(Copied::First),
+            _ if before & mark.0 == 0 => Some(Copied::Later),
+            _ => None,
+        }
     }
 
-    /// The highest counter seen, 0 before any.
-    pub(super) fn highest(&self) -> u64 {
-        self.highest
+    /// Whether a packet with this counter would be a late one.
+    pub(in crate::multipath) fn is_late(&self, counter: u64) -> bool {
+        let behind = self.highest.checked_sub(counter);
+        behind.is_some_and(|behind| self.trust == Trust::Proved || behind < self.span)
     }
 
     fn advance(&mut self, counter: u64) {
-        let steps = (counter - self.highest).min(SPAN);
-        for cleared in counter - steps + 1..=counter {
-            let (word, bit) = place(cleared);
-            self.words[word] &= !bit;
+        let steps = counter - self.highest;
+        if steps >= self.span {
+            self.marks.fill(0);
+        } else {
+            (self.highest + 1..=counter).for_each(|cleared| self.marks[(cleared % self.span) as usize] = 0);
         }
         self.highest = counter;
     }
-}
-
-fn place(counter: u64) -> (usize, u64) {
-    let at = counter % SPAN;
-    ((at / WORD) as usize, 1 << (at % WORD))
 }
 
 #[cfg(test)]
@@ -62,28 +100,51 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
+    const LENGTH: u64 = SPAN as u64;
+    const DIRECT: Mark = Mark(1);
+
     #[test]
     fn it_agrees_with_the_set_of_all_counters_seen() {
         for seed in 0..40 {
             let mut rng = Rng::new(seed);
             let mut base = [1, 1 << 16, (1 << 32) - 5000, u64::MAX / 2][rng.below(4) as usize];
-            let (mut copies, mut seen, mut highest) = (Copies::default(), BTreeSet::new(), 0);
+            let (mut copies, mut seen, mut highest) = (Copies::new(Trust::Proved, SPAN), BTreeSet::new(), 0);
             for _ in 0..5_000 {
-                base += [0, 1, 1, 1, 2, 40, SPAN - 1, SPAN, 3 * SPAN][rng.below(9) as usize] * rng.below(2);
-                let back = [0, 1, 5, 100, SPAN - 1, SPAN, 2 * SPAN][rng.below(7) as usize].min(base - 1);
+                base += [0, 1, 1, 1, 2, 40, LENGTH - 1, LENGTH, 3 * LENGTH][rng.below(9) as usize] * rng.below(2);
+                let back = [0, 1, 5, 100, LENGTH - 1, LENGTH, 2 * LENGTH][rng.below(7) as usize].min(base - 1);
                 let counter = base - back;
                 highest = highest.max(counter);
-                let expected = highest - counter < SPAN && seen.insert(counter);
-                assert_eq!(copies.is_first(counter), expected, "seed {seed}, counter {counter}, highest {highest}");
+                let first = highest - counter < LENGTH && seen.insert(counter);
+                let expected = first.then_some(Copied::First);
+                assert_eq!(copies.note(counter, DIRECT), expected, "seed {seed}, counter {counter}, highest {highest}");
             }
         }
     }
 
     #[test]
     fn the_first_packet_sets_the_place() {
-        let mut copies = Copies::default();
-        assert!(copies.is_first(1 << 40));
-        assert!(copies.is_first((1 << 40) - 1));
-        assert!(!copies.is_first(1));
+        let mut copies = Copies::new(Trust::Proved, SPAN);
+        let copied = [1 << 40, (1 << 40) - 1, 1].map(|counter| copies.note(counter, DIRECT));
+        assert_eq!(copied, [Some(Copied::First), Some(Copied::First), None]);
+    }
+
+    #[test]
+    fn a_copy_counts_once_for_each_way() {
+        let mut copies = Copies::new(Trust::Proved, SPAN);
+        let (one, two) = (NetworkId(0), NetworkId(7));
+        let ways = [Mark::direct(two), Mark::direct(one), Mark::direct(two), Mark::other(two), Mark::other(two)];
+        let copied = ways.map(|way| copies.note(5, way));
+        assert_eq!(copied, [Some(Copied::First), Some(Copied::Later), None, Some(Copied::Later), None]);
+    }
+
+    #[test]
+    fn an_unproved_jump_of_the_counter_mutes_nobody_and_a_proved_one_is_final() {
+        for (trust, after) in [(Trust::Unproved, Some(Copied::First)), (Trust::Proved, None)] {
+            let mut copies = Copies::new(trust, SPAN);
+            assert_eq!(copies.note(7, DIRECT), Some(Copied::First));
+            assert_eq!(copies.note(u64::MAX, DIRECT), Some(Copied::First));
+            assert_eq!(copies.note(8, DIRECT), after, "{trust:?}");
+            assert_eq!(copies.note(9, DIRECT), after, "{trust:?}");
+        }
     }
 }

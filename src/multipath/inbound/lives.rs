@@ -1,19 +1,21 @@
-//! Which packet of another daemon is the first copy, across its lives.
+//! Which packet of another daemon is the first copy, across its lives, where nothing proves which life is the present one.
 //!
 //! Incarnations have no order, and a packet of an earlier life may come late, even as the first one heard of that life. So a life is never
 //! over for good: it is the present one again with the first packet whose counter is above all heard of it, and a daemon that lives
 //! soon sends such a packet.
 
-use super::duplicates::Copies;
+use super::super::health::Copied;
+use super::duplicates::{Copies, Mark, SPAN, Trust};
 use crate::wire::{Header, Incarnation};
 
 /// The lives of a daemon, the present one first.
 #[derive(Debug, Default)]
 pub(super) struct Lives(Vec<Life>);
 
+/// What came of one life.
 #[derive(Debug)]
-struct Life {
-    incarnation: Incarnation,
+pub(super) struct Life {
+    pub(super) incarnation: Incarnation,
     to_all: Copies,
     to_me: Copies,
 }
@@ -21,31 +23,45 @@ struct Life {
 /// How many lives of a daemon are remembered.
 const LIFE_LIMIT: usize = 8;
 
+/// What a packet is that is no copy of a present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    /// It is left over from an earlier life.
+    PastLife,
+    /// It came this way before.
+    Repeated,
+}
+
 impl Lives {
     /// The life that is heard now.
     pub(super) fn present(&self) -> Option<Incarnation> {
         self.0.first().map(|life| life.incarnation)
     }
 
-    /// Whether this is the first copy of a packet; `None` if it is left over from an earlier life.
-    pub(super) fn is_first(&mut self, header: &Header) -> Option<bool> {
+    /// Which copy of a packet this is.
+    pub(super) fn note(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
         let known = self.0.iter().position(|life| life.incarnation == header.incarnation);
         match known {
             Some(0) => {}
-            Some(place) if self.0[place].copies(header).highest() >= header.counter => return None,
+            Some(place) if self.0[place].copies(header).is_late(header.counter) => return Err(Old::PastLife),
             Some(place) => self.0[..=place].rotate_right(1),
             None => {
                 self.0.truncate(LIFE_LIMIT - 1);
-                self.0.insert(0, Life::new(header.incarnation));
+                self.0.insert(0, Life::new(header.incarnation, Trust::Unproved));
             }
         }
-        self.0.first_mut().map(|life| life.copies(header).is_first(header.counter))
+        self.0[0].note(header, mark)
     }
 }
 
 impl Life {
-    fn new(incarnation: Incarnation) -> Life {
-        Life { incarnation, to_all: Copies::default(), to_me: Copies::default() }
+    pub(super) fn new(incarnation: Incarnation, trust: Trust) -> Life {
+        Life { incarnation, to_all: Copies::new(trust, SPAN), to_me: Copies::new(trust, SPAN) }
+    }
+
+    /// Which copy of a packet of this life this is.
+    pub(super) fn note(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
+        self.copies(header).note(header.counter, mark).ok_or(Old::Repeated)
     }
 
     fn copies(&mut self, header: &Header) -> &mut Copies {
@@ -56,12 +72,13 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{DaemonId, NetworkId, PacketKind, Way};
+    use crate::wire::{DaemonId, NetworkId, PacketKind, Protection, Way};
 
     fn header(incarnation: u64, to: Option<u32>, counter: u64) -> Header {
         Header {
             kind: PacketKind::Token,
             network: NetworkId(0),
+            protection: Protection::Plain,
             way: Way::Direct,
             sender: DaemonId(1),
             destination: to.map(DaemonId),
@@ -71,26 +88,40 @@ mod tests {
         }
     }
 
+    fn note(lives: &mut Lives, header: Header) -> Result<Copied, Old> {
+        lives.note(&header, Mark::direct(header.network))
+    }
+
     #[test]
     fn a_life_that_is_over_is_not_heard_again() {
         let mut lives = Lives::default();
-        assert_eq!(lives.is_first(&header(1, None, 2)), Some(true));
-        assert_eq!(lives.is_first(&header(2, None, 1)), Some(true));
-        assert_eq!(lives.is_first(&header(1, None, 1)), None);
-        assert_eq!(lives.is_first(&header(2, None, 1)), Some(false));
+        assert_eq!(note(&mut lives, header(1, None, 2)), Ok(Copied::First));
+        assert_eq!(note(&mut lives, header(2, None, 1)), Ok(Copied::First));
+        assert_eq!(note(&mut lives, header(1, None, 1)), Err(Old::PastLife));
+        assert_eq!(note(&mut lives, header(2, None, 1)), Err(Old::Repeated));
     }
 
     #[test]
     fn a_late_packet_of_an_unknown_earlier_life_does_not_end_the_present_one() {
         let mut lives = Lives::default();
         let order = [header(2, None, 1), header(1, None, 1), header(2, None, 2), header(2, Some(9), 1)];
-        assert!(order.iter().all(|header| lives.is_first(header) == Some(true)));
+        assert!(order.into_iter().all(|header| note(&mut lives, header) == Ok(Copied::First)));
+    }
+
+    #[test]
+    fn a_forged_counter_and_a_forged_life_mute_nobody() {
+        let mut lives = Lives::default();
+        for forged in [header(1, None, u64::MAX), header(6, None, 1)] {
+            assert_eq!(note(&mut lives, forged), Ok(Copied::First));
+        }
+        let real = (1..9).map(|counter| note(&mut lives, header(1, None, counter)));
+        assert!(real.into_iter().all(|copied| copied == Ok(Copied::First)));
     }
 
     #[test]
     fn the_lives_of_a_daemon_that_are_remembered_are_bounded() {
         let mut lives = Lives::default();
-        assert!((0..100).all(|life| lives.is_first(&header(life, None, 1)) == Some(true)));
+        assert!((0..100).all(|life| note(&mut lives, header(life, None, 1)) == Ok(Copied::First)));
         assert_eq!(lives.0.len(), LIFE_LIMIT);
     }
 }

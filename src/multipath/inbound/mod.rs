@@ -1,34 +1,75 @@
 //! The way in: what a datagram must pass before anything is known of it.
 //!
-//! The order is: decode the header, admit, let the first copy through. Only then do [`super::health`] and the ring hear of the packet.
+//! The order is: source address, header, seal, life, replay window, first copy. [`Inbound::open`] takes `&self`, so nothing changes before the
+//! seal is open; and what follows takes the [`Opened`] packet that it gives, so no step can be left out. Only then do
+//! [`super::health`] and the ring hear of the packet. Without keys the seal is empty, and a life is believed when it is heard.
 
 mod clones;
 mod duplicates;
+mod gate;
 mod lives;
+mod refusals;
+#[cfg(test)]
+mod tests;
 
-pub(super) use duplicates::Copies;
+pub(super) use duplicates::{Copies, Mark, Trust};
+
+use std::net::IpAddr;
 
 use super::config::System;
+use super::event::{Event, Reason};
 use super::health::{Came, Copied};
 use super::seat::{BySeat, Seat};
 use super::table::Table;
+use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
-use crate::wire::{DecodeError, Header, Incarnation, NetworkId, Reader, Way};
+use crate::wire::{DecodeError, Greeting, Head, Header, Incarnation, NetworkId, Protection, SealTag, Slice, Way};
 use clones::Clones;
-use lives::Lives;
+use gate::{Gate, Standing};
+use lives::{Lives, Old};
+use refusals::Refusals;
 
-/// The gate for datagrams.
+/// The way in of one daemon.
 #[derive(Debug)]
 pub(super) struct Inbound {
     incarnation: Incarnation,
     system: System,
-    lives: BySeat<Lives>,
+    /// The addresses of all daemons, sorted; without any, no source is checked.
+    sources: Vec<IpAddr>,
+    trust: Believing,
+    refusals: Refusals,
     clones: BySeat<Clones>,
 }
 
-/// Why a packet goes no further.
+/// What is believed of the lives of others.
+#[derive(Debug)]
+enum Believing {
+    /// There is no key: what is heard.
+    Heard(BySeat<Lives>),
+    /// What is sealed and has answered.
+    Proved(Gate),
+}
+
+/// A packet whose seal is open, or that needs none.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) header: Header,
+    pub(super) tag: Option<SealTag>,
+    /// Its body as it travels, for those to whom it goes on from here.
+    pub(super) carried: Slice,
+    /// As it was before it was sealed.
+    pub(super) body: Slice,
+    /// With which key it was sealed.
+    pub(super) key: Option<KeyId>,
+}
+
+/// Why a datagram goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// It is told to the operator.
+    Told(Reason),
+    /// It is not a packet.
+    Malformed(DecodeError),
     /// Its sender has another membership table.
     OtherSystem,
     /// Its sender is not in the table.
@@ -37,57 +78,174 @@ pub(super) enum Refusal {
     Own,
     /// Another life says that it is this daemon.
     SecondSelf,
-}
-
-/// What a packet is among those of its sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Of the sender's present life.
-    PresentLife(Copied),
-    /// Left over from an earlier life.
+    /// The life that sent it is not believed.
+    Stranger(Seat),
+    /// It is of an earlier life of its sender.
     PastLife,
-    /// Of one of two hosts with one identity, which gives way to the other.
+    /// It came this way before.
+    Repeated,
+    /// It is of one of two hosts with one identity, which gives way to the other.
     Rival,
     /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
     SecondHost([Incarnation; 2]),
 }
 
+/// What a packet of a life that is not believed led to.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// The greeting to send back.
+    pub(super) greeting: Option<Greeting>,
+    /// Two hosts have one identity: these lives, first the one that is heard from now on.
+    pub(super) second_host: Option<[Incarnation; 2]>,
+}
+
+impl From<Old> for Refusal {
+    fn from(old: Old) -> Refusal {
+        match old {
+            Old::PastLife => Refusal::PastLife,
+            Old::Repeated => Refusal::Repeated,
+        }
+    }
+}
+
 impl Inbound {
-    pub(super) fn new(incarnation: Incarnation, system: System, table: &Table) -> Inbound {
-        let lives = BySeat::new(table.len(), |_| Lives::default());
-        Inbound { incarnation, system, lives, clones: BySeat::new(table.len(), |_| Clones::default()) }
+    pub(super) fn new(
+        incarnation: Incarnation,
+        system: System,
+        table: &Table,
+        mut sources: Vec<IpAddr>,
+        keys: Keys,
+    ) -> Inbound {
+        sources.sort_unstable();
+        let clones = BySeat::new(table.len(), |_| Clones::default());
+        let trust = match keys.is_empty() {
+            true => Believing::Heard(BySeat::new(table.len(), |_| Lives::default())),
+            false => Believing::Proved(Gate::new(keys, table.len())),
+        };
+        Inbound { incarnation, system, sources, trust, clones, refusals: Refusals::default() }
     }
 
-    /// Reads the header at the front of a datagram.
-    pub(super) fn decode(&self, datagram: &[u8]) -> Result<Header, DecodeError> {
-        Header::decode(&mut Reader::new(datagram))
+    /// Reads a datagram and opens its seal. Nothing changes here.
+    pub(super) fn open(&self, table: &Table, source: IpAddr, datagram: &Slice) -> Result<Opened, Refusal> {
+        // A seal proves more than an address.
+        let foreign = !self.sources.is_empty() && self.sources.binary_search(&source).is_err();
+        if foreign && matches!(self.trust, Believing::Heard(_)) {
+            return Err(Refusal::Told(Reason::ForeignSource));
+        }
+        let other = || Header::other_version(datagram).map(|version| Refusal::Told(Reason::OtherVersion(version)));
+        let parts = Head::split(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
+        let (header, tag, carried) = parts?;
+        // What a network sends back is many packets, and opening them proves nothing: they are dropped whoever made them.
+        if header.sender == table.my_id() && header.incarnation == self.incarnation {
+            return Err(Refusal::Own);
+        }
+        let (body, key) = match (&self.trust, header.protection, &tag) {
+            (Believing::Heard(_), Protection::Plain, _) => (carried.clone(), None),
+            (Believing::Heard(_), Protection::Sealed(_), _) => return Err(Refusal::Told(Reason::Sealed)),
+            (Believing::Proved(gate), Protection::Sealed(hint), Some(tag)) => {
+                let opened = gate.open(table.seat(header.sender), &header, tag, hint, &carried);
+                let (body, key) = opened.ok_or(Refusal::Told(Reason::NotOpened))?;
+                (body, Some(key))
+            }
+            (Believing::Proved(_), ..) => return Err(Refusal::Told(Reason::NotOpened)),
+        };
+        Ok(Opened { header, tag, carried, body, key })
     }
 
-    /// Whom a packet is from and how it came, if it concerns us.
+    /// Whom a packet is from and how it came, if its sender is one of us and its life is believed. Nothing changes here.
     pub(super) fn admit(&self, table: &Table, network: NetworkId, header: &Header) -> Result<Came, Refusal> {
         if header.system != self.system.digest {
             return Err(Refusal::OtherSystem);
         }
         let sender = table.seat(header.sender).ok_or(Refusal::UnknownSender)?;
-        if sender == table.me() {
-            return Err(if header.incarnation == self.incarnation { Refusal::Own } else { Refusal::SecondSelf });
+        let own = sender == table.me();
+        match &self.trust {
+            Believing::Proved(gate) if gate.standing(sender, header.incarnation) == Standing::Stranger => {
+                return Err(Refusal::Stranger(sender));
+            }
+            _ if own => return Err(Refusal::SecondSelf),
+            _ => {}
         }
         // What came on another network than it was sent on says nothing about either.
         let directly = (header.way != Way::Relayed && header.network == network).then_some(network);
         Ok(Came { sender, directly })
     }
 
-    /// Which copy of a packet this is, and which life of its sender it is of.
-    pub(super) fn copied(&mut self, now: Instant, sender: Seat, header: &Header) -> Origin {
-        let (life, before) = (header.incarnation, self.lives[sender].present());
-        if self.clones[sender].give_way(now, life) {
-            return Origin::Rival;
+    /// Which copy of a packet this is. From here on it is remembered.
+    pub(super) fn note(
+        &mut self,
+        now: Instant,
+        came: Came,
+        network: NetworkId,
+        header: &Header,
+    ) -> Result<Copied, Refusal> {
+        let mark = came.directly.map_or(Mark::other(network), Mark::direct);
+        let clones = &mut self.clones[came.sender];
+        if clones.give_way(now, header.incarnation) {
+            return Err(Refusal::Rival);
         }
-        let Some(first) = self.lives[sender].is_first(header) else { return Origin::PastLife };
-        let other = before.filter(|&before| before != life);
-        match other.and_then(|other| self.clones[sender].take_turns(now, other, life)) {
-            Some(lives) => Origin::SecondHost(lives),
-            None => Origin::PresentLife(if first { Copied::First } else { Copied::Later }),
+        match &mut self.trust {
+            Believing::Heard(lives) => {
+                let before = lives[came.sender].present();
+                let copied = lives[came.sender].note(header, mark)?;
+                match clones.follow(now, before, header.incarnation) {
+                    Some(hosts) => Err(Refusal::SecondHost(hosts)),
+                    None => Ok(copied),
+                }
+            }
+            Believing::Proved(gate) => Ok(gate.note(came.sender, header, mark)?),
         }
+    }
+
+    /// Whether a packet of a life that is not believed is of a host that gives way to another one with the same identity.
+    pub(super) fn is_rival(&mut self, now: Instant, sender: Seat, header: &Header) -> bool {
+        self.clones[sender].give_way(now, header.incarnation)
+    }
+
+    /// A packet came from a life that is not believed, or a greeting from any.
+    pub(super) fn meet(&mut self, now: Instant, sender: Seat, opened: &Opened, greeting: Option<Greeting>) -> Met {
+        let Believing::Proved(gate) = &mut self.trust else { return Met::default() };
+        let before = gate.present(sender);
+        let greeting = gate.meet(now, self.incarnation, sender, opened, greeting);
+        // A clone has the keys too, so it is believed in its turn.
+        let present = gate.present(sender);
+        let second_host = present.and_then(|present| self.clones[sender].follow(now, before, present));
+        Met { greeting, second_host }
+    }
+
+    /// A daemon says which keys it has.
+    pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) {
+        if let Believing::Proved(gate) = &mut self.trust {
+            gate.learn_keys(sender, keys);
+        }
+    }
+
+    /// Whether a daemon is known to have this key.
+    pub(super) fn has_key(&self, daemon: Seat, key: KeyId) -> bool {
+        matches!(&self.trust, Believing::Proved(gate) if gate.has_key(daemon, key))
+    }
+
+    /// These are the keys from now on. Only a daemon that has had some gets others.
+    pub(super) fn set_keys(&mut self, table: &Table, keys: Keys) {
+        if let Believing::Proved(gate) = &mut self.trust {
+            gate.set_keys(keys, |seat| table.id(seat));
+        }
+    }
+
+    /// A datagram is dropped, and that is told.
+    pub(super) fn tell(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
+        self.refusals.note(now, network, source, reason);
+    }
+
+    /// The next thing that an operator should know.
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        self.refusals.poll()
+    }
+
+    /// Whether a life of a daemon is believed.
+    #[cfg(test)]
+    fn standing_of(&self, table: &Table, daemon: crate::wire::DaemonId, incarnation: u64) -> Option<Standing> {
+        let Believing::Proved(gate) = &self.trust else { return None };
+        Some(gate.standing(table.seat(daemon)?, Incarnation(incarnation)))
     }
 }

@@ -3,27 +3,34 @@
 mod plan;
 mod policy;
 mod relay;
+mod sealer;
 mod sites;
 
 pub use policy::Policy;
+pub(super) use sealer::Parcel;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::config::System;
+use super::config::Config;
 use super::health::Health;
 use super::networks::Networks;
 use super::seat::Seat;
 use super::table::Table;
 use super::{Attempt, Outgoing, Transmit};
+use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Header, Incarnation, NetworkId, PacketKind, Slice, Way};
+use crate::wire::{DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, Way};
 use plan::{Hop, Load, Plan};
 use policy::Chooser;
 use relay::Relay;
+use sealer::Sealer;
 use sites::Gateway;
 
 /// A report that may be needed is forwarded by one daemon in so many at most.
 const BLIND_SHARE: usize = 4;
+
+/// How many daemons are asked to relay a greeting while nobody is known who could.
+const GREETING_RELAYS: usize = 4;
 
 /// What leaves, and by which ways.
 #[derive(Debug)]
@@ -31,8 +38,10 @@ pub(super) struct Outbound {
     incarnation: Incarnation,
     system: u32,
     chooser: Chooser,
-    /// The last counter used for each destination.
+    /// The last counter used for each destination, of those that were used.
     counters: BTreeMap<Option<DaemonId>, u64>,
+    first_counter: u64,
+    sealer: Sealer,
     plan: Plan,
     relay: Relay,
     transmits: VecDeque<Transmit>,
@@ -57,22 +66,33 @@ pub(super) enum Relaying {
 }
 
 impl Outbound {
-    pub(super) fn new(
-        incarnation: Incarnation,
-        system: System,
-        table: &Table,
-        policy: Policy,
-        networks: u8,
-    ) -> Outbound {
+    pub(super) fn new(config: &Config, table: &Table) -> Outbound {
         Outbound {
-            incarnation,
-            system: system.digest,
-            chooser: Chooser::new(policy, networks),
+            incarnation: config.incarnation,
+            system: config.system.digest,
+            chooser: Chooser::new(config.policy, config.networks),
             counters: BTreeMap::new(),
+            first_counter: config.first_counter,
+            sealer: Sealer::new(&config.keys, config.me, config.incarnation),
             plan: Plan::default(),
             relay: Relay::new(table),
             transmits: VecDeque::new(),
         }
+    }
+
+    /// These are the keys from now on.
+    pub(super) fn set_keys(&mut self, table: &Table, keys: &Keys) {
+        self.sealer = Sealer::new(keys, table.my_id(), self.incarnation);
+    }
+
+    /// Seals with the newest key that is known to all.
+    pub(super) fn choose_key(&mut self, known_to_all: impl Fn(KeyId) -> bool) {
+        self.sealer.choose(known_to_all);
+    }
+
+    /// The key in use.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.sealer.current()
     }
 
     /// Which networks there are and which of them carry data.
@@ -98,56 +118,82 @@ impl Outbound {
     /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere, and least of all around.
     pub(super) fn send(&mut self, known: Known<'_>, packet: Outgoing) {
         let Outgoing { kind, to, attempt, body } = packet;
-        let me = known.table.my_id();
-        if to == Some(me) {
+        if to == Some(known.table.my_id()) {
             return;
         }
-        let counter = self.counters.entry(to).or_default();
-        *counter += 1;
-        let header = Header {
-            kind,
-            network: NetworkId(0),
-            way: Way::Direct,
-            sender: me,
-            destination: to,
-            system: self.system,
-            incarnation: self.incarnation,
-            counter: *counter,
-        };
         let networks = match (kind, attempt) {
             (PacketKind::Data, Attempt::First) => self.chooser.choose(),
             _ => self.chooser.all(),
         };
-        self.put(&header, &body, networks, to);
-        match to {
-            None => self.cross(known, &header, &body, networks, attempt),
-            Some(to) => {
-                known.table.seat(to).into_iter().for_each(|to| self.send_around(known, &header, &body, to, attempt))
-            }
+        let header = self.next_header(known.table, kind, to);
+        let parcel = self.sealer.seal(header, body, None);
+        self.put(&parcel, networks, to);
+        match to.map(|to| known.table.seat(to)) {
+            None => self.cross(known, &parcel, networks, attempt),
+            Some(Some(to)) => self.send_around(known, &parcel, to, attempt),
+            Some(None) => {}
+        }
+    }
+
+    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
+    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
+    pub(super) fn greet(&mut self, known: Known<'_>, to: Seat, greeting: Greeting, key: Option<KeyId>) {
+        let Known { now, table, health } = known;
+        let header = self.next_header(table, PacketKind::Greeting, Some(table.id(to)));
+        let parcel = self.sealer.seal(header, greeting.encode().into(), key);
+        let all = self.chooser.all();
+        self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
+        if to == table.me() {
+            return;
+        }
+        let somebody = table.others().any(|other| other != to && health.is_alive(now, other));
+        if somebody {
+            return self.send_around(known, &parcel, to, Attempt::Again);
+        }
+        for _ in 0..GREETING_RELAYS.min(table.len().saturating_sub(2)) {
+            let relay = self.relay.around(table, to, |_| true);
+            relay.into_iter().for_each(|relay| self.put(&parcel, all, Some(table.id(relay))));
         }
     }
 
     /// A packet for another daemon: its sender wants it relayed.
-    pub(super) fn pass_on(&mut self, known: Known<'_>, sender: Seat, header: &Header, body: &Slice) -> Relaying {
-        let destination = header.destination.and_then(|to| known.table.seat(to));
-        if header.way != Way::Direct || destination.is_none() {
+    pub(super) fn pass_on(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
+        let header = &parcel.header;
+        if !is_to_be_relayed(known.table, sender, header) {
             return Relaying::Astray;
         }
         if !self.relay.is_first(sender, header) {
             return Relaying::NotNeeded;
         }
-        let header = Header { way: Way::Relayed, ..*header };
-        self.put(&header, body, self.chooser.all(), header.destination);
+        self.put(&parcel.relayed(), self.chooser.all(), header.destination);
         Relaying::Relayed
     }
 
-    /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
-    pub(super) fn forward(&mut self, known: Known<'_>, sender: Seat, header: &Header, body: &Slice) -> Relaying {
-        if header.way == Way::Crossing {
-            return self.let_in(sender, header, body);
+    /// A greeting for another daemon, of a life that is not believed here. Those two may need us to believe each other, so it goes on; but
+    /// nothing is remembered of it.
+    pub(super) fn pass_on_greeting(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
+        if !is_to_be_relayed(known.table, sender, &parcel.header) {
+            return Relaying::Astray;
         }
-        if self.plan.is_idle() && !self.plan.is_blind() {
-            return Relaying::NotNeeded;
+        self.put(&parcel.relayed(), self.chooser.all(), parcel.header.destination);
+        Relaying::Relayed
+    }
+
+    /// Whether a packet to all might have to go on from here.
+    pub(super) fn may_forward(&self, header: &Header) -> bool {
+        match header.way {
+            _ if header.destination.is_some() => false,
+            Way::Direct => !self.plan.is_idle() || self.plan.is_blind(),
+            Way::Relayed => false,
+            Way::Crossing => true,
+        }
+    }
+
+    /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
+    pub(super) fn forward(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
+        let header = &parcel.header;
+        if header.way == Way::Crossing {
+            return self.let_in(sender, parcel);
         }
         let blind =
             header.kind == PacketKind::Report && self.plan.is_blind() && is_my_turn(known.table, header.counter);
@@ -159,9 +205,26 @@ impl Outbound {
         if hops.is_empty() || !self.relay.is_first(sender, header) {
             return Relaying::NotNeeded;
         }
-        let header = Header { way: Way::Relayed, ..*header };
-        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+        let parcel = parcel.relayed();
+        hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));
         Relaying::Relayed
+    }
+
+    /// The header of the next packet to a destination. Its counter is used once in this life.
+    fn next_header(&mut self, table: &Table, kind: PacketKind, to: Option<DaemonId>) -> Header {
+        let counter = self.counters.entry(to).or_insert(self.first_counter);
+        *counter += 1;
+        Header {
+            kind,
+            network: NetworkId(0),
+            protection: Protection::Plain,
+            way: Way::Direct,
+            sender: table.my_id(),
+            destination: to,
+            system: self.system,
+            incarnation: self.incarnation,
+            counter: *counter,
+        }
     }
 
     /// All others on all networks: together at this site, each elsewhere.
@@ -171,21 +234,22 @@ impl Outbound {
     }
 
     /// Data from another site for all at this one, and for whom else only this daemon can reach.
-    fn let_in(&mut self, sender: Seat, header: &Header, body: &Slice) -> Relaying {
-        if !self.relay.is_first(sender, header) {
+    fn let_in(&mut self, sender: Seat, parcel: &Parcel) -> Relaying {
+        if !self.relay.is_first(sender, &parcel.header) {
             return Relaying::NotNeeded;
         }
-        let header = Header { way: Way::Relayed, ..*header };
+        let parcel = parcel.relayed();
         let networks = self.chooser.choose();
-        self.put(&header, body, networks, None);
+        self.put(&parcel, networks, None);
         let hops = self.plan.forward(sender).map(|forward| forward.hops(Load::Data).to_vec()).unwrap_or_default();
-        hops.into_iter().for_each(|(network, to)| self.put(&header, body, network.into(), to));
+        hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));
         Relaying::Relayed
     }
 
     /// Sends a packet to all to the other sites too, data on these networks where they lead there.
-    fn cross(&mut self, known: Known<'_>, header: &Header, body: &Slice, networks: Networks, attempt: Attempt) {
+    fn cross(&mut self, known: Known<'_>, parcel: &Parcel, networks: Networks, attempt: Attempt) {
         let Known { now, table, health } = known;
+        let header = &parcel.header;
         let data = header.kind == PacketKind::Data;
         let mut hops = Vec::new();
         for &site in table.far_sites() {
@@ -207,16 +271,17 @@ impl Outbound {
             hops.extend(others().nth(turn).filter(|_| again).map(|&other| (other, Way::Crossing, networks)));
         }
         for (to, way, networks) in hops {
-            self.put(&Header { way, ..*header }, body, networks, Some(table.id(to)));
+            let parcel = Parcel { header: Header { way, ..*header }, ..parcel.clone() };
+            self.put(&parcel, networks, Some(table.id(to)));
         }
     }
 
     /// Sends a packet to one daemon through others, where that is the only way, or might be.
-    fn send_around(&mut self, known: Known<'_>, header: &Header, body: &Slice, to: Seat, attempt: Attempt) {
+    fn send_around(&mut self, known: Known<'_>, parcel: &Parcel, to: Seat, attempt: Attempt) {
         let Known { now, table, health } = known;
         let planned = self.plan.around(to);
         if let Some(around) = planned {
-            self.put(header, body, around.networks, Some(table.id(around.relay)));
+            self.put(parcel, around.networks, Some(table.id(around.relay)));
         }
         if attempt == Attempt::First {
             return;
@@ -227,14 +292,14 @@ impl Outbound {
         let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
         let relay = self.relay.around(table, to, fit).or_else(|| self.relay.around(table, to, alive));
         if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
-            self.put(header, body, self.chooser.all(), Some(table.id(relay)));
+            self.put(parcel, self.chooser.all(), Some(table.id(relay)));
         }
     }
 
-    fn put(&mut self, header: &Header, body: &Slice, networks: Networks, to: Option<DaemonId>) {
+    fn put(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
         for network in networks.iter() {
-            let header = Header { network, ..*header }.encode();
-            self.transmits.push_back(Transmit { network, to, header, body: body.clone() });
+            let header = Head::new(&Header { network, ..parcel.header }, parcel.tag.as_ref());
+            self.transmits.push_back(Transmit { network, to, header, body: parcel.body.clone() });
         }
     }
 
@@ -243,6 +308,19 @@ impl Outbound {
     pub(super) fn counted(&self, to: Option<DaemonId>) -> u64 {
         self.counters.get(&to).copied().unwrap_or_default()
     }
+}
+
+impl Parcel {
+    /// The same, as a relay puts it on a network. It goes no further then.
+    fn relayed(&self) -> Parcel {
+        Parcel { header: Header { way: Way::Relayed, ..self.header }, ..self.clone() }
+    }
+}
+
+/// Whether a packet is for a third daemon, and came from its sender itself.
+fn is_to_be_relayed(table: &Table, sender: Seat, header: &Header) -> bool {
+    let destination = header.destination.and_then(|to| table.seat(to));
+    header.way == Way::Direct && destination.is_some_and(|to| to != sender)
 }
 
 fn load_of(kind: PacketKind) -> Load {

@@ -221,6 +221,7 @@ mod tests {
                     digests: [0; 4],
                     hears: row,
                     measures: Default::default(),
+                    keys: Default::default(),
                 },
             );
         }

@@ -9,10 +9,13 @@
 //! timeout. Lost data needs no route, because whoever holds a packet sends it again. So faults that differ from daemon to daemon are
 //! masked before anybody has found out about them. What is known later is in `plan`.
 
-use super::super::inbound::Copies;
+use super::super::inbound::{Copies, Mark, Trust};
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
-use crate::wire::{DaemonId, Header, Incarnation};
+use crate::wire::{DaemonId, Header, Incarnation, NetworkId};
+
+/// How many packets of one sender to one destination are remembered as relayed.
+const SPAN: usize = 1024;
 
 /// What is relayed here and elsewhere.
 #[derive(Debug)]
@@ -39,10 +42,11 @@ impl Relayed {
             *self = Relayed { incarnation: Some(header.incarnation), destinations: Vec::new() };
         }
         let place = self.destinations.iter().position(|(to, _)| *to == header.destination).unwrap_or_else(|| {
-            self.destinations.push((header.destination, Copies::default()));
+            self.destinations.push((header.destination, Copies::new(Trust::Unproved, SPAN)));
             self.destinations.len() - 1
         });
-        self.destinations[place].1.is_first(header.counter)
+        // How it came here makes no difference: it goes on once.
+        self.destinations[place].1.note(header.counter, Mark::direct(NetworkId(0))).is_some()
     }
 }
 
@@ -69,7 +73,7 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{NetworkId, PacketKind, Way};
+    use crate::wire::{PacketKind, Protection, Way};
 
     #[test]
     fn each_daemon_takes_its_turn_on_the_scenic_route() {
@@ -87,6 +91,7 @@ mod tests {
         Header {
             kind: PacketKind::Token,
             network: NetworkId(0),
+            protection: Protection::Plain,
             way: Way::Direct,
             sender: DaemonId(1),
             destination: Some(DaemonId(to)),

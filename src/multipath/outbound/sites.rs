@@ -86,6 +86,7 @@ mod tests {
                 digests: [0; 4],
                 hears,
                 measures: Default::default(),
+                keys: Default::default(),
             };
             matrix.learn(Instant::ZERO, Seat::new(by), Incarnation(1), &report);
         }

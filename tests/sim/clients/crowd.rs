@@ -1,11 +1,13 @@
 //! Many clients in many groups, each of which knows only the views and the messages that came over its socket.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 
 use spread::config::Live;
 use spread::groups::SessionId;
 use spread::node::{self, ClientInput, Event, Node};
 use spread::ring::{self, Stats};
+use spread::seal::Keys;
 use spread::session::{self, Peer};
 use spread::time::{Duration, Instant};
 use spread::wire::{
@@ -20,6 +22,9 @@ use crate::faults::config;
 use crate::links::Quality;
 use crate::trace::Scribe;
 use crate::world::{Action, Log, World};
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 const DAEMONS: usize = 4;
 const USERS: usize = 1000;
@@ -76,6 +81,8 @@ impl Crowd {
             name: format!("d{me}"),
             names: (0..DAEMONS).map(|n| format!("d{n}")).collect(),
             sites: Vec::new(),
+            sources: Vec::new(),
+            keys: Keys::NONE,
             networks: 1,
             system: system(),
             live: Live { policy, session, ..Live::default() },
@@ -177,8 +184,12 @@ impl User {
 
 impl Actor for Crowd {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
-        self.node.handle_datagram(now, network, datagram.clone());
+        self.node.handle_datagram(now, network, SOMEWHERE, datagram.clone());
         self.settle(now);
+    }
+
+    fn set_keys(&mut self, now: Instant, keys: Keys) {
+        self.node.set_keys(now, keys);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

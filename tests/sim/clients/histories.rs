@@ -76,7 +76,7 @@ fn all(world: &World<NodeDaemon>, holds: fn(&NodeDaemon) -> bool) -> bool {
 fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<NodeDaemon> {
     let mut rng = Rng::new(seed ^ 0xc11e_0000_0000);
     let habits = habits(plan, &mut rng);
-    let sites = plan.sites.clone();
+    let (sites, keys) = (plan.sites.clone(), plan.keys.clone());
     let (ring, networks, seed) = (plan.config(), plan.networks as u8, rng.next_u64());
     let journal = SharedJournal::clone(journal);
     let starter = move |me: DaemonId, life: u64, now: Instant| {
@@ -85,6 +85,8 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
         let policy = policy(&ring);
         let config = node::Config {
             sites: sites.clone(),
+            sources: Vec::new(),
+            keys: keys.of(me, now),
             name: format!("d{}", me.0),
             names: ring.daemons.iter().map(|daemon| format!("d{}", daemon.0)).collect(),
             networks,

@@ -4,14 +4,19 @@ use spread::groups::{SessionId, Status};
 use spread::node::{ClientInput, Config, Event, Node};
 use spread::ring::{self, Stats};
 use spread::rng::Rng;
+use spread::seal::Keys;
 use spread::session::Peer;
 use spread::time::Instant;
 use spread::wire::{NetworkId, Service, Slice};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::client::{Client, Habits, Up};
 use super::journal::SharedJournal;
 use crate::actor::{Actor, Assembly, Datagram};
 use crate::trace::Scribe;
+
+/// Where datagrams come from, which nobody checks here.
+const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A node and its clients.
 pub struct NodeDaemon {
@@ -156,8 +161,12 @@ impl NodeDaemon {
 
 impl Actor for NodeDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
-        self.node.handle_datagram(now, network, datagram.clone());
+        self.node.handle_datagram(now, network, SOMEWHERE, datagram.clone());
         self.settle(now);
+    }
+
+    fn set_keys(&mut self, now: Instant, keys: Keys) {
+        self.node.set_keys(now, keys);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

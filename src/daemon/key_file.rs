@@ -1,0 +1,178 @@
+//! The file with the keys that all daemons of a system share: read at the start and when an operator says so, made once.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use ring_crypto::rand::{SecureRandom as _, SystemRandom};
+
+use crate::seal::{Cipher, Key, KeyError, Keys};
+
+/// What may be in a key file at most: keys and some comments.
+const SIZE_LIMIT: u64 = 64 << 10;
+
+/// Why a key file is of no use, or was not made.
+#[derive(Debug)]
+pub struct KeyFileError {
+    file: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+enum Reason {
+    Missing,
+    System(io::Error),
+    /// Somebody else can read or change it.
+    Open(u32),
+    NoFile,
+    Keys(KeyError),
+    NoRandom,
+    Exists,
+}
+
+/// Reads the keys, if the file is nobody else's to read.
+pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
+    read(path).map_err(|reason| KeyFileError { file: path.to_path_buf(), reason })
+}
+
+/// Makes a file with one new key, for its owner alone. An existing file is left as it is.
+pub fn make_key_file(path: &Path) -> Result<Key, KeyFileError> {
+    make(path).map_err(|reason| KeyFileError { file: path.to_path_buf(), reason })
+}
+
+fn read(path: &Path) -> Result<Keys, Reason> {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Reason::Missing,
+        _ => Reason::System(error),
+    })?;
+    if !metadata.is_file() || metadata.len() > SIZE_LIMIT {
+        return Err(Reason::NoFile);
+    }
+    check_mode(&metadata)?;
+    let text = fs::read_to_string(path).map_err(Reason::System)?;
+    text.parse().map_err(Reason::Keys)
+}
+
+/// The owner's group may read, so that a daemon with a user of its own can have a file of root's. Nobody else may do anything.
+#[cfg(unix)]
+fn check_mode(metadata: &fs::Metadata) -> Result<(), Reason> {
+    const FOREIGN: u32 = 0o027;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    if mode & FOREIGN == 0 { Ok(()) } else { Err(Reason::Open(mode)) }
+}
+
+/// Who may read it is not a matter of a mode here.
+#[cfg(not(unix))]
+fn check_mode(_: &fs::Metadata) -> Result<(), Reason> {
+    Ok(())
+}
+
+fn make(path: &Path) -> Result<Key, Reason> {
+    let mut secret = [0; Key::SIZE];
+    SystemRandom::new().fill(&mut secret).map_err(|_| Reason::NoRandom)?;
+    let key = Key::new(best_cipher(), secret);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Reason::Exists,
+        _ => Reason::System(error),
+    })?;
+    let text =
+        format!("# Key {} of a Torc system. Every daemon has the same file; nobody else may read it.\n", key.id());
+    let written = file.write_all(format!("{text}{}\n", key.to_line()).as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(Reason::System)?;
+    Ok(key)
+}
+
+/// The cipher that is fastest on this machine. The key carries it, so all daemons use the same.
+fn best_cipher() -> Cipher {
+    if has_aes() { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 }
+}
+
+/// Whether this processor has instructions for AES.
+pub(super) fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+    false
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.reason {
+            Reason::Missing => write!(
+                f,
+                "key file {file}: it does not exist; make it with 'spread --make-key {file}' and copy it to every daemon's machine"
+            ),
+            Reason::System(error) => write!(f, "key file {file}: {error}"),
+            Reason::Open(mode) => {
+                write!(f, "key file {file}: others can read or change it (mode {mode:o}); do 'chmod 600 {file}'")
+            }
+            Reason::NoFile => write!(f, "key file {file}: it is not a plain file of keys"),
+            Reason::Keys(error) => {
+                write!(f, "key file {file}: {error}; 'spread --make-key {file}.new' makes a file with a key")
+            }
+            Reason::NoRandom => write!(f, "key file {file}: the system gives no random numbers"),
+            Reason::Exists => write!(f, "key file {file}: it exists and is left as it is"),
+        }
+    }
+}
+
+impl std::error::Error for KeyFileError {}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::daemon::Identity;
+
+    fn path() -> PathBuf {
+        std::env::temp_dir().join(format!("torc-key-{:x}", Identity::new(None).seed))
+    }
+
+    fn error(path: &Path) -> String {
+        let text = read_key_file(path).unwrap_err().to_string();
+        text.replace(&path.display().to_string(), "FILE")
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_for_its_owner_alone() {
+        let path = path();
+        let key = make_key_file(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_key_file(&path).unwrap().iter().cloned().collect::<Vec<_>>(), std::slice::from_ref(&key));
+        let again = make_key_file(&path).unwrap_err().to_string();
+        assert!(again.ends_with("it exists and is left as it is"), "{again}");
+        assert_eq!(read_key_file(&path).unwrap().ids().collect::<Vec<_>>(), [key.id()]);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_key_file_that_is_missing_or_short_or_open_to_others_is_refused_with_the_way_out() {
+        let path = path();
+        assert_eq!(
+            error(&path),
+            "key file FILE: it does not exist; make it with 'spread --make-key FILE' and copy it to every daemon's machine"
+        );
+        let key = make_key_file(&path).unwrap();
+        for (mode, refused) in [(0o644, true), (0o660, true), (0o640, false), (0o400, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_key_file(&path).is_err(), refused, "{mode:o}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        assert_eq!(error(&path), "key file FILE: others can read or change it (mode 604); do 'chmod 600 FILE'");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, &key.to_line()[..40]).unwrap();
+        let short = "key file FILE: the key of line 1 must have 64 hexadecimal digits; 'spread --make-key FILE.new' makes a file with a key";
+        assert_eq!(error(&path), short);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! What an operator is told of networks, and the words for it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::health::{Differs, PathState};
+use crate::wire::{DaemonId, Incarnation, NetworkId};
+
+/// Something about the networks that an operator should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A path is not what it was.
+    Path {
+        /// The other daemon.
+        daemon: DaemonId,
+        /// The network.
+        network: NetworkId,
+        /// What it was when it was told last.
+        before: PathState,
+        /// What it is.
+        state: PathState,
+    },
+    /// A packet that was sent on one network came on another: crossed cables, or two networks that are one.
+    Crossed {
+        /// Who sent it.
+        daemon: DaemonId,
+        /// Where it was sent.
+        sent: NetworkId,
+        /// Where it came.
+        came: NetworkId,
+    },
+    /// Another daemon runs with this one's identity.
+    SecondSelf {
+        /// The network on which it is heard.
+        network: NetworkId,
+    },
+    /// Two hosts run as one daemon.
+    Clones {
+        /// Who.
+        daemon: DaemonId,
+        /// Their lives, first that of the one that is heard.
+        lives: [Incarnation; 2],
+    },
+    /// A daemon has another configuration; it cannot join this system.
+    OtherConfiguration {
+        /// Who.
+        daemon: DaemonId,
+        /// What is not the same.
+        differs: Differs,
+    },
+    /// Datagrams are dropped before anything is believed of them.
+    Refused {
+        /// The network on which the latest one came.
+        network: NetworkId,
+        /// Where it came from.
+        source: IpAddr,
+        /// Why.
+        reason: Reason,
+        /// How many there were since that was told last.
+        count: u64,
+    },
+}
+
+/// Why a datagram is dropped before it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It comes from an address that is no daemon's.
+    ForeignSource,
+    /// No key opens it, or it is not sealed at all.
+    NotOpened,
+    /// It is sealed, and this daemon has no key.
+    Sealed,
+    /// It is of another version of the protocol between daemons.
+    OtherVersion(u8),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::ForeignSource => f.write_str("no daemon of the configuration has this address"),
+            Reason::NotOpened => f.write_str("wrong key or not sealed"),
+            Reason::Sealed => f.write_str("it is sealed, and this daemon has no key file"),
+            Reason::OtherVersion(version) => {
+                write!(
+                    f,
+                    "another version of the protocol between daemons ({version}): run the same release everywhere"
+                )
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// How many there are.
+    pub(super) const COUNT: usize = 4;
+
+    /// Its place in a list of all.
+    pub(super) fn number(self) -> usize {
+        match self {
+            Reason::ForeignSource => 0,
+            Reason::NotOpened => 1,
+            Reason::Sealed => 2,
+            Reason::OtherVersion(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Path { daemon, network, before, state } => {
+                write!(f, "{daemon} on network {}: {state}, was {before}", network.0)
+            }
+            Event::Crossed { daemon, sent, came } => {
+                let (sent, came) = (sent.0, came.0);
+                write!(
+                    f,
+                    "what {daemon} sends on network {sent} comes on network {came}: are cables crossed, or is it one network?"
+                )
+            }
+            Event::Refused { network, source, reason, count: 0 | 1 } => {
+                write!(f, "a datagram from {source} on network {} is dropped: {reason}", network.0)
+            }
+            Event::Refused { network, source, reason, count } => {
+                let network = network.0;
+                write!(
+                    f,
+                    "{count} datagrams are dropped since the last such line, one from {source} on network {network}: {reason}"
+                )
+            }
+            Event::SecondSelf { network } => {
+                write!(
+                    f,
+                    "another daemon with the identity of this one is heard on network {}: stop one of them",
+                    network.0
+                )
+            }
+            Event::Clones { daemon, lives: [heard, dropped] } => {
+                write!(
+                    f,
+                    "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
+                     is heard; stop one of them",
+                    heard.0, dropped.0
+                )
+            }
+            Event::OtherConfiguration { daemon, differs } => {
+                write!(
+                    f,
+                    "{daemon} has another configuration, so it is not heard: {differs} must be the same in both files"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is told of datagrams that are dropped on the way in: for each reason one line, which names the latest source, and then none for a
+//! while, however many come. This is all that a datagram can lead to whose seal does not open.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use super::super::event::{Event, Reason};
+use crate::time::{Duration, Instant};
+use crate::wire::NetworkId;
+
+/// How long a reason is not told again.
+const PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    told: [Told; Reason::COUNT],
+    events: VecDeque<Event>,
+}
+
+/// What was told of one reason.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    /// How many came since.
+    since: u64,
+}
+
+impl Refusals {
+    /// A datagram is dropped.
+    pub(super) fn note(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
+        let told = &mut self.told[reason.number()];
+        told.since += 1;
+        if told.at.is_none_or(|at| now.since(at) >= PAUSE) {
+            let count = std::mem::take(&mut told.since);
+            told.at = Some(now);
+            self.events.push_back(Event::Refused { network, source, reason, count });
+        }
+    }
+
+    /// What is to be told.
+    pub(super) fn poll(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_line_a_minute_for_each_reason() {
+        let mut refusals = Refusals::default();
+        let source = IpAddr::from([10, 0, 0, 9]);
+        let mut lines = Vec::new();
+        for n in 0..70_000 {
+            let reason = if n % 2 == 0 { Reason::NotOpened } else { Reason::OtherVersion(9) };
+            refusals.note(Instant::from_millis(n), NetworkId(1), source, reason);
+            lines.extend(refusals.poll().map(|event| event.to_string()));
+        }
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[0], "a datagram from 10.0.0.9 on network 1 is dropped: wrong key or not sealed");
+        assert_eq!(
+            lines[2],
+            "30000 datagrams are dropped since the last such line, one from 10.0.0.9 on network 1: wrong key or not sealed"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! What can be asked of a node: its keys, paths, counters and stand. Nothing changes here.
+
+use super::{ClientStats, Node};
+use crate::groups;
+use crate::multipath::{self, Hearing, Networks, Path, Policy};
+use crate::ring::{self, Progress, Windows};
+use crate::seal::KeyId;
+
+impl Node {
+    /// The key with which packets are sealed, if they are.
+    pub fn key(&self) -> Option<KeyId> {
+        self.paths.key()
+    }
+
+    /// The keys with which packets may be opened, the newest last.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
+        self.paths.keys()
+    }
+
+    /// Bytes of a datagram that are not a packet's body: the header, and the tag of a sealed one.
+    pub fn overhead(&self) -> usize {
+        self.paths.overhead()
+    }
+
+    /// By which policy data travels.
+    pub fn policy(&self) -> Policy {
+        self.paths.policy()
+    }
+
+    /// Which networks are preferred: those with higher numbers, given by network.
+    pub fn priorities(&self) -> &[u8] {
+        self.paths.priorities()
+    }
+
+    /// The networks that are switched on.
+    pub fn enabled_networks(&self) -> Networks {
+        self.paths.enabled()
+    }
+
+    /// What is known of every path.
+    pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
+        self.paths.paths()
+    }
+
+    /// How often the state of a path has changed.
+    pub fn path_changes(&self) -> u64 {
+        self.paths.path_changes()
+    }
+
+    /// Who hears whom on which networks, as far as it is known here.
+    pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
+        self.paths.matrix()
+    }
+
+    /// Counters of the ring.
+    pub fn ring_stats(&self) -> &ring::Stats {
+        self.ring.stats()
+    }
+
+    /// Counters of the networks.
+    pub fn multipath_stats(&self) -> multipath::Stats {
+        self.paths.stats()
+    }
+
+    /// What the groups did not carry out.
+    pub fn group_stats(&self) -> &groups::Dropped {
+        self.groups.dropped()
+    }
+
+    /// Counters of the clients.
+    pub fn client_stats(&self) -> ClientStats {
+        self.clients.stats()
+    }
+
+    /// The ring's state: gather, form, recovery or operational.
+    pub fn ring_state(&self) -> &'static str {
+        self.ring.state_name()
+    }
+
+    /// How far the packets of the present ring have come.
+    pub fn progress(&self) -> Progress {
+        self.ring.progress()
+    }
+
+    /// How many packets may be sent in one rotation.
+    pub fn windows(&self) -> Windows {
+        self.ring.windows()
+    }
+
+    /// Where the groups stand between configurations.
+    pub fn group_status(&self) -> groups::Status {
+        self.groups.status()
+    }
+
+    /// How many groups have members.
+    pub fn group_count(&self) -> usize {
+        self.groups.group_count()
+    }
+
+    /// How many client sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.clients.len()
+    }
+}
