@@ -11,7 +11,7 @@
 //!    (as [`session::Config`](crate::session::Config)), otherwise in `live.rs`, in [`Live`], or in [`Process`] if it counts at the
 //!    start only.
 //! 2. Add a row to `keywords.rs`: name, form with its range, the function that stores the value, the function that writes it. If the
-//!    value must agree with another one, store it in [`Draft`](draft::Draft) and judge both there.
+//!    value must agree with another one, store it in `Draft` (draft.rs) and judge both there.
 //! 3. Add an entry `.It Ic NAME` to `docs/man/spread.conf.5` that has the default as the row writes it; `tests/manual.rs` compares.
 //! 4. Obey it: in [`Node::apply`](crate::node::Node::apply), or above the I/O line where the daemon applies its [`Live`].
 //!

@@ -1,7 +1,7 @@
 //! Which networks carry a packet, which copy of it counts, and what is known of each path; without I/O.
 //!
-//! Three organs. [`inbound`] is the way in: it decides what a datagram is and whether it counts. [`health`] hears of what came in and
-//! knows how each path is doing. [`outbound`] chooses networks, relays and gateways for what leaves. This file leads packets from one to
+//! Three organs. `inbound` is the way in: it decides what a datagram is and whether it counts. `health` hears of what came in and
+//! knows how each path is doing. `outbound` chooses networks, relays and gateways for what leaves. This file leads packets from one to
 //! the other.
 //!
 //! First copy wins: every packet has a counter that its copies on all networks share, and each counter is let through once. That is safe
