@@ -35,7 +35,9 @@ pub struct Puppet {
 
 impl Puppet {
     /// Starts it in place of a daemon with these options, with one client, if its port is free.
-    pub fn start(options: Options) -> Option<Puppet> {
+    pub fn start(mut options: Options) -> Option<Puppet> {
+        // It does not say where its datagrams come from.
+        options.node.sources.clear();
         let network = &options.networks[0];
         let socket = UdpSocket::bind((network.own, network.port)).ok()?;
         socket.set_read_timeout(Some(NAP)).unwrap();

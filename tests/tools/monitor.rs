@@ -154,7 +154,18 @@ fn programs_get_json_with_everything_that_is_counted() {
     assert_eq!(status["network"].as_array().unwrap().len(), 2);
     assert_eq!(status["path"].as_array().unwrap().len(), 4);
     assert!(json(&["paths", "--json"]).get("ring").is_none());
-    let counters = json(&["counters", "--json"]);
+    // Paths may be healthy before the first token has come.
+    let has_tokens = |counters: &serde_json::Value| {
+        let mut counters = counters["counter"].as_array().unwrap().iter();
+        counters.any(|counter| counter["section"] == "ring" && counter["key"] == "tokens" && counter["value"] != 0)
+    };
+    let mut counters = json(&["counters", "--json"]);
+    for _ in 0..400 {
+        if has_tokens(&counters) {
+            break;
+        }
+        counters = json(&["counters", "--json"]);
+    }
     let value = |section: &str, key: &str, network: serde_json::Value| {
         let counters = counters["counter"].as_array().unwrap();
         let of = |counter: &&serde_json::Value| counter["section"] == section && counter["key"] == key;
