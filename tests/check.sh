@@ -53,8 +53,8 @@ done
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 say "tests"
-# Each seed is three histories of the simulator.
-: "${TORC_SIM_SEEDS:=2000}"
+# Each seed is five histories of the simulator.
+: "${TORC_SIM_SEEDS:=1500}"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
