@@ -87,7 +87,9 @@ impl fmt::Display for EndReason {
             EndReason::CrowdedOut => write!(f, "did not finish the handshake while others needed its place"),
             EndReason::Unfinished => write!(f, "began a frame and sent nothing more of it"),
             EndReason::Slow(overflow) => write!(f, "reads too slowly: {overflow}"),
-            EndReason::Greedy => write!(f, "takes most of the memory of all clients, which is above MaxMemory"),
+            EndReason::Greedy => {
+                write!(f, "takes most of the memory of all clients, which is above the limit of the daemon")
+            }
             EndReason::GreedyUser => write!(f, "takes most of its user's memory, which is above MaxUserMemory"),
         }
     }

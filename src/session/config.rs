@@ -28,7 +28,7 @@ pub struct Config {
     /// Sessions that a daemon takes; kept by the session's owner. Default 10 000.
     pub quota: usize,
     /// Bytes that a daemon keeps for all its clients together: frames, large messages, groups; kept by the sessions' owner. Default 1 GiB;
-    /// a daemon from a configuration file takes the keyword `MaxMemory`, or a quarter of the machine's memory.
+    /// a daemon from a configuration file takes a quarter of the machine's memory.
     pub max_memory: usize,
     /// Sessions of one user: of the password file, of this machine, or of an address if neither is known; kept by the sessions' owner.
     /// Default: no limit of its own.

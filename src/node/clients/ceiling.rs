@@ -41,7 +41,7 @@ impl Clients {
         if self.memory.should_warn() {
             let (used, limit) = (self.memory.used(), self.memory.room());
             let sessions = self.sessions.len();
-            tracing::warn!(name: "memory_low", used, limit, sessions, "clients take three quarters of MaxMemory");
+            tracing::warn!(name: "memory_low", used, limit, sessions, "clients take three quarters of the memory for all of them");
         }
         while self.memory.fill() == Fill::Over {
             let taken = |(&id, client): (&SessionId, &Client)| {
