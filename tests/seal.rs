@@ -42,9 +42,11 @@ impl Pair {
 
     fn start(&mut self) {
         for (daemon, file) in self.settings.table.daemons.iter().zip(&self.files) {
-            let mut options = Options::from_settings(&self.settings, daemon);
+            let mut settings = self.settings.clone();
+            settings.live.key_file = Some(file.display().to_string());
+            let mut options = Options::from_settings(&settings, daemon);
             (options.unix_sockets, options.control_sockets) = (Vec::new(), Vec::new());
-            options.read_keys(file.clone()).unwrap();
+            options.read_files().unwrap();
             self.running.push(spawn(options).unwrap());
         }
     }
@@ -89,6 +91,51 @@ fn daemons_with_one_key_form_a_ring_and_change_the_key_without_a_gather() {
     let error = pair.running[0].handle().status_after_requests(PATIENCE).key_error.unwrap();
     assert!(error.contains("others can read"), "{error}");
     assert!(pair.is_whole());
+}
+
+#[test]
+fn a_reload_reads_the_key_file_again_and_takes_another_one_but_no_daemon_begins_or_ends_to_seal() {
+    let mut pair = Pair::new("reload", 84);
+    pair.start();
+    eventually("a ring of two", || pair.is_whole());
+    let gathers = pair.gathers();
+    let (old, fresh) = (fs::read_to_string(&pair.files[0]).unwrap(), directory("reload").join("fresh.key"));
+    let new = make_key_file(&fresh).unwrap();
+    let both = old + &fs::read_to_string(&fresh).unwrap();
+    let with = |file: Option<&PathBuf>| {
+        let mut settings = pair.settings.clone();
+        settings.live.key_file = file.map(|file| file.display().to_string());
+        settings
+    };
+    write_key(&pair.files[0], &both);
+    let changes = pair.running[0].handle().reload(with(Some(&pair.files[0]))).unwrap();
+    assert_eq!(changes.to_string(), "nothing has changed");
+    let other = directory("reload").join("other.key");
+    write_key(&other, &both);
+    let changes = pair.running[1].handle().reload(with(Some(&other))).unwrap();
+    assert_eq!((changes.now.len(), changes.at_restart.len()), (1, 0), "{changes}");
+    let uses = |running: &Running| running.handle().status().key == Some(new.id());
+    eventually("the new key at both", || pair.running.iter().all(uses));
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o604)).unwrap();
+    let error = pair.running[1].handle().reload(with(Some(&other))).unwrap_err().to_string();
+    assert!(error.contains("others can read") && error.contains("chmod 600"), "{error}");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
+    let changes = pair.running[1].handle().reload(with(None)).unwrap().to_string();
+    assert!(changes.starts_with("only after a restart: KeyFile was \""), "{changes}");
+    assert!(pair.is_whole() && uses(&pair.running[1]) && pair.gathers() == gathers);
+    pair.running[1].handle().rekey();
+    assert_eq!(pair.running[1].handle().status_after_requests(PATIENCE).key_error, None, "the file is still known");
+}
+
+#[test]
+fn a_daemon_whose_settings_name_a_key_file_never_starts_without_its_keys() {
+    let pair = Pair::new("unread", 85);
+    let mut settings = pair.settings.clone();
+    settings.live.key_file = Some(pair.files[0].display().to_string());
+    let mut options = Options::from_settings(&settings, &settings.table.daemons[0]);
+    (options.unix_sockets, options.control_sockets) = (Vec::new(), Vec::new());
+    let error = spawn(options).unwrap_err().to_string();
+    assert!(error.contains("its keys were not read"), "{error}");
 }
 
 #[test]

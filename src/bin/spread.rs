@@ -63,7 +63,7 @@ logged: error, warn, info, debug, trace or off, or a level for each part as in s
 makes each line of the log a JSON object.";
 
 /// Ordered group messaging over several networks at once: the daemon
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "spread", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Configuration file
@@ -81,7 +81,7 @@ struct Arguments {
     /// Print the file that is checked as it is understood, with all defaults
     #[arg(long, requires = "check")]
     print: bool,
-    /// Seal packets between daemons with the keys of this file
+    /// Seal packets between daemons with the keys of this file, whatever KeyFile says
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Make a file with a new key for all daemons, and exit
@@ -97,6 +97,15 @@ struct Arguments {
     /// Ask for a password, print the user's line for the file spread.access_pword, and exit
     #[arg(long, value_name = "USER")]
     make_password: Option<String>,
+}
+
+impl Arguments {
+    /// Options go before what the file says, each time it is read.
+    fn overrule(&self, settings: &mut Settings) {
+        if let Some(file) = &self.key_file {
+            settings.live.key_file = Some(file.display().to_string());
+        }
+    }
 }
 
 /// What a reload does.
@@ -155,7 +164,7 @@ fn make_password(user: &str) -> Result<(), String> {
 fn make_key(file: &Path) -> Result<(), String> {
     let key = spread::daemon::make_key_file(file).map_err(text)?;
     let (cipher, file) = (key.cipher().name(), file.display());
-    let place = "copy it to every daemon's machine and start the daemons with --key-file";
+    let place = format!("copy it to every daemon's machine, where KeyFile = \"{file}\" in the configuration names it");
     writeln!(io::stdout(), "{file}: key {} for {cipher}; {place}", key.id()).map_err(text)
 }
 
@@ -183,7 +192,9 @@ fn check(file: Option<&Path>, name: Option<&str>, output: CheckOutput) -> Result
     let networks = me.map(|me| Options::from_settings(&settings, me).networks).unwrap_or_default();
     let shared = net::shared_wires(&networks);
     let shared = shared.iter().map(|shared| format!("on this machine {shared}"));
-    let warnings = shared.chain(check_log(&settings.live.log)?);
+    let keys = settings.live.key_file.as_deref().map(Path::new);
+    let keys = keys.and_then(|file| spread::daemon::read_key_file(file).err()).map(|error| error.to_string());
+    let warnings = shared.chain(check_log(&settings.live.log)?).chain(keys);
     warnings.into_iter().try_for_each(|warning| writeln!(io::stdout(), "warning: {warning}")).map_err(text)
 }
 
@@ -198,7 +209,8 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
 
 /// Runs the daemon until it is told to stop.
 fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
-    let Source { file, settings } = source(arguments.config.as_deref())?;
+    let Source { file, mut settings } = source(arguments.config.as_deref())?;
+    arguments.overrule(&mut settings);
     let process = &settings.process;
     privileges::forbid_new_privileges()?;
     let plan = Plan::new(&process.user, &process.group)?;
@@ -216,14 +228,13 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     log.set_names(names(&settings.table));
     let mut options = Options::from_settings(&settings, me);
     options.owner = plan.owner();
-    options.read_access_files().map_err(text)?;
+    options.read_files().map_err(text)?;
     descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
-    match &arguments.key_file {
-        Some(file) => options.read_keys(absolute(file)?).map_err(text)?,
-        None => warn!(
+    if settings.live.key_file.is_none() {
+        warn!(
             name: "not_sealed",
-            "the packets between daemons are neither authenticated nor encrypted: keep their networks private"
-        ),
+            "the packets between daemons are neither authenticated nor encrypted: keep their networks private, or set KeyFile"
+        );
     }
     if let Some(file) = &arguments.state {
         options.remember_in(absolute(file)?);
@@ -235,10 +246,10 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let manager = Arc::new(Manager::of_this_process());
     let reload = {
         let (log, manager, handle) = (log.clone(), Arc::clone(&manager), daemon.handle());
-        let file = file.as_deref().map(absolute).transpose()?;
+        let (file, arguments) = (file.as_deref().map(absolute).transpose()?, arguments.clone());
         move || {
             manager.reloading();
-            let result = on_reload(file.as_deref(), &handle, &log);
+            let result = on_reload(&arguments, file.as_deref(), &handle, &log);
             manager.reloaded();
             result
         }
@@ -254,13 +265,17 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
 }
 
 /// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
-fn on_reload(file: Option<&Path>, handle: &Handle, log: &Log) -> Result<(), String> {
+fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, log: &Log) -> Result<(), String> {
     let Some(file) = file else {
         log.reopen();
+        if arguments.key_file.is_some() {
+            handle.rekey();
+        }
         info!(name: "reloaded", "the log file is opened again; there is no configuration file");
         return Ok(());
     };
-    let settings = files::read(file).map_err(text)?;
+    let mut settings = files::read(file).map_err(text)?;
+    arguments.overrule(&mut settings);
     let wanted = settings.live.log.clone();
     let changes = handle.reload(settings).map_err(text)?;
     let path = log_file(&wanted)?;

@@ -29,8 +29,13 @@ impl Settings {
         for keyword in KEYWORDS {
             let (old, new) = (keyword.value(before), keyword.value(self));
             if old != new {
+                let change = match keyword.change {
+                    Change::Exchange if old.is_some() && new.is_some() => Change::Live,
+                    Change::Exchange => Change::Start,
+                    change => change,
+                };
                 let text = format!("{} was {} and is {}", keyword.name, said(old), said(new));
-                all.push(Difference { change: keyword.change, text });
+                all.push(Difference { change, text });
             }
         }
         let priority =

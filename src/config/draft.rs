@@ -5,6 +5,7 @@
 
 use super::error::{Findings, Mistake, Position, shown};
 use super::live::{Live, Log, Process};
+use super::print;
 use super::syntax::Spanned;
 use crate::multipath::Policy;
 use crate::ring::Windows;
@@ -34,6 +35,7 @@ pub(super) struct Draft {
     pub allowed: Vec<Spanned<String>>,
     pub required: Vec<Spanned<String>>,
     pub access_policy: Option<Spanned<String>>,
+    pub max_memory: Option<Spanned<usize>>,
     /// Where `MaxSessionMessages = 0` stands.
     silence: Option<Position>,
 }
@@ -53,6 +55,7 @@ impl Draft {
         if let Some((allowed, required)) = self.authentication(findings) {
             (self.live.session.allowed, self.live.session.required) = (allowed, required);
         }
+        self.check_memory(findings);
         let session = &mut self.live.session;
         session.max_outbox_bytes = session.max_outbox_bytes.max(MESSAGES_IN_OUTBOX * session.message_limit);
         if let Some(windows) = self.windows(findings) {
@@ -60,6 +63,21 @@ impl Draft {
         }
         if self.live.log.precise {
             self.live.log.time_stamp.get_or_insert_with(|| Log::DEFAULT_STAMP.to_string());
+        }
+    }
+
+    /// A ceiling below a few of the largest messages ends the session of a client that sends one.
+    fn check_memory(&mut self, findings: &mut Findings) {
+        let Some(memory) = self.max_memory.take() else { return };
+        self.live.max_memory = Some(memory.value);
+        let least = MESSAGES_IN_OUTBOX * self.live.session.message_limit;
+        if memory.value < least {
+            let message = format!(
+                "MaxMemory has no room for {MESSAGES_IN_OUTBOX} of the largest messages: their senders may lose their sessions; \
+                 write {} or more, or a smaller MaxMessageSize",
+                print::size(least)
+            );
+            findings.warning(memory.at, message);
         }
     }
 
@@ -144,6 +162,21 @@ mod tests {
 
     fn live(text: &str) -> Live {
         read(text).unwrap().live
+    }
+
+    #[test]
+    fn limits_of_memory_have_bounds_and_room_for_messages() {
+        let limits = |text: &str| {
+            let live = live(text);
+            (live.max_memory, live.session.max_user_sessions, live.session.max_user_memory)
+        };
+        assert_eq!(limits(""), (None, usize::MAX, usize::MAX));
+        assert_eq!(limits("MaxMemory = 2G MaxUserSessions = 7 MaxUserMemory = 64M"), (Some(2 << 30), 7, 64 << 20));
+        assert_eq!((warnings("MaxMemory = 64M"), warnings("MaxMemory = 63M")), (0, 1));
+        assert_eq!(warnings("MaxMemory = 4M MaxMessageSize = 1M"), 0);
+        for text in ["MaxMemory = 1000", "MaxUserSessions = 0", "MaxUserMemory = 2000G"] {
+            assert!(read(text).unwrap_err().contains("must lie between"), "{text}");
+        }
     }
 
     fn warnings(text: &str) -> usize {

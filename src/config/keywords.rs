@@ -34,6 +34,8 @@ pub struct Keyword {
 pub enum Change {
     /// As soon as the daemon reads its file again.
     Live,
+    /// Another value as soon as the daemon reads its file again; whether there is one at all, when it starts.
+    Exchange,
     /// When the daemon starts.
     Start,
     /// It is part of the membership table.
@@ -70,6 +72,12 @@ const NUMBER_LIMIT: u32 = 999_999;
 
 /// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
 const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
+
+/// The least MaxMemory and MaxUserMemory: a handful of small clients.
+const MEMORY_LEAST: usize = 1 << 20;
+
+/// The most: no address space has more.
+const MEMORY_LIMIT: usize = if usize::BITS > 40 { (1_u64 << 40) as usize } else { usize::MAX };
 
 const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"];
 
@@ -155,6 +163,13 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         write: |s| Some(print::quoted(&s.process.group)),
         note: None,
     },
+    Keyword {
+        name: "KeyFile",
+        change: Change::Exchange,
+        form: Form::Text(|d, text| d.live.key_file = Some(text.value)),
+        write: |s| s.live.key_file.as_deref().map(print::quoted),
+        note: None,
+    },
     idle("DebugInitialSequence", Form::Bare(|_| ()), "has no effect: sequence numbers are 64 bits wide and never wrap"),
     live("AllowedAuthMethods", Form::Text(|d, text| d.allowed.push(text)), print::allowed_methods),
     live("RequiredAuthMethods", Form::Text(|d, text| d.required.push(text)), print::required_methods),
@@ -179,6 +194,19 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         // Classic clients may send the smallest.
         Form::Size(DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
         |s| Some(print::size(s.live.session.message_limit)),
+    ),
+    live("MaxMemory", Form::Size(MEMORY_LEAST..=MEMORY_LIMIT, |d, size| d.max_memory = Some(size)), |s| {
+        s.live.max_memory.map(print::size)
+    }),
+    live(
+        "MaxUserSessions",
+        Form::Number(1..=NUMBER_LIMIT, |d, number| d.live.session.max_user_sessions = number.value as usize),
+        |s| limited(s.live.session.max_user_sessions).map(|sessions| sessions.to_string()),
+    ),
+    live(
+        "MaxUserMemory",
+        Form::Size(MEMORY_LEAST..=MEMORY_LIMIT, |d, size| d.live.session.max_user_memory = size.value),
+        |s| limited(s.live.session.max_user_memory).map(print::size),
     ),
     live(
         "SlowClient",
@@ -252,6 +280,11 @@ const fn timer(
 
 fn unwritten(_: &Settings) -> Option<String> {
     None
+}
+
+/// A limit, if there is one.
+fn limited(limit: usize) -> Option<usize> {
+    if limit == usize::MAX { None } else { Some(limit) }
 }
 
 fn millis(number: Spanned<u32>) -> Duration {

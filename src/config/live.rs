@@ -25,6 +25,11 @@ pub struct Live {
     pub timers: Timers,
     /// What clients must show and may use, without what stands in other files.
     pub session: session::Config,
+    /// Bytes that a daemon keeps for all its clients together. Default a quarter of the machine's memory, which
+    /// [`session::Config::max_memory`] gets where the machine is known.
+    pub max_memory: Option<usize>,
+    /// The file with the keys that seal packets between daemons. Default none: packets travel in the open.
+    pub key_file: Option<String>,
     /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
     pub client_timeout: Duration,
     /// Whether monitors may partition, throttle and stop the daemon. Default no.
@@ -42,6 +47,8 @@ impl Default for Live {
             windows: Windows { ring: ring.window, personal: ring.personal_window },
             timers: Timers::default(),
             session: session::Config::default(),
+            max_memory: None,
+            key_file: None,
             client_timeout: Duration::from_secs(20),
             dangerous_monitor: false,
             log: Log::default(),

@@ -124,6 +124,7 @@ pub(super) fn quoted(text: &str) -> String {
 /// A number of bytes with the largest unit that divides it.
 pub(super) fn size(bytes: usize) -> String {
     match bytes {
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}G", bytes >> 30),
         _ if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
         _ if bytes.is_multiple_of(1 << 10) => format!("{}K", bytes >> 10),
         _ => bytes.to_string(),

@@ -43,15 +43,15 @@ pub(super) fn number(token: &Token) -> Parsed<Spanned<u32>> {
     number.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
 }
 
-/// A number of bytes, of KiB with the suffix K, or of MiB with the suffix M.
+/// A number of bytes, of KiB with the suffix K, of MiB with M, or of GiB with G.
 pub(super) fn size(token: &Token) -> Parsed<Spanned<usize>> {
     let sized = token.word().and_then(|word| {
-        let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20)];
+        let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20), ("G", 30), ("g", 30)];
         let suffixed = units.iter().find_map(|&(suffix, shift)| Some((word.strip_suffix(suffix)?, shift)));
         let (number, shift) = suffixed.unwrap_or((word, 0));
         (address::digits(number, SIZE_DIGIT_LIMIT)? as usize).checked_mul(1 << shift)
     });
-    let wanted = "a number of bytes, or of KiB or MiB as in 512K or 16M";
+    let wanted = "a number of bytes, or of KiB, MiB or GiB as in 512K, 16M or 2G";
     sized.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
 }
 

@@ -190,7 +190,7 @@ impl Server {
     /// The newest key may be in use only later, when all daemons have it; that it is known can be said at once.
     fn rekey(&self) -> Result<(), String> {
         if self.handle.status().keys.is_empty() {
-            return Err("packets are not sealed: start the daemon with --key-file".to_owned());
+            return Err("packets are not sealed: set KeyFile and start the daemon again".to_owned());
         }
         self.handle.rekey();
         match self.handle.status_after_requests(PATIENCE).key_error {

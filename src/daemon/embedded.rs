@@ -257,7 +257,7 @@ impl Wanted<'_> {
         let (table, me) = (&self.settings.table, self.me()?);
         self.settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
         let mut options = Options::from_settings(&self.settings, me);
-        options.read_access_files()?;
+        options.read_files()?;
         let networks = options.networks.len();
         let mut running = registry().table.lock();
         running.make_room(&me.name, table.digest())?;

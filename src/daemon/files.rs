@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use crate::config::{Hosts, Invalid, Settings};
+use super::key_file::{KeyFileError, has_aes, read_key_file};
+use super::memory;
+use crate::config::{Hosts, Invalid, Live, Settings};
 use crate::net;
+use crate::seal::{Cipher, Keys};
 use crate::session::{self, AccessError, AccessList, Method, PasswordError, Passwords};
 
 /// The name of the configuration file when none is given.
@@ -38,6 +41,8 @@ pub enum FileError {
     Access(PathBuf, AccessError),
     /// A line of the password file is no user.
     Password(PathBuf, PasswordError),
+    /// The key file is of no use.
+    Keys(KeyFileError),
 }
 
 impl fmt::Display for FileError {
@@ -48,6 +53,7 @@ impl fmt::Display for FileError {
             FileError::Invalid(error) => error.fmt(f),
             FileError::Access(path, error) => write!(f, "{}: {error}", path.display()),
             FileError::Password(path, error) => write!(f, "{}: {error}", path.display()),
+            FileError::Keys(error) => error.fmt(f),
         }
     }
 }
@@ -58,6 +64,7 @@ impl std::error::Error for FileError {
             FileError::Unreadable(_, error) => Some(error),
             FileError::Access(_, error) => Some(error),
             FileError::Password(_, error) => Some(error),
+            FileError::Keys(error) => Some(error),
             FileError::TooLarge(_) | FileError::Invalid(_) => None,
         }
     }
@@ -139,6 +146,20 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
 fn has_group_rules(path: &Path) -> bool {
     let text = read_limited(path).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group"))
+}
+
+/// The keys of the file that the settings name.
+pub(super) fn read_keys(file: &str) -> Result<Keys, FileError> {
+    let keys = read_key_file(Path::new(file)).map_err(FileError::Keys)?;
+    if keys.iter().any(|key| key.cipher() == Cipher::Aes256Gcm) && !has_aes() {
+        warn!(name: "slow_cipher", "this processor has no instructions for AES: a key for chacha20-poly1305 would cost less here");
+    }
+    Ok(keys)
+}
+
+/// Gives clients the memory that the file says, or else a part of the machine's.
+pub(super) fn fit_memory(live: &mut Live) {
+    live.session.max_memory = live.max_memory.unwrap_or_else(memory::default_limit);
 }
 
 /// Lets no more clients in than this process has descriptors for.

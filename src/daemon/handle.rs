@@ -23,7 +23,7 @@ use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
-use crate::seal::KeyId;
+use crate::seal::{KeyId, Keys};
 #[cfg(unix)]
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
@@ -78,8 +78,8 @@ const REQUEST_LIMIT: usize = 64;
 /// What the loop is asked to do.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    /// Work by these settings.
-    Live(Box<Live>),
+    /// Work by these settings, and seal with these keys if there are any.
+    Live { live: Box<Live>, keys: Keys },
     /// Begin or end a failure drill.
     Drill { network: NetworkId, on: bool },
     /// Switch a network on or off.

@@ -78,8 +78,6 @@ pub struct Options {
     pub descriptors: Option<usize>,
     /// A file that remembers the last ring across restarts, for machines whose clock may go back.
     pub state_file: Option<PathBuf>,
-    /// Where the keys in `node` are from, to read them again on demand; `None` without keys.
-    pub key_file: Option<PathBuf>,
 }
 
 /// Why a daemon did not start.
@@ -91,6 +89,8 @@ pub enum StartError {
     Network(net::OpenError),
     /// A place where clients connect cannot be had.
     Clients(ListenError),
+    /// The settings name a key file and its keys were not read: packets would travel in the open.
+    NoKeys,
     /// The system refused something every program gets.
     System(io::Error),
 }
@@ -101,6 +101,9 @@ impl fmt::Display for StartError {
             StartError::Ring(error) => error.fmt(f),
             StartError::Network(error) => error.fmt(f),
             StartError::Clients(error) => error.fmt(f),
+            StartError::NoKeys => {
+                f.write_str("KeyFile is set and its keys were not read: call Options::read_files first")
+            }
             StartError::System(error) => error.fmt(f),
         }
     }
@@ -112,6 +115,7 @@ impl std::error::Error for StartError {
             StartError::Ring(error) => Some(error),
             StartError::Network(error) => Some(error),
             StartError::Clients(error) => Some(error),
+            StartError::NoKeys => None,
             StartError::System(error) => Some(error),
         }
     }

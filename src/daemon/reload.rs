@@ -9,7 +9,8 @@ use tracing::{info, warn};
 
 use super::files::{self, FileError};
 use super::handle::{Handle, Request};
-use crate::config::{Change, Difference, Settings};
+use crate::config::{Change, Difference, Live, Settings};
+use crate::seal::Keys;
 use crate::time::Duration;
 use crate::wire::DaemonId;
 
@@ -111,21 +112,37 @@ impl InForce {
     }
 }
 
+impl InForce {
+    /// The keys of the file that the new settings name; none if packets travel in the open. Only a restart begins to seal packets, or
+    /// ends it, because daemons that seal do not hear those that do not.
+    fn read_keys(&self, new: &mut Live) -> Result<Keys, FileError> {
+        match (&self.settings.live.key_file, &new.key_file) {
+            (Some(_), Some(file)) => files::read_keys(file),
+            (old, _) => {
+                new.key_file.clone_from(old);
+                old.as_deref().map_or(Ok(Keys::NONE), files::read_keys)
+            }
+        }
+    }
+}
+
 impl Handle {
     /// Most bytes of data and group names that the daemon takes in one message.
     pub fn message_limit(&self) -> usize {
         self.in_force().settings.live.session.message_limit
     }
 
-    /// Takes over settings that were read again, and says what they change. The access and password files are read again too. If
+    /// Takes over settings that were read again, and says what they change. The access, password and key files are read again too. If
     /// anything is wrong everything stays as it was.
     pub fn reload(&self, mut settings: Settings) -> Result<Reloaded, ReloadError> {
         let mut in_force = self.in_force();
         let changes = in_force.compare(&settings)?;
         files::read_access(&mut settings.live.session)?;
+        let keys = in_force.read_keys(&mut settings.live)?;
+        files::fit_memory(&mut settings.live);
         in_force.descriptors.into_iter().for_each(|count| files::fit_descriptors(&mut settings.live.session, count));
         settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
-        if !self.obey(Request::Live(Box::new(settings.live.clone())), PATIENCE) {
+        if !self.obey(Request::Live { live: Box::new(settings.live.clone()), keys }, PATIENCE) {
             return Err(ReloadError::Busy);
         }
         in_force.settings = settings;

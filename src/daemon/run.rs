@@ -87,7 +87,6 @@ pub struct Daemon {
     /// Changes of paths that were told.
     path_changes: u64,
     state_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
     key_error: Option<String>,
     #[cfg(unix)]
     _control: Option<Control>,
@@ -106,6 +105,9 @@ impl Daemon {
         let name = options.node.name.clone();
         let body_limit = options.node.ring.body_limit;
         let live = options.node.live.clone();
+        if live.key_file.is_some() && options.node.keys.is_empty() {
+            return Err(StartError::NoKeys);
+        }
         let in_force = InForce {
             settings: options.settings,
             name: options.node.name.clone(),
@@ -145,7 +147,6 @@ impl Daemon {
             next_status: Instant::ZERO,
             path_changes: 0,
             state_file: options.state_file,
-            key_file: options.key_file,
             key_error: None,
             #[cfg(unix)]
             _control: control,

@@ -5,14 +5,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
-use tracing::warn;
-
 use super::files::{self, FileError};
-use super::key_file::has_aes;
-use super::{Identity, KeyFileError, Options, memory, read_key_file};
+use super::{Identity, Options};
 use crate::config::{Daemon, Process, Settings, Table};
 use crate::multipath::System;
-use crate::seal::{Cipher, Keys};
+use crate::seal::Keys;
 use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
@@ -26,7 +23,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 impl Options {
     /// The daemon `me` of these settings.
     ///
-    /// What lies in other files is not read: see [`Options::read_access_files`] and [`Options::remember_in`].
+    /// What lies in other files is not read: see [`Options::read_files`] and [`Options::remember_in`].
     pub fn from_settings(settings: &Settings, me: &Daemon) -> Options {
         let (identity, table) = (Identity::new(None), &settings.table);
         let networks = networks(table, me);
@@ -34,7 +31,7 @@ impl Options {
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
         settings.live.tune(&mut ring);
         let mut live = settings.live.clone();
-        live.session.max_memory = memory::default_limit();
+        files::fit_memory(&mut live);
         let node = node::Config {
             ring,
             name: me.name.clone(),
@@ -61,24 +58,18 @@ impl Options {
             settings: settings.clone(),
             descriptors: None,
             state_file: None,
-            key_file: None,
         }
     }
 
-    /// Seals packets with the keys of this file.
-    pub fn read_keys(&mut self, file: PathBuf) -> Result<(), KeyFileError> {
-        let keys = read_key_file(&file)?;
-        if keys.iter().any(|key| key.cipher() == Cipher::Aes256Gcm) && !has_aes() {
-            warn!(name: "slow_cipher", "this processor has no instructions for AES: a key for chacha20-poly1305 would cost less here");
+    /// Reads the files that the settings name or need: the access file, the password file if clients are checked by password, and the key
+    /// file. Without its file a check refuses everybody. An access file that nothing uses may have mistakes, as it always might, unless
+    /// it has rules for groups, which are used in any case.
+    pub fn read_files(&mut self) -> Result<(), FileError> {
+        files::read_access(&mut self.node.live.session)?;
+        if let Some(file) = &self.node.live.key_file {
+            self.node.keys = files::read_keys(file)?;
         }
-        (self.node.keys, self.key_file) = (keys, Some(file));
         Ok(())
-    }
-
-    /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. An
-    /// access file that nothing uses may have mistakes, as it always might, unless it has rules for groups, which are used in any case.
-    pub fn read_access_files(&mut self) -> Result<(), FileError> {
-        files::read_access(&mut self.node.live.session)
     }
 
     /// Lets no more clients in than this process has descriptors for, so that who comes too much is told so.

@@ -128,7 +128,7 @@ impl From<Error> for Failure {
             Error::Configuration(_) | Error::Entry(_) => TORC_BAD_CONFIGURATION,
             Error::AlreadyRunning(_) => TORC_ALREADY_RUNNING,
             Error::Start(StartError::Network(_) | StartError::Clients(_)) => TORC_NO_PORT,
-            Error::Start(StartError::Ring(_)) => TORC_BAD_CONFIGURATION,
+            Error::Start(StartError::Ring(_) | StartError::NoKeys) => TORC_BAD_CONFIGURATION,
             Error::Start(StartError::System(_)) | Error::TooMany => TORC_SYSTEM,
         };
         Failure::new(code, error)

@@ -147,6 +147,8 @@ impl Clients {
     /// rules do not stop senders any more.
     pub(super) fn configure(&mut self, config: &session::Config) {
         self.config = config.clone();
+        self.memory.set_limit(config.max_memory);
+        self.set_user_limits(config.max_user_sessions, config.max_user_memory);
         self.sessions.values_mut().for_each(|client| client.session.configure(config));
         if config.slow_client != SlowClient::BlockSenders {
             let receivers: Vec<SessionId> = self.full.keys().copied().collect();

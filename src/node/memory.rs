@@ -56,6 +56,11 @@ impl Memory {
         Memory { limit, clients: 0, departing: 0, elsewhere: Elsewhere::default(), warned: false }
     }
 
+    /// Clients may take so much from now on.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Clients take so much more, or less.
     pub(super) fn change(&mut self, bytes: isize) {
         self.clients = self.clients.saturating_add_signed(bytes);

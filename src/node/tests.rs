@@ -853,6 +853,29 @@ fn a_user_has_only_so_many_sessions() {
 }
 
 #[test]
+fn limits_of_memory_and_of_users_that_change_count_at_once() {
+    let mut bus = Bus::with(1, session::Config::default());
+    for (id, name, bytes) in [(1, "small", 200_000), (2, "middle", 300_000), (3, "large", 700_000)] {
+        bus.connect_from(id, name, Peer::User(7));
+        bus.input(0, id, ClientInput::Bytes(&promise(name, 1 << 20)));
+        bus.input(0, id, ClientInput::Bytes(&vec![0; bytes]));
+    }
+    let apply = |bus: &mut Bus, session: session::Config| {
+        let (now, live) = (bus.now, Live { session, ..Live::default() });
+        bus.nodes[0].apply(now, &live);
+        bus.drain(0);
+    };
+    apply(&mut bus, session::Config { max_user_memory: 600_000, ..Default::default() });
+    assert_eq!(bus.closed, [(0, SessionId(3), EndReason::GreedyUser)], "what was taken before counts");
+    apply(&mut bus, session::Config { max_user_sessions: 2, ..Default::default() });
+    bus.input(0, 4, ClientInput::Connected(Peer::User(7)));
+    assert_eq!(bus.take(0, 4), [0xfd]);
+    bus.closed.clear();
+    apply(&mut bus, session::Config { max_memory: 300_000, ..Default::default() });
+    assert_eq!(bus.closed, [(0, SessionId(2), EndReason::Greedy)]);
+}
+
+#[test]
 fn a_user_whose_sessions_take_too_much_loses_the_largest() {
     let mut bus = Bus::with(1, session::Config { max_user_memory: 1 << 20, ..Default::default() });
     for (id, name, peer, bytes) in [

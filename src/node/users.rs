@@ -35,6 +35,21 @@ impl Users {
         Users { max_sessions, max_memory, holdings: BTreeMap::new() }
     }
 
+    /// Other limits from now on. What sessions take must be told anew if it was not told before.
+    pub(super) fn set_limits(&mut self, max_sessions: usize, max_memory: usize) {
+        (self.max_sessions, self.max_memory) = (max_sessions, max_memory);
+    }
+
+    /// Those whose sessions take too much together.
+    pub(super) fn greedy(&self) -> Vec<User> {
+        self.holdings.keys().filter(|user| self.is_greedy(user)).cloned().collect()
+    }
+
+    /// Whether a user's sessions take too much together.
+    pub(super) fn is_greedy(&self, user: &User) -> bool {
+        self.holdings.get(user).is_some_and(|holding| holding.memory > self.max_memory)
+    }
+
     /// Whether what sessions take must be told.
     pub(super) fn counts_memory(&self) -> bool {
         self.max_memory != usize::MAX

@@ -3,7 +3,9 @@
 use tracing::{info, warn};
 
 use super::Daemon;
+use crate::daemon::files::read_keys;
 use crate::daemon::handle::Request;
+use crate::seal::Keys;
 
 impl Daemon {
     /// Does what was asked for by another thread.
@@ -13,7 +15,10 @@ impl Daemon {
                 warn!(name: "drill", network = network.0, on, "failure drill");
                 self.links.drill(network, on);
             }
-            Request::Live(live) => {
+            Request::Live { live, keys } => {
+                if !keys.is_empty() {
+                    self.set_keys(keys);
+                }
                 self.clients.set_timeout(live.client_timeout);
                 self.monitors.set_dangerous(live.dangerous_monitor);
                 self.node.apply(self.clock.now(), &live);
@@ -45,20 +50,23 @@ impl Daemon {
 
     /// Reads the key file again. With a file that is of no use everything stays as it is.
     fn rekey(&mut self) {
-        let Some(file) = &self.key_file else {
-            return warn!(name: "no_key_file", "there is no key file: set one and restart the daemon to seal packets");
+        let Some(file) = &self.live.key_file else {
+            return warn!(name: "no_key_file", "there is no key file: set KeyFile and restart the daemon to seal packets");
         };
-        match super::super::read_key_file(file) {
+        match read_keys(file) {
             Err(error) => {
                 warn!(name: "keys_refused", %error, "the keys stay as they are");
                 self.key_error = Some(error.to_string());
             }
-            Ok(keys) => {
-                let count = keys.ids().count();
-                self.node.set_keys(self.clock.now(), keys);
-                self.key_error = None;
-                info!(name: "keys", count, using = self.node.key().map(tracing::field::display), "key file read");
-            }
+            Ok(keys) => self.set_keys(keys),
         }
+    }
+
+    /// Takes over keys that were read again.
+    fn set_keys(&mut self, keys: Keys) {
+        let count = keys.ids().count();
+        self.node.set_keys(self.clock.now(), keys);
+        self.key_error = None;
+        info!(name: "keys", count, using = self.node.key().map(tracing::field::display), "key file read");
     }
 }

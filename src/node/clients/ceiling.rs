@@ -30,6 +30,14 @@ impl Clients {
         }
     }
 
+    /// Other limits for each user from now on. Who has more sessions keeps them; who takes more memory loses the largest ones.
+    pub(super) fn set_user_limits(&mut self, max_sessions: usize, max_memory: usize) {
+        self.users.set_limits(max_sessions, max_memory);
+        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
+        all.into_iter().for_each(|id| self.charge_user(id));
+        self.greedy = self.users.greedy();
+    }
+
     /// Compares what all clients take with the ceiling, and ends those that take most while it is too much. `kept` says what is kept
     /// for a session elsewhere.
     pub(in crate::node) fn keep_ceiling(
@@ -63,6 +71,9 @@ impl Clients {
             let own = self.sessions.iter().filter(|(_, client)| client.user == user);
             let Some((_, id)) = own.map(|(&id, client)| (client.charged, id)).max() else { continue };
             self.end(id, EndReason::GreedyUser);
+            if self.users.is_greedy(&user) {
+                self.greedy.push(user);
+            }
         }
     }
 
