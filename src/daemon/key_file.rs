@@ -24,6 +24,7 @@ enum Reason {
     Missing,
     System(io::Error),
     /// Somebody else can read or change it.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has such modes"))]
     Open(u32),
     NoFile,
     Keys(KeyError),
