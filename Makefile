@@ -60,7 +60,7 @@ build:
 	$(CARGO) build --release --locked
 
 demo:
-	$(CARGO) run --release --locked --example failover
+	$(CARGO) run --profile demo --locked --no-default-features --features demo --bin demo
 
 check:
 	./tests/check.sh
