@@ -27,7 +27,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
+use spread::multipath::Policy;
 use tools::control;
 use tools::health::Health;
 use tools::monitor::{self, Settings};
@@ -91,8 +93,9 @@ enum Request {
     },
     /// Choose which networks carry data
     Policy {
-        /// The policy
-        policy: Policy,
+        /// The policy: active, passive or primary
+        #[arg(value_parser = PossibleValuesParser::new(Policy::WORDS))]
+        policy: String,
         /// With active: on how many networks each packet travels, if not on all
         copies: Option<u8>,
         #[command(flatten)]
@@ -161,28 +164,6 @@ impl Switch {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Policy {
-    /// Every packet on all networks, or on so many
-    Active,
-    /// Each packet on one network, in turn
-    Passive,
-    /// All packets on the healthy network with the highest priority
-    Primary,
-}
-
-impl Policy {
-    /// As the configuration has it.
-    fn words(self, copies: Option<u8>) -> String {
-        let name = match self {
-            Policy::Active => "active",
-            Policy::Passive => "passive",
-            Policy::Primary => "primary",
-        };
-        copies.map_or_else(|| name.to_owned(), |copies| format!("{name} {copies}"))
-    }
-}
-
 fn main() -> ExitCode {
     program::run(env::args_os(), tool)
 }
@@ -210,7 +191,7 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
             order(door, &format!("network {number} {switch}"), format_args!("network {number} is {switch}"))
         }
         Some(Request::Policy { policy, copies, door }) => {
-            let policy = policy.words(*copies);
+            let policy = copies.map_or_else(|| policy.clone(), |copies| format!("{policy} {copies}"));
             order(door, &format!("policy {policy}"), format_args!("the policy is {policy}"))
         }
         Some(Request::Log { levels, door }) => {

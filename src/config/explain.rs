@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::Settings;
 use super::table::{ClientAddresses, Daemon, Segment};
-use crate::multipath::Policy;
 
 /// What settings mean: its networks, its policy, its daemons with `me` marked, and its warnings.
 pub fn explain(settings: &Settings, me: Option<&Daemon>) -> String {
@@ -74,16 +73,10 @@ fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bo
 
 fn policy(settings: &Settings) -> String {
     let networks = settings.table.network_count();
-    match settings.live.policy {
-        _ if networks == 1 => "one network carries everything".to_string(),
-        Policy::Active => format!("active, every packet travels on all {networks} networks"),
-        Policy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
-        Policy::Passive => format!("passive, packets take the {networks} networks in turn"),
-        Policy::Primary => {
-            let order: Vec<String> = settings.live.preference(networks).iter().map(usize::to_string).collect();
-            format!("primary, packets take the first healthy one of networks {}", order.join(", "))
-        }
+    if networks == 1 {
+        return "one network carries everything".to_string();
     }
+    settings.live.policy.explain(networks, &settings.live.preference(networks))
 }
 
 fn count(n: usize, noun: &str) -> String {

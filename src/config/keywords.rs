@@ -100,9 +100,6 @@ const IP_VERSIONS: [&str; 3] = ["IPv4", "IPv6", "Both"];
 pub(super) const NETWORK_KEYS: [&str; 5] = ["Name", "Mode", "Port", "Interface", "Priority"];
 pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
 
-/// The words of `NetworkPolicy`.
-pub(super) const POLICIES: [&str; 3] = ["active", "passive", "primary"];
-
 const BOOLEANS: [&str; 4] = ["true", "false", "yes", "no"];
 /// Taken in any case.
 pub(super) const TRISTATES: [&str; 3] = ["AUTO", "ON", "OFF"];

@@ -319,10 +319,10 @@ impl<'a> Parser<'a> {
 
     fn policy(&mut self) -> Parsed<Spanned<Policy>> {
         let token = self.bump();
-        let index = values::choice(token, &keywords::POLICIES)?;
-        let policy = [Policy::Active, Policy::Passive, Policy::Primary][index];
-        let counted = policy == Policy::Active && values::number(self.peek()).is_ok();
-        let value = if counted { Policy::Copies(values::copies(self.bump())?) } else { policy };
+        let word = Policy::WORDS[values::choice(token, &Policy::WORDS)?];
+        let counted = Policy::takes_copies(word) && values::number(self.peek()).is_ok();
+        let copies = if counted { Some(values::copies(self.bump())?) } else { None };
+        let value = Policy::from_words(word, copies).expect("the word is one of the policies, and takes this number");
         Ok(Spanned { value, at: token.at })
     }
 

@@ -201,16 +201,15 @@ impl Server {
 
     fn set_policy(&self, words: &[&str]) -> Result<(), String> {
         let networks = self.handle.status().links.len();
-        let policy = match words {
-            ["active"] => Policy::Active,
-            ["active", copies] => match copies.parse() {
-                Ok(count) if (1..=networks).contains(&usize::from(count)) => Policy::Copies(count),
-                _ => return Err(format!("active takes a number of networks from 1 to {networks}")),
+        let (word, copies) = match words {
+            [word] => (*word, None),
+            [word, copies] if Policy::takes_copies(word) => match copies.parse() {
+                Ok(count) if (1..=networks).contains(&usize::from(count)) => (*word, Some(count)),
+                _ => return Err(format!("{word} takes a number of networks from 1 to {networks}")),
             },
-            ["passive"] => Policy::Passive,
-            ["primary"] => Policy::Primary,
-            _ => return Err("a policy is active, active and a number, passive or primary".to_owned()),
+            _ => return Err(no_policy()),
         };
+        let policy = Policy::from_words(word, copies).ok_or_else(no_policy)?;
         self.handle.set_policy(policy);
         self.handle.status_after_requests(PATIENCE);
         Ok(())
@@ -339,6 +338,11 @@ fn write_networks(text: &mut String, status: &Status) {
         let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
         let _ = writeln!(text, " foreign={}", counters.foreign);
     }
+}
+
+fn no_policy() -> String {
+    let counted: Vec<&str> = Policy::WORDS.into_iter().filter(|word| Policy::takes_copies(word)).collect();
+    format!("a policy is {}; a number of networks may follow {}", Policy::WORDS.join(", "), counted.join(", "))
 }
 
 #[cfg(test)]

@@ -317,7 +317,7 @@ fn what_a_monitor_cannot_do_is_a_line_and_status_1() {
     crate::expect_failure(Command::new(SPMONITOR).args(["network", "0", "off", "-s", port]), "network 0 stays on");
     for (words, says) in [
         (["policy", "active", "2"], "active takes a number of networks from 1 to 1"),
-        (["policy", "primary", "1"], "a policy is active, active and a number, passive or primary"),
+        (["policy", "primary", "1"], "a policy is active, passive, primary; a number of networks may follow active"),
     ] {
         crate::expect_failure(Command::new(SPMONITOR).args(words).args(["-s", port]), says);
     }

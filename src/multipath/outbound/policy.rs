@@ -30,6 +30,40 @@ pub enum Policy {
     Primary,
 }
 
+impl Policy {
+    /// The word of each policy in the configuration file and on the command line.
+    pub const WORDS: [&'static str; 3] = ["active", "passive", "primary"];
+
+    /// The policy of a word, with the number of networks for each packet if one is given; `None` if there is no such policy.
+    pub fn from_words(word: &str, copies: Option<u8>) -> Option<Policy> {
+        match (word, copies) {
+            ("active", None) => Some(Policy::Active),
+            ("active", Some(copies)) => Some(Policy::Copies(copies)),
+            ("passive", None) => Some(Policy::Passive),
+            ("primary", None) => Some(Policy::Primary),
+            _ => None,
+        }
+    }
+
+    /// Whether a number of networks may follow this word.
+    pub fn takes_copies(word: &str) -> bool {
+        Policy::from_words(word, Some(1)).is_some()
+    }
+
+    /// What becomes of data on so many networks, in words. `preference` has the networks from the most to the least preferred.
+    pub fn explain(self, networks: usize, preference: &[usize]) -> String {
+        match self {
+            Policy::Active => format!("active, every packet travels on all {networks} networks"),
+            Policy::Copies(copies) => format!("active, every packet travels on {copies} of {networks} networks"),
+            Policy::Passive => format!("passive, packets take the {networks} networks in turn"),
+            Policy::Primary => {
+                let order: Vec<String> = preference.iter().map(usize::to_string).collect();
+                format!("primary, packets take the first healthy one of networks {}", order.join(", "))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -164,6 +198,20 @@ impl Chooser {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_policy_is_read_as_it_is_written() {
+        for word in Policy::WORDS {
+            for copies in [None, Some(2)].into_iter().filter(|copies| copies.is_none() || Policy::takes_copies(word)) {
+                let policy = Policy::from_words(word, copies).unwrap();
+                let written = copies.map_or_else(|| word.to_owned(), |copies| format!("{word} {copies}"));
+                assert_eq!(policy.to_string(), written);
+                assert!(policy.explain(3, &[2, 0, 1]).starts_with(word));
+            }
+        }
+        assert_eq!(Policy::from_words("passive", Some(2)), None);
+        assert_eq!(Policy::from_words("both", None), None);
+    }
 
     /// What is chosen at a time when daemons are reached on these networks.
     fn chosen_at(chooser: &mut Chooser, millis: u64, reached: &[u8], count: usize) -> Vec<Vec<u8>> {
