@@ -8,6 +8,7 @@
 
 mod tools {
     pub mod control;
+    pub mod decode;
     #[expect(dead_code, reason = "its menu reads plain lines")]
     pub mod editor;
     pub mod health;
@@ -31,6 +32,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use spread::multipath::Policy;
 use tools::control;
+use tools::decode;
 use tools::health::Health;
 use tools::monitor::{self, Settings};
 use tools::program::{self, say};
@@ -47,6 +49,8 @@ Examples:
   spmonitor health               one line, and the exit status 0 if all is well, 2 if something is amiss, 3 if it does not work
   spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
   spmonitor policy active 2      let it send data on two networks, whatever the file says
+  tcpdump -i eth0 -x udp port 4803 | spmonitor decode
+                                 what daemons send each other, in words
 
 Partition and flow control of the menu need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
 error; that of health says more.";
@@ -129,6 +133,12 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
+    /// Explain captured datagrams between daemons, a line for each layer
+    Decode {
+        /// A datagram in hexadecimal digits; without any they come on standard input, as tcpdump -x prints them
+        #[arg(value_name = "HEX")]
+        datagrams: Vec<String>,
+    },
 }
 
 /// How something is shown.
@@ -207,6 +217,7 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
             let switch = switch.word();
             order(door, &format!("drill {number} {switch}"), format_args!("the drill on network {number} is {switch}"))
         }
+        Some(Request::Decode { datagrams }) => decode::run(datagrams),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -20,6 +20,8 @@
 //!
 //! The barrier says how early a message may be delivered that need not wait for its turn (delivery.rs of the ring).
 
+use std::fmt;
+
 use super::{DaemonId, DecodeError, Reader, RingId, Service, Slice, Writer};
 
 /// A data packet.
@@ -133,6 +135,24 @@ impl RingId {
     pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.u64(self.sequence);
         writer.u32(self.representative.0);
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Data { ring, seq, origin, offset, .. } = self;
+        let end = offset + self.payload.len() as u64;
+        write!(f, "ring {ring}, seq {seq} of {origin}, stream bytes {offset}..{end}")?;
+        if let Some(at) = self.first_message {
+            write!(f, ", first message at {at}")?;
+        }
+        if let Some(service) = self.service {
+            write!(f, ", strongest service that ends here {service}")?;
+        }
+        if self.barrier_distance != Data::NO_BARRIER {
+            write!(f, ", barrier at {}", self.barrier())?;
+        }
+        if self.recovered { write!(f, ", recovered") } else { Ok(()) }
     }
 }
 

@@ -16,6 +16,8 @@
 //!
 //! Names are NUL padded. Everything is big-endian, except that a frame keeps its own order.
 
+use std::fmt;
+
 use super::{DaemonId, DecodeError, GroupId, Name, Payload, Reader, RingId, Slice, Writer};
 
 /// What one daemon's group layer tells all, at one place in the order.
@@ -256,6 +258,25 @@ fn read_ring(reader: &mut Reader<'_>) -> Result<RingId, DecodeError> {
 fn write_ring(writer: &mut Writer, ring: RingId) {
     writer.u64(ring.sequence);
     writer.u32(ring.representative.0);
+}
+
+impl fmt::Display for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Envelope::Data(frame) => write!(f, "data: frame of {} bytes", frame.len()),
+            Envelope::Join { member, group } => write!(f, "join: {member} joins {group}"),
+            Envelope::Leave { member, group } => write!(f, "leave: {member} leaves {group}"),
+            Envelope::Disconnect { member } => write!(f, "disconnect: {member}"),
+            Envelope::State(State { exchange, basis, parts, groups }) => {
+                write!(f, "state: exchange of ring {exchange}, table of ring {} shared with ", basis.ring)?;
+                write!(f, "{:?}, one of {parts} parts, {} groups", basis.together, groups.len())
+            }
+            Envelope::Piece(Piece { ring, number, total, offset, bytes }) => {
+                let end = u64::from(*offset) + bytes.len() as u64;
+                write!(f, "piece: bytes {offset}..{end} of {total} of frame {number} in ring {ring}")
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@
 //!       49 16  trusted: bit n is the n-th member of the old ring; whose packets it must deliver behind a hole
 //! ```
 
+use std::fmt;
+
 use super::{DaemonId, DecodeError, Incarnation, Reader, RingId, Writer};
 
 /// A form token, whole.
@@ -166,6 +168,25 @@ impl FormMember {
         writer.u64(brings.delivered);
         writer.u64(brings.high);
         writer.bytes(&brings.trusted.to_be_bytes());
+    }
+}
+
+impl fmt::Display for FormPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FormPart { ring, hop, total, first, entries } = self;
+        write!(f, "ring {ring}, hop {hop}, members {first}..{} of {total}", usize::from(*first) + entries.len())?;
+        for (index, entry) in entries.iter().enumerate() {
+            write!(f, "{}{entry}", if index == 0 { ": " } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FormMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.daemon)?;
+        let Some(Brings { ring, aru, delivered, high, trusted }) = self.brings else { return Ok(()) };
+        write!(f, " brings ring {ring} aru {aru} delivered {delivered} high {high} trusted {trusted:b}")
     }
 }
 

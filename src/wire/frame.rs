@@ -15,6 +15,7 @@
 //! Each frame says its own byte order; ours are always little-endian. The hint, names and data pass through a daemon
 //! untouched. The two numbers stay signed and unchecked here, because who reads them decides what a bad one means.
 
+use std::fmt;
 use std::ops::BitOr;
 
 use super::{Name, Service};
@@ -333,6 +334,50 @@ pub fn decode_names(fields: &[u8]) -> impl Iterator<Item = Name> {
 
 fn field<const N: usize>(bytes: &[u8; FrameHeader::SIZE], at: usize) -> [u8; N] {
     *bytes[at..].first_chunk().expect("every field lies inside the header")
+}
+
+impl fmt::Display for FrameType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(FrameType, &str); 18] = [
+            (FrameType::UNRELIABLE, "unreliable"),
+            (FrameType::RELIABLE, "reliable"),
+            (FrameType::FIFO, "fifo"),
+            (FrameType::CAUSAL, "causal"),
+            (FrameType::AGREED, "agreed"),
+            (FrameType::SAFE, "safe"),
+            (FrameType::SELF_DISCARD, "self-discard"),
+            (FrameType::CAUSED_BY_JOIN, "caused-by-join"),
+            (FrameType::CAUSED_BY_LEAVE, "caused-by-leave"),
+            (FrameType::CAUSED_BY_DISCONNECT, "caused-by-disconnect"),
+            (FrameType::CAUSED_BY_NETWORK, "caused-by-network"),
+            (FrameType::REG_MEMB, "regular-membership"),
+            (FrameType::TRANSITION, "transitional-membership"),
+            (FrameType::JOIN, "join"),
+            (FrameType::LEAVE, "leave"),
+            (FrameType::KILL, "kill"),
+            (FrameType::INTERNAL, "internal"),
+            (FrameType::REJECT, "reject"),
+        ];
+        let mut rest = self.0;
+        let mut plus = "";
+        for (bit, name) in NAMES.iter().filter(|(bit, _)| self.contains(*bit)) {
+            write!(f, "{plus}{name}")?;
+            rest &= !bit.0;
+            plus = "+";
+        }
+        if rest != 0 || self.0 == 0 { write!(f, "{plus}{rest:#x}") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for FrameHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FrameHeader { kind, name, groups, hint, data_len, .. } = self;
+        write!(
+            f,
+            "frame {kind} of {name}, {groups} groups, message type {}, {data_len} bytes of data",
+            hint.mess_type()
+        )
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! 16  8  number of the question that is answered
 //! ```
 
+use std::fmt;
+
 use super::{DecodeError, Incarnation, Reader, Writer};
 
 /// A question, an answer, or both.
@@ -39,6 +41,19 @@ impl Greeting {
         writer.u64(asker.0);
         writer.u64(answered);
         writer.finish()
+    }
+}
+
+impl fmt::Display for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.asks, self.answers) {
+            (None, None) => write!(f, "asks nothing"),
+            (Some(asked), None) => write!(f, "asks question {asked}"),
+            (None, Some((life, number))) => write!(f, "answers question {number} of life {life}"),
+            (Some(asked), Some((life, number))) => {
+                write!(f, "asks question {asked}, answers question {number} of life {life}")
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 //! (sender, incarnation, destination, counter) names one packet for ever, so it is the nonce of a sealed one, which is sealed once for
 //! all networks and relays: the two fields of the hop stay outside the seal.
 
+use std::fmt;
 use std::ops::Deref;
 
 use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Slice};
@@ -235,6 +236,42 @@ impl Deref for Head {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl fmt::Display for PacketKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PacketKind::Data => "data",
+            PacketKind::Token => "token",
+            PacketKind::Join => "join",
+            PacketKind::Form => "form",
+            PacketKind::Probe => "probe",
+            PacketKind::Hurry => "hurry",
+            PacketKind::Report => "report",
+            PacketKind::Greeting => "greeting",
+        })
+    }
+}
+
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {} to ", self.kind, self.sender)?;
+        match self.destination {
+            Some(daemon) => write!(f, "{daemon}")?,
+            None => write!(f, "all")?,
+        }
+        let Header { network: NetworkId(network), counter, incarnation, system, .. } = self;
+        write!(f, " on network {network}, counter {counter}, life {incarnation}, system {system:08x}")?;
+        f.write_str(match self.way {
+            Way::Direct => "",
+            Way::Relayed => ", relayed",
+            Way::Crossing => ", crossing to another site",
+        })?;
+        match self.protection {
+            Protection::Plain => Ok(()),
+            Protection::Sealed(hint) => write!(f, ", sealed with key hint {hint}"),
+        }
     }
 }
 

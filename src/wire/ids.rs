@@ -99,3 +99,22 @@ impl Service {
         }
     }
 }
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Service::Unreliable => "unreliable",
+            Service::Reliable => "reliable",
+            Service::Fifo => "fifo",
+            Service::Causal => "causal",
+            Service::Agreed => "agreed",
+            Service::Safe => "safe",
+        })
+    }
+}

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::{DaemonId, DecodeError, Incarnation, Reader, Writer};
 
@@ -70,6 +71,17 @@ impl Join {
 fn decode_set(reader: &mut Reader<'_>, field: &'static str) -> Result<BTreeSet<DaemonId>, DecodeError> {
     let count = reader.count(DAEMON_LIMIT, field)?;
     (0..count).map(|_| DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue(field))).collect()
+}
+
+impl fmt::Display for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Join { origin, incarnation, sequence, present, failed, .. } = self;
+        write!(f, "{origin}, life {incarnation}, highest ring sequence {sequence}, present {present:?}")?;
+        if !failed.is_empty() {
+            write!(f, ", failed {failed:?}")?;
+        }
+        if self.leaving { write!(f, ", leaving") } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 mod codec;
 mod data;
 mod envelope;
+mod explain;
 mod form;
 mod frame;
 mod greeting;
@@ -29,6 +30,7 @@ mod token;
 pub use codec::{DecodeError, Reader, Writer};
 pub use data::{Data, MESSAGE_PREFIX};
 pub use envelope::{Basis, Envelope, GroupState, Piece, State};
+pub use explain::explain;
 pub use form::{Brings, Form, FormMember, FormPart};
 pub use frame::{
     ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,

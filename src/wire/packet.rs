@@ -1,5 +1,7 @@
 //! The body of a datagram between rings, by kind. Reports and greetings have bodies of their own, which no ring reads.
 
+use std::fmt;
+
 use super::probe::{decode_ring, encode_ring};
 use super::{Data, DecodeError, FormPart, Join, PacketKind, RingId, Slice, Token};
 
@@ -55,6 +57,18 @@ impl Packet {
             Packet::Form(_) => PacketKind::Form,
             Packet::Probe(_) => PacketKind::Probe,
             Packet::Hurry(_) => PacketKind::Hurry,
+        }
+    }
+}
+
+impl fmt::Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Packet::Data(data) => write!(f, "{data}"),
+            Packet::Token(token) => write!(f, "{token}"),
+            Packet::Join(join) => write!(f, "{join}"),
+            Packet::Form(part) => write!(f, "{part}"),
+            Packet::Probe(ring) | Packet::Hurry(ring) => write!(f, "ring {ring}"),
         }
     }
 }

@@ -21,6 +21,8 @@
 //!  …  2  number of keys that the sender has, then 4 bytes for each, which tell it from others
 //! ```
 
+use std::fmt;
+
 use super::{DecodeError, NetworkId, Reader, Writer};
 
 /// A report, of which the lists stay where they are: most who get it look at little of it.
@@ -180,6 +182,24 @@ impl Measure {
     pub(crate) fn encode(&self) -> MeasureBytes {
         let ([e0, e1, e2, e3], [h0, h1, h2, h3]) = (self.echo.to_be_bytes(), self.held.to_be_bytes());
         [self.daemon, self.network.0, e0, e1, e2, e3, h0, h1, h2, h3, self.loss]
+    }
+}
+
+impl fmt::Display for PathReport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PathReport { number, clock, networks, off, .. } = self;
+        write!(f, "number {number}, clock {clock} µs, {networks} networks")?;
+        if *off != 0 {
+            write!(f, ", switched off {off:08b}")?;
+        }
+        if !self.hears.is_empty() {
+            write!(f, ", hears")?;
+            self.hears.iter().try_for_each(|networks| write!(f, " {networks:b}"))?;
+        }
+        for Measure { daemon, network, loss, .. } in self.measures.iter() {
+            write!(f, ", loss from daemon {daemon} on network {} {loss} %", network.0)?;
+        }
+        self.keys.iter().try_for_each(|key| write!(f, ", key {key:08x}"))
     }
 }
 

@@ -21,6 +21,8 @@
 //! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
 //! asked for when the first are there.
 
+use std::fmt;
+
 use super::{DaemonId, DecodeError, Reader, RingId, Writer};
 
 /// The token of a ring.
@@ -144,6 +146,34 @@ fn encode_ranges(writer: &mut Writer, ranges: &[(u64, u16)]) {
         writer.u16(u16::try_from(first - end).expect("requests lie within one window, far below 65536 packets"));
         writer.u16(length);
         end = first + u64::from(length);
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Token { ring, hop, seq, aru, sent, again, backlogged, window, .. } = self;
+        write!(f, "ring {ring}, hop {hop}, seq {seq}, aru {aru}")?;
+        if let Some(member) = self.aru_by {
+            write!(f, " lowered by {member}")?;
+        }
+        write!(f, ", sent {sent}, again {again}, backlogged {backlogged}, window {window}")?;
+        if let Some(member) = self.owing_by {
+            write!(f, ", owing {member}")?;
+        }
+        if self.delayed > 0 {
+            write!(f, ", delayed at hop {}", self.delayed)?;
+        }
+        if self.barrier > 0 {
+            write!(f, ", barrier at {}", self.barrier)?;
+        }
+        for (index, &(first, length)) in self.requests.iter().enumerate() {
+            let lead = if index == 0 { ", requests " } else { " " };
+            write!(f, "{lead}{first}")?;
+            if length > 1 {
+                write!(f, "-{}", first + u64::from(length) - 1)?;
+            }
+        }
+        Ok(())
     }
 }
 

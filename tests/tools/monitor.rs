@@ -8,7 +8,7 @@ use spread::config::Settings;
 use spread::daemon::{Options, Running, StartError, spawn};
 use spread::wire::{FrameType, Name, NetworkId};
 
-use crate::{Daemon, SPMONITOR, Tool, free_port, run, text};
+use crate::{Daemon, SPMONITOR, Tool, expect_failure, free_port, run, text};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
@@ -323,4 +323,29 @@ fn what_a_monitor_cannot_do_is_a_line_and_status_1() {
     }
     crate::expect_failure(Command::new(SPMONITOR).args(["status", "-s", "/nowhere"]), "no daemon listens at /nowhere");
     crate::expect_failure(Command::new(SPMONITOR).args(["-c", "/nowhere"]), "/nowhere");
+}
+
+/// A probe of daemon 10.77.0.2, in ring 10.77.0.1/4.
+const PROBE: &str =
+    "5443020501000000 0a4d0002 00000000 00007030 000000000000beef 0000000000000011 0000000000000004 0a4d0001";
+
+#[test]
+fn a_captured_datagram_is_explained() {
+    let words = "probe from 10.77.0.2 to all on network 1, counter 17, life 000000000000beef, system 00007030\n  ring 10.77.0.1/4\n";
+    let output = run(Command::new(SPMONITOR).args(["decode", PROBE]), "");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (words, ""));
+    let output = run(Command::new(SPMONITOR).arg("decode"), &format!("{PROBE}\n{PROBE}\n"));
+    assert_eq!(text(&output.stdout), words.repeat(2));
+    // The first bytes are those of the frame that carried the datagram.
+    let bytes: String = format!("45000030{PROBE}").split_whitespace().collect();
+    let dump: Vec<String> = bytes
+        .as_bytes()
+        .chunks(32)
+        .enumerate()
+        .map(|(line, bytes)| format!("\t0x{:04x}:  {}\n", 16 * line, text(bytes)))
+        .collect();
+    let capture = format!("12:00:00 IP 10.77.0.2.4803 > 239.77.1.1.4803: UDP\n{}", dump.concat());
+    let output = run(Command::new(SPMONITOR).arg("decode"), &capture.repeat(2));
+    assert_eq!(text(&output.stdout), words.repeat(2));
+    expect_failure(Command::new(SPMONITOR).args(["decode", "xy"]), "xy: expected an even number of hexadecimal digits");
 }
