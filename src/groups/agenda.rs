@@ -1,8 +1,8 @@
-//! What is to be carried out, in the order of the ring, a step at a time.
+//! The work of the groups, in the order of the ring, one step at a time.
 //!
-//! Some work is long: a client leaves thousands of groups, a merge names thousands of views. It is cut into steps by what it is about,
-//! one group or a few views each, so that the ring can pass tokens in between; and whatever the ring says meanwhile waits behind it. So
-//! every daemon does the same steps in the same order, and only the time between two of them differs.
+//! Some work is long: a client leaves thousands of groups, or a merge names thousands of views. It is cut into steps of one group or a few
+//! views, so that the ring can pass tokens in between. New messages of the ring wait behind it. So every daemon does the same steps in the
+//! same order; only the time between two steps differs.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -30,7 +30,7 @@ pub(super) enum Work {
     Disconnect { member: Member, groups: vec::IntoIter<Name> },
     /// Views that were made by an exchange are named and announced.
     Merge { at: Cursor, components: Vec<usize> },
-    /// A part of the daemons goes on together.
+    /// The ring broke, and only some of its daemons go on together.
     Part(Parting),
     /// Views with members at these positions, which are lost, are broken.
     Break { at: Cursor, lost: Vec<usize> },
@@ -52,7 +52,9 @@ impl Cursor {
 
     /// The walk after these groups, unless they were the last ones.
     pub(super) fn after(walked: &[Name]) -> Option<Cursor> {
-        walked.last().filter(|_| walked.len() == VIEWS_PER_STEP).map(|&last| Cursor(Some(last)))
+        // Fewer than a full step means that there are no more groups.
+        let last = walked.last()?;
+        (walked.len() == VIEWS_PER_STEP).then_some(Cursor(Some(*last)))
     }
 }
 
@@ -60,17 +62,17 @@ impl Cursor {
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     work: VecDeque<Work>,
-    /// Tables that nobody needs, to be given back when there is nothing else to do.
+    /// Tables that nobody needs. Freeing a large table takes long, so it is done in parts when there is nothing else to do.
     garbage: Vec<Table>,
 }
 
 impl Agenda {
-    /// This comes last.
+    /// Adds work behind all other work.
     pub(super) fn append(&mut self, work: Work) {
         self.work.push_back(work);
     }
 
-    /// These come first, in their order.
+    /// Adds work before all other work, in the given order.
     pub(super) fn prepend(&mut self, work: impl IntoIterator<Item = Work, IntoIter: DoubleEndedIterator>) {
         work.into_iter().rev().for_each(|work| self.work.push_front(work));
     }
@@ -80,7 +82,7 @@ impl Agenda {
         self.work.pop_front()
     }
 
-    /// How much waits.
+    /// How many pieces of work wait.
     pub(super) fn len(&self) -> usize {
         self.work.len()
     }
@@ -95,7 +97,7 @@ impl Agenda {
         self.garbage.push(table);
     }
 
-    /// Gives a part of a table back. What that cost; nothing if there is none.
+    /// Frees a part of a table and returns the cost; `None` if there is no table.
     pub(super) fn clear_some(&mut self) -> Option<usize> {
         let table = self.garbage.last_mut()?;
         let cost = table.shrink();

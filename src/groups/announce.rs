@@ -1,6 +1,6 @@
-//! What members are told: the membership frames, for those sessions here that want them.
+//! The membership frames for those sessions of this daemon that want them.
 //!
-//! A frame is made only if someone here wants it, and once for all who get the same.
+//! A frame is built only if a session here wants it, and once for all receivers of the same frame.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ impl Views {
         for member in &view.members {
             sets.entry(components[member.at]).or_default().push(member.name);
         }
+        // The sets are in the order of components, which is the same at all daemons; the own set follows those of lower numbers.
         let own = sets.range(..components[self.table.me()]).count();
         let sets: Vec<Vec<Name>> = sets.into_values().collect();
         let frame = encode(Cause::Network, *group, view, &sets).for_vs_set(own);
@@ -41,13 +42,14 @@ impl Views {
         self.tell(watchers, frame);
     }
 
-    /// A member changed the view of a group that has lost members: those who remain, the lost of each daemon, and the
-    /// one who joined are a set each.
+    /// A member changed the view of a group that has lost members. The remaining members are one vs set, the lost members of each daemon
+    /// another one, and a member that joined is a set of its own.
     pub fn announce_broken_change(&mut self, group: &Name, joined: Option<Member>) {
         let Some((view, mut watchers)) = self.watched(group) else { return };
         let sets = self.broken_sets(view, joined);
         let frame = encode(Cause::Network, *group, view, &sets);
         let newcomer = joined.filter(|member| member.at == self.table.me());
+        // The newcomer's own set is the last one, all other receivers are in the first.
         if let Some(id) = newcomer.and_then(|member| self.sessions.watcher(&member.name)) {
             watchers.retain(|&watcher| watcher != id);
             self.tell(vec![id], frame.for_vs_set(sets.len() - 1));

@@ -1,8 +1,8 @@
 //! Joins, leaves and disconnects at their place in the order.
 //!
-//! Where the view has lost members, which is only known after a transitional configuration, a change cannot be told as
-//! a join or leave: the members would take the view for whole. It is told as a view of the network, and as that view is
-//! broken as well, another TRANSITION follows at once.
+//! After a transitional configuration a view may have lost members. Such a change cannot be announced as a join or leave, because clients
+//! would take the view for complete. It is announced as a network change, and another TRANSITION follows at once, because the new view is
+//! broken too.
 
 use std::vec;
 
@@ -41,7 +41,7 @@ impl Views {
         }
     }
 
-    /// A client's session ended: it leaves all its groups, bytewise, and if it was here its name is free.
+    /// A client's session ended: it leaves all its groups, in the order of their names, and if it was here its name is free.
     pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) -> Option<Work> {
         let member = self.insider(origin, member)?;
         let groups = self.table.groups_of(&member);
@@ -70,7 +70,8 @@ impl Views {
         }
     }
 
-    /// The member, if it is a client of the daemon that says so, and that is in this daemon's component. The changes of others are carried out in theirs.
+    /// The member, if it is a client of the origin and the origin is in this daemon's component. The component of another daemon carries
+    /// out its changes, and the next exchange brings the result.
     fn insider(&mut self, origin: DaemonId, name: Name) -> Option<Member> {
         if !self.names.belongs(&name, origin) {
             debug!(%origin, member = %name, "change of another daemon's client");
@@ -78,7 +79,7 @@ impl Views {
             return None;
         }
         let inside = self.basis.together.contains(&origin);
-        let at = self.table.position(origin).filter(|_| inside);
+        let at = if inside { self.table.position(origin) } else { None };
         if at.is_none() {
             debug!(%origin, member = %name, "change from outside the component");
             self.dropped.outsiders += 1;
@@ -90,6 +91,7 @@ impl Views {
         let Some(view) = self.table.view(group) else { return };
         let before = view.id;
         if view.members.is_empty() {
+            // The counter is kept, so that a new group with this name does not repeat the identity of an old view.
             self.ids.end(*group, before);
             self.table.remove(group);
         } else {
@@ -101,7 +103,8 @@ impl Views {
         let Some(view) = self.table.view_mut(group) else { return };
         view.id = self.ids.next(group, before);
         if view.broken {
-            self.announce_broken_change(group, Some(member).filter(|_| cause == Cause::Join));
+            let joined = if cause == Cause::Join { Some(member) } else { None };
+            self.announce_broken_change(group, joined);
             self.announce_transition(group);
         } else {
             self.announce_change(group, cause, member);

@@ -1,6 +1,6 @@
-//! Data at its place in the order: who here gets it.
+//! Which sessions of this daemon receive a message.
 //!
-//! The frame is shared by all receivers. A message to one group takes the list that the view keeps ready.
+//! All receivers share the frame. For a message to one group the view has a list of its receivers ready.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ impl Views {
             return self.destination(&Name::from_field(name));
         }
         let all = names.iter().flat_map(|name| self.destination(&Name::from_field(name)).to_vec());
+        // A client in several of the groups receives the message once.
         all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 

@@ -1,14 +1,11 @@
-//! The gathering of all daemons' tables in a new regular configuration.
+//! The merging of all daemons' tables in a new regular configuration.
 //!
-//! Each daemon says who is in its groups *at itself*, so nobody's word about others counts. A group's view is unchanged
-//! if all that have members of it say the same id and none has lost members: ids are unique, so they mean the same
-//! members, and had one of these been lost, someone would say so. Every other group gets a new view, with one vs set
-//! for each component.
+//! Each daemon sends the members of its groups *at itself*. A view is unchanged if all daemons with members of it give the same id and
+//! none has lost members: ids are unique, so the members are the same. Every other group gets a new view, with one vs set for each
+//! component. Parts of tables are merged as they arrive, so that the message that completes the exchange leaves little to do.
 //!
-//! A daemon says all of its table before anything else in the configuration, and in each part how many parts there are. If what
-//! arrives in its name is otherwise, some of it was forged, and the exchange might never be complete.
-//!
-//! What a daemon says goes into the new tables as it arrives, so that the message that completes the exchange finds little left to do.
+//! A daemon sends its whole table before anything else in the configuration. The state has the safe service: if one daemon completes the
+//! exchange, all surviving members do. So no client gets a safe message in a view of which another surviving member never hears.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,14 +21,15 @@ use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, Service, 
 /// What it costs to put a member into the new tables, in names that are copied.
 const GATHER_COST: usize = 8;
 
-/// Messages that may wait for an exchange; more are dropped, the same ones at all daemons. Far above what daemons have
-/// on their way when an exchange begins, as clients are not read during it.
+/// Messages that may wait for an exchange. More are dropped, the same ones at all daemons. Daemons read no clients during an exchange, so
+/// far fewer are on their way when it begins.
 pub const HELD_LIMIT: usize = 1 << 18;
 
 /// Messages that waited for an exchange, in order.
 pub(super) type Held = Vec<(DaemonId, Envelope)>;
 
-/// What this daemon says in a configuration, a few groups at a time: first how many parts it is cut into, and then the parts.
+/// This daemon's state for a configuration, built a few groups at a time. The first walk counts the parts, because each part carries their
+/// number; the second sends them.
 #[derive(Debug)]
 pub(super) struct Speech {
     ring: RingId,
@@ -42,12 +40,12 @@ pub(super) struct Speech {
 }
 
 impl Speech {
-    /// Nothing is said yet in the exchange of this ring.
+    /// A state of which nothing is sent yet.
     pub fn new(ring: RingId) -> Speech {
         Speech { ring, at: Cursor::default(), count: None, parts: Parts::default() }
     }
 
-    /// Goes through the next groups, and gives back what is left to be done.
+    /// Handles the next groups and returns the rest of the work.
     pub fn go_on(mut self: Box<Self>, views: &mut Views) -> Option<Box<Speech>> {
         let mut walked = Vec::with_capacity(VIEWS_PER_STEP);
         for (group, view) in views.table.views_from(self.at).take(VIEWS_PER_STEP) {
@@ -73,7 +71,7 @@ impl Speech {
         Some(self)
     }
 
-    /// Says the parts that are full, and the last one if it is the end.
+    /// Sends the full parts, and the last part at the end of the table.
     fn say(&mut self, parts: u32, is_end: bool, views: &mut Views) {
         let last = is_end.then(|| std::mem::take(&mut self.parts.last));
         for groups in self.parts.full.drain(..).chain(last) {
@@ -195,11 +193,13 @@ impl Exchange {
         let first = || Report { basis: basis.clone(), parts, missing: parts };
         let at = self.table.position(origin);
         let report = at.map(|at| (at, self.reports.entry(origin).or_insert_with(first)));
+        // More parts than announced, or a state of a daemon that is no member: it cannot count twice.
         let Some((at, report)) = report.filter(|(_, report)| report.missing > 0) else {
             debug!(%origin, "state that nobody waits for");
             dropped.malformed += 1;
             return Ok(0);
         };
+        // All parts of a daemon agree. If they do not, one is forged, and the exchange might never be complete.
         if (report.parts, &report.basis) != (parts, &basis) {
             debug!(%origin, "states that contradict each other");
             dropped.contradictions += 1;
@@ -210,7 +210,7 @@ impl Exchange {
         Ok(groups.iter().map(|said| GATHER_COST * said.members.len()).sum())
     }
 
-    /// Another message arrived: it waits. By now its daemon must have said all of its table.
+    /// Another message arrived: it waits. Its daemon must have sent its whole state before.
     pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) -> Result<(), Contradiction> {
         if self.table.position(origin).is_some() && !self.has_said_all(origin) {
             debug!(%origin, "a message before the state");

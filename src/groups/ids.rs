@@ -1,17 +1,9 @@
-//! The identities of views: never one for two views, equal at all daemons that install the view.
+//! The identities of views. Two views never have the same identity, and all daemons that install a view give it the same one.
 //!
-//! A regular view is named by the representative and sequence of the configuration in which it was installed, and a
-//! counter. All that install it delivered the same beginning of that configuration's order. A view that outlives a
-//! configuration keeps its name, but its successor is named after the current configuration: a daemon may have
-//! delivered less of the old configuration than another that it left behind, and counting on would name two views
-//! alike.
-//!
-//! A view that begins after a transitional configuration is known to one component only. It is named by that
-//! component's first daemon, the sequence of the ring that comes next, and a counter with [`TRANSITIONAL`] set. That daemon
-//! agreed to form the next ring, as one of those who would come from the present one, and no daemon does so for two rings of one
-//! sequence. The ring being left would not do: of two components that leave it one after the other, the first may count on a daemon
-//! that goes with the second. The names hold the lower 32 bits of the sequence, so they are unique as long as a daemon's ring
-//! sequences are within 2^32.
+//! A regular view has the representative and the sequence of the configuration in which it began, and a counter. A view that begins after
+//! a transitional configuration is known to one component only. It has the first daemon of that component, the sequence of the ring that
+//! comes next, and a counter with [`TRANSITIONAL`] set. Identities have the lower 32 bits of the sequence, so they are unique while a
+//! daemon's ring sequences lie within 2^32.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +40,9 @@ impl Ids {
     }
 
     /// Names for views that begin among the daemons led by `representative` on their way to the ring `next`.
+    ///
+    /// The sequence of the next ring is unique: a daemon agrees to form one ring of a sequence. The sequence of the ring being left is not: two
+    /// components may leave it one after the other with the same first daemon.
     pub fn transitional(next: RingId, representative: DaemonId) -> Ids {
         Ids::Transitional { representative, sequence: next.sequence, count: 0 }
     }
@@ -73,6 +68,8 @@ impl Ids {
 
 impl RegularIds {
     fn next(&mut self, group: &Name, current: Option<GroupId>) -> GroupId {
+        // A view of an older configuration is followed by one that is named after this configuration. Another daemon may have delivered
+        // less of the old one, and counting on from there would give two views one name.
         let counter = match current {
             Some(id) => self.counter(id).unwrap_or(0),
             None => self.ended.remove(group).unwrap_or(self.forgotten),

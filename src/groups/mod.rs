@@ -1,31 +1,13 @@
 //! Process groups, views and vs-sets on top of configurations, without I/O.
 //!
-//! Every daemon runs the same rules over the same total order, so that equal histories give equal tables: nothing is
-//! agreed upon except through the order itself. A *component* is what daemons with an equal [`Basis`] form: they saw
-//! the same exchange complete, passed every transitional configuration since then together, and so hold equal tables.
+//! Every daemon runs the same rules over the same total order, so equal histories give equal tables. Nothing is agreed except through the
+//! order. A regular configuration begins with an *exchange*: each daemon sends the memberships of its own clients, and all merge them at
+//! the message that completes the set. A *component* is the set of daemons with an equal [`Basis`](crate::wire::Basis): they completed the same exchange, have
+//! stayed together since, and so have equal tables.
 //!
-//! - **Exchange.** A regular configuration begins with every daemon saying its own clients' memberships. The exchange
-//!   is complete at the message that completes the set, the same place in the order everywhere; there the tables are
-//!   merged and the views that changed are announced. Until then other messages are held.
-//! - **Complete in transition.** An exchange may also complete among the messages of the transitional configuration.
-//!   The state is sent with the safe service: if one daemon completes in the regular configuration, then every member
-//!   has the state and completes as well, before or after its transitional configuration, or fails. So no client is
-//!   given a safe message, before a TRANSITION, in a view that a surviving member of it never hears of.
-//! - **Abandon.** If the next regular configuration comes first, the held messages are carried out in the old tables,
-//!   as messages of the old views after their TRANSITION. All of a component hold the same ones. Nothing is sent again:
-//!   what another component already delivered cannot arrive there twice, and a daemon carries out messages in the
-//!   ring's order, always.
-//! - **Outsiders.** Joins, leaves and disconnects of daemons outside the component are void: their own components carry
-//!   them out, and the next exchange brings the result. Data of anyone is delivered.
-//! - **Steps.** What the ring says is put on an agenda and carried out in steps, as far as the caller has time: see `agenda`.
-//! - **Pieces.** A large message comes in pieces and is carried out with its last one, or not at all in this configuration.
-//! - **Own clients.** A daemon speaks for its own clients alone; what it says of others is dropped.
-//!
-//! The files: `agenda` holds what is to be done; `views` holds the tables between exchanges, and what separation does to them; `table` the members; `ids`
-//! the identities of views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data;
-//! `pieces` large messages; `names` whose clients are whose; `exchange` the gathering of all tables.
-//!
-//! [`Basis`]: crate::wire::Basis
+//! The files: `agenda` has the work to do, in steps; `views` the tables between exchanges; `table` the members; `ids` the identities of
+//! views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data; `pieces` large messages; `names` the
+//! owners of private groups; `exchange` the merging of tables.
 
 mod agenda;
 mod announce;
@@ -159,20 +141,20 @@ impl Groups {
         self.views.sessions.add(session)
     }
 
-    /// The ring delivered something. It is carried out when events are asked for; a regular configuration must be at once and to its
-    /// end, as what this daemon says of its groups goes before all that its clients say.
+    /// The ring delivered something. It is carried out when the caller polls for events. After a regular configuration the caller polls
+    /// at once until nothing is left, because this daemon's state must be submitted before any message of its clients.
     pub fn handle_event(&mut self, event: ring::Event) {
         self.agenda.append(Work::Heard(event));
     }
 
-    /// What to do next, however much must be carried out before.
+    /// The next event, however much work it takes to get there.
     pub fn poll_event(&mut self) -> Option<Event> {
         let mut budget = usize::MAX;
         self.poll_event_within(&mut budget)
     }
 
-    /// What to do next. The names that are handled are taken from the budget, and when it is used up there is nothing for now: see
-    /// [`Groups::is_busy`].
+    /// The next event, as far as the budget goes. The budget is a number of names that are handled. `None` with an empty budget does not
+    /// mean that all is done: see [`Groups::is_busy`].
     pub fn poll_event_within(&mut self, budget: &mut usize) -> Option<Event> {
         loop {
             if let Some(event) = self.views.events.pop_front() {
@@ -185,12 +167,12 @@ impl Groups {
         }
     }
 
-    /// Whether something is left to be carried out.
+    /// Whether work or events are left.
     pub fn is_busy(&self) -> bool {
         !self.agenda.is_empty() || !self.views.events.is_empty()
     }
 
-    /// How much of what the ring said waits to be carried out.
+    /// How many pieces of work wait.
     pub fn backlog(&self) -> usize {
         self.agenda.len()
     }
@@ -285,11 +267,13 @@ impl Groups {
                     return;
                 }
                 let taken = exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped);
+                // This message has the same place in the order at all daemons, so all of them switch tables here.
                 if exchange.is_complete() {
                     self.complete();
                 }
                 taken
             }
+            // The old tables may differ between components, so nobody can carry this out before the tables are merged.
             (Phase::Exchange(exchange), envelope) if !is_back(KnownBug::ExchangeOvertaken) => {
                 exchange.hold(message.origin, envelope, &mut self.views.dropped).map(|()| 0)
             }
@@ -305,8 +289,8 @@ impl Groups {
         }
     }
 
-    /// The ring broke. During an exchange that says nothing yet: if it completes, the members lost are lost from the
-    /// new views, and if not, from the old ones.
+    /// The ring broke. An exchange may still complete among the messages of the transitional configuration. If it does, the lost daemons
+    /// are removed from the new tables, otherwise from the old ones.
     fn on_transitional(&mut self, configuration: Configuration) {
         let parting = Parting { next: next(&configuration), remaining: configuration.members };
         match &mut self.phase {
@@ -338,9 +322,12 @@ impl Groups {
         let parting = exchange.parting().cloned().map(Work::Part);
         let installed = self.views.install(exchange);
         self.agenda.discard(installed.old);
+        // Views are announced first, then a break of the new configuration, then the messages that waited: the order of the ring.
         self.agenda.prepend([installed.merge].into_iter().chain(parting).chain([installed.held]).collect::<Vec<_>>());
     }
 
+    /// The next regular configuration came before the exchange was complete. The messages that waited belong to the old views, behind their
+    /// transitional signal. All daemons of a component hold the same ones.
     fn abandon(&mut self, exchange: Exchange) {
         let parting = exchange.parting().cloned();
         let parting = parting.expect("a transitional configuration precedes every regular one but the first");

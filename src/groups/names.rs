@@ -1,6 +1,6 @@
-//! Whose clients a private group can belong to: those of the daemon that it names.
+//! Which daemon a private group belongs to: the one in its name.
 //!
-//! A daemon speaks for its own clients alone. So what it says of a private group of another daemon is a lie, whoever tells it.
+//! A daemon speaks only for its own clients, so a message about another daemon's client is forged.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ impl Names {
         Names(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())).collect())
     }
 
-    /// Whether this is the private group of a client of this daemon.
+    /// Whether this is the private group of one of this daemon's clients.
     pub fn belongs(&self, member: &Name, daemon: DaemonId) -> bool {
         let told = member.private_parts().map(|(_, name)| name);
         told.is_some() && self.0.get(&daemon).map(|name| &name[..]) == told

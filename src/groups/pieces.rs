@@ -1,13 +1,10 @@
-//! Large messages that arrive in pieces, between which everybody else's messages go on.
+//! Large messages that arrive in pieces, so that messages of others can go between.
 //!
-//! A message has its place in the order where its last piece has. A piece counts only in the configuration that it names, and what
-//! has begun is forgotten when the next regular configuration begins: who is there may have missed the beginning. The sender knows,
-//! for it gets its own pieces at the same places, and sends the whole message again; see `node/lanes.rs`. So a message is whole in one
-//! configuration at most, and all that leave it together got it or did not.
+//! A message has its place in the order where its last piece is. A piece counts only in the configuration that it names. Its sender receives
+//! the pieces at the same places, so it knows when a message was not completed, and sends all of it again; see `node/lanes.rs`. So a message is
+//! complete in one configuration at most.
 //!
-//! The limits are the same at all daemons and not a matter of configuration: what one takes another may not drop. A message for which
-//! there is no room when its first piece comes is refused by all, at the same place in the order. Its sender is told when one of the
-//! others has ended, and tries again.
+//! The limits are constants, because all daemons must take and refuse the same messages at the same place in the order.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +28,7 @@ pub(super) struct Pieces {
     begun: BTreeMap<(DaemonId, u64), Begun>,
     /// Bytes of all that have begun, when they are whole.
     bytes: usize,
-    /// Something was refused since one ended last.
+    /// A message was refused since the last one ended.
     refused: bool,
 }
 
@@ -56,6 +53,7 @@ struct Begun {
 impl Pieces {
     /// A regular configuration begins.
     pub fn begin(&mut self, ring: RingId) {
+        // A new member may have missed the beginning of a message, so nothing begun in the old configuration is completed.
         *self = Pieces { ring: Some(ring), ..Pieces::default() };
     }
 
@@ -98,7 +96,7 @@ impl Pieces {
         self.begun.len()
     }
 
-    /// Whether there is room again for what was refused; asked once.
+    /// Whether a refused message may be tried again. The answer is given once.
     pub fn has_room_again(&mut self) -> bool {
         std::mem::take(&mut self.refused)
     }

@@ -1,7 +1,7 @@
-//! The sessions of this daemon: who has a private group here, and who wants membership messages.
+//! The sessions of this daemon: their private groups, and whether they want membership messages.
 //!
-//! A session is here from its connection until its disconnection is ordered, longer than its socket lives, so that its
-//! name cannot be used twice in one place of the order.
+//! A session stays here until its disconnection has its place in the order, which is after its socket is closed. So no two sessions have the
+//! same name at one place of the order.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

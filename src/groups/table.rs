@@ -1,7 +1,7 @@
-//! Who is in which group: the views of all groups, and for each member its groups.
+//! The members of all groups, and the groups of each member.
 //!
-//! Members are kept in the order that clients see: daemons in ring order, then private groups bytewise. The table
-//! belongs to the configuration whose exchange made it; a daemon is known by its position there.
+//! Members have the order that clients see: daemons in ring order, then private groups in the order of their bytes. The table belongs to the
+//! configuration whose exchange made it, and a daemon is a position in that configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,14 +26,13 @@ pub(super) struct Member {
 /// The members of a group at one place in the order.
 #[derive(Clone, Debug)]
 pub(super) struct View {
-    /// What clients know it by.
+    /// Its identity, as clients see it.
     pub id: GroupId,
     /// Whether a TRANSITION was due because members are at daemons that were lost; they stay until the next exchange.
     pub broken: bool,
     /// Everyone in the group.
     pub members: BTreeSet<Member>,
-    /// The sessions of the members at this daemon, ready to deliver to; looked up when a message needs them, so that many joins
-    /// in a row cost no more than a few.
+    /// The sessions of the members at this daemon. The list is built when a message needs it, so that many joins in a row build it once.
     local: Option<Arc<[SessionId]>>,
     /// Those of them that want membership messages.
     watchers: BTreeSet<SessionId>,
@@ -163,30 +162,30 @@ impl Table {
         self.groups.get_mut(group).map(|view| view.local(me, sessions)).unwrap_or_default()
     }
 
-    /// The groups that a walk comes to next, bytewise.
+    /// The groups of a walk that come next, in the order of their names.
     pub fn views_from(&self, at: Cursor) -> impl Iterator<Item = (&Name, &View)> {
         self.groups.range(at.next())
     }
 
-    /// The groups that a walk comes to next, bytewise, their views to be changed except for the members.
+    /// The same, to be changed except for the members.
     pub fn views_mut_from(&mut self, at: Cursor) -> impl Iterator<Item = (&Name, &mut View)> {
         self.groups.range_mut(at.next())
     }
 
-    /// Gives a part of the memory back of a table that nobody needs. What that cost; nothing if all is given back.
+    /// Frees a part of a table that nobody needs and returns the cost; `None` if nothing is left.
     pub fn shrink(&mut self) -> Option<usize> {
         let view = self.groups.pop_first().map(|(_, view)| view.members.len() + view.watchers.len());
         let groups = self.groups_of.pop_first().map(|(_, groups)| groups.len());
         view.into_iter().chain(groups).reduce(|sum, more| sum + more).map(|freed| STEP_COST + freed)
     }
 
-    /// The groups of a member, bytewise.
+    /// The groups of a member, in the order of their names.
     pub fn groups_of(&self, member: &Member) -> Vec<Name> {
         self.groups_of.get(member).map(|groups| groups.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Adds what the daemon at a position says of its members of a group. As long as daemons are heard, a view is broken unless all
-    /// who have members of it said the same id and that they lost nobody.
+    /// Adds the members of a group at the daemon of a position. The view counts as broken, and so gets a new identity, unless all daemons
+    /// with members of it give the same id and none has lost a member.
     pub fn gather(&mut self, at: usize, said: &GroupState, sessions: &Sessions) {
         if said.members.is_empty() {
             return;
@@ -234,7 +233,9 @@ impl Table {
         *self.memberships.of(member.at == self.me) -= 1;
         if member.at == self.me {
             view.local = None;
-            sessions.watcher(&member.name).into_iter().for_each(|id| _ = view.watchers.remove(&id));
+            if let Some(id) = sessions.watcher(&member.name) {
+                view.watchers.remove(&id);
+            }
         }
         if let Some(groups) = self.groups_of.get_mut(member) {
             groups.remove(group);

@@ -1,8 +1,8 @@
-//! The tables between two exchanges: what was merged last, and what separation did to it since.
+//! The tables between two exchanges.
 //!
-//! Separation takes nobody out of a view. A view that has members at lost daemons is *broken*: its members here get one
-//! TRANSITION, and the lost stay in it until the next exchange makes a new view. Who is lost never comes back before
-//! that exchange, even if its daemon does, for it may have missed messages meanwhile.
+//! A partition removes nobody from a view. A view with members at lost daemons is *broken*: its members here get one TRANSITION, and the lost
+//! members stay in the view until the next exchange makes a new one. A lost daemon that returns may have missed messages, so it counts as
+//! lost until then.
 
 use super::agenda::{Cursor, VIEWS_PER_STEP, Work};
 use super::exchange::{Exchange, Parting};
@@ -67,20 +67,21 @@ impl Views {
         self.table.order().iter().map(|daemon| self.basis.together.contains(daemon)).collect()
     }
 
-    /// Carries out one message, and gives back what is long.
+    /// Carries out one message, and returns the work that takes longer.
     pub fn on_envelope(&mut self, origin: DaemonId, envelope: Envelope) -> Option<Work> {
         match envelope {
             Envelope::Data(frame) => self.on_data(origin, frame),
             Envelope::Join { member, group } => self.on_join(origin, member, group),
             Envelope::Leave { member, group } => self.on_leave(origin, member, group),
             Envelope::Disconnect { member } => return self.on_disconnect(origin, member),
+            // The exchange that it was sent for is complete or abandoned.
             Envelope::State(_) => self.dropped.stale_states += 1,
             Envelope::Piece(piece) => self.on_piece(origin, piece),
         }
         None
     }
 
-    /// Whether all whom a state names as members at its daemon are clients of it.
+    /// Whether a state names only clients of its own daemon as members there.
     pub fn speaks_for_its_own(&mut self, origin: DaemonId, state: &State) -> bool {
         let mut members = state.groups.iter().flat_map(|group| &group.members);
         let own = members.all(|member| self.names.belongs(member, origin));
@@ -105,8 +106,9 @@ impl Views {
         }
     }
 
-    /// Only `remaining` go on together to the ring `next`: then the members of every view that breaks are told.
+    /// Only the `remaining` daemons go on together to the ring `next`. The work that is returned breaks the views with lost members.
     pub fn part(&mut self, Parting { next, remaining }: &Parting) -> Work {
+        // From here on this daemon's tables equal only those of the remaining daemons.
         self.basis.together.retain(|daemon| remaining.contains(daemon));
         let first = *self.basis.together.first().expect("a daemon stays with itself");
         self.ids = Ids::transitional(*next, first);
@@ -138,13 +140,15 @@ impl Views {
         let (walked, changed) = self.walk(at, |view| view.broken, |view| view.broken = false);
         for group in &changed {
             let id = self.ids.next(group, None);
-            self.table.view_mut(group).into_iter().for_each(|view| view.id = id);
+            if let Some(view) = self.table.view_mut(group) {
+                view.id = id;
+            }
             self.announce_merge(group, &components);
         }
         Cursor::after(&walked).map(|at| Work::Merge { at, components })
     }
 
-    /// Changes those of the next views that are meant; the groups walked through, and those changed.
+    /// Changes the selected ones among the next views. Returns the groups that it walked through, and those that it changed.
     fn walk(
         &mut self,
         at: Cursor,
