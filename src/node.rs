@@ -1,7 +1,7 @@
 //! A whole daemon without I/O: paths, ring, groups and sessions composed behind the four verbs.
 //!
-//! Datagrams go through [`multipath`] to the ring, what the ring delivers goes to the groups, and what the groups
-//! say goes to the outboxes of the sessions. Client bytes go the other way: session, lane, envelope, ring.
+//! Datagrams go through [`multipath`] to the ring. The ring delivers messages to the groups, and these queue frames for the sessions.
+//! Client bytes go the other way: session, lane, envelope, ring.
 
 mod attempts;
 mod clients;
@@ -58,34 +58,34 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// What a client's connection brought.
+/// An input from a client's connection.
 #[derive(Debug)]
 pub enum ClientInput<'a> {
     /// A client connected.
     Connected(Peer),
     /// Bytes arrived.
     Bytes(&'a [u8]),
-    /// What [`Event::Check`] asked for was done.
+    /// The result of [`Event::Check`].
     Checked(Verdict),
     /// The stream ended or failed.
     Closed,
 }
 
-/// What the daemon around the node must know.
+/// What the node tells the daemon around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// [`Node::client_output`] of this session became non-empty.
     Output(SessionId),
-    /// Write what is left, if the socket takes it, then close the connection. The node has forgotten the session.
+    /// Write the rest, if the socket takes it, then close the connection. The node has already removed the session.
     Close {
         /// The session that is over.
         id: SessionId,
         /// Why.
         reason: EndReason,
-        /// What it may still be told.
+        /// The rest to write.
         rest: Vec<Payload>,
     },
-    /// Compare a password with the file, where it holds up nobody, and say what became of it with [`ClientInput::Checked`].
+    /// Compare a password with the file on another thread, and answer with [`ClientInput::Checked`].
     Check {
         /// The session that waits.
         id: SessionId,
@@ -96,18 +96,18 @@ pub enum Event {
     Welcome(SessionId),
     /// The ring installed a configuration.
     Configuration(Configuration),
-    /// This daemon says that it is about to stop.
+    /// Another daemon has announced that it stops.
     Farewell(DaemonId),
     /// Something about the networks that an operator should know.
     Network(multipath::Event),
 }
 
-/// What groups may cost in one go, in names that are copied: about a millisecond. More is done in slices, between which the ring
-/// passes tokens.
+/// The budget of the groups for one slice, in names that are copied: about a millisecond. Longer work is done in several slices, and the
+/// ring passes tokens in between.
 const SLICE: usize = 1 << 15;
-/// The pause before the next slice, in which the daemon takes in what has arrived.
+/// The pause before the next slice, in which the daemon reads its sockets.
 const SLICE_PAUSE: Duration = Duration::from_micros(1);
-/// Messages of the ring that may wait for the groups before all is done at once.
+/// The backlog of the groups above which the work is done without pauses.
 const BACKLOG_LIMIT: usize = 1 << 16;
 
 /// Payload bytes that may wait for the token before clients are no longer read.
@@ -121,9 +121,9 @@ pub struct Node {
     groups: Groups,
     clients: Clients,
     lanes: Lanes,
-    /// What groups may cost in one go.
+    /// The budget of the groups for one slice.
     slice: usize,
-    /// What they may still cost now.
+    /// The rest of the budget in this slice.
     budget: usize,
     /// When the next slice of long work is due.
     next_slice: Option<Instant>,
@@ -187,7 +187,7 @@ impl Node {
         self.pump(now);
     }
 
-    /// A client's connection brought something. The caller chooses the id and never uses it twice.
+    /// Handles an input from a client's connection. The caller chooses the id and never uses it twice.
     pub fn handle_client(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
         self.clients.set_now(now);
         match input {
@@ -209,8 +209,8 @@ impl Node {
         self.pump(now);
     }
 
-    /// Takes over settings: the one way in for whatever may change while the node runs. Nothing that was accepted is lost; clients keep
-    /// their sessions even where new ones would be refused.
+    /// Applies settings: the only entry for everything that may change at run time. No accepted message is lost, and clients keep their
+    /// sessions even if the new rules would refuse them.
     pub fn apply(&mut self, now: Instant, live: &Live) {
         self.paths.set_policy(live.policy);
         self.paths.set_priorities(&live.priorities);
@@ -225,13 +225,13 @@ impl Node {
         self.pump(now);
     }
 
-    /// Whether client bytes are welcome. While not, the caller leaves them in the sockets, which blocks the senders.
+    /// Whether the node takes client bytes. If it does not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
         let has_time = self.next_slice.is_none() || self.groups.backlog() < BACKLOG_LIMIT / 2;
         self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && has_time
     }
 
-    /// Whether the bytes of this client are welcome, apart from those of all; if not, [`Event::Welcome`] will tell when they are.
+    /// Whether the node takes bytes of this client in particular. If it does not, [`Event::Welcome`] follows when it does.
     pub fn takes_bytes_of(&self, id: SessionId) -> bool {
         !self.lanes.holds(id) && !self.clients.stops(id)
     }
@@ -263,7 +263,7 @@ impl Node {
         self.collect_events();
     }
 
-    /// The client's socket takes no more for now: from here on its messages are counted against its limit.
+    /// The client's socket takes no more for now. From here on its queued messages count against its limit.
     pub fn client_blocked(&mut self, id: SessionId) {
         self.clients.blocked(id);
     }
@@ -318,7 +318,7 @@ impl Node {
         }
     }
 
-    /// Passes what the parts say from part to part until there is nothing.
+    /// Passes events from part to part until none is left.
     fn settle(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.ring.poll_event() {
@@ -338,7 +338,7 @@ impl Node {
         }
     }
 
-    /// Ends the sessions that take most while all clients take more memory than they may.
+    /// Ends the largest sessions while all clients together exceed the memory limit.
     fn keep_ceiling(&mut self) {
         let (lanes, groups) = (&self.lanes, &self.groups);
         let elsewhere = Elsewhere { lanes: lanes.bytes(), groups: groups.memberships() };
@@ -357,7 +357,7 @@ impl Node {
     fn on_ring(&mut self, event: ring::Event) {
         if let ring::Event::Configuration(configuration) = &event {
             if configuration.kind == ConfigurationKind::Regular {
-                // What this daemon says of its groups goes before every message of a client, so it cannot wait for a slice.
+                // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
                 self.budget = usize::MAX;
             }
             self.events.push_back(Event::Configuration(configuration.clone()));
@@ -372,7 +372,7 @@ impl Node {
         }
     }
 
-    /// What the ring gets next. Pieces wait for an exchange, as their clients do.
+    /// Submits to the ring. Pieces wait during an exchange, like the bytes of clients.
     fn next_submission(&mut self) -> Option<Submission> {
         let piece = |node: &mut Node| node.lanes.poll_piece(node.ring.waiting_bytes());
         let waits = self.groups.is_exchanging() || self.groups.is_busy();
@@ -403,7 +403,7 @@ impl Node {
     }
 }
 
-/// The ring's settings: a tag takes its room from the bodies.
+/// The ring's settings. The tag of a sealed packet reduces the room for its body.
 fn fitted(config: &Config) -> ring::Config {
     let mut ring = config.ring.clone();
     if !config.keys.is_empty() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use spread::config::{ClientAddresses, Invalid, Settings};
 use spread::daemon::{Options, Running, spawn};
 use spread::session::{AccessList, Method, Peer};
-use spread::wire::{ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, Name};
+use spread::wire::{ByteOrder, CLASSIC_DAEMON_LIMIT, FrameHeader, FrameType, Hint, Name};
 
 /// The longest that a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,14 +104,14 @@ const CASES: &[Case] = &[
     }),
     ("bodies of 143 153 to 143 952 bytes", |daemon| {
         let mut session = daemon.session("large");
-        for size in [143_152, 143_153, 143_200, 143_500, DAEMON_LIMIT] {
+        for size in [143_152, 143_153, 143_200, 143_500, CLASSIC_DAEMON_LIMIT] {
             let frame = session.frame(FrameType::SAFE, &[session.name], &vec![b'x'; size - Name::SIZE]);
             session.stream.write_all(&frame).unwrap();
             read(&mut session.stream, &frame);
         }
     }),
     ("bodies above the limit", |daemon| {
-        for size in [DAEMON_LIMIT + 1, 144_000, i32::MAX as usize] {
+        for size in [CLASSIC_DAEMON_LIMIT + 1, 144_000, i32::MAX as usize] {
             let mut session = daemon.session("bad");
             let mut header = session.header(FrameType::SAFE, 1);
             header.data_len = (size - Name::SIZE) as i32;
@@ -260,7 +260,7 @@ impl Daemon {
 
 fn start_at(port: u16) -> Option<(Running, u16)> {
     let text = format!(
-        "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = {DAEMON_LIMIT}"
+        "Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }} MaxMessageSize = {CLASSIC_DAEMON_LIMIT}"
     );
     let settings = Settings::parse("defects", text.as_bytes()).unwrap();
     let options = Options::from_settings(&settings, &settings.table.daemons[0]);

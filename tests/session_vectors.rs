@@ -18,8 +18,8 @@ use serde_json::Value;
 use spread::rng::Rng;
 use spread::session::{AccessList, Config, Method, Peer, Request, Session};
 use spread::wire::{
-    Answer, ByteOrder, ConnectRequest, DAEMON_LIMIT, FrameHeader, FrameType, GroupId, ListError, MembershipBody,
-    MethodChoice, MethodList, Name, Refusal, Version, decode_names,
+    Answer, ByteOrder, CLASSIC_DAEMON_LIMIT, ConnectRequest, FrameHeader, FrameType, GroupId, ListError,
+    MembershipBody, MethodChoice, MethodList, Name, Refusal, Version, decode_names,
 };
 
 /// The annotated number behind `0x`, and whether its writer was little-endian.
@@ -347,7 +347,7 @@ fn authentication_goes_as_recorded_or_better() {
 fn odd_frames_go_as_recorded_or_better() {
     let cases = load("18_frame_cases")["cases"].as_array().unwrap().clone();
     let private_group = Name::new(b"#sess#localhost").unwrap();
-    let classic = Config { message_limit: DAEMON_LIMIT, ..Config::default() };
+    let classic = Config { message_limit: CLASSIC_DAEMON_LIMIT, ..Config::default() };
     let (mut exceptions, mut delivered) = (0, 0);
     for case in &cases {
         let title = text(&case["case"]);

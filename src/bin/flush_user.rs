@@ -1,7 +1,7 @@
 //! The interactive test client of the Flush layer: joins, flushes, sends and prints, from a terminal or a script.
 //!
-//! One loop watches input and mailbox. The layer moves on only while it receives, so whoever lets messages wait holds up every
-//! other member of the group.
+//! One loop watches input and mailbox. The layer works only while it receives, so a member that stops receiving blocks all other members of
+//! the group.
 
 mod tools {
     pub mod editor;
@@ -27,7 +27,7 @@ Examples:
 
 The exit status is 0 after q or the end of the input, and 1 after an error.";
 
-/// Join groups whose members enter each view together, send to them and print what comes
+/// Join groups whose members enter each view together, send to them and print received messages
 #[derive(Debug, Parser)]
 #[command(name = "flush_user", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -37,7 +37,7 @@ struct Arguments {
     /// Let the daemon invent the private name
     #[arg(short = 'r')]
     invent: bool,
-    /// Daemon: PORT for the one of this machine, or PORT@HOST
+    /// Daemon: PORT of this machine, or PORT@HOST
     #[arg(short = 's', value_name = "ADDRESS", default_value = "4803")]
     daemon: String,
 }

@@ -1,8 +1,8 @@
 //! The throughput test: floods the group `flooder`, alone or as one of several senders, or reads what others flood.
 //!
-//! A sender is never far ahead of what comes back, so no daemon has to throw out a session that does not read, and it stays until
-//! all came back, because a connection that is closed with messages unread takes those on the way with it. Several senders wait
-//! for the slowest of them; one that leaves is not waited for.
+//! A sender has only a limited number of messages on their way, so that no daemon ends its session as a slow reader. It stays until all of its
+//! messages have come back, because closing a connection with unread messages would also lose sent ones. Several senders wait for the slowest of
+//! them, but not for one that leaves.
 
 #![expect(clippy::disallowed_types, reason = "a program, above the I/O line")]
 
@@ -40,14 +40,14 @@ Examples:
 
 The exit status is 0, or 1 after an error.";
 
-/// Measure how many messages a second the daemons carry
+/// Measure how many messages per second the daemons carry
 #[derive(Debug, Parser)]
 #[command(name = "spflooder", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Private name, cut to 10 bytes
     #[arg(short = 'u', value_name = "NAME", default_value = "flooder")]
     user: String,
-    /// Daemon: PORT for the one of this machine, or PORT@HOST
+    /// Daemon: PORT of this machine, or PORT@HOST
     #[arg(short = 's', value_name = "ADDRESS", default_value = "4803")]
     daemon: String,
     /// Messages to send, or with -ro to read
@@ -56,13 +56,13 @@ struct Arguments {
     /// Bytes of each message
     #[arg(short = 'b', value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=LONGEST))]
     bytes: u64,
-    /// Wait until the group has N members, and send together with them; 0 to begin alone
+    /// Wait until the group has N members, then send together with them; 0 sends at once
     #[arg(short = 'n', value_name = "N", default_value_t = 0)]
     members: usize,
     /// Read only; also -ro
     #[arg(long)]
     read_only: bool,
-    /// Write only, not as a member; also -wo
+    /// Write only, without joining the group; also -wo
     #[arg(long, conflicts_with_all = ["read_only", "members"])]
     write_only: bool,
 }
@@ -197,7 +197,9 @@ impl Flood {
             Received::Message(message) => {
                 self.returned += u64::from(message.sender == self.mailbox.private_group());
                 let sender = self.members.iter_mut().find(|member| member.name == message.sender);
-                sender.into_iter().for_each(|member| member.received += 1);
+                if let Some(member) = sender {
+                    member.received += 1;
+                }
                 return Ok(Some(message));
             }
             Received::View(view) => {

@@ -52,33 +52,33 @@ mod password;
 
 const EXAMPLES: &str = "\
 Examples:
-  spread                      serve this machine alone, or as spread.conf says if there is one
-  spread -c spread.conf       be the daemon of the file that has an address of this machine
-  spread -n alpha             be the daemon alpha
-  spread --check spread.conf  say what the file means and start nothing
+  spread                      use spread.conf, or serve only this machine if there is none
+  spread -c spread.conf       run the daemon of the file that has an address of this machine
+  spread -n alpha             run the daemon alpha
+  spread --check spread.conf  explain the file without starting a daemon
   spread --make-key torc.key  make a key for all daemons, which then seal their packets with --key-file torc.key
 
 Without -c the file is spread.conf in the working directory, otherwise in /etc. The variable SPREAD_LOG sets what is
 logged: error, warn, info, debug, trace or off, or a level for each part as in spread::ring=debug,info. SPREAD_LOG_FORMAT=json
 makes each line of the log a JSON object.";
 
-/// Ordered group messaging over several networks at once: the daemon
+/// Daemon for ordered group messaging over several networks at once
 #[derive(Clone, Debug, Parser)]
 #[command(name = "spread", version, after_help = EXAMPLES)]
 struct Arguments {
     /// Configuration file
     #[arg(short = 'c', value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Be this daemon of the configuration
+    /// Run this daemon of the configuration
     #[arg(short = 'n', value_name = "NAME")]
     name: Option<String>,
     /// Keep an event log; accepted for old scripts, the log has all events
     #[arg(short = 'l', value_name = "y|n")]
     event_log: Option<YesNo>,
-    /// Check a configuration file, explain it, and exit; without FILE the one that the daemon would use
+    /// Check a configuration file, explain it, and exit; the default is the file that the daemon would use
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     check: Option<Option<PathBuf>>,
-    /// Print the file that is checked as it is understood, with all defaults
+    /// Print the checked file as the daemon reads it, with all defaults
     #[arg(long, requires = "check")]
     print: bool,
     /// Seal packets between daemons with the keys of this file, whatever KeyFile says
@@ -87,7 +87,7 @@ struct Arguments {
     /// Make a file with a new key for all daemons, and exit
     #[arg(long, value_name = "FILE")]
     make_key: Option<PathBuf>,
-    /// Remember the last ring in this file, for machines whose clock may go back
+    /// Store the number of the last ring in this file, for machines whose clock may go backwards
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Run under the service manager, which starts the program with this option
@@ -229,7 +229,9 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let mut options = Options::from_settings(&settings, me);
     options.owner = plan.owner();
     options.read_files().map_err(text)?;
-    descriptors.into_iter().for_each(|descriptors| options.fit_descriptors(descriptors));
+    if let Some(descriptors) = descriptors {
+        options.fit_descriptors(descriptors);
+    }
     if settings.live.key_file.is_none() {
         warn!(
             name: "not_sealed",

@@ -26,10 +26,10 @@ const OVERTAKEN_LIMIT: u32 = 1000;
 
 const EXAMPLES: &str = "\
 Examples:
-  sprecv                    count what comes to port 4444
-  sprecv -a 239.77.0.1 -d   join that multicast address and say where packets are missing
+  sprecv                    count packets on port 4444
+  sprecv -a 239.77.0.1 -d   join that multicast address and report each gap
   sprecv -p 5000 -i 10.0.0.1
-                            listen at one interface only
+                            listen on one interface only
 
 It runs until it is stopped. The exit status is 1 after an error.";
 
@@ -37,13 +37,13 @@ It runs until it is stopped. The exit status is 1 after an error.";
 #[derive(Debug, Parser)]
 #[command(name = "sprecv", version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Port to listen at
+    /// Port to listen on
     #[arg(short = 'p', value_name = "PORT", default_value_t = 4444)]
     port: u16,
     /// Multicast address to join
     #[arg(short = 'a', value_name = "IP", value_parser = multicast)]
     group: Option<Ipv4Addr>,
-    /// Address of the interface to listen at
+    /// Address of the interface to listen on
     #[arg(short = 'i', value_name = "IP", default_value_t = Ipv4Addr::UNSPECIFIED)]
     interface: Ipv4Addr,
     /// Report each gap
@@ -68,7 +68,9 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     loop {
         let length = socket.recv(&mut packet).map_err(|error| format!("cannot receive: {error}"))?;
         let news = run.take(&packet[..length]);
-        if let Some(gap) = news.gap.filter(|_| arguments.gaps) {
+        if let Some(gap) = news.gap
+            && arguments.gaps
+        {
             say(format_args!("missing {gap}"));
         }
         if let Some(report) = news.report {

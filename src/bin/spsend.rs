@@ -43,7 +43,7 @@ struct Arguments {
     /// Port to send to
     #[arg(short = 'p', value_name = "PORT", default_value_t = 4444)]
     port: u16,
-    /// Address to send to, of a machine or a multicast or broadcast address
+    /// Address to send to: a machine, a multicast or a broadcast address
     #[arg(short = 'a', value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
     /// Packets to send
@@ -52,10 +52,10 @@ struct Arguments {
     /// Bytes of each packet
     #[arg(short = 's', value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(Probe::SIZE as i64..=Probe::LIMIT as i64))]
     size: u32,
-    /// Packets of a burst
+    /// Packets in each burst
     #[arg(short = 'b', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     burst: u32,
-    /// Milliseconds of pause after each burst
+    /// Pause after each burst, in milliseconds
     #[arg(short = 't', value_name = "MS", default_value_t = 10)]
     pause: u64,
 }

@@ -1,7 +1,7 @@
 //! The interactive test client: joins, sends and prints, from a terminal or a script.
 //!
-//! Called as sptuser, or with --threaded, a thread of its own receives; otherwise one loop watches input and mailbox, which is
-//! what lets `d` leave messages waiting and `r` take them one by one.
+//! Called as sptuser, or with --threaded, a separate thread receives. Otherwise one loop watches input and mailbox, so that `d` can stop
+//! receiving and `r` can receive one message.
 
 mod tools {
     pub mod editor;
@@ -50,14 +50,14 @@ const EVENTS_MENU: &str = "  r           receive one message       p           h
 const EXAMPLES: &str = "\
 Examples:
   spuser                          talk to the daemon of this machine, port 4803
-  spuser -u alice -s 4803@host    be alice at the daemon on another machine
+  spuser -u alice -s 4803@host    connect as alice to the daemon of another machine
   printf 'd\\nj chat\\nr\\ns chat\\nhello\\nr\\nq\\n' | spuser
                                   a script: do not receive by itself, join, receive the
                                   view, send hello, receive it, and quit
 
 The exit status is 0 after q or the end of the input, and 1 after an error. sptuser is the same with a receiving thread.";
 
-/// Join groups, send to them and print what comes
+/// Join groups, send to them and print received messages
 #[derive(Debug, Parser)]
 #[command(name = "spuser", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -67,7 +67,7 @@ struct Arguments {
     /// Let the daemon invent the private name
     #[arg(short = 'r')]
     invent: bool,
-    /// Daemon: PORT for the one of this machine, or PORT@HOST
+    /// Daemon: PORT of this machine, or PORT@HOST
     #[arg(short = 's', value_name = "ADDRESS", default_value = "4803")]
     daemon: String,
     /// Accepted for old scripts and ignored: spuser does not offer the method PWORD
@@ -76,7 +76,7 @@ struct Arguments {
     /// Accepted for old scripts and ignored, as -n
     #[arg(short = 'p', value_name = "PASSWORD")]
     password: Option<String>,
-    /// Receive in a thread of its own, as sptuser does
+    /// Receive in a separate thread, like sptuser
     #[arg(short = 'T', long)]
     threaded: bool,
 }

@@ -24,7 +24,9 @@ impl MessageLimit {
     /// This limit, or the daemon's if it is `None`.
     pub fn new(wanted: Option<usize>) -> MessageLimit {
         let limit = MessageLimit::default();
-        wanted.into_iter().for_each(|wanted| limit.learn(wanted));
+        if let Some(wanted) = wanted {
+            limit.learn(wanted);
+        }
         limit
     }
 

@@ -112,7 +112,9 @@ impl Draft {
             personal: personal.map_or(CLASSIC_PERSONAL_WINDOW, |window| window.value),
         };
         let at = personal.or(ring).map(|window| window.at);
-        if let Some(at) = at.filter(|_| windows.personal > windows.ring) {
+        if let Some(at) = at
+            && windows.personal > windows.ring
+        {
             let Windows { ring, personal } = windows;
             let message = format!("PersonalWindow, here {personal}, must not exceed Window, here {ring}");
             findings.error(Mistake::new(at, message));

@@ -13,7 +13,7 @@ use super::{Settings, print};
 use crate::multipath::Policy;
 use crate::session::SlowClient;
 use crate::time::Duration;
-use crate::wire::DAEMON_LIMIT;
+use crate::wire::CLASSIC_DAEMON_LIMIT;
 
 /// A word that begins a stanza or a parameter.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     live(
         "MaxMessageSize",
         // Classic clients may send the smallest.
-        Form::Size(DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
+        Form::Size(CLASSIC_DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
         |s| Some(print::size(s.live.session.message_limit)),
     ),
     live("MaxMemory", Form::Size(MEMORY_LEAST..=MEMORY_LIMIT, |d, size| d.max_memory = Some(size)), |s| {

@@ -47,9 +47,8 @@ impl<'a> Parser<'a> {
         if token.kind == Kind::Close && std::mem::take(&mut self.in_segment) {
             return Ok(());
         }
-        let Some(keyword) = keywords::keyword(&token.text).filter(|_| token.kind == Kind::Word) else {
-            return Err(no_stanza(token));
-        };
+        let known = if token.kind == Kind::Word { keywords::keyword(&token.text) } else { None };
+        let Some(keyword) = known else { return Err(no_stanza(token)) };
         if let Some(note) = keyword.note {
             findings.warning(token.at, format!("{} {note}", keyword.name));
         }

@@ -104,7 +104,9 @@ impl<'a> Stanzas<'a> {
     /// Warns of priorities that this policy does not look at.
     pub(super) fn warn_of_priorities(&self, policy: Policy, findings: &mut Findings) {
         let given = self.by_network.iter().flatten().find_map(|stanza| stanza.priority);
-        if let Some(priority) = given.filter(|_| policy != Policy::Primary) {
+        if let Some(priority) = given
+            && policy != Policy::Primary
+        {
             let message =
                 "Priority has no effect with this policy: write NetworkPolicy = primary to use the best network only";
             findings.warning(priority.at, message);

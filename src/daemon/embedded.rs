@@ -93,7 +93,9 @@ impl Embedded {
 
     fn stop(&self) {
         let running = self.running.lock().take();
-        running.into_iter().for_each(Running::stop);
+        if let Some(running) = running {
+            running.stop();
+        }
     }
 }
 

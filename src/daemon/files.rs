@@ -132,12 +132,12 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
         }
         None => {}
     }
-    match find_password_file().filter(|_| by_password) {
-        Some(path) => session.passwords = read_password_file(&path)?,
+    match find_password_file() {
+        Some(path) if by_password => session.passwords = read_password_file(&path)?,
         None if by_password => {
             warn!(name: "access_missing", "there is no password file: the method PWORD refuses everybody")
         }
-        None => {}
+        _ => {}
     }
     Ok(())
 }

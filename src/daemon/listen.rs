@@ -140,7 +140,11 @@ impl Listeners {
                 failed = Some(ListenError { place: path.display().to_string(), error });
             }
         }
-        failed.filter(|_| self.doors.is_empty()).map_or(Ok(()), Err)
+        match failed {
+            // One open door is enough to serve clients.
+            Some(error) if self.doors.is_empty() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Unix sockets are not for this system.
@@ -157,7 +161,9 @@ impl Listeners {
     /// The poll tells that somebody waits at the door with this token, if it is one of ours.
     pub(super) fn handle_event(&mut self, token: Token) {
         let door = token.0.checked_sub(self.first_token).and_then(|door| self.doors.get_mut(door));
-        door.into_iter().for_each(|door| door.ready = true);
+        if let Some(door) = door {
+            door.ready = true;
+        }
     }
 
     /// Ends a pause, and tries doors again that are missing.

@@ -155,7 +155,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.handle.stop();
-        // What a panic leaves to say is said when it happens.
-        self.thread.take().into_iter().for_each(|thread| drop(thread.join()));
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been logged when it happened.
+            let _ = thread.join();
+        }
     }
 }

@@ -140,7 +140,9 @@ impl Handle {
         files::read_access(&mut settings.live.session)?;
         let keys = in_force.read_keys(&mut settings.live)?;
         files::fit_memory(&mut settings.live);
-        in_force.descriptors.into_iter().for_each(|count| files::fit_descriptors(&mut settings.live.session, count));
+        if let Some(count) = in_force.descriptors {
+            files::fit_descriptors(&mut settings.live.session, count);
+        }
         settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
         if !self.obey(Request::Live { live: Box::new(settings.live.clone()), keys }, PATIENCE) {
             return Err(ReloadError::Busy);

@@ -1,6 +1,6 @@
-//! What the system says afterwards of datagrams that it took, on Linux: the error queue of a socket.
+//! Errors that Linux reports after it has accepted a datagram: the error queue of a socket.
 //!
-//! Such a word also ends the next call on the socket with an error that has nothing to do with that call.
+//! Such an error also makes the next call on the socket fail, although that call has nothing to do with it.
 
 use std::io;
 use std::mem;
@@ -17,7 +17,7 @@ const CONTROL_SIZE: usize = 256;
 #[repr(align(8))]
 struct Control([u8; CONTROL_SIZE]);
 
-/// What was said of a socket's datagrams since it was last asked.
+/// The errors of a socket's datagrams since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaints {
     /// Datagrams for a port at which nobody listens.
@@ -29,7 +29,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    /// Takes what was said.
+    /// Reads the queue.
     pub(super) fn take(socket: &UdpSocket) -> Complaints {
         let mut complaints = Complaints::default();
         while complaints.count < COMPLAINT_LIMIT {

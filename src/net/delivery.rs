@@ -1,5 +1,5 @@
-//! How far the bytes of a TCP connection have come, as the system sees it. It is here because it is a call without a safe face; only
-//! Linux answers it so that a machine that has gone can be told from one whose program does not read.
+//! How far the bytes of a TCP connection have come, as the system sees it. Only Linux gives enough to tell a dead machine from one whose
+//! program does not read. The call needs unsafe code, so it stands here.
 
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
@@ -15,7 +15,7 @@ pub(crate) struct Delivery {
     pub silence: Duration,
     /// Packets that were sent again, since the beginning.
     pub repeated: u32,
-    /// Questions whether there is room again, since the last answer.
+    /// Zero-window probes since the last answer.
     pub probes: u8,
 }
 

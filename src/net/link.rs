@@ -1,7 +1,7 @@
-//! One network's link: sockets while they can be had, and what became of everything that passed or should have passed.
+//! The link of one network: its sockets, while they can be opened, and its counters.
 //!
-//! Sockets outlive an interface that is switched off and on, and are made anew when the address had gone or has moved to another
-//! interface: a membership dies with its interface without a word.
+//! Sockets stay when an interface is switched off and on. They are reopened when the address was removed or moved to another interface, because
+//! a multicast membership ends silently with its interface.
 
 use std::io;
 
@@ -16,9 +16,9 @@ use super::platform::{self, Interfaces};
 use super::{Arrived, Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
 use crate::wire::{DaemonId, NetworkId};
 
-/// How many looks at a link pass between two reports of failed sends.
+/// The number of checks of a link between two reports of failed sends.
 const LOOKS_PER_REPORT: u64 = 10;
-/// How many looks at a link pass until it is tried whether longer packets pass again.
+/// The number of checks of a link after which longer packets are tried again.
 const LOOKS_PER_PATH_LIMIT: u64 = 600;
 
 /// One network's link.
@@ -38,9 +38,9 @@ pub(super) struct Link {
 /// How long packets may be, headers included.
 #[derive(Debug, Default)]
 struct Limits {
-    /// On the interface, as far as the system tells.
+    /// The limit of the interface, if the system tells it.
     interface: Option<usize>,
-    /// Beyond it, as far as anybody complained, and for how many more looks that counts.
+    /// The limit of the path behind it, if a router reported one, and for how many more checks it holds.
     path: Option<(usize, u64)>,
     /// What was told last.
     told: Option<usize>,
@@ -106,7 +106,7 @@ impl Link {
         if interface.running { Ok(()) } else { Err(off()) }
     }
 
-    /// Notes the outcome of a look; the event if it is another one than the last.
+    /// Records the result of a check; returns an event if it differs from the last one.
     pub(super) fn settle(&mut self, outcome: Result<(), Fault>) -> Option<LinkEvent> {
         self.failures.report(self.id);
         let status = outcome.map_err(|fault| match fault {
@@ -123,7 +123,7 @@ impl Link {
         })
     }
 
-    /// How long datagrams may be to leave whole, as far as that is known.
+    /// The longest datagram that leaves without fragmentation, as far as it is known.
     pub(super) fn datagram_limit(&self) -> Option<usize> {
         const UDP_HEADER: usize = 8;
         let ip_header = if self.network.own.is_ipv4() { 20 } else { 40 };
@@ -215,7 +215,7 @@ impl Link {
         }
     }
 
-    /// Begins or ends throwing everything away.
+    /// Begins or ends dropping everything.
     pub(super) fn drill(&mut self, on: bool) {
         self.drilled = on;
     }
@@ -225,7 +225,7 @@ impl Link {
         LinkStatus { up: self.status == Some(Ok(())), drilled: self.drilled, counters: self.counters }
     }
 
-    /// Asks the poll to tell when there is room while something waits, and no longer than that: it would tell after every datagram.
+    /// Polls for room only while datagrams wait, because otherwise the poll would report room after every datagram.
     fn await_room(&mut self, registry: &Registry) {
         let Some(Sockets { own, queue, .. }) = &mut self.sockets else { return };
         let interest = if queue.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
@@ -235,7 +235,7 @@ impl Link {
         }
     }
 
-    /// Takes what the system said of datagrams that were sent; whether it said anything.
+    /// Reads the system's errors about sent datagrams; returns whether there were any.
     fn hear_complaints(&mut self) -> bool {
         let Some(sockets) = &self.sockets else { return false };
         let complaints = Complaints::take(&sockets.own);

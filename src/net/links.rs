@@ -1,4 +1,4 @@
-//! All networks of one daemon: the face of [`crate::net`].
+//! All networks of one daemon: the interface of [`crate::net`].
 //!
 //! Its verbs are those of the core, with sockets behind them: send and receive, a time when it must be called again, events.
 
@@ -44,8 +44,8 @@ pub(super) enum Role {
 }
 
 impl SocketId {
-    /// All that may exist, in the order in which to empty them: data is sent to all and comes before the token that counts it,
-    /// which is sent to one.
+    /// All that may exist, in the order in which to empty them. Data goes to all and the token to one daemon, so the data that the token counts
+    /// is read first.
     pub fn all() -> impl Iterator<Item = SocketId> {
         (0..SOCKET_LIMIT).filter_map(|number| SocketId::from_token(Token(number)))
     }
@@ -94,7 +94,7 @@ pub struct Links {
     batches: Batches,
     events: VecDeque<LinkEvent>,
     watch: Option<Watch>,
-    /// What was said last of networks that are not apart.
+    /// The last report about networks that are not separate.
     shared_wires: Vec<String>,
     last_look: Instant,
     next_look: Instant,
@@ -103,7 +103,7 @@ pub struct Links {
 impl Links {
     /// Opens the links, at most [`NetworkId::LIMIT`]; their sockets are polled with the tokens below [`TOKEN_LIMIT`].
     ///
-    /// A network that is not there is no error, but a port that cannot be had is.
+    /// An absent network is no error, but a port that cannot be opened is.
     pub fn open(networks: Vec<Network>, registry: Registry, now: Instant) -> Result<Links, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         let several = networks.len() > 1;
@@ -140,7 +140,7 @@ impl Links {
         }
     }
 
-    /// Begins or ends a failure drill: everything to and from the network is lost without a word.
+    /// Begins or ends a failure drill: everything to and from the network is dropped silently.
     pub fn drill(&mut self, network: NetworkId, on: bool) {
         if let Some(link) = self.links.get_mut(usize::from(network.0)) {
             link.drill(on);
@@ -199,7 +199,7 @@ impl Links {
         self.links.iter_mut().map(look).enumerate().collect()
     }
 
-    /// Says which networks are not apart, when that has changed.
+    /// Logs which networks are not separate, when that has changed.
     fn report_shared_wires(&mut self, interfaces: Option<&Interfaces>) {
         let networks = self.links.iter().map(Link::network);
         let shared = interfaces.map(|interfaces| wires::among(networks, interfaces)).unwrap_or_default();

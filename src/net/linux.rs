@@ -1,7 +1,7 @@
-//! What is different on Linux: sockets are held to one interface, and hear only the groups that they joined themselves.
+//! The Linux part: sockets are bound to one interface, and receive only the groups that they joined themselves.
 //!
-//! Without that, two networks cannot be told apart: any socket gets every group that any socket of the machine joined, on
-//! whatever interface, and a unicast datagram is taken from whatever wire it came by.
+//! Otherwise two networks could not be told apart: by default a socket receives every group that any socket of the machine has joined, on any
+//! interface, and a unicast datagram from any interface.
 
 use std::io;
 use std::mem;

@@ -1,8 +1,7 @@
 //! Datagrams in batches, on Linux: sendmmsg and recvmmsg, with segmentation (GSO) and coalescing (GRO) left to the kernel.
 //!
-//! The kernel's path for each packet costs far more than the system call, so what pays is one send of up to 64 datagrams of equal
-//! size to one destination. Where the kernel refuses that, the same datagrams are sent one by one, and it is not tried again
-//! on that socket unless only their size was wrong. Besides options, this is the only place with system calls for datagrams.
+//! The kernel's work for each packet costs far more than the system call, so up to 64 datagrams of equal size to one destination are sent as
+//! one. If the kernel refuses that, they are sent one by one, and this is not tried again on the socket unless only the size was wrong.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -152,7 +151,7 @@ impl Batches {
     }
 }
 
-/// Sends one datagram that is too long for the network. It was made when longer ones could pass, and cannot be made anew.
+/// Sends one datagram that is too long for the network, in fragments. It was built when longer ones could pass, and cannot be rebuilt.
 fn send_in_pieces(socket: &UdpSocket, to: &SockAddr, one: &[Datagram<'_>]) -> io::Result<()> {
     let address = to.as_socket().expect("a destination is made from an internet address").ip();
     platform::allow_pieces(&SockRef::from(socket), address, true)?;
@@ -183,7 +182,7 @@ fn run_length(batch: &[Datagram<'_>]) -> usize {
     if equal < most && batch.get(equal).is_some_and(shorter) { equal + 1 } else { equal }
 }
 
-/// Whether this is how a kernel or a device says that it cannot send a run.
+/// Whether this error means that the kernel or device cannot send a run.
 fn refuses_runs(error: &io::Error) -> bool {
     let refusals = [libc::EIO, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOPROTOOPT, libc::EMSGSIZE];
     error.raw_os_error().is_some_and(|code| refusals.contains(&code))

@@ -1,13 +1,12 @@
 //! Sockets, one set per network, so that the networks can be told apart.
 //!
-//! A network that is absent, down or broken is never an error: its link is looked at again every second, for ever, and at once
-//! when the system says that something has changed. Only a port that somebody else holds when the daemon starts is. What a send returns proves little, so failures are counted and reported at
-//! a bounded rate, and what happens to a path is learnt from what arrives.
+//! Only a port held by another process is an error at start; everything else is retried. A link of an absent or broken network is checked
+//! every second, and at once when the system reports a change. A successful send proves nothing about a path, so failures are only counted and
+//! reported at a bounded rate; path health comes from received packets.
 //!
-//! `links` is the face, `link` one network, `open` makes its sockets. Each platform has one file with what is different there
-//! (`linux`, `other_unix`, `windows`), and one of two ways to move datagrams: `mmsg` in batches, `plain` one by one. `watch` and
-//! `complaints` hear what the kernel says unasked, where it does; `queue` is for what the kernel does not take; `wires` looks for
-//! networks that are not apart.
+//! `links` is the interface of this part, `link` one network, `open` its sockets. Each platform has a file (`linux`, `other_unix`, `windows`), and one of
+//! two ways to move datagrams: `mmsg` in batches, `plain` one by one. `watch` and `complaints` receive reports of the kernel; `queue` keeps
+//! datagrams for which the kernel has no room; `wires` detects networks that are not separate.
 
 #[cfg(target_os = "linux")]
 mod complaints;
@@ -73,7 +72,7 @@ pub struct Datagram<'a> {
 /// A datagram that came.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    /// Where it says it comes from. On the networks of daemons nobody checks that.
+    /// Its source address, which anybody can forge.
     pub source: IpAddr,
     /// What is in it.
     pub bytes: Slice,
@@ -85,7 +84,7 @@ impl Datagram<'_> {
     }
 }
 
-/// What may be left in a socket after a bounded number of datagrams was taken out.
+/// Whether a socket may have more datagrams after a bounded number was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remainder {
     /// Perhaps more: ask again before waiting.

@@ -18,7 +18,7 @@ use crate::wire::DaemonId;
 /// The size asked for each socket buffer: several bursts of every daemon of a ring.
 const BUFFER_SIZE: usize = 4 << 20;
 
-/// A port that a network needs cannot be had.
+/// A port of a network cannot be opened.
 #[derive(Debug)]
 pub struct OpenError {
     /// Where.
@@ -28,7 +28,7 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    /// Whether waiting for the network to come back would not help: somebody holds the port, or it is not for this user.
+    /// Whether retrying is useless: another process holds the port, or this user may not open it.
     pub(super) fn is_lasting(&self) -> bool {
         matches!(self.error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
     }
@@ -68,7 +68,7 @@ pub(super) struct Sockets {
     pub only: Option<u32>,
     /// Sends everything, receives what is for this daemon alone.
     pub own: UdpSocket,
-    /// Receives what is for all, where that takes a socket of its own.
+    /// Receives what is for all, on platforms that need a separate socket for it.
     pub group: Option<UdpSocket>,
     /// Where to send what is for all: the group, and those who do not hear it.
     pub everybody: Vec<SockAddr>,
@@ -92,7 +92,8 @@ impl Sockets {
         if let Err(error) = platform::allow_pieces(&own, network.own, false) {
             debug!(%error, "long datagrams leave in pieces");
         }
-        let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.near));
+        let has_receivers = network.peers.iter().any(|peer| peer.near);
+        let group = if has_receivers { network.kind.group() } else { None };
         let group = group.map(|group| scoped(group, network.port, interface));
         let mut listener = None;
         if let Some(address) = group {
@@ -144,7 +145,7 @@ fn own_socket(
     Ok(socket)
 }
 
-/// Hears the group with a socket of its own, or with the own socket where the platform has it so.
+/// Receives the group with a separate socket, or with the own socket, depending on the platform.
 fn group_socket(
     network: &Network,
     own: &Socket,

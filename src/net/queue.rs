@@ -1,5 +1,5 @@
-//! Datagrams that found no room in the system's buffer, until there is room again. Each network has its own, so that a slow one
-//! holds up no other; what finds no room here either is lost and counted.
+//! Datagrams for which the system's buffer has no room. Each network has its own queue, so that a slow network delays no other. A full queue
+//! drops and counts datagrams.
 
 use std::collections::VecDeque;
 
@@ -37,7 +37,7 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Lets datagrams to one destination wait, and says how many of them, the last ones, found no room.
+    /// Queues datagrams to one destination. Returns how many of the last ones found no room.
     pub(super) fn push(&mut self, to: &SockAddr, batch: &[Datagram<'_>]) -> usize {
         for (queued, datagram) in batch.iter().enumerate() {
             if self.bytes + datagram.len() > QUEUE_BYTES {

@@ -1,4 +1,4 @@
-//! Where the system says nothing afterwards of datagrams that it took, or nothing that we read.
+//! For systems that report no errors after they have accepted a datagram, or none that we read.
 
 use mio::net::UdpSocket;
 

@@ -1,4 +1,4 @@
-//! Where no system call tells of changes of interfaces, or none that we use: links are looked at by the timer alone.
+//! For systems that report no changes of interfaces, or none that we read: links are checked by the timer alone.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! How long this machine has been up, the time in which it was suspended included where the system tells it. The standard library's
-//! clock stands still meanwhile, and a daemon that trusts it goes on after an hour as if nothing had been.
+//! The time since the start of this machine, with the time in which it was suspended if the system tells it. The standard library's clock stops
+//! during a suspension, so a daemon would continue after an hour as if no time had passed.
 
 #![expect(clippy::disallowed_types, reason = "here the clock is read that the core is told of")]
 

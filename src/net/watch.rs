@@ -1,7 +1,7 @@
-//! Word from the kernel that interfaces, carriers or addresses have changed, on Linux: an rtnetlink socket.
+//! Reports of the Linux kernel that interfaces, carriers or addresses have changed: an rtnetlink socket.
 //!
-//! What has changed is not read, only that something has: whoever is told looks at the links as the timer does. So nothing depends on
-//! these messages being complete, and where the socket cannot be had the timer alone must do.
+//! The contents of a report do not matter: every report leads to a check of all links, as the timer does. So nothing depends on complete
+//! reports, and if the socket cannot be opened, the timer alone checks.
 
 use std::io;
 use std::mem::{self, MaybeUninit};

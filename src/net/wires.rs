@@ -1,6 +1,6 @@
-//! Networks that are not apart: two on one interface, in one subnet, or with one group.
+//! Detects networks that are not separate: two on one interface, in one subnet, or with one group.
 //!
-//! They work, as far as the platform can tell them apart, but what breaks one may break the other. So this is told and never refused.
+//! They work, as far as the platform can tell them apart, but one fault may break both. So this is a warning and never an error.
 
 use super::platform::Interfaces;
 use super::{Interface, Network};
@@ -24,8 +24,8 @@ fn told(
     b: usize,
     other: &(&Network, Option<Interface>),
 ) -> Option<String> {
-    let group = one.0.kind.group().filter(|_| one.0.kind == other.0.kind);
-    if let (Some(group), true) = (group, one.0.port == other.0.port) {
+    let same_kind_and_port = one.0.kind == other.0.kind && one.0.port == other.0.port;
+    if let (Some(group), true) = (one.0.kind.group(), same_kind_and_port) {
         return Some(format!("networks {a} and {b} both use {group}: give each its own"));
     }
     let (one, other) = (one.1.as_ref()?, other.1.as_ref()?);

@@ -1,6 +1,7 @@
-//! Passwords that are to be compared, and how fast. Whoever guesses is slowed down: after a few wrong passwords of one address or
-//! local user, or for one name, the next ones wait. Who would wait longer than a handshake may take is refused at once. A right
-//! password gives its place back.
+//! The queue of password checks, which slows down guessing.
+//!
+//! After a few wrong passwords from one address or local user, or for one user name, further checks wait. A client that would wait longer
+//! than a handshake may take is refused at once. A right password does not count.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +9,9 @@ use crate::groups::SessionId;
 use crate::session::{Check, Source};
 use crate::time::{Duration, Instant};
 
-/// How often one source may be wrong, and how many times in a row.
+/// The rate and burst of wrong passwords from one source.
 const SOURCE: Rate = Rate { interval: Duration::from_secs(1), burst: 5 };
-/// How often anybody may be wrong about one user.
+/// The rate and burst of wrong passwords for one user name.
 const USER: Rate = Rate { interval: Duration::from_millis(250), burst: 20 };
 /// The longest wait.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -23,10 +24,10 @@ struct Rate {
     burst: u32,
 }
 
-/// When a source or user will have been idle for long enough to begin anew.
+/// When the allowance of a source or user is full again.
 type Debts<K> = BTreeMap<K, Instant>;
 
-/// What waits to be compared, and who was wrong lately.
+/// The checks that wait, and recent wrong passwords.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     sources: Debts<Source>,
@@ -86,7 +87,7 @@ impl Rate {
     }
 }
 
-/// Makes room: for those that owe nothing, otherwise of the one that owes least.
+/// Makes room: removes the entries with a full allowance, or else the one that is nearest to it.
 fn forget<K: Ord + Clone>(now: Instant, debts: &mut Debts<K>) {
     debts.retain(|_, debt| *debt > now);
     if debts.len() >= REMEMBERED

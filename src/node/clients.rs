@@ -1,8 +1,8 @@
 //! The client sessions of a daemon: their names, their ends, and what they ask of the ring.
 //!
-//! A session may end at any time; its private name stays taken until its disconnection has gone through the order of the ring, so
-//! that whatever the old session sent is before whatever a new session of the same name sends. Who asks for such a name meanwhile
-//! is not refused but waits for it, as long as a handshake may take.
+//! The private name of an ended session stays in use until its disconnection has its place in the order of the ring. So all messages of the
+//! old session come before those of a new session with the same name. A client that asks for such a name waits for it, as long as a handshake
+//! may take.
 
 mod ceiling;
 mod delivery;
@@ -23,7 +23,7 @@ use crate::session::{self, Outbox, Peer, Request, Session, SlowClient, Source};
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectRequest, Envelope, Name, Refusal, Service};
 
-/// How long a client may let a frame wait for its next bytes, while the daemon would read them.
+/// The longest pause within a frame of a client while the daemon reads.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All client sessions of a daemon.
@@ -36,21 +36,21 @@ pub(super) struct Clients {
     names: BTreeMap<Name, Holder>,
     /// Ended sessions whose disconnection is on its way through the ring.
     leaving: BTreeMap<SessionId, Leaving>,
-    /// Sessions whose outbox is full, if that stops those who send to them, and who is stopped.
+    /// With `block-senders`: the sessions with a full outbox, and the senders that each of them stops.
     full: BTreeMap<SessionId, BTreeSet<SessionId>>,
     doorway: Doorway,
     memory: Memory,
     pace: Pace,
     attempts: Attempts,
     users: Users,
-    /// Users whose sessions take too much.
+    /// Users whose sessions exceed the user's limit.
     greedy: Vec<User>,
     /// When sessions with an unfinished frame are looked at, in order of time; each at most once.
     unfinished: VecDeque<(Instant, SessionId)>,
     stats: ClientStats,
     /// The time of the input that is being handled.
     now: Instant,
-    /// When clients were last not read, as the daemon had enough to do.
+    /// When the daemon last stopped reading all clients.
     unread: Instant,
     demands: VecDeque<Demand>,
     events: VecDeque<Event>,
@@ -67,17 +67,17 @@ struct Client {
     membership: bool,
     /// The handshake is done: the groups know the session.
     opened: bool,
-    /// It lags, and that was said.
+    /// It lags, and this was logged.
     lagging: bool,
     /// How many sessions with a full outbox it has sent to; it is not read while there are any.
     stopped_by: usize,
     /// A join or leave of it waits for the members of its group to read.
     paced: bool,
-    /// Much of what waits for it are views.
+    /// It is far behind with views.
     behind: bool,
     /// It is among those whose unfinished frames are looked at.
     timed: bool,
-    /// When its last bytes came or were not welcome.
+    /// When its last bytes came, or the daemon did not read it.
     heard: Instant,
     /// Bytes of memory that its input takes.
     input: usize,
@@ -85,7 +85,7 @@ struct Client {
     charged: usize,
 }
 
-/// A session that has ended and whose disconnection is on its way.
+/// An ended session whose disconnection has no place in the order yet.
 #[derive(Debug)]
 struct Leaving {
     name: Name,
@@ -100,7 +100,7 @@ impl Client {
     }
 }
 
-/// Who has a private group.
+/// The owner of a private group.
 #[derive(Debug)]
 enum Holder {
     /// A session, from its hello to its end.
@@ -109,7 +109,7 @@ enum Holder {
     Leaving { next: Option<(SessionId, bool)> },
 }
 
-/// What a client asks of the rest of the daemon.
+/// What a client requests from the rest of the daemon.
 #[derive(Debug)]
 pub(super) enum Demand {
     /// The session is open.
@@ -143,8 +143,7 @@ impl Clients {
         }
     }
 
-    /// Other rules from now on. Sessions that are open stay open, with the new limits; who is stopped by a slow reader goes on if the
-    /// rules do not stop senders any more.
+    /// Other rules from now on. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
     pub(super) fn configure(&mut self, config: &session::Config) {
         self.config = config.clone();
         self.memory.set_limit(config.max_memory);
@@ -152,10 +151,14 @@ impl Clients {
         self.sessions.values_mut().for_each(|client| client.session.configure(config));
         if config.slow_client != SlowClient::BlockSenders {
             let receivers: Vec<SessionId> = self.full.keys().copied().collect();
-            receivers.into_iter().for_each(|receiver| self.release(receiver));
+            for receiver in receivers {
+                self.release(receiver);
+            }
         }
         let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        all.into_iter().for_each(|id| self.note_pace(id));
+        for id in all {
+            self.note_pace(id);
+        }
     }
 
     /// How many sessions there are, unfinished handshakes included.
@@ -178,7 +181,7 @@ impl Clients {
         self.unread = self.now;
     }
 
-    /// Whether this session must not send more, as one that it has sent to does not read, or as members do not read their views.
+    /// Whether this session must wait, because a receiver of its messages does not read, or members are behind with their views.
     pub(super) fn stops(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0 || client.paced)
     }
@@ -241,7 +244,7 @@ impl Clients {
         self.watch_frame(id);
     }
 
-    /// Looks after a frame that has begun.
+    /// Watches a frame that has begun.
     fn watch_frame(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         if client.session.is_inside_frame() && !client.timed {
@@ -250,7 +253,7 @@ impl Clients {
         }
     }
 
-    /// Does what a client asks for, as far as its bytes are there. `quiet`: nothing waited for it before.
+    /// Carries out the complete requests of a client. `quiet`: its outbox was empty before.
     fn requests(&mut self, id: SessionId, quiet: bool) {
         let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
@@ -321,7 +324,7 @@ impl Clients {
         }
     }
 
-    /// The session's disconnection has gone through the order: its name is free, or who waited for it has it.
+    /// The session's disconnection has its place in the order: its name is free, or goes to the client that waits for it.
     pub(super) fn released(&mut self, id: SessionId) {
         let Some(Leaving { name, memory }) = self.leaving.remove(&id) else { return };
         self.memory.forget(memory);
@@ -344,7 +347,7 @@ impl Clients {
         doorway.into_iter().chain(frame).chain(self.pace.poll_timeout()).chain(attempt).min()
     }
 
-    /// Ends what took too long, and lets a change go on.
+    /// Ends sessions that took too long, and releases waiting changes.
     pub(super) fn handle_timeout(&mut self) {
         while let Some(id) = self.doorway.poll_late(self.now) {
             if self.sessions.get(&id).is_some_and(|client| !client.opened) {
@@ -358,7 +361,7 @@ impl Clients {
         self.resume();
     }
 
-    /// The time has come when a frame that had begun should have got on.
+    /// The time limit of an unfinished frame has passed.
     fn judge_frame(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         if client.stopped_by > 0 || client.paced {
@@ -374,7 +377,7 @@ impl Clients {
         }
     }
 
-    /// Lets changes go on that waited for members to read.
+    /// Releases changes that waited for members to read.
     fn resume(&mut self) {
         while let Some((id, change)) = self.pace.poll(self.now) {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
@@ -445,7 +448,7 @@ impl Clients {
         self.names.insert(name, Holder::Session(id));
     }
 
-    /// The private group that the client asks for, or one that is made up for it.
+    /// The private group that the client asks for, or a generated one.
     fn private_group(&mut self, id: SessionId, hello: &ConnectRequest) -> Option<Name> {
         if let Some(name) = &hello.name {
             return Name::private_group(name.as_bytes(), &self.daemon).ok();

@@ -1,6 +1,7 @@
-//! Clients that have connected and not finished their handshake. Each has a deadline, and one source (an address, or a user of this
-//! machine) holds only so many places: when it wants more, or when the daemon is full and somebody else comes, the oldest of the
-//! source that holds most must go. Those go first that have said nothing.
+//! Clients with an unfinished handshake. Each has a deadline, and each source (an address, or a user of this machine) has a limit.
+//!
+//! Above the limit, or when the daemon is full and another source connects, the oldest handshake of the source with the most handshakes is
+//! closed. Clients that have sent nothing are closed first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,8 +9,8 @@ use crate::groups::SessionId;
 use crate::session::Source;
 use crate::time::{Duration, Instant};
 
-/// Handshakes of one source that may be unfinished at a time. Far above what a machine's clients have when all of them come back at
-/// once, as the daemon answers each within a few rounds of its loop.
+/// The limit of unfinished handshakes of one source. The daemon answers each within a few rounds of its loop, so all clients of a machine
+/// stay far below it even when they reconnect at once.
 pub(super) const HALF_OPEN_LIMIT: usize = 1000;
 
 /// How far a handshake has come, in the order in which clients must go.
@@ -29,7 +30,7 @@ pub(super) struct Doorway {
 }
 
 impl Doorway {
-    /// Nobody yet; a handshake may take so long.
+    /// No handshakes yet, and the time limit of each.
     pub(super) fn new(timeout: Duration) -> Doorway {
         Doorway { timeout, half_open: BTreeMap::new(), deadlines: VecDeque::new() }
     }
@@ -40,7 +41,7 @@ impl Doorway {
         self.deadlines.push_back((now + self.timeout, id));
     }
 
-    /// A client said its name.
+    /// A client has sent its name.
     pub(super) fn named(&mut self, id: SessionId, source: Source) {
         if let Some(clients) = self.half_open.get_mut(&source)
             && clients.remove(&(Stage::Silent, id))
@@ -49,7 +50,7 @@ impl Doorway {
         }
     }
 
-    /// A client's handshake is over, in whatever way.
+    /// A client's handshake has ended or failed.
     pub(super) fn leave(&mut self, id: SessionId, source: Source) {
         let Some(clients) = self.half_open.get_mut(&source) else { return };
         _ = clients.remove(&(Stage::Silent, id)) || clients.remove(&(Stage::Named, id));
@@ -58,17 +59,17 @@ impl Doorway {
         }
     }
 
-    /// Who must go because its source has too many unfinished handshakes.
+    /// The session to close because its source has too many unfinished handshakes.
     pub(super) fn surplus(&self, source: Source) -> Option<SessionId> {
         self.half_open.get(&source).filter(|clients| clients.len() > HALF_OPEN_LIMIT).and_then(oldest)
     }
 
-    /// Who must go so that a client of this source, which is counted already, has a place in a full daemon: one of the source with the
-    /// most unfinished handshakes, if it has more than the newcomer's.
+    /// The session to close to make room for a client of this source in a full daemon: one of the source with the most unfinished
+    /// handshakes, if it has more than the source of the newcomer, which is already counted.
     pub(super) fn make_room(&self, newcomer: Source) -> Option<SessionId> {
         let (_, most) = self.half_open.iter().max_by_key(|(_, clients)| clients.len())?;
         let own = self.half_open.get(&newcomer).map_or(0, BTreeSet::len);
-        oldest(most).filter(|_| most.len() > own)
+        if most.len() > own { oldest(most) } else { None }
     }
 
     /// When the next handshake must be over.

@@ -9,27 +9,27 @@ use crate::wire::Refusal;
 counters! {
     /// What was counted of clients.
     pub struct ClientStats in "clients" {
-        /// How often a client began to lag: more than half of what may wait for it did.
+        /// How often a client began to lag: its queue was longer than half of a limit.
         lagging,
         /// Sessions ended because too many messages waited for clients that did not read.
         slow_by_messages,
         /// Sessions ended because too many bytes waited for their clients.
         slow_by_bytes,
-        /// Sessions ended because they took most when all clients, or all of one user, took more memory than they may.
+        /// Sessions ended because they were the largest when all clients, or all of one user, exceeded their memory limit.
         greedy,
-        /// How often a client was not read because one that it had sent to did not read.
+        /// How often a client was stopped because a receiver of its messages did not read.
         stopped_senders,
-        /// How often a join or leave waited because many members were behind with their views.
+        /// How often a join or leave was delayed because many members were behind with their views.
         paced,
-        /// Unreliable messages that a lagging client did not get.
+        /// Unreliable messages dropped for lagging clients.
         dropped_unreliable,
         /// Clients refused.
         refused,
-        /// Passwords that were wrong, or came too fast to be compared.
+        /// Passwords that were wrong, or refused because too many were wrong before.
         wrong_passwords,
-        /// Clients whose handshake was not finished when others needed their place.
+        /// Unfinished handshakes closed because others needed their place.
         crowded_out,
-        /// Sessions ended because a frame had begun and nothing more of it came.
+        /// Sessions ended because the rest of a frame did not come in time.
         unfinished,
         /// Sessions ended because their clients broke the protocol.
         violations,

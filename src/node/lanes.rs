@@ -1,12 +1,10 @@
-//! What clients send, on its way to the ring: large messages go a piece at a time and in turn, so that none holds up what the other
-//! clients of this daemon send.
+//! The way of clients' messages to the ring. Large messages go in pieces and take turns, so that they do not delay other clients.
 //!
-//! A message above [`LARGE`] has its place in the order where its last piece has. What its session says next waits here until the
-//! message has its place; everybody else's messages go past, and for as many bytes as go past a piece goes as well.
+//! A message above [`LARGE`] has its place in the order where its last piece is. The next messages of its session wait until then. Messages of
+//! other sessions overtake it, and a piece is sent for each amount of bytes that overtakes.
 //!
-//! Pieces name the configuration in which they are said and count in no other. If another begins before a message came back whole, all
-//! of it is said again there. That is neither too often nor too seldom: the last piece either got a number in the ring that broke, and
-//! then this daemon delivers it before the next configuration begins, or it did not, and then nobody ever counts it.
+//! A piece names its configuration and counts in no other. If a new configuration begins before the message was complete, all of it is sent
+//! again. This cannot duplicate it: if the last piece got a number in the old ring, this daemon delivers it before the new configuration.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +16,7 @@ pub(super) const LARGE: usize = 256 << 10;
 /// Bytes of a piece.
 pub(super) const PIECE: usize = 64 << 10;
 
-/// What the ring gets.
+/// A submission to the ring.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Submission {
     /// A client's message, or a piece of one.
@@ -45,13 +43,13 @@ impl Submission {
 /// The sessions with large messages, and what is ready for the ring.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    /// What waits behind the first large message of a session, that one included if it has not begun.
+    /// The messages of each session that wait behind its first large message, including that one until it begins.
     lanes: BTreeMap<SessionId, VecDeque<(Service, Envelope)>>,
-    /// Large messages that have begun and not come back whole, by number.
+    /// Large messages that have begun and have no place in the order yet, by number.
     begun: BTreeMap<u64, Begun>,
     /// Those of them that have pieces left, the next one first.
     turns: VecDeque<u64>,
-    /// Those for which the others had no room; they begin again when there is.
+    /// Those that were refused for lack of room; they begin again when there is room.
     refused: Vec<u64>,
     /// Sessions whose large message has not begun, the next one first.
     waiting: VecDeque<SessionId>,
@@ -62,7 +60,7 @@ pub(super) struct Lanes {
     ring: Option<RingId>,
     /// Bytes that wait for the token before no piece is added.
     level: usize,
-    /// Bytes that went past the large messages since their last piece.
+    /// Bytes of other messages since the last piece.
     past: usize,
     /// Bytes of messages in lanes and of those that have begun, by session.
     bytes: BTreeMap<SessionId, usize>,
@@ -158,7 +156,10 @@ impl Lanes {
 
     /// The next piece for the ring, if it is time for one: `waiting` bytes wait for the token.
     pub(super) fn poll_piece(&mut self, waiting: usize) -> Option<Submission> {
-        let ring = self.ring.filter(|_| waiting < self.level || self.past >= PIECE)?;
+        let ring = self.ring?;
+        if waiting >= self.level && self.past < PIECE {
+            return None;
+        }
         let number = self.turns.pop_front()?;
         let begun = self.begun.get_mut(&number)?;
         let (offset, total) = (begun.sent, begun.frame.len());
@@ -175,8 +176,8 @@ impl Lanes {
         Some(Submission::of(service, &piece))
     }
 
-    /// A large message has its place in the order. One that was not sent to its end has none yet, whatever somebody says in this
-    /// daemon's name.
+    /// A large message has its place in the order. A message with unsent pieces cannot have one, so such an event comes from a forged piece
+    /// and is ignored.
     pub(super) fn on_whole(&mut self, number: u64) {
         let is_sent = |begun: &Begun| begun.sent == begun.frame.len();
         let Some(session) = self.begun.get(&number).filter(|begun| is_sent(begun)).map(|begun| begun.session) else {
@@ -214,7 +215,7 @@ impl Lanes {
         self.turns.extend(self.refused.drain(..));
     }
 
-    /// A regular configuration begins: what has not come back whole is sent again.
+    /// A regular configuration begins: large messages without a place in the order are sent again.
     pub(super) fn on_configuration(&mut self, ring: RingId) {
         self.ring = Some(ring);
         self.past = 0;
@@ -249,7 +250,7 @@ fn is_large(envelope: &Envelope) -> bool {
     matches!(envelope, Envelope::Data(frame) if frame.len() > LARGE)
 }
 
-/// Large messages keep their place, whatever their service promises.
+/// Pieces must arrive in order, so they are sent with at least the agreed service.
 fn in_order(service: Service) -> Service {
     match service {
         Service::Unreliable | Service::Reliable => Service::Agreed,

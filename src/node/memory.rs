@@ -1,20 +1,19 @@
-//! The ceiling for what clients make a daemon keep: unfinished frames, frames that wait for readers, large messages on their way to
-//! the ring, groups and memberships. A frame that many wait for counts once.
+//! The memory limit of all clients: unfinished frames, queued frames, large messages on their way to the ring, groups and memberships. A
+//! frame in many queues counts once. The ring's own buffers do not count.
 //!
-//! The ring's own buffers are not counted and never given up. When the clients' part is nearly full newcomers are refused; above it
-//! the session that takes most must end, until what is left fits. What a session that has ended still takes, until its disconnection
-//! has its place in the order, does not count against the others.
+//! Near the limit new clients are refused; above it the largest sessions end until the rest fits. The memory of an ended session, until its
+//! disconnection has its place in the order, does not count against the others.
 
 use crate::groups;
 
-/// Bytes that a session takes without having done anything.
+/// The memory of an idle session, in bytes.
 pub(super) const SESSION: usize = 4 << 10;
 
 /// Bytes that one membership takes: a member among those of a group, and a group among those of a member. The measured figure, for
 /// groups of a thousand members, is 175.
 pub(super) const MEMBERSHIP: usize = 192;
 
-/// The part of the ceiling, one of so many, that clients of this daemon have whatever other daemons' clients take.
+/// The fraction of the limit (one of this many parts) that is reserved for this daemon's clients against memberships of other daemons.
 const OWN_PART: usize = 4;
 
 /// What is kept for clients elsewhere in the daemon.
@@ -35,7 +34,7 @@ pub(super) enum Fill {
     Much,
     /// Seven eighths are taken: no newcomers.
     Tight,
-    /// More is taken than may be.
+    /// The limit is exceeded.
     Over,
 }
 
@@ -56,17 +55,17 @@ impl Memory {
         Memory { limit, clients: 0, departing: 0, elsewhere: Elsewhere::default(), warned: false }
     }
 
-    /// Clients may take so much from now on.
+    /// Sets the limit.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Clients take so much more, or less.
+    /// The memory of clients has changed by this.
     pub(super) fn change(&mut self, bytes: isize) {
         self.clients = self.clients.saturating_add_signed(bytes);
     }
 
-    /// A session ended that keeps so much until it is forgotten.
+    /// A session ended, and keeps this many bytes until it is removed.
     pub(super) fn depart(&mut self, bytes: usize) {
         self.departing += bytes;
     }
@@ -104,7 +103,7 @@ impl Memory {
         }
     }
 
-    /// Whether an operator should hear that little is left: once, until less than half is taken.
+    /// Whether to warn the operator: once, until less than half is in use again.
     pub(super) fn should_warn(&mut self) -> bool {
         if self.used() <= self.room() / 2 {
             self.warned = false;

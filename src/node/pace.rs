@@ -1,8 +1,8 @@
-//! Joins and leaves at the pace at which members read their views.
+//! Slows joins and leaves down to the pace at which members read their views.
 //!
-//! When a thousand clients join one group, each join makes a view of all names for everybody who is in already. So a join or leave of
-//! this daemon's clients waits while many sessions here are behind with views, and, in a crowd, while many changes are on their way
-//! through the ring. A few sessions that do not read at all hold up nobody, and one change goes on at each interval in any case.
+//! When a thousand clients join one group, each join leads to a view with all names for every member. So a join or leave waits while many
+//! sessions here are behind with their views, and, with many members, while many changes are on their way through the ring. One change
+//! proceeds at each interval in any case, so a few sessions that do not read block nobody.
 
 use std::collections::VecDeque;
 
@@ -10,9 +10,9 @@ use crate::groups::SessionId;
 use crate::time::{Duration, Instant};
 use crate::wire::Envelope;
 
-/// A session is behind when more bytes of views wait for it.
+/// A session with more queued bytes of views is behind.
 pub(super) const BEHIND: usize = 256 << 10;
-/// So many sessions may be behind, or one quarter of those who want views.
+/// The number of sessions that may be behind; or one quarter of those that want views, if that is more.
 const TOLERATED: usize = 8;
 const TOLERATED_PART: usize = 4;
 /// From so many sessions that want views on, the changes on their way are limited.
@@ -61,7 +61,7 @@ impl Pace {
         self.in_flight = 0;
     }
 
-    /// Whether a change must wait: it would only lengthen queues, or others wait already.
+    /// Whether a change must wait, because it would lengthen queues or other changes wait already.
     pub(super) fn holds(&self) -> bool {
         self.is_pressed() || !self.waiting.is_empty()
     }
@@ -88,7 +88,7 @@ impl Pace {
         self.waiting.pop_front()
     }
 
-    /// When the next change goes on: at once if nothing holds it any more.
+    /// When the next change proceeds: at once if nothing delays it any more.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let at = if self.is_pressed() { self.next } else { Instant::ZERO };
         (!self.waiting.is_empty()).then_some(at)

@@ -1,5 +1,5 @@
-//! What each user has: how many sessions, and how many bytes of frames. A user is one of the password file, one of this machine, or,
-//! where neither is known, an address.
+//! The number of sessions and bytes of frames of each user. A user is one of the password file, one of this machine, or an address if neither is
+//! known.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Users {
         }
     }
 
-    /// A session of a user takes so much after it took something else. Whether the user's sessions take too much now.
+    /// The memory of a user's session has changed. Returns whether the user's sessions exceed the limit now.
     pub(super) fn change_memory(&mut self, user: &User, before: usize, now: usize) -> bool {
         let Some(holding) = self.holdings.get_mut(user) else { return false };
         holding.memory = holding.memory - before + now;

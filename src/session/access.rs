@@ -1,11 +1,8 @@
-//! The access file: which addresses the method IP lets connect, which local users the method UNIX, and who may do what with groups.
+//! The access file: which addresses the method IP accepts, which local users the method UNIX accepts, and who may do what with groups.
 //!
-//! For the method IP one rule a line, as in classic files: `unix`, `local`, an address, or an address and the number of its leading bits that count. The address is
-//! compared as written, so one with bits set behind those that count matches nobody: widening it silently would let clients
-//! in that were kept out before. `0.0.0.0/0` is everybody, the unix socket included, as existing files mean it.
-//!
-//! `user NAME` (or a number, or `*`) lets a user of this machine connect by the method UNIX. `group NAME ACTIONS WHO…` is for what clients do
-//! with groups: see `rules`. Both are no lines of a classic file, which had only the others.
+//! Rules of the method IP are as in classic files: `unix`, `local`, an address, or an address and the number of its leading bits that
+//! count. `0.0.0.0/0` is everybody, the unix socket included, because existing files mean it so. Lines with `user` (method UNIX) and `group` (see
+//! `rules`) are ours.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -80,12 +77,12 @@ impl AccessList {
         Ok(list)
     }
 
-    /// Whether any rule has this client's address.
+    /// Whether a rule accepts this client's address.
     pub fn allows(&self, peer: Peer) -> bool {
         self.rules.iter().any(|rule| rule.has(peer))
     }
 
-    /// Whether any rule has this client as a user of this machine.
+    /// Whether a rule accepts this client as a user of this machine.
     pub fn allows_user(&self, peer: Peer) -> bool {
         let Peer::User(uid) = peer else { return false };
         self.users.iter().any(|rule| matches!(rule, UserRule::Everybody) || *rule == UserRule::Is(uid))
@@ -124,6 +121,8 @@ impl Rule {
         if bits == 0 && address.is_unspecified() {
             return Ok(Rule::Everybody);
         }
+        // The classic daemon compares the address as it is written, so such a rule matches nobody. To widen it silently would accept
+        // clients that were refused before.
         if leading(address, bits) != number(address) {
             warn!(name: "access_rule_useless", line, "this access rule matches nobody: bits are set behind those that count");
         }

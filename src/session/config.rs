@@ -1,4 +1,4 @@
-//! What clients must show and may use.
+//! How clients authenticate, and what they may use.
 
 use super::{AccessList, Passwords, Policy};
 use crate::wire::MethodName;
@@ -19,13 +19,13 @@ pub struct Config {
     /// Most bytes of data and group names in one message. Default 16 MiB; classic libraries send less, see
     /// [`LIBRARY_LIMIT`](crate::wire::LIBRARY_LIMIT).
     pub message_limit: usize,
-    /// Messages that may wait for a client which does not read. Default 1000.
+    /// The longest queue of messages for a client that does not read. Default 1000.
     pub max_session_messages: usize,
-    /// Bytes that may wait for a client, several of the largest messages. Default 64 MiB.
+    /// The longest queue for a client in bytes, several of the largest messages. Default 64 MiB.
     pub max_outbox_bytes: usize,
-    /// What happens to a client that lets more wait; kept by the session's owner.
+    /// What happens to a client with a longer queue; applied by the session's owner.
     pub slow_client: SlowClient,
-    /// Sessions that a daemon takes; kept by the session's owner. Default 10 000.
+    /// The most sessions of a daemon; applied by the session's owner. Default 10 000.
     pub quota: usize,
     /// Bytes that a daemon keeps for all its clients together: frames, large messages, groups; kept by the sessions' owner. Default 1 GiB;
     /// a daemon from a configuration file takes a quarter of the machine's memory.
@@ -61,13 +61,13 @@ impl Default for Config {
 /// What happens when a client reads more slowly than others send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowClient {
-    /// Above a limit its session ends; nobody else notices.
+    /// Above a limit its session ends, without any effect on others.
     #[default]
     Disconnect,
-    /// Above a limit those clients of the same daemon that send to it are not read until it has caught up, so nothing of theirs is
-    /// lost. What comes from other daemons is taken in up to twice the bytes; then the session ends.
+    /// Above a limit the daemon stops reading from its own clients that send to it, until it has caught up, so no message of theirs is
+    /// lost. Messages from other daemons are queued up to twice the bytes; then the session ends.
     BlockSenders,
-    /// Above half a limit it gets no unreliable messages; above the whole its session ends.
+    /// Above half the limit it receives no unreliable messages; above the limit its session ends.
     DropUnreliable,
 }
 
@@ -78,10 +78,10 @@ pub enum Method {
     Null,
     /// Clients whose address the access list has.
     Ip,
-    /// Clients that say a user's name and password.
+    /// Clients that send a user's name and password.
     Password,
-    /// Users of this machine whom the access list has, as the system vouches for them on the unix socket. The client says nothing for
-    /// it, so a client that knows no such method can be checked by it too, where it is required.
+    /// Users of this machine in the access list; the system names the user of a unix socket. The client sends nothing for it, so this method
+    /// can be required of clients that do not know it.
     Unix,
 }
 

@@ -1,5 +1,5 @@
-//! The traditional crypt(3) of Unix, by which password files keep what they compare with: 25 times DES over zeros, the password as its
-//! key, two characters of salt to vary it. By today's measures it protects little; the file must be kept from others' eyes.
+//! The traditional crypt(3) of Unix, which classic password files use: 25 times DES over zeros, with the password as key and two characters
+//! of salt. By today's standards it is weak, so nobody else may read the file.
 //!
 //! DES numbers bits from 1, the most significant first; the tables are those of FIPS 46-3.
 

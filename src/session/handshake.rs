@@ -1,8 +1,6 @@
-//! The way into a session: greeting, admission by the owner, authentication.
+//! The handshake of a session: greeting, admission by the owner, authentication.
 //!
-//! Every part is collected until it is whole, and exactly its own bytes are read: a client may send ahead, and may send in
-//! pieces. Libraries before 3.16 know nothing of methods, so for them the daemon's configuration alone decides; what it requires it
-//! requires of them too.
+//! A client may send ahead, or in pieces, so each part is collected until it is complete, and exactly its bytes are read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +10,7 @@ use super::open::Open;
 use super::{Check, Config, Method, Passwords, Peer, Request, State, Step, Verdict};
 use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name, Refusal, Version};
 
-/// Reads the connect request, or the question for the limits in its place.
+/// Reads the connect request, or the question about limits.
 pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
     if Limits::is_asked(input.front())? {
         // A question opens no session: it ends as a refused request does, with another answer.
@@ -29,7 +27,7 @@ pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
     }
 }
 
-/// What the daemon demands of this client.
+/// What the daemon requires of this client.
 #[derive(Debug)]
 pub(super) struct Authenticator {
     allowed: Vec<Method>,
@@ -57,7 +55,7 @@ impl Authenticator {
         MethodList(Method::ALL.into_iter().filter(|method| self.allowed.contains(method)).map(Method::name).collect())
     }
 
-    /// The methods that a choice leads to, each once: the chosen ones and then the required ones. `None` if it is no choice.
+    /// The methods to run for a choice, each once: the chosen ones, then the required ones. `None` if the choice is invalid.
     fn methods(&self, choice: &[u8; MethodChoice::SIZE]) -> Option<VecDeque<Method>> {
         let MethodChoice(names) = MethodChoice::decode(choice).ok()?;
         let chosen = names.into_iter().flatten().map(Method::from_name);
@@ -72,7 +70,7 @@ impl Authenticator {
         (allowed && !chosen.is_empty()).then_some(methods)
     }
 
-    /// Whether a method accepts the client without a word of it; `None` if it must say something.
+    /// Whether a method accepts the client; `None` if that depends on what the client sends.
     fn accepts(&self, method: Method) -> Option<bool> {
         match method {
             Method::Null => Some(true),
@@ -82,15 +80,16 @@ impl Authenticator {
         }
     }
 
-    /// Whether a library that knows of no methods may connect: it can show no password, and what is required is required of it too.
+    /// Whether a library that knows no methods may connect. It cannot send a password, but required methods apply to it too.
     fn accepts_old_library(&self) -> bool {
         let accepts = |method: &Method| self.accepts(*method).unwrap_or(false);
+        // The classic daemon checks such a library by its address if it allows IP, and otherwise by nothing.
         let chosen = if self.allowed.contains(&Method::Ip) { Method::Ip } else { Method::Null };
         self.allowed.contains(&chosen) && accepts(&chosen) && self.required.iter().all(accepts)
     }
 }
 
-/// The state of a client that has its name and must now show that it may connect.
+/// The state of a client that has its name and must now authenticate.
 #[derive(Debug)]
 pub(super) struct Authentication {
     version: Version,
@@ -116,7 +115,7 @@ impl Authentication {
         Authentication { version, private_group, stage: Stage::Choice }
     }
 
-    /// Goes on as far as everything needed for it is there.
+    /// Continues as far as the received bytes allow.
     pub(super) fn poll(
         &mut self,
         input: &mut Input,
@@ -154,7 +153,7 @@ impl Authentication {
         }
     }
 
-    /// A password was compared. What the client is told, and the user that it is.
+    /// A password was compared. Returns the answer for the client, and its user.
     pub(super) fn answer(&mut self, verdict: Verdict) -> (Vec<u8>, Option<Arc<str>>) {
         let stage = std::mem::replace(&mut self.stage, Stage::Refused(Refusal::AUTH));
         let Stage::Checking { check, rest } = stage else { panic!("answer follows a Check, once") };
@@ -165,7 +164,7 @@ impl Authentication {
             }
             Verdict::Refused(refusal) => {
                 self.stage = Stage::Refused(refusal);
-                // A right password whose user has too many sessions is told so by the refusal that follows.
+                // If the password is right but the user has too many sessions, the method succeeds and the refusal follows.
                 (vec![u8::from(refusal != Refusal::AUTH)], None)
             }
         }

@@ -1,7 +1,9 @@
-//! The bytes of a client that nobody has read yet. What arrives while more than the limit waits is thrown away, and the
-//! session must end: in an open session the limit is one whole frame, so it is never reached by a client that keeps to the protocol.
+//! The received bytes of a client that are not decoded yet.
+//!
+//! The limit is one whole frame. The owner drains the input after every read, so a correct client never reaches the limit. The session of a
+//! client above it ends.
 
-/// Room that is kept for the next bytes when all are read.
+/// The capacity that is kept when all bytes are read.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
 /// Bytes waiting to be read, from the front.
@@ -19,7 +21,7 @@ impl Input {
         Input { bytes: Vec::new(), read: 0, limit, flooded: false }
     }
 
-    /// From here on so many may wait.
+    /// Sets the limit.
     pub(super) fn allow(&mut self, limit: usize) {
         self.limit = limit;
     }
@@ -40,7 +42,7 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Room for `more` bytes: twice what is there, so that a long frame is not moved often, but hardly above the limit.
+    /// Makes room for `more` bytes. The capacity doubles, so that a long frame is rarely moved, but it hardly exceeds the limit.
     fn make_room(&mut self, more: usize) {
         let needed = self.bytes.len() + more;
         if needed > self.bytes.capacity() {
@@ -66,7 +68,7 @@ impl Input {
         Some(taken)
     }
 
-    /// Nothing more can be read for now: gives room back that only a large frame needed.
+    /// Nothing more can be decoded for now: frees memory that only a large frame needed.
     pub(super) fn settle(&mut self) {
         if self.front().is_empty() {
             self.bytes.clear();

@@ -1,8 +1,8 @@
 //! One client's conversation with its daemon, without I/O.
 //!
-//! Bytes go in with [`Session::handle_bytes`]; [`Session::poll_request`] hands out what they ask for, until it has nothing;
-//! what the client must be told waits in the [`Outbox`]. The session knows the protocol and who may connect. Names, groups,
-//! order and time are its owner's, who answers [`Request::Hello`] and closes what stays half-open too long.
+//! [`Session::handle_bytes`] takes received bytes, [`Session::poll_request`] returns the client's requests, and the [`Outbox`] holds what must be sent.
+//! The session knows the protocol and who may connect. Its owner knows names, groups, order and time: it answers [`Request::Hello`] and
+//! closes sessions that stay half-open too long.
 //!
 //! ```text
 //! greeting ── hello ──► admission ── admit ──► authentication ── good ──► open
@@ -35,7 +35,7 @@ use input::Input;
 use open::Open;
 use policy::Judge;
 
-/// Says the number of a user of this machine.
+/// Looks up the number of a user of this machine.
 pub type UserId<'a> = &'a dyn Fn(&str) -> Option<u32>;
 
 /// Where a client's connection comes from.
@@ -201,7 +201,7 @@ impl Step {
     }
 }
 
-/// What a client is told that asks for the limits.
+/// The answer to the question about limits.
 fn limits(message_limit: usize) -> Limits {
     Limits { message: u32::try_from(message_limit).unwrap_or(u32::MAX) }
 }
@@ -240,7 +240,9 @@ impl Session {
                 self.enter(State::Closed);
                 return Some(Request::Slow(overflow));
             }
-            step.next.into_iter().for_each(|next| self.enter(next));
+            if let Some(next) = step.next {
+                self.enter(next);
+            }
             if step.request.is_some() {
                 return step.request;
             }
@@ -249,7 +251,7 @@ impl Session {
         None
     }
 
-    /// Tells the client something, unless too much waits for it already.
+    /// Queues bytes for the client, unless its queue is too long.
     fn tell(&mut self, bytes: Vec<u8>) -> Option<Overflow> {
         if self.is_open() {
             return self.outbox.push_own(bytes).err();

@@ -1,7 +1,7 @@
-//! The open session: which frames a client may send, and what becomes of them.
+//! The open session: which frames a client may send, and the requests that they make.
 //!
-//! A header is judged as soon as it is there, before any memory is taken for its body. Frames leave here normalised, so
-//! nothing below needs to think about a client's byte order or about what lay behind the NUL of its names.
+//! Frames leave here in one form: little-endian, without bits that clients must not set, and with clean names. So no other part has to deal with a
+//! client's byte order, or with bytes behind the NUL of a name.
 
 use tracing::debug;
 
@@ -21,7 +21,7 @@ pub(super) struct Open {
 /// Bits that only daemons may set.
 const FORBIDDEN: FrameType = FrameType(FrameType::INTERNAL.0 | FrameType::REJECT.0);
 
-/// Bits of a data frame that receivers see; others are taken out.
+/// Bits of a data frame that receivers see; others are cleared.
 const PASSED: FrameType = FrameType(FrameType::SERVICES.0 | FrameType::SELF_DISCARD.0 | FrameType::FREE.0);
 
 impl Open {
@@ -29,6 +29,7 @@ impl Open {
     pub(super) fn poll(&self, input: &mut Input) -> Option<Step> {
         loop {
             let header = FrameHeader::decode(input.front().first_chunk()?);
+            // The header is checked before memory is taken for the body that it announces.
             let body = match self.check(&header) {
                 Ok(len) => len,
                 Err(violation) => return Some(Step::enter(State::Closed, Request::Violation(violation))),
@@ -38,6 +39,7 @@ impl Open {
                 return Some(Step::enter(State::Closed, Request::Kill));
             }
             if !self.judge.permits(&header, frame) {
+                // A reject frame is a copy of the client's own message, which this client does not want.
                 if header.kind.contains(FrameType::SELF_DISCARD) {
                     continue;
                 }
@@ -74,9 +76,10 @@ fn request(header: FrameHeader, frame: &mut [u8]) -> Option<Request> {
     Some(Request::Multicast { service, frame: Slice::copy_from(frame) })
 }
 
-/// The group of a join or leave: the first one. Private groups have their one member, and a group has a name.
+/// The group of a join or leave: the first one. Nobody can join a private group or a group without a name.
 fn group(header: &FrameHeader, frame: &[u8]) -> Option<Name> {
-    let named = decode_names(&frame[FrameHeader::SIZE..]).next().filter(|_| header.groups > 0);
+    let mut names = decode_names(&frame[FrameHeader::SIZE..]);
+    let named = if header.groups > 0 { names.next() } else { None };
     let group = named.filter(|name| !name.is_empty() && !name.as_bytes().starts_with(b"#"));
     if group.is_none() {
         debug!(session = %header.name, ?named, "ignored a join or leave without an ordinary group");
@@ -89,7 +92,7 @@ mod tests {
     use super::super::{AccessList, Config, Peer};
     use super::*;
     use crate::rng::Rng;
-    use crate::wire::{ByteOrder, DAEMON_LIMIT, Hint, Service};
+    use crate::wire::{ByteOrder, CLASSIC_DAEMON_LIMIT, Hint, Service};
 
     fn name(text: &str) -> Name {
         Name::new(text.as_bytes()).unwrap()
@@ -102,7 +105,7 @@ mod tests {
     fn open_by(config: &Config, peer: Peer) -> Open {
         let mut judge = Judge::new(config, peer);
         judge.wants_views = true;
-        Open { private_group: name("#a#d1"), message_limit: DAEMON_LIMIT, judge }
+        Open { private_group: name("#a#d1"), message_limit: CLASSIC_DAEMON_LIMIT, judge }
     }
 
     fn header(kind: FrameType) -> FrameHeader {
@@ -115,7 +118,7 @@ mod tests {
     }
 
     fn requests(bytes: &[u8]) -> Vec<Request> {
-        let mut input = Input::new(DAEMON_LIMIT);
+        let mut input = Input::new(CLASSIC_DAEMON_LIMIT);
         input.push(bytes);
         let mut requests = Vec::new();
         while let Some(step) = open().poll(&mut input) {
@@ -155,7 +158,7 @@ mod tests {
     #[test]
     fn a_bad_header_is_judged_without_its_body() {
         let good = header(FrameType::AGREED);
-        let limit = DAEMON_LIMIT as i32;
+        let limit = CLASSIC_DAEMON_LIMIT as i32;
         for (bad, violation) in [
             (header(FrameType(0)), Violation::Kind),
             (header(FrameType::SELF_DISCARD), Violation::Kind),
@@ -203,7 +206,7 @@ mod tests {
     fn comes_of(access: &str, kind: FrameType, groups: &[&str]) -> (Option<Request>, Option<u32>) {
         let config = Config { access: AccessList::parse(access).unwrap(), ..Config::default() };
         let header = FrameHeader { groups: groups.len() as i32, data_len: 0, ..header(kind) };
-        let mut input = Input::new(DAEMON_LIMIT);
+        let mut input = Input::new(CLASSIC_DAEMON_LIMIT);
         input.push(&header.encode());
         groups.iter().for_each(|group| input.push(name(group).field()));
         let Some(step) = open_by(&config, Peer::User(7)).poll(&mut input) else { return (None, None) };

@@ -1,12 +1,10 @@
-//! The frames that wait for one client. A frame is in memory once, whoever else waits for it.
+//! The queue of frames for one client. All clients that wait for a frame share it in memory.
 //!
-//! Two limits. Bytes are bounded always. Messages are counted only while the client's socket takes no more, as the classic
-//! daemon counts them: a burst between two writes says nothing about the reader, unless none may wait at all. Over either the client is too slow, and its
-//! owner ends the session, or stops those who send to it: then only twice the bytes is too much. Above half of either limit the client
-//! lags, which is worth a warning. What the handshake says is small and comes before any message; it is never refused.
+//! The queue has a limit in bytes and one in messages. Above either the client is too slow: its owner ends the session, or stops those who
+//! send to it, and then twice the bytes may wait. Above half of either limit the client lags, which is worth a warning.
 //!
-//! Views are counted apart. A client has no say in how often others join, and all who are told of a view share its frame: a view is
-//! no message, and each receiver is charged its share of the bytes only.
+//! Membership frames ("views") are charged differently: a client cannot influence how often others join, so a view is no message, and each
+//! receiver is charged only its share of the bytes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,7 +13,7 @@ use std::sync::Arc;
 use super::config::{Config, SlowClient};
 use crate::wire::{FrameType, Payload, Slice};
 
-/// Bytes that one frame in one outbox costs besides the frame itself.
+/// The memory that a frame takes in one outbox besides its bytes.
 const PLACE: usize = 64;
 
 /// A frame for one or more clients, shared by all that still wait for it.
@@ -26,7 +24,7 @@ pub struct Frame(Arc<Content>);
 struct Content {
     payload: Payload,
     kind: FrameType,
-    /// What one receiver is charged, if that is not each byte that it still waits for.
+    /// The bytes that each receiver of a view is charged; `None` for a message, which is charged byte by byte.
     share: Option<usize>,
 }
 
@@ -38,7 +36,7 @@ impl Frame {
         Frame(Arc::new(Content { payload, kind, share }))
     }
 
-    /// A frame for one client, who is charged for each byte.
+    /// A frame for one client, which is charged each byte.
     fn own(payload: Payload) -> Frame {
         Frame(Arc::new(Content { kind: kind(&payload), payload, share: None }))
     }
@@ -68,12 +66,12 @@ impl Frame {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// The bytes divided by those who hold the frame.
+    /// The bytes divided by the number of holders of the frame.
     fn present_share(&self) -> usize {
         PLACE + self.len() / Arc::strong_count(&self.0)
     }
 
-    /// The same frame in memory of its own, if it would keep a much larger buffer of received packets alive.
+    /// The same frame in separate memory, if it would keep a much larger buffer of received packets alive.
     pub fn compact(&self) -> Option<Frame> {
         let payload = &self.0.payload;
         let copy = || Frame(Arc::new(Content { payload: payload.copied(), kind: self.0.kind, share: self.0.share }));
@@ -100,12 +98,12 @@ pub struct Outbox {
     messages: usize,
     /// Bytes of views among those that wait.
     view_bytes: usize,
-    /// How the memory that frames take has changed since it was asked.
+    /// The change of the memory of frames since [`Outbox::take_memory_change`].
     memory_change: isize,
     blocked: bool,
     max_messages: usize,
     max_bytes: usize,
-    /// Being full stops the senders, so messages that were on their way still fit.
+    /// A full queue stops the senders, so there is extra room for messages that are already on their way.
     holds_senders: bool,
 }
 
@@ -149,15 +147,17 @@ impl Outbox {
         outbox
     }
 
-    /// Other limits from now on; what waits above them is kept.
+    /// Other limits from now on; frames above them stay queued.
     pub(super) fn configure(&mut self, config: &Config) {
         self.max_messages = config.max_session_messages;
         self.max_bytes = config.max_outbox_bytes;
         self.holds_senders = config.slow_client == SlowClient::BlockSenders;
     }
 
-    /// Adds a frame at the end, or says why the session must end instead. Whoever made the frame counts its memory.
+    /// Adds a frame at the end, or returns why the session must end instead. The caller accounts for the frame's memory.
     pub fn push(&mut self, frame: Frame) -> Result<(), Overflow> {
+        // Messages count only while the socket takes no more, as in the classic daemon: a burst between two writes does not show a slow
+        // reader.
         let is_counted = self.max_messages == 0 || self.blocked && frame.0.share.is_none();
         if !self.holds_senders && is_counted && self.messages >= self.max_messages {
             return Err(Overflow::Messages);
@@ -170,7 +170,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Adds what only this client is told.
+    /// Adds a frame for this client alone.
     pub(super) fn push_own(&mut self, bytes: Vec<u8>) -> Result<(), Overflow> {
         let frame = Frame::own(bytes.into());
         let len = frame.len();
@@ -179,7 +179,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Adds a part of the handshake.
+    /// Adds a part of the handshake. It is small and comes before any message, so no limit applies.
     pub(super) fn push_handshake(&mut self, bytes: Vec<u8>) {
         self.memory_change += bytes.len() as isize;
         self.append(Frame::own(bytes.into()));
@@ -224,7 +224,7 @@ impl Outbox {
         }
     }
 
-    /// So many bytes were written, of a view that is charged by a share or of a message.
+    /// These bytes of a view or a message were written. A view gives its share back when it is done.
     fn discount(&mut self, is_view: bool, bytes: usize, share: usize) {
         if is_view {
             self.view_bytes -= bytes;
@@ -234,7 +234,7 @@ impl Outbox {
         }
     }
 
-    /// The client's socket takes no more for now: from here on messages count, until [`Outbox::wrote`].
+    /// The client's socket takes no more for now. Messages count against the limit until [`Outbox::wrote`].
     pub fn block(&mut self) {
         self.blocked = true;
     }
@@ -244,48 +244,48 @@ impl Outbox {
         self.blocked
     }
 
-    /// Whether more waits than half of what may.
+    /// Whether the queue is longer than half of a limit.
     pub fn is_lagging(&self) -> bool {
         self.charged > self.max_bytes / 2 || self.blocked && self.messages > self.max_messages / 2
     }
 
-    /// Whether as much waits as may.
+    /// Whether the queue is full.
     pub fn is_full(&self) -> bool {
         self.charged >= self.max_bytes || self.blocked && self.messages >= self.max_messages
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// How many frames wait, views included.
+    /// The number of queued frames, views included.
     pub fn frames(&self) -> usize {
         self.frames.len()
     }
 
-    /// How many bytes wait, views included.
+    /// The number of queued bytes, views included.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many bytes of views wait.
+    /// The number of queued bytes of views.
     pub fn view_bytes(&self) -> usize {
         self.view_bytes
     }
 
-    /// How many more bytes of memory frames take than when this was last asked: what only this client was told, less what
-    /// nobody waits for any more.
+    /// The change of the memory of frames since the last call: frames for this client alone were added, and frames that no other client
+    /// waits for were freed.
     pub fn take_memory_change(&mut self) -> isize {
         std::mem::take(&mut self.memory_change)
     }
 
-    /// This client's part of the memory that its frames take. It looks at each of them.
+    /// This client's part of the memory of its frames. The cost is linear in the number of frames.
     pub fn memory_share(&self) -> usize {
         self.frames.iter().map(Frame::present_share).sum()
     }
 
-    /// What still waits, taken out.
+    /// Removes and returns everything that is queued.
     pub fn take_all(&mut self) -> Vec<Payload> {
         let mut rest = Vec::new();
         while let Some(frame) = self.frames.front() {

@@ -1,9 +1,7 @@
-//! The users of the method PWORD and their passwords, as a file keeps them: `user:` and what the password is compared with, a line
-//! each; blank lines and lines that begin with `#` are skipped. A line that is no user is reported by its number: to read on as if it
-//! were not there would leave somebody out without a word.
+//! The password file: the users of the method PWORD, one on each line as `user:hash`.
 //!
-//! A password is kept as an Argon2 string (`$argon2id$v=19$…`), or as the crypt(3) string of classic files. The first is made to be
-//! slow, so a session never compares by itself: it hands out a [`Check`], which its owner carries out where nobody waits for it.
+//! A hash is an Argon2 string (`$argon2id$v=19$…`), or the crypt(3) string of classic files. Argon2 is slow by design, so a session never
+//! compares a password itself: it returns a [`Check`], and its owner compares on another thread.
 
 use std::fmt;
 use std::str;
@@ -14,9 +12,9 @@ use argon2::{Argon2, Params, PasswordVerifier};
 
 use super::crypt::{CRYPT_SIZE, crypt};
 
-/// The most memory that one comparison may take, in KiB: a line that asks for more is refused when the file is read.
+/// The most memory of one comparison, in KiB. A line that needs more is refused when the file is read.
 const MEMORY_LIMIT: u32 = 256 << 10;
-/// The most rounds times KiB of one comparison, which is some seconds.
+/// The most work of one comparison: rounds times KiB, which takes some seconds.
 const WORK_LIMIT: u64 = 16 << 20;
 
 /// Who may connect by the method PWORD; by default nobody.
@@ -81,7 +79,7 @@ impl Passwords {
     /// Bytes that a client sends.
     pub const CREDENTIALS_SIZE: usize = Passwords::USER_SIZE + Passwords::PASSWORD_SIZE;
 
-    /// The users in a file's text.
+    /// The users in a file's text. A line that is no user is an error, because skipping it would lock a user out silently.
     pub fn parse(text: &str) -> Result<Passwords, PasswordError> {
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -101,7 +99,7 @@ impl Check {
         let (name, password) = self.credentials.split_at(Passwords::USER_SIZE);
         let (name, password) = (before_nul(name), before_nul(password));
         let user = self.users.iter().find(|user| user.name.as_bytes() == name);
-        // Who is not in the file is compared with somebody who is, so that the time does not say it.
+        // An unknown user is compared with a known one, so that the time does not reveal which users exist.
         let compared = user.or(self.users.first()).is_some_and(|user| user.secret.is_of(password));
         compared && user.is_some()
     }
@@ -139,7 +137,8 @@ impl Secret {
             let is_bounded = params.m_cost() <= MEMORY_LIMIT && work <= WORK_LIMIT;
             return (is_argon2 && is_bounded).then(|| Secret::Argon2(text.to_string()));
         }
-        let text = *text.as_bytes().first_chunk().filter(|_| text.len() == CRYPT_SIZE)?;
+        let text: [u8; CRYPT_SIZE] = text.as_bytes().try_into().ok()?;
+        // Only a valid salt can be a hash of crypt.
         crypt(b"", &text)?;
         Some(Secret::Crypt(text))
     }

@@ -1,7 +1,7 @@
-//! Access control: what a site does not let its clients do, however they have shown who they are.
+//! Access control: what authenticated clients may do.
 //!
-//! A program that runs a daemon of its own may give it a policy; the access file of a daemon may have rules for groups. A client that
-//! wants to be told who is in its groups joins only those that it may monitor. What is refused comes back to its sender as a reject frame, unless the sender wants nothing of its own back.
+//! A program with an embedded daemon may set a policy, and the access file may have rules for groups. A client that wants membership
+//! messages can join only groups that it may monitor. A refused frame returns to its sender as a reject frame.
 
 use super::rules::{Action, GroupRules, Identity};
 use super::{Config, Peer};
@@ -13,7 +13,7 @@ pub type Policy = fn(client: &Name, attempt: &Attempt<'_>) -> bool;
 /// What a client wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt<'a> {
-    /// Have a session; asked when it has shown who it is.
+    /// Open a session; asked after authentication.
     Connect,
     /// Join this group.
     Join(Name),
@@ -42,7 +42,7 @@ pub(super) struct Judge {
     groups: GroupRules,
     /// Who the client is.
     pub client: Identity,
-    /// Whether it wants to be told who is in its groups.
+    /// Whether it wants membership messages.
     pub wants_views: bool,
 }
 
@@ -58,7 +58,7 @@ impl Judge {
         self.groups = config.access.groups().clone();
     }
 
-    /// Whether a client that has shown who it is may have a session.
+    /// Whether an authenticated client may open a session.
     pub(super) fn welcomes(&self, private_group: &Name) -> bool {
         self.policy.is_none_or(|policy| policy(private_group, &Attempt::Connect))
     }

@@ -1,5 +1,5 @@
-//! Typed reads and writes, the one place with byte arithmetic but for what has a fixed size and is read or written all the time (the
-//! header, a measure). Packets are big-endian; frames pass their order in.
+//! Typed reads and writes, so that no other code does byte arithmetic. Only the header and the measures of reports, which are read and written
+//! all the time, do their own. Packets are big-endian; frames pass their byte order in.
 
 use std::fmt;
 
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
-    /// A number that is counted up: below 2^62, so that adding to it never overflows, whatever a datagram says.
+    /// A number that is counted up. It must be below 2^62, so that adding to it never overflows.
     pub fn counted(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let number = self.u64()?;
         if number >> 62 == 0 { Ok(number) } else { Err(DecodeError::TooLarge(field)) }

@@ -14,11 +14,9 @@
 //! 38     payload
 //! ```
 //!
-//! Messages flow through the packets of their origin as a stream: small ones share a packet, large ones span packets, each as
-//! a 32-bit length, a service byte and its bytes. So packets can be of equal size, without padding. The offset shows whether a
-//! packet of this origin is missing in between, and the first beginning where to start reading again.
-//!
-//! The barrier says how early a message may be delivered that need not wait for its turn (delivery.rs of the ring).
+//! The messages of an origin are one stream of bytes: each is a 32-bit length, a service byte and its bytes. Small messages share a packet,
+//! large ones span packets, so that packets have equal size without padding. The offset shows whether a packet of this origin is missing, and
+//! `first_message` where to continue after a loss. The barrier limits which messages may be delivered ahead of their turn (ring/delivery.rs).
 
 use std::fmt;
 
@@ -68,8 +66,9 @@ impl Data {
         self.seq.saturating_sub(u64::from(self.barrier_distance))
     }
 
-    /// Notes that the last barrier message lies in packet `barrier`, which is this one or an earlier one.
+    /// Records that the last barrier message is in packet `barrier`, which is this one or an earlier one.
     pub fn set_barrier(&mut self, barrier: u64) {
+        // A distance that does not fit is taken for a nearer barrier. That delays a message, but never lets it pass the barrier.
         self.barrier_distance = u16::try_from(self.seq - barrier).unwrap_or(Data::NO_BARRIER);
     }
 
@@ -98,7 +97,7 @@ impl Data {
             return Err(DecodeError::BadValue("first_message"));
         }
         let recovered = flags & RECOVERED != 0;
-        // Any other packet may have to travel inside one.
+        // Recovery wraps every other packet into a recovered one, so it needs room for a second overhead.
         let heads = if recovered { 1 } else { 2 };
         if payload.len() > Data::BODY_LIMIT - heads * Data::OVERHEAD {
             return Err(DecodeError::TooLarge("payload"));

@@ -1,4 +1,4 @@
-//! What the group layers of daemons say to each other: the content of a ring's messages.
+//! Envelopes: the messages of the ring, which the group layers of the daemons send to each other.
 //!
 //! ```text
 //! every envelope      kind u8, then by kind
@@ -20,7 +20,7 @@ use std::fmt;
 
 use super::{DaemonId, DecodeError, GroupId, Name, Payload, Reader, RingId, Slice, Writer};
 
-/// What one daemon's group layer tells all, at one place in the order.
+/// A message of one daemon's group layer to all, at one place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Envelope {
     /// A client's message: its frame.
@@ -44,13 +44,13 @@ pub enum Envelope {
         /// Its private group.
         member: Name,
     },
-    /// A part of the sending daemon's groups, said once per regular configuration.
+    /// A part of the sending daemon's groups, sent once in each regular configuration.
     State(State),
-    /// A part of a client's message that is too large to be sent at once.
+    /// A part of a client's large message.
     Piece(Piece),
 }
 
-/// A part of a client's frame. The frame is sent where its last piece is.
+/// A part of a client's frame. The frame has its place in the order where its last piece is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The regular configuration in which the frame is sent; the piece means nothing in another.
@@ -65,11 +65,10 @@ pub struct Piece {
     pub bytes: Payload,
 }
 
-/// A part of what a daemon says when group tables are exchanged.
+/// A part of a daemon's state when group tables are exchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The regular configuration in which the tables are exchanged. A state that was queued for a ring that broke is
-    /// void.
+    /// The regular configuration in which the tables are exchanged. A state for another one is ignored.
     pub exchange: RingId,
     /// Where the sender's table comes from.
     pub basis: Basis,
@@ -88,7 +87,7 @@ pub struct Basis {
     pub together: Vec<DaemonId>,
 }
 
-/// What a daemon says about one group.
+/// A daemon's members of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupState {
     /// The group.

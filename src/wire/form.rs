@@ -1,7 +1,7 @@
-//! The form token: goes round twice through the daemons that agreed on a membership. On the first rotation each writes down what
-//! it brings from its old ring; on the second each learns what the others bring.
+//! The form token (Totem's commit token). It goes twice round the daemons that agreed on a membership. On the first rotation each member fills
+//! in what it brings from its old ring; on the second each learns what the others bring.
 //!
-//! 128 entries do not fit one datagram, so a form token travels in parts, each with up to [`PART_ENTRIES`] entries.
+//! 128 entries do not fit into one datagram, so a form token travels in parts with up to [`PART_ENTRIES`] entries.
 //!
 //! ```text
 //!  0 12  id of the ring being formed
@@ -108,6 +108,7 @@ impl FormPart {
         }
         let first = reader.u16()?;
         let count = reader.count(PART_ENTRIES, "entries")?;
+        // Parts have fixed bounds, so that parts of two copies of a token can be combined.
         let whole_part = usize::from(first) % PART_ENTRIES == 0
             && first < total
             && count == PART_ENTRIES.min(usize::from(total - first));

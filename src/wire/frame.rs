@@ -12,8 +12,8 @@
 //!      …     d  data
 //! ```
 //!
-//! Each frame says its own byte order; ours are always little-endian. The hint, names and data pass through a daemon
-//! untouched. The two numbers stay signed and unchecked here, because who reads them decides what a bad one means.
+//! Each frame states its byte order; ours are always little-endian. A daemon does not change the hint, the names and the data. The two numbers
+//! stay signed and unchecked here, because the session and the library treat bad ones differently.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -26,10 +26,10 @@ pub const MAX_GROUPS: usize = 100;
 /// Most bytes of data and group names that the classic library accepts from a program.
 pub const MESSAGE_LIMIT: usize = 144_000;
 
-/// Most bytes of data and group names that a daemon accepts from a client.
-pub const DAEMON_LIMIT: usize = MESSAGE_LIMIT - FrameHeader::SIZE;
+/// Most bytes of data and group names that a classic daemon accepts from a client. Ours takes more: `MaxMessageSize`.
+pub const CLASSIC_DAEMON_LIMIT: usize = MESSAGE_LIMIT - FrameHeader::SIZE;
 
-/// Most bytes of data and group names that every daemon in the field survives.
+/// Most bytes of data and group names that every classic daemon accepts; some of them crash above it.
 pub const LIBRARY_LIMIT: usize = 143_152;
 
 /// The byte order of a frame's writer.
@@ -173,7 +173,7 @@ impl FrameType {
         }
     }
 
-    /// How a reject frame tells of a request of this type.
+    /// The type of a refused request, as a reject frame has it.
     const fn refused(self) -> FrameType {
         let told = match self {
             _ if self.contains(FrameType::JOIN) => FrameType::CAUSED_BY_JOIN.0,
@@ -250,11 +250,11 @@ pub struct FrameHeader {
     pub kind: FrameType,
     /// The sender's private group, or the group of a membership frame.
     pub name: Name,
-    /// How many group names follow, as the writer put it: a bad writer's number may be negative.
+    /// The number of group names, as written: it may be negative.
     pub groups: i32,
     /// The application's message type.
     pub hint: Hint,
-    /// How many bytes of data follow, as the writer put it: a bad writer's number may be negative.
+    /// The number of bytes of data, as written: it may be negative.
     pub data_len: i32,
     /// The byte order of whoever wrote this header.
     pub order: ByteOrder,

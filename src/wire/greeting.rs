@@ -1,5 +1,7 @@
-//! A greeting: one daemon asks another whether the life that it hears is the present one, or answers that. It is about lives, not about
-//! rings, so it lives below the ring. Only sealed systems use it: there it tells a daemon that lives from a record of an earlier life.
+//! A greeting: a daemon asks another one to prove that the life that it hears is the present one, or answers such a question.
+//!
+//! Only sealed systems use it. A seal proves that a packet was made with a key, but not when: it may be a record of an earlier life. A record
+//! cannot answer a new question.
 //!
 //! ```text
 //!  0  8  number of the question, 0 if nothing is asked

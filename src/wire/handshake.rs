@@ -8,14 +8,14 @@
 //! refusal   one negative byte in place of list or answer              daemon → client
 //! ```
 //!
-//! The patch bytes exist from library version 3.15 on. Everything but the choice is as long as its own bytes say, so those
-//! decoders take what has arrived so far and answer `None` while more must come, or the value and how many bytes it took.
+//! The patch bytes exist from library version 3.15 on. All parts but the choice have a variable length. Their decoders take the bytes that have
+//! arrived, and return `None` while more must come, or the value and its number of bytes.
 
 use std::fmt;
 
 use super::{DecodeError, Name, Reader};
 
-/// What arrived: nothing whole yet, or a value and how many bytes it took.
+/// The result of decoding: `None` while more must come, or a value and its number of bytes.
 pub type Arrived<T> = Option<(T, usize)>;
 
 /// A library's or daemon's version. Classic peers read the bytes as signed numbers, and so do we.
@@ -30,9 +30,9 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version that we tell the other side.
+    /// Our version.
     pub const OURS: Version = Version::new(4, 4, 0);
-    /// The oldest that is talked to.
+    /// The oldest version that is accepted.
     pub const OLDEST: Version = Version::new(3, 1, 0);
 
     /// The version of these three numbers.
@@ -119,7 +119,10 @@ impl PrivateName {
     pub fn new(name: &[u8]) -> Option<PrivateName> {
         let legal = !name.is_empty() && name.iter().all(|byte| (0x24..=0x7e).contains(byte));
         let mut bytes = [0; PrivateName::LIMIT];
-        bytes.get_mut(..name.len()).filter(|_| legal)?.copy_from_slice(name);
+        if !legal {
+            return None;
+        }
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
         Some(PrivateName { bytes, len: name.len() as u8 })
     }
 
@@ -141,7 +144,7 @@ impl fmt::Display for PrivateName {
     }
 }
 
-/// A client's first words.
+/// The first bytes of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectRequest {
     /// The client library's version.

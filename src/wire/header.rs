@@ -1,6 +1,7 @@
-//! The header of every datagram between daemons. It says from end to end who made the packet, for whom, and which of his packets
-//! it is; only `network` and `way` belong to one hop, and a daemon that relays the packet writes them anew. So a copy that came by
-//! a relay is a copy like any other. Numbers are big-endian.
+//! The header of every datagram between daemons. Numbers are big-endian.
+//!
+//! Sender, life, destination and counter identify a packet from end to end. Only `network` and `way` belong to one hop, and a relay writes them
+//! anew. So a relayed copy is a copy like any other.
 //!
 //! ```text
 //!  0  2  magic "TC"
@@ -19,8 +20,8 @@
 //!  …     body
 //! ```
 //!
-//! (sender, incarnation, destination, counter) names one packet for ever, so it is the nonce of a sealed one, which is sealed once for
-//! all networks and relays: the two fields of the hop stay outside the seal.
+//! Because this identity is never used twice, it is also the nonce of a sealed packet. A packet is sealed once for all networks and relays, so
+//! the two fields of the hop stay outside the seal.
 
 use std::fmt;
 use std::ops::Deref;
@@ -62,7 +63,7 @@ pub enum Protection {
     Sealed(u8),
 }
 
-/// What proves that a sealed packet is as it was made.
+/// The authentication tag of a sealed packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealTag(pub [u8; SealTag::SIZE]);
 
@@ -175,7 +176,7 @@ impl Header {
         bytes
     }
 
-    /// The bytes that a seal covers: all but the fields of the hop, which every relay writes anew.
+    /// The bytes that the seal authenticates: all but the two fields of the hop, which every relay writes anew.
     pub fn covered(&self) -> [u8; Header::SIZE] {
         Header { network: NetworkId(0), way: Way::Direct, ..*self }.encode()
     }

@@ -1,4 +1,4 @@
-//! A join packet: whom a gathering daemon counts on, and whom it has given up.
+//! A join packet: the daemons that a gathering daemon has heard of, and those that it has given up.
 //!
 //! ```text
 //!  0  4  origin
@@ -17,7 +17,7 @@ use super::{DaemonId, DecodeError, Incarnation, Reader, Writer};
 /// A join packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
-    /// Who says it.
+    /// The sender.
     pub origin: DaemonId,
     /// Its life.
     pub incarnation: Incarnation,
@@ -25,7 +25,7 @@ pub struct Join {
     pub sequence: u64,
     /// Whether it is about to stop.
     pub leaving: bool,
-    /// All daemons it has heard of, the failed ones included.
+    /// All daemons that it has heard of, including the failed ones.
     pub present: BTreeSet<DaemonId>,
     /// Those it goes on without.
     pub failed: BTreeSet<DaemonId>,

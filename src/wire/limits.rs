@@ -1,12 +1,12 @@
-//! The question how large a message a daemon takes, and its answer.
+//! The question about the largest message of a daemon, and the answer.
 //!
 //! ```text
 //! question  0, 84, 0, 0, 0                                   client → daemon
 //! answer    1, 0, 84, 0, 4 bytes, most significant first     daemon → client
 //! ```
 //!
-//! A client asks on a connection of its own, so the classic stream stays as it is. The question has the form of a connect
-//! request of version 0.84, which no library has: a classic daemon refuses it at once with one byte, -7.
+//! A client asks on a separate connection, so the classic stream does not change. The question has the form of a connect request of version 0.84,
+//! which no library has. A classic daemon refuses it at once with one byte, -7.
 
 use super::{DecodeError, Reader};
 

@@ -1,4 +1,4 @@
-//! Membership frames: what a daemon sends when a group's members change, and what their data means to a client.
+//! Membership frames, which a daemon sends when the members of a group change.
 //!
 //! ```text
 //! data offset  size  field
@@ -8,12 +8,12 @@
 //!          20     …  vs sets: 4 bytes count, count × 32 bytes names
 //! ```
 //!
-//! The data is in the byte order of the frame's header. Only the own offset differs between receivers, so a regular
-//! membership is encoded once and shared. A transitional membership's data is the group id alone.
+//! The data has the byte order of the frame's header. Only the own offset differs between receivers, so a regular membership is encoded once and
+//! shared. The data of a transitional membership is the group id alone.
 
 use super::{ByteOrder, DecodeError, FrameHeader, FrameType, Hint, Name, Payload, Reader, Slice};
 
-/// The identity of one view of a group; means nothing but equality.
+/// The identity of one view of a group. It can only be compared for equality.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub [u32; 3]);
 
@@ -42,7 +42,7 @@ impl GroupId {
 pub struct MembershipBody {
     /// The view that begins.
     pub id: GroupId,
-    /// Who came here together; for a join, leave or disconnect the one that changed.
+    /// The members that came together; for a join, leave or disconnect the one that changed.
     pub vs_sets: Vec<Vec<Name>>,
     /// Which of the sets is the receiver's own.
     pub own: usize,
@@ -132,7 +132,7 @@ impl From<Cause> for FrameType {
     }
 }
 
-/// A regular membership that a daemon tells its clients.
+/// A regular membership for a daemon's clients.
 #[derive(Clone, Copy, Debug)]
 pub struct RegularMembership<'a> {
     /// Why it changed.

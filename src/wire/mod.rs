@@ -33,8 +33,8 @@ pub use envelope::{Basis, Envelope, GroupState, Piece, State};
 pub use explain::explain;
 pub use form::{Brings, Form, FormMember, FormPart};
 pub use frame::{
-    ByteOrder, DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT, decode_names,
-    encode_reject,
+    ByteOrder, CLASSIC_DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT,
+    decode_names, encode_reject,
 };
 pub use greeting::Greeting;
 pub use handshake::{

@@ -14,16 +14,16 @@
 //! 40     data
 //! ```
 //!
-//! Everything is in the writer's byte order, which the marking in the type tells as in client frames. The data of a partition is a
-//! component for each of 128 daemons; of flow control, a pair of windows for each, and behind the last daemon the ring's window.
-//! The data of a report is the fields of [`Report`] in their order.
+//! All numbers have the writer's byte order, which the type shows as in client frames. The data of a partition is a component for each of 128
+//! daemons. The data of flow control is a pair of windows for each, and the ring's window behind the last daemon. The data of a report is the
+//! fields of [`Report`] in their order.
 
 use super::{ByteOrder, DaemonId, DecodeError, Reader, Writer};
 
 const MAGIC: u32 = 15_051_963;
 /// Daemons in every list.
 const DAEMONS: usize = 128;
-/// What a list has in the place of a daemon that is not meant.
+/// The entry of a list for a daemon that is not addressed.
 const NOBODY: i16 = -1;
 
 /// A command to a daemon.
@@ -44,7 +44,7 @@ pub struct MonitorCommand {
 pub enum MonitorRequest {
     /// A report.
     Status,
-    /// Hear only daemons of the same component from now on; in the order of the configuration.
+    /// Accept only packets of the same component from now on; components in the order of the configuration.
     Partition(Vec<i16>),
     /// Other windows.
     FlowControl(FlowControl),

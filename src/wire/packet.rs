@@ -1,4 +1,4 @@
-//! The body of a datagram between rings, by kind. Reports and greetings have bodies of their own, which no ring reads.
+//! The body of a datagram for the ring, by kind. Reports and greetings are for multipath, and no ring reads them.
 
 use std::fmt;
 

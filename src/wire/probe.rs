@@ -1,8 +1,8 @@
 //! Two small packets that carry only a ring id.
 //!
-//! A *probe* says that its sender has a ring installed. Daemons of another ring that hear it know that the two can merge. It is
-//! sent at intervals whatever else travels, so that a merge is seen under full load too. A *hurry* asks the representative to
-//! let go of the token that it holds because the ring was idle.
+//! A *probe* tells that its sender has a ring installed. A daemon of another ring that hears it knows that the two rings can merge. It is sent at
+//! intervals under any load, so that rings find each other even when they are busy. A *hurry* asks the representative to pass on the token
+//! that it holds because the ring was idle.
 //!
 //! ```text
 //!  0 12  ring id

@@ -1,8 +1,7 @@
-//! A report: whom a daemon hears on which network, and what it has measured. It is about paths, not about rings, so it lives below
-//! the ring and every daemon understands it whatever ring it is in.
+//! A report: which daemons its sender hears on which network, and what it has measured.
 //!
-//! Daemons are meant by number: their place in the order of ids, which is the same in all daemons of one membership table. The numbers
-//! mean nothing to a daemon of another table; such a one reads only up to the digests, to find out what differs.
+//! A report refers to daemons by number: their place in the order of ids, which is the same at all daemons with one membership table. A daemon with
+//! another table reads only up to the digests, to find out what differs.
 //!
 //! ```text
 //!  0  8  number: 1, 2, 3, … in each life of the sender
@@ -25,7 +24,7 @@ use std::fmt;
 
 use super::{DecodeError, NetworkId, Reader, Writer};
 
-/// A report, of which the lists stay where they are: most who get it look at little of it.
+/// A report. Its lists stay in the datagram, because most receivers read little of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathReport<'a> {
     /// Number of this report in the sender's life.
@@ -46,7 +45,7 @@ pub struct PathReport<'a> {
     pub keys: Keys<'a>,
 }
 
-/// What tells some keys from others, as it travels.
+/// The ids of keys, as they travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keys<'a>(&'a [KeyBytes]);
 

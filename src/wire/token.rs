@@ -1,4 +1,4 @@
-//! The token: the right to send, the state of the order, and the requests for what is missing.
+//! The token: the right to number packets, the state of the order, and the requests for missing packets.
 //!
 //! ```text
 //!  0 12  ring id
@@ -18,8 +18,8 @@
 //! 84  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
 //! ```
 //!
-//! Range coding keeps the token in one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is
-//! asked for when the first are there.
+//! The ranges keep the token within one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is requested
+//! later.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl Token {
     /// How many ranges of missing packets one token carries: 76 + 8 + 4 * 96 = 468 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
-    /// How far apart the first and the last missing packet may lie, so that no token makes work without end.
+    /// The largest distance between the first and the last requested packet. It bounds the work that a token can cause.
     pub const SPAN_LIMIT: u64 = 1 << 16;
 
     /// Reads a token's body.
@@ -86,6 +86,7 @@ impl Token {
             token.requests = decode_ranges(&mut reader, count)?;
         }
         reader.end()?;
+        // The ring subtracts these numbers from each other, so they are checked here once.
         if token.aru > token.seq {
             return Err(DecodeError::BadValue("aru"));
         }

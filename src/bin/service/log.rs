@@ -100,7 +100,9 @@ impl Log {
 
     /// Writes what waits, if that does not take long.
     pub fn finish(&self) {
-        self.desk.tell_suppressed(Moment::End).into_iter().for_each(|line| self.desk.queue.push(line));
+        for line in self.desk.tell_suppressed(Moment::End) {
+            self.desk.queue.push(line);
+        }
         self.desk.queue.flush(LAST_LINES);
     }
 }

@@ -132,5 +132,8 @@ fn connect_abstract(_: &UnixDatagram, _: &str) -> io::Result<()> {
 fn watchdog() -> Option<Duration> {
     let number = |name| env::var(name).ok()?.parse::<u64>().ok();
     let is_meant = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));
-    number("WATCHDOG_USEC").filter(|_| is_meant).map(Duration::from_micros)
+    if !is_meant {
+        return None;
+    }
+    number("WATCHDOG_USEC").map(Duration::from_micros)
 }

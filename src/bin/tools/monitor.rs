@@ -170,7 +170,9 @@ impl Monitor {
     /// Prints the reports that are on their way when the input ends.
     fn linger(&mut self) {
         let end = Instant::now() + LAST_WORDS;
-        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|_| !self.watched.is_empty()) {
+        while let Some(left) = end.checked_duration_since(Instant::now())
+            && !self.watched.is_empty()
+        {
             if let Ok(Input::Datagram(datagram)) = self.inputs.recv_timeout(left) {
                 self.print_report(&datagram);
             }

@@ -78,7 +78,10 @@ pub enum Opened {
 pub fn open(message: &mut Message) -> Option<Opened> {
     let order = if message.foreign_order { FOREIGN } else { ByteOrder::NATIVE };
     if let FLUSH_OK | FLUSH_RECEIVED = message.mess_type {
-        let id = GroupId::decode(&message.body, order).ok().filter(|_| message.body.len() == GroupId::SIZE)?;
+        if message.body.len() != GroupId::SIZE {
+            return None;
+        }
+        let id = GroupId::decode(&message.body, order).ok()?;
         let is_ok = message.mess_type == FLUSH_OK;
         return Some(Opened::Control(if is_ok { Control::FlushOk(id) } else { Control::FlushReceived(id) }));
     }

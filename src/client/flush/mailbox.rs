@@ -107,7 +107,8 @@ impl FlushMailbox {
     /// Sends a message to all members of a group's view, or to a private group.
     pub fn multicast(&self, kind: CastKind, group: Name, body: &[IoSlice<'_>]) -> Result<(), CastError> {
         let _sending = self.sending.lock();
-        let view = self.layer.lock().check_cast(group, &[])?.filter(|_| kind.is_unordered());
+        let current = self.layer.lock().check_cast(group, &[])?;
+        let view = if kind.is_unordered() { current } else { None };
         let (mess_type, trailer) = format::enclose(kind.mess_type, view, None);
         let body = [body, &[IoSlice::new(&trailer)]].concat();
         Ok(self.mailbox.multicast_slices(kind.kind, &[group], mess_type, &body)?)
@@ -122,7 +123,8 @@ impl FlushMailbox {
         body: &[IoSlice<'_>],
     ) -> Result<(), CastError> {
         let _sending = self.sending.lock();
-        let view = self.layer.lock().check_cast(group, receivers)?.filter(|_| kind.is_unordered());
+        let current = self.layer.lock().check_cast(group, receivers)?;
+        let view = if kind.is_unordered() { current } else { None };
         if !kind.kind.intersects(FrameType::SERVICES) {
             return Err(SendError::NoService.into());
         }

@@ -1,4 +1,4 @@
-//! What clients take of memory, together and each user's, and who must go when it is too much.
+//! Applies the memory limits of all clients and of each user, and chooses the sessions that must end.
 
 use super::{Client, Clients};
 use crate::groups::SessionId;
@@ -30,16 +30,17 @@ impl Clients {
         }
     }
 
-    /// Other limits for each user from now on. Who has more sessions keeps them; who takes more memory loses the largest ones.
+    /// Other limits for each user from now on. Open sessions above the limit stay; above the memory limit the largest ones end.
     pub(super) fn set_user_limits(&mut self, max_sessions: usize, max_memory: usize) {
         self.users.set_limits(max_sessions, max_memory);
         let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        all.into_iter().for_each(|id| self.charge_user(id));
+        for id in all {
+            self.charge_user(id);
+        }
         self.greedy = self.users.greedy();
     }
 
-    /// Compares what all clients take with the ceiling, and ends those that take most while it is too much. `kept` says what is kept
-    /// for a session elsewhere.
+    /// Ends the largest sessions while all clients together exceed the limit. `kept` returns the memory of a session in other parts.
     pub(in crate::node) fn keep_ceiling(
         &mut self,
         elsewhere: Elsewhere,

@@ -1,4 +1,4 @@
-//! Frames for clients: who gets them, who is too slow for them, and who is stopped because of that.
+//! Queues frames for clients, and applies `SlowClient` to those that read too slowly.
 
 use super::Clients;
 use crate::groups::SessionId;
@@ -21,7 +21,7 @@ impl Clients {
                 continue;
             }
             let outbox = client.session.outbox_mut();
-            // Where a frame may wait long it must not keep the packets around it.
+            // A frame that may wait long must not keep the whole received packet in memory.
             let compacted = if outbox.is_blocked() { compact.get_or_insert_with(|| frame.compact()) } else { &None };
             let quiet = outbox.is_empty();
             match outbox.push(compacted.as_ref().unwrap_or(&frame).clone()) {
@@ -41,7 +41,7 @@ impl Clients {
         }
     }
 
-    /// A message of this sender went to a session; the sender is stopped if that made or found its outbox full.
+    /// A message of this sender went to a session. If the outbox of the session is full now, the sender is stopped.
     pub(super) fn stop(&mut self, sender: &Name, receiver: SessionId) {
         let Some(stopped) = self.full.get_mut(&receiver) else { return };
         let Some(Holder::Session(id)) = self.names.get(sender) else { return };
@@ -53,7 +53,7 @@ impl Clients {
         }
     }
 
-    /// A session's outbox is not full any more, or the session is over: those whom it stopped may go on.
+    /// A session's outbox is no longer full, or the session has ended: the senders that it stopped continue.
     pub(super) fn release(&mut self, receiver: SessionId) {
         for id in self.full.remove(&receiver).into_iter().flatten() {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
@@ -64,7 +64,7 @@ impl Clients {
         }
     }
 
-    /// Compares what waits for a client with the limits, and says when it begins to lag. It lags until nothing waits.
+    /// Logs when a client begins to lag. It lags until its queue is empty.
     pub(super) fn note_pace(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let outbox = client.session.outbox();

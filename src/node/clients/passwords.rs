@@ -1,4 +1,4 @@
-//! Passwords that clients send: when they are compared, and what comes of it.
+//! The passwords of clients: when they are checked, and the result.
 
 use super::Clients;
 use crate::groups::SessionId;
