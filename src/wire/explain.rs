@@ -10,7 +10,7 @@ pub fn explain(datagram: &Slice) -> Vec<String> {
     let mut lines = Lines(Vec::new());
     match Head::split(datagram) {
         Ok((header, _, body)) => {
-            lines.add(0, &header);
+            lines.add(0, header);
             match header.protection {
                 Protection::Plain => explain_body(&mut lines, header.kind, &body),
                 Protection::Sealed(_) => lines.add(1, format_args!("sealed body of {} bytes", body.len())),
