@@ -158,7 +158,7 @@ fn every_example_is_what_it_is_said_to_be() {
         assert!(!lines.iter().any(|line| line.contains("cannot be read")), "{lines:#?}");
         if env::var_os("BLESS").is_some() {
             let front = block.lines[..=place].join("\n");
-            let old = [&[front.clone()], said].concat().join("\n");
+            let old = [std::slice::from_ref(&front), said].concat().join("\n");
             page = page.replace(&old, &[&[front], &lines[..]].concat().join("\n"));
         } else {
             assert_eq!(said, lines, "BLESS=1 cargo test --test protocol writes it anew");
