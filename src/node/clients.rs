@@ -150,13 +150,11 @@ impl Clients {
         self.set_user_limits(config.max_user_sessions, config.max_user_memory);
         self.sessions.values_mut().for_each(|client| client.session.configure(config));
         if config.slow_client != SlowClient::BlockSenders {
-            let receivers: Vec<SessionId> = self.full.keys().copied().collect();
-            for receiver in receivers {
+            for receiver in self.full.keys().copied().collect::<Vec<SessionId>>() {
                 self.release(receiver);
             }
         }
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for id in all {
+        for id in self.sessions.keys().copied().collect::<Vec<SessionId>>() {
             self.note_pace(id);
         }
     }
