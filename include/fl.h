@@ -34,7 +34,7 @@ extern "C" {
 #define ILLEGAL_PARAM -24
 
 /*
- There is nothing to receive, and the call does not wait.
+ There is nothing to receive, and the caller asked not to wait.
  */
 #define WOULD_BLOCK -25
 
@@ -64,7 +64,7 @@ extern "C" {
 #define FL_MIN_LEGAL_MESS_TYPE -32765
 
 /*
- To be called first. Returns 0, or ILLEGAL_STATE if it was called before.
+ Call this before any other function of the Flush layer. Returns 0, or ILLEGAL_STATE if it was called before.
  */
 int FL_lib_init(void);
 
@@ -74,30 +74,31 @@ int FL_lib_init(void);
 void FL_version(int *major_version, int *minor_version, int *patch_version);
 
 /*
- Connects to a daemon as SP_connect does, with membership messages; neither daemon nor user may be NULL. Returns
+ Connects to a daemon like SP_connect, with membership messages. Neither daemon nor user may be NULL. Returns
  ACCEPT_SESSION or a negative code.
  */
 int FL_connect(const char *daemon, const char *user, int priority, mailbox *mbox, char *private_name);
 
 /*
- Ends a connection and waits until no other thread is in a call on it. Returns 0, or ILLEGAL_SESSION for an unknown
- mailbox.
+ Closes a connection and waits until other threads have left the calls on it. Returns 0, or ILLEGAL_SESSION for an
+ unknown mailbox.
  */
 int FL_disconnect(mailbox mbox);
 
 /*
- Asks to join a group. Its first view tells of the success. Returns 0, or ILLEGAL_GROUP for a group that is joined.
+ Requests to join a group. Its first view confirms that. Returns 0, or ILLEGAL_GROUP for a group that is joined
+ already.
  */
 int FL_join(mailbox mbox, const char *group);
 
 /*
- Asks to leave a group whose first view was received. Returns 0, or ILLEGAL_GROUP for another group.
+ Requests to leave a group of which a view was received. Returns 0, or ILLEGAL_GROUP for another group.
  */
 int FL_leave(mailbox mbox, const char *group);
 
 /*
- Allows the group's next view after a FLUSH_REQ_MESS; until it comes, nothing can be sent to the group. Returns 0,
- ILLEGAL_GROUP for a group that is not joined, or ILLEGAL_STATE if nothing was asked.
+ Allows the group's next view after a FLUSH_REQ_MESS. Until it comes, the program cannot send to the group. Returns 0,
+ ILLEGAL_GROUP for a group that is not joined, or ILLEGAL_STATE if there was no request.
  */
 int FL_flush(mailbox mbox, const char *group);
 
@@ -113,7 +114,7 @@ int FL_multicast(mailbox mbox,
                  const char *mess);
 
 /*
- As FL_multicast, with the message in pieces, at most FL_MAX_SCATTER_ELEMENTS.
+ Like FL_multicast, with the message in several parts, at most FL_MAX_SCATTER_ELEMENTS.
  */
 int FL_scat_multicast(mailbox mbox, service service_type, const char *group, short mess_type, const scatter *scat_mess);
 
@@ -129,7 +130,7 @@ int FL_unicast(mailbox mbox,
                const char *mess);
 
 /*
- As FL_unicast, with the message in pieces.
+ Like FL_unicast, with the message in several parts.
  */
 int FL_scat_unicast(mailbox mbox,
                     service service_type,
@@ -151,7 +152,7 @@ int FL_subgroupcast(mailbox mbox,
                     const char *mess);
 
 /*
- As FL_subgroupcast, with the message in pieces.
+ Like FL_subgroupcast, with the message in several parts.
  */
 int FL_scat_subgroupcast(mailbox mbox,
                          service service_type,
@@ -162,8 +163,8 @@ int FL_scat_subgroupcast(mailbox mbox,
                          const scatter *scat_mess);
 
 /*
- Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages,
- which may be NULL, gets the number of messages that are there already.
+ Waits for a message like SP_receive. As an input service_type may have DROP_RECV and DONT_BLOCK. more_messages, which
+ may be NULL, receives the number of messages that the layer has already read.
  */
 int FL_receive(mailbox mbox,
                service *service_type,
@@ -178,7 +179,7 @@ int FL_receive(mailbox mbox,
                int *more_messages);
 
 /*
- As FL_receive, with the body spread over the pieces of a scatter in order.
+ Like FL_receive, with the body spread over the elements of a scatter in order.
  */
 int FL_scat_receive(mailbox mbox,
                     service *service_type,
@@ -192,32 +193,32 @@ int FL_scat_receive(mailbox mbox,
                     int *more_messages);
 
 /*
- The number of messages that are there already.
+ The number of messages that the layer has already read.
  */
 int FL_more_msgs(mailbox mbox);
 
 /*
- The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+ The number of bytes that can be received, headers included; 0 if none. Never blocks.
  */
 int FL_poll(mailbox mbox);
 
 /*
- Prints a line about an error code to standard output; a code that SP_error knows as SP_error does.
+ Prints a line about an error code to standard output, including the codes of SP_error.
  */
 void FL_error(int error);
 
 /*
- Where the group id lies in the body of a view.
+ The offset of the group id in the body of a view.
  */
 int FL_get_gid_offset_memb_mess(void);
 
 /*
- Where the number of members that came together lies in the body of a view.
+ The offset of the number of members that came together in the body of a view.
  */
 int FL_get_num_vs_offset_memb_mess(void);
 
 /*
- Where the names of the members that came together begin in the body of a view.
+ The offset of the names of the members that came together in the body of a view.
  */
 int FL_get_vs_set_offset_memb_mess(void);
 

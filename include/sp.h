@@ -83,7 +83,7 @@
 #define FIFO_MESS (1 << 2)
 
 /*
- Service: after everything its sender had seen.
+ Service: after all messages that its sender had seen.
  */
 #define CAUSAL_MESS (1 << 3)
 
@@ -93,7 +93,7 @@
 #define AGREED_MESS (1 << 4)
 
 /*
- Service: in one order, and only when all daemons have it.
+ Service: in one order, and only after all daemons have it.
  */
 #define SAFE_MESS (1 << 5)
 
@@ -103,7 +103,7 @@
 #define REGULAR_MESS 63
 
 /*
- The sender wants no copy of its own message.
+ The sender does not receive its own message.
  */
 #define SELF_DISCARD (1 << 6)
 
@@ -113,7 +113,7 @@
 #define CAUSED_BY_JOIN (1 << 8)
 
 /*
- A membership change because a member left; alone, one's own membership has ended.
+ A membership change because a member left; alone, your own membership has ended.
  */
 #define CAUSED_BY_LEAVE (1 << 9)
 
@@ -148,12 +148,12 @@
 #define RESERVED (255 << 14)
 
 /*
- A message of one's own that access control refused.
+ Your own message, which access control refused.
  */
 #define REJECT_MESS (1 << 22)
 
 /*
- For the receive functions: take the message even if it does not fit, and drop the rest.
+ For the receive functions: store the part of the message that fits, and drop the rest.
  */
 #define DROP_RECV (1 << 24)
 
@@ -163,7 +163,7 @@
 #define ACCEPT_SESSION 1
 
 /*
- The daemon's name cannot be understood or its host not resolved.
+ The daemon's name is invalid, or its host is unknown.
  */
 #define ILLEGAL_SPREAD -1
 
@@ -193,7 +193,7 @@
 #define REJECT_NOT_UNIQUE -6
 
 /*
- The versions of library and daemon do not fit.
+ The versions of library and daemon are incompatible.
  */
 #define REJECT_VERSION -7
 
@@ -238,12 +238,12 @@
 #define GROUPS_TOO_SHORT -16
 
 /*
- The message and its groups are over the limit.
+ The message and its groups exceed the limit.
  */
 #define MESSAGE_TOO_LONG -17
 
 /*
- An earlier call found the connection broken; only disconnecting helps.
+ An earlier call found the connection broken; only SP_disconnect still works.
  */
 #define NET_ERROR_ON_SESSION -18
 
@@ -305,7 +305,7 @@ typedef struct dummy_scatter scatter;
  */
 struct dummy_group_id {
     /*
-     Three numbers without a meaning of their own.
+     Three numbers that have no meaning by themselves.
      */
     int id[3];
 };
@@ -335,7 +335,7 @@ struct dummy_vs_set_info {
 typedef struct dummy_vs_set_info vs_set_info;
 
 /*
- What a membership message says.
+ The contents of a membership message.
  */
 struct dummy_membership_info {
     /*

@@ -8,17 +8,17 @@ extern "C" {
 #endif
 
 /*
- Lowest priority: at most one handler in each round of the loop.
+ Lowest priority: the loop calls at most one handler in each round.
  */
 #define LOW_PRIORITY 0
 
 /*
- Middle priority: all that are ready, in rounds without the highest.
+ Middle priority: the loop calls all ready handlers, in rounds without a ready one of the highest priority.
  */
 #define MEDIUM_PRIORITY 1
 
 /*
- Highest priority: all that are ready.
+ Highest priority: the loop calls all ready handlers.
  */
 #define HIGH_PRIORITY 2
 
@@ -72,7 +72,7 @@ struct dummy_time {
 typedef struct dummy_time sp_time;
 
 /*
- Forgets all timers and descriptors. Returns 0.
+ Removes all timers and descriptors. Returns 0.
  */
 int E_init(void);
 
@@ -82,7 +82,7 @@ int E_init(void);
 sp_time E_get_time(void);
 
 /*
- The time of a clock that nobody sets; only differences mean something.
+ The time of a clock that nobody can set; only the difference of two times has a meaning.
  */
 sp_time E_get_time_monotonic(void);
 
@@ -97,60 +97,60 @@ sp_time E_add_time(sp_time t, sp_time delta_t);
 sp_time E_sub_time(sp_time t, sp_time delta_t);
 
 /*
- What added to the time gives zero.
+ The negative of a time.
  */
 sp_time E_neg_time(sp_time t);
 
 /*
- Returns 1 if the first time is later, -1 if it is earlier, 0 if they are the same.
+ Returns 1 if the first time is later, -1 if it is earlier, and 0 if they are equal.
  */
 int E_compare_time(sp_time t1, sp_time t2);
 
 /*
- Sleeps, less if a signal comes.
+ Sleeps. A signal ends the sleep early.
  */
 void E_delay(sp_time t);
 
 /*
- Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
- queued already get the new time. Returns 0.
+ Starts a timer: when this time has passed, the loop calls func once with code and data. If a timer with the same
+ function, code and data exists, it gets the new time. Returns 0.
  */
 int E_queue(void (*func)(int code, void *data), int code, void *data, sp_time delta_time);
 
 /*
- Takes a timer back. Returns 0, or -1 if there is none with this function, code and data.
+ Cancels a timer. Returns 0, or -1 if there is none with this function, code and data.
  */
 int E_dequeue(void (*func)(int code, void *data), int code, void *data);
 
 /*
- Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD,
- WRITE_FD or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if
- the descriptor cannot be watched or MAX_FD_EVENTS are.
+ Registers func: the loop calls it with descriptor, code and data whenever the descriptor is ready for fd_type
+ (READ_FD, WRITE_FD or EXCEPT_FD). Returns 0, or 1 if it replaced the handler for the same event and priority, or -1
+ if the descriptor cannot be watched or MAX_FD_EVENTS descriptors are watched already.
  */
 int E_attach_fd(int fd, int fd_type, void (*func)(int fd, int code, void *data), int code, void *data, int priority);
 
 /*
- Watches the descriptor no more for this event. Returns 0, or -1 if it was not.
+ Removes the handlers of this event. Returns 0, or -1 if there are none.
  */
 int E_detach_fd(int fd, int fd_type);
 
 /*
- Serves the handlers of this event again. Returns 0, or -1 if there are none.
+ Activates the handlers of this event again. Returns 0, or -1 if there are none.
  */
 int E_activate_fd(int fd, int fd_type);
 
 /*
- Keeps the handlers of this event from being called, until they are activated. Returns 0, or -1 if there are none.
+ Deactivates the handlers of this event. Returns 0, or -1 if there are none.
  */
 int E_deactivate_fd(int fd, int fd_type);
 
 /*
- Serves only descriptors of this priority and above. Returns the priority, or -1 if it is none.
+ Serves only descriptors of this priority and higher ones. Returns the priority, or -1 if it is invalid.
  */
 int E_set_active_threshold(int priority);
 
 /*
- The number of active handlers of a priority, or -1 if it is none.
+ The number of active handlers of a priority, or -1 if it is invalid.
  */
 int E_num_active(int priority);
 

@@ -10,10 +10,10 @@ extern "C" {
 #endif
 
 /*
- Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private
- name may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the
- connection gets membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a
- negative code.
+ Connects to a daemon: "port" on this machine, "port@host" elsewhere, NULL or "" for port 4803 on this machine. If
+ private_name is NULL or "", the daemon invents a name; a name is cut to 10 characters. With group_membership the
+ connection receives membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION
+ or a negative code.
  */
 int SP_connect(const char *spread_name,
                const char *private_name,
@@ -23,7 +23,7 @@ int SP_connect(const char *spread_name,
                char *private_group);
 
 /*
- As SP_connect, but gives up after this time; zero means no limit.
+ Like SP_connect, with a time limit; zero means no limit.
  */
 int SP_connect_timeout(const char *spread_name,
                        const char *private_name,
@@ -34,23 +34,24 @@ int SP_connect_timeout(const char *spread_name,
                        sp_time time_out);
 
 /*
- Ends a connection. Returns 0, also for the mailbox -1, which never is one, or ILLEGAL_SESSION for an unknown mailbox.
+ Closes a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox. For -1, which is never a mailbox, it
+ returns 0.
  */
 int SP_disconnect(mailbox mbox);
 
 /*
- Closes the mailbox in this process without telling the daemon: for the process that does not keep it after a fork.
+ Closes the mailbox in this process without telling the daemon. It is for one of the two processes after a fork.
  */
 void SP_kill(mailbox mbox);
 
 /*
- Registers an authentication method for later connects, in place of all others. Returns 1, or 0 if it cannot be one.
+ Registers one authentication method for later connects, in place of all others. Returns 1, or 0 if it is invalid.
  */
 int SP_set_auth_method(const char *auth_name, int (*auth_function)(int, void*), void *auth_data);
 
 /*
  Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of
- them cannot be one; then nothing changes.
+ them is invalid; then nothing changes.
  */
 int SP_set_auth_methods(int num_methods, const char **auth_name, int (**auth_function)(int, void*), void **auth_data);
 
@@ -60,12 +61,12 @@ int SP_set_auth_methods(int num_methods, const char **auth_name, int (**auth_fun
 int SP_version(int *major_version, int *minor_version, int *patch_version);
 
 /*
- Asks to join a group. Returns 0 when the request is sent; its effect shows as a membership message.
+ Requests to join a group. Returns 0 when the request is sent; a membership message follows.
  */
 int SP_join(mailbox mbox, const char *group);
 
 /*
- Asks to leave a group. Returns 0 when the request is sent; its effect shows as a membership message.
+ Requests to leave a group. Returns 0 when the request is sent; a membership message follows.
  */
 int SP_leave(mailbox mbox, const char *group);
 
@@ -85,8 +86,8 @@ int SP_multicast(mailbox mbox,
 int SP_scat_multicast(mailbox mbox, service service_type, const char *group, short mess_type, const scatter *scat_mess);
 
 /*
- Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a
- negative code.
+ Sends a message to several groups. A member of several of them receives it once. Returns the number of bytes sent,
+ or a negative code.
  */
 int SP_multigroup_multicast(mailbox mbox,
                             service service_type,
@@ -107,9 +108,9 @@ int SP_multigroup_scat_multicast(mailbox mbox,
                                  const scatter *scat_mess);
 
 /*
- Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or
- body do not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups,
- or BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+ Waits for a message and returns the length of its body. As an input service_type may have DROP_RECV. Without it, if
+ groups or body do not fit, the call returns GROUPS_TOO_SHORT with the negated number of groups in num_groups, or
+ BUFFER_TOO_SHORT with the negated length in endian_mismatch, and the next call returns the same message again.
  */
 int SP_receive(mailbox mbox,
                service *service_type,
@@ -123,7 +124,7 @@ int SP_receive(mailbox mbox,
                char *mess);
 
 /*
- As SP_receive, with the body spread over the pieces of a scatter in order.
+ Like SP_receive, with the body spread over the elements of a scatter in order.
  */
 int SP_scat_receive(mailbox mbox,
                     service *service_type,
@@ -136,7 +137,7 @@ int SP_scat_receive(mailbox mbox,
                     scatter *scat_mess);
 
 /*
- The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+ The number of bytes that can be received, headers included; 0 if none. Never blocks.
  */
 int SP_poll(mailbox mbox);
 
@@ -146,13 +147,13 @@ int SP_poll(mailbox mbox);
 int SP_get_memb_info(const char *memb_mess, service service_type, membership_info *memb_info);
 
 /*
- Lists the sets of members that came together, and which of them is the receiver's. Returns how many there are, or
- BUFFER_TOO_SHORT if there is no room for so many.
+ Lists the sets of members that came together, and which of them is the receiver's. Returns the number of sets, or
+ BUFFER_TOO_SHORT if the array is too small.
  */
 int SP_get_vs_sets_info(const char *memb_mess, vs_set_info *vs_sets, int num_vs_sets, unsigned int *my_vs_set_index);
 
 /*
- Lists the members of a set. Returns how many there are, or BUFFER_TOO_SHORT if there is no room for so many.
+ Lists the members of a set. Returns the number of members, or BUFFER_TOO_SHORT if the array is too small.
  */
 int SP_get_vs_set_members(const char *memb_mess,
                           const vs_set_info *vs_set,
@@ -160,12 +161,12 @@ int SP_get_vs_set_members(const char *memb_mess,
                           int member_names_count);
 
 /*
- As SP_get_memb_info, for a body in pieces.
+ Like SP_get_memb_info, for a body in several parts.
  */
 int SP_scat_get_memb_info(const scatter *memb_mess, service service_type, membership_info *memb_info);
 
 /*
- As SP_get_vs_sets_info, for a body in pieces.
+ Like SP_get_vs_sets_info, for a body in several parts.
  */
 int SP_scat_get_vs_sets_info(const scatter *memb_mess,
                              vs_set_info *vs_sets,
@@ -173,7 +174,7 @@ int SP_scat_get_vs_sets_info(const scatter *memb_mess,
                              unsigned int *my_vs_set_index);
 
 /*
- As SP_get_vs_set_members, for a body in pieces.
+ Like SP_get_vs_set_members, for a body in several parts.
  */
 int SP_scat_get_vs_set_members(const scatter *memb_mess,
                                const vs_set_info *vs_set,
@@ -181,7 +182,7 @@ int SP_scat_get_vs_set_members(const scatter *memb_mess,
                                int member_names_count);
 
 /*
- Returns 1 if both are the same view, else 0.
+ Returns 1 if both identify the same view, and 0 otherwise.
  */
 int SP_equal_group_ids(group_id g1, group_id g2);
 

@@ -24,14 +24,14 @@ const KEEP_SIGPIPE_VARIABLE: &str = "SPREAD_KEEP_SIGPIPE";
 /// What programs keep in place of a mailbox that is not open. The classic library takes it for one that is closed.
 const NO_MAILBOX: mailbox = -1;
 
-/// The program's part of an authentication method: gets the socket and the program's data, returns non-zero for
+/// The program's part of an authentication method. It gets the socket and the program's data, and returns non-zero for
 /// success.
 type AuthFunction = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
 
-/// Connects to a daemon: "port" for the local one, "port@host" for another, NULL or "" for port 4803 here. The private
-/// name may be NULL or "", then the daemon invents one; it is cut to 10 characters. With group_membership the
-/// connection gets membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION or a
-/// negative code.
+/// Connects to a daemon: "port" on this machine, "port@host" elsewhere, NULL or "" for port 4803 on this machine. If
+/// private_name is NULL or "", the daemon invents a name; a name is cut to 10 characters. With group_membership the
+/// connection receives membership messages. private_group is an array of MAX_GROUP_NAME bytes. Returns ACCEPT_SESSION
+/// or a negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_connect(
     spread_name: *const c_char,
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn SP_connect(
     })
 }
 
-/// As SP_connect, but gives up after this time; zero means no limit.
+/// Like SP_connect, with a time limit; zero means no limit.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_connect_timeout(
     spread_name: *const c_char,
@@ -142,7 +142,8 @@ fn note_timeout() {
     }
 }
 
-/// Ends a connection. Returns 0, also for the mailbox -1, which never is one, or ILLEGAL_SESSION for an unknown mailbox.
+/// Closes a connection. Returns 0, or ILLEGAL_SESSION for an unknown mailbox. For -1, which is never a mailbox, it
+/// returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
     guard(|| {
@@ -153,13 +154,13 @@ pub extern "C" fn SP_disconnect(mbox: mailbox) -> c_int {
     })
 }
 
-/// Closes the mailbox in this process without telling the daemon: for the process that does not keep it after a fork.
+/// Closes the mailbox in this process without telling the daemon. It is for one of the two processes after a fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_kill(mbox: mailbox) {
     guard_or((), || drop(registry::forget(mbox)));
 }
 
-/// Registers an authentication method for later connects, in place of all others. Returns 1, or 0 if it cannot be one.
+/// Registers one authentication method for later connects, in place of all others. Returns 1, or 0 if it is invalid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_set_auth_method(
     auth_name: *const c_char,
@@ -175,7 +176,7 @@ pub unsafe extern "C" fn SP_set_auth_method(
 }
 
 /// Registers up to three authentication methods for later connects, in place of all others. Returns 1, or 0 if one of
-/// them cannot be one; then nothing changes.
+/// them is invalid; then nothing changes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_set_auth_methods(
     num_methods: c_int,

@@ -16,11 +16,11 @@ use super::{guard, guard_or};
 use crate::client::events::{self, Attached, Call, Events, Exit, FileEvent, Priority, Watch};
 use crate::client::{doze, monotonic, wait_for};
 
-/// Lowest priority: at most one handler in each round of the loop.
+/// Lowest priority: the loop calls at most one handler in each round.
 pub const LOW_PRIORITY: c_int = 0;
-/// Middle priority: all that are ready, in rounds without the highest.
+/// Middle priority: the loop calls all ready handlers, in rounds without a ready one of the highest priority.
 pub const MEDIUM_PRIORITY: c_int = 1;
-/// Highest priority: all that are ready.
+/// Highest priority: the loop calls all ready handlers.
 pub const HIGH_PRIORITY: c_int = 2;
 
 /// File descriptors with events, for each priority.
@@ -119,7 +119,7 @@ pub(super) static EXIT: Exit = Exit::new();
 /// What the functions here return when something is not there or not possible.
 pub(super) const NO: Code = Code(-1);
 
-/// Forgets all timers and descriptors. Returns 0.
+/// Removes all timers and descriptors. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_init() -> c_int {
     guard(|| {
@@ -136,7 +136,7 @@ pub extern "C" fn E_get_time() -> sp_time {
     })
 }
 
-/// The time of a clock that nobody sets; only differences mean something.
+/// The time of a clock that nobody can set; only the difference of two times has a meaning.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_get_time_monotonic() -> sp_time {
     guard_or(sp_time::default(), || sp_time::from_duration(monotonic()))
@@ -154,26 +154,26 @@ pub extern "C" fn E_sub_time(t: sp_time, delta_t: sp_time) -> sp_time {
     guard_or(sp_time::default(), || sp_time::from_microseconds(t.microseconds() - delta_t.microseconds()))
 }
 
-/// What added to the time gives zero.
+/// The negative of a time.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_neg_time(t: sp_time) -> sp_time {
     guard_or(sp_time::default(), || sp_time::from_microseconds(-t.microseconds()))
 }
 
-/// Returns 1 if the first time is later, -1 if it is earlier, 0 if they are the same.
+/// Returns 1 if the first time is later, -1 if it is earlier, and 0 if they are equal.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_compare_time(t1: sp_time, t2: sp_time) -> c_int {
     guard(|| Ok(t1.microseconds().cmp(&t2.microseconds()) as c_int))
 }
 
-/// Sleeps, less if a signal comes.
+/// Sleeps. A signal ends the sleep early.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_delay(t: sp_time) {
     guard_or((), || doze(t.duration()));
 }
 
-/// Has func called once by the loop, with code and data, when this time has passed. Function, code and data that are
-/// queued already get the new time. Returns 0.
+/// Starts a timer: when this time has passed, the loop calls func once with code and data. If a timer with the same
+/// function, code and data exists, it gets the new time. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_queue(
     func: Option<unsafe extern "C" fn(code: c_int, data: *mut c_void)>,
@@ -188,7 +188,7 @@ pub extern "C" fn E_queue(
     })
 }
 
-/// Takes a timer back. Returns 0, or -1 if there is none with this function, code and data.
+/// Cancels a timer. Returns 0, or -1 if there is none with this function, code and data.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_dequeue(
     func: Option<unsafe extern "C" fn(code: c_int, data: *mut c_void)>,
@@ -201,9 +201,9 @@ pub extern "C" fn E_dequeue(
     })
 }
 
-/// Has func called by the loop, with descriptor, code and data, whenever the descriptor is ready for fd_type: READ_FD,
-/// WRITE_FD or EXCEPT_FD. Returns 0, or 1 if it replaced the handler for the same event at the same priority, or -1 if
-/// the descriptor cannot be watched or MAX_FD_EVENTS are.
+/// Registers func: the loop calls it with descriptor, code and data whenever the descriptor is ready for fd_type
+/// (READ_FD, WRITE_FD or EXCEPT_FD). Returns 0, or 1 if it replaced the handler for the same event and priority, or -1
+/// if the descriptor cannot be watched or MAX_FD_EVENTS descriptors are watched already.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_attach_fd(
     fd: c_int,
@@ -223,7 +223,7 @@ pub extern "C" fn E_attach_fd(
     })
 }
 
-/// Watches the descriptor no more for this event. Returns 0, or -1 if it was not.
+/// Removes the handlers of this event. Returns 0, or -1 if there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_detach_fd(fd: c_int, fd_type: c_int) -> c_int {
     guard(|| {
@@ -232,19 +232,19 @@ pub extern "C" fn E_detach_fd(fd: c_int, fd_type: c_int) -> c_int {
     })
 }
 
-/// Serves the handlers of this event again. Returns 0, or -1 if there are none.
+/// Activates the handlers of this event again. Returns 0, or -1 if there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_activate_fd(fd: c_int, fd_type: c_int) -> c_int {
     guard(|| set_active(watch(fd, fd_type)?, true))
 }
 
-/// Keeps the handlers of this event from being called, until they are activated. Returns 0, or -1 if there are none.
+/// Deactivates the handlers of this event. Returns 0, or -1 if there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_deactivate_fd(fd: c_int, fd_type: c_int) -> c_int {
     guard(|| set_active(watch(fd, fd_type)?, false))
 }
 
-/// Serves only descriptors of this priority and above. Returns the priority, or -1 if it is none.
+/// Serves only descriptors of this priority and higher ones. Returns the priority, or -1 if it is invalid.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_set_active_threshold(priority: c_int) -> c_int {
     guard(|| {
@@ -253,7 +253,7 @@ pub extern "C" fn E_set_active_threshold(priority: c_int) -> c_int {
     })
 }
 
-/// The number of active handlers of a priority, or -1 if it is none.
+/// The number of active handlers of a priority, or -1 if it is invalid.
 #[unsafe(no_mangle)]
 pub extern "C" fn E_num_active(priority: c_int) -> c_int {
     guard(|| Ok(EVENTS.lock().files.active(priority_of(priority)?) as c_int))

@@ -23,7 +23,7 @@ pub const SUBGROUP_CAST: c_int = 1 << 30;
 
 /// An argument is not valid.
 pub const ILLEGAL_PARAM: c_int = -24;
-/// There is nothing to receive, and the call does not wait.
+/// There is nothing to receive, and the caller asked not to wait.
 pub const WOULD_BLOCK: c_int = -25;
 /// The message type is below FL_MIN_LEGAL_MESS_TYPE.
 pub const ILLEGAL_MESSAGE_TYPE: c_int = -26;
@@ -47,7 +47,7 @@ const _: () = assert!(
         && FL_MIN_LEGAL_MESS_TYPE == LOWEST_MESS_TYPE as c_int
 );
 
-/// To be called first. Returns 0, or ILLEGAL_STATE if it was called before.
+/// Call this before any other function of the Flush layer. Returns 0, or ILLEGAL_STATE if it was called before.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_lib_init() -> c_int {
     guard(|| {
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn FL_version(major_version: *mut c_int, minor_version: *m
     });
 }
 
-/// Connects to a daemon as SP_connect does, with membership messages; neither daemon nor user may be NULL. Returns
+/// Connects to a daemon like SP_connect, with membership messages. Neither daemon nor user may be NULL. Returns
 /// ACCEPT_SESSION or a negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_connect(
@@ -94,8 +94,8 @@ pub unsafe extern "C" fn FL_connect(
     })
 }
 
-/// Ends a connection and waits until no other thread is in a call on it. Returns 0, or ILLEGAL_SESSION for an unknown
-/// mailbox.
+/// Closes a connection and waits until other threads have left the calls on it. Returns 0, or ILLEGAL_SESSION for an
+/// unknown mailbox.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_disconnect(mbox: mailbox) -> c_int {
     guard(|| {
@@ -104,22 +104,23 @@ pub extern "C" fn FL_disconnect(mbox: mailbox) -> c_int {
     })
 }
 
-/// Asks to join a group. Its first view tells of the success. Returns 0, or ILLEGAL_GROUP for a group that is joined.
+/// Requests to join a group. Its first view confirms that. Returns 0, or ILLEGAL_GROUP for a group that is joined
+/// already.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_join(mbox: mailbox, group: *const c_char) -> c_int {
     // SAFETY: the caller has a C string or NULL.
     guard(|| unsafe { with_group(mbox, group, FlushMailbox::join) })
 }
 
-/// Asks to leave a group whose first view was received. Returns 0, or ILLEGAL_GROUP for another group.
+/// Requests to leave a group of which a view was received. Returns 0, or ILLEGAL_GROUP for another group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_leave(mbox: mailbox, group: *const c_char) -> c_int {
     // SAFETY: the caller has a C string or NULL.
     guard(|| unsafe { with_group(mbox, group, FlushMailbox::leave) })
 }
 
-/// Allows the group's next view after a FLUSH_REQ_MESS; until it comes, nothing can be sent to the group. Returns 0,
-/// ILLEGAL_GROUP for a group that is not joined, or ILLEGAL_STATE if nothing was asked.
+/// Allows the group's next view after a FLUSH_REQ_MESS. Until it comes, the program cannot send to the group. Returns 0,
+/// ILLEGAL_GROUP for a group that is not joined, or ILLEGAL_STATE if there was no request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_flush(mbox: mailbox, group: *const c_char) -> c_int {
     // SAFETY: the caller has a C string or NULL.
@@ -141,7 +142,7 @@ pub unsafe extern "C" fn FL_multicast(
     guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::All, Body::Flat(mess, mess_len)) })
 }
 
-/// As FL_multicast, with the message in pieces, at most FL_MAX_SCATTER_ELEMENTS.
+/// Like FL_multicast, with the message in several parts, at most FL_MAX_SCATTER_ELEMENTS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_scat_multicast(
     mbox: mailbox,
@@ -169,7 +170,7 @@ pub unsafe extern "C" fn FL_unicast(
     guard(|| unsafe { cast(mbox, (service_type, mess_type), group, To::One(receiver), Body::Flat(mess, mess_len)) })
 }
 
-/// As FL_unicast, with the message in pieces.
+/// Like FL_unicast, with the message in several parts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_scat_unicast(
     mbox: mailbox,
@@ -201,7 +202,7 @@ pub unsafe extern "C" fn FL_subgroupcast(
     })
 }
 
-/// As FL_subgroupcast, with the message in pieces.
+/// Like FL_subgroupcast, with the message in several parts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_scat_subgroupcast(
     mbox: mailbox,
@@ -218,8 +219,8 @@ pub unsafe extern "C" fn FL_scat_subgroupcast(
     })
 }
 
-/// Waits for a message as SP_receive does. In service_type only DROP_RECV and DONT_BLOCK are looked at. more_messages,
-/// which may be NULL, gets the number of messages that are there already.
+/// Waits for a message like SP_receive. As an input service_type may have DROP_RECV and DONT_BLOCK. more_messages, which
+/// may be NULL, receives the number of messages that the layer has already read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_receive(
     mbox: mailbox,
@@ -246,7 +247,7 @@ pub unsafe extern "C" fn FL_receive(
     })
 }
 
-/// As FL_receive, with the body spread over the pieces of a scatter in order.
+/// Like FL_receive, with the body spread over the elements of a scatter in order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn FL_scat_receive(
     mbox: mailbox,
@@ -272,37 +273,37 @@ pub unsafe extern "C" fn FL_scat_receive(
     })
 }
 
-/// The number of messages that are there already.
+/// The number of messages that the layer has already read.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_more_msgs(mbox: mailbox) -> c_int {
     guard(|| Ok(number(find(mbox)?.messages_waiting())))
 }
 
-/// The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+/// The number of bytes that can be received, headers included; 0 if none. Never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_poll(mbox: mailbox) -> c_int {
     guard(|| Ok(number(find(mbox)?.bytes_waiting())))
 }
 
-/// Prints a line about an error code to standard output; a code that SP_error knows as SP_error does.
+/// Prints a line about an error code to standard output, including the codes of SP_error.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_error(error: c_int) {
     guard_or((), || print_flush(error));
 }
 
-/// Where the group id lies in the body of a view.
+/// The offset of the group id in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_gid_offset_memb_mess() -> c_int {
     guard(|| Ok(number(flush::VIEW_ID)))
 }
 
-/// Where the number of members that came together lies in the body of a view.
+/// The offset of the number of members that came together in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_num_vs_offset_memb_mess() -> c_int {
     guard(|| Ok(number(flush::VIEW_COUNT)))
 }
 
-/// Where the names of the members that came together begin in the body of a view.
+/// The offset of the names of the members that came together in the body of a view.
 #[unsafe(no_mangle)]
 pub extern "C" fn FL_get_vs_set_offset_memb_mess() -> c_int {
     guard(|| Ok(number(flush::VIEW_NAMES)))

@@ -51,8 +51,8 @@ pub unsafe extern "C" fn SP_get_memb_info(
     guard(|| unsafe { memb_info_of(&flat(memb_mess)?, service_type, memb_info) })
 }
 
-/// Lists the sets of members that came together, and which of them is the receiver's. Returns how many there are, or
-/// BUFFER_TOO_SHORT if there is no room for so many.
+/// Lists the sets of members that came together, and which of them is the receiver's. Returns the number of sets, or
+/// BUFFER_TOO_SHORT if the array is too small.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_get_vs_sets_info(
     memb_mess: *const c_char,
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn SP_get_vs_sets_info(
     guard(|| unsafe { vs_sets_of(&flat(memb_mess)?, (vs_sets, num_vs_sets), my_vs_set_index) })
 }
 
-/// Lists the members of a set. Returns how many there are, or BUFFER_TOO_SHORT if there is no room for so many.
+/// Lists the members of a set. Returns the number of members, or BUFFER_TOO_SHORT if the array is too small.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_get_vs_set_members(
     memb_mess: *const c_char,
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn SP_get_vs_set_members(
     guard(|| unsafe { members_of(&flat(memb_mess)?, vs_set, (member_names, member_names_count)) })
 }
 
-/// As SP_get_memb_info, for a body in pieces.
+/// Like SP_get_memb_info, for a body in several parts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_scat_get_memb_info(
     memb_mess: *const scatter,
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn SP_scat_get_memb_info(
     guard(|| unsafe { memb_info_of(&scattered(memb_mess)?, service_type, memb_info) })
 }
 
-/// As SP_get_vs_sets_info, for a body in pieces.
+/// Like SP_get_vs_sets_info, for a body in several parts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_scat_get_vs_sets_info(
     memb_mess: *const scatter,
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn SP_scat_get_vs_sets_info(
     guard(|| unsafe { vs_sets_of(&scattered(memb_mess)?, (vs_sets, num_vs_sets), my_vs_set_index) })
 }
 
-/// As SP_get_vs_set_members, for a body in pieces.
+/// Like SP_get_vs_set_members, for a body in several parts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_scat_get_vs_set_members(
     memb_mess: *const scatter,
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn SP_scat_get_vs_set_members(
     guard(|| unsafe { members_of(&scattered(memb_mess)?, vs_set, (member_names, member_names_count)) })
 }
 
-/// Returns 1 if both are the same view, else 0.
+/// Returns 1 if both identify the same view, and 0 otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_equal_group_ids(g1: group_id, g2: group_id) -> c_int {
     guard(|| Ok(c_int::from(g1 == g2)))

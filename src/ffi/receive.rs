@@ -22,9 +22,9 @@ pub(super) struct Outputs<'a> {
     endian_mismatch: &'a mut c_int,
 }
 
-/// Waits for a message and returns the length of its body. In service_type only DROP_RECV is looked at. When groups or
-/// body do not fit and DROP_RECV is not set, returns GROUPS_TOO_SHORT with the negative number of groups in num_groups,
-/// or BUFFER_TOO_SHORT with the negative length in endian_mismatch, and the next call gets the same message again.
+/// Waits for a message and returns the length of its body. As an input service_type may have DROP_RECV. Without it, if
+/// groups or body do not fit, the call returns GROUPS_TOO_SHORT with the negated number of groups in num_groups, or
+/// BUFFER_TOO_SHORT with the negated length in endian_mismatch, and the next call returns the same message again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_receive(
     mbox: mailbox,
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn SP_receive(
     })
 }
 
-/// As SP_receive, with the body spread over the pieces of a scatter in order.
+/// Like SP_receive, with the body spread over the elements of a scatter in order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_scat_receive(
     mbox: mailbox,
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn SP_scat_receive(
     })
 }
 
-/// The number of bytes that wait to be received, headers included; 0 if none. Never waits.
+/// The number of bytes that can be received, headers included; 0 if none. Never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn SP_poll(mbox: mailbox) -> c_int {
     guard(|| Ok(c_int::try_from(find(mbox)?.bytes_waiting()).unwrap_or(c_int::MAX)))

@@ -9,7 +9,7 @@ use super::types::*;
 use super::{guard, memory};
 use crate::wire::{FrameType, Name};
 
-/// Asks to join a group. Returns 0 when the request is sent; its effect shows as a membership message.
+/// Requests to join a group. Returns 0 when the request is sent; a membership message follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_join(mbox: mailbox, group: *const c_char) -> c_int {
     guard(|| {
@@ -20,7 +20,7 @@ pub unsafe extern "C" fn SP_join(mbox: mailbox, group: *const c_char) -> c_int {
     })
 }
 
-/// Asks to leave a group. Returns 0 when the request is sent; its effect shows as a membership message.
+/// Requests to leave a group. Returns 0 when the request is sent; a membership message follows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_leave(mbox: mailbox, group: *const c_char) -> c_int {
     guard(|| {
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn SP_scat_multicast(
     })
 }
 
-/// Sends a message to several groups; who is in more than one gets it once. Returns the number of bytes sent, or a
-/// negative code.
+/// Sends a message to several groups. A member of several of them receives it once. Returns the number of bytes sent,
+/// or a negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SP_multigroup_multicast(
     mbox: mailbox,

@@ -23,20 +23,20 @@ pub const UNRELIABLE_MESS: c_int = 1;
 pub const RELIABLE_MESS: c_int = 1 << 1;
 /// Service: in the order of each sender.
 pub const FIFO_MESS: c_int = 1 << 2;
-/// Service: after everything its sender had seen.
+/// Service: after all messages that its sender had seen.
 pub const CAUSAL_MESS: c_int = 1 << 3;
 /// Service: in one order at all receivers.
 pub const AGREED_MESS: c_int = 1 << 4;
-/// Service: in one order, and only when all daemons have it.
+/// Service: in one order, and only after all daemons have it.
 pub const SAFE_MESS: c_int = 1 << 5;
 /// All service bits.
 pub const REGULAR_MESS: c_int = 63;
-/// The sender wants no copy of its own message.
+/// The sender does not receive its own message.
 pub const SELF_DISCARD: c_int = 1 << 6;
 
 /// A membership change because a member joined.
 pub const CAUSED_BY_JOIN: c_int = 1 << 8;
-/// A membership change because a member left; alone, one's own membership has ended.
+/// A membership change because a member left; alone, your own membership has ended.
 pub const CAUSED_BY_LEAVE: c_int = 1 << 9;
 /// A membership change because a member disconnected.
 pub const CAUSED_BY_DISCONNECT: c_int = 1 << 10;
@@ -51,14 +51,14 @@ pub const MEMBERSHIP_MESS: c_int = 63 << 8;
 
 /// Bits that programs must not use.
 pub const RESERVED: c_int = 255 << 14;
-/// A message of one's own that access control refused.
+/// Your own message, which access control refused.
 pub const REJECT_MESS: c_int = 1 << 22;
-/// For the receive functions: take the message even if it does not fit, and drop the rest.
+/// For the receive functions: store the part of the message that fits, and drop the rest.
 pub const DROP_RECV: c_int = 1 << 24;
 
 /// The result of connecting.
 pub const ACCEPT_SESSION: c_int = 1;
-/// The daemon's name cannot be understood or its host not resolved.
+/// The daemon's name is invalid, or its host is unknown.
 pub const ILLEGAL_SPREAD: c_int = -1;
 /// No daemon was reached.
 pub const COULD_NOT_CONNECT: c_int = -2;
@@ -70,7 +70,7 @@ pub const REJECT_NO_NAME: c_int = -4;
 pub const REJECT_ILLEGAL_NAME: c_int = -5;
 /// The private name is in use at this daemon.
 pub const REJECT_NOT_UNIQUE: c_int = -6;
-/// The versions of library and daemon do not fit.
+/// The versions of library and daemon are incompatible.
 pub const REJECT_VERSION: c_int = -7;
 /// The connection broke or was closed during this call.
 pub const CONNECTION_CLOSED: c_int = -8;
@@ -88,9 +88,9 @@ pub const ILLEGAL_GROUP: c_int = -14;
 pub const BUFFER_TOO_SHORT: c_int = -15;
 /// The groups do not fit the array.
 pub const GROUPS_TOO_SHORT: c_int = -16;
-/// The message and its groups are over the limit.
+/// The message and its groups exceed the limit.
 pub const MESSAGE_TOO_LONG: c_int = -17;
-/// An earlier call found the connection broken; only disconnecting helps.
+/// An earlier call found the connection broken; only SP_disconnect still works.
 pub const NET_ERROR_ON_SESSION: c_int = -18;
 /// An error inside the library.
 pub const SP_BUG: c_int = -19;
@@ -129,7 +129,7 @@ pub type scatter = dummy_scatter;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct dummy_group_id {
-    /// Three numbers without a meaning of their own.
+    /// Three numbers that have no meaning by themselves.
     pub id: [c_int; 3],
 }
 /// What programs call it.
@@ -147,7 +147,7 @@ pub struct dummy_vs_set_info {
 /// What programs call it.
 pub type vs_set_info = dummy_vs_set_info;
 
-/// What a membership message says.
+/// The contents of a membership message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct dummy_membership_info {
