@@ -1,12 +1,15 @@
-# make build | demo | check | check-windows | check-systems | dll | windows | dist-windows | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | uninstall | clean
+# make build | demo | check | check-windows | check-systems | check-packages | deb | wheel | dist | book | gallery | dll | windows | dist-windows | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | install-strip | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names. windows: the programs too.
 #        dist-windows: packs all that into one archive. They install mingw-w64 and Debian's Rust if they are needed and missing.
 #   check-windows: tries library, programs and Python wheel in Wine. check-systems: that, and the other systems and byte orders.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
+#   deb, wheel, dist: Debian packages, wheel and source archive for Python, an archive that builds without a network; into OUT, target/dist.
+#   check-packages: installs each of them into an empty place and uses it there. book: web pages of docs/. gallery: docs/gallery.md anew.
 #   install: PREFIX (default /usr/local), DESTDIR, and LIBDIR, INCLUDEDIR, SBINDIR, BINDIR, MANDIR, DOCDIR if they differ;
-#            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings.
+#            SYSTEMD_DIR=/usr/lib/systemd also installs the service. uninstall takes the same settings. After make build it needs no cargo.
+#            Debug information goes into files of its own below DEBUGDIR, PREFIX/lib/debug; install-strip leaves it out.
 #            PROFILE_DIR=target/debug installs what lies there instead of building.
 
 PREFIX ?= /usr/local
@@ -17,6 +20,7 @@ SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/torc
+DEBUGDIR ?= $(PREFIX)/lib/debug
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -41,6 +45,9 @@ ALIASES = libspread-core libtspread libtspread-core
 # They look beside themselves too, so that a tree that the cache does not know works as well.
 ALIAS_FLAGS = -shared -nostdlib -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN' -Wl,--enable-new-dtags
 
+# What people read, and the programs they begin with; as they lie in the tree, so that one leads to the other.
+DOCUMENTS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE bindings/python/README.md $(wildcard docs/*.md docs/*.example docs/pictures/*.svg) \
+	$(filter-out %/__pycache__,$(wildcard examples/*.* examples/c/*.c examples/python/*.py))
 HEADERS = $(notdir $(wildcard include/*.h))
 # The programs beside the daemon; the ones that were built are installed.
 TOOLS = $(filter-out spread,$(basename $(notdir $(wildcard src/bin/*.rs))))
@@ -50,14 +57,23 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check check-windows check-systems dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-windows check-systems check-packages deb wheel dist book gallery dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-strip install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
-build demo dll windows sim bench bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
+$(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
-build:
+# What is built is there until a source is newer; then cargo is needed.
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release/libspread.so
+SOURCES = Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+
+build: $(BUILT)
+
+$(BUILT): $(SOURCES)
 	$(CARGO) build --release --locked
+	@touch $@
+	@# The texts that go with what is given away; without Python they are not there to be installed.
+	@packaging/licences.py > $(@D)/licences.txt 2>/dev/null || rm -f $(@D)/licences.txt
 
 demo:
 	$(CARGO) run --profile demo --locked --no-default-features --features demo --bin demo
@@ -74,8 +90,8 @@ DLL_NAMES = libspread libspread-core libtspread
 DLLTOOL ?= x86_64-w64-mingw32-dlltool
 OBJDUMP ?= x86_64-w64-mingw32-objdump
 WINDOWS_STRIP ?= x86_64-w64-mingw32-strip
-# The benchmark is not among them: it needs network namespaces.
-WINDOWS_PROGRAMS = $(filter-out spbench,spread $(TOOLS))
+# The benchmark needs network namespaces, and flush_user waits for input and messages at once, which it can on Unix only.
+WINDOWS_PROGRAMS = $(filter-out spbench flush_user,spread $(TOOLS))
 
 dll:
 	packaging/cross.sh $(WINDOWS) build --profile $(DLL_PROFILE) --locked --lib --no-default-features
@@ -117,6 +133,35 @@ dist-windows: windows
 	$(INSTALL) -m 644 docs/spread.conf.example LICENSE-MIT LICENSE-APACHE $(DIST_DIR)/$(DIST)
 	cd $(DIST_DIR) && python3 -m zipfile -c $(DIST).zip $(DIST)
 	@echo $(DIST_DIR)/$(DIST).zip
+
+# Where archives and packages go.
+OUT ?= $(DIST_DIR)
+
+deb: build
+	packaging/deb.sh $(OUT)
+
+# The wheel for this system, and the source archive for Python.
+wheel:
+	packaging/wheel.sh $(OUT)
+
+dist:
+	packaging/dist.sh $(OUT)
+
+# Web pages of docs/.
+MDBOOK_VERSION = 0.5.4
+book:
+	command -v mdbook >/dev/null || [ -x $(DIST_DIR)/../book-tools/bin/mdbook ] || \
+		$(CARGO) install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features --features search --root $(DIST_DIR)/../book-tools
+	PATH="$$PATH:$(abspath $(DIST_DIR)/../book-tools/bin)" mdbook build --dest-dir $(abspath $(DIST_DIR)/../book)
+	@echo $(abspath $(DIST_DIR)/../book)/index.html
+
+# Records what the tools print, into docs/gallery.md.
+gallery: build
+	packaging/gallery.sh $(or $(CARGO_TARGET_DIR),target)/release > docs/gallery.new
+	mv docs/gallery.new docs/gallery.md
+
+check-packages:
+	./tests/packages.sh installed deb wheel sdist crate dist
 
 check-windows:
 	./tests/systems.sh windows
@@ -167,14 +212,21 @@ model:
 
 ifeq ($(origin PROFILE_DIR),undefined)
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)/release
-install-library install-programs: build
+install-library install-programs: $(BUILT)
 endif
+
+# Where the debug information of a file goes that is installed; nowhere with install-strip.
+debug-file = $(if $(STRIP),,$(DESTDIR)$(DEBUGDIR)$(1).debug)
+install-binary = OBJCOPY='$(or $(OBJCOPY),objcopy)' packaging/install_binary.sh $(1) $(DESTDIR)$(2) $(call debug-file,$(2))
+
+install-strip:
+	$(MAKE) install STRIP=yes
 
 install: install-library install-programs install-documents $(if $(SYSTEMD_DIR),install-service)
 
 install-library:
 	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/Spread
-	$(INSTALL) -m 755 $(PROFILE_DIR)/libspread.so $(DESTDIR)$(LIBDIR)/$(REALNAME)
+	$(call install-binary,$(PROFILE_DIR)/libspread.so,$(LIBDIR)/$(REALNAME))
 	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libspread.so
 	CC='$(CC)' LD='$(LD)' AR='$(AR)' packaging/static_library.sh $(PROFILE_DIR)/libspread.a $(PROFILE_DIR)/libspread.so \
@@ -199,9 +251,9 @@ install-library:
 
 install-programs:
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR)
-	$(INSTALL) -m 755 $(PROFILE_DIR)/spread $(DESTDIR)$(SBINDIR)/spread
+	$(call install-binary,$(PROFILE_DIR)/spread,$(SBINDIR)/spread)
 	for tool in $(TOOLS); do \
-		[ ! -e $(PROFILE_DIR)/$$tool ] || $(INSTALL) -m 755 $(PROFILE_DIR)/$$tool $(DESTDIR)$(BINDIR)/$$tool || exit 1; \
+		[ ! -e $(PROFILE_DIR)/$$tool ] || $(call install-binary,$(PROFILE_DIR)/$$tool,$(BINDIR)/$$tool) || exit 1; \
 	done
 	$(INSTALL) -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	umask 022; for tool in $(TOOLS); do \
@@ -211,7 +263,7 @@ install-programs:
 			$(PROFILE_DIR)/$$tool --completion fish > $(DESTDIR)$(FISHDIR)/$$tool.fish; } || exit 1; \
 	done
 	[ ! -e $(DESTDIR)$(BINDIR)/spuser ] || ln -sf spuser $(DESTDIR)$(BINDIR)/sptuser
-	[ ! -e $(PROFILE_DIR)/spmonitor ] || $(INSTALL) -m 755 $(PROFILE_DIR)/spmonitor $(DESTDIR)$(SBINDIR)/spmonitor
+	[ ! -e $(PROFILE_DIR)/spmonitor ] || $(INSTALL) -m 755 $(DESTDIR)$(BINDIR)/spmonitor $(DESTDIR)$(SBINDIR)/spmonitor
 
 install-documents:
 	umask 022; for page in $(PAGES); do \
@@ -222,14 +274,20 @@ install-documents:
 		done; \
 	done
 	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
-	$(INSTALL) -m 644 docs/spread.conf.example $(DESTDIR)$(DOCDIR)/spread.conf.example
-	$(INSTALL) -m 644 docs/logging.md $(DESTDIR)$(DOCDIR)/logging.md
+	for file in $(DOCUMENTS); do \
+		$(INSTALL) -d $(DESTDIR)$(DOCDIR)/$$(dirname $$file) && $(INSTALL) -m 644 $$file $(DESTDIR)$(DOCDIR)/$$file || exit 1; \
+	done
+	[ ! -e $(PROFILE_DIR)/licences.txt ] || $(INSTALL) -m 644 $(PROFILE_DIR)/licences.txt $(DESTDIR)$(DOCDIR)/licences.txt
 
 install-service:
 	$(INSTALL) -d $(DESTDIR)$(SYSTEMD_DIR)/system $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
 	$(fill) packaging/spread.service.in > $(DESTDIR)$(SYSTEMD_DIR)/system/spread.service
 	$(INSTALL) -m 644 packaging/spread.sysusers $(DESTDIR)$(SYSUSERS_DIR)/spread.conf
 	$(INSTALL) -m 644 packaging/spread.tmpfiles $(DESTDIR)$(TMPFILES_DIR)/spread.conf
+
+# Directories that are ours alone, the deeper ones first.
+EMPTIED = $(addprefix $(DOCDIR)/,docs/pictures docs examples/c examples/python examples bindings/python bindings) $(DOCDIR) \
+	$(addprefix $(DEBUGDIR),$(LIBDIR) $(SBINDIR) $(BINDIR) $(PREFIX)) $(DEBUGDIR)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(REALNAME) $(SONAME) libspread.so libspread.a $(ALIASES:=.so.3.0.0) $(ALIASES:=.so.3) $(ALIASES:=.so) \
@@ -242,10 +300,11 @@ uninstall:
 	for page in $(PAGES); do \
 		for name in $${page%.*} $(names); do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$name.$${page##*.}; done; \
 	done
-	rm -f $(DESTDIR)$(DOCDIR)/spread.conf.example $(DESTDIR)$(DOCDIR)/logging.md
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCUMENTS) licences.txt)
+	rm -f $(addprefix $(DESTDIR)$(DEBUGDIR),$(addsuffix .debug,$(LIBDIR)/$(REALNAME) $(SBINDIR)/spread $(TOOLS:%=$(BINDIR)/%)))
 	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSTEMD_DIR)/system/spread.service)
 	$(if $(SYSTEMD_DIR),rm -f $(DESTDIR)$(SYSUSERS_DIR)/spread.conf $(DESTDIR)$(TMPFILES_DIR)/spread.conf)
-	for directory in $(DESTDIR)$(LIBDIR)/cmake/Spread $(DESTDIR)$(DOCDIR); do \
+	for directory in $(addprefix $(DESTDIR),$(LIBDIR)/cmake/Spread $(EMPTIED)); do \
 		[ ! -d $$directory ] || rmdir $$directory 2>/dev/null || :; \
 	done
 
