@@ -172,9 +172,12 @@ fn levels_that_mean_nothing_are_refused() {
 fn a_log_folder_that_is_not_there_is_found_by_the_check() {
     let setup = Setup::new("check", "EventLogFile = /no/such/folder/log");
     let file = setup.directory.join("spread.conf");
-    let output = Command::new(env!("CARGO_BIN_EXE_spread")).arg("--check").arg(file).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("warning: the folder /no/such/folder of EventLogFile is not there"), "{text}");
+    let file = file.to_str().unwrap();
+    for words in [&["--check", file][..], &["-c", file, "--check"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_spread")).args(words).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("warning: the folder /no/such/folder of EventLogFile is not there"), "{text}");
+    }
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn main() -> ExitCode {
         }
         Some(file) => {
             let output = if arguments.print { CheckOutput::File } else { CheckOutput::Words };
-            check(file.as_deref(), arguments.name.as_deref(), output).map(|()| Exit::Stop)
+            let file = file.as_deref().or(arguments.config.as_deref());
+            check(file, arguments.name.as_deref(), output).map(|()| Exit::Stop)
         }
         #[cfg(windows)]
         None if arguments.service => {
