@@ -225,7 +225,7 @@ fn a_program_with_the_static_library_needs_nothing_but_the_c_library() {
 #[test]
 fn the_static_library_keeps_what_unwinding_needs() {
     let installation = Installation::of_this_build();
-    let sections = run(Command::new("readelf").arg("-SW").arg(installation.libraries().join("libspread.a")));
+    let sections = sections(&installation.libraries().join("libspread.a"));
     for section in [" .eh_frame ", " .gcc_except_table "] {
         assert!(sections.contains(section), "{section} is missing");
     }
@@ -481,6 +481,27 @@ fn the_types_of_the_interface_are_the_ones_on_record() {
     assert!(!compared.status.success(), "a longer group_id is another interface");
 }
 
+/// Names of the sections of a file.
+fn sections(file: &Path) -> String {
+    run(Command::new("readelf").arg("-SW").arg(file))
+}
+
+#[test]
+fn debug_information_lies_apart_or_nowhere() {
+    let installation = Installation::of_this_build();
+    let stripped = directory("stripped");
+    make("install-strip", installation.profile(), &stripped, &[]);
+    for file in ["sbin/spread", "lib/libspread.so.3.0.0"] {
+        let installed = sections(&installation.root.join("usr/local").join(file));
+        assert!(!installed.contains(" .debug_") && !installed.contains(" .symtab "), "{file} is stripped");
+        assert!(installed.contains(" .gnu_debuglink "), "{file} says where its debug information is");
+        let apart = installation.root.join(format!("usr/local/lib/debug/usr/local/{file}.debug"));
+        assert!(sections(&apart).contains(" .debug_line "), "{}", apart.display());
+        assert!(!sections(&stripped.join("usr/local").join(file)).contains(" .gnu_debuglink "));
+    }
+    assert!(!stripped.join("usr/local/lib/debug").exists());
+}
+
 #[test]
 fn nothing_that_is_installed_knows_where_it_was_made() {
     let installation = Installation::of_this_build();
@@ -496,7 +517,9 @@ fn nothing_that_is_installed_knows_where_it_was_made() {
     for file in files(&installation.root) {
         if let Ok(target) = fs::read_link(&file) {
             assert!(target.is_relative() && file.exists(), "{} leads to {}", file.display(), target.display());
-        } else if !file.file_name().is_some_and(|name| binaries.contains(&name)) {
+        } else if !file.extension().is_some_and(|extension| extension == "debug")
+            && !file.file_name().is_some_and(|name| binaries.contains(&name))
+        {
             let text = fs::read_to_string(&file).unwrap();
             let page =
                 text.strip_prefix(".so ").map(|page| installation.root.join("usr/local/share/man").join(page.trim()));
