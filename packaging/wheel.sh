@@ -1,0 +1,19 @@
+#!/bin/sh
+# wheel.sh DIRECTORY [MATURIN-ARGUMENT...]   builds the Python wheel for this system and the source archive into DIRECTORY. Needs a
+# package index for maturin. The wheel has the tag of the oldest glibc that its library runs on.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+[ $# -ge 1 ] || { echo "usage: wheel.sh DIRECTORY [MATURIN-ARGUMENT...]" >&2; exit 1; }
+mkdir -p "$1"
+directory=$(cd "$1" && pwd)
+shift
+python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "wheel: install the package python3-venv" >&2; exit 1; }
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+tools=$CARGO_TARGET_DIR/wheel-tools
+[ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install 'maturin>=1.9,<2' 'cffi>=1.15'; }
+
+cd "$root/bindings/python"
+export PATH="$tools/bin:$PATH"
+maturin build --release --locked --interpreter "$tools/bin/python" --out "$directory" "$@"
+maturin sdist --out "$directory"
