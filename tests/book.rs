@@ -1,0 +1,61 @@
+//! The documents lead somewhere: every relative link of the readme and the book names a file, and the book names every chapter.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The files that a document links to, without those of other hosts and without places inside a file.
+fn links(document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(document).unwrap();
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.starts_with("```");
+        if fenced || line.starts_with("    ") && !line.trim_start().starts_with('-') {
+            continue;
+        }
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        let targets = targets.map(|(target, _)| target.split('#').next().unwrap_or_default().to_owned());
+        found.extend(targets.filter(|target| !target.is_empty() && !target.contains("://")));
+    }
+    found
+}
+
+fn chapters() -> Vec<PathBuf> {
+    let entries = fs::read_dir(Path::new(ROOT).join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "examples/README.md", "bindings/python/README.md"];
+    for document in chapters().into_iter().chain(others.map(|name| Path::new(ROOT).join(name))) {
+        for link in links(&document) {
+            let target = document.parent().unwrap().join(&link);
+            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+        }
+    }
+}
+
+#[test]
+fn the_book_names_every_chapter() {
+    let named: BTreeSet<_> = links(&Path::new(ROOT).join("docs/SUMMARY.md")).into_iter().collect();
+    let there = chapters().into_iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+    let there: BTreeSet<_> = there.filter(|name| name != "SUMMARY.md").collect();
+    assert_eq!(named, there);
+}
+
+#[test]
+fn links_are_found_where_they_are() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("links.md");
+    fs::write(
+        &file,
+        "[a](one.md) ![b](two.svg#x)\n```\n[c](three.md)\n```\n    [d](four.md)\n[e](https://torc.example/)\n",
+    )
+    .unwrap();
+    assert_eq!(links(&file), ["one.md", "two.svg"]);
+}
