@@ -286,8 +286,7 @@ install-service:
 	$(INSTALL) -m 644 packaging/spread.tmpfiles $(DESTDIR)$(TMPFILES_DIR)/spread.conf
 
 # Directories that are ours alone, the deeper ones first.
-EMPTIED = $(addprefix $(DOCDIR)/,docs/pictures docs examples/c examples/python examples bindings/python bindings) $(DOCDIR) \
-	$(addprefix $(DEBUGDIR),$(LIBDIR) $(SBINDIR) $(BINDIR) $(PREFIX)) $(DEBUGDIR)
+EMPTIED = $(addprefix $(DOCDIR)/,docs/pictures docs examples/c examples/python examples bindings/python bindings) $(DOCDIR)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(REALNAME) $(SONAME) libspread.so libspread.a $(ALIASES:=.so.3.0.0) $(ALIASES:=.so.3) $(ALIASES:=.so) \
@@ -307,6 +306,7 @@ uninstall:
 	for directory in $(addprefix $(DESTDIR),$(LIBDIR)/cmake/Spread $(EMPTIED)); do \
 		[ ! -d $$directory ] || rmdir $$directory 2>/dev/null || :; \
 	done
+	[ ! -d $(DESTDIR)$(DEBUGDIR) ] || find $(DESTDIR)$(DEBUGDIR) -depth -type d -empty -delete
 
 clean:
 	$(CARGO) clean
