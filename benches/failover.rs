@@ -62,7 +62,7 @@ const FAULTS: [Fault; 5] = [
 fn main() {
     println!("{:10}{:28}{:>26}{:>34}{:>34}", "policy", "fault", "quiet ms", "begins ms", "heals ms");
     for (policy, name) in POLICIES.into_iter().enumerate() {
-        let plan = Plan { nodes: 3, wires: &[Wire::Multicast; 2], policy: name, segments: &[3] };
+        let plan = Plan { nodes: 3, wires: &[Wire::Multicast; 2], policy: name, segments: &[3], without: 0 };
         let Some(mut site) = Site::start(&plan) else { return };
         let load = Load::start(&site, &plan);
         load.pass(WARM_UP);

@@ -11,6 +11,7 @@ mod inspect;
 mod lanes;
 mod memory;
 mod pace;
+mod succession;
 mod users;
 
 use std::collections::VecDeque;
@@ -27,9 +28,11 @@ use crate::wire::{DaemonId, NetworkId, Packet, Payload, SealTag, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 use memory::Elsewhere;
+use succession::Followed;
 
 pub use crate::multipath::Transmit;
 pub use ends::{ClientStats, EndReason};
+pub use succession::NextTable;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
@@ -127,6 +130,10 @@ pub struct Node {
     budget: usize,
     /// When the next slice of long work is due.
     next_slice: Option<Instant>,
+    /// The daemons of the table that comes next, in ring order, and their names.
+    next_daemons: Vec<(DaemonId, String)>,
+    /// They have come, and nobody has asked yet.
+    adopted: bool,
     events: VecDeque<Event>,
 }
 
@@ -160,6 +167,8 @@ impl Node {
             slice: SLICE,
             budget: SLICE,
             next_slice: None,
+            next_daemons: Vec::new(),
+            adopted: false,
             events: VecDeque::new(),
         };
         node.paths.set_priorities(&config.live.priorities);
@@ -169,7 +178,14 @@ impl Node {
 
     /// A datagram arrived on `network`, and comes from `source` as it says.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
-        let Some((header, body)) = self.paths.handle_datagram(now, network, source, &datagram) else { return };
+        let first = self.paths.handle_datagram(now, network, source, &datagram);
+        let followed = self.follow_table(now);
+        let Some((header, body)) = first else {
+            if followed == Followed::Table {
+                self.pump(now);
+            }
+            return;
+        };
         match Packet::decode(header.kind, &body) {
             Ok(packet) => {
                 if let Packet::Join(join) = &packet
@@ -202,6 +218,7 @@ impl Node {
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.paths.handle_timeout(now);
+        self.follow_table(now);
         self.ring.handle_timeout(now);
         self.clients.set_now(now);
         self.clients.handle_timeout();
@@ -214,6 +231,7 @@ impl Node {
     pub fn apply(&mut self, now: Instant, live: &Live) {
         self.paths.set_policy(live.policy);
         self.paths.set_priorities(&live.priorities);
+        self.paths.set_settings(live.digests());
         self.ring.retune(|ring| live.tune(ring));
         self.clients.configure(&live.session);
         self.pump(now);
@@ -359,6 +377,7 @@ impl Node {
             if configuration.kind == ConfigurationKind::Regular {
                 // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
                 self.budget = usize::MAX;
+                self.paths.set_company(&configuration.members);
             }
             self.events.push_back(Event::Configuration(configuration.clone()));
         }

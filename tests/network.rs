@@ -12,6 +12,8 @@ mod faults;
 #[path = "network/load.rs"]
 mod load;
 mod process;
+#[path = "network/reload.rs"]
+mod reload;
 #[path = "network/rig.rs"]
 mod rig;
 #[path = "network/ring.rs"]
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use faults::{CROSSINGS, CUTS, FLAPS, Fault, LIMITS, LOSSES, SPLITS};
 use load::Load;
+use reload::{reload, retune};
 use rig::Rig;
 use ring::{Member, Messages, Programs, members, private_group};
 use site::{Plan, Site, Wire};
@@ -36,7 +39,7 @@ use site::{Plan, Site, Wire};
 /// What the members of most tests send. One stage is allowed from the start.
 const MESSAGES: Messages = Messages { count: 10_000, size: 100, stages: 4 };
 
-const MULTICAST: Plan = Plan { nodes: 3, segments: &[3], wires: &[Wire::Multicast; 2], policy: "active" };
+const MULTICAST: Plan = Plan { nodes: 3, segments: &[3], wires: &[Wire::Multicast; 2], policy: "active", without: 0 };
 /// How many messages a fault lasts, and how many go by without one.
 const FAULT: usize = 1000;
 const HEALED: usize = 500;
@@ -95,6 +98,28 @@ fn frames_lost_on_both_networks_are_sent_again() {
     site.rig.lose(0, 5);
     site.rig.lose(1, 5);
     expect_all_from_all(members, MESSAGES.count);
+}
+
+/// A fourth daemon comes, a network goes so that the other one has its number, it comes back, and the policy is another one each time.
+#[test]
+fn daemons_and_networks_come_and_go_under_load() {
+    const FOUR: Plan = Plan { nodes: 4, segments: &[4], ..MULTICAST };
+    let Some(mut site) = Site::start_some(&FOUR, &MULTICAST) else { return };
+    let load = Load::start(&site, &MULTICAST);
+    load.pass(HEALED);
+    reload(&mut site, &load, &FOUR, &[1, 2, 0]);
+    site.daemons.push(site.start_daemon(3));
+    site.await_members(3, 4);
+    load.pass(HEALED);
+    println!("longest gap when a daemon came: {:.1} ms", load.take_gap().as_secs_f64() * 1e3);
+    reload(&mut site, &load, &Plan { without: 1, ..FOUR }, &[3, 0, 2, 1]);
+    println!("longest gap when a network went: {:.1} ms", load.take_gap().as_secs_f64() * 1e3);
+    reload(&mut site, &load, &Plan { policy: "passive", ..FOUR }, &[0, 1, 2, 3]);
+    retune(&site, &load, &Plan { policy: "primary", ..FOUR }, &[2, 1, 0, 3]);
+    println!("longest gap when it came back: {:.1} ms", load.take_gap().as_secs_f64() * 1e3);
+    load.finish().expect_whole();
+    // The ring was formed at the start and when the daemon came, and never else.
+    assert_eq!(site.rings(0), 2);
 }
 
 #[test]
@@ -183,13 +208,13 @@ fn word_at(line: &str, place: usize) -> &str {
 #[test]
 fn faults_are_masked_for_five_daemons_on_three_networks() {
     let wires = &[Wire::Multicast, Wire::Unicast, Wire::Broadcast];
-    expect_masked(&Plan { nodes: 5, segments: &[5], wires, policy: "active 2" }, &[CUTS, LOSSES, FLAPS]);
+    expect_masked(&Plan { nodes: 5, segments: &[5], wires, policy: "active 2", without: 0 }, &[CUTS, LOSSES, FLAPS]);
 }
 
 #[test]
 fn faults_are_masked_where_ipv6_and_ipv4_mix() {
     let wires = &[Wire::Multicast6, Wire::Unicast6, Wire::Multicast];
-    expect_masked(&Plan { nodes: 4, segments: &[4], wires, policy: "passive" }, &[CUTS, LIMITS]);
+    expect_masked(&Plan { nodes: 4, segments: &[4], wires, policy: "passive", without: 0 }, &[CUTS, LIMITS]);
 }
 
 #[test]

@@ -3,12 +3,14 @@
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "a test that fails ends after a time")]
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::time::{Duration, Instant};
 
-use spread::client::{ConnectError, ConnectOptions, Mailbox, Received};
+use spread::client::{ConnectError, ConnectOptions, Mailbox, Received, doze};
 use spread::config::{Change, Settings};
-use spread::daemon::{Options, ReloadError, Running, spawn};
+use spread::daemon::{Options, ReloadError, Running, Status, spawn};
 use spread::multipath::Policy;
 use spread::wire::{FrameType, Name};
 
@@ -37,6 +39,7 @@ impl Daemon {
     fn reload(&self, parameters: &str) -> Result<Vec<String>, ReloadError> {
         let changes = self.running.handle().reload(settings(self.port, parameters))?;
         assert!(changes.now.iter().all(|change| change.change == Change::Live));
+        assert_eq!(changes.once_all_have_it, []);
         Ok(changes.now.into_iter().chain(changes.at_restart).map(|change| change.to_string()).collect())
     }
 
@@ -93,6 +96,113 @@ fn a_file_counts_at_once_and_says_what_it_changes() {
     assert!(matches!(first.receive().unwrap(), Received::View(_)));
 }
 
+/// Daemons of one machine on networks of loopback addresses.
+struct Ring {
+    port: u16,
+    daemons: Vec<(&'static str, Running)>,
+}
+
+impl Ring {
+    /// A file with these daemons, on networks with these numbers.
+    fn file(&self, daemons: &[&str], networks: &[u8]) -> Settings {
+        let port = self.port;
+        let place = |name: &str| name.as_bytes()[0] - b'a' + 1;
+        let entry = |name: &&str| {
+            let own = |network: &u8| format!("D 127.{network}.85.{} ", place(name));
+            let list: String = networks.iter().map(own).collect();
+            format!("{name} 127.0.85.{} {{ {list} C 127.0.85.{} }}\n", place(name), place(name))
+        };
+        let entries: String = daemons.iter().map(entry).collect();
+        let kinds = format!("unicast:{port} ").repeat(networks.len());
+        Settings::parse("f", format!("Spread_Segment {kinds} {{ {entries} }}").as_bytes()).unwrap()
+    }
+
+    fn start(&mut self, name: &'static str, file: &Settings) {
+        let me = file.table.me(Some(name), &[]).unwrap();
+        let options = Options { unix_sockets: vec![], control_sockets: vec![], ..Options::from_settings(file, me) };
+        self.daemons.push((name, spawn(options).unwrap()));
+    }
+
+    fn reload(&self, file: &Settings) {
+        let is_in = |name: &str| file.table.daemons.iter().any(|daemon| daemon.name == name);
+        for (_, daemon) in self.daemons.iter().filter(|(name, _)| is_in(name)) {
+            assert_ne!(daemon.handle().reload(file.clone()).unwrap().once_all_have_it, []);
+        }
+    }
+
+    fn connect(&self, name: &str) -> Mailbox {
+        let daemon = format!("{}@127.0.85.{}", self.port, name.as_bytes()[0] - b'a' + 1);
+        Mailbox::connect(&ConnectOptions { daemon, ..ConnectOptions::default() }).unwrap()
+    }
+
+    /// Waits until all daemons are as they should be.
+    fn await_all(&self, what: impl Fn(&Status) -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self.daemons.iter().all(|(_, daemon)| what(&daemon.handle().status())) {
+            let seen: Vec<Status> = self.daemons.iter().map(|(_, daemon)| daemon.handle().status()).collect();
+            assert!(Instant::now() < end, "{seen:#?}");
+            doze(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A daemon comes, a network goes and another one has its number, an address is another one, a daemon goes; clients see one order.
+#[test]
+fn daemons_and_networks_come_and_go_under_load() {
+    let port = TcpListener::bind("127.0.85.1:0").unwrap().local_addr().unwrap().port();
+    let mut ring = Ring { port, daemons: Vec::new() };
+    let members =
+        |count| move |status: &Status| status.configuration.as_ref().is_some_and(|it| it.members.len() == count);
+    let first = ring.file(&["a", "b"], &[0, 1]);
+    ring.start("a", &first);
+    ring.start("b", &first);
+    ring.await_all(members(2));
+    let group = Name::new(b"group").unwrap();
+    let mailboxes = ["a", "b"].map(|name| ring.connect(name));
+    mailboxes.iter().for_each(|mailbox| mailbox.join(group).unwrap());
+    for mailbox in &mailboxes {
+        while !matches!(mailbox.receive().unwrap(), Received::View(view) if view.members.len() == 2) {}
+    }
+    let files = [
+        (ring.file(&["a", "b", "c"], &[0, 1]), 3),
+        (ring.file(&["a", "b", "c"], &[1]), 3),
+        (ring.file(&["b", "c", "a"], &[2, 1]), 3),
+        (ring.file(&["a", "b"], &[2, 1]), 2),
+    ];
+    let mut number = 0;
+    let mut send = |count| {
+        for _ in 0..count {
+            mailboxes[usize::from(number as u16 % 2)].multicast(FrameType::SAFE, &[group], number, b"there?").unwrap();
+            number += 1;
+        }
+    };
+    for (file, count) in &files {
+        send(50);
+        ring.reload(file);
+        if ring.daemons.len() < *count {
+            ring.start("c", file);
+        }
+        let digest = file.table.digest();
+        let removed = ring.daemons.split_off((*count).min(ring.daemons.len()));
+        ring.await_all(|status| status.system == digest && members(*count)(status));
+        drop(removed);
+        send(50);
+    }
+    let received = mailboxes.each_ref().map(|mailbox| {
+        let mut numbers = Vec::new();
+        while numbers.len() < 400 {
+            if let Received::Message(message) = mailbox.receive().unwrap() {
+                numbers.push(message.mess_type);
+            }
+        }
+        numbers
+    });
+    assert_eq!(received[0], received[1]);
+    let mut sorted = received[0].clone();
+    sorted.sort_unstable();
+    assert!(sorted.into_iter().eq(0..400), "each message once");
+}
+
 #[test]
 fn what_cannot_be_taken_over_changes_nothing() {
     let daemon = Daemon::start();
@@ -104,11 +214,13 @@ fn what_cannot_be_taken_over_changes_nothing() {
     };
     let other = reload(format!("Spread_Segment unicast:{port} {{ other 127.0.82.1 }} MaxSessions = 1"));
     assert_eq!(other, "the file has no daemon solo, which this one is");
-    let added = reload(format!(
-        "Spread_Segment unicast:{port} unicast:{port} {{ solo 127.0.82.1 {{ D 127.0.82.1 D 127.0.83.1 C 127.0.82.1 }}
-         two 127.0.82.2 127.0.83.2 }} MaxSessions = 1"
+    let taken = UdpSocket::bind("127.0.84.1:0").unwrap();
+    let taken_port = taken.local_addr().unwrap().port();
+    let in_use = reload(format!(
+        "Spread_Segment unicast:{port} unicast:{taken_port} {{ solo 127.0.82.1 {{ D 127.0.82.1 D 127.0.84.1 C 127.0.82.1 }} }}
+         MaxSessions = 1"
     ));
-    assert!(added.ends_with("the daemon two is added"), "{added}");
+    assert!(in_use.contains(&format!("port {taken_port} of 127.0.84.1 is in use")), "{in_use}");
     assert_eq!(daemon.running.handle().status().policy, Policy::Passive);
     let mailboxes = ["one", "two"].map(|name| daemon.connect(name).unwrap());
     assert_eq!(mailboxes.len(), 2);

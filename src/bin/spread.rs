@@ -280,7 +280,9 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, log: &
     let mut settings = files::read(file).map_err(text)?;
     arguments.overrule(&mut settings);
     let wanted = settings.live.log.clone();
+    let known = names(&settings.table);
     let changes = handle.reload(settings).map_err(text)?;
+    log.set_names(known);
     let path = log_file(&wanted)?;
     // This opens the file again, if it is still the same.
     log.move_to(&log_settings(&wanted, path.as_deref())?)?;

@@ -22,10 +22,9 @@ impl fmt::Display for Difference {
 }
 
 impl Settings {
-    /// What these settings say otherwise than `before`, members first; empty if nothing that counts.
+    /// What these settings say otherwise than `before`, daemons and networks first; empty if nothing that counts.
     pub fn differences(&self, before: &Settings) -> Vec<Difference> {
-        let table = self.table.differences(&before.table).into_iter();
-        let mut all: Vec<Difference> = table.map(|text| Difference { change: Change::Table, text }).collect();
+        let mut all = self.table.differences(&before.table);
         for keyword in KEYWORDS {
             let (old, new) = (keyword.value(before), keyword.value(self));
             if old != new {
@@ -62,59 +61,75 @@ fn said(value: Option<String>) -> String {
 
 impl Table {
     /// What this table says otherwise than `before`, daemon by daemon, then network by network.
-    pub fn differences(&self, before: &Table) -> Vec<String> {
+    fn differences(&self, before: &Table) -> Vec<Difference> {
         let named = |table: &'_ Table, id| table.daemons.iter().position(|daemon| daemon.id == id);
         let mut texts = Vec::new();
         for old in &before.daemons {
             match named(self, old.id) {
-                None => texts.push(format!("the daemon {} is removed", old.name)),
+                None => texts.push(table(format!("the daemon {} is removed", old.name))),
                 Some(at) => differences_of(old, &self.daemons[at], &mut texts),
             }
         }
         let added = self.daemons.iter().filter(|daemon| named(before, daemon.id).is_none());
-        texts.extend(added.map(|daemon| format!("the daemon {} is added", daemon.name)));
+        texts.extend(added.map(|daemon| table(format!("the daemon {} is added", daemon.name))));
         let common = |table: &Table, other: &Table| -> Vec<_> {
             table.daemons.iter().map(|daemon| daemon.id).filter(|id| named(other, *id).is_some()).collect()
         };
         if common(self, before) != common(before, self) {
-            texts.push("the daemons stand in another order".to_string());
+            texts.push(table("the daemons stand in another order".to_string()));
         }
         self.network_differences(before, &mut texts);
         texts
     }
 
-    fn network_differences(&self, before: &Table, texts: &mut Vec<String>) {
+    fn network_differences(&self, before: &Table, texts: &mut Vec<Difference>) {
         let (old, new) = (before.segments.len(), self.segments.len());
         if old != new {
-            texts.push(format!("there were {old} segments and are {new}"));
+            texts.push(table(format!("there were {old} segments and are {new}")));
         }
         for (index, (old, new)) in before.segments.iter().zip(&self.segments).enumerate() {
             let (before, now) = (old.networks.len(), new.networks.len());
             if before != now {
-                texts.push(format!("segment {} had {before} networks and has {now}", index + 1));
+                texts.push(table(format!("segment {} had {before} networks and has {now}", index + 1)));
             }
             for (number, (old, new)) in old.networks.iter().zip(&new.networks).enumerate() {
                 if old != new {
                     let said = |kind: NetworkKind, port| format!("{kind}, port {port}");
                     let (old, new) = (said(old.kind, old.port), said(new.kind, new.port));
-                    texts.push(format!("network {number} of segment {} was {old} and is {new}", index + 1));
+                    texts.push(table(format!("network {number} of segment {} was {old} and is {new}", index + 1)));
                 }
             }
         }
         for (number, (old, new)) in before.networks.iter().zip(&self.networks).enumerate() {
-            if old != new {
-                texts.push(format!("the name or the interface of network {number} is another one"));
+            if old.name != new.name {
+                let name =
+                    |name: &Option<String>| name.as_ref().map_or("not named".to_string(), |it| format!("{it:?}"));
+                let text = format!("network {number} was {} and is {}", name(&old.name), name(&new.name));
+                texts.push(Difference { change: Change::Live, text });
+            }
+            if old.interface != new.interface {
+                texts.push(start(format!("network {number} is on another interface")));
             }
         }
     }
 }
 
-fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<String>) {
+/// What counts when all daemons have it.
+fn table(text: String) -> Difference {
+    Difference { change: Change::Table, text }
+}
+
+/// What counts after a restart.
+fn start(text: String) -> Difference {
+    Difference { change: Change::Start, text }
+}
+
+fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<Difference>) {
     if old.name != new.name {
-        texts.push(format!("the daemon {} is called {}", old.name, new.name));
+        texts.push(table(format!("the daemon {} is called {}", old.name, new.name)));
     }
     if old.segment != new.segment {
-        texts.push(format!("the daemon {} is in another segment", new.name));
+        texts.push(table(format!("the daemon {} is in another segment", new.name)));
     }
     let shown = |address: Option<&Option<_>>| match address {
         Some(Some(address)) => format!("{address}"),
@@ -124,14 +139,19 @@ fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<String>) {
         let (was, is): (Option<&Option<std::net::IpAddr>>, _) =
             (old.addresses.get(network), new.addresses.get(network));
         if was.copied().flatten() != is.copied().flatten() {
-            texts.push(format!("{} on network {network} was at {} and is at {}", new.name, shown(was), shown(is)));
+            texts.push(table(format!(
+                "{} on network {network} was at {} and is at {}",
+                new.name,
+                shown(was),
+                shown(is)
+            )));
         }
     }
     if old.interfaces != new.interfaces && old.addresses == new.addresses {
-        texts.push(format!("{} has another interface", new.name));
+        texts.push(start(format!("{} has another interface", new.name)));
     }
     if old.clients != new.clients {
-        texts.push(format!("{} serves clients at other addresses", new.name));
+        texts.push(start(format!("{} serves clients at other addresses", new.name)));
     }
 }
 
@@ -163,7 +183,8 @@ mod tests {
                 FILE.replace("239.77.1.1", "unicast:99"),
                 "network 1 of segment 1 was multicast to 239.77.1.1, port 4803 and is unicast to each daemon in turn, port 99",
             ),
-            (format!("{FILE} Network 0 {{ Name = x }}"), "the name or the interface of network 0 is another one"),
+            (format!("{FILE} Network 0 {{ Name = x }}"), "network 0 was not named and is \"x\""),
+            (format!("{FILE} Network 0 {{ Interface = eth9 }}"), "network 0 is on another interface"),
             (
                 "Spread_Segment 239.77.0.1 239.77.1.1 { b 10.77.0.2 10.77.1.2 a 10.77.0.1 10.77.1.1 }".to_string(),
                 "the daemons stand in another order",

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 
+use super::address::fnv1a;
 use crate::multipath::Policy;
 use crate::ring::{self, Windows};
 use crate::session;
@@ -77,6 +78,14 @@ impl Live {
         ring.consensus_timeout =
             scaled(ours.consensus_timeout, timers.gather, usual.gather).max(2 * ring.join_interval);
         ring.probe_interval = scaled(ours.probe_interval, timers.alive, usual.alive).min(timers.lookup);
+    }
+
+    /// Digests of what daemons should have alike although a ring works without: the policy with its priorities, and the timers with the
+    /// windows.
+    pub fn digests(&self) -> [u32; 2] {
+        let policy = format!("{} {:?}", self.policy, self.priorities);
+        let timers = format!("{:?} {:?}", self.timers, self.windows);
+        [policy, timers].map(|text| fnv1a(text.as_bytes()))
     }
 
     /// The first `networks` networks with the one that is used first where the policy prefers one, then the one that takes its place,

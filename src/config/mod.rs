@@ -59,6 +59,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Digests of what should be the same in the files of all daemons: the parts of the table, then what [`Live::digests`] says.
+    pub fn digests(&self) -> [u32; 6] {
+        let ([ids, names, addresses, networks], [policy, timers]) = (self.table.digests(), self.live.digests());
+        [ids, names, addresses, networks, policy, timers]
+    }
+
     /// The largest file that is read, in bytes.
     pub const FILE_LIMIT: usize = 1 << 20;
 

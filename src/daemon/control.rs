@@ -286,6 +286,7 @@ fn records(name: &str, status: &Status) -> String {
     let policy = status.policy.to_string();
     let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
     let _ = writeln!(text, "data policy={name} copies={copies}");
+    write_files(&mut text, status);
     write_networks(&mut text, status);
     for path in &status.paths {
         let state = shown_state(path, &status.paths);
@@ -322,6 +323,18 @@ fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
     let heard = |other: &&multipath::Path| matches!(other.state, PathState::Healthy | PathState::Probation);
     let elsewhere = all.iter().filter(|other| other.daemon == path.daemon).any(|other| heard(&other));
     if path.state == PathState::Silent && elsewhere { PathState::Probation } else { path.state }
+}
+
+/// What the files of daemons have that others do not.
+fn write_files(text: &mut String, status: &Status) {
+    if let Some(daemons) = &status.waits_for {
+        let daemons: Vec<String> = daemons.iter().map(ToString::to_string).collect();
+        let daemons = if daemons.is_empty() { "-".to_owned() } else { daemons.join(",") };
+        let _ = writeln!(text, "next waits_for={daemons}");
+    }
+    for (daemon, differs) in &status.differing {
+        let _ = writeln!(text, "differs daemon={daemon} in={}", differs.words().join(","));
+    }
 }
 
 fn write_networks(text: &mut String, status: &Status) {

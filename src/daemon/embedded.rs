@@ -36,13 +36,10 @@ pub struct Embedded {
     name: String,
     /// The file or text that it was started from.
     configuration: Mutex<String>,
-    system: u32,
     #[cfg(unix)]
     client_port: u16,
     #[cfg(unix)]
     client_addresses: ClientAddresses,
-    networks: usize,
-    names: BTreeMap<DaemonId, String>,
     handle: Handle,
     running: Mutex<Option<Running>>,
 }
@@ -64,17 +61,21 @@ impl Embedded {
     }
 
     /// The name of a daemon of the same configuration.
-    pub fn name_of(&self, daemon: DaemonId) -> &str {
-        self.names.get(&daemon).map_or("", String::as_str)
+    pub fn name_of(&self, daemon: DaemonId) -> String {
+        let in_force = self.handle.in_force();
+        let found = in_force.settings.table.daemons.iter().find(|it| it.id == daemon);
+        found.map(|daemon| daemon.name.clone()).unwrap_or_default()
     }
 
     /// How many networks it is on.
     pub fn networks(&self) -> usize {
-        self.networks
+        let in_force = self.handle.in_force();
+        let me = in_force.settings.table.daemons.iter().find(|daemon| daemon.name == self.name);
+        me.map_or(0, |me| me.addresses.iter().flatten().count())
     }
 
     fn is(&self, name: &str, system: u32) -> bool {
-        self.name == name && self.system == system
+        self.name == name && self.handle.in_force().settings.table.digest() == system
     }
 
     fn is_running(&self) -> bool {
@@ -260,20 +261,16 @@ impl Wanted<'_> {
         self.settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
         let mut options = Options::from_settings(&self.settings, me);
         options.read_files()?;
-        let networks = options.networks.len();
         let mut running = registry().table.lock();
         running.make_room(&me.name, table.digest())?;
         let daemon = spawn(options).map_err(Error::Start)?;
         Ok(running.insert(Embedded {
             name: me.name.clone(),
             configuration: Mutex::new(self.configuration.to_owned()),
-            system: table.digest(),
             #[cfg(unix)]
             client_port: table.segment_of(me).client_port(),
             #[cfg(unix)]
             client_addresses: me.clients.clone(),
-            networks,
-            names: table.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
             handle: daemon.handle().clone(),
             running: Mutex::new(Some(daemon)),
         }))

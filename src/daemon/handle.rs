@@ -17,9 +17,10 @@ use tracing::{error, warn};
 use super::entrance::{Entrance, Newcomer};
 use super::progress::{Life, PathEvent, Progress};
 use super::reload::InForce;
+use super::setup::Membership;
 use crate::config::Live;
 use crate::groups;
-use crate::multipath::{self, Hearing, Networks, Path, Policy};
+use crate::multipath::{self, Differs, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
 use crate::node::ClientStats;
 use crate::ring::{self, Configuration};
@@ -27,7 +28,7 @@ use crate::seal::{KeyId, Keys};
 #[cfg(unix)]
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::NetworkId;
+use crate::wire::{DaemonId, NetworkId};
 
 /// What a daemon is doing, at most a second old.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +59,14 @@ pub struct Status {
     pub key: Option<KeyId>,
     /// Why the key file was of no use when it was read again last; `None` if it was.
     pub key_error: Option<String>,
+    /// The digest of the membership table.
+    pub system: u32,
+    /// The members of the ring that have not read the membership table that comes next; `None` if none comes.
+    pub waits_for: Option<Vec<DaemonId>>,
+    /// The daemons whose files differ from this one's, and what differs.
+    pub differing: Vec<(DaemonId, Differs)>,
+    /// Why what was read again last was not taken over; `None` if it was.
+    pub reload_error: Option<String>,
     /// The networks that are switched on.
     pub enabled: Networks,
     /// By which policy data travels.
@@ -78,8 +87,8 @@ const REQUEST_LIMIT: usize = 64;
 /// What the loop is asked to do.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    /// Work by these settings, and seal with these keys if there are any.
-    Live { live: Box<Live>, keys: Keys },
+    /// Work by these settings, seal with these keys if there are any, and take this membership table as soon as all have it.
+    Settings { live: Box<Live>, keys: Keys, membership: Box<Membership> },
     /// Begin or end a failure drill.
     Drill { network: NetworkId, on: bool },
     /// Switch a network on or off.

@@ -88,6 +88,11 @@ impl Monitors {
         self.options.dangerous = dangerous;
     }
 
+    /// These are the daemons from now on, in the order of the configuration, with their segments and the configuration's hash.
+    pub(super) fn adopt(&mut self, daemons: Vec<DaemonId>, configuration: u32, segments: Vec<usize>) {
+        (self.daemons, self.configuration, self.options.segments) = (daemons, configuration, segments);
+    }
+
     /// Whether a datagram comes from a daemon that a partition hides.
     pub(super) fn hides(&self, now: Instant, datagram: &[u8]) -> bool {
         !self.hidden.is_empty()

@@ -9,10 +9,12 @@ use tracing::{info, warn};
 
 use super::files::{self, FileError};
 use super::handle::{Handle, Request};
+use super::setup::Membership;
 use crate::config::{Change, Difference, Live, Settings};
+use crate::ring;
 use crate::seal::Keys;
 use crate::time::Duration;
-use crate::wire::DaemonId;
+use crate::wire::{DaemonId, Incarnation};
 
 /// How long the loop may take to obey.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,22 +34,25 @@ pub(super) struct InForce {
 pub struct Reloaded {
     /// What counts from now on.
     pub now: Vec<Difference>,
+    /// What counts as soon as all members of the ring have read it.
+    pub once_all_have_it: Vec<Difference>,
     /// What counts when the daemon is started again.
     pub at_restart: Vec<Difference>,
 }
 
 impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.now.is_empty() && self.at_restart.is_empty() {
-            return f.write_str("nothing has changed");
-        }
+        let parts = [
+            ("", &self.now),
+            ("once all daemons of the ring have read it: ", &self.once_all_have_it),
+            ("only after a restart: ", &self.at_restart),
+        ];
         let join = |list: &[Difference]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        f.write_str(&join(&self.now))?;
-        if !self.at_restart.is_empty() {
-            let separator = if self.now.is_empty() { "" } else { "; " };
-            write!(f, "{separator}only after a restart: {}", join(&self.at_restart))?;
-        }
-        Ok(())
+        let said =
+            parts.iter().filter(|(_, list)| !list.is_empty()).map(|(when, list)| format!("{when}{}", join(list)));
+        let said: Vec<String> = said.collect();
+        f.write_str(if said.is_empty() { "nothing has changed" } else { "" })?;
+        f.write_str(&said.join("; "))
     }
 }
 
@@ -58,8 +63,8 @@ pub enum ReloadError {
     File(FileError),
     /// It is not the file of this daemon; the reason.
     NotOurs(String),
-    /// It changes members or their addresses, which only a restart of the daemons can do; the changes.
-    Members(Vec<Difference>),
+    /// Something that it needs cannot be had; the reason.
+    Refused(String),
     /// The daemon does not answer.
     Busy,
 }
@@ -69,11 +74,7 @@ impl fmt::Display for ReloadError {
         match self {
             ReloadError::File(error) => error.fmt(f),
             ReloadError::NotOurs(reason) => f.write_str(reason),
-            ReloadError::Members(changes) => {
-                let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-                let changes = changes.join("; ");
-                write!(f, "members and networks change only when all daemons are started again: {changes}")
-            }
+            ReloadError::Refused(reason) => f.write_str(reason),
             ReloadError::Busy => f.write_str("the daemon is busy: ask it again"),
         }
     }
@@ -101,14 +102,32 @@ impl InForce {
             );
             return Err(ReloadError::NotOurs(reason));
         }
-        let differences = new.differences(&self.settings);
+        let daemons = new.table.daemons.iter().map(|daemon| daemon.id).collect();
+        if let Err(error) = ring::Config::new(self.me, Incarnation(0), daemons).check() {
+            return Err(ReloadError::NotOurs(error.to_string()));
+        }
+        let mut differences = new.differences(&self.settings);
+        let port = |settings: &Settings| {
+            let me = settings.table.daemons.iter().find(|daemon| daemon.id == self.me)?;
+            Some(settings.table.segment_of(me).client_port())
+        };
+        if let (Some(old), Some(now)) = (port(&self.settings), port(new))
+            && old != now
+        {
+            let text = format!("the clients' port was {old} and is {now}");
+            differences.push(Difference { change: Change::Start, text });
+        }
         let of = |change: Change| -> Vec<Difference> {
             differences.iter().filter(|difference| difference.change == change).cloned().collect()
         };
-        match of(Change::Table) {
-            members if members.is_empty() => Ok(Reloaded { now: of(Change::Live), at_restart: of(Change::Start) }),
-            members => Err(ReloadError::Members(members)),
-        }
+        let (now, once_all_have_it, at_restart) = (of(Change::Live), of(Change::Table), of(Change::Start));
+        Ok(Reloaded { now, once_all_have_it, at_restart })
+    }
+
+    /// What these settings say of all daemons and networks.
+    fn membership(&self, settings: &Settings) -> Membership {
+        let me = settings.table.daemons.iter().find(|daemon| daemon.id == self.me);
+        Membership::of(settings, me.expect("a file without this daemon is refused"))
     }
 }
 
@@ -144,11 +163,19 @@ impl Handle {
             files::fit_descriptors(&mut settings.live.session, count);
         }
         settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
-        if !self.obey(Request::Live { live: Box::new(settings.live.clone()), keys }, PATIENCE) {
+        let (live, membership) = (Box::new(settings.live.clone()), Box::new(in_force.membership(&settings)));
+        if !self.obey(Request::Settings { live, keys, membership }, PATIENCE) {
             return Err(ReloadError::Busy);
+        }
+        if let Some(reason) = self.status().reload_error {
+            return Err(ReloadError::Refused(reason));
         }
         in_force.settings = settings;
         changes.now.iter().for_each(|change| info!(name: "setting_changed", "the file was read again: {change}"));
+        changes
+            .once_all_have_it
+            .iter()
+            .for_each(|change| info!(name: "table_changes", "the file was read again: once all daemons of the ring have read it {change}"));
         changes
             .at_restart
             .iter()
@@ -183,11 +210,24 @@ mod tests {
     }
 
     #[test]
+    fn other_daemons_and_networks_wait_for_all() {
+        let removed = compare("Spread_Segment unicast:4900 { alpha 10.0.0.1 } Window = 100 PersonalWindow = 20");
+        assert_eq!(
+            removed,
+            Ok("Window was 512 and is 100; PersonalWindow was 128 and is 20; once all daemons of the ring have read it: \
+                the daemon beta is removed; network 0 of segment 1 was unicast to each daemon in turn, port 4803 and is \
+                unicast to each daemon in turn, port 4900; only after a restart: the clients' port was 4803 and is 4900"
+                .to_owned())
+        );
+        let named = compare("Spread_Segment unicast { alpha 10.0.0.1 beta 10.0.0.2 } Network 0 { Name = office }");
+        assert_eq!(named.as_deref(), Ok("network 0 was not named and is \"office\""));
+    }
+
+    #[test]
     fn a_file_that_is_not_ours_is_refused() {
         for (text, reason) in [
             ("Spread_Segment unicast { gamma 10.0.0.1 beta 10.0.0.2 }", "the file has no daemon alpha"),
             ("Spread_Segment unicast { alpha 10.0.0.9 beta 10.0.0.2 }", "alpha is identified by 10.0.0.9 there"),
-            ("Spread_Segment unicast { alpha 10.0.0.1 }", "the daemon beta is removed"),
         ] {
             assert!(compare(text).unwrap_err().contains(reason), "{text}");
         }

@@ -6,6 +6,7 @@
 
 mod notices;
 mod requests;
+mod succession;
 
 use std::io;
 use std::mem;
@@ -38,7 +39,8 @@ use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::{MonitorCommand, NetworkId};
+use crate::wire::MonitorCommand;
+use succession::Next;
 
 /// Poll tokens: those of the networks are below, the doors above, and above those the clients.
 const WAKER: Token = Token(TOKEN_LIMIT);
@@ -88,6 +90,8 @@ pub struct Daemon {
     path_changes: u64,
     state_file: Option<PathBuf>,
     key_error: Option<String>,
+    reload_error: Option<String>,
+    next: Option<Next>,
     #[cfg(unix)]
     _control: Option<Control>,
     /// Last, so that everything is closed before anybody is told.
@@ -148,6 +152,8 @@ impl Daemon {
             path_changes: 0,
             state_file: options.state_file,
             key_error: None,
+            reload_error: None,
+            next: None,
             #[cfg(unix)]
             _control: control,
             _ending: ending,
@@ -240,12 +246,12 @@ impl Daemon {
                 }
                 let remainder = self.links.receive(socket, &mut self.arrived);
                 self.ready[socket.token().0] = remainder == Remainder::Unknown;
-                self.deliver(socket.network());
+                self.deliver(socket);
             }
         }
     }
 
-    fn deliver(&mut self, network: NetworkId) {
+    fn deliver(&mut self, socket: SocketId) {
         let now = self.clock.now();
         let mut arrived = mem::take(&mut self.arrived);
         for Arrived { source, bytes: datagram } in arrived.drain(..) {
@@ -256,6 +262,8 @@ impl Daemon {
             if self.monitors.hides(now, &datagram) {
                 continue;
             }
+            // Each datagram may change the numbers.
+            let network = self.links.network_of(socket);
             self.node.handle_datagram(now, network, source, datagram);
             self.drain();
         }
@@ -348,6 +356,10 @@ impl Daemon {
             keys: self.node.keys().collect(),
             key: self.node.key(),
             key_error: self.key_error.clone(),
+            system: self.node.system_digest(),
+            waits_for: self.node.waits_for(),
+            differing: self.node.differing().collect(),
+            reload_error: self.reload_error.clone(),
             enabled: self.node.enabled_networks(),
             policy: self.node.policy(),
             priorities: self.node.priorities().to_vec(),
@@ -429,6 +441,9 @@ impl Daemon {
 
     /// Takes every output of the node.
     fn drain(&mut self) {
+        if self.node.take_adopted() {
+            self.adopt();
+        }
         self.outbound.collect(&mut self.node, &mut self.links);
         while let Some(event) = self.node.poll_event() {
             match event {

@@ -14,7 +14,7 @@ use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
 use crate::time::Duration;
-use crate::wire::NetworkId;
+use crate::wire::{DaemonId, NetworkId};
 use crate::{net, node, ring};
 
 /// How long a client may take over its handshake.
@@ -26,8 +26,8 @@ impl Options {
     /// What lies in other files is not read: see [`Options::read_files`] and [`Options::remember_in`].
     pub fn from_settings(settings: &Settings, me: &Daemon) -> Options {
         let (identity, table) = (Identity::new(None), &settings.table);
-        let networks = networks(table, me);
-        let mut ring = ring::Config::new(me.id, identity.incarnation, table.daemons.iter().map(|it| it.id).collect());
+        let Membership { daemons, names, segments, system, sources, networks } = Membership::of(settings, me);
+        let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
         settings.live.tune(&mut ring);
         let mut live = settings.live.clone();
@@ -35,11 +35,11 @@ impl Options {
         let node = node::Config {
             ring,
             name: me.name.clone(),
-            names: table.daemons.iter().map(|daemon| daemon.name.clone()).collect(),
-            sites: table.daemons.iter().map(|daemon| daemon.segment).collect(),
+            names,
+            sites: segments.clone(),
             networks: u8::try_from(networks.len()).expect("a segment has at most eight networks"),
-            system: System { digest: table.digest(), parts: table.digests() },
-            sources: sources(table),
+            system,
+            sources,
             keys: Keys::NONE,
             live,
             handshake_timeout: HANDSHAKE_TIMEOUT,
@@ -54,7 +54,7 @@ impl Options {
             unix_sockets: sockets(&settings.process, client_port, ""),
             control_sockets: sockets(&settings.process, client_port, CONTROL),
             owner: None,
-            segments: table.daemons.iter().map(|daemon| daemon.segment).collect(),
+            segments,
             settings: settings.clone(),
             descriptors: None,
             state_file: None,
@@ -84,6 +84,33 @@ impl Options {
         (self.node.ring.sequence_floor, self.node.ring.sequence_horizon) =
             (identity.sequence_floor, identity.sequence_horizon);
         self.state_file = Some(state_file);
+    }
+}
+
+/// What a file says of all daemons and networks, in the terms of the parts that it sets up. Lists are in the order of the ring.
+#[derive(Clone, Debug)]
+pub(super) struct Membership {
+    pub(super) daemons: Vec<DaemonId>,
+    pub(super) names: Vec<String>,
+    pub(super) segments: Vec<usize>,
+    pub(super) system: System,
+    pub(super) sources: Vec<IpAddr>,
+    /// The networks of this daemon.
+    pub(super) networks: Vec<net::Network>,
+}
+
+impl Membership {
+    /// What these settings say to the daemon `me`.
+    pub(super) fn of(settings: &Settings, me: &Daemon) -> Membership {
+        let table = &settings.table;
+        Membership {
+            daemons: table.daemons.iter().map(|daemon| daemon.id).collect(),
+            names: table.daemons.iter().map(|daemon| daemon.name.clone()).collect(),
+            segments: table.daemons.iter().map(|daemon| daemon.segment).collect(),
+            system: System { digest: table.digest(), parts: settings.digests() },
+            sources: sources(table),
+            networks: networks(table, me),
+        }
     }
 }
 
@@ -137,7 +164,6 @@ fn networks(table: &Table, me: &Daemon) -> Vec<net::Network> {
 mod tests {
     use super::*;
     use crate::session;
-    use crate::wire::DaemonId;
 
     fn settings(text: &str) -> Settings {
         Settings::parse("f", text.as_bytes()).unwrap()

@@ -138,7 +138,8 @@ impl From<Error> for Failure {
 impl From<ReloadError> for Failure {
     fn from(error: ReloadError) -> Failure {
         let code = match &error {
-            ReloadError::File(_) | ReloadError::NotOurs(_) | ReloadError::Members(_) => TORC_BAD_CONFIGURATION,
+            ReloadError::File(_) | ReloadError::NotOurs(_) => TORC_BAD_CONFIGURATION,
+            ReloadError::Refused(_) => TORC_NO_PORT,
             ReloadError::Busy => TORC_SYSTEM,
         };
         Failure::new(code, error)
@@ -360,7 +361,7 @@ fn find(daemon: *mut torc_daemon) -> Result<Arc<Embedded>, Failure> {
 
 fn told(embedded: &Embedded, path: &Path) -> torc_path {
     torc_path {
-        daemon: text(embedded.name_of(path.daemon)),
+        daemon: text(&embedded.name_of(path.daemon)),
         network: path.network.0.into(),
         state: match path.state {
             PathState::Silent => TORC_PATH_SILENT,

@@ -135,6 +135,11 @@ impl Groups {
         Groups { views: Views::new(me, Names::new(names)), phase: Phase::Starting, agenda: Agenda::default() }
     }
 
+    /// More daemons may come, or the same under other names.
+    pub fn meet(&mut self, names: impl IntoIterator<Item = (DaemonId, String)>) {
+        self.views.names.extend(names);
+    }
+
     /// A client connected. Its private group stays in use until [`Event::Released`], which the ordered
     /// [`Envelope::Disconnect`] of the session leads to.
     pub fn connect(&mut self, session: Session) -> Result<(), NameInUse> {

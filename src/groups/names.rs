@@ -15,6 +15,11 @@ impl Names {
         Names(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())).collect())
     }
 
+    /// Daemons that may come have these names; who is known keeps his until he has gone.
+    pub fn extend(&mut self, names: impl IntoIterator<Item = (DaemonId, String)>) {
+        self.0.extend(Names::new(names).0);
+    }
+
     /// Whether this is the private group of one of this daemon's clients.
     pub fn belongs(&self, member: &Name, daemon: DaemonId) -> bool {
         let told = member.private_parts().map(|(_, name)| name);

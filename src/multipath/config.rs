@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::outbound::Policy;
 use crate::seal::Keys;
-use crate::wire::{DaemonId, Incarnation, PathReport};
+use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 
 /// How a daemon's networks are set up.
 #[derive(Clone, Debug)]
@@ -36,6 +36,21 @@ pub struct Config {
 pub struct System {
     /// Of the whole table.
     pub digest: u32,
-    /// Of its parts, to find out what differs.
+    /// Of its parts, and behind them of the settings that should be alike, to find out what differs.
     pub parts: [u32; PathReport::DIGESTS],
+}
+
+/// A membership table that takes the place of the present one as soon as all members of the ring that are in it have it.
+#[derive(Clone, Debug)]
+pub struct NextTable {
+    /// Its digests.
+    pub system: System,
+    /// All daemons, this one included.
+    pub daemons: Vec<DaemonId>,
+    /// The site of each of them.
+    pub sites: Vec<usize>,
+    /// For each of its networks, the present network that it is, if it is one of them. 1 to 8.
+    pub networks: Vec<Option<NetworkId>>,
+    /// The addresses of all daemons on all networks, as in [`Config`].
+    pub sources: Vec<IpAddr>,
 }

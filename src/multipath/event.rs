@@ -48,6 +48,23 @@ pub enum Event {
         /// What is not the same.
         differs: Differs,
     },
+    /// A daemon of this system works by other settings.
+    OtherSettings {
+        /// Who.
+        daemon: DaemonId,
+        /// What is not the same.
+        differs: Differs,
+    },
+    /// This daemon has read a new membership table and changes to it when that one has read it too.
+    WaitsForOther {
+        /// Who.
+        daemon: DaemonId,
+    },
+    /// That daemon has read a new membership table and changes to it when this one has read it too.
+    OtherWaits {
+        /// Who.
+        daemon: DaemonId,
+    },
     /// Datagrams are dropped before anything is believed of them.
     Refused {
         /// The network on which the latest one came.
@@ -143,6 +160,17 @@ impl fmt::Display for Event {
                     heard.0, dropped.0
                 )
             }
+            Event::OtherSettings { daemon, differs } => {
+                write!(f, "{daemon} works by other settings: {differs} should be the same in both files")
+            }
+            Event::WaitsForOther { daemon } => write!(
+                f,
+                "the daemons and networks stay as they are until {daemon} has read the new file too: reload it there"
+            ),
+            Event::OtherWaits { daemon } => write!(
+                f,
+                "{daemon} has read a file with other daemons or networks and waits for this one to read it too: reload it here"
+            ),
             Event::OtherConfiguration { daemon, differs } => {
                 write!(
                     f,

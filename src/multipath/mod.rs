@@ -15,15 +15,17 @@ mod config;
 mod event;
 mod health;
 mod inbound;
+mod moves;
 mod networks;
 mod outbound;
 mod seat;
 mod stats;
+mod succession;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, System};
+pub use config::{Config, NextTable, System};
 pub use event::{Event, Reason};
 pub use health::{Differs, Path, PathState};
 pub use networks::Networks;
@@ -34,13 +36,12 @@ use std::net::IpAddr;
 
 use crate::seal::{KeyId, Keys};
 use crate::time::{Duration, Instant};
-use crate::wire::{
-    DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, PathReport, Reader, SealTag, Slice,
-};
+use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, SealTag, Slice};
 use health::{Came, Copied, Health, Plans, Said};
 use inbound::{Inbound, Opened, Refusal};
 use outbound::{Known, Outbound, Parcel, Relaying};
 use seat::Seat;
+use succession::Succession;
 use table::Table;
 
 /// A datagram to send: header and body, one after the other.
@@ -97,10 +98,18 @@ pub struct Multipath {
     /// The ids of this daemon's keys, the newest last.
     keys: Vec<KeyBytes>,
     table: Table,
+    succession: Succession,
     inbound: Inbound,
     health: Health,
     outbound: Outbound,
     stats: Stats,
+}
+
+/// Whether the networks of a packet have the numbers that they have here: a packet under another table may have been sent by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    Ours,
+    Other,
 }
 
 /// A daemon that was heard so long ago may still be there: no key is used that it may not have.
@@ -116,7 +125,8 @@ impl Multipath {
             keys: key_bytes(&config.keys),
             outbound: Outbound::new(&config, &table),
             health: Health::new(&table, config.networks, now),
-            inbound: Inbound::new(config.incarnation, config.system, &table, config.sources, config.keys),
+            succession: Succession::new(config.sources.clone()),
+            inbound: Inbound::new(config.incarnation, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),
         }
@@ -137,7 +147,8 @@ impl Multipath {
                 return None;
             }
         };
-        match self.pass(now, network, &opened) {
+        let numbering = self.follow(now, &opened.header);
+        match self.pass(now, (network, numbering), &opened) {
             Ok((came, _)) if self.is_for_another(&opened.header) => {
                 self.pass_on(now, came, &opened);
                 None
@@ -152,15 +163,24 @@ impl Multipath {
     }
 
     /// Whom an opened packet is from, how it came, and which copy it is.
-    fn pass(&mut self, now: Instant, network: NetworkId, opened: &Opened) -> Result<(Came, Copied), Refusal> {
+    fn pass(
+        &mut self,
+        now: Instant,
+        (network, numbering): (NetworkId, Numbering),
+        opened: &Opened,
+    ) -> Result<(Came, Copied), Refusal> {
         let header = &opened.header;
+        if header.system != self.system.digest && !self.succession.overlaps(now, header, self.system.digest) {
+            return Err(Refusal::OtherSystem);
+        }
         let came = self.inbound.admit(&self.table, network, header)?;
+        let came = if numbering == Numbering::Other { Came { directly: None, ..came } } else { came };
         if self.is_for_another(header) {
             // What goes on from here is counted where it goes on.
             return Ok((came, Copied::Later));
         }
         let copied = self.inbound.note(now, came, network, header)?;
-        if header.network != network {
+        if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
             self.health.on_crossed(now, header.sender, header.network, network);
         }
@@ -173,6 +193,7 @@ impl Multipath {
 
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.look_for_succession(now);
         if let Some(plans) = self.health.look(now, &self.table) {
             if plans == Plans::Stale {
                 let known = Known { now, table: &self.table, health: &self.health };
@@ -182,7 +203,8 @@ impl Multipath {
             self.choose_key(now);
         }
         let off = Networks::first(self.networks) - self.outbound.chooser().all();
-        let said = Said { networks: self.networks, off, digests: self.system.parts, keys: &self.keys };
+        let (digests, next) = (self.system.parts, self.succession.next_digest());
+        let said = Said { networks: self.networks, off, digests, next, keys: &self.keys };
         if let Some(report) = self.health.report(now, &self.table, &said) {
             let body = report.encode().into();
             self.send(now, Outgoing { kind: PacketKind::Report, to: None, attempt: Attempt::First, body });
@@ -191,7 +213,7 @@ impl Multipath {
 
     /// When [`Multipath::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (self.table.len() > 1).then(|| self.health.poll_timeout())
+        (self.table.len() > 1 || self.succession.next_digest() != 0).then(|| self.health.poll_timeout())
     }
 
     /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere.
@@ -335,15 +357,6 @@ impl Multipath {
         }
     }
 
-    /// A packet of another membership table. If it is a report it tells what differs.
-    fn on_other_system(&mut self, now: Instant, header: &Header, body: &[u8]) {
-        if header.kind == PacketKind::Report
-            && let Ok(report) = PathReport::decode_front(&mut Reader::new(body))
-        {
-            self.health.on_other_configuration(now, header.sender, self.system, &report);
-        }
-    }
-
     /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
     fn on_stranger(&mut self, now: Instant, sender: Seat, opened: &Opened) {
         let header = &opened.header;
@@ -413,19 +426,6 @@ impl Multipath {
         }
         self.stats.first += 1;
         Some((header, opened.body))
-    }
-
-    fn on_report(&mut self, now: Instant, came: Came, header: &Header, body: &[u8]) {
-        match PathReport::decode(body) {
-            Ok(report) => {
-                self.health.on_report(now, self.table.me(), came, header.incarnation, &report);
-                self.inbound.learn_keys(came.sender, report.keys.iter());
-            }
-            Err(error) => {
-                tracing::debug!(%error, sender = %header.sender, "malformed report");
-                self.count_malformed();
-            }
-        }
     }
 
     fn choose_key(&mut self, now: Instant) {

@@ -49,6 +49,11 @@ impl<T> BySeat<T> {
         self.0.get(seat.number())
     }
 
+    /// Takes all values out, in the order of seats.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
+        self.0.drain(..)
+    }
+
     /// All values in the order of seats.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()

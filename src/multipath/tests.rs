@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::wire::{Incarnation, Way};
+use crate::wire::{Incarnation, Reader, Way};
 
 pub(super) const A: DaemonId = DaemonId(1);
 pub(super) const B: DaemonId = DaemonId(2);
@@ -19,7 +19,7 @@ fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
 fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
     let incarnation = Incarnation(incarnation);
     let daemons = [A, B, C].into_iter().chain([me]).collect();
-    let system = System { digest, parts: [0; 4] };
+    let system = System { digest, parts: [0; 6] };
     let config = Config { incarnation, system, policy: Policy::Active, ..config(me, daemons) };
     Multipath::new(config, Instant::ZERO)
 }
@@ -31,7 +31,7 @@ pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> Config {
         incarnation: Incarnation(1),
         daemons,
         sites: Vec::new(),
-        system: System { digest: 7, parts: [0; 4] },
+        system: System { digest: 7, parts: [0; 6] },
         networks: 2,
         policy: Policy::Primary,
         sources: Vec::new(),
@@ -407,7 +407,7 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
         let (network, bytes) = datagrams(&mut second, None).remove(0);
         b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, &bytes);
     }
-    let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 4], [0; 4]) };
+    let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
     let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
     let events: Vec<Event> = std::iter::from_fn(|| b.poll_event()).collect();
     assert_eq!(events, [crossed, differs, Event::SecondSelf { network: NetworkId(0) }]);

@@ -10,7 +10,7 @@ use mio::{Interest, Registry};
 use socket2::SockAddr;
 use tracing::warn;
 
-use super::links::{LinkStatus, Role, SocketId};
+use super::links::{LinkStatus, Role, Slot, SocketId};
 use super::open::{OpenError, Sockets, Surroundings};
 use super::platform::{self, Interfaces};
 use super::{Arrived, Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
@@ -25,7 +25,11 @@ const LOOKS_PER_PATH_LIMIT: u64 = 600;
 #[derive(Debug)]
 pub(super) struct Link {
     id: NetworkId,
+    /// Which sockets it has among those that are polled.
+    slot: Slot,
     network: Network,
+    /// The daemons of the network are others than those that its sockets send to.
+    readdressed: bool,
     several_networks: bool,
     sockets: Option<Sockets>,
     status: Option<Result<(), String>>,
@@ -64,9 +68,11 @@ pub(super) enum Fault {
 
 impl Link {
     /// A link that nobody has looked at yet.
-    pub(super) fn new(id: NetworkId, network: Network, several_networks: bool) -> Link {
+    pub(super) fn new(id: NetworkId, slot: Slot, network: Network, several_networks: bool) -> Link {
         Link {
             id,
+            slot,
+            readdressed: false,
             network,
             several_networks,
             sockets: None,
@@ -76,6 +82,24 @@ impl Link {
             failures: Failures::default(),
             limits: Limits::default(),
         }
+    }
+
+    /// The number of its network.
+    pub(super) fn id(&self) -> NetworkId {
+        self.id
+    }
+
+    /// Which sockets it has.
+    pub(super) fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// It is the link of this network from now on, which is the same but for the daemons on it. What waits leaves for those it was for.
+    pub(super) fn renew(&mut self, id: NetworkId, network: Network, several_networks: bool) {
+        if id != self.id {
+            self.status = None;
+        }
+        (self.id, self.network, self.several_networks, self.readdressed) = (id, network, several_networks, true);
     }
 
     /// What it is on.
@@ -91,15 +115,25 @@ impl Link {
             let of = self.network.interface.as_deref().unwrap_or("any interface");
             return Err(Fault::Interface(format!("{own} is not an address of {of}")));
         };
-        if self.sockets.as_ref().is_none_or(|sockets| sockets.interface != interface.index) {
-            self.close();
-            let shared_host = self.network.peers.iter().any(|peer| interfaces.find(peer.address.ip(), None).is_some());
-            let around = Surroundings { several_networks: self.several_networks, shared_host };
-            let mut sockets = Sockets::open(&self.network, &interface, around).map_err(Fault::Open)?;
-            register(&mut sockets, self.id, registry)
-                .map_err(|error| Fault::Interface(format!("the sockets cannot be polled: {error}")))?;
-            self.sockets = Some(sockets);
+        let shared_host = self.network.peers.iter().any(|peer| interfaces.find(peer.address.ip(), None).is_some());
+        let near_peers = self.network.peers.iter().any(|peer| peer.near);
+        let around = Surroundings { several_networks: self.several_networks, shared_host, near_peers };
+        let fits = |sockets: &Sockets| sockets.interface == interface.index && sockets.around == around;
+        match &mut self.sockets {
+            Some(sockets) if fits(sockets) => {
+                if self.readdressed {
+                    sockets.address(&self.network, &interface);
+                }
+            }
+            _ => {
+                self.close();
+                let mut sockets = Sockets::open(&self.network, &interface, around).map_err(Fault::Open)?;
+                register(&mut sockets, self.slot, registry)
+                    .map_err(|error| Fault::Interface(format!("the sockets cannot be polled: {error}")))?;
+                self.sockets = Some(sockets);
+            }
         }
+        self.readdressed = false;
         self.limits.interface = platform::packet_limit(&interface.name);
         self.limits.age();
         let off = || Fault::Interface(format!("the interface {} is off or has no carrier", interface.name));
@@ -229,7 +263,7 @@ impl Link {
     fn await_room(&mut self, registry: &Registry) {
         let Some(Sockets { own, queue, .. }) = &mut self.sockets else { return };
         let interest = if queue.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
-        let token = SocketId { network: self.id, role: Role::Own }.token();
+        let token = SocketId { slot: self.slot, role: Role::Own }.token();
         if let Err(error) = registry.reregister(own, token, interest) {
             warn!(name: "poll_failed", network = self.id.0, %error, "the poll does not tell when there is room");
         }
@@ -262,10 +296,10 @@ impl Link {
     }
 }
 
-fn register(sockets: &mut Sockets, network: NetworkId, registry: &Registry) -> io::Result<()> {
-    registry.register(&mut sockets.own, SocketId { network, role: Role::Own }.token(), Interest::READABLE)?;
+fn register(sockets: &mut Sockets, slot: Slot, registry: &Registry) -> io::Result<()> {
+    registry.register(&mut sockets.own, SocketId { slot, role: Role::Own }.token(), Interest::READABLE)?;
     match &mut sockets.group {
-        Some(group) => registry.register(group, SocketId { network, role: Role::Group }.token(), Interest::READABLE),
+        Some(group) => registry.register(group, SocketId { slot, role: Role::Group }.token(), Interest::READABLE),
         None => Ok(()),
     }
 }
@@ -359,7 +393,7 @@ mod tests {
             peers: vec![],
             interface: None,
         };
-        let mut link = Link::new(NetworkId(3), network, false);
+        let mut link = Link::new(NetworkId(3), Slot::first(), network, false);
         let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
         assert_eq!(link.settle(fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
         assert_eq!(link.settle(fault("a")), None);

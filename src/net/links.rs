@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use mio::{Registry, Token};
 use tracing::{debug, warn};
 
+use super::change::Change;
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
 use super::{Arrived, Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
@@ -19,19 +20,39 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest time between two looks, however much changes.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many links there may be: those of the present networks, of the next ones, and of those that were left.
+const SLOT_LIMIT: usize = 3 * NetworkId::LIMIT;
+
 /// How many sockets there may be for datagrams; their poll tokens are below it.
-pub const SOCKET_LIMIT: usize = 2 * NetworkId::LIMIT;
+pub const SOCKET_LIMIT: usize = 2 * SLOT_LIMIT;
 
 /// All poll tokens of the links are below it.
 pub const TOKEN_LIMIT: usize = SOCKET_LIMIT + 1;
 
 const WATCH: Token = Token(SOCKET_LIMIT);
 
-/// One socket of one network.
+/// One socket of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketId {
-    pub(super) network: NetworkId,
+    pub(super) slot: Slot,
     pub(super) role: Role,
+}
+
+/// The place of a link among those whose sockets are polled. A link keeps it, whatever the number of its network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(u8);
+
+impl Slot {
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = Slot> {
+        (0..SLOT_LIMIT as u8).map(Slot)
+    }
+
+    /// The first one.
+    #[cfg(test)]
+    pub(super) fn first() -> Slot {
+        Slot(0)
+    }
 }
 
 /// What a socket receives.
@@ -50,27 +71,22 @@ impl SocketId {
         (0..SOCKET_LIMIT).filter_map(|number| SocketId::from_token(Token(number)))
     }
 
-    /// The network it is on.
-    pub fn network(self) -> NetworkId {
-        self.network
-    }
-
     /// The socket behind a poll token, if it is one of ours.
     pub fn from_token(token: Token) -> Option<SocketId> {
-        let network = NetworkId(u8::try_from(token.0 % NetworkId::LIMIT).ok()?);
-        match token.0 / NetworkId::LIMIT {
-            0 => Some(SocketId { network, role: Role::Group }),
-            1 => Some(SocketId { network, role: Role::Own }),
+        let slot = Slot(u8::try_from(token.0 % SLOT_LIMIT).ok()?);
+        match token.0 / SLOT_LIMIT {
+            0 => Some(SocketId { slot, role: Role::Group }),
+            1 => Some(SocketId { slot, role: Role::Own }),
             _ => None,
         }
     }
 
     /// Its poll token.
     pub fn token(self) -> Token {
-        let network = usize::from(self.network.0);
+        let slot = usize::from(self.slot.0);
         match self.role {
-            Role::Group => Token(network),
-            Role::Own => Token(NetworkId::LIMIT + network),
+            Role::Group => Token(slot),
+            Role::Own => Token(SLOT_LIMIT + slot),
         }
     }
 }
@@ -89,8 +105,10 @@ pub struct LinkStatus {
 /// The links to all networks.
 #[derive(Debug)]
 pub struct Links {
-    links: Vec<Link>,
-    registry: Registry,
+    pub(super) links: Vec<Link>,
+    /// Those of other tables.
+    pub(super) change: Change,
+    pub(super) registry: Registry,
     batches: Batches,
     events: VecDeque<LinkEvent>,
     watch: Option<Watch>,
@@ -107,14 +125,15 @@ impl Links {
     pub fn open(networks: Vec<Network>, registry: Registry, now: Instant) -> Result<Links, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         let several = networks.len() > 1;
-        let numbered = (0..).map(NetworkId).zip(networks);
-        let links = numbered.map(|(id, network)| Link::new(id, network, several)).collect();
+        let numbered = (0..).map(NetworkId).zip(Slot::all()).zip(networks);
+        let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, several)).collect();
         let batches = Batches::new();
         let watch = Watch::open(&registry, WATCH);
         let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
         let events = VecDeque::new();
         let (last_look, next_look, shared_wires) = (now, now, Vec::new());
-        let mut links = Links { links, registry, batches, events, watch, shared_wires, last_look, next_look };
+        let change = Change::default();
+        let mut links = Links { links, change, registry, batches, events, watch, shared_wires, last_look, next_look };
         for (link, outcome) in links.look(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
@@ -134,10 +153,14 @@ impl Links {
 
     /// Takes a bounded number of datagrams out of a socket.
     pub fn receive(&mut self, socket: SocketId, into: &mut Vec<Arrived>) -> Remainder {
-        match self.links.get_mut(usize::from(socket.network.0)) {
-            Some(link) => link.receive(socket.role, &mut self.batches, into),
-            None => Remainder::Nothing,
-        }
+        let link = self.links.iter_mut().chain(self.change.links_mut()).find(|link| link.slot() == socket.slot);
+        link.map_or(Remainder::Nothing, |link| link.receive(socket.role, &mut self.batches, into))
+    }
+
+    /// The network that a socket is on, by its present number. One of the networks that come next has the number that it will have.
+    pub fn network_of(&self, socket: SocketId) -> NetworkId {
+        let link = self.links.iter().chain(self.change.links()).find(|link| link.slot() == socket.slot);
+        link.map_or(NetworkId(0), Link::id)
     }
 
     /// Begins or ends a failure drill: everything to and from the network is dropped silently.
@@ -150,7 +173,7 @@ impl Links {
     /// The poll has something for this token; `writable` says that it is room.
     pub fn handle_event(&mut self, token: Token, writable: bool) {
         let socket = SocketId::from_token(token).filter(|socket| writable && socket.role == Role::Own);
-        if let Some(link) = socket.and_then(|socket| self.links.get_mut(usize::from(socket.network.0))) {
+        if let Some(link) = self.links.iter_mut().find(|link| socket.is_some_and(|socket| socket.slot == link.slot())) {
             link.handle_room(&self.registry);
         }
         if token == WATCH && self.watch.as_ref().is_some_and(Watch::take_news) {
@@ -161,6 +184,7 @@ impl Links {
     /// Looks at every link if it is time to.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_look {
+            self.change.forget(now);
             for (link, outcome) in self.look(now) {
                 self.settle(link, outcome);
             }
@@ -187,7 +211,7 @@ impl Links {
         self.links.iter().map(Link::status)
     }
 
-    fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
+    pub(super) fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
         (self.last_look, self.next_look) = (now, now + LOOK_INTERVAL);
         let interfaces = Interfaces::snapshot();
         self.report_shared_wires(interfaces.as_ref().ok());
@@ -209,7 +233,7 @@ impl Links {
         self.shared_wires = shared;
     }
 
-    fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {
+    pub(super) fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {
         let link = &mut self.links[link];
         self.events.extend(link.settle(outcome));
         self.events.extend(link.take_limit());
@@ -305,7 +329,7 @@ mod tests {
         let all: Vec<SocketId> = SocketId::all().collect();
         assert_eq!(all.len(), SOCKET_LIMIT);
         assert!(all.iter().all(|&id| SocketId::from_token(id.token()) == Some(id)));
-        assert!(all[..NetworkId::LIMIT].iter().all(|id| id.role == Role::Group));
+        assert!(all[..SLOT_LIMIT].iter().all(|id| id.role == Role::Group));
         assert_eq!(SocketId::from_token(Token(SOCKET_LIMIT)), None);
     }
 
@@ -441,7 +465,7 @@ mod tests {
         let mut station = Station::open(vec![here]).unwrap();
         let other = Station::open(vec![network(0, Kind::Unicast, port)]).unwrap();
         station.links.poll_event().unwrap();
-        station.links.links[0] = Link::new(NetworkId(0), network(0, Kind::Unicast, port), false);
+        station.links.links[0] = Link::new(NetworkId(0), Slot(0), network(0, Kind::Unicast, port), false);
         station.links.handle_timeout(station.links.poll_timeout());
         assert!(matches!(station.links.poll_event(), Some(LinkEvent::Down(_, reason)) if reason.contains("in use")));
         drop(other);

@@ -8,6 +8,7 @@
 //! two ways to move datagrams: `mmsg` in batches, `plain` one by one. `watch` and `complaints` receive reports of the kernel; `queue` keeps
 //! datagrams for which the kernel has no room; `wires` detects networks that are not separate.
 
+mod change;
 #[cfg(target_os = "linux")]
 mod complaints;
 mod counters;

@@ -51,12 +51,14 @@ impl std::error::Error for OpenError {
 }
 
 /// What surrounds a network on this machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// Whether there are other networks to tell it from.
     pub several_networks: bool,
     /// Whether another of its daemons is on this machine.
     pub shared_host: bool,
+    /// Whether another of its daemons is meant by what is sent to all.
+    pub near_peers: bool,
 }
 
 /// The sockets of one network and where they send.
@@ -64,6 +66,8 @@ pub(super) struct Surroundings {
 pub(super) struct Sockets {
     /// The index of their interface when they were made.
     pub interface: u32,
+    /// What was around them then.
+    pub around: Surroundings,
     /// The only interface by which datagrams may come, where the sockets themselves take them from any.
     pub only: Option<u32>,
     /// Sends everything, receives what is for this daemon alone.
@@ -92,31 +96,45 @@ impl Sockets {
         if let Err(error) = platform::allow_pieces(&own, network.own, false) {
             debug!(%error, "long datagrams leave in pieces");
         }
-        let has_receivers = network.peers.iter().any(|peer| peer.near);
-        let group = if has_receivers { network.kind.group() } else { None };
-        let group = group.map(|group| scoped(group, network.port, interface));
+        let group = group(network, interface);
         let mut listener = None;
         if let Some(address) = group {
             let opened = group_socket(network, &own, address, interface);
             listener = opened.map_err(|error| OpenError { address, error })?;
             listener.iter().for_each(|listener| _ = held(listener));
         }
+        let mut sockets = Sockets {
+            interface: interface.index,
+            around,
+            only,
+            own: UdpSocket::from_std(own.into()),
+            group: listener.map(|socket| UdpSocket::from_std(socket.into())),
+            everybody: Vec::new(),
+            peers: Vec::new(),
+            offload: true,
+            queue: Queue::default(),
+        };
+        sockets.address(network, interface);
+        Ok(sockets)
+    }
+
+    /// Sends to the daemons of this network from now on.
+    pub(super) fn address(&mut self, network: &Network, interface: &Interface) {
+        let group = group(network, interface);
         let each = network.peers.iter().filter(|peer| group.is_none() && peer.near);
         let everybody = group.into_iter().chain(each.map(|peer| peer.address));
         let mut peers: Vec<_> = network.peers.iter().map(|peer| (peer.daemon, peer.address)).collect();
         peers.sort();
         let scoped_again = |address: SocketAddr| scoped(address.ip(), address.port(), interface).into();
-        Ok(Sockets {
-            interface: interface.index,
-            only,
-            own: UdpSocket::from_std(own.into()),
-            group: listener.map(|socket| UdpSocket::from_std(socket.into())),
-            everybody: everybody.map(scoped_again).collect(),
-            peers: peers.into_iter().map(|(daemon, address)| (daemon, scoped_again(address))).collect(),
-            offload: true,
-            queue: Queue::default(),
-        })
+        self.everybody = everybody.map(scoped_again).collect();
+        self.peers = peers.into_iter().map(|(daemon, address)| (daemon, scoped_again(address))).collect();
     }
+}
+
+/// Where what is for all is sent and heard, if that is one address.
+fn group(network: &Network, interface: &Interface) -> Option<SocketAddr> {
+    let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.near));
+    group.map(|group| scoped(group, network.port, interface))
 }
 
 fn own_socket(

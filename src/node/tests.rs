@@ -42,7 +42,7 @@ fn config(me: u32, count: u32) -> Config {
         sources: Vec::new(),
         keys: Keys::NONE,
         networks: 2,
-        system: System { digest: 7, parts: [0; 4] },
+        system: System { digest: 7, parts: [0; 6] },
         live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,

@@ -76,6 +76,11 @@ impl Core {
         self.config.me
     }
 
+    /// Whether a daemon may be a member.
+    pub(crate) fn is_known(&self, daemon: &DaemonId) -> bool {
+        self.config.daemons.contains(daemon)
+    }
+
     /// Sends a packet to one daemon or to all others.
     pub(crate) fn transmit(&mut self, to: Option<DaemonId>, packet: Packet) {
         self.transmits.push_back(Transmit { to, again: false, packet });

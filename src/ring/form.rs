@@ -45,6 +45,11 @@ impl Forming {
         (self.passed.form.members.len() == 1).then(|| Transition::Recovery(self.passed.form.clone()))
     }
 
+    /// The members of the ring being formed.
+    pub(crate) fn members(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        self.passed.form.members.iter().map(|member| member.daemon)
+    }
+
     /// A part of a form token arrived.
     pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: FormPart) -> Option<Transition> {
         let form = self.collector.add(part)?;

@@ -41,13 +41,16 @@ impl Gather {
         present.extend(&owed.members);
         present.extend(&how.failed);
         present.insert(core.me());
+        present.retain(|daemon| core.is_known(daemon));
+        let mut failed = how.failed;
+        failed.retain(|daemon| core.is_known(daemon));
         // What waited in the socket meanwhile comes at once; what is still meant is said again.
         let absent = how.reason == GatherReason::Absent;
         let stale_until = if absent { now + core.config.join_interval } else { now };
         let mut gather = Gather {
             owed,
             present,
-            failed: how.failed,
+            failed,
             joins: BTreeMap::new(),
             stale_until,
             settled: false,
@@ -56,6 +59,21 @@ impl Gather {
         gather.changed(core, now);
         core.timers.set(Timer::Join, now + core.config.join_interval);
         gather
+    }
+
+    /// Other daemons may be members: who may not is nobody to wait for.
+    pub(crate) fn readmit(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
+        let before = (self.present.len(), self.failed.len());
+        for daemons in [&mut self.present, &mut self.failed] {
+            daemons.retain(|daemon| core.is_known(daemon));
+        }
+        // What others said of those who may not be members is said anew.
+        self.joins.retain(|daemon, join| core.is_known(daemon) && join.present.iter().all(|it| core.is_known(it)));
+        if (self.present.len(), self.failed.len()) == before {
+            return None;
+        }
+        self.changed(core, now);
+        None
     }
 
     /// A join arrived.

@@ -4,7 +4,7 @@
 //! - Ring sequences begin at a daemon's clock (microseconds since 1970) and grow by one with each ring. So nobody's is above the
 //!   *horizon*, a time far in the future that moves on with the clock and is the same at all daemons but for their clocks' difference.
 //!   A sequence beyond it would use up the numbers that are left for rings.
-//! - No daemon names strangers, gives itself up, or gives up somebody that it has not heard of.
+//! - No daemon gives itself up, or gives up somebody that it has not heard of.
 //! - A life that says goodbye does not come back. If it does, the goodbye was a lie, and no other one of that life is believed.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub(crate) enum Worth {
     Stale,
     /// No daemon says this.
     Impossible,
+    /// It names daemons that may not be members: its sender has another membership table, for a moment.
+    OtherTable,
     /// The life says goodbye again, though it did not go the last time.
     FalseFarewell,
 }
@@ -63,8 +65,11 @@ impl Hearsay {
             && join.present.contains(&from)
             && !join.failed.contains(&from)
             && join.failed.is_subset(&join.present);
-        if !known || !sound || join.sequence > horizon {
+        if !sound || join.sequence > horizon {
             return Worth::Impossible;
+        }
+        if !known {
+            return Worth::OtherTable;
         }
         if join.leaving { self.judge_farewell(join) } else { self.judge_join(join) }
     }
@@ -149,7 +154,6 @@ mod tests {
     fn what_no_daemon_says_is_impossible() {
         let mut ear = Ear::new();
         for lie in [
-            Join { present: [A, B, DaemonId(3)].into(), ..join(1, 5) },
             Join { present: [A].into(), ..join(1, 5) },
             Join { failed: [B].into(), ..join(1, 5) },
             Join { present: [B].into(), failed: [A].into(), ..join(1, 5) },
@@ -157,6 +161,7 @@ mod tests {
         ] {
             assert_eq!(ear.hear(lie), Worth::Impossible);
         }
+        assert_eq!(ear.hear(Join { present: [A, B, DaemonId(3)].into(), ..join(1, 5) }), Worth::OtherTable);
     }
 
     #[test]

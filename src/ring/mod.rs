@@ -16,6 +16,7 @@ mod hearsay;
 mod operational;
 mod owed;
 mod possible;
+mod readmit;
 mod recovery;
 mod rotation;
 mod sender;
@@ -353,6 +354,7 @@ impl Ring {
             Worth::News => None,
             Worth::Stale => Some(&mut dropped.stale_join),
             Worth::Impossible => Some(&mut dropped.impossible_join),
+            Worth::OtherTable => Some(&mut dropped.other_table),
             Worth::FalseFarewell => Some(&mut dropped.false_farewell),
         };
         if let Some(count) = reason {

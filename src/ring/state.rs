@@ -72,6 +72,8 @@ pub enum GatherReason {
     Absent,
     /// Two packets of the ring contradict each other, so one is a lie.
     Contradiction,
+    /// A member is not in the membership table any more.
+    MemberRemoved,
 }
 
 impl fmt::Display for GatherReason {
@@ -88,6 +90,7 @@ impl fmt::Display for GatherReason {
             GatherReason::MemberLeaving => "a member is leaving",
             GatherReason::NoProgress => "a member gets no data",
             GatherReason::Absent => "this daemon stood still for too long",
+            GatherReason::MemberRemoved => "a member is removed from the configuration",
             GatherReason::Contradiction => "packets contradict each other: somebody forges them",
         })
     }

@@ -54,6 +54,8 @@ counters! {
         contradictions,
         /// A join that no daemon sends.
         impossible_join,
+        /// A join that names a daemon which is not in the membership table here.
+        other_table,
         /// A goodbye of a life that said it before and did not go.
         false_farewell,
         /// A form token that no daemon makes.
@@ -98,6 +100,8 @@ counters! {
         absent,
         /// Two packets of the ring contradicted each other.
         contradiction,
+        /// A member was removed from the membership table.
+        member_removed,
     }
 }
 
@@ -116,6 +120,7 @@ impl Gathers {
             GatherReason::MemberLeaving => &mut self.member_leaving,
             GatherReason::NoProgress => &mut self.no_progress,
             GatherReason::Absent => &mut self.absent,
+            GatherReason::MemberRemoved => &mut self.member_removed,
             GatherReason::Contradiction => &mut self.contradiction,
         };
         *counter += 1;

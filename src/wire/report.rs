@@ -1,15 +1,16 @@
 //! A report: which daemons its sender hears on which network, and what it has measured.
 //!
 //! A report refers to daemons by number: their place in the order of ids, which is the same at all daemons with one membership table. A daemon with
-//! another table reads only up to the digests, to find out what differs.
+//! another table reads only the front, up to the list of daemons, to find out what differs and what changes.
 //!
 //! ```text
 //!  0  8  number: 1, 2, 3, … in each life of the sender
 //!  8  4  clock of the sender in µs, modulo 2^32
 //! 12  1  how many networks the sender has
 //! 13  1  networks that are switched off there, the lowest bit being network 0
-//! 14 16  four digests of parts of the membership table
-//! 30  2  number of daemons, then for each
+//! 14 24  six digests: four of parts of the membership table, one of the policy, one of the timers
+//! 38  4  digest of the membership table that the sender changes to once all have it, or 0
+//! 42  2  number of daemons, then for each
 //!        1  the networks on which the sender hears it directly and well
 //!  …  2  number of measures, then for each
 //!        1  daemon
@@ -35,8 +36,10 @@ pub struct PathReport<'a> {
     pub networks: u8,
     /// The networks that are switched off there, as bits.
     pub off: u8,
-    /// Digests of parts of its membership table.
+    /// Digests of the parts of its file that are the same everywhere, or should be.
     pub digests: [u32; PathReport::DIGESTS],
+    /// The digest of the membership table that it changes to once all have it; 0 for none.
+    pub next: u32,
     /// By daemon: the networks on which it is heard, as bits.
     pub hears: &'a [u8],
     /// What was measured since.
@@ -75,8 +78,10 @@ pub struct Measure {
 }
 
 impl<'a> PathReport<'a> {
-    /// How many parts of a membership table have a digest of their own.
-    pub const DIGESTS: usize = 4;
+    /// How many parts of a file have a digest of their own: of the membership table, then of the settings.
+    pub const DIGESTS: usize = 6;
+    /// How many of them are of the membership table.
+    pub const TABLE_DIGESTS: usize = 4;
     /// How many daemons a report may be about.
     pub const DAEMON_LIMIT: usize = 128;
     /// How many measures a report may carry, so that it fits the smallest datagram.
@@ -109,11 +114,12 @@ impl<'a> PathReport<'a> {
         for digest in &mut digests {
             *digest = reader.u32()?;
         }
+        let next = reader.u32()?;
         let (hears, measures, keys) = (&[][..], Measures::default(), Keys::default());
-        Ok(PathReport { number, clock, networks, off, digests, hears, measures, keys })
+        Ok(PathReport { number, clock, networks, off, digests, next, hears, measures, keys })
     }
 
-    const LONGEST: usize = 36
+    const LONGEST: usize = 48
         + PathReport::DAEMON_LIMIT
         + PathReport::MEASURE_LIMIT * Measure::SIZE
         + PathReport::KEY_LIMIT * size_of::<KeyBytes>();
@@ -126,6 +132,7 @@ impl<'a> PathReport<'a> {
         writer.u8(self.networks);
         writer.u8(self.off);
         self.digests.iter().for_each(|&digest| writer.u32(digest));
+        writer.u32(self.next);
         writer.count(self.hears.len());
         writer.bytes(self.hears);
         writer.count(self.measures.len());
@@ -215,7 +222,8 @@ mod tests {
             clock: 7,
             networks: 3,
             off: 4,
-            digests: [8, 9, 10, 11],
+            digests: [8, 9, 10, 11, 12, 13],
+            next: 14,
             hears: &[0, 5],
             measures: Measures::new(&MEASURE),
             keys: Keys::new(&[[1, 2, 3, 4]]),
@@ -225,8 +233,8 @@ mod tests {
     #[test]
     fn literal_bytes() {
         let bytes = [
-            0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 2, 0, 5, 0,
-            1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
+            0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0,
+            0, 0, 13, 0, 0, 0, 14, 0, 2, 0, 5, 0, 1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
         ];
         assert_eq!(report().encode(), bytes);
         assert_eq!(PathReport::decode(&bytes), Ok(report()));
@@ -234,7 +242,7 @@ mod tests {
         assert_eq!(report().measures.iter().collect::<Vec<_>>(), [measure]);
         assert_eq!(measure.encode(), MEASURE[0]);
         let front = PathReport::decode_front(&mut Reader::new(&bytes)).unwrap();
-        assert_eq!((front.networks, front.digests), (3, [8, 9, 10, 11]));
+        assert_eq!((front.networks, front.digests, front.next), (3, [8, 9, 10, 11, 12, 13], 14));
     }
 
     #[test]
@@ -242,9 +250,9 @@ mod tests {
         let bytes = report().encode();
         assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
         for (at, value, error) in [
-            (31, 129, DecodeError::TooLarge("daemons")),
-            (35, 25, DecodeError::TooLarge("measures")),
-            (37, 8, DecodeError::BadValue("network")),
+            (43, 129, DecodeError::TooLarge("daemons")),
+            (47, 25, DecodeError::TooLarge("measures")),
+            (49, 8, DecodeError::BadValue("network")),
             (0, 0x40, DecodeError::TooLarge("number")),
         ] {
             let mut bytes = bytes.clone();

@@ -3,6 +3,10 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use spread::client::doze;
 
 use crate::process::Process;
 use crate::rig::Rig;
@@ -41,10 +45,13 @@ impl Wire {
 /// What is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// How many nodes have a daemon.
     pub nodes: usize,
     /// How many of them each segment has.
     pub segments: &'static [usize],
     pub wires: &'static [Wire],
+    /// The first networks of the rig that it leaves out.
+    pub without: usize,
     /// The value of `NetworkPolicy`, and what else the file says.
     pub policy: &'static str,
 }
@@ -60,7 +67,7 @@ impl Plan {
     }
 
     fn segment(&self, segment: usize, nodes: impl Iterator<Item = usize>) -> String {
-        let numbered = || self.wires.iter().enumerate();
+        let numbered = || self.wires.iter().enumerate().skip(self.without);
         let networks: Vec<_> = numbered().map(|(network, wire)| wire.in_segment(network, segment)).collect();
         let daemon = |node: usize| {
             let addresses: Vec<_> = numbered().map(|(network, wire)| wire.address(network, node)).collect();
@@ -91,17 +98,65 @@ impl Site {
         Site::start_after(plan, |_| {})
     }
 
+    /// Starts the daemons of `some`, in networks that have room for those of the whole plan.
+    pub fn start_some(plan: &Plan, some: &Plan) -> Option<Site> {
+        let rig = Site::networks(plan)?;
+        Some(Site::in_rig(rig, some))
+    }
+
+    /// Waits until the ring of the daemon of a node has so many members.
+    pub fn await_members(&self, node: usize, count: usize) {
+        let installed = format!("a ring of {count} daemons is installed");
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.log(node).contains(&installed) {
+            assert!(Instant::now() < end, "node {node} has no ring of {count}");
+            doze(Duration::from_millis(20));
+        }
+    }
+
+    /// What the daemon of a node has logged.
+    pub fn log(&self, node: usize) -> String {
+        let file = self.rig.directory().join(NAMES[node]);
+        ["out", "err"].map(|which| fs::read_to_string(file.with_extension(which)).unwrap_or_default()).concat()
+    }
+
+    /// Lets the daemon of a node read its file again.
+    pub fn reload(&self, node: usize) {
+        let process = self.daemons[node].child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+    }
+
+    /// How many rings the daemon of a node has installed that were not of one.
+    pub fn rings(&self, node: usize) -> usize {
+        let log = self.log(node);
+        log.lines().filter(|line| line.contains("is installed") && !line.contains("a ring of 1 daemons")).count()
+    }
+
     /// Does something to the networks, then starts the daemons.
     pub fn start_after(plan: &Plan, prepare: impl FnOnce(&mut Rig)) -> Option<Site> {
+        let mut rig = Site::networks(plan)?;
+        prepare(&mut rig);
+        Some(Site::in_rig(rig, plan))
+    }
+
+    fn networks(plan: &Plan) -> Option<Rig> {
         let mut rig = Rig::up(plan.nodes, plan.wires.len())?;
         let segments: Vec<_> = (0..plan.segments.len()).map(|segment| plan.nodes_of(segment)).collect();
         rig.part(&segments);
-        prepare(&mut rig);
+        Some(rig)
+    }
+
+    fn in_rig(rig: Rig, plan: &Plan) -> Site {
         let file = rig.directory().join("spread.conf");
         fs::write(&file, plan.configuration()).unwrap();
         let mut site = Site { daemons: Vec::new(), rig, file };
         site.daemons = (0..plan.nodes).map(|node| site.start_daemon(node)).collect();
-        Some(site)
+        site
+    }
+
+    /// Writes this plan's file.
+    pub fn write(&self, plan: &Plan) {
+        fs::write(&self.file, plan.configuration()).unwrap();
     }
 
     /// What a client with this private name at the daemon of a node is called.

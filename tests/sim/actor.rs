@@ -1,12 +1,13 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
 use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
-use spread::ring::{self, Config, Event, Ring, Stats};
+use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Ring, Stats};
 use spread::seal::Keys;
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::tables::{Table, Wires};
 use crate::trace::Scribe;
 
 /// Where datagrams come from, which nobody checks here.
@@ -27,6 +28,8 @@ pub trait Actor {
     fn handle_timeout(&mut self, now: Instant);
     /// Its key file was changed, and it reads it again.
     fn set_keys(&mut self, now: Instant, keys: Keys);
+    /// Its file says this of daemons and networks, and it reads it again.
+    fn reload(&mut self, now: Instant, table: &Table);
     /// Somebody at this daemon sends about this many bytes.
     fn submit(&mut self, now: Instant, service: Service, size: usize, scribe: Scribe<'_>);
     /// A regular configuration was taken out, and whoever stands above the daemon answers it.
@@ -48,6 +51,10 @@ pub struct RingDaemon {
     /// Later copies die in multipath. Without it the ring meets every copy and must cope alone.
     filtered: bool,
     me: DaemonId,
+    sites: Vec<usize>,
+    wires: Wires,
+    /// The daemons of the table that comes next.
+    next: Vec<DaemonId>,
     /// The time of the last input.
     now: Instant,
     assembly: Assembly,
@@ -56,8 +63,9 @@ pub struct RingDaemon {
 /// What surrounds the ring of a daemon.
 #[derive(Clone)]
 pub struct Wiring {
-    pub networks: u8,
-    /// Where the daemons are; all at one site if it says nothing.
+    /// What its file says.
+    pub table: Table,
+    /// Where all daemons of the world are; all at one site if it says nothing.
     pub sites: Vec<usize>,
     pub keys: Keys,
     /// How many datagrams count as sent before the first.
@@ -83,7 +91,7 @@ pub const SYSTEM: u32 = 0x7030;
 
 /// That table.
 pub fn system() -> System {
-    System { digest: SYSTEM, parts: [0; 4] }
+    System { digest: SYSTEM, parts: [0; 6] }
 }
 
 /// The policy of a daemon. Daemons need not have the same.
@@ -94,18 +102,23 @@ pub fn policy(config: &Config) -> Policy {
 
 impl RingDaemon {
     pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
-        RingDaemon::wired(config, Wiring { networks, sites: Vec::new(), keys: Keys::NONE, counted: 0 }, now)
+        let table = Table::whole(0, networks.into());
+        let table = Table { daemons: config.daemons.clone(), ..table };
+        RingDaemon::wired(config, Wiring { table, sites: Vec::new(), keys: Keys::NONE, counted: 0 }, now)
     }
 
     /// The same with all that may be around it.
     pub fn wired(config: Config, wiring: Wiring, now: Instant) -> RingDaemon {
+        let wires = Wires::new(&wiring.table);
+        let multipath::NextTable { system, daemons, sites, networks, .. } = wiring.table.next(&wiring.sites, &wires);
+        let config = Config { daemons: daemons.clone(), ..config };
         let paths = multipath::Config {
             me: config.me,
             incarnation: config.incarnation,
-            daemons: config.daemons.clone(),
-            sites: wiring.sites,
-            system: system(),
-            networks: wiring.networks,
+            daemons,
+            sites,
+            system,
+            networks: networks.len() as u8,
             policy: policy(&config),
             sources: Vec::new(),
             keys: wiring.keys,
@@ -114,7 +127,8 @@ impl RingDaemon {
         let multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
-        RingDaemon { ring, multipath, filtered: true, me, now, assembly: Assembly::default() }
+        let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
+        RingDaemon { ring, multipath, filtered, me, sites: wiring.sites, wires, next, now, assembly }
     }
 
     /// The same daemon without the filter for copies.
@@ -137,6 +151,14 @@ impl RingDaemon {
         self.multipath.set_policy(policy);
     }
 
+    /// Ring and sockets follow the paths, if these have changed the table.
+    fn follow_table(&mut self, now: Instant) {
+        if self.multipath.take_adopted() {
+            self.wires.adopt();
+            self.ring.readmit(now, std::mem::take(&mut self.next));
+        }
+    }
+
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
         let first = self.multipath.handle_datagram(now, network, SOMEWHERE, datagram);
         if self.filtered {
@@ -151,7 +173,10 @@ impl RingDaemon {
 impl Actor for RingDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
         self.now = now;
-        let Some((header, body)) = self.first_copy(now, network, datagram) else { return };
+        let Some(network) = self.wires.arrival(network) else { return };
+        let first = self.first_copy(now, network, datagram);
+        self.follow_table(now);
+        let Some((header, body)) = first else { return };
         if let Ok(packet) = Packet::decode(header.kind, &body) {
             self.ring.handle_packet(now, header.sender, packet);
         }
@@ -165,7 +190,16 @@ impl Actor for RingDaemon {
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
         self.multipath.handle_timeout(now);
+        self.follow_table(now);
         self.ring.handle_timeout(now);
+    }
+
+    fn reload(&mut self, now: Instant, table: &Table) {
+        self.now = now;
+        let next = (table.system().digest != self.multipath.system_digest()).then_some(table);
+        self.wires.prepare(next);
+        self.next = table.daemons.clone();
+        self.multipath.prepare(now, next.map(|table| table.next(&self.sites, &self.wires)));
     }
 
     fn submit(&mut self, now: Instant, service: Service, size: usize, mut scribe: Scribe<'_>) {
@@ -192,11 +226,16 @@ impl Actor for RingDaemon {
             self.multipath.send(self.now, Outgoing { kind: packet.kind(), to, attempt, body: packet.encode() });
         }
         let transmit = self.multipath.poll_transmit()?;
-        Some(self.assembly.datagram(&transmit))
+        let datagram = self.assembly.datagram(&transmit);
+        Some(Datagram { network: self.wires.out(transmit.network), ..datagram })
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.ring.poll_event()
+        let event = self.ring.poll_event()?;
+        if let Event::Configuration(Configuration { kind: ConfigurationKind::Regular, members, .. }) = &event {
+            self.multipath.set_company(members);
+        }
+        Some(event)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

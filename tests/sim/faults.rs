@@ -14,6 +14,7 @@ use spread::wire::{DaemonId, Incarnation, Service};
 use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::links::{Quality, Which};
 use crate::seeds::daemons;
+use crate::tables::{Table, TablePlan};
 use crate::world::{Action, Log, Starter, World};
 
 /// Which faults there are.
@@ -51,6 +52,7 @@ pub struct Plan {
     /// Where the daemons are.
     pub sites: Vec<usize>,
     pub keys: KeyPlan,
+    pub tables: TablePlan,
     /// For a masked history: the links that may fail by themselves, as (network, from, to).
     bad_links: Vec<(usize, usize, usize, f64)>,
 }
@@ -141,6 +143,7 @@ impl Plan {
             sites: vec![0; daemons],
             bad_links: Vec::new(),
             keys: KeyPlan::default(),
+            tables: TablePlan::constant(daemons, networks),
         };
         plan.draw_starts(&mut rng.fork());
         if masked {
@@ -154,15 +157,19 @@ impl Plan {
             plan.sites = (0..daemons).map(|_| rng.below(3) as usize).collect();
         }
         plan.draw_keys(&mut rng.fork());
+        if !masked {
+            plan.draw_tables(&mut rng.fork());
+        }
         plan
     }
 
     /// The world in which this will happen, of rings without clients.
     pub fn world(&self, log: Log) -> World<RingDaemon> {
-        let (networks, filtered, config) = (self.networks as u8, self.filtered, self.config());
+        let (tables, filtered, config) = (self.tables.clone(), self.filtered, self.config());
         let (counted, sites, keys) = (self.numbers.datagrams, self.sites.clone(), self.keys.clone());
         let starter = move |me, life, now: Instant| {
-            let wiring = Wiring { networks, sites: sites.clone(), keys: keys.of(me, now), counted };
+            let table = tables.of(me, now).clone();
+            let wiring = Wiring { table, sites: sites.clone(), keys: keys.of(me, now), counted };
             let daemon = RingDaemon::wired(config(me, life, now), wiring, now);
             if filtered { daemon } else { daemon.unfiltered() }
         };
@@ -178,6 +185,7 @@ impl Plan {
         world.sites = self.sites.clone();
         let keys = self.keys.clone();
         world.keys = Box::new(move |me, now| keys.of(me, now));
+        world.tables = self.tables.clone();
         world.links.heal(&self.quality);
         for &(network, from, to, loss) in &self.bad_links {
             world.links.link(network, from, to).quality.loss = loss;
@@ -253,6 +261,35 @@ impl Plan {
         let cipher = if rng.chance(0.5) { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 };
         let [old, new] = [1, 2].map(|byte| Key::new(cipher, [byte; Key::SIZE]));
         self.keys = KeyPlan { keys: vec![old, new], introduced, retired };
+    }
+
+    /// In two of five histories the files change, several times in some, at each daemon at its own time. In the end all have the table
+    /// of all daemons and networks.
+    fn draw_tables(&mut self, rng: &mut Rng) {
+        // Without the filter the ring gets what comes under any table.
+        if !self.filtered || !rng.chance(0.4) {
+            return;
+        }
+        let drawn = 1 + rng.below(3) as u32;
+        let spread = [0, 20, 500, 2500][rng.below(4) as usize];
+        for number in 0..=drawn {
+            let table = match number {
+                _ if number == drawn => Table::whole(self.daemons, self.networks).numbered(number),
+                _ => Table::draw(rng, self.daemons, self.networks, number),
+            };
+            if number == 0 {
+                self.tables.begin_with(table);
+                continue;
+            }
+            let begin = self.moment(rng);
+            let written: Vec<Instant> = (0..self.daemons).map(|_| begin + millis(rng, 0, spread)).collect();
+            for (daemon, &at) in written.iter().enumerate() {
+                // Somebody may be told of it late.
+                let late = if rng.chance(0.1) { millis(rng, 0, 1000) } else { Duration::ZERO };
+                self.actions.push((at + late, Action::Reload(daemon)));
+            }
+            self.tables.then(table, written);
+        }
     }
 
     fn draw_load(&mut self, rng: &mut Rng) {
@@ -456,6 +493,7 @@ pub fn end_faults<A: Actor>(world: &mut World<A>, calm: &Quality) {
     world.links.heal(calm);
     for daemon in 0..world.daemons() {
         world.act(Action::Resume(daemon));
+        world.act(Action::Reload(daemon));
         world.act(Action::Start(daemon));
     }
 }

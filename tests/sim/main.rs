@@ -22,6 +22,7 @@ mod queue;
 mod scenarios;
 mod seeds;
 mod services;
+mod tables;
 mod tally;
 mod trace;
 mod world;

@@ -7,6 +7,7 @@ mod large;
 mod membership;
 mod order;
 mod paths;
+mod reload;
 mod size;
 mod tokens;
 mod trust;
@@ -24,6 +25,7 @@ use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::checker::{check_awake, check_masking, check_quiescence, check_safety};
 use crate::faults::config;
 use crate::links::{Quality, Which};
+use crate::tables::Table;
 use crate::world::{Action, Log, World};
 
 #[cfg(feature = "known-bugs")]

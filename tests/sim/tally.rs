@@ -42,11 +42,13 @@ pub enum Fault {
     Pause,
     /// A daemon got other keys.
     KeysChanged,
+    /// A daemon read its file again.
+    TableChanged,
 }
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 17] = [
+    pub const ALL: [(Fault, &str); 18] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::Duplicated, "datagrams duplicated"),
@@ -64,6 +66,7 @@ impl Fault {
         (Fault::Leave, "departures"),
         (Fault::Pause, "pauses"),
         (Fault::KeysChanged, "changes of keys"),
+        (Fault::TableChanged, "reloads of tables"),
     ];
 }
 

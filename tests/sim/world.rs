@@ -18,6 +18,7 @@ use crate::forger::Listener;
 use crate::links::{Links, Which};
 use crate::noise::Recording;
 use crate::queue::{Next, Queue};
+use crate::tables::TablePlan;
 use crate::tally::{Fault, Tally};
 use crate::trace::{ProcessNumber, Scribe, Trace};
 pub use flight::{Flight, Rule};
@@ -45,6 +46,8 @@ pub enum Action {
     Forge(usize),
     /// Its key file was changed, and it reads it again.
     Rekey(usize),
+    /// Its configuration file was changed, and it reads it again.
+    Reload(usize),
 }
 
 /// Makes a daemon: who, which life, and the time of its start.
@@ -76,6 +79,8 @@ pub struct World<A> {
     pub answers_configurations: bool,
     /// The keys in each daemon's file at a time.
     pub keys: KeyFiles,
+    /// The membership table in each daemon's file at a time.
+    pub tables: TablePlan,
     now: Instant,
     queue: Queue<Happening, Action>,
     seats: Vec<Seat<A>>,
@@ -128,6 +133,7 @@ impl<A: Actor> World<A> {
             leaks: false,
             answers_configurations: true,
             keys: Box::new(|_, _| Keys::NONE),
+            tables: TablePlan::constant(daemons, networks),
             now: Instant::ZERO,
             queue: Queue::new(),
             seats: (1..=daemons as u32).map(seat).collect(),
@@ -210,6 +216,7 @@ impl<A: Actor> World<A> {
             Action::Noise(daemon) => self.hear_noise(daemon),
             Action::Forge(daemon) => self.hear_forger(daemon),
             Action::Rekey(daemon) => self.rekey(daemon),
+            Action::Reload(daemon) => self.reload(daemon),
         }
     }
 
@@ -264,8 +271,10 @@ impl<A: Actor> World<A> {
     }
 
     fn start(&mut self, daemon: usize) {
+        let now = self.now;
         let seat = &mut self.seats[daemon];
-        if seat.life.is_some() {
+        // Without an entry in its file a daemon does not start.
+        if seat.life.is_some() || !self.tables.of(seat.id, now).daemons.contains(&seat.id) {
             return;
         }
         seat.lives += 1;
@@ -338,6 +347,16 @@ impl<A: Actor> World<A> {
         if self.seats[daemon].life.is_some() {
             self.tally.note(Fault::KeysChanged);
             self.visit(daemon, |actor, now| actor.set_keys(now, keys));
+        }
+    }
+
+    /// A file in which a daemon is missing is refused.
+    fn reload(&mut self, daemon: usize) {
+        let id = self.seats[daemon].id;
+        let table = self.tables.of(id, self.now).clone();
+        if self.seats[daemon].life.is_some() && table.daemons.contains(&id) {
+            self.tally.note(Fault::TableChanged);
+            self.visit(daemon, |actor, now| actor.reload(now, &table));
         }
     }
 

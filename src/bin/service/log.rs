@@ -11,7 +11,7 @@ mod queue;
 mod stamp;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, panic};
 
@@ -64,7 +64,7 @@ impl Log {
             look: RwLock::new(look),
             queue: Queue::default(),
             limiter: Mutex::default(),
-            names: OnceLock::new(),
+            names: RwLock::default(),
         });
         desk.queue.start(place, Arc::clone(&desk)).map_err(|error| format!("the log's thread: {error}"))?;
         let (filter, targets) = reload::Layer::new(settings.levels.targets());
@@ -76,8 +76,8 @@ impl Log {
 
     /// The names that stand beside addresses and numbers from now on.
     pub fn set_names(&self, names: Names) {
-        // Only the first are taken: a daemon has one configuration when it starts.
-        let _ = self.desk.names.set(names);
+        let mut present = self.desk.names.write();
+        *present = names.before(&present);
     }
 
     /// Opens the log file again, as another may have taken its name.
@@ -113,7 +113,7 @@ struct Desk {
     look: RwLock<Look>,
     queue: Queue,
     limiter: Mutex<Kinds>,
-    names: OnceLock<Names>,
+    names: RwLock<Names>,
 }
 
 /// The limits, and the names of the kinds of lines that they know by number.
@@ -128,9 +128,7 @@ impl Desk {
         if record.level() <= Level::INFO && !self.allows(kind, &record) {
             return;
         }
-        if let Some(names) = self.names.get() {
-            record.name(names);
-        }
+        record.name(&self.names.read());
         self.queue.push(record.line(&self.look.read()));
     }
 

@@ -26,6 +26,9 @@ impl Daemon {
             multipath::Event::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{event}"),
             multipath::Event::Refused { source, .. } => warn!(name: "datagrams_refused", %source, "{event}"),
             multipath::Event::SecondSelf { .. } => warn!(name: "second_self", "{event}"),
+            multipath::Event::OtherSettings { daemon, .. } => warn!(name: "other_settings", %daemon, "{event}"),
+            multipath::Event::WaitsForOther { daemon } => warn!(name: "table_waits", %daemon, "{event}"),
+            multipath::Event::OtherWaits { daemon } => warn!(name: "table_awaited", %daemon, "{event}"),
             multipath::Event::OtherConfiguration { daemon, .. } => {
                 warn!(name: "other_configuration", %daemon, "{event}");
             }

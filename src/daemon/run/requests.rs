@@ -15,16 +15,7 @@ impl Daemon {
                 warn!(name: "drill", network = network.0, on, "failure drill");
                 self.links.drill(network, on);
             }
-            Request::Live { live, keys } => {
-                if !keys.is_empty() {
-                    self.set_keys(keys);
-                }
-                self.clients.set_timeout(live.client_timeout);
-                self.monitors.set_dangerous(live.dangerous_monitor);
-                self.node.apply(self.clock.now(), &live);
-                self.drain();
-                self.live = *live;
-            }
+            Request::Settings { live, keys, membership } => self.take_over(*live, keys, *membership),
             Request::Rekey => self.rekey(),
             Request::Policy(policy) => {
                 info!(name: "policy", %policy, "another policy");
@@ -63,7 +54,7 @@ impl Daemon {
     }
 
     /// Takes over keys that were read again.
-    fn set_keys(&mut self, keys: Keys) {
+    pub(super) fn set_keys(&mut self, keys: Keys) {
         let count = keys.ids().count();
         self.node.set_keys(self.clock.now(), keys);
         self.key_error = None;

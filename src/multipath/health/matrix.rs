@@ -3,6 +3,7 @@
 //! Rows travel by the same relays as everything else, so every daemon knows the whole matrix. A row that was not renewed for some time
 //! is unknown again: its daemon is dead or out of reach, and nothing is concluded from what it said.
 
+use super::super::moves::Moves;
 use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
@@ -28,6 +29,16 @@ struct Row {
 impl Matrix {
     pub(in crate::multipath) fn new(table: &Table, lifetime: Duration) -> Matrix {
         Matrix { rows: BySeat::new(table.len(), |_| None), daemons: table.len(), lifetime }
+    }
+
+    /// The table is another one, with rows of this lifetime. What was known of those who stay still is.
+    pub(in crate::multipath) fn adopt(&mut self, moves: &Moves<'_>, lifetime: Duration) {
+        moves.daemons(&mut self.rows, |_| None);
+        for row in self.rows.iter_mut().flatten() {
+            let heard = |seat| moves.seat_before(seat).map_or(Networks::NONE, |before| row.hears[before.number()]);
+            row.hears = moves.to.all().map(|seat| moves.set(heard(seat))).collect();
+        }
+        (self.daemons, self.lifetime) = (moves.to.len(), lifetime);
     }
 
     /// A report came. Whether its row is another one than before.
@@ -108,7 +119,8 @@ mod tests {
             clock: 0,
             networks: 2,
             off: 0,
-            digests: [0; 4],
+            digests: [0; PathReport::DIGESTS],
+            next: 0,
             hears,
             measures: Default::default(),
             keys: Default::default(),

@@ -12,18 +12,18 @@ mod track;
 
 pub(super) use matrix::Matrix;
 pub use notices::Differs;
+pub(super) use notices::Notices;
 pub use paths::Path;
 pub(super) use reports::Said;
 pub use track::PathState;
 
-use super::config::System;
 use super::event::Event;
+use super::moves::Moves;
 use super::networks::Networks;
 use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
-use notices::Notices;
 use paths::Paths;
 use reports::{Company, NEWS_GAP, Reports};
 
@@ -86,6 +86,16 @@ impl Health {
         }
     }
 
+    /// The table is another one.
+    pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>) {
+        let interval = reports::interval(moves.to.len());
+        self.paths.adopt(now, moves, interval * SILENCE);
+        self.matrix.adopt(moves, interval * LIFETIME);
+        self.reports.adopt(now, moves.to.len());
+        self.notices.adopt(moves);
+        self.stir(now);
+    }
+
     /// A packet came.
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) {
         if self.paths.on_packet(now, came, copied) {
@@ -120,15 +130,9 @@ impl Health {
         self.notices.on_clones(now, daemon, lives);
     }
 
-    /// A report came from a daemon of another membership table.
-    pub(super) fn on_other_configuration(
-        &mut self,
-        now: Instant,
-        daemon: DaemonId,
-        ours: System,
-        report: &PathReport<'_>,
-    ) {
-        self.notices.on_other_configuration(now, daemon, ours.parts, report.digests);
+    /// What an operator should know of other daemons' files, to be told of it.
+    pub(super) fn notices_mut(&mut self) -> &mut Notices {
+        &mut self.notices
     }
 
     /// Something has changed that plans depend on: look soon.

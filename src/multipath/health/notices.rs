@@ -8,18 +8,28 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::super::event::Event;
+use super::super::moves::Moves;
 use super::paths::Path;
 use super::track::PathState;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 
-/// Which parts of two membership tables differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which parts of two files differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differs([bool; PathReport::DIGESTS]);
 
-/// The parts of a membership table, in the order of [`super::System::parts`].
-const PARTS: [&str; PathReport::DIGESTS] =
-    ["the daemons' ids", "the daemons' names", "the daemons' addresses", "the segments' networks"];
+/// The parts of a file, in the order of [`super::System::parts`].
+const PARTS: [&str; PathReport::DIGESTS] = [
+    "the daemons' ids",
+    "the daemons' names",
+    "the daemons' addresses",
+    "the segments' networks",
+    "the policy",
+    "the timers and windows",
+];
+
+/// The same, a word for each.
+const WORDS: [&str; PathReport::DIGESTS] = ["ids", "names", "addresses", "networks", "policy", "timers"];
 
 /// How often one path may be told of.
 const PATH_GAP: Duration = Duration::from_secs(1);
@@ -31,15 +41,19 @@ const TOLD_LIMIT: usize = 256;
 const EVENT_LIMIT: usize = 1024;
 /// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
 const LASTING: Duration = Duration::from_secs(2);
+/// Files may differ for so long without a word: an operator changes one after the other.
+const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
-pub(super) struct Notices {
+pub(in crate::multipath) struct Notices {
     events: VecDeque<Event>,
     paths: BTreeMap<(DaemonId, NetworkId), (PathState, Instant)>,
     /// How often paths had changed when they were looked at last, and whether something of them waits to be told.
     seen: u64,
     owing: bool,
     told: BTreeMap<Topic, Instant>,
+    /// Since when files have differed.
+    since: BTreeMap<Topic, Instant>,
     /// A packet with this daemon's id but of another life: which, when it was heard first and last.
     second: Option<(Incarnation, Instant, Instant)>,
 }
@@ -50,6 +64,9 @@ enum Topic {
     SecondSelf,
     Clones(DaemonId),
     OtherConfiguration(DaemonId),
+    OtherSettings(DaemonId),
+    WaitsForOther(DaemonId),
+    OtherWaits(DaemonId),
 }
 
 impl Notices {
@@ -100,16 +117,48 @@ impl Notices {
         self.tell(now, Topic::Clones(daemon), Event::Clones { daemon, lives });
     }
 
-    /// A daemon has another membership table, with these digests of its parts.
-    pub(super) fn on_other_configuration(
-        &mut self,
-        now: Instant,
-        daemon: DaemonId,
-        ours: [u32; PathReport::DIGESTS],
-        theirs: [u32; PathReport::DIGESTS],
-    ) {
-        let differs = Differs::between(ours, theirs);
+    /// A daemon has another membership table.
+    pub(in crate::multipath) fn on_other_configuration(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
+        let differs = differs.of_tables();
         self.tell(now, Topic::OtherConfiguration(daemon), Event::OtherConfiguration { daemon, differs });
+    }
+
+    /// A daemon of this table has the same settings as this one, or others.
+    pub(in crate::multipath) fn on_settings(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
+        let differs = differs.of_settings();
+        let event = (differs != Differs::default()).then_some(Event::OtherSettings { daemon, differs });
+        self.tell_if_lasting(now, Topic::OtherSettings(daemon), event);
+    }
+
+    /// This daemon changes its table as soon as that one has the new one too, or need not wait for it.
+    pub(in crate::multipath) fn on_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
+        self.tell_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Event::WaitsForOther { daemon }));
+    }
+
+    /// That daemon changes its table as soon as this one has the new one too, or does not wait for it.
+    pub(in crate::multipath) fn on_other_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
+        self.tell_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Event::OtherWaits { daemon }));
+    }
+
+    /// The table is another one: what was told of networks that go is forgotten, and so is what was told of tables.
+    pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
+        let told = std::mem::take(&mut self.paths).into_iter();
+        let stays = |daemon| moves.to.seat(daemon).is_some();
+        let moved = |((daemon, network), what)| Some(((daemon, moves.network(network)?), what));
+        self.paths = told.filter(|((daemon, _), _)| stays(*daemon)).filter_map(moved).collect();
+        self.since.clear();
+        self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherConfiguration(_)));
+    }
+
+    /// Something about files holds, with this event, or does not. It is told when it lasts.
+    fn tell_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Event>) {
+        let Some(event) = event else {
+            self.since.remove(&topic);
+            return;
+        };
+        if now.since(*self.since.entry(topic).or_insert(now)) >= FILE_PATIENCE {
+            self.tell(now, topic, event);
+        }
     }
 
     fn tell(&mut self, now: Instant, topic: Topic, event: Event) {
@@ -139,6 +188,26 @@ impl Differs {
         theirs: [u32; PathReport::DIGESTS],
     ) -> Differs {
         Differs(std::array::from_fn(|part| ours[part] != theirs[part]))
+    }
+
+    /// What differs, a word for each: for programs.
+    pub fn words(self) -> Vec<&'static str> {
+        WORDS.iter().zip(self.0).filter(|(_, differs)| *differs).map(|(word, _)| *word).collect()
+    }
+
+    /// Whether nothing does.
+    pub fn is_empty(self) -> bool {
+        self == Differs::default()
+    }
+
+    /// Those of them that are parts of the membership table.
+    fn of_tables(self) -> Differs {
+        Differs(std::array::from_fn(|part| self.0[part] && part < PathReport::TABLE_DIGESTS))
+    }
+
+    /// The others.
+    fn of_settings(self) -> Differs {
+        Differs(std::array::from_fn(|part| self.0[part] && part >= PathReport::TABLE_DIGESTS))
     }
 }
 
@@ -205,13 +274,30 @@ mod tests {
         }
         assert_eq!(all(&mut notices).len(), 3);
         for n in 0..5000 {
-            notices.on_other_configuration(at(1_300_000), DaemonId(n), [1, 2, 3, 4], [1, 9, 3, 9]);
+            let differs = Differs::between([1, 2, 3, 4, 5, 6], [1, 9, 3, 9, 9, 6]);
+            notices.on_other_configuration(at(1_300_000), DaemonId(n), differs);
         }
         let events = all(&mut notices);
         assert_eq!((notices.told.len(), events.len()), (TOLD_LIMIT, TOLD_LIMIT - 1));
         let text = "0.0.0.0 has another configuration, so it is not heard: the daemons' names and the segments' networks must be \
                     the same in both files";
         assert_eq!(events[0].to_string(), text);
+    }
+
+    #[test]
+    fn files_that_differ_are_told_when_it_lasts() {
+        let mut notices = Notices::default();
+        let differs = |policy| Differs::between([0; 6], [9, 0, 0, 0, policy, 0]);
+        for millis in (0..30_000).step_by(1000) {
+            // The operator is at it for some time, and then leaves it so.
+            notices.on_settings(at(millis), OTHER, differs(u32::from(millis != 8000)));
+            notices.on_waiting(at(millis), OTHER, millis < 9000);
+            notices.on_other_waiting(at(millis), OTHER, millis > 15_000);
+        }
+        let texts: Vec<String> = all(&mut notices).iter().map(Event::to_string).collect();
+        assert_eq!(texts.len(), 2);
+        assert!(texts[0].starts_with("0.0.0.9 works by other settings: the policy"), "{texts:?}");
+        assert!(texts[1].starts_with("0.0.0.9 has read a file with other daemons or networks"), "{texts:?}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! All paths: each other daemon over each network, and what is known of the daemon whatever the path.
 
+use std::mem;
+
+use super::super::moves::Moves;
 use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
@@ -64,21 +67,26 @@ const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Paths {
     pub(super) fn new(table: &Table, networks: u8, silence: Duration) -> Paths {
-        let peer = |_| Peer {
-            tracks: vec![Track::new(); usize::from(networks)],
-            heard: None,
-            present: Instant::ZERO,
-            life: None,
-            newest: 0,
-            off: Networks::NONE,
-        };
         Paths {
-            peers: BySeat::new(table.len(), peer),
+            peers: BySeat::new(table.len(), |_| Peer::new(networks)),
             silence,
             looked: Instant::ZERO,
             blind_until: Instant::ZERO,
             changes: 0,
         }
+    }
+
+    /// The table is another one, with this time of silence. A network that comes is silent until something is heard on it.
+    pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, silence: Duration) {
+        let networks = moves.network_count();
+        moves.daemons(&mut self.peers, |_| Peer::new(networks));
+        for (seat, peer) in moves.to.all().zip(self.peers.iter_mut()) {
+            if moves.seat_before(seat).is_some() {
+                peer.tracks = moves.links(mem::take(&mut peer.tracks), || Track::since(now));
+                peer.off = moves.set(peer.off);
+            }
+        }
+        self.silence = silence;
     }
 
     /// A packet came. Whether a state changed.
@@ -197,6 +205,20 @@ impl Paths {
                 round_trip: track.round_trip,
             })
         })
+    }
+}
+
+impl Peer {
+    /// One that was not heard yet, on so many networks.
+    fn new(networks: u8) -> Peer {
+        Peer {
+            tracks: vec![Track::new(); usize::from(networks)],
+            heard: None,
+            present: Instant::ZERO,
+            life: None,
+            newest: 0,
+            off: Networks::NONE,
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(in crate::multipath) struct Said<'a> {
     pub(in crate::multipath) networks: u8,
     pub(in crate::multipath) off: Networks,
     pub(in crate::multipath) digests: [u32; PathReport::DIGESTS],
+    /// The digest of the table that is changed to next, or 0.
+    pub(in crate::multipath) next: u32,
     /// The ids of this daemon's keys.
     pub(in crate::multipath) keys: &'a [KeyBytes],
 }
@@ -65,6 +67,12 @@ impl Reports {
             hears: Vec::new(),
             measures: Vec::new(),
         }
+    }
+
+    /// The table has so many daemons from now on, and there is something new to say.
+    pub(super) fn adopt(&mut self, now: Instant, daemons: usize) {
+        (self.interval, self.cursor) = (interval(daemons), 0);
+        self.hasten(now);
     }
 
     /// When the next report is due.
@@ -98,6 +106,7 @@ impl Reports {
             networks: said.networks,
             off: said.off.bits(),
             digests: said.digests,
+            next: said.next,
             hears: &self.hears,
             measures: Measures::new(&self.measures),
             keys: Keys::new(said.keys),
@@ -140,7 +149,7 @@ mod tests {
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
         let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
         let paths = Paths::new(&table, 1, Duration::from_millis(200));
-        let said = Said { networks: 1, off: Networks::NONE, digests: [0; 4], keys: &[] };
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
@@ -160,7 +169,7 @@ mod tests {
         let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);
-        let said = Said { networks: 2, off: Networks::NONE, digests: [0; 4], keys: &[] };
+        let said = Said { networks: 2, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
             let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
             let report = PathReport { clock: 9, ..report };

@@ -108,6 +108,11 @@ impl Track {
         }
     }
 
+    /// One of a network that comes now.
+    pub(super) fn since(now: Instant) -> Track {
+        Track { since: now, ..Track::new() }
+    }
+
     /// A packet came. Whether the state changed.
     pub(super) fn on_packet(&mut self, now: Instant, copied: Copied) -> bool {
         self.last = Some(now);

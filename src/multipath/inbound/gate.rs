@@ -8,6 +8,7 @@
 //! asked back in the same packet, so two daemons believe each other after one and a half round trips.
 
 use super::super::health::Copied;
+use super::super::moves::Moves;
 use super::super::seat::{BySeat, Seat};
 use super::Opened;
 use super::duplicates::{Mark, Trust};
@@ -64,6 +65,11 @@ pub(super) enum Standing {
 impl Gate {
     pub(super) fn new(keys: Keys, daemons: usize) -> Gate {
         Gate { keys, peers: BySeat::new(daemons, |_| Peer::new()) }
+    }
+
+    /// The table is another one.
+    pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
+        moves.daemons(&mut self.peers, |_| Peer::new());
     }
 
     /// These are the keys from now on.

@@ -16,9 +16,9 @@ pub(super) use duplicates::{Copies, Mark, Trust};
 
 use std::net::IpAddr;
 
-use super::config::System;
 use super::event::{Event, Reason};
 use super::health::{Came, Copied};
+use super::moves::Moves;
 use super::seat::{BySeat, Seat};
 use super::table::Table;
 use crate::seal::{KeyId, Keys};
@@ -33,7 +33,6 @@ use refusals::Refusals;
 #[derive(Debug)]
 pub(super) struct Inbound {
     incarnation: Incarnation,
-    system: System,
     /// The addresses of all daemons, sorted; without any, no source is checked.
     sources: Vec<IpAddr>,
     trust: Believing,
@@ -109,20 +108,36 @@ impl From<Old> for Refusal {
 }
 
 impl Inbound {
-    pub(super) fn new(
-        incarnation: Incarnation,
-        system: System,
-        table: &Table,
-        mut sources: Vec<IpAddr>,
-        keys: Keys,
-    ) -> Inbound {
+    pub(super) fn new(incarnation: Incarnation, table: &Table, mut sources: Vec<IpAddr>, keys: Keys) -> Inbound {
         sources.sort_unstable();
         let clones = BySeat::new(table.len(), |_| Clones::default());
         let trust = match keys.is_empty() {
             true => Believing::Heard(BySeat::new(table.len(), |_| Lives::default())),
             false => Believing::Proved(Gate::new(keys, table.len())),
         };
-        Inbound { incarnation, system, sources, trust, clones, refusals: Refusals::default() }
+        Inbound { incarnation, sources, trust, clones, refusals: Refusals::default() }
+    }
+
+    /// Takes datagrams from these addresses, sorted, if there is no key; from any if there is none.
+    pub(super) fn set_sources(&mut self, sources: Vec<IpAddr>) {
+        self.sources = sources;
+    }
+
+    /// The table is another one: who stays is known as before.
+    pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
+        moves.daemons(&mut self.clones, |_| Clones::default());
+        match &mut self.trust {
+            Believing::Heard(lives) => moves.daemons(lives, |_| Lives::default()),
+            Believing::Proved(gate) => gate.adopt(moves),
+        }
+    }
+
+    /// The life of a daemon that is heard and believed.
+    pub(super) fn present(&self, sender: Seat) -> Option<Incarnation> {
+        match &self.trust {
+            Believing::Heard(lives) => lives[sender].present(),
+            Believing::Proved(gate) => gate.present(sender),
+        }
     }
 
     /// Reads a datagram and opens its seal. Nothing changes here.
@@ -154,9 +169,6 @@ impl Inbound {
 
     /// Whom a packet is from and how it came, if its sender is one of us and its life is believed. Nothing changes here.
     pub(super) fn admit(&self, table: &Table, network: NetworkId, header: &Header) -> Result<Came, Refusal> {
-        if header.system != self.system.digest {
-            return Err(Refusal::OtherSystem);
-        }
         let sender = table.seat(header.sender).ok_or(Refusal::UnknownSender)?;
         let own = sender == table.me();
         match &self.trust {

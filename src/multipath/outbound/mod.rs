@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::config::Config;
 use super::health::Health;
+use super::moves::Moves;
 use super::networks::Networks;
 use super::seat::Seat;
 use super::table::Table;
@@ -78,6 +79,14 @@ impl Outbound {
             relay: Relay::new(table),
             transmits: VecDeque::new(),
         }
+    }
+
+    /// The table is another one, with this digest. Nothing is known of ways around until the next plan; counters go on.
+    pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, digest: u32) {
+        self.system = digest;
+        self.chooser.adopt(now, moves);
+        self.plan = Plan::default();
+        self.relay.adopt(moves);
     }
 
     /// These are the keys from now on.

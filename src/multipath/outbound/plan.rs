@@ -201,7 +201,7 @@ pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
 mod tests {
     use super::*;
     use crate::time::{Duration, Instant};
-    use crate::wire::Incarnation;
+    use crate::wire::{Incarnation, PathReport};
 
     /// The plan of the daemon with this number, where `rows[by][of]` are the networks on which one hears the other.
     fn plan(me: usize, rows: &[&[u8]]) -> Plan {
@@ -218,7 +218,8 @@ mod tests {
                     clock: 0,
                     networks: 2,
                     off: 0,
-                    digests: [0; 4],
+                    digests: [0; PathReport::DIGESTS],
+                    next: 0,
                     hears: row,
                     measures: Default::default(),
                     keys: Default::default(),

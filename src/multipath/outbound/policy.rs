@@ -11,6 +11,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
+use super::super::moves::Moves;
 use super::super::networks::Networks;
 use super::plan::cover;
 use crate::time::{Duration, Instant};
@@ -144,6 +145,18 @@ impl Chooser {
         self.all = all;
         self.reach = Reach::Each(all);
         true
+    }
+
+    /// The networks have other numbers, and others come. Data goes on those that stay, until others are known to reach all.
+    pub(in crate::multipath) fn adopt(&mut self, now: Instant, moves: &Moves<'_>) {
+        let (new, kept) = (moves.new_networks(), moves.set(self.all));
+        let before = moves.links(self.held.to_vec(), || now + HOLD);
+        self.held = std::array::from_fn(|network| before.get(network).copied().unwrap_or(Instant::ZERO));
+        self.networks = moves.network_count();
+        let all = new | kept;
+        // Only networks that were off may stay: then they are what there is.
+        self.all = if all.is_empty() { Networks::first(self.networks) } else { all };
+        self.reach = Reach::Each(if kept.is_empty() { self.all } else { kept });
     }
 
     /// The networks that are switched on.

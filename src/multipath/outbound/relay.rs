@@ -10,6 +10,7 @@
 //! masked before anybody has found out about them. What is known later is in `plan`.
 
 use super::super::inbound::{Copies, Mark, Trust};
+use super::super::moves::Moves;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
 use crate::wire::{DaemonId, Header, Incarnation, NetworkId};
@@ -53,6 +54,12 @@ impl Relayed {
 impl Relay {
     pub(super) fn new(table: &Table) -> Relay {
         Relay { relayed: BySeat::new(table.len(), |_| Relayed::default()), turn: 0 }
+    }
+
+    /// The table is another one.
+    pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
+        moves.daemons(&mut self.relayed, |_| Relayed::default());
+        self.turn = 0;
     }
 
     /// Whether this packet, which came directly from this daemon, is still to be relayed.

@@ -237,7 +237,7 @@ fn a_join_that_names_strangers_leads_to_nothing() {
     let join = Join { origin: FRIEND, incarnation: Incarnation(1), sequence: 100, leaving, present, failed };
     bus.hear(FRIEND, Packet::Join(join));
     bus.run(SECOND / 10);
-    assert_eq!((bus.take(1), bus.victim().stats().dropped.impossible_join), (Vec::new(), 1));
+    assert_eq!((bus.take(1), bus.victim().stats().dropped.other_table), (Vec::new(), 1));
 }
 
 /// Alters what the victim has said it brings, so that it would think that it has no part in its own past.

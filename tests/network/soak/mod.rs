@@ -18,8 +18,13 @@ use crowd::Crowd;
 
 use crate::site::{Plan, Site, Wire};
 
-const PLAN: Plan =
-    Plan { nodes: 5, segments: &[5], wires: &[Wire::Multicast, Wire::Broadcast, Wire::Unicast], policy: "active" };
+const PLAN: Plan = Plan {
+    nodes: 5,
+    segments: &[5],
+    wires: &[Wire::Multicast, Wire::Broadcast, Wire::Unicast],
+    policy: "active",
+    without: 0,
+};
 
 /// After the last fault all must be one within this time.
 const PATIENCE: Duration = Duration::from_secs(90);

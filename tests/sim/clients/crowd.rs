@@ -20,6 +20,7 @@ use crate::actor::{Actor, Assembly, Datagram, policy, system};
 use crate::checker::check_safety;
 use crate::faults::config;
 use crate::links::Quality;
+use crate::tables::Table;
 use crate::trace::Scribe;
 use crate::world::{Action, Log, World};
 
@@ -191,6 +192,8 @@ impl Actor for Crowd {
     fn set_keys(&mut self, now: Instant, keys: Keys) {
         self.node.set_keys(now, keys);
     }
+
+    fn reload(&mut self, _now: Instant, _table: &Table) {}
 
     fn handle_timeout(&mut self, now: Instant) {
         self.node.handle_timeout(now);

@@ -14,8 +14,8 @@ use spread::wire::{DaemonId, Name, RingId};
 use super::checker::{Since, check_masking, check_quiescence, check_reunion, check_safety};
 use super::client::Habits;
 use super::journal::{Journal, SharedJournal};
-use super::node_daemon::NodeDaemon;
-use crate::actor::{Actor, policy, system};
+use super::node_daemon::{NodeDaemon, Place};
+use crate::actor::{Actor, policy};
 use crate::checker::{Verdict, Violation, broken};
 use crate::faults::{Plan, end_faults};
 use crate::forger::Listener;
@@ -77,28 +77,34 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
     let mut rng = Rng::new(seed ^ 0xc11e_0000_0000);
     let habits = habits(plan, &mut rng);
     let (sites, keys) = (plan.sites.clone(), plan.keys.clone());
-    let (ring, networks, seed) = (plan.config(), plan.networks as u8, rng.next_u64());
+    // The checker knows one order of the daemons in views.
+    let tables = plan.tables.clone().in_one_order();
+    let (ring, seed) = (plan.config(), rng.next_u64());
     let journal = SharedJournal::clone(journal);
     let starter = move |me: DaemonId, life: u64, now: Instant| {
-        let ring = ring(me, life, now);
+        let table = tables.of(me, now);
+        let mut ring = ring(me, life, now);
+        ring.daemons = table.daemons.clone();
         let session = session::Config { max_session_messages: 1_000_000, ..session::Config::default() };
         let policy = policy(&ring);
         let config = node::Config {
-            sites: sites.clone(),
+            sites: ring.daemons.iter().map(|daemon| sites[daemon.0 as usize - 1]).collect(),
             sources: Vec::new(),
             keys: keys.of(me, now),
             name: format!("d{}", me.0),
             names: ring.daemons.iter().map(|daemon| format!("d{}", daemon.0)).collect(),
-            networks,
-            system: system(),
+            networks: table.networks.len() as u8,
+            system: table.system(),
             live: Live { policy, session, ..Live::default() },
             handshake_timeout: HANDSHAKE_TIMEOUT,
             seed: seed ^ (u64::from(me.0) << 32) ^ life,
             ring,
         };
-        NodeDaemon::new(config, &habits, &journal, now)
+        NodeDaemon::new(config, &Place { table, sites: &sites }, &habits, &journal, now)
     };
-    plan.world_of(Box::new(starter), log)
+    let mut world = plan.world_of(Box::new(starter), log);
+    world.tables = plan.tables.clone().in_one_order();
+    world
 }
 
 fn habits(plan: &Plan, rng: &mut Rng) -> Habits {

@@ -1,7 +1,7 @@
 //! A whole daemon with its clients as one actor: what the poll loop of the daemon does, without sockets.
 
 use spread::groups::{SessionId, Status};
-use spread::node::{ClientInput, Config, Event, Node};
+use spread::node::{ClientInput, Config, Event, NextTable, Node};
 use spread::ring::{self, Stats};
 use spread::rng::Rng;
 use spread::seal::Keys;
@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::client::{Client, Habits, Up};
 use super::journal::SharedJournal;
 use crate::actor::{Actor, Assembly, Datagram};
+use crate::tables::{Table, Wires};
 use crate::trace::Scribe;
 
 /// Where datagrams come from, which nobody checks here.
@@ -25,11 +26,25 @@ pub struct NodeDaemon {
     sessions: u64,
     configurations: Vec<ring::Event>,
     rng: Rng,
+    sites: Vec<usize>,
+    wires: Wires,
     assembly: Assembly,
 }
 
+/// What its file says, and where all daemons of the world are.
+pub struct Place<'a> {
+    pub table: &'a Table,
+    pub sites: &'a [usize],
+}
+
 impl NodeDaemon {
-    pub fn new(config: Config, habits: &Habits, journal: &SharedJournal, now: Instant) -> NodeDaemon {
+    pub fn new(
+        config: Config,
+        place: &Place<'_>,
+        habits: &Habits,
+        journal: &SharedJournal,
+        now: Instant,
+    ) -> NodeDaemon {
         let mut rng = Rng::new(config.seed);
         let name = config.name.clone();
         let count = 1 + rng.below(3) as usize;
@@ -43,7 +58,8 @@ impl NodeDaemon {
             node.set_slice(1);
         }
         let (configurations, assembly) = (Vec::new(), Assembly::default());
-        let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations, rng, assembly };
+        let (wires, sites) = (Wires::new(place.table), place.sites.to_vec());
+        let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations, rng, sites, wires, assembly };
         daemon.settle(now);
         daemon
     }
@@ -66,6 +82,9 @@ impl NodeDaemon {
 
     /// Moves bytes between the node and its clients until nothing moves.
     fn settle(&mut self, now: Instant) {
+        if self.node.take_adopted() {
+            self.wires.adopt();
+        }
         loop {
             while let Some(event) = self.node.poll_event() {
                 self.on_event(now, event);
@@ -161,12 +180,23 @@ impl NodeDaemon {
 
 impl Actor for NodeDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
+        let Some(network) = self.wires.arrival(network) else { return };
         self.node.handle_datagram(now, network, SOMEWHERE, datagram.clone());
         self.settle(now);
     }
 
     fn set_keys(&mut self, now: Instant, keys: Keys) {
         self.node.set_keys(now, keys);
+    }
+
+    fn reload(&mut self, now: Instant, table: &Table) {
+        let next = (table.system().digest != self.node.system_digest()).then_some(table);
+        self.wires.prepare(next);
+        let next = next.map(|table| NextTable {
+            names: table.daemons.iter().map(|daemon| format!("d{}", daemon.0)).collect(),
+            paths: table.next(&self.sites, &self.wires),
+        });
+        self.node.prepare(now, next);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -193,7 +223,8 @@ impl Actor for NodeDaemon {
 
     fn poll_transmit(&mut self) -> Option<Datagram> {
         let transmit = self.node.poll_transmit()?;
-        Some(self.assembly.datagram(&transmit))
+        let datagram = self.assembly.datagram(&transmit);
+        Some(Datagram { network: self.wires.out(transmit.network), ..datagram })
     }
 
     fn poll_event(&mut self) -> Option<ring::Event> {

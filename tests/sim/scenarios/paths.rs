@@ -202,7 +202,8 @@ fn a_slow_network_delays_nothing() {
 fn apart(sites: &[usize], networks: u8) -> World<RingDaemon> {
     let ids: Vec<DaemonId> = (1..=sites.len() as u32).map(DaemonId).collect();
     let places = sites.to_vec();
-    let wiring = Wiring { networks, sites: places, keys: Keys::NONE, counted: 0 };
+    let wiring =
+        Wiring { table: Table::whole(sites.len(), networks.into()), sites: places, keys: Keys::NONE, counted: 0 };
     let starter = move |me, life, now| RingDaemon::wired(config(me, life, now, &ids), wiring.clone(), now);
     let mut world = World::new(sites.len(), networks.into(), 1, Box::new(starter), Log::Nothing);
     world.sites = sites.to_vec();

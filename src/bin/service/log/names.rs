@@ -17,6 +17,13 @@ impl Names {
         Names { daemons: daemons.collect(), networks }
     }
 
+    /// These, and behind them the daemons that had names before: of those who go something may be said yet.
+    pub fn before(self, old: &Names) -> Names {
+        let mut daemons = old.daemons.clone();
+        daemons.extend(self.daemons);
+        Names { daemons, networks: self.networks }
+    }
+
     /// The text with `name (address)` for each address of a daemon.
     pub fn beside_addresses(&self, text: &str) -> String {
         let mut named = String::with_capacity(text.len());

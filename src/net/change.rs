@@ -1,0 +1,149 @@
+//! Other networks while the daemon runs: sockets that will be needed are opened before, and those that are not needed any more are
+//! closed some time after, as other daemons change a little earlier or later.
+
+use super::link::{Fault, Link};
+use super::links::{Links, Slot};
+use super::platform::Interfaces;
+use super::{Network, OpenError};
+use crate::time::{Duration, Instant};
+use crate::wire::NetworkId;
+
+/// How long what was left is still heard.
+const OVERLAP: Duration = Duration::from_secs(10);
+
+/// The networks that come next, and those that were left.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    next: Vec<(Network, Origin)>,
+    left: Vec<(Link, Instant)>,
+}
+
+/// Which link a network that comes next will have.
+#[derive(Debug)]
+enum Origin {
+    /// One that is there already: only the daemons on it change.
+    Present(Slot),
+    /// One that has the address, but must be opened anew when the other is closed.
+    Reopened,
+    /// One that is open and only listens until then.
+    Opened(Box<Link>),
+}
+
+impl Change {
+    /// The links that only listen.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+        let next = self.next.iter().filter_map(|(_, origin)| match origin {
+            Origin::Opened(link) => Some(&**link),
+            Origin::Present(_) | Origin::Reopened => None,
+        });
+        next.chain(self.left.iter().map(|(link, _)| link))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        let next = self.next.iter_mut().filter_map(|(_, origin)| match origin {
+            Origin::Opened(link) => Some(&mut **link),
+            Origin::Present(_) | Origin::Reopened => None,
+        });
+        next.chain(self.left.iter_mut().map(|(link, _)| link))
+    }
+
+    /// Closes what was left long enough ago.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.left.retain(|(_, until)| now < *until);
+    }
+}
+
+impl Network {
+    /// Whether the sockets of the other one do for this one.
+    pub fn is_same_place(&self, other: &Network) -> bool {
+        let place = |network: &Network| (network.kind, network.port, network.own, network.interface.clone());
+        place(self) == place(other)
+    }
+}
+
+impl Links {
+    /// Opens the sockets for networks that come next; they only listen until [`Links::adopt`]. Those that were to come before are
+    /// forgotten. For each, the present network that it is, if it is one. An error if a port cannot be had.
+    pub fn prepare(&mut self, networks: Vec<Network>) -> Result<Vec<Option<NetworkId>>, OpenError> {
+        assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
+        self.change.next.clear();
+        let (several, interfaces) = (networks.len() > 1, Interfaces::snapshot());
+        let mut next = Vec::new();
+        for (id, network) in (0..).map(NetworkId).zip(networks) {
+            let origin = match self.links.iter().find(|link| link.network().own == network.own) {
+                Some(link) if link.network().is_same_place(&network) => Origin::Present(link.slot()),
+                Some(link) if link.network().port == network.port => Origin::Reopened,
+                _ => {
+                    let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
+                    let outcome = interfaces.as_ref().map(|interfaces| link.look(interfaces, &self.registry));
+                    match outcome {
+                        Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
+                        // What is not there yet is looked for again.
+                        _ => Origin::Opened(Box::new(link)),
+                    }
+                }
+            };
+            next.push((network, origin));
+        }
+        let at = |network: &Network| self.links.iter().find(|link| link.network().own == network.own);
+        let is = |(network, origin): &(Network, Origin)| match origin {
+            Origin::Present(_) | Origin::Reopened => at(network).map(Link::id),
+            Origin::Opened(_) => None,
+        };
+        let before = next.iter().map(is).collect();
+        self.change.next = next;
+        Ok(before)
+    }
+
+    /// Closes what [`Links::prepare`] has opened: nothing comes next.
+    pub fn stay(&mut self) {
+        self.change.next.clear();
+    }
+
+    /// The networks that [`Links::prepare`] was told of are the present ones. The others are heard for some time yet.
+    pub fn adopt(&mut self, now: Instant) {
+        let networks = std::mem::take(&mut self.change.next);
+        let several = networks.len() > 1;
+        let mut present: Vec<Option<Link>> = std::mem::take(&mut self.links).into_iter().map(Some).collect();
+        for (id, (network, origin)) in (0..).map(NetworkId).zip(networks) {
+            let with =
+                |slot| move |link: &&mut Option<Link>| link.as_ref().is_some_and(|link: &Link| link.slot() == slot);
+            let link = match origin {
+                Origin::Opened(link) => *link,
+                Origin::Present(slot) => match present.iter_mut().find(with(slot)).and_then(Option::take) {
+                    Some(mut link) => {
+                        link.renew(id, network, several);
+                        link
+                    }
+                    None => Link::new(id, slot, network, several),
+                },
+                Origin::Reopened => {
+                    let holds = |link: &&mut Option<Link>| {
+                        link.as_ref().is_some_and(|link| {
+                            (link.network().own, link.network().port) == (network.own, network.port)
+                        })
+                    };
+                    let before = present.iter_mut().find(holds).and_then(Option::take);
+                    let slot = before.as_ref().map_or_else(|| self.free_slot(&[]), Link::slot);
+                    drop(before);
+                    Link::new(id, slot, network, several)
+                }
+            };
+            self.links.push(link);
+        }
+        self.change.left = present.into_iter().flatten().map(|link| (link, now + OVERLAP)).collect();
+        for (link, outcome) in self.look(now) {
+            self.settle(link, outcome);
+        }
+    }
+
+    fn free_slot(&self, next: &[(Network, Origin)]) -> Slot {
+        let opened = next.iter().filter_map(|(_, origin)| match origin {
+            Origin::Opened(link) => Some(link.slot()),
+            Origin::Present(_) | Origin::Reopened => None,
+        });
+        let taken: Vec<Slot> = self.links.iter().chain(self.change.links()).map(Link::slot).chain(opened).collect();
+        Slot::all().find(|slot| !taken.contains(slot)).expect("there are slots for all present, next and left networks")
+    }
+}
