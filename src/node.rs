@@ -191,6 +191,7 @@ impl Node {
                 if let Packet::Join(join) = &packet
                     && join.leaving
                 {
+                    // Reported before the ring handles it, so that the log can tell a farewell from a loss.
                     self.events.push_back(Event::Farewell(header.sender));
                 }
                 self.ring.handle_packet(now, header.sender, packet);
@@ -217,6 +218,7 @@ impl Node {
 
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        // Each part ignores a time-out that is not its own, so all are called.
         self.paths.handle_timeout(now);
         self.follow_table(now);
         self.ring.handle_timeout(now);
@@ -245,6 +247,7 @@ impl Node {
 
     /// Whether the node takes client bytes. If it does not, the caller leaves them in the sockets, which blocks the senders.
     pub fn takes_client_input(&self) -> bool {
+        // Clients stop before the backlog makes the groups work without pauses.
         let has_time = self.next_slice.is_none() || self.groups.backlog() < BACKLOG_LIMIT / 2;
         self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && has_time
     }
@@ -314,6 +317,7 @@ impl Node {
         self.budget = self.slice_budget();
         self.settle(now);
         self.keep_ceiling();
+        // Sessions that the memory limit has ended have disconnections to submit.
         self.settle(now);
         if self.groups.is_busy() && self.next_slice.is_none() {
             self.next_slice = Some(now + SLICE_PAUSE);
@@ -336,7 +340,8 @@ impl Node {
         }
     }
 
-    /// Passes events from part to part until none is left.
+    /// Passes events from part to part until none is left. What the ring delivered comes first: a client's request must not be submitted before
+    /// the answer to a configuration.
     fn settle(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.ring.poll_event() {
@@ -394,18 +399,21 @@ impl Node {
     /// Submits to the ring. Pieces wait during an exchange, like the bytes of clients.
     fn next_submission(&mut self) -> Option<Submission> {
         let piece = |node: &mut Node| node.lanes.poll_piece(node.ring.waiting_bytes());
+        // During an exchange every message is held back in memory, so large ones wait here instead.
         let waits = self.groups.is_exchanging() || self.groups.is_busy();
         self.lanes.poll_ready().or_else(|| if waits { None } else { piece(self) })
     }
 
     fn on_groups(&mut self, now: Instant, event: groups::Event) {
         match event {
+            // A state counts in this configuration only, and before all messages of clients.
             groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
             groups::Event::Deliver { to, frame } => self.clients.deliver(&to, frame),
             groups::Event::Released(id) => self.clients.released(id),
             groups::Event::Whole(number) => self.lanes.on_whole(number),
             groups::Event::Refused(number) => self.lanes.on_refused(number),
             groups::Event::RoomForPieces => self.lanes.on_room(),
+            // Somebody forges messages, and nobody can tell which are true. A new ring begins with a new exchange.
             groups::Event::Forged => self.ring.begin_anew(now),
             groups::Event::Changed => self.clients.changed(),
             groups::Event::Begun(ring) => {
@@ -417,6 +425,7 @@ impl Node {
 
     fn transmit(&mut self, now: Instant, ring::Transmit { to, again, packet }: ring::Transmit) {
         let body = packet.encode();
+        // A retransmission takes more networks than the policy gives to new data.
         let attempt = if again { Attempt::Again } else { Attempt::First };
         self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, attempt, body });
     }

@@ -35,6 +35,7 @@ impl Views {
         self.tell_changed(member);
         if self.table.leave(&group, &member, &self.sessions) {
             if member.at == self.table.me() {
+                // Before the view of the others, in which this member is missing.
                 self.announce_self_leave(&group, &member.name);
             }
             self.removed(&group, Cause::Leave, member);
@@ -44,6 +45,7 @@ impl Views {
     /// A client's session ended: it leaves all its groups, in the order of their names, and if it was here its name is free.
     pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) -> Option<Work> {
         let member = self.insider(origin, member)?;
+        // A client may be in thousands of groups, so it leaves them in steps. The list is taken now: it cannot join meanwhile.
         let groups = self.table.groups_of(&member);
         self.spent += groups.len();
         self.leave_next(member, groups.into_iter())
@@ -105,6 +107,7 @@ impl Views {
         if view.broken {
             let joined = if cause == Cause::Join { Some(member) } else { None };
             self.announce_broken_change(group, joined);
+            // The lost members are still in the view, so it is broken from its beginning.
             self.announce_transition(group);
         } else {
             self.announce_change(group, cause, member);

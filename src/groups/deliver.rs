@@ -26,6 +26,7 @@ impl Views {
 
     fn receivers(&mut self, origin: DaemonId, frame: &Payload) -> Result<Arc<[SessionId]>, DecodeError> {
         let (header, names) = split(frame)?;
+        // Without keys anybody can forge a sender. A daemon may only speak for its own clients.
         if !self.names.belongs(&header.name, origin) {
             debug!(%origin, sender = %header.name, "a message of another daemon's client");
             self.dropped.false_senders += 1;
@@ -53,6 +54,7 @@ impl Views {
 
     /// The sessions here behind one name: a private group's own, or a group's members.
     fn destination(&mut self, name: &Name) -> Arc<[SessionId]> {
+        // A private group has one member, whose session is here or nowhere.
         if name.as_bytes().starts_with(b"#") {
             return self.sessions.id(name).into_iter().collect();
         }
@@ -67,6 +69,7 @@ fn split(frame: &Payload) -> Result<(FrameHeader, Slice), DecodeError> {
     if groups > MAX_GROUPS {
         return Err(DecodeError::TooLarge("groups"));
     }
+    // The origin's session has checked the frame, but the origin itself may be forged.
     let body = header.body_len().ok_or(DecodeError::BadValue("data length"))?;
     if frame.len() != FrameHeader::SIZE + body {
         return Err(DecodeError::BadValue("frame length"));

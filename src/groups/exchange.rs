@@ -99,6 +99,7 @@ impl Parts {
     fn add(&mut self, state: &GroupState) {
         let mut members = &state.members[..];
         while !members.is_empty() {
+            // A group with many members is continued in the next part, because one message must stay small.
             if Parts::ROOM - self.used < GroupState::FRAME_SIZE + Name::SIZE {
                 self.full.push(std::mem::take(&mut self.last));
                 self.used = 0;
@@ -205,6 +206,7 @@ impl Exchange {
             dropped.contradictions += 1;
             return Err(Contradiction);
         }
+        // Merged at once, so that the last part, for which all wait, leaves little to do.
         report.missing -= 1;
         groups.iter().for_each(|said| self.table.gather(at, said, sessions));
         Ok(groups.iter().map(|said| GATHER_COST * said.members.len()).sum())
@@ -253,6 +255,7 @@ impl Exchange {
             let basis = &self.reports[member].basis;
             (basis.ring.representative, basis.ring.sequence, &basis.together)
         };
+        // The set sorts the components in the same way at all daemons.
         let keys: BTreeSet<_> = self.table.order().iter().map(key).collect();
         let numbers: BTreeMap<_, _> = keys.into_iter().zip(0..).collect();
         self.table.order().iter().map(|member| numbers[&key(member)]).collect()

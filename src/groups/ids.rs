@@ -79,6 +79,7 @@ impl RegularIds {
 
     fn end(&mut self, group: Name, last: GroupId) {
         let Some(counter) = self.counter(last) else { return };
+        // Groups with many names must not fill the memory. One counter above all forgotten ones keeps ids unique.
         if self.ended.len() == ENDED_LIMIT {
             let highest = self.ended.values().copied().max().unwrap_or(0);
             self.forgotten = self.forgotten.max(highest);
@@ -89,6 +90,7 @@ impl RegularIds {
 
     /// The counter of a view of this configuration.
     fn counter(&self, id: GroupId) -> Option<u32> {
+        // A view of another configuration, or of a transition, does not count here.
         (id == self.name(id.0[2]) && id.0[2] & TRANSITIONAL == 0).then_some(id.0[2])
     }
 

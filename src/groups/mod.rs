@@ -224,6 +224,7 @@ impl Groups {
 
     /// Carries out a step of the work. What it cost; nothing if there is none.
     fn step(&mut self) -> Option<usize> {
+        // Freeing old tables is the last thing to do, because nobody waits for it.
         let Some(work) = self.agenda.next() else { return self.agenda.clear_some() };
         match work {
             Work::Heard(ring::Event::Message(message)) => self.on_message(message),
@@ -233,6 +234,7 @@ impl Groups {
             },
             Work::Held(mut held) => {
                 if let Some((origin, envelope)) = held.next() {
+                    // The rest first, so that long work of this message is put in front of it.
                     self.agenda.prepend([Work::Held(held)]);
                     self.carry_out(origin, envelope);
                 }
@@ -261,6 +263,7 @@ impl Groups {
         let envelope = match Envelope::decode(&message.payload) {
             Ok(envelope) => envelope,
             Err(error) => {
+                // All daemons fail to read it, so dropping it keeps their tables equal.
                 debug!(origin = %message.origin, %error, "not an envelope");
                 self.views.dropped.malformed += 1;
                 return;
@@ -314,6 +317,7 @@ impl Groups {
 
     fn begin(&mut self, configuration: Configuration) {
         let ring = configuration.ring;
+        // The level above must know the configuration before it gets the states to submit.
         self.views.events.push_back(Event::Begun(ring));
         self.views.pieces.begin(ring);
         self.phase = Phase::Exchange(Exchange::new(ring, configuration.members, self.views.me));

@@ -65,6 +65,7 @@ impl Pieces {
         }
         let key = (origin, piece.number);
         if piece.offset == 0 && self.has_room(origin) {
+            // The sender began this message again.
             self.end(key);
             let total = piece.total as usize;
             if self.bytes + total > BYTES_LIMIT {
@@ -79,6 +80,7 @@ impl Pieces {
         let begun = self.begun.get_mut(&key);
         let Some(begun) = begun.filter(|begun| begun.is_followed_by(&piece)) else {
             debug!(%origin, number = piece.number, offset = piece.offset, "a piece that does not fit");
+            // The message cannot be completed any more, so its memory is freed.
             self.end(key);
             dropped.malformed += 1;
             return Added::Nothing;

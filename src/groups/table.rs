@@ -191,6 +191,7 @@ impl Table {
             return;
         }
         let view = self.groups.entry(said.group).or_insert_with(|| View::new(said.id));
+        // An id is unique, so equal ids mean equal members, unless one of the daemons has lost some.
         view.broken |= said.broken || view.id != said.id;
         for member in said.members.iter().map(|&name| Member { at, name }) {
             if view.members.insert(member) {
@@ -209,6 +210,7 @@ impl Table {
         if groups.contains(&group) {
             return Joined::Already;
         }
+        // The limit is a constant, so all daemons refuse the same join.
         if groups.len() >= GROUPS_PER_MEMBER {
             return Joined::TooMany;
         }
@@ -218,6 +220,7 @@ impl Table {
         let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default()));
         view.members.insert(member);
         if member.at == self.me {
+            // Rebuilt when the next message needs it.
             view.local = None;
             view.watchers.extend(sessions.watcher(&member.name));
         }

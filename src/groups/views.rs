@@ -49,6 +49,7 @@ impl Views {
             sessions: Sessions::default(),
             table: Table::new(vec![me], me),
             basis: Basis { ring: nowhere, together: vec![me] },
+            // No exchange is complete yet, so there is nothing that other daemons know.
             ids: Ids::transitional(nowhere, me),
             pieces: Pieces::default(),
             events: Events::new(),
@@ -111,6 +112,7 @@ impl Views {
         // From here on this daemon's tables equal only those of the remaining daemons.
         self.basis.together.retain(|daemon| remaining.contains(daemon));
         let first = *self.basis.together.first().expect("a daemon stays with itself");
+        // Views that begin from here on are known to this component only, so they need names of another kind.
         self.ids = Ids::transitional(*next, first);
         let component = self.component();
         let lost = (0..component.len()).filter(|&at| !component[at]).collect();
@@ -128,6 +130,7 @@ impl Views {
     /// Replaces the tables by the outcome of a complete exchange.
     pub fn install(&mut self, exchange: Exchange) -> Installed {
         let agreed = exchange.agree();
+        // The old table may be large, so the agenda frees it in steps.
         let old = std::mem::replace(&mut self.table, agreed.table);
         self.basis = Basis { ring: agreed.ring, together: self.table.order().to_vec() };
         self.ids = Ids::regular(agreed.ring);

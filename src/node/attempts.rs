@@ -40,9 +40,11 @@ impl Attempts {
     pub(super) fn add(&mut self, now: Instant, id: SessionId, source: Source, check: Check) -> bool {
         let user = check.user();
         let at = SOURCE.next(now, &self.sources, &source).max(USER.next(now, &self.users, &user));
+        // The handshake would time out first, and meanwhile the attempt would take memory.
         if at > now + PATIENCE {
             return false;
         }
+        // Charged before the result is known. Otherwise many guesses at once would all be compared before the first result.
         SOURCE.charge(now, &mut self.sources, source);
         USER.charge(now, &mut self.users, user);
         self.waiting.insert((at, id), check);
@@ -79,6 +81,7 @@ impl Rate {
     }
 
     fn charge<K: Ord + Clone>(self, now: Instant, debts: &mut Debts<K>, key: K) {
+        // A guesser with many names or addresses must not fill the memory.
         if debts.len() >= REMEMBERED && !debts.contains_key(&key) {
             forget(now, debts);
         }

@@ -125,6 +125,7 @@ impl Lanes {
             self.add(session, size(&envelope));
         }
         match self.lanes.get_mut(&session) {
+            // Its next messages must not overtake the large one.
             Some(lane) => lane.push_back((service, envelope)),
             None if is_large(&envelope) => {
                 self.lanes.insert(session, VecDeque::from([(service, envelope)]));
@@ -149,6 +150,7 @@ impl Lanes {
     pub(super) fn poll_ready(&mut self) -> Option<Submission> {
         let ready = self.ready.pop_front()?;
         if !self.turns.is_empty() {
+            // Bytes of others earn the large messages their turn, so neither side starves.
             self.past += ready.len();
         }
         Some(ready)
@@ -166,8 +168,10 @@ impl Lanes {
         let bytes = begun.frame.skip(offset).front(PIECE);
         begun.sent += bytes.len();
         let is_last = begun.sent == total;
+        // The last piece carries the promise of the message. The others only have to come before it.
         let service = if is_last { in_order(begun.service) } else { Service::Agreed };
         if !is_last {
+            // To the end of the queue, so that several large messages share the ring.
             self.turns.push_back(number);
         }
         self.past = if self.turns.is_empty() { 0 } else { self.past.saturating_sub(PIECE) };
@@ -185,6 +189,7 @@ impl Lanes {
         };
         let mut gone = self.begun.remove(&number).map_or(0, |begun| begun.frame.len());
         let Some(lane) = self.lanes.get_mut(&session) else { return };
+        // The messages behind it may go now, up to the next large one.
         while let Some((service, envelope)) = lane.pop_front_if(|(_, envelope)| !is_large(envelope)) {
             gone += size(&envelope);
             self.ready.push_back(Submission::of(service, &envelope));
@@ -204,6 +209,7 @@ impl Lanes {
     pub(super) fn on_refused(&mut self, number: u64) {
         let Some(begun) = self.begun.get_mut(&number) else { return };
         begun.sent = 0;
+        // Its remaining pieces would be dropped by all daemons.
         self.turns.retain(|&turn| turn != number);
         if !self.refused.contains(&number) {
             self.refused.push(number);
@@ -220,11 +226,13 @@ impl Lanes {
         self.ring = Some(ring);
         self.past = 0;
         self.refused.clear();
+        // Pieces of the old configuration do not count here, so each message begins again.
         self.turns = self.begun.keys().copied().collect();
         self.begun.values_mut().for_each(|begun| begun.sent = 0);
     }
 
     fn begin(&mut self) {
+        // All daemons drop the messages of a daemon that begins more.
         while self.begun.len() < PIECED_LIMIT {
             let Some(session) = self.waiting.pop_front() else { return };
             let lane = self.lanes.get_mut(&session).expect("who waits has a lane");
@@ -250,7 +258,7 @@ fn is_large(envelope: &Envelope) -> bool {
     matches!(envelope, Envelope::Data(frame) if frame.len() > LARGE)
 }
 
-/// Pieces must arrive in order, so they are sent with at least the agreed service.
+/// An unordered last piece could overtake the earlier ones, so it is sent as an agreed message.
 fn in_order(service: Service) -> Service {
     match service {
         Service::Unreliable | Service::Reliable => Service::Agreed,

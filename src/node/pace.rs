@@ -58,11 +58,13 @@ impl Pace {
 
     /// A configuration begins: what was on its way may never arrive.
     pub(super) fn restart(&mut self) {
+        // Changes of the old configuration may be void, and would otherwise be waited for in vain.
         self.in_flight = 0;
     }
 
     /// Whether a change must wait, because it would lengthen queues or other changes wait already.
     pub(super) fn holds(&self) -> bool {
+        // A change must not overtake one that waits.
         self.is_pressed() || !self.waiting.is_empty()
     }
 
@@ -81,6 +83,7 @@ impl Pace {
 
     /// The next change, if it need not wait longer.
     pub(super) fn poll(&mut self, now: Instant) -> Option<(SessionId, Envelope)> {
+        // One change proceeds at each interval in any case, so that members that never read block nobody.
         if self.is_pressed() && now < self.next {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What outlives the states of a ring: settings, timers, outputs, the outgoing stream, and what was heard of whom.
+//! The parts of a ring that outlive its states: settings, timers, outputs, the outgoing stream, and knowledge of other daemons.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -43,8 +43,8 @@ pub(crate) struct Core {
 struct Shun {
     until: Instant,
     pause: Duration,
-    /// It was silent. So it counts again as soon as it shows that it hears us. One that did speak, and with which there was no
-    /// agreement nevertheless (some member does not hear it), would only break the ring again.
+    /// It was silent, so it is tried again as soon as it shows that it hears us. A daemon that did send joins, but found no agreement because
+    /// some member does not hear it, would break the ring again.
     silent: bool,
 }
 
@@ -118,15 +118,14 @@ impl Core {
         self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
     }
 
-    /// Merging with this daemon has just failed: leave it alone for a while, longer each time.
+    /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, silent: bool) {
         let before = self.shunned.get(&daemon).filter(|shun| now.since(shun.until) < SHUN_MEMORY);
         let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
         self.shunned.insert(daemon, Shun { until: now + pause, pause, silent });
     }
 
-    /// These daemons are in the ring: nobody is left alone. With one that had spoken the next failure is likely all the same,
-    /// so its pauses go on growing.
+    /// These daemons are in the ring, so their pauses end. A daemon that had sent joins is likely to fail again, so its next pause still grows.
     pub(crate) fn forgive(&mut self, now: Instant, daemons: &[DaemonId]) {
         self.shunned.retain(|daemon, shun| !shun.silent || !daemons.contains(daemon));
         for daemon in daemons {

@@ -1,5 +1,5 @@
-//! Form: the membership is agreed, and the form token goes round it twice (Totem SRP §4.2, commit token). On the first rotation
-//! each member writes down what it brings, on the second each learns what the others bring, and recovery begins.
+//! Form: the membership is agreed, and the form token goes round it twice (Totem SRP §6.2, commit token). On the first rotation
+//! each member fills in what it brings; on the second each learns what the others bring, and recovery begins.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,7 @@ impl Forming {
             member.brings = Some(owed.brings());
         }
         core.learn_sequence(form.ring.sequence);
+        // A daemon forms one ring of a sequence, so an older form token is stale from here on.
         core.formed = form.ring.sequence;
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
         let passed = PassedForm::pass(core, now, form);
@@ -70,8 +71,8 @@ impl Forming {
         None
     }
 
-    /// Whether this can be our form token on its second rotation: everybody has written down what it brings, and what was written when
-    /// the token was here has stayed. Nobody lacks a packet that this daemon forgot because all had it.
+    /// Whether this can be our form token on its second rotation: all entries are filled in, and those of the first rotation have not
+    /// changed. No peer lacks a packet that this daemon has forgotten, because it forgot only what all had.
     fn is_possible_next(&self, form: &Form) -> bool {
         let ours = &self.passed.form;
         let peers = |brings: &&Brings| brings.ring == self.owed.ring;
@@ -82,9 +83,8 @@ impl Forming {
             && brings(form).filter(peers).all(|brings| brings.aru >= self.owed.window.forgotten())
     }
 
-    /// A join arrived. One from before the agreement is stale; one from a member after it means that the member has given up. Whom a
-    /// member goes on without only grows, so one that goes on without another member has changed its mind since the agreement, and
-    /// will not take this form token.
+    /// A join arrived. A join from before the agreement is stale; a later one of a member means that it has given up. The failed set of a
+    /// member only grows, so a member that goes on without another member will not accept this form token.
     pub(crate) fn on_join(&self, join: &Join) -> Option<Transition> {
         let form = &self.passed.form;
         let life = form.members.iter().find(|member| member.daemon == join.origin).map(|member| member.incarnation)?;
@@ -105,8 +105,8 @@ impl Forming {
     }
 }
 
-/// Whether this can be a form token on its first rotation, on its way from the representative to this daemon: those before this one have
-/// written down what they bring, and nobody else.
+/// Whether this can be a form token on its first rotation, on its way from the representative to this daemon: exactly the members before
+/// this one have filled in their entries.
 pub(crate) fn is_possible_at_first(core: &Core, now: Instant, form: &Form) -> bool {
     let members: Vec<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
     let place = |daemon| members.iter().position(|&member| member == daemon);
@@ -133,7 +133,7 @@ fn is_sound(brings: &Brings) -> bool {
     brings.delivered <= brings.aru && brings.aru <= brings.high
 }
 
-/// What a join of a member in this life means once the membership of `ring` is agreed.
+/// The meaning of a join of a member in this life after the agreement on `ring`.
 pub(crate) fn after_agreement(join: &Join, ring: RingId, life: crate::wire::Incarnation) -> Option<Transition> {
     if join.leaving {
         if join.incarnation != life {
@@ -167,6 +167,7 @@ impl PassedForm {
     }
 
     fn await_answer(&self, core: &mut Core, now: Instant) {
+        // Every member waits for this token, and its loss is likely while networks fail, so it is retransmitted early.
         core.timers.set(Timer::TokenRetransmit, now + core.config.token_retransmit / 4);
     }
 }

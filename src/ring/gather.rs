@@ -1,12 +1,8 @@
-//! Gather: finding out who is there, until all who are there say the same (Totem SRP §4.2, join packets).
+//! Gather: finding out who is there, until all daemons agree (Totem SRP §6.2, join messages).
 //!
-//! Each daemon says whom it has heard of (`present`) and whom of them it goes on without (`failed`). Both sets only grow during
-//! one gather, so it ends: either everyone left says the same, or those who do not are given up when the consensus timer
-//! expires, down to oneself alone. A daemon that was given up wrongly is found again by the probes of the rings that formed.
-//!
-//! The members of the ring that is left heard each other until now. So none of them is given up because a newcomer says so: rather the
-//! newcomer is, who cannot be in one ring with all of them. Else somebody who comes back from sleep, or whom one of them does not hear,
-//! would part daemons that hear each other well.
+//! Each daemon sends which daemons it has heard of (`present`) and which of them it goes on without (`failed`). Both sets only grow during
+//! one gather, so it ends: either all remaining daemons send the same sets, or those that do not are given up at the consensus
+//! time-out, down to this daemon alone. A daemon that was given up wrongly is found again by the probes of the new rings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +40,7 @@ impl Gather {
         present.retain(|daemon| core.is_known(daemon));
         let mut failed = how.failed;
         failed.retain(|daemon| core.is_known(daemon));
-        // What waited in the socket meanwhile comes at once; what is still meant is said again.
+        // Joins from the time of the absence wait in the socket. Those that still hold are repeated.
         let absent = how.reason == GatherReason::Absent;
         let stale_until = if absent { now + core.config.join_interval } else { now };
         let mut gather = Gather {
@@ -110,7 +106,7 @@ impl Gather {
         if !is_possible_at_first(core, now, &form) && !is_back(KnownBug::StaleForm) {
             tracing::debug!(?form, "an impossible form token");
             core.stats.dropped.impossible_form += 1;
-            // The true one may still come.
+            // The true one may still come, with the same ring and hop.
             self.collector = Collector::default();
             return None;
         }
@@ -143,22 +139,26 @@ impl Gather {
     fn merge(&mut self, core: &Core, join: &Join) {
         self.present.extend(&join.present);
         if join.failed.contains(&core.me()) || self.parts_members(join) {
-            // It goes on without us, whatever we say; so we go on without it, and both terminate.
+            // It goes on without us, and its sets only grow. So we go on without it, and both gathers end.
             self.failed.insert(join.origin);
         } else {
             self.failed.extend(&join.failed);
         }
     }
 
-    /// Whether a newcomer goes on without a member of the ring that is left, whom this daemon has not given up.
+    /// Whether a newcomer goes on without a member of the old ring that this daemon has not given up.
+    ///
+    /// The members of the old ring heard each other until now, so the newcomer is given up instead. Otherwise a daemon that comes back from
+    /// sleep, or that one member does not hear, could separate daemons that hear each other well.
     fn parts_members(&self, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
         !members.contains(&join.origin) && join.failed.iter().any(given_up)
     }
 
-    /// The sets changed: say so, and let time for agreement begin anew.
+    /// The sets changed: send a join, and restart the timers of the agreement.
     fn changed(&mut self, core: &mut Core, now: Instant) {
+        // Joins of others may be on their way. To agree at once would form rings that break again.
         self.settled = false;
         self.say(core);
         core.timers.set(Timer::Settle, now + core.config.join_interval / 3);
@@ -181,8 +181,8 @@ impl Gather {
         self.joins.get(daemon).is_some_and(|join| join.present == self.present && join.failed == self.failed)
     }
 
-    /// Forms the ring, if all who go on say the same and this is the representative. A daemon that has not heard of anybody waits
-    /// as long as [`super::Config::consensus_timeout`] before it forms a ring alone.
+    /// Forms the ring, if all remaining daemons agree and this is the representative. A daemon that has heard of nobody waits
+    /// for [`super::Config::consensus_timeout`] before it forms a ring alone.
     fn agree(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let going_on = self.going_on();
         let me = core.me();
@@ -194,7 +194,7 @@ impl Gather {
         Some(Transition::Form(self.form(core, now, going_on)))
     }
 
-    /// Whoever was not agreed with is left alone for a while, also by those who only took the failure over from others.
+    /// Leaves daemons without an agreement alone for a while. This includes failures that other daemons reported.
     fn shun_failed(&self, core: &mut Core, now: Instant) {
         for &daemon in &self.failed {
             core.shun(now, daemon, !self.joins.contains_key(&daemon));
@@ -203,6 +203,7 @@ impl Gather {
 
     fn form(&self, core: &mut Core, now: Instant, members: BTreeSet<DaemonId>) -> Form {
         self.shun_failed(core, now);
+        // Above every sequence in the joins of the members, so the ring id is new to all of them.
         core.learn_sequence(core.sequence + 1);
         let life = |daemon: DaemonId| self.joins.get(&daemon).map_or(core.config.incarnation, |join| join.incarnation);
         let members = core.in_ring_order(members.into_iter().collect());

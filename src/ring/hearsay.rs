@@ -1,11 +1,7 @@
-//! What daemons say of themselves in joins, and what of it can be true.
+//! Checks of joins: which are stale, and which no daemon can have sent.
 //!
-//! - A join overtaken by a later one of the same life is stale.
-//! - Ring sequences begin at a daemon's clock (microseconds since 1970) and grow by one with each ring. So nobody's is above the
-//!   *horizon*, a time far in the future that moves on with the clock and is the same at all daemons but for their clocks' difference.
-//!   A sequence beyond it would use up the numbers that are left for rings.
-//! - No daemon gives itself up, or gives up somebody that it has not heard of.
-//! - A life that says goodbye does not come back. If it does, the goodbye was a lie, and no other one of that life is believed.
+//! Ring sequences begin at a daemon's clock (microseconds since 1970) and grow by one with each ring. So no sequence is above the *horizon*, a
+//! time far in the future. A forged sequence above it would use up the numbers that are left for rings.
 
 use std::collections::BTreeMap;
 
@@ -61,6 +57,7 @@ impl Hearsay {
     /// What this join from `from` is worth to a daemon that knows these daemons; it is remembered if it is news.
     pub(crate) fn judge(&mut self, daemons: &[DaemonId], horizon: u64, from: DaemonId, join: &Join) -> Worth {
         let known = join.present.iter().all(|daemon| daemons.contains(daemon));
+        // A daemon counts itself in, and gives up only daemons that it has heard of.
         let sound = join.origin == from
             && join.present.contains(&from)
             && !join.failed.contains(&from)
@@ -83,6 +80,7 @@ impl Hearsay {
         if let Some((life, farewell)) =
             self.farewells.get_mut(&join.origin).filter(|(life, _)| *life == join.incarnation)
         {
+            // A life that has said goodbye does not come back, so the goodbye was forged. No other one of this life is believed.
             tracing::debug!(origin = %join.origin, ?life, "it said goodbye and is still here");
             *farewell = Farewell::Disproved;
         }

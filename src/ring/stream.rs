@@ -1,7 +1,7 @@
 //! One origin's stream: packets go in, whole messages come out.
 //!
-//! The offset in each packet shows whether one of this origin is missing before it, so a message is put together as soon as its
-//! origin's packets are here, whoever else's are missing. Then it waits here for its turn, or until it may go ahead (delivery.rs).
+//! The offset in each packet shows whether an earlier one of this origin is missing. So a message is complete as soon as the packets of its
+//! origin are here, even if packets of others are missing. Then it waits for its turn, or until it may go ahead (delivery.rs).
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -73,8 +73,10 @@ impl Stream {
             deliver(message);
         }
         while let Some(next) = self.whole.get(self.blocked).filter(|next| next.barrier <= delivered) {
+            // An unreliable message is never dropped instead of being requested, because it may share its packets with others.
             let free = match next.service {
                 Service::Unreliable | Service::Reliable => true,
+                // The order of its sender: no fifo or stronger message of it may still wait.
                 Service::Fifo => self.blocked == 0,
                 Service::Causal | Service::Agreed | Service::Safe => false,
             };
@@ -118,7 +120,7 @@ impl Assembly {
     fn feed(&mut self, data: &Data, mut deliver: impl FnMut(Service, Payload)) {
         let mut rest = data.payload.clone();
         if !self.continues_with(data) {
-            // A packet of this origin is lost for good: whatever had begun cannot end.
+            // A packet of this origin is lost for good, so the message that has begun cannot be completed.
             *self = Assembly::default();
             rest = data.first_message.map_or_else(Slice::default, |at| rest.tail(usize::from(at)));
         }
@@ -130,6 +132,7 @@ impl Assembly {
             rest = rest.tail(taken);
             let Some((length, service)) = self.begun() else { break };
             if length > MESSAGE_LIMIT {
+                // No honest daemon announces such a length. Nothing more of this stream is believed.
                 tracing::debug!(origin = %data.origin, length, "a stream makes no sense");
                 *self = Assembly { next: NOWHERE, ..Assembly::default() };
                 break;

@@ -1,8 +1,6 @@
-//! The packets of one ring by number: what is here, what is missing, what everybody has and may be forgotten.
+//! The packets of one ring by number: which are here, which are missing, and which all members have and may be forgotten.
 //!
-//! A packet is kept until every member has it, because until then it may be asked for again. A copy of a packet that was
-//! forgotten is a duplicate, not a new packet: the test is against the number forgotten last, never against anything that another
-//! ring could lower (scenario S05).
+//! A packet is kept until every member has it, because until then it may be requested.
 
 use std::collections::VecDeque;
 
@@ -93,6 +91,7 @@ impl Window {
 
     /// Keeps a packet. The one that is needed next is kept in any case, so that the ring goes on.
     pub(crate) fn insert(&mut self, data: Data) -> Inserted {
+        // A copy of a forgotten packet is a duplicate. The forgotten number only grows, so no later event makes it a new packet (scenario S05).
         let Some(index) = self.index(data.seq) else { return Inserted::Duplicate };
         if index as u64 >= SPAN_LIMIT {
             return Inserted::TooFar;
@@ -100,6 +99,7 @@ impl Window {
         if let Some(Some(before)) = self.slots.get(index) {
             return if *before == data { Inserted::Duplicate } else { Inserted::Contradiction };
         }
+        // The next packet in order is kept in any case. Otherwise a full window could never empty.
         if self.bytes + data.payload.len() > self.bytes_limit && data.seq != self.aru + 1 {
             return Inserted::TooMuch;
         }

@@ -125,6 +125,7 @@ impl Authentication {
         if let Stage::Choice = self.stage {
             self.stage = self.choose(input, authenticator)?;
         }
+        // The required methods come behind the chosen ones, because the client runs its part of the chosen ones first.
         while let Stage::Methods(methods) = &mut self.stage {
             let Some(&method) = methods.front() else { return Some(self.open(open(self.private_group))) };
             match authenticator.accepts(method) {
@@ -132,6 +133,7 @@ impl Authentication {
                 Some(false) => self.stage = Stage::Refused(Refusal::AUTH),
                 None => {
                     let credentials = *input.take(Passwords::CREDENTIALS_SIZE)?.first_chunk()?;
+                    // Comparing takes long, so the owner does it on another thread and answers later.
                     methods.pop_front();
                     let (check, rest) = (authenticator.passwords.check(credentials), std::mem::take(methods));
                     self.stage = Stage::Checking { check: check.clone(), rest };
@@ -156,6 +158,7 @@ impl Authentication {
     /// A password was compared. Returns the answer for the client, and its user.
     pub(super) fn answer(&mut self, verdict: Verdict) -> (Vec<u8>, Option<Arc<str>>) {
         let stage = std::mem::replace(&mut self.stage, Stage::Refused(Refusal::AUTH));
+        // Any other stage is a mistake of the owner, not of the client.
         let Stage::Checking { check, rest } = stage else { panic!("answer follows a Check, once") };
         match verdict {
             Verdict::Accepted => {
@@ -185,6 +188,7 @@ impl Authentication {
             let accepted = authenticator.accepts_old_library();
             return Some(if accepted { Stage::Methods(VecDeque::new()) } else { refused });
         }
+        // The list that was sent is empty, so the client sends no choice.
         if authenticator.allowed.is_empty() {
             return Some(refused);
         }

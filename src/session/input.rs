@@ -36,6 +36,7 @@ impl Input {
             self.flooded = true;
             return;
         }
+        // Decoded bytes are removed when new ones come, and not at each frame, so that a burst of small frames is moved once.
         self.bytes.drain(..self.read);
         self.read = 0;
         self.make_room(bytes.len());

@@ -236,6 +236,7 @@ impl Session {
     /// The next thing that the client asks for.
     pub fn poll_request(&mut self) -> Option<Request> {
         while let Some(step) = self.step() {
+            // A client can make the daemon answer without reading the answers, so its own rejects count against its limits.
             if let Some(overflow) = step.output.and_then(|bytes| self.tell(bytes)) {
                 self.enter(State::Closed);
                 return Some(Request::Slow(overflow));
@@ -336,6 +337,7 @@ impl Session {
                 state.poll(&mut self.input, &self.authenticator, open)
             }
             State::Open(open) => open.poll(&mut self.input),
+            // The owner has not answered, or nothing is read any more.
             State::Admission(_) | State::Closed => None,
         }
     }
@@ -343,6 +345,7 @@ impl Session {
     fn enter(&mut self, next: State) {
         match next {
             State::Closed => self.input.clear(),
+            // Before the handshake is done nothing large may come.
             State::Open(_) => self.input.allow(FrameHeader::SIZE + self.message_limit),
             _ => {}
         }

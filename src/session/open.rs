@@ -54,6 +54,7 @@ impl Open {
     /// The length of the body, if the header may be followed by one.
     fn check(&self, header: &FrameHeader) -> Result<usize, Violation> {
         let ensure = |holds: bool, violation| if holds { Ok(()) } else { Err(violation) };
+        // Any violation ends the session. A client that breaks the protocol once cannot be understood afterwards.
         ensure(!header.kind.intersects(FORBIDDEN), Violation::Forbidden)?;
         ensure(header.kind.count(FrameType::REQUESTS) == 1, Violation::Kind)?;
         ensure(header.name == self.private_group, Violation::Sender)?;
@@ -72,6 +73,7 @@ fn request(header: FrameHeader, frame: &mut [u8]) -> Option<Request> {
         return group(&header, frame).map(Request::Leave);
     }
     let service = header.kind.service().expect("the one request bit is neither join, leave nor kill");
+    // Receivers must not see bits that only daemons may set, nor a foreign byte order.
     FrameHeader { kind: header.kind.masked(PASSED), ..header }.rewrite(frame);
     Some(Request::Multicast { service, frame: Slice::copy_from(frame) })
 }

@@ -162,6 +162,7 @@ impl Outbox {
         if !self.holds_senders && is_counted && self.messages >= self.max_messages {
             return Err(Overflow::Messages);
         }
+        // Messages of other daemons are on their way although their senders cannot be stopped from here.
         let max_bytes = if self.holds_senders { self.max_bytes.saturating_mul(2) } else { self.max_bytes };
         if self.charged + frame.0.share.unwrap_or(frame.len()) > max_bytes {
             return Err(Overflow::Bytes);
@@ -196,6 +197,7 @@ impl Outbox {
     pub fn wrote(&mut self, mut n: usize) {
         assert!(n <= self.bytes, "wrote {n} of {} bytes", self.bytes);
         self.bytes -= n;
+        // The socket took something, so the client reads.
         self.blocked = false;
         while n > 0 {
             let first = self.frames.front().expect("the bytes are those of the frames");
@@ -219,6 +221,7 @@ impl Outbox {
         let share = frame.0.share;
         self.discount(share.is_some(), len, share.unwrap_or(0));
         self.messages -= usize::from(share.is_none());
+        // The last holder of a frame gives its memory back.
         if frame.is_unshared() {
             self.memory_change -= frame.len() as isize;
         }

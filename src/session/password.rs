@@ -134,6 +134,7 @@ impl Secret {
             let params = Params::try_from(&hash).ok()?;
             let work = u64::from(params.t_cost()) * u64::from(params.m_cost());
             let is_argon2 = hash.algorithm.as_str().starts_with("argon2") && hash.hash.is_some();
+            // A line of the file must not make each login take minutes or gigabytes.
             let is_bounded = params.m_cost() <= MEMORY_LIMIT && work <= WORK_LIMIT;
             return (is_argon2 && is_bounded).then(|| Secret::Argon2(text.to_string()));
         }

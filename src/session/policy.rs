@@ -68,6 +68,7 @@ impl Judge {
         if self.policy.is_none() && self.groups.is_empty() {
             return true;
         }
+        // Decoding the names costs, so it is done only if there is a rule.
         let groups = usize::try_from(header.groups).unwrap_or(0);
         let names: Vec<Name> = decode_names(&frame[FrameHeader::SIZE..]).take(groups).collect();
         let mess_type = header.hint.mess_type();
