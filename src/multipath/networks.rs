@@ -43,7 +43,7 @@ impl Networks {
         self.0.count_ones() as usize
     }
 
-    /// They, from the lowest.
+    /// Iterates over the networks in ascending order.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = NetworkId> + Clone {
         let end = u8::BITS - self.0.leading_zeros();
         (0..end as u8).map(NetworkId).filter(move |&network| self.has(network))

@@ -1,11 +1,6 @@
-//! Lets each packet counter through once, and each of its copies once for each way that it can come.
+//! The duplicate filter: a window over the last counters of a sender. It passes each counter once, and each further copy once for each path.
 //!
-//! A window over the last counters. The first packet heard sets the place, whatever its counter is (a receiver that started at 0 would
-//! wait for packets that were sent before it lived). A packet that is late by the whole window is as good as lost, and the ring asks
-//! for it again under a new counter.
-//!
-//! What a sealed packet says of its counter is true, so the window only moves on. Without a seal anybody may name a counter: one that is
-//! far ahead moves the window there, and must not mute the sender, so the next one that is far behind moves it back.
+//! A packet that is late by the whole window counts as lost, and the ring requests it again under a new counter.
 
 use super::super::health::Copied;
 use crate::wire::NetworkId;
@@ -55,15 +50,18 @@ impl Copies {
     /// Which copy this is; it is remembered. `None` if it came this way before, or is too late to tell.
     pub(in crate::multipath) fn note(&mut self, counter: u64, mark: Mark) -> Option<Copied> {
         if self.marks.is_empty() {
+            // The first packet sets the window. A window that starts at 0 would take the first packets of a long life for packets far ahead.
             self.marks = vec![0; self.span as usize];
             self.highest = counter;
         }
         if counter > self.highest {
             self.advance(counter);
         } else if self.highest - counter >= self.span {
+            // A sealed counter is true, so this is an old packet.
             if self.trust == Trust::Proved {
                 return None;
             }
+            // Without a seal a forged counter far ahead may have moved the window. It must not mute the sender, so the window moves back.
             self.marks.fill(0);
             self.highest = counter;
         }
@@ -87,6 +85,7 @@ impl Copies {
         if steps >= self.span {
             self.marks.fill(0);
         } else {
+            // These places still have the marks of counters one span earlier.
             (self.highest + 1..=counter).for_each(|cleared| self.marks[(cleared % self.span) as usize] = 0);
         }
         self.highest = counter;

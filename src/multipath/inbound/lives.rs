@@ -1,8 +1,7 @@
-//! Which packet of another daemon is the first copy, across its lives, where nothing proves which life is the present one.
+//! Finds the first copy of each packet across the lives of a daemon, in a system without keys, where nothing proves which life is present.
 //!
-//! Incarnations have no order, and a packet of an earlier life may come late, even as the first one heard of that life. So a life is never
-//! over for good: it is the present one again with the first packet whose counter is above all heard of it, and a daemon that lives
-//! soon sends such a packet.
+//! Lives have no order, and a packet of an earlier life may come late. So no life ends for good here: a life becomes the present one again with the
+//! first packet whose counter is above all others of it. A daemon that runs soon sends such a packet.
 
 use super::super::health::Copied;
 use super::duplicates::{Copies, Mark, SPAN, Trust};

@@ -1,17 +1,10 @@
-//! What the matrix means for what is sent and relayed here. It is worked out when the matrix changes, so that a packet costs one look.
+//! The plan of what this daemon relays, computed from the matrix when it changes, so that a packet costs one lookup.
 //!
-//! *Packets to all* are relayed by who can: this daemon forwards what A says to all for B if B hears A on no network, this daemon hears A,
-//! B hears this daemon, and no daemon with a lower id could do the same. Several such B that one network reaches share one copy. Data
-//! goes once to each B; what is small goes on every network that leads to one, as everything small does.
+//! A packet of A *to all* is relayed for B by the daemon with the lowest id that hears A and is heard by B, if B hears A on no network.
+//! A packet *to one* daemon that does not hear its sender takes a detour: the sender sends it through the lowest daemon that can relay it.
 //!
-//! Data reaches only some at first hand: all at its sender's site, and the gateways of the others (`sites`). So those alone can relay it,
-//! and need to only for whom no gateway serves.
-//!
-//! *Packets to one* are sent around by their sender: if the target hears it on no network, through the lowest daemon that hears the
-//! sender and is heard by the target.
-//!
-//! Where somebody's row is unknown, two may relay the same or nobody does. The first costs a copy. Against the second, reports are
-//! also forwarded blindly while any row is missing, by one daemon in turn, until everybody knows enough to plan.
+//! While the row of some daemon is unknown, two daemons may relay the same, which costs a copy, or none does. Against the latter, reports
+//! are also forwarded blindly, by one daemon in turn, until every row is known.
 
 use super::super::health::Matrix;
 use super::super::networks::Networks;
@@ -49,7 +42,7 @@ enum Sight {
 pub(super) enum Load {
     /// Data: one copy for everyone who needs one.
     Data,
-    /// What is small: on every network that leads to somebody who needs one.
+    /// Everything else, which is small: a copy on every network that leads to somebody who needs one.
     Small,
 }
 
@@ -129,6 +122,7 @@ fn kept<T: Default>(list: BySeat<T>, says: impl Fn(&T) -> bool) -> BySeat<T> {
 
 fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: Seat) -> Forward {
     let me = table.me();
+    // This daemon does not get the packets directly, and a relayed packet is not relayed again.
     if matrix.hears(me, from).is_empty() {
         return Forward::default();
     }
@@ -138,10 +132,11 @@ fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: Seat) -> Forw
     Forward { data: hops(table, &data, cover(masks)), small: hops(table, &small, usable) }
 }
 
-/// Who needs this load of what a daemon says to all, if this is the daemon to relay it, and the networks on which they hear us.
+/// The daemons that need a copy of `from`'s packets to all and for which this daemon is the relay, with the networks on which they hear us.
 fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Load) -> Vec<(Seat, Networks)> {
     let me = table.me();
     let lacks = |&to: &Seat| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
+    // At another site the gateway has the data already.
     let served = |to| load == Load::Data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
     let needy: Vec<Seat> = table.others().filter(lacks).filter(|&to| !served(to)).collect();
     if needy.is_empty() {
@@ -152,6 +147,7 @@ fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Loa
         Load::Small => BySeat::new(table.len(), |_| true),
     };
     let relays = |by: Seat, to: Seat| has[by] && !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
+    // All daemons compute this from the same matrix, so exactly one of them relays.
     let lower = |to: Seat| Seat::first(me.number()).any(|by| by != from && by != to && relays(by, to));
     let needy = needy.into_iter().filter(|&to| has[me] && !lower(to)).map(|to| (to, matrix.hears(to, me) & usable));
     needy.filter(|(_, networks)| !networks.is_empty()).collect()
@@ -167,6 +163,7 @@ fn hops(table: &Table, needy: &[(Seat, Networks)], networks: Networks) -> Vec<Ho
         match near[..] {
             [] => {}
             [one] => hops.push((network, Some(table.id(one)))),
+            // One datagram to all is cheaper than one to each.
             _ => hops.push((network, None)),
         }
         hops.extend(far.into_iter().map(|to| (network, Some(table.id(to)))));
@@ -184,7 +181,7 @@ fn around(table: &Table, matrix: &Matrix, usable: Networks, to: Seat) -> Option<
     ways.find(|way| !way.networks.is_empty())
 }
 
-/// Few networks that include one of each of these sets, none of which is empty.
+/// A small set of networks that intersects each of these sets, none of which is empty.
 pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
     let mut sets: Vec<Networks> = sets.collect();
     let mut cover = Networks::NONE;

@@ -1,12 +1,8 @@
 //! Which networks carry a data packet.
 //!
-//! Only data has a choice: tokens, joins, form tokens, probes and packets that are sent again are small or urgent and travel on every
-//! network. That is what makes the choice safe. The token gets round whatever network has just failed, the packets that were
-//! on that network are missed at the next visit, and they come back on all networks: within rotations, before any timeout. So a
-//! policy decides about load, never about delivery.
-//!
-//! A network that does not reach some daemon is passed over, and so it is for a while after it reaches all again, lest one that comes
-//! and goes take the data with it. If no network reaches all, data goes on as many as it takes to reach each.
+//! A policy decides about load, never about delivery. Only new data has a choice; tokens, membership packets and retransmissions travel on every
+//! network. So when a network fails, the token still goes round, the packets lost on that network are requested at the next visit, and they
+//! are retransmitted on all networks within a few rotations, before any time-out.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -139,10 +135,12 @@ impl Chooser {
     pub(in crate::multipath) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
         let one = if network.0 < self.networks { Networks::from(network) } else { Networks::NONE };
         let all = if enabled { self.all | one } else { self.all - one };
+        // The last network stays on: a daemon that sends nothing is lost to the others, and could not be told to send again.
         if one.is_empty() || all.is_empty() {
             return false;
         }
         self.all = all;
+        // Assumed until the paths are measured again.
         self.reach = Reach::Each(all);
         true
     }
@@ -164,12 +162,13 @@ impl Chooser {
         self.all
     }
 
-    /// On which networks each daemon that lives is reached; whom none reaches has others that relay.
+    /// Learns on which networks each living daemon is reached. A daemon that no network reaches is reached through a relay.
     pub(in crate::multipath) fn learn(&mut self, now: Instant, reached: impl Iterator<Item = Networks> + Clone) {
         let all = self.all;
         let reached = reached.map(|networks| networks & all).filter(|networks| !networks.is_empty());
         let each = reached.clone().fold(all, |each, networks| each & networks);
         for network in (self.all - each).iter() {
+            // A network that comes and goes would take data with it each time, so it is passed over for a while longer.
             self.held[usize::from(network.0)] = now + HOLD;
         }
         let lasting: Networks = each.iter().filter(|network| self.held[usize::from(network.0)] <= now).collect();
@@ -184,11 +183,13 @@ impl Chooser {
     pub(in crate::multipath) fn choose(&mut self) -> Networks {
         let usable = match self.reach {
             Reach::Each(usable) => usable,
+            // No single network reaches all, so a choice among them would leave somebody out.
             Reach::Together(networks) if self.policy != Policy::Active => return networks,
             Reach::Together(_) => self.all,
         };
         match self.policy {
             Policy::Active => self.all,
+            // A packet that is sent on no network would only come by retransmission.
             Policy::Copies(count) => self.in_turn(usable, count.max(1)),
             Policy::Passive => self.in_turn(usable, 1),
             Policy::Primary => self.preferred(usable).take(1).collect(),

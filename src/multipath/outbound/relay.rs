@@ -1,13 +1,11 @@
-//! Relaying: where no network leads from one daemon to another, a third one that hears the one and is heard by the other forwards.
+//! Relaying: if no network leads from one daemon to another, a third daemon forwards the packets.
 //!
-//! A relayed datagram keeps everything that its sender said (sender, life, destination, counter), so the first copy wins wherever it
-//! came from, and only says that it was relayed. Such a one is never relayed again, so nothing runs in circles and no packet is
-//! forwarded more than once by any daemon. Nothing waits here: what came in goes out before the next input.
+//! A relayed datagram keeps its sender, life, destination and counter, so it is a copy like any other. It is marked as relayed and never
+//! relayed again, so no packet runs in circles.
 //!
-//! *The scenic route* needs no knowledge. A packet to one daemon that must be sent again (a token, a form token) also goes through
-//! another daemon, each time the next one: whatever kept it from arriving directly, it arrives within a few turns, long before a
-//! timeout. Lost data needs no route, because whoever holds a packet sends it again. So faults that differ from daemon to daemon are
-//! masked before anybody has found out about them. What is known later is in `plan`.
+//! The *scenic route* needs no knowledge of paths: a token or form token that is retransmitted also goes through another daemon, each time the
+//! next one. So an unknown fault is masked within a few retransmissions. Lost data needs no such route, because any member that has a packet
+//! retransmits it.
 
 use super::super::inbound::{Copies, Mark, Trust};
 use super::super::moves::Moves;
@@ -39,6 +37,7 @@ struct Relayed {
 impl Relayed {
     /// Whether this packet is to be relayed now.
     fn is_first(&mut self, header: &Header) -> bool {
+        // Packets of an earlier life may be relayed twice. That costs a copy, and remembering all lives would cost memory.
         if self.incarnation != Some(header.incarnation) {
             *self = Relayed { incarnation: Some(header.incarnation), destinations: Vec::new() };
         }
@@ -72,6 +71,7 @@ impl Relay {
         let daemons = table.len();
         let others = (1..=daemons).map(|step| Seat::new((self.turn + step) % daemons));
         let relay = others.filter(|&other| other != table.me() && other != to).find(|&other| fit(other))?;
+        // The next retransmission takes another relay, because this one may not reach the target.
         self.turn = relay.number();
         Some(relay)
     }

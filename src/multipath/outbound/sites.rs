@@ -1,12 +1,10 @@
-//! Sites: segments whose daemons share no LAN. What is sent to all on a network reaches its own site only.
+//! Sites: segments whose daemons share no LAN. A packet to all on a network reaches only its own site.
 //!
-//! *Data* crosses to one daemon of each other site, the lowest that hears the sender and is heard by all others there, which puts it on
-//! its own networks. Where nobody is heard by all, it crosses to as many as it takes. So the load between sites does not grow with
-//! them, and a gateway that dies or is cut off is replaced like any relay, as soon as the matrix says so. What was lost until then
-//! comes again from whoever holds it, and crosses by another daemon too, each time the next one.
+//! Data crosses to one *gateway* of each other site, which forwards it on its own networks. So the load between sites does not grow with the number
+//! of their daemons. The gateway is the lowest daemon that hears the sender and is heard by all others there; if there is none, several
+//! gateways share the site. A gateway that fails is replaced when the matrix changes.
 //!
-//! *What is small* (joins, probes, reports) crosses to every daemon of the other sites by itself: it must arrive before anything is known.
-//! So does data for a site of which no row is known.
+//! Small packets (joins, probes, reports) go to every daemon of the other sites, because they must arrive before the matrix is known.
 
 use super::super::health::Matrix;
 use super::super::networks::Networks;
@@ -58,6 +56,7 @@ fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, sit
     loop {
         let fit = members.iter().copied().filter(|&daemon| !networks(daemon).is_empty());
         let served = |daemon| waiting.iter().filter(|&&member| serves(daemon, member)).count();
+        // Of equals the lowest, because all daemons must find the same gateways.
         let best = fit.rev().max_by_key(|&daemon| served(daemon)).filter(|&daemon| served(daemon) > 0);
         let Some(daemon) = best else { return gateways };
         waiting.retain(|&member| !serves(daemon, member));
