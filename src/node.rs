@@ -178,7 +178,7 @@ impl Node {
 
     /// A datagram arrived on `network`, and comes from `source` as it says.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
-        let first = self.paths.handle_datagram(now, network, source, &datagram);
+        let first = self.paths.handle_datagram(now, network, source, datagram);
         let followed = self.follow_table(now);
         let Some((header, body)) = first else {
             if followed == Followed::Table {

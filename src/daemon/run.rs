@@ -34,7 +34,7 @@ use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::config::Live;
 use crate::groups::SessionId;
-use crate::net::{Arrived, LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
+use crate::net::{Arrived, Buffers, LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
@@ -118,9 +118,11 @@ impl Daemon {
             me: options.node.ring.me,
             descriptors: options.descriptors,
         };
+        // What is sealed is opened where it lies.
+        let buffers = if options.node.keys.is_empty() { Buffers::Shared } else { Buffers::Own };
         let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
         let silence = Silence::new(clock.now(), &options.networks);
-        let links = Links::open(options.networks, registry()?, clock.now()).map_err(StartError::Network)?;
+        let links = Links::open(options.networks, buffers, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;

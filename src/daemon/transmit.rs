@@ -61,7 +61,7 @@ mod tests {
     use mio::net::UdpSocket;
 
     use super::*;
-    use crate::net::{Kind, Network, Peer};
+    use crate::net::{Buffers, Kind, Network, Peer};
     use crate::time::Instant;
     use crate::wire::{DaemonId, Head, Header, Incarnation, PacketKind, Protection, Slice, Way};
 
@@ -78,7 +78,7 @@ mod tests {
         let network = Network { kind: Kind::Unicast, port: 0, own, peers: peers.to_vec(), interface: None };
         let poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
-        let links = Links::open(vec![network], registry, Instant::ZERO).unwrap();
+        let links = Links::open(vec![network], Buffers::Shared, registry, Instant::ZERO).unwrap();
         (poll, links, others)
     }
 

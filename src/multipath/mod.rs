@@ -38,7 +38,7 @@ use crate::seal::{KeyId, Keys};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, SealTag, Slice};
 use health::{Came, Copied, Health, Plans, Said};
-use inbound::{Inbound, Opened, Refusal};
+use inbound::{After, Inbound, Opened, Refusal, Seen};
 use outbound::{Known, Outbound, Parcel, Relaying};
 use seat::Seat;
 use succession::Succession;
@@ -138,9 +138,9 @@ impl Multipath {
         now: Instant,
         network: NetworkId,
         source: IpAddr,
-        datagram: &Slice,
+        datagram: Slice,
     ) -> Option<(Header, Slice)> {
-        let opened = match self.inbound.open(&self.table, source, datagram) {
+        let opened = match self.open(now, network, source, datagram) {
             Ok(opened) => opened,
             Err(refusal) => {
                 self.refuse(now, network, source, refusal);
@@ -160,6 +160,27 @@ impl Multipath {
                 None
             }
         }
+    }
+
+    /// Reads a datagram and opens its seal. A copy of what was opened before is not opened again, save now and then: it shows that its path
+    /// works. Nothing changes here.
+    fn open(&self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) -> Result<Opened, Refusal> {
+        let read = self.inbound.read(&self.table, source, &datagram)?;
+        let header = &read.header;
+        let goes_on = self.is_for_another(header) || self.outbound.may_forward(header);
+        if !goes_on && header.network == network {
+            match self.inbound.seen(&self.table, network, header) {
+                (Seen::Thus, _) => return Err(Refusal::Repeated),
+                (Seen::Otherwise, Some(came))
+                    if header.kind == PacketKind::Data && self.health.paths().is_fresh(now, came) =>
+                {
+                    return Err(Refusal::Needless);
+                }
+                _ => {}
+            }
+        }
+        let after = if goes_on { After::GoesOn } else { After::StaysHere };
+        self.inbound.open(&self.table, read, datagram, after)
     }
 
     /// Whom an opened packet is from, how it came, and which copy it is.
@@ -342,6 +363,7 @@ impl Multipath {
             Refusal::Stranger(_) => self.stats.strangers += 1,
             Refusal::PastLife => self.stats.past_life += 1,
             Refusal::Repeated => self.stats.repeated += 1,
+            Refusal::Needless => self.stats.unopened += 1,
             Refusal::Rival | Refusal::SecondHost(_) => self.stats.clones += 1,
         }
     }
@@ -367,8 +389,10 @@ impl Multipath {
         let greets = header.kind == PacketKind::Greeting;
         if greets && header.destination != Some(self.table.my_id()) {
             let known = Known { now, table: &self.table, health: &self.health };
-            let relaying = self.outbound.pass_on_greeting(known, sender, &Parcel::from(opened));
-            self.stats.relayed += u64::from(relaying == Relaying::Relayed);
+            if let Some(parcel) = Parcel::of(opened) {
+                let relaying = self.outbound.pass_on_greeting(known, sender, &parcel);
+                self.stats.relayed += u64::from(relaying == Relaying::Relayed);
+            }
             return;
         }
         let greeting = if greets { Greeting::decode(&opened.body).ok() } else { None };
@@ -389,7 +413,8 @@ impl Multipath {
     /// A packet for another daemon.
     fn pass_on(&mut self, now: Instant, came: Came, opened: &Opened) {
         let known = Known { now, table: &self.table, health: &self.health };
-        match self.outbound.pass_on(known, came.sender, &Parcel::from(opened)) {
+        let Some(parcel) = Parcel::of(opened) else { return };
+        match self.outbound.pass_on(known, came.sender, &parcel) {
             Relaying::Astray => self.stats.not_for_us += 1,
             Relaying::Relayed => self.stats.relayed += 1,
             Relaying::NotNeeded => {}
@@ -400,9 +425,9 @@ impl Multipath {
     fn take(&mut self, now: Instant, came: Came, copied: Copied, opened: Opened) -> Option<(Header, Slice)> {
         let header = opened.header;
         self.health.on_packet(now, came, copied);
-        if self.outbound.may_forward(&header) {
+        if let Some(parcel) = Parcel::of(&opened) {
             let known = Known { now, table: &self.table, health: &self.health };
-            let relaying = self.outbound.forward(known, came.sender, &Parcel::from(&opened));
+            let relaying = self.outbound.forward(known, came.sender, &parcel);
             self.stats.relayed += u64::from(relaying == Relaying::Relayed);
         }
         match (header.kind, copied) {

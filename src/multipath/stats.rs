@@ -32,6 +32,8 @@ counters! {
         path_changes,
         /// Copies that had come the same way already.
         repeated,
+        /// Later copies of sealed packets that were dropped unopened.
+        unopened,
         /// Packets of a life that has not shown yet that it lives; they are answered with a greeting.
         strangers,
         /// Datagrams from an address that no daemon has.

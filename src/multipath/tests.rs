@@ -55,7 +55,8 @@ fn datagrams(from: &mut Multipath, to: Option<DaemonId>) -> Vec<(NetworkId, Slic
 }
 
 fn arrive(at: &mut Multipath, (network, datagram): &(NetworkId, Slice)) -> bool {
-    at.handle_datagram(Instant::ZERO, *network, SOMEWHERE, datagram).is_some_and(|(_, body)| &body[..] == b"body")
+    at.handle_datagram(Instant::ZERO, *network, SOMEWHERE, datagram.clone())
+        .is_some_and(|(_, body)| &body[..] == b"body")
 }
 
 #[test]
@@ -177,7 +178,8 @@ impl Site {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
             for (to, network, bytes) in std::mem::take(&mut self.flying) {
-                if let Some((header, _)) = self.daemons[to].handle_datagram(self.now, network, SOMEWHERE, &bytes) {
+                if let Some((header, _)) = self.daemons[to].handle_datagram(self.now, network, SOMEWHERE, bytes.clone())
+                {
                     self.got.push((to as u32 + 1, header.sender.0));
                 }
                 self.drain(to);
@@ -405,7 +407,7 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
     let mut second = daemon(B, 2);
     for seconds in 0..5 {
         let (network, bytes) = datagrams(&mut second, None).remove(0);
-        b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, &bytes);
+        b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, bytes.clone());
     }
     let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
     let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
@@ -485,7 +487,7 @@ fn a_probe_with_the_last_counter_mutes_nobody() {
     let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
     assert!(arrive(&mut b, &datagrams(&mut a, None)[0]));
     let (network, first) = datagrams(&mut a, None).remove(0);
-    let header = Header { kind: PacketKind::Probe, counter: u64::MAX, ..Head::split(&first).unwrap().0 };
+    let header = Header { kind: PacketKind::Probe, counter: u64::MAX, ..Head::decode(&first).unwrap().0 };
     for destination in [None, Some(B)] {
         let forged = Slice::from([&Header { destination, ..header }.encode()[..], b"body"].concat());
         assert!(arrive(&mut b, &(network, forged)));
@@ -504,14 +506,14 @@ fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_re
     let before = format!("{:?} {:?}", b.health, b.outbound);
     let (network, bytes) = datagrams(&mut a, None).remove(0);
     for datagram in [&bytes, &Slice::copy_from(b"junk")] {
-        assert!(b.handle_datagram(Instant::ZERO, network, foreign, datagram).is_none());
+        assert!(b.handle_datagram(Instant::ZERO, network, foreign, datagram.clone()).is_none());
     }
     assert_eq!((b.stats().foreign_source, b.stats().malformed), (2, 0));
     assert_eq!(format!("{:?} {:?}", b.health, b.outbound), before);
     let told = "a datagram from 10.0.9.9 on network 0 is dropped: no daemon of the configuration has this address";
     assert_eq!(b.poll_event().map(|event| event.to_string()).as_deref(), Some(told));
     assert_eq!(b.poll_event(), None);
-    assert!(b.handle_datagram(Instant::ZERO, network, known, &bytes).is_some());
+    assert!(b.handle_datagram(Instant::ZERO, network, known, bytes.clone()).is_some());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::change::Change;
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
-use super::{Arrived, Batches, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
+use super::{Arrived, Batches, Buffers, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
@@ -122,12 +122,17 @@ impl Links {
     /// Opens the links, at most [`NetworkId::LIMIT`]; their sockets are polled with the tokens below [`TOKEN_LIMIT`].
     ///
     /// An absent network is no error, but a port that cannot be opened is.
-    pub fn open(networks: Vec<Network>, registry: Registry, now: Instant) -> Result<Links, OpenError> {
+    pub fn open(
+        networks: Vec<Network>,
+        buffers: Buffers,
+        registry: Registry,
+        now: Instant,
+    ) -> Result<Links, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         let several = networks.len() > 1;
         let numbered = (0..).map(NetworkId).zip(Slot::all()).zip(networks);
         let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, several)).collect();
-        let batches = Batches::new();
+        let batches = Batches::new(buffers);
         let watch = Watch::open(&registry, WATCH);
         let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
         let events = VecDeque::new();
@@ -260,7 +265,7 @@ mod tests {
         fn open(networks: Vec<Network>) -> Result<Station, OpenError> {
             let poll = Poll::new().unwrap();
             let registry = poll.registry().try_clone().unwrap();
-            Ok(Station { poll, links: Links::open(networks, registry, Instant::ZERO)? })
+            Ok(Station { poll, links: Links::open(networks, Buffers::Shared, registry, Instant::ZERO)? })
         }
 
         fn send(&mut self, to: Option<DaemonId>, datagrams: &[Vec<u8>]) {

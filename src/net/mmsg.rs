@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -13,7 +14,7 @@ use mio::net::UdpSocket;
 use socket2::{SockAddr, SockRef};
 
 use super::link::Tally;
-use super::{Arrived, Datagram, Intake, Remainder, platform};
+use super::{Arrived, Buffers, Datagram, Intake, Remainder, platform};
 use crate::wire::Slice;
 
 /// Datagrams that the kernel takes as one send.
@@ -60,12 +61,13 @@ impl Control {
 #[derive(Debug)]
 pub(super) struct Batches {
     buffer: Vec<u8>,
+    buffers: Buffers,
 }
 
 impl Batches {
     /// The buffers.
-    pub(super) fn new() -> Batches {
-        Batches { buffer: vec![0; RECEIVE_BATCH * RECEIVE_SIZE] }
+    pub(super) fn new(buffers: Buffers) -> Batches {
+        Batches { buffer: vec![0; RECEIVE_BATCH * RECEIVE_SIZE], buffers }
     }
 
     /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. `offload` says whether runs may
@@ -142,8 +144,16 @@ impl Batches {
             } else {
                 // The kernel coalesces what has one source, and always tells it.
                 let source = arrival.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                let parts = split(Slice::copy_from(&bytes[..arrival.length]), arrival.segment);
-                into.extend(parts.map(|bytes| Arrived { source, bytes }));
+                let parts = parts(arrival.length, arrival.segment);
+                match self.buffers {
+                    Buffers::Shared => {
+                        let whole = Slice::copy_from(&bytes[..arrival.length]);
+                        into.extend(parts.map(|part| Arrived { source, bytes: whole.part(part.start, part.end) }));
+                    }
+                    Buffers::Own => {
+                        into.extend(parts.map(|part| Arrived { source, bytes: Slice::copy_from(&bytes[part]) }));
+                    }
+                }
             }
         }
         let remainder = if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown };
@@ -319,11 +329,11 @@ fn arrival_of(message: &libc::mmsghdr) -> Arrival {
     arrival
 }
 
-/// The datagrams in a buffer, sharing it.
-fn split(whole: Slice, segment: Option<usize>) -> impl Iterator<Item = Slice> {
+/// Where the datagrams are in a buffer of this length.
+fn parts(length: usize, segment: Option<usize>) -> impl Iterator<Item = Range<usize>> {
     // An empty datagram is a datagram too.
-    let (length, size) = (whole.len(), segment.unwrap_or(whole.len()).max(1));
-    (0..length.max(1)).step_by(size).map(move |start| whole.part(start, length.min(start + size)))
+    let size = segment.unwrap_or(length).max(1);
+    (0..length.max(1)).step_by(size).map(move |start| start..length.min(start + size))
 }
 
 #[cfg(test)]
@@ -359,12 +369,10 @@ mod tests {
     }
 
     #[test]
-    fn a_coalesced_buffer_is_split_without_a_copy() {
-        let parts: Vec<Slice> = split(Slice::copy_from(b"abcdefgh"), Some(3)).collect();
-        assert_eq!(parts.iter().map(|part| &part[..]).collect::<Vec<_>>(), [&b"abc"[..], b"def", b"gh"]);
-        assert!(ptr::eq(&parts[0][2], parts[1].as_ptr().wrapping_sub(1)));
-        let lengths = |bytes| split(Slice::copy_from(bytes), None).map(|part| part.len()).collect::<Vec<_>>();
-        assert_eq!((lengths(b"abc"), lengths(b"")), (vec![3], vec![0]));
+    fn a_coalesced_buffer_is_cut_by_the_size_of_its_datagrams() {
+        let parts = |length, segment| parts(length, segment).map(|part| (part.start, part.end)).collect::<Vec<_>>();
+        assert_eq!(parts(8, Some(3)), [(0, 3), (3, 6), (6, 8)]);
+        assert_eq!((parts(3, None), parts(0, None)), (vec![(0, 3)], vec![(0, 0)]));
     }
 
     fn pair() -> (UdpSocket, UdpSocket, SockAddr) {
@@ -380,10 +388,15 @@ mod tests {
         super::super::platform::coalesce(&socket2::SockRef::from(&to));
         let (mut offload, mut arrived) = (true, Vec::new());
         Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; RUN_LIMIT]), &mut offload, tally));
-        let intake = Batches::new().receive(&to, None, &mut arrived).unwrap();
+        let intake = Batches::new(Buffers::Shared).receive(&to, None, &mut arrived).unwrap();
         if offload {
             assert_eq!((arrived.len(), intake.remainder), (RUN_LIMIT, Remainder::Nothing));
+            assert_eq!(arrived[0].bytes.retained(), 30 * RUN_LIMIT, "they share it");
         }
+        arrived.clear();
+        Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; RUN_LIMIT]), &mut offload, tally));
+        Batches::new(Buffers::Own).receive(&to, None, &mut arrived).unwrap();
+        assert!(arrived.iter().all(|arrived| arrived.bytes.len() == 30 && arrived.bytes.retained() == 30));
     }
 
     #[test]
@@ -394,7 +407,7 @@ mod tests {
         platform::tell_interfaces(&to_reference, [127, 0, 0, 1].into()).unwrap();
         let interfaces = platform::Interfaces::snapshot().unwrap();
         let loopback = interfaces.find([127, 0, 0, 1].into(), None).unwrap().index;
-        let (mut arrived, mut batches) = (Vec::new(), Batches::new());
+        let (mut arrived, mut batches) = (Vec::new(), Batches::new(Buffers::Shared));
         for (only, accepted) in [(Some(loopback), 5), (Some(loopback + 1), 0), (None, 5)] {
             Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; 5]), &mut true, tally));
             arrived.clear();
@@ -412,7 +425,7 @@ mod tests {
         let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &sizes, &mut offload, tally));
         assert_eq!((counters.sent, counters.failed), (2, 1));
         let mut arrived = Vec::new();
-        Batches::new().receive(&to, None, &mut arrived).unwrap();
+        Batches::new(Buffers::Shared).receive(&to, None, &mut arrived).unwrap();
         assert_eq!(arrived.iter().map(|arrived| arrived.bytes.len()).collect::<Vec<_>>(), [10, 20]);
         assert!(arrived.iter().all(|arrived| arrived.source == IpAddr::from([127, 0, 0, 1])));
     }
@@ -432,7 +445,7 @@ mod tests {
         let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &batch(&[30; 50]), &mut offload, tally));
         assert_eq!((counters.sent, counters.failed, offload), (50, 0, false));
         let mut arrived = Vec::new();
-        let mut batches = Batches::new();
+        let mut batches = Batches::new(Buffers::Shared);
         while batches.receive(&to, None, &mut arrived).unwrap().remainder == Remainder::Unknown {}
         assert_eq!(arrived.len(), 50);
     }

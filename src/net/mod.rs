@@ -79,6 +79,15 @@ pub struct Arrived {
     pub bytes: Slice,
 }
 
+/// Whether datagrams that came together share a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffers {
+    /// They do, which costs least.
+    Shared,
+    /// Each has its own, so that it can be changed in its place.
+    Own,
+}
+
 impl Datagram<'_> {
     fn len(&self) -> usize {
         self.header.len() + self.body.len()

@@ -6,7 +6,7 @@ use mio::net::UdpSocket;
 use socket2::SockAddr;
 
 use super::link::Tally;
-use super::{Arrived, Datagram, Intake, Remainder};
+use super::{Arrived, Buffers, Datagram, Intake, Remainder};
 use crate::wire::Slice;
 
 /// Datagrams taken in one call.
@@ -21,8 +21,8 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// The buffer.
-    pub(super) fn new() -> Batches {
+    /// The buffer. Each datagram gets its own in any case.
+    pub(super) fn new(_: Buffers) -> Batches {
         Batches { buffer: vec![0; RECEIVE_SIZE] }
     }
 
@@ -87,7 +87,7 @@ mod tests {
         let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &batch, &mut false, tally));
         assert_eq!((counters.sent, counters.failed), (100, 0));
         let mut arrived = Vec::new();
-        let mut batches = Batches::new();
+        let mut batches = Batches::new(Buffers::Shared);
         while batches.receive(&to, None, &mut arrived).unwrap().remainder == Remainder::Unknown {}
         assert_eq!(
             arrived.iter().map(|arrived: &Arrived| arrived.bytes.len()).collect::<Vec<_>>(),

@@ -8,8 +8,9 @@ use super::{DecodeError, Payload, Protection, Reader, Service, Slice};
 /// The lines that describe a datagram. A layer that cannot be read is the last one, with the reason.
 pub fn explain(datagram: &Slice) -> Vec<String> {
     let mut lines = Lines(Vec::new());
-    match Head::split(datagram) {
+    match Head::decode(datagram) {
         Ok((header, _, body)) => {
+            let body = datagram.tail(body);
             lines.add(0, header);
             match header.protection {
                 Protection::Plain => explain_body(&mut lines, header.kind, &body),

@@ -26,7 +26,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader, Slice};
+use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader};
 
 const MAGIC: u16 = 0x5443;
 const VERSION: u8 = 2;
@@ -221,15 +221,15 @@ impl Head {
         head
     }
 
-    /// Takes a datagram apart: its header, its tag if it is sealed, and its body as it travels.
-    pub fn split(datagram: &Slice) -> Result<(Header, Option<SealTag>, Slice), DecodeError> {
+    /// The header of a datagram, its tag if it is sealed, and where its body begins.
+    pub fn decode(datagram: &[u8]) -> Result<(Header, Option<SealTag>, usize), DecodeError> {
         let mut reader = Reader::new(datagram);
         let header = Header::decode(&mut reader)?;
         let tag = match header.protection {
             Protection::Plain => None,
             Protection::Sealed(_) => Some(SealTag(reader.array()?)),
         };
-        Ok((header, tag, datagram.tail(datagram.len() - reader.remaining())))
+        Ok((header, tag, datagram.len() - reader.remaining()))
     }
 }
 
@@ -279,6 +279,7 @@ impl fmt::Display for Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Slice;
 
     fn header() -> Header {
         Header {
@@ -327,9 +328,9 @@ mod tests {
         let head = Head::new(&header, Some(&SealTag([9; 16])));
         assert_eq!((head.len(), head[5], head[36]), (52, 0xab, 9));
         let datagram = Slice::from([&head[..], b"body"].concat());
-        let (read, tag, body) = Head::split(&datagram).unwrap();
-        assert_eq!((read, tag, &body[..]), (header, Some(SealTag([9; 16])), &b"body"[..]));
-        assert!((0..52).all(|n| Head::split(&datagram.part(0, n)).is_err()));
+        let (read, tag, body) = Head::decode(&datagram).unwrap();
+        assert_eq!((read, tag, &datagram[body..]), (header, Some(SealTag([9; 16])), &b"body"[..]));
+        assert!((0..52).all(|n| Head::decode(&datagram[..n]).is_err()));
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Slice {
         Ok((self, result))
     }
 
+    /// The part from `start` to the end, instead of this slice: whoever had the buffer alone still has.
+    pub fn into_tail(self, start: usize) -> Slice {
+        assert!(start <= self.len(), "tail {start} of {} bytes", self.len());
+        Slice { start: self.start + start as u32, ..self }
+    }
+
     /// The part from `start` to the end.
     pub fn tail(&self, start: usize) -> Slice {
         self.part(start, self.len())
@@ -205,6 +211,7 @@ mod tests {
         };
         let (part, ()) = whole.part(6, 11).changed(add).unwrap();
         assert_eq!((&whole[..], &part[..]), (&b"hello world"[..], &b"xpsme"[..]));
+        let part = part.into_tail(2);
         let place = part.as_ptr();
         let (same, ()) = part.changed(add).unwrap();
         assert!(std::ptr::eq(same.as_ptr(), place), "nobody else had it");

@@ -160,7 +160,7 @@ impl RingDaemon {
     }
 
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
-        let first = self.multipath.handle_datagram(now, network, SOMEWHERE, datagram);
+        let first = self.multipath.handle_datagram(now, network, SOMEWHERE, datagram.clone());
         if self.filtered {
             return first;
         }

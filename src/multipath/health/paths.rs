@@ -62,6 +62,8 @@ struct Peer {
 
 /// Not having looked for so long means that others need not have been silent.
 const ABSENCE: Duration = Duration::from_millis(120);
+/// What came so lately shows as much as what comes now: a small part of the shortest silence that means something.
+const FRESH: Duration = Duration::from_millis(10);
 /// A round trip that took longer than this measures something else.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -161,6 +163,16 @@ impl Paths {
     /// Whether this daemon was heard lately, on whatever way.
     pub(in crate::multipath) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
         self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= self.silence)
+    }
+
+    /// Whether the way that a packet came was shown to work just now.
+    pub(in crate::multipath) fn is_fresh(&self, now: Instant, came: Came) -> bool {
+        let peer = &self.peers[came.sender];
+        let last = match came.directly {
+            Some(network) => peer.tracks.get(usize::from(network.0)).and_then(|track| track.last),
+            None => peer.heard,
+        };
+        last.is_some_and(|last| now.since(last) < FRESH)
     }
 
     /// Whether this daemon was heard in the last `span`, on whatever way.

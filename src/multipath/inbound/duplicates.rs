@@ -26,6 +26,17 @@ pub(in crate::multipath) enum Trust {
     Unproved,
 }
 
+/// Whether a copy of a packet came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::multipath) enum Seen {
+    /// None did, as far as is known.
+    Never,
+    /// One did, another way.
+    Otherwise,
+    /// One did, this way; or it would be too late to tell.
+    Thus,
+}
+
 /// How a copy came: directly or otherwise, and on which network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) struct Mark(u16);
@@ -74,6 +85,21 @@ impl Copies {
         }
     }
 
+    /// Whether a copy came before, by what its header says; nothing is remembered.
+    pub(in crate::multipath) fn seen(&self, counter: u64, mark: Mark) -> Seen {
+        if self.marks.is_empty() || counter > self.highest {
+            return Seen::Never;
+        }
+        if self.highest - counter >= self.span {
+            return if self.trust == Trust::Proved { Seen::Thus } else { Seen::Never };
+        }
+        match self.marks[(counter % self.span) as usize] {
+            0 => Seen::Never,
+            before if before & mark.0 == 0 => Seen::Otherwise,
+            _ => Seen::Thus,
+        }
+    }
+
     /// Whether a packet with this counter would be a late one.
     pub(in crate::multipath) fn is_late(&self, counter: u64) -> bool {
         let behind = self.highest.checked_sub(counter);
@@ -115,6 +141,8 @@ mod tests {
                 highest = highest.max(counter);
                 let first = highest - counter < LENGTH && seen.insert(counter);
                 let expected = first.then_some(Copied::First);
+                let known = if first { Seen::Never } else { Seen::Thus };
+                assert_eq!(copies.seen(counter, DIRECT), known, "seed {seed}, counter {counter}, highest {highest}");
                 assert_eq!(copies.note(counter, DIRECT), expected, "seed {seed}, counter {counter}, highest {highest}");
             }
         }
@@ -133,6 +161,7 @@ mod tests {
         let (one, two) = (NetworkId(0), NetworkId(7));
         let ways = [Mark::direct(two), Mark::direct(one), Mark::direct(two), Mark::other(two), Mark::other(two)];
         let copied = ways.map(|way| copies.note(5, way));
+        assert_eq!([one, two].map(|network| copies.seen(5, Mark::other(network))), [Seen::Otherwise, Seen::Thus]);
         assert_eq!(copied, [Some(Copied::First), Some(Copied::Later), None, Some(Copied::Later), None]);
     }
 

@@ -7,11 +7,13 @@
 //! Questions of anybody are answered: an answer is sealed, and worth something to the one only who asked, now. A daemon that asks is
 //! asked back in the same packet, so two daemons believe each other after one and a half round trips.
 
+use std::borrow::Borrow;
+
 use super::super::health::Copied;
 use super::super::moves::Moves;
 use super::super::seat::{BySeat, Seat};
 use super::Opened;
-use super::duplicates::{Mark, Trust};
+use super::duplicates::{Mark, Seen, Trust};
 use super::lives::{Life, Old};
 use crate::seal::{KeyId, Keys, LifeKey};
 use crate::time::{Duration, Instant};
@@ -82,27 +84,34 @@ impl Gate {
         self.keys = keys;
     }
 
-    /// Opens a body with whichever key it was sealed; the body and that key. It changes nothing here.
+    /// Opens a body with whichever key it was sealed, in its place if nobody else has the buffer; the body and that key. It changes
+    /// nothing here.
     pub(super) fn open(
         &self,
         sender: Option<Seat>,
         header: &Header,
         tag: &SealTag,
         hint: u8,
-        body: &Slice,
+        body: Slice,
     ) -> Option<(Slice, KeyId)> {
-        let try_one = |key: &LifeKey| {
-            let opened = body.clone().changed(|bytes| key.open(header, tag, bytes));
-            opened.ok().map(|(body, ())| (body, key.id()))
-        };
         let believed = sender.and_then(|sender| self.peers[sender].believed.as_ref());
         match believed.filter(|believed| believed.life.incarnation == header.incarnation) {
-            Some(believed) => believed.keys.iter().rev().filter(|key| key.id().hint() == hint).find_map(try_one),
+            Some(believed) => {
+                open_with(believed.keys.iter().rev().filter(|key| key.id().hint() == hint), header, tag, body)
+            }
             None => {
                 let fit = self.keys.iter().rev().filter(|key| key.id().hint() == hint);
-                fit.map(|key| LifeKey::derive(key, header.sender, header.incarnation)).find_map(|key| try_one(&key))
+                let derived = fit.map(|key| LifeKey::derive(key, header.sender, header.incarnation));
+                open_with(derived, header, tag, body)
             }
         }
+    }
+
+    /// Whether a copy of a packet came before, if it is of the life that it says; only a packet of a life that is believed can be one.
+    pub(super) fn seen(&self, sender: Seat, header: &Header, mark: Mark) -> Seen {
+        let believed = self.peers[sender].believed.as_ref();
+        let believed = believed.filter(|believed| believed.life.incarnation == header.incarnation);
+        believed.map_or(Seen::Never, |believed| believed.life.seen(header, mark))
     }
 
     /// Whether the life that sent a packet is believed.
@@ -208,6 +217,24 @@ impl Question {
     fn is_open(&self, now: Instant, number: u64) -> bool {
         number == self.number && self.asked.is_some_and(|(first, _)| now.since(first) <= 2 * QUESTION_LIFETIME)
     }
+}
+
+/// Tries these keys. One that does not fit destroys what it was tried on, so only the last one gets the body itself.
+fn open_with(
+    keys: impl Iterator<Item = impl Borrow<LifeKey>>,
+    header: &Header,
+    tag: &SealTag,
+    mut body: Slice,
+) -> Option<(Slice, KeyId)> {
+    let mut keys = keys.peekable();
+    while let Some(key) = keys.next() {
+        let key = key.borrow();
+        let tried = if keys.peek().is_some() { Slice::copy_from(&body) } else { std::mem::take(&mut body) };
+        if let Ok((body, ())) = tried.changed(|bytes| key.open(header, tag, bytes)) {
+            return Some((body, key.id()));
+        }
+    }
+    None
 }
 
 /// The keys of one life, the newest last.

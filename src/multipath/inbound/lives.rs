@@ -4,7 +4,7 @@
 //! first packet whose counter is above all others of it. A daemon that runs soon sends such a packet.
 
 use super::super::health::Copied;
-use super::duplicates::{Copies, Mark, SPAN, Trust};
+use super::duplicates::{Copies, Mark, SPAN, Seen, Trust};
 use crate::wire::{Header, Incarnation};
 
 /// The lives of a daemon, the present one first.
@@ -61,6 +61,12 @@ impl Life {
     /// Which copy of a packet of this life this is.
     pub(super) fn note(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
         self.copies(header).note(header.counter, mark).ok_or(Old::Repeated)
+    }
+
+    /// Whether a copy of a packet of this life came before, by what its header says.
+    pub(super) fn seen(&self, header: &Header, mark: Mark) -> Seen {
+        let copies = if header.destination.is_none() { &self.to_all } else { &self.to_me };
+        copies.seen(header.counter, mark)
     }
 
     fn copies(&mut self, header: &Header) -> &mut Copies {

@@ -1,7 +1,7 @@
 //! The way in: what a datagram must pass before anything is known of it.
 //!
-//! The order is: source address, header, seal, life, replay window, first copy. [`Inbound::open`] takes `&self`, so nothing changes before the
-//! seal is open; and what follows takes the [`Opened`] packet that it gives, so no step can be left out. Only then do
+//! The order is: source address, header, seal, life, replay window, first copy. [`Inbound::read`] and [`Inbound::open`] take `&self`, so
+//! nothing changes before the seal is open, and a copy of what was opened before can be dropped unopened; and what follows takes the [`Opened`] packet that it gives, so no step can be left out. Only then do
 //! [`super::health`] and the ring hear of the packet. Without keys the seal is empty, and a life is believed when it is heard.
 
 mod clones;
@@ -12,7 +12,7 @@ mod refusals;
 #[cfg(test)]
 mod tests;
 
-pub(super) use duplicates::{Copies, Mark, Trust};
+pub(super) use duplicates::{Copies, Mark, Seen, Trust};
 
 use std::net::IpAddr;
 
@@ -49,13 +49,31 @@ enum Believing {
     Proved(Gate),
 }
 
+/// The head of a datagram, of which nothing is proved yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    pub(super) header: Header,
+    tag: Option<SealTag>,
+    /// Where its body begins.
+    body: usize,
+}
+
+/// What becomes of a packet once it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is for this daemon alone.
+    StaysHere,
+    /// It may go on to others, sealed as it is.
+    GoesOn,
+}
+
 /// A packet whose seal is open, or that needs none.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) header: Header,
     pub(super) tag: Option<SealTag>,
-    /// Its body as it travels, for those to whom it goes on from here.
-    pub(super) carried: Slice,
+    /// Its body as it travels, if it may go on from here.
+    pub(super) carried: Option<Slice>,
     /// As it was before it was sealed.
     pub(super) body: Slice,
     /// With which key it was sealed.
@@ -83,6 +101,8 @@ pub(super) enum Refusal {
     PastLife,
     /// It came this way before.
     Repeated,
+    /// It came another way before, and so lately that opening it would tell nothing.
+    Needless,
     /// It is of one of two hosts with one identity, which gives way to the other.
     Rival,
     /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
@@ -96,6 +116,12 @@ pub(super) struct Met {
     pub(super) greeting: Option<Greeting>,
     /// Two hosts have one identity: these lives, first the one that is heard from now on.
     pub(super) second_host: Option<[Incarnation; 2]>,
+}
+
+impl Came {
+    fn mark(&self, network: NetworkId) -> Mark {
+        self.directly.map_or(Mark::other(network), Mark::direct)
+    }
 }
 
 impl From<Old> for Refusal {
@@ -140,25 +166,41 @@ impl Inbound {
         }
     }
 
-    /// Reads a datagram and opens its seal. Nothing changes here.
-    pub(super) fn open(&self, table: &Table, source: IpAddr, datagram: &Slice) -> Result<Opened, Refusal> {
+    /// Reads the head of a datagram. Nothing changes here.
+    pub(super) fn read(&self, table: &Table, source: IpAddr, datagram: &[u8]) -> Result<Read, Refusal> {
         // A seal proves more than an address.
         let foreign = !self.sources.is_empty() && self.sources.binary_search(&source).is_err();
         if foreign && matches!(self.trust, Believing::Heard(_)) {
             return Err(Refusal::Told(Reason::ForeignSource));
         }
         let other = || Header::other_version(datagram).map(|version| Refusal::Told(Reason::OtherVersion(version)));
-        let parts = Head::split(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
-        let (header, tag, carried) = parts?;
+        let parts = Head::decode(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
+        let (header, tag, body) = parts?;
         // What a network sends back is many packets, and opening them proves nothing: they are dropped whoever made them.
         if header.sender == table.my_id() && header.incarnation == self.incarnation {
             return Err(Refusal::Own);
         }
+        Ok(Read { header, tag, body })
+    }
+
+    /// Whether a copy of a sealed packet came before, by what its head says. Nothing proves that yet, but if it is so it need not be opened.
+    pub(super) fn seen(&self, table: &Table, network: NetworkId, header: &Header) -> (Seen, Option<Came>) {
+        let (Believing::Proved(gate), Ok(came)) = (&self.trust, self.admit(table, network, header)) else {
+            return (Seen::Never, None);
+        };
+        (gate.seen(came.sender, header, came.mark(network)), Some(came))
+    }
+
+    /// Opens the seal, in the datagram's own buffer if nobody else has it. Nothing changes here.
+    pub(super) fn open(&self, table: &Table, read: Read, datagram: Slice, after: After) -> Result<Opened, Refusal> {
+        let Read { header, tag, body } = read;
+        let body = datagram.into_tail(body);
+        let carried = (after == After::GoesOn).then(|| body.clone());
         let (body, key) = match (&self.trust, header.protection, &tag) {
-            (Believing::Heard(_), Protection::Plain, _) => (carried.clone(), None),
+            (Believing::Heard(_), Protection::Plain, _) => (body, None),
             (Believing::Heard(_), Protection::Sealed(_), _) => return Err(Refusal::Told(Reason::Sealed)),
             (Believing::Proved(gate), Protection::Sealed(hint), Some(tag)) => {
-                let opened = gate.open(table.seat(header.sender), &header, tag, hint, &carried);
+                let opened = gate.open(table.seat(header.sender), &header, tag, hint, body);
                 let (body, key) = opened.ok_or(Refusal::Told(Reason::NotOpened))?;
                 (body, Some(key))
             }
@@ -191,7 +233,7 @@ impl Inbound {
         network: NetworkId,
         header: &Header,
     ) -> Result<Copied, Refusal> {
-        let mark = came.directly.map_or(Mark::other(network), Mark::direct);
+        let mark = came.mark(network);
         let clones = &mut self.clones[came.sender];
         if clones.give_way(now, header.incarnation) {
             return Err(Refusal::Rival);

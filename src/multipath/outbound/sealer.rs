@@ -20,10 +20,10 @@ pub(in crate::multipath) struct Parcel {
     pub(in crate::multipath) body: Slice,
 }
 
-impl From<&Opened> for Parcel {
-    /// A packet of another daemon, sealed as it came.
-    fn from(opened: &Opened) -> Parcel {
-        Parcel { header: opened.header, tag: opened.tag, body: opened.carried.clone() }
+impl Parcel {
+    /// A packet of another daemon, sealed as it came, if it may go on.
+    pub(in crate::multipath) fn of(opened: &Opened) -> Option<Parcel> {
+        Some(Parcel { header: opened.header, tag: opened.tag, body: opened.carried.clone()? })
     }
 }
 
