@@ -39,6 +39,8 @@ pub trait Actor {
     fn poll_transmit(&mut self) -> Option<Datagram>;
     fn poll_event(&mut self) -> Option<Event>;
     fn poll_timeout(&self) -> Option<Instant>;
+    /// All that a datagram may change, but for the counters of what is dropped.
+    fn knowledge(&self) -> String;
     /// For the log.
     fn state(&self) -> &'static str;
     fn stats(&self) -> &Stats;
@@ -98,6 +100,14 @@ pub fn system() -> System {
 pub fn policy(config: &Config) -> Policy {
     let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
     policies[config.incarnation.0 as usize % policies.len()]
+}
+
+/// What a daemon believes of the others and of the paths to them.
+pub fn believed(multipath: &Multipath) -> String {
+    let stats = multipath.stats();
+    let counted = [stats.first, stats.reports, stats.copies, stats.relayed, stats.crossed, stats.path_changes];
+    let paths: Vec<_> = multipath.paths().collect();
+    format!("{counted:?} {paths:?} {:?} {:?}", multipath.key(), multipath.poll_timeout())
 }
 
 impl RingDaemon {
@@ -243,6 +253,11 @@ impl Actor for RingDaemon {
             (Some(ring), Some(paths)) => Some(ring.min(paths)),
             (ring, paths) => ring.or(paths),
         }
+    }
+
+    fn knowledge(&self) -> String {
+        let (state, held) = (self.ring.state_name(), self.ring.held_bytes());
+        format!("{} {state} {held} {:?} {:?}", believed(&self.multipath), self.ring.poll_timeout(), self.ring.stats())
     }
 
     fn state(&self) -> &'static str {

@@ -12,6 +12,7 @@ use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Incarnation, Service};
 
 use crate::actor::{Actor, RingDaemon, Wiring};
+use crate::forger::Listener;
 use crate::links::{Quality, Which};
 use crate::seeds::daemons;
 use crate::tables::{Table, TablePlan};
@@ -160,6 +161,7 @@ impl Plan {
         if !masked {
             plan.draw_tables(&mut rng.fork());
         }
+        plan.draw_keyless(&mut rng.fork());
         plan
     }
 
@@ -183,6 +185,7 @@ impl Plan {
         }
         let mut world = World::new(self.daemons, self.networks, self.seed, starter, log);
         world.sites = self.sites.clone();
+        world.listener = (!self.keys.keys.is_empty()).then(Listener::default);
         let keys = self.keys.clone();
         world.keys = Box::new(move |me, now| keys.of(me, now));
         world.tables = self.tables.clone();
@@ -289,6 +292,17 @@ impl Plan {
                 self.actions.push((at + late, Action::Reload(daemon)));
             }
             self.tables.then(table, written);
+        }
+    }
+
+    /// Where there are keys somebody without one writes datagrams.
+    fn draw_keyless(&mut self, rng: &mut Rng) {
+        if self.keys.keys.is_empty() {
+            return;
+        }
+        for _ in 0..[10, 40, 150][rng.below(3) as usize] {
+            let daemon = rng.below(self.daemons as u64) as usize;
+            self.actions.push((self.moment(rng), Action::ForgeUnsealed(daemon)));
         }
     }
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use spread::rng::Rng;
+use spread::seal::{Cipher, Key, LifeKey};
 use spread::wire::{
-    Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Header, Incarnation, Join, Name, NetworkId, Packet,
-    PacketKind, PathReport, Piece, Reader, RingId, Service, Slice, State, Token, Way,
+    Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Head, Header, Incarnation, Join, Name, NetworkId,
+    Packet, PacketKind, PathReport, Piece, Protection, Reader, RingId, SealTag, Service, Slice, State, Token, Way,
 };
 
 /// What travelled last.
@@ -50,6 +51,38 @@ impl Listener {
         Some((*network, Slice::from([&header.encode()[..], &body].concat())))
     }
 
+    /// A datagram for a daemon with keys from somebody who has none, in a world where datagrams are sealed: what travelled with another head or
+    /// body, a body of his own, or all of it sealed with a key that he made.
+    pub fn forge_unsealed(&self, rng: &mut Rng, daemons: usize, to: DaemonId) -> Option<(NetworkId, Slice)> {
+        let place = rng.below(self.latest.len() as u64) as usize;
+        let (network, model) = self.latest.values().nth(place)?;
+        let (mut header, tag, start) = Head::decode(model).expect("daemons send packets");
+        let mut body = model[start..].to_vec();
+        let mut pen = Pen { rng, daemons: daemons as u64, boldness: 0.5 };
+        self.forge_header(&mut pen, &mut header, to);
+        pen.extremes(&mut header);
+        if pen.dares() {
+            body = (0..pen.rng.below(2000)).map(|_| pen.rng.next_u64() as u8).collect();
+        }
+        let tag = match pen.rng.below(4) {
+            0 => {
+                header.protection = Protection::Plain;
+                None
+            }
+            1 => {
+                let key = Key::new(Cipher::Aes256Gcm, [200; Key::SIZE]);
+                let hint = if pen.dares() { key.id().hint() } else { pen.hint(header.protection) };
+                header.protection = Protection::Sealed(hint);
+                Some(LifeKey::derive(&key, header.sender, header.incarnation).seal(&header, &mut body))
+            }
+            2 => Some(SealTag(std::array::from_fn(|_| pen.rng.next_u64() as u8))),
+            _ => tag,
+        };
+        let forged = Slice::from([&Head::new(&header, tag.as_ref())[..], &body].concat());
+        // Only the two fields of the hop may be others in what is true.
+        (forged[8..] != model[8..] || forged[3] != model[3] || forged[5] != model[5]).then_some((*network, forged))
+    }
+
     /// The header of a packet that the receiver has not seen yet.
     fn forge_header(&self, pen: &mut Pen<'_>, header: &mut Header, to: DaemonId) {
         if header.sender == to || pen.dares() {
@@ -78,6 +111,40 @@ impl Pen<'_> {
             Packet::Form(part) => Packet::Form(self.form(part)),
             Packet::Probe(ring) => Packet::Probe(self.ring(ring)),
             Packet::Hurry(ring) => Packet::Hurry(self.ring(ring)),
+        }
+    }
+
+    /// What a head may say: any life, any counter, any kind, any way.
+    fn extremes(&mut self, header: &mut Header) {
+        if self.dares() {
+            header.counter = [0, 1, 1 << 32, u64::MAX - 1, u64::MAX][self.rng.below(5) as usize];
+        }
+        if self.dares() {
+            header.incarnation = Incarnation([0, 1, 2, 3, u64::MAX][self.rng.below(5) as usize]);
+        }
+        if self.dares() {
+            header.way = [Way::Direct, Way::Relayed, Way::Crossing][self.rng.below(3) as usize];
+        }
+        if self.dares() {
+            header.network = NetworkId(self.rng.below(8) as u8);
+        }
+        if self.dares() {
+            let somebody = self.daemon(DaemonId(1));
+            header.destination = Some(somebody).filter(|_| self.rng.chance(0.5));
+        }
+        if self.dares() {
+            let kinds = [PacketKind::Greeting, PacketKind::Report, PacketKind::Join, PacketKind::Token];
+            header.kind = kinds[self.rng.below(4) as usize];
+        }
+        if self.rng.chance(0.1) {
+            header.system ^= 1;
+        }
+    }
+
+    fn hint(&self, protection: Protection) -> u8 {
+        match protection {
+            Protection::Sealed(hint) => hint,
+            Protection::Plain => 1,
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Action {
     Noise(usize),
     /// Something arrives that somebody wrote in a daemon's name.
     Forge(usize),
+    /// Something arrives at a daemon with keys that somebody wrote who has none.
+    ForgeUnsealed(usize),
     /// Its key file was changed, and it reads it again.
     Rekey(usize),
     /// Its configuration file was changed, and it reads it again.
@@ -186,7 +188,7 @@ impl<A: Actor> World<A> {
 
     /// Does something now.
     pub fn act(&mut self, action: Action) {
-        if !matches!(action, Action::Submit { .. } | Action::Noise(_) | Action::Forge(_)) {
+        if !matches!(action, Action::Submit { .. } | Action::Noise(_) | Action::Forge(_) | Action::ForgeUnsealed(_)) {
             self.say(|| format!("{action:?}"));
         }
         match action {
@@ -215,6 +217,7 @@ impl<A: Actor> World<A> {
             }
             Action::Noise(daemon) => self.hear_noise(daemon),
             Action::Forge(daemon) => self.hear_forger(daemon),
+            Action::ForgeUnsealed(daemon) => self.hear_keyless(daemon),
             Action::Rekey(daemon) => self.rekey(daemon),
             Action::Reload(daemon) => self.reload(daemon),
         }
@@ -326,6 +329,21 @@ impl<A: Actor> World<A> {
             self.say(|| format!("noise at {}: {fault:?}", daemon + 1));
             self.arrive(daemon, network, bytes);
         }
+    }
+
+    /// Something arrives at a daemon with keys that somebody wrote who has none. It changes nothing.
+    fn hear_keyless(&mut self, daemon: usize) {
+        let (daemons, to, now) = (self.seats.len(), self.seats[daemon].id, self.now);
+        let forged = self.listener.as_ref().and_then(|it| it.forge_unsealed(&mut self.rng, daemons, to));
+        let Some((network, bytes)) = forged else { return };
+        let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) else { return };
+        self.tally.note(Fault::Forged);
+        let before = life.actor.knowledge();
+        life.actor.handle_datagram(now, network, &bytes);
+        let header = Header::decode(&mut Reader::new(&bytes));
+        assert_eq!(life.actor.knowledge(), before, "{header:?} of nobody changes daemon {}", daemon + 1);
+        assert!(life.actor.poll_transmit().is_none(), "{header:?} of nobody is answered by daemon {}", daemon + 1);
+        assert!(life.actor.poll_event().is_none(), "{header:?} of nobody is told by daemon {}", daemon + 1);
     }
 
     fn hear_forger(&mut self, daemon: usize) {

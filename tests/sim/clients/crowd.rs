@@ -222,6 +222,13 @@ impl Actor for Crowd {
         self.node.poll_timeout()
     }
 
+    fn knowledge(&self) -> String {
+        let counted = self.node.multipath_stats();
+        let counted = [counted.first, counted.reports, counted.copies, counted.relayed, counted.path_changes];
+        let (state, timeout) = (self.node.ring_state(), self.node.poll_timeout());
+        format!("{counted:?} {state} {timeout:?} {:?}", self.node.ring_stats())
+    }
+
     fn state(&self) -> &'static str {
         self.node.ring_state()
     }

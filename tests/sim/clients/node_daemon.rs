@@ -236,6 +236,13 @@ impl Actor for NodeDaemon {
         self.node.poll_timeout().into_iter().chain(clients).min()
     }
 
+    fn knowledge(&self) -> String {
+        let counted = self.node.multipath_stats();
+        let counted = [counted.first, counted.reports, counted.copies, counted.relayed, counted.path_changes];
+        let (state, timeout) = (self.node.ring_state(), self.node.poll_timeout());
+        format!("{counted:?} {state} {timeout:?} {:?}", self.node.ring_stats())
+    }
+
     fn state(&self) -> &'static str {
         self.node.ring_state()
     }
