@@ -52,7 +52,7 @@ pub struct Plan {
     pub wires: &'static [Wire],
     /// The first networks of the rig that it leaves out.
     pub without: usize,
-    /// The value of `NetworkPolicy`, and what else the file says.
+    /// The value of `NetworkPolicy`, and what else the file says; `%d` is the directory of the rig.
     pub policy: &'static str,
 }
 
@@ -148,7 +148,8 @@ impl Site {
 
     fn in_rig(rig: Rig, plan: &Plan) -> Site {
         let file = rig.directory().join("spread.conf");
-        fs::write(&file, plan.configuration()).unwrap();
+        let directory = rig.directory().display().to_string();
+        fs::write(&file, plan.configuration().replace("%d", &directory)).unwrap();
         let mut site = Site { daemons: Vec::new(), rig, file };
         site.daemons = (0..plan.nodes).map(|node| site.start_daemon(node)).collect();
         site
@@ -162,6 +163,12 @@ impl Site {
     /// What a client with this private name at the daemon of a node is called.
     pub fn private_group(private_name: &str, node: usize) -> String {
         format!("#{private_name}#{}", NAMES[node])
+    }
+
+    /// What the daemon of a node has written to standard output.
+    pub fn printed(&self, node: usize) -> String {
+        let file = self.rig.directory().join(NAMES[node]).with_extension("out");
+        String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()
     }
 
     /// Starts the daemon of a node.
