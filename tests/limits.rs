@@ -149,6 +149,28 @@ fn every_stated_limit_is_the_one_that_holds() {
 }
 
 #[test]
+fn every_attack_of_the_list_has_its_tests() {
+    let text = document("security.md");
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains(": `"));
+    let mut tests = 0;
+    for row in rows {
+        let shown = row.rsplit("| ").next().unwrap().trim_end_matches(" |");
+        for of_file in shown.split("; ") {
+            let (file, names) = of_file.split_once(": ").unwrap();
+            let text = fs::read_to_string(Path::new(ROOT).join(file.trim_matches('`'))).unwrap();
+            for test in names.split(", ").map(|name| name.trim_matches('`')) {
+                assert!(
+                    text.contains(&format!("fn {test}()")),
+                    "{file} has no test {test}, which docs/security.md names"
+                );
+                tests += 1;
+            }
+        }
+    }
+    assert!(tests > 30, "{tests} tests are named");
+}
+
+#[test]
 fn every_document_gives_the_same_largest_message() {
     let body = LIBRARY_LIMIT - Name::SIZE;
     for (name, wanted) in [

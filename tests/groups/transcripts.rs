@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use spread::groups::{Dropped, Event, Groups, SessionId, Status};
 use spread::ring::{self, Configuration, ConfigurationKind, Message};
-use spread::wire::{DaemonId, FrameType, Payload, RingId, Service};
+use spread::wire::{DaemonId, Envelope, FrameType, Payload, RingId, Service};
 
 use crate::bus::Bus;
-use crate::client::name;
+use crate::client::{data_frame, name};
 
 /// What a client got since the last look.
 fn news(bus: &mut Bus, id: SessionId) -> Vec<String> {
@@ -445,6 +445,27 @@ fn each_receiver_gets_one_copy_of_what_is_addressed_to_it() {
     assert_eq!(news(&mut bus, b), ["data 1", "data 3", "data 4"]);
     assert_eq!(news(&mut bus, c), ["data 1", "data 4", "data 6"]);
     assert_eq!(news(&mut bus, outsider), ["data 2"]);
+}
+
+#[test]
+fn a_daemon_speaks_for_its_own_clients_alone() {
+    let (mut bus, [a, b, c]) = three();
+    let [of_a, of_b, of_c] = [a, b, c].map(|client| bus.clients[&client].name);
+    let root = name(&of_b.to_string().replacen("#b", "#root", 1));
+    for sender in [of_b, root, of_a] {
+        let frame = data_frame(FrameType::AGREED, sender, &[name("g")], 7);
+        bus.send_bytes(a, &Envelope::Data(frame).encode().contiguous());
+    }
+    for envelope in [
+        Envelope::Leave { member: of_b, group: name("g") },
+        Envelope::Disconnect { member: of_c },
+        Envelope::Join { member: root, group: name("g") },
+    ] {
+        bus.send_bytes(a, &envelope.encode().contiguous());
+    }
+    bus.settle();
+    assert_eq!([a, b, c].map(|client| news(&mut bus, client).len()), [1; 3], "what its own client says");
+    assert_eq!(bus.groups(2).dropped().false_senders, 5);
 }
 
 #[test]
