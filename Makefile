@@ -1,7 +1,8 @@
-# make build | demo | check | check-windows | check-systems | check-packages | deb | wheel | dist | book | gallery | dll | windows | dist-windows | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | install-strip | uninstall | clean
+# make build | demo | check | check-memory | check-windows | check-systems | check-packages | deb | wheel | dist | book | gallery | dll | windows | dist-windows | sim | soak | fuzz | test-the-tester | model | bench | bench-sim | bench-failover | bench-core | bench-instructions | install | install-strip | uninstall | clean
 #   sim: plays N seeds from FROM on all cores, at most SECONDS long if that is given, and reports what happened in them.
 #   dll: builds the library for Windows into DLL_DIR, with import libraries under all its old names. windows: the programs too.
 #        dist-windows: packs all that into one archive. They install mingw-w64 and Debian's Rust if they are needed and missing.
+#   check-memory: runs every C program of the tests where valgrind watches its memory.
 #   check-windows: tries library, programs and Python wheel in Wine. check-systems: that, and the other systems and byte orders.
 #   bench: measures three daemons on two networks in namespaces of its own (needs root); BENCH="..." gives other arguments.
 #   bench-core: how long the hot paths take. bench-instructions: counts their instructions; BLESS=1 records them.
@@ -57,7 +58,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check check-windows check-systems check-packages deb wheel dist book gallery dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-strip install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-memory check-windows check-systems check-packages deb wheel dist book gallery dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-strip install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -196,6 +197,10 @@ bench-instructions:
 # How much faster than time a ring of five is simulated on one core, with all its faults.
 bench-sim:
 	TORC_SIM_DAEMONS=5 TORC_SIM_SEEDS=0..500 $(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture seeds_keep_extended
+
+# Every C program of the tests but those that call nothing, where valgrind watches its memory.
+check-memory:
+	TORC_MEMORY=all $(CARGO) test --locked --test c_calls -- --nocapture memory_is_used_cleanly
 
 # Five daemons on three networks in namespaces, clients that judge what they get, and faults from SEED, for so many MINUTES. Needs root.
 soak:

@@ -41,7 +41,11 @@ impl Stage {
             "fork" => vec![Stage::scripted([fork_script()]), Stage::scripted([fork_script()]).with("flush")],
             "arguments" => vec![Stage::scripted([then([Step::Hear(usize::MAX)]), then([Step::Hear(usize::MAX)])])],
             "answers" => vec![Stage::answering()],
-            "core" | "flush" | "lost" | "sessions" | "select" => vec![Stage::real()],
+            "core" | "flush" | "lost" | "sessions" | "select" | "unmodified" => vec![Stage::real()],
+            "load" => vec![Stage::real().with("200").with("2")],
+            "large" => vec![Stage::real_with("MaxMessageSize = 1000017\n").with("1000017")],
+            "sigpipe" => vec![Stage::default().with("SP_connect")],
+            "embedded" => vec![Stage::inside().with("3")],
             "killed" => vec![Stage::mortal(""), Stage::mortal("@127.0.0.1")],
             "killed_flush" | "killed_events" => vec![Stage::mortal("")],
             _ => vec![Stage::default()],
@@ -89,8 +93,20 @@ impl Stage {
     }
 
     fn real() -> Stage {
+        Stage::real_with("")
+    }
+
+    /// A configuration of the daemons one and two, and their client port.
+    fn inside() -> Stage {
         let port = free_port();
-        let daemon = daemon(port, "");
+        let daemon = |name, host| format!("{name} 127.0.0.{host} {{ D 127.0.0.{host} C 127.0.0.{host} }}");
+        let text = format!("Spread_Segment unicast:{port} {{ {} {} }}", daemon("one", 1), daemon("two", 2));
+        Stage::default().with(&text).with(&port.to_string())
+    }
+
+    fn real_with(lines: &str) -> Stage {
+        let port = free_port();
+        let daemon = daemon(port, lines);
         Stage { real: Some(daemon), ..Stage::default() }.with(&format!("{port}@127.0.0.1"))
     }
 
