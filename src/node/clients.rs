@@ -1,4 +1,4 @@
-//! The client sessions of a daemon: their names, their ends, and what they ask of the ring.
+//! The client sessions of a daemon: their connections, time limits and ends. Their requests are in `requests`.
 //!
 //! The private name of an ended session stays in use until its disconnection has its place in the order of the ring. So all messages of the
 //! old session come before those of a new session with the same name. A client that asks for such a name waits for it, as long as a handshake
@@ -7,6 +7,7 @@
 mod ceiling;
 mod delivery;
 mod passwords;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,9 +20,9 @@ use super::users::{User, Users};
 use super::{Config, Event};
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
-use crate::session::{self, Outbox, Peer, Request, Session, SlowClient, Source};
+use crate::session::{self, Outbox, Peer, Session, SlowClient, Source};
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectRequest, Envelope, Name, Refusal, Service};
+use crate::wire::{Envelope, Name, Refusal, Service};
 
 /// The longest pause within a frame of a client while the daemon reads.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
@@ -208,6 +209,7 @@ impl Clients {
         let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
         self.memory.change(SESSION as isize);
+        // It counts before it is judged, so that a crowd cannot slip in between the checks.
         self.doorway.enter(self.now, id, source);
         if has_room {
             self.admit_newcomer(id, source);
@@ -218,6 +220,7 @@ impl Clients {
 
     /// Finds a place for a client that has just connected, or refuses it.
     fn admit_newcomer(&mut self, id: SessionId, source: Source) {
+        // Refused before the limit is reached, because open sessions need the rest.
         if self.memory.fill() >= Fill::Tight {
             return self.refuse(id, Refusal::QUOTA);
         }
@@ -225,6 +228,7 @@ impl Clients {
             self.end(surplus, EndReason::CrowdedOut);
         }
         if self.sessions.len() > self.config.quota {
+            // Somebody who opens connections and sends nothing must not lock others out.
             match self.doorway.make_room(source) {
                 Some(other) => self.end(other, EndReason::CrowdedOut),
                 None => self.refuse(id, Refusal::QUOTA),
@@ -258,6 +262,7 @@ impl Clients {
             self.on_request(id, request);
         }
         self.settle(id);
+        // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
         if quiet && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
             self.events.push_back(Event::Output(id));
         }
@@ -282,6 +287,7 @@ impl Clients {
 
     /// The session is over. Its disconnection goes through the ring; until then its name is taken.
     pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
+        // Accounts are settled first, so that nothing of this session stays counted.
         self.settle(id);
         let Some(mut client) = self.sessions.remove(&id) else { return };
         self.release(id);
@@ -296,6 +302,7 @@ impl Clients {
         let outbox = client.session.outbox_mut();
         let rest = outbox.take_all();
         self.memory.change(outbox.take_memory_change() - client.input as isize - SESSION as isize);
+        // A refused client should learn why. To any other nothing more can be promised.
         let rest = if matches!(reason, EndReason::Refused(_)) { rest } else { Vec::new() };
         self.events.push_back(Event::Close { id, reason, rest });
     }
@@ -312,6 +319,7 @@ impl Clients {
     /// A session that had a name, or waited for it, is over.
     fn leave_name(&mut self, id: SessionId, name: Name, opened: bool) {
         if opened {
+            // The name stays in use until the disconnection has its place in the order.
             self.leaving.insert(id, Leaving { name, memory: 0 });
             self.names.insert(name, Holder::Leaving { next: None });
             return self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
@@ -362,6 +370,7 @@ impl Clients {
     /// The time limit of an unfinished frame has passed.
     fn judge_frame(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
+        // The daemon itself did not read the client, so the pause is not the client's fault.
         if client.stopped_by > 0 || client.paced {
             client.heard = self.now;
         }
@@ -406,94 +415,5 @@ impl Clients {
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    fn on_request(&mut self, id: SessionId, request: Request) {
-        match request {
-            Request::Hello(hello) => self.on_hello(id, &hello),
-            Request::Check(check) => self.on_check(id, check),
-            Request::Opened => self.on_opened(id),
-            Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
-            Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
-            Request::Multicast { service, frame } => self.submit(id, service, Envelope::Data(frame.into())),
-            Request::Kill => self.end(id, EndReason::Kill),
-            Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
-            Request::Slow(overflow) => self.end(id, EndReason::Slow(overflow)),
-            Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
-        }
-    }
-
-    fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
-        if let Some(client) = self.sessions.get(&id) {
-            self.doorway.named(id, client.source);
-        }
-        let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
-        match self.names.get_mut(&name) {
-            None => self.admit(id, name, hello.membership),
-            Some(Holder::Leaving { next: next @ None }) => {
-                *next = Some((id, hello.membership));
-                self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
-            }
-            Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
-        }
-    }
-
-    fn admit(&mut self, id: SessionId, name: Name, membership: bool) {
-        let Some(client) = self.sessions.get_mut(&id) else { return };
-        client.private_group = Some(name);
-        client.membership = membership;
-        client.session.admit(name);
-        self.names.insert(name, Holder::Session(id));
-    }
-
-    /// The private group that the client asks for, or a generated one.
-    fn private_group(&mut self, id: SessionId, hello: &ConnectRequest) -> Option<Name> {
-        if let Some(name) = &hello.name {
-            return Name::private_group(name.as_bytes(), &self.daemon).ok();
-        }
-        loop {
-            let name = format!("r{}-{}", self.rng.below(9999), id.0 % 1000);
-            let name = Name::private_group(name.as_bytes(), &self.daemon).ok()?;
-            if !self.names.contains_key(&name) {
-                return Some(name);
-            }
-        }
-    }
-
-    fn on_opened(&mut self, id: SessionId) {
-        let Some(client) = self.sessions.get_mut(&id) else { return };
-        let private_group = client.private_group.expect("a session opens under the name it was admitted with");
-        client.opened = true;
-        self.doorway.leave(id, client.source);
-        self.pace.watch(isize::from(client.membership));
-        let session = groups::Session { id, private_group, wants_membership: client.membership };
-        self.demands.push_back(Demand::Open(session));
-    }
-
-    fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
-        let Some(client) = self.sessions.get_mut(&id) else { return };
-        let Some(member) = client.private_group else { return };
-        if self.pace.holds() {
-            client.paced = true;
-            self.stats.paced += 1;
-            return self.pace.wait(self.now, id, envelope(member));
-        }
-        self.change(id, envelope(member));
-    }
-
-    fn change(&mut self, id: SessionId, change: Envelope) {
-        self.pace.depart();
-        self.submit(id, Service::Agreed, change);
-    }
-
-    fn refuse(&mut self, id: SessionId, refusal: Refusal) {
-        if let Some(client) = self.sessions.get_mut(&id) {
-            client.session.refuse(refusal);
-            self.end(id, EndReason::Refused(refusal));
-        }
-    }
-
-    fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
-        self.demands.push_back(Demand::Submit { session, service, envelope });
     }
 }

@@ -1,0 +1,102 @@
+//! The requests of clients: names, memberships and messages.
+
+use super::{Clients, Demand, Holder};
+use crate::groups::{self, SessionId};
+use crate::node::ends::EndReason;
+use crate::session::Request;
+use crate::wire::{ConnectRequest, Envelope, Name, Refusal, Service};
+
+impl Clients {
+    pub(super) fn on_request(&mut self, id: SessionId, request: Request) {
+        match request {
+            Request::Hello(hello) => self.on_hello(id, &hello),
+            Request::Check(check) => self.on_check(id, check),
+            Request::Opened => self.on_opened(id),
+            Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
+            Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
+            Request::Multicast { service, frame } => self.submit(id, service, Envelope::Data(frame.into())),
+            Request::Kill => self.end(id, EndReason::Kill),
+            Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
+            Request::Slow(overflow) => self.end(id, EndReason::Slow(overflow)),
+            Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
+        }
+    }
+
+    fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
+        if let Some(client) = self.sessions.get(&id) {
+            // A client that has sent its name is not the first to go when the daemon is full.
+            self.doorway.named(id, client.source);
+        }
+        let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
+        match self.names.get_mut(&name) {
+            None => self.admit(id, name, hello.membership),
+            // The old session has ended, but its disconnection has no place in the order yet: the client waits for the name.
+            Some(Holder::Leaving { next: next @ None }) => {
+                *next = Some((id, hello.membership));
+                self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
+            }
+            Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
+        }
+    }
+
+    pub(super) fn admit(&mut self, id: SessionId, name: Name, membership: bool) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        client.private_group = Some(name);
+        client.membership = membership;
+        client.session.admit(name);
+        self.names.insert(name, Holder::Session(id));
+    }
+
+    /// The private group that the client asks for, or a generated one.
+    fn private_group(&mut self, id: SessionId, hello: &ConnectRequest) -> Option<Name> {
+        if let Some(name) = &hello.name {
+            return Name::private_group(name.as_bytes(), &self.daemon).ok();
+        }
+        loop {
+            let name = format!("r{}-{}", self.rng.below(9999), id.0 % 1000);
+            let name = Name::private_group(name.as_bytes(), &self.daemon).ok()?;
+            if !self.names.contains_key(&name) {
+                return Some(name);
+            }
+        }
+    }
+
+    fn on_opened(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let private_group = client.private_group.expect("a session opens under the name it was admitted with");
+        client.opened = true;
+        self.doorway.leave(id, client.source);
+        self.pace.watch(isize::from(client.membership));
+        // The groups must know the session before its first join.
+        let session = groups::Session { id, private_group, wants_membership: client.membership };
+        self.demands.push_back(Demand::Open(session));
+    }
+
+    fn on_member(&mut self, id: SessionId, envelope: impl FnOnce(Name) -> Envelope) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        let Some(member) = client.private_group else { return };
+        if self.pace.holds() {
+            // Its later requests must not overtake this one, so none is read until it proceeds.
+            client.paced = true;
+            self.stats.paced += 1;
+            return self.pace.wait(self.now, id, envelope(member));
+        }
+        self.change(id, envelope(member));
+    }
+
+    pub(super) fn change(&mut self, id: SessionId, change: Envelope) {
+        self.pace.depart();
+        self.submit(id, Service::Agreed, change);
+    }
+
+    pub(super) fn refuse(&mut self, id: SessionId, refusal: Refusal) {
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.session.refuse(refusal);
+            self.end(id, EndReason::Refused(refusal));
+        }
+    }
+
+    pub(super) fn submit(&mut self, session: SessionId, service: Service, envelope: Envelope) {
+        self.demands.push_back(Demand::Submit { session, service, envelope });
+    }
+}
