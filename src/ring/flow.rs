@@ -1,27 +1,12 @@
-//! Flow control: how many packets may be numbered at one visit of the token, by what the ring is seen to bear.
+//! Flow control: how many packets may be numbered at one visit of the token (Totem SRP §8, with a window that adapts).
 //!
-//! The token carries the *window*, the packets that all may send in one rotation, and counts for the last rotation: packets sent for
-//! the first time, packets sent again, and members that have more than they could send. Each member takes its own part off when the
-//! token comes and adds the new one when it goes. What the configuration says are upper limits. The representative moves the window,
-//! and only learns while somebody has more to send, because only then the window matters:
+//! The token carries the *window*, the number of packets that all members may send in one rotation, and counts of the last rotation. The
+//! representative changes the window. It grows while it is used: twofold until a limit is met, later by a sixteenth. It shrinks when more is
+//! retransmitted than usual, or when a rotation takes long. A shrink is a *trial*: if it does not help, it is undone, and the loss or
+//! slowness counts as usual. So overflowing buffers and slow daemons make the window small; chance loss and long distances do not.
 //!
-//! - It *grows* while it is used: twofold until a limit is met for the first time, later by a sixteenth.
-//! - It *shrinks* when more is sent again than usual, or when a rotation takes long beside the token timeout. That is a *trial*: if it
-//!   does not help at least a third as much as it would if the window were to blame, it is undone, and what was seen counts as usual.
-//!   So buffers that overflow and slow networks or daemons make the window small enough; chance loss and a long way round do not,
-//!   however heavy, and cost one short trial in some sixty steps, for what is usual wears off.
-//! - Beyond [`LOSS_MOST`] nothing is usual, so no mistaken trial can keep a ring drowning.
-//!
-//! What is sent again goes first: it takes its part of the window, though never more than three quarters, so a rotation carries no
-//! more than what fits, and overload drains.
-//!
-//! It settles: a step is taken on the mean of several rotations and [`BATCH`] packets, when what the step before led to is over. Where r
-//! packets can be taken, the window moves between about 0.8 r, after a shrink to three quarters, and 1.07 r, where loss is noticed. It is safe:
-//! numbering depends on what a member may send, never on what others believe of it, so a wrong window costs time and nothing else.
-//!
-//! *Fairness*: whoever has something to send may take what the others left of the window, and its share of it in any case, the
-//! window divided by those who have more than they could send. So one sender alone has all of it, and many have equal parts after
-//! one rotation. Who has only just begun counts on the share of a ring where all send, so that beginners together exceed no two windows.
+//! If r packets fit, the window moves between about 0.8 r and 1.07 r. A wrong window costs time and nothing else, because no promise of the
+//! ring depends on it.
 
 use super::Config;
 use crate::time::Duration;
@@ -124,9 +109,13 @@ impl Flow {
     /// How many packets this daemon may send at this visit.
     pub(crate) fn allowance(&self, config: &Config, members: usize, token: &Token) -> u32 {
         let all = token.window.clamp(1, config.window);
+        // Retransmissions take their part of the window first, so that overload drains; but a quarter is left, so that nobody starves.
         let window = all.saturating_sub(token.again).max(all / 4);
+        // A member that has just begun does not know the others' backlog yet. It counts on a ring where all send, so that beginners together
+        // do not exceed two windows.
         let others = if self.was_backlogged { u32::from(token.backlogged) } else { members as u32 - 1 };
         let share = (window / (others + 1)).max(1);
+        // The rest of the window, so that one sender alone can use all of it, and the own share in any case.
         window.saturating_sub(token.sent).max(share).min(config.personal_window)
     }
 
@@ -134,9 +123,11 @@ impl Flow {
     pub(crate) fn steer(&mut self, config: &Config, members: usize, took: Duration, token: &mut Token) {
         let least = least(config, members);
         token.window = token.window.clamp(least, config.window);
+        // Without a backlog the window limits nobody, so nothing can be learnt about it.
         if token.backlogged == 0 {
             return;
         }
+        // The effect of the last step is not complete yet.
         if self.settling > 0 {
             self.settling -= 1;
             return;
@@ -152,6 +143,7 @@ impl Flow {
     /// The next window, by what was seen with this one, of which so much was used.
     fn step(&mut self, config: &Config, least: u32, window: u32, used: u32, seen: Seen) -> u32 {
         if let Some(trial) = self.trial.take() {
+            // The window was not to blame: back to the old one, and what was seen counts as usual from here on.
             if !trial.helped(window, &seen) {
                 self.usual.loss = self.usual.loss.max(trial.seen.loss.min(LOSS_MOST - LOSS_MARGIN));
                 self.usual.rotation = self.usual.rotation.max(trial.seen.rotation);
@@ -166,11 +158,15 @@ impl Flow {
                 return smaller;
             }
         }
+        // What was usual may have been a passing fault.
         self.usual.wear_off(&seen);
-        match () {
-            () if used < window / 2 => window,
-            () if self.met_limit => window + window / 16 + 1,
-            () => window * 2,
+        if used < window / 2 {
+            // The window is not what limits the senders.
+            window
+        } else if self.met_limit {
+            window + window / 16 + 1
+        } else {
+            window * 2
         }
     }
 
