@@ -32,7 +32,14 @@ fn chapters() -> Vec<PathBuf> {
 
 #[test]
 fn every_link_leads_to_a_file() {
-    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "examples/README.md", "bindings/python/README.md"];
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "examples/README.md",
+        "bindings/python/README.md",
+    ];
     for document in chapters().into_iter().chain(others.map(|name| Path::new(ROOT).join(name))) {
         for link in links(&document) {
             let target = document.parent().unwrap().join(&link);

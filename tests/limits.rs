@@ -175,7 +175,7 @@ fn every_document_gives_the_same_largest_message() {
     let body = LIBRARY_LIMIT - Name::SIZE;
     for (name, wanted) in [
         ("spread.conf.example", format!("at most {body} bytes to one group, and {} less", Name::SIZE)),
-        ("man/SP_multicast.3", format!("then {LIBRARY_LIMIT} bytes are the limit")),
+        ("man/SP_multicast.3", format!("the limit is {LIBRARY_LIMIT} bytes")),
         ("man/SP_multicast.3", format!("{body} bytes to one group")),
         ("migration.md", "At a classic daemon the limit is 143 152.".to_owned()),
     ] {
