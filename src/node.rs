@@ -32,6 +32,7 @@ use succession::Followed;
 
 pub use crate::multipath::Transmit;
 pub use ends::{ClientStats, EndReason};
+pub use inspect::SessionStand;
 pub use succession::NextTable;
 
 /// How a daemon is set up.

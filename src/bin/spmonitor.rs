@@ -82,6 +82,14 @@ enum Request {
     Status(View),
     /// The networks, and the paths to the other daemons
     Paths(View),
+    /// The ring, and which daemons of the configuration are in it
+    Ring(View),
+    /// The groups and how many members they have
+    Groups(View),
+    /// The clients' sessions, and what waits for them
+    Sessions(View),
+    /// The last things that happened to ring, networks and files
+    Events(View),
     /// Everything that the daemon counts, drops by their reasons included
     Counters(View),
     /// Whether all is well; for scripts, by the exit status
@@ -157,8 +165,8 @@ struct View {
 /// Where the daemon is.
 #[derive(Debug, clap::Args)]
 struct Door {
-    /// The daemon's client port, or the file of its control socket
-    #[arg(short = 's', value_name = "PORT|FILE", default_value = "4803")]
+    /// The daemon's client port, or the file of its control socket; to ask one elsewhere, its StatusAddress
+    #[arg(short = 's', value_name = "PORT|FILE|HOST:PORT", default_value = "4803")]
     daemon: String,
 }
 
@@ -190,6 +198,10 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
         Some(Request::Paths(view)) => {
             show(view, "status", |kind| matches!(kind, "data" | "network" | "path" | "matrix"))
         }
+        Some(Request::Ring(view)) => show(view, "ring", |_| true),
+        Some(Request::Groups(view)) => show(view, "groups", |_| true),
+        Some(Request::Sessions(view)) => show(view, "sessions", |_| true),
+        Some(Request::Events(view)) => show(view, "events", |_| true),
         Some(Request::Counters(view)) => show(view, "counters", |_| true),
         Some(Request::Health(door)) => {
             let health = Health::of(&control::ask(&door.daemon, "status").unwrap_or_default());

@@ -12,6 +12,7 @@ mod service {
     pub mod privileges;
     #[cfg(unix)]
     pub mod unix;
+    pub mod web;
     #[cfg(windows)]
     pub mod windows;
 }
@@ -28,11 +29,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
+use parking_lot::Mutex;
 use service::log::{self, Levels, Log, Names, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
 #[cfg(unix)]
 use service::unix as system;
+use service::web::Web;
 #[cfg(windows)]
 use service::windows as system;
 use spread::config::{self, EntryError, LogFormat, Settings};
@@ -244,15 +247,17 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     }
     prepare(&plan, Path::new(&process.runtime_dir));
     let daemon = Daemon::start(options).map_err(text)?;
+    let web = Web::start(&settings.live.web, daemon.handle())?;
     plan.carry_out()?;
     announce(&plan);
     let manager = Arc::new(Manager::of_this_process());
     let reload = {
-        let (log, manager, handle) = (log.clone(), Arc::clone(&manager), daemon.handle());
+        let (manager, handle) = (Arc::clone(&manager), daemon.handle());
+        let shown = Arc::new(Shown { log: log.clone(), web: Mutex::new(web) });
         let (file, arguments) = (file.as_deref().map(absolute).transpose()?, arguments.clone());
         move || {
             manager.reloading();
-            let result = on_reload(&arguments, file.as_deref(), &handle, &log);
+            let result = on_reload(&arguments, file.as_deref(), &handle, &shown);
             manager.reloaded();
             result
         }
@@ -267,8 +272,15 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     Ok(exit)
 }
 
+/// What the program shows of the daemon.
+struct Shown {
+    log: Log,
+    web: Mutex<Web>,
+}
+
 /// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
-fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, log: &Log) -> Result<(), String> {
+fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &Shown) -> Result<(), String> {
+    let log = &shown.log;
     let Some(file) = file else {
         log.reopen();
         if arguments.key_file.is_some() {
@@ -279,10 +291,13 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, log: &
     };
     let mut settings = files::read(file).map_err(text)?;
     arguments.overrule(&mut settings);
-    let wanted = settings.live.log.clone();
+    let (wanted, places) = (settings.live.log.clone(), settings.live.web);
     let known = names(&settings.table);
     let changes = handle.reload(settings).map_err(text)?;
     log.set_names(known);
+    if let Err(error) = shown.web.lock().change(&places) {
+        warn!(name: "web_closed", "something that the daemon shows by HTTP is not where it should be: {error}");
+    }
     let path = log_file(&wanted)?;
     // This opens the file again, if it is still the same.
     log.move_to(&log_settings(&wanted, path.as_deref())?)?;

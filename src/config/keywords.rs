@@ -4,10 +4,11 @@
 //! The table is the one place that knows a keyword. The parser reads a value by its [`Form`] and stores it in a [`Draft`] with the
 //! function of the row; the default is whatever [`Settings::default`] has there. The module's header says how to add a keyword.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use super::draft::Draft;
-use super::live::{Log, LogFormat, Priority};
+use super::live::{Log, LogFormat, Priority, Web};
 use super::syntax::Spanned;
 use super::{Settings, print};
 use crate::multipath::Policy;
@@ -59,6 +60,8 @@ pub(super) enum Form {
     Choice(&'static [&'static str], fn(&mut Draft, usize)),
     Flags(fn(&mut Draft, Vec<String>)),
     Policy(fn(&mut Draft, Spanned<Policy>)),
+    /// An address with a port, or with this one.
+    Place(u16, fn(&mut Draft, SocketAddr)),
 }
 
 /// The keyword that begins a segment.
@@ -133,6 +136,12 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     live("EventPreciseTimeStamp", Form::Bare(|d| d.live.log.precise = true), |s| s.live.log.precise.then(String::new)),
     live("DangerousMonitor", Form::Boolean(|d, boolean| d.live.dangerous_monitor = boolean.value), |s| {
         Some(s.live.dangerous_monitor.to_string())
+    }),
+    live("MetricsAddress", Form::Place(Web::METRICS_PORT, |d, place| d.live.web.metrics = Some(place)), |s| {
+        s.live.web.metrics.map(|place| place.to_string())
+    }),
+    live("StatusAddress", Form::Place(Web::STATUS_PORT, |d, place| d.live.web.status = Some(place)), |s| {
+        s.live.web.status.map(|place| place.to_string())
     }),
     idle(
         "SocketPortReuse",

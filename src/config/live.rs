@@ -4,6 +4,7 @@
 //! timers time another membership protocol, so they stay as the file has them and scale the ring's own times: see [`Live::tune`].
 
 use std::cmp::Reverse;
+use std::net::SocketAddr;
 
 use super::address::fnv1a;
 use crate::multipath::Policy;
@@ -37,6 +38,8 @@ pub struct Live {
     pub dangerous_monitor: bool,
     /// What is logged, and where.
     pub log: Log,
+    /// Where the program shows what the daemon does, by HTTP.
+    pub web: Web,
 }
 
 impl Default for Live {
@@ -53,6 +56,7 @@ impl Default for Live {
             client_timeout: Duration::from_secs(20),
             dangerous_monitor: false,
             log: Log::default(),
+            web: Web::default(),
         }
     }
 }
@@ -159,6 +163,22 @@ impl Log {
     pub fn path(&self, host_name: &str) -> Option<String> {
         self.file.as_ref().map(|file| file.replace("%h", host_name).replace("%H", host_name))
     }
+}
+
+/// Where the program shows what the daemon does, by HTTP. Nothing can be changed there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Metrics for Prometheus. Default nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// The page that draws ring and networks. Default nowhere.
+    pub status: Option<SocketAddr>,
+}
+
+impl Web {
+    /// The port of metrics where the file gives none.
+    pub const METRICS_PORT: u16 = 9480;
+    /// The port of the page where the file gives none.
+    pub const STATUS_PORT: u16 = 4880;
 }
 
 /// For whom log lines are.

@@ -40,7 +40,7 @@ pub use error::{Diagnostic, EntryError, FINDING_LIMIT, Invalid, Position};
 pub use explain::explain;
 pub use hosts::Hosts;
 pub use keywords::{Change, Keyword};
-pub use live::{Live, Log, LogFormat, Priority, Process, Timers};
+pub use live::{Live, Log, LogFormat, Priority, Process, Timers, Web};
 pub use table::{ClientAddresses, Daemon, Network, NetworkKind, NetworkNotes, Segment, Table};
 
 use error::Findings;

@@ -279,6 +279,7 @@ impl<'a> Parser<'a> {
             Form::Text(store) => store(draft, values::text(self.peek())?),
             Form::Number(range, store) => store(draft, values::within(name, range, values::number(self.peek())?)?),
             Form::Size(range, store) => store(draft, values::within(name, range, values::size(self.peek())?)?),
+            Form::Place(port, store) => store(draft, values::place(name, self.peek(), *port)?),
             Form::Boolean(store) => store(draft, values::boolean(self.peek())?),
             Form::Choice(words, store) => store(draft, values::choice(self.peek(), words)?),
             Form::Segment | Form::Routes | Form::Network | Form::Bare(_) => unreachable!("read above"),

@@ -4,6 +4,7 @@
 //! not, because then the value itself was forgotten.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use super::address::{self, Endpoint, Reading};
@@ -164,6 +165,17 @@ pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
         }
     };
     Err(Mistake::new(token.at, message))
+}
+
+/// Where something is served: an address with a port, or with this one.
+pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<SocketAddr> {
+    let wanted = || Mistake::new(token.at, format!("{name} takes an address, as in 127.0.0.1:{port}"));
+    let Some(Reading::Address(endpoint)) = token.word().map(address::read) else { return Err(wanted()) };
+    let port = endpoint.port.unwrap_or(port.into());
+    match u16::try_from(port) {
+        Ok(port) if port > 0 => Ok(SocketAddr::new(endpoint.ip, port)),
+        _ => Err(Mistake::new(token.at, format!("{name}: a port is 1 to 65535"))),
+    }
 }
 
 /// The address that stands where a daemon's name is expected, if that is one.

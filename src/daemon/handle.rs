@@ -15,7 +15,9 @@ use tracing::{error, warn};
 
 #[cfg(unix)]
 use super::entrance::{Entrance, Newcomer};
+use super::journal::{Happening, Journal};
 use super::progress::{Life, PathEvent, Progress};
+use super::records::Lists;
 use super::reload::InForce;
 use super::setup::Membership;
 use crate::config::Live;
@@ -99,6 +101,8 @@ pub(super) enum Request {
     Priorities(Vec<u8>),
     /// Read the key file again.
     Rekey,
+    /// List groups and sessions, so many of each at most.
+    List { limit: usize },
 }
 
 /// Requests that wait, and how many there were in all.
@@ -154,6 +158,8 @@ pub(super) struct Shared {
     renewed: Condvar,
     progress: Progress,
     in_force: Mutex<InForce>,
+    journal: Journal,
+    lists: Mutex<Lists>,
     #[cfg(unix)]
     entrance: Entrance,
     /// Lets the loop panic, to see what becomes of the clients.
@@ -189,6 +195,8 @@ impl Shared {
             renewed: Condvar::new(),
             progress: Progress::default(),
             in_force: Mutex::new(in_force),
+            journal: Journal::default(),
+            lists: Mutex::default(),
             #[cfg(unix)]
             entrance: Entrance::new(),
             #[cfg(test)]
@@ -209,6 +217,16 @@ impl Shared {
     /// What was asked for since the last call.
     pub(super) fn take_requests(&self) -> Vec<Request> {
         mem::take(&mut self.requests.lock().waiting)
+    }
+
+    /// Something happens that an operator may ask for later.
+    pub(super) fn happened(&self, event: &'static str, text: String) {
+        self.journal.note(event, text);
+    }
+
+    /// Leaves lists behind for who asked for them.
+    pub(super) fn list(&self, lists: Lists) {
+        *self.lists.lock() = lists;
     }
 
     /// Tells who waits for it that a path is not what it was.
@@ -308,6 +326,21 @@ impl Handle {
         let nothing = |newest: &mut Newest| newest.served < made && !self.0.is_stopping();
         self.0.renewed.wait_while_for(&mut newest, nothing, patience);
         newest.status.clone()
+    }
+
+    /// The last things that happened to ring, networks and files, the oldest first.
+    pub fn happenings(&self) -> Vec<Happening> {
+        self.0.journal.all()
+    }
+
+    /// Something was done by an operator.
+    pub(super) fn happened(&self, event: &'static str, text: String) {
+        self.0.happened(event, text);
+    }
+
+    /// The lists that were made last.
+    pub(super) fn newest_lists(&self) -> Lists {
+        self.0.lists.lock().clone()
     }
 
     /// The settings in force. Nobody else changes them while the guard lives.

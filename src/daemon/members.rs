@@ -40,8 +40,13 @@ impl Members {
         self.leaving.contains(&daemon) || self.stopped.contains(&daemon)
     }
 
-    /// A ring of these daemons is installed.
-    pub(super) fn on_configuration(&mut self, now: Instant, configuration: &Configuration, paths: &[Path]) {
+    /// A ring of these daemons is installed. What of that an operator may ask for later: events of the log, and words.
+    pub(super) fn on_configuration(
+        &mut self,
+        now: Instant,
+        configuration: &Configuration,
+        paths: &[Path],
+    ) -> Vec<(&'static str, String)> {
         let members: BTreeSet<DaemonId> = configuration.members.iter().copied().collect();
         info!(
             name: "ring_installed",
@@ -51,16 +56,19 @@ impl Members {
             "a ring of {} daemons is installed",
             members.len()
         );
+        let mut told = vec![("ring_installed", format!("a ring of {} daemons is installed", members.len()))];
         for &daemon in self.present.difference(&members) {
-            log_departure(daemon, &self.departure(now, daemon, paths));
+            told.push(log_departure(daemon, &self.departure(now, daemon, paths)));
         }
         self.stopped.extend(self.present.difference(&members).filter(|daemon| self.leaving.contains(daemon)));
         self.stopped.retain(|daemon| !members.contains(daemon));
         for daemon in members.difference(&self.present) {
             info!(name: "member_joined", %daemon, "{daemon} is in the ring");
+            told.push(("member_joined", format!("{daemon} is in the ring")));
         }
         self.present = members;
         self.leaving.clear();
+        told
     }
 
     fn departure(&self, now: Instant, daemon: DaemonId, paths: &[Path]) -> Departure {
@@ -75,19 +83,25 @@ impl Members {
     }
 }
 
-fn log_departure(daemon: DaemonId, departure: &Departure) {
+/// The event of the log, and its words.
+fn log_departure(daemon: DaemonId, departure: &Departure) -> (&'static str, String) {
     match departure {
-        Departure::Stopped => info!(name: "member_stopped", %daemon, "{daemon} has stopped in order"),
-        Departure::Lost { silent_ms: None, .. } => {
-            warn!(name: "member_lost", %daemon, "{daemon} is lost: it was never heard directly");
+        Departure::Stopped => {
+            let text = format!("{daemon} has stopped in order");
+            info!(name: "member_stopped", %daemon, "{text}");
+            ("member_stopped", text)
         }
-        Departure::Lost { silent_ms: Some(silent_ms), networks } => warn!(
-            name: "member_lost",
-            %daemon,
-            silent_ms,
-            networks = networks.as_str(),
-            "{daemon} is lost: nothing came from it for {silent_ms} ms, and before that on networks {networks}"
-        ),
+        Departure::Lost { silent_ms: None, .. } => {
+            let text = format!("{daemon} is lost: it was never heard directly");
+            warn!(name: "member_lost", %daemon, "{text}");
+            ("member_lost", text)
+        }
+        Departure::Lost { silent_ms: Some(silent_ms), networks } => {
+            let before = format!("and before that on networks {networks}");
+            let text = format!("{daemon} is lost: nothing came from it for {silent_ms} ms, {before}");
+            warn!(name: "member_lost", %daemon, silent_ms, networks = networks.as_str(), "{text}");
+            ("member_lost", text)
+        }
     }
 }
 

@@ -172,6 +172,7 @@ impl Handle {
         }
         in_force.settings = settings;
         changes.now.iter().for_each(|change| info!(name: "setting_changed", "the file was read again: {change}"));
+        self.happened("reloaded", format!("the file was read again: {changes}"));
         changes
             .once_all_have_it
             .iter()

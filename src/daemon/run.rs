@@ -105,8 +105,6 @@ impl Daemon {
         let poll = Poll::new()?;
         let registry = || poll.registry().try_clone();
         let monitors = Monitors::of(&options);
-        #[cfg(unix)]
-        let name = options.node.name.clone();
         let body_limit = options.node.ring.body_limit;
         let live = options.node.live.clone();
         if live.key_file.is_some() && options.node.keys.is_empty() {
@@ -130,7 +128,7 @@ impl Daemon {
         let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), live.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
         #[cfg(unix)]
-        let control = control::open(&options.control_sockets, options.owner, &name, &Handle::new(Arc::clone(&shared)));
+        let control = control::open(&options.control_sockets, options.owner, &Handle::new(Arc::clone(&shared)));
         let ending = Ending(Arc::clone(&shared));
         Ok(Daemon {
             clock,
@@ -301,9 +299,13 @@ impl Daemon {
         self.links.handle_timeout(now);
         while let Some(event) = self.links.poll_event() {
             match event {
-                LinkEvent::Up(network) => info!(name: "network_up", network = network.0, "network up"),
+                LinkEvent::Up(network) => {
+                    info!(name: "network_up", network = network.0, "network up");
+                    self.shared.happened("network_up", format!("network {} is up", network.0));
+                }
                 LinkEvent::Down(network, reason) => {
-                    warn!(name: "network_down", network = network.0, reason, "network down")
+                    warn!(name: "network_down", network = network.0, reason, "network down");
+                    self.shared.happened("network_down", format!("network {} is down: {reason}", network.0));
                 }
                 LinkEvent::Limit(network, bytes) => {
                     debug!(network = network.0, bytes, "longest datagram");
@@ -474,7 +476,9 @@ impl Daemon {
             return;
         }
         let paths: Vec<_> = self.node.paths().collect();
-        self.members.on_configuration(self.clock.now(), &configuration, &paths);
+        for (event, text) in self.members.on_configuration(self.clock.now(), &configuration, &paths) {
+            self.shared.happened(event, text);
+        }
         if let Some(file) = &self.state_file {
             identity::remember(file, configuration.ring.sequence);
         }

@@ -31,7 +31,7 @@ use crate::counters::counters;
 use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
-use agenda::{Agenda, STEP_COST, Work};
+use agenda::{Agenda, Cursor, STEP_COST, Work};
 pub use exchange::HELD_LIMIT;
 use exchange::{Exchange, Parting, Speech};
 use names::Names;
@@ -200,6 +200,14 @@ impl Groups {
     /// How many groups have members.
     pub fn group_count(&self) -> usize {
         self.views.table.len()
+    }
+
+    /// The groups, bytewise: how many members each has, and how many of these are clients of this daemon.
+    pub fn list(&self) -> impl Iterator<Item = (Name, usize, usize)> + '_ {
+        let me = self.views.table.me();
+        let here = move |view: &table::View| view.members.iter().filter(|member| member.at == me).count();
+        let views = self.views.table.views_from(Cursor::default());
+        views.map(move |(name, view)| (*name, view.members.len(), here(view)))
     }
 
     /// How many members a group has.

@@ -8,6 +8,7 @@ mod ceiling;
 mod delivery;
 mod passwords;
 mod requests;
+mod stands;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

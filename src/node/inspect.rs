@@ -2,9 +2,26 @@
 
 use super::{ClientStats, Node};
 use crate::groups;
+use crate::groups::SessionId;
 use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::ring::{self, Progress, Windows};
 use crate::seal::KeyId;
+use crate::wire::Name;
+
+/// Where a client's session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionStand {
+    /// Which one.
+    pub id: SessionId,
+    /// Its private group, once it has one.
+    pub name: Option<Name>,
+    /// In how many groups it is.
+    pub groups: usize,
+    /// Messages that wait for it.
+    pub frames: usize,
+    /// Bytes that wait for it.
+    pub bytes: usize,
+}
 
 impl Node {
     /// The key with which packets are sealed, if they are.
@@ -95,6 +112,17 @@ impl Node {
     /// How many groups have members.
     pub fn group_count(&self) -> usize {
         self.groups.group_count()
+    }
+
+    /// The groups, bytewise: how many members each has, and how many of these are clients of this daemon.
+    pub fn groups(&self) -> impl Iterator<Item = (Name, usize, usize)> + '_ {
+        self.groups.list()
+    }
+
+    /// Every client session.
+    pub fn session_stands(&self) -> impl Iterator<Item = SessionStand> + '_ {
+        let groups_of = |name: Option<Name>| name.map_or(0, |name| self.groups.groups_of(&name));
+        self.clients.stands().map(move |stand| SessionStand { groups: groups_of(stand.name), ..stand })
     }
 
     /// How many client sessions there are.

@@ -4,17 +4,78 @@
 //! are: what a daemon learns to tell is shown without a change here.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-#[cfg(unix)]
-pub use socket::ask;
+use crate::tools::plain::plain;
+
+/// Asks the daemon with this client port or control socket, or the one that shows itself at this `host:port`, and returns its answer
+/// without the final newline.
+pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
+    let answer = match daemon.rsplit_once(':') {
+        Some((host, _)) if !host.is_empty() && !daemon.contains('/') => page::ask(daemon, request)?,
+        _ => socket::ask(daemon, request)?,
+    };
+    // The records stay lines; what else they have in them is theirs.
+    let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
+    match answer.strip_prefix("error ") {
+        Some(error) => Err(error.trim_end().to_owned()),
+        None if answer.is_empty() => Err(format!("{daemon}: the daemon gives no answer")),
+        None => Ok(answer.trim_end().to_owned()),
+    }
+}
+
+/// How long the daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of an answer.
+const ANSWER_LIMIT: u64 = 1 << 20;
+
+/// Daemons on other machines, where `StatusAddress` lets them be asked. Nothing can be changed there.
+mod page {
+    use std::io::{self, Read, Write};
+    use std::net::{TcpStream, ToSocketAddrs};
+
+    use super::{ANSWER_LIMIT, PATIENCE};
+
+    pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
+        let failed = |error: io::Error| format!("{daemon}: {error}");
+        if request.contains(' ') || ["rekey", "reload", "terminate"].contains(&request) {
+            return Err(format!("{daemon}: a daemon elsewhere can only be asked; do this on its machine"));
+        }
+        let addresses = daemon.to_socket_addrs().map_err(failed)?;
+        let mut tried = Err(format!("{daemon}: there is no such host"));
+        for address in addresses {
+            tried = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed);
+            if tried.is_ok() {
+                break;
+            }
+        }
+        let mut stream = tried?;
+        let converse = || {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(
+                format!("GET /{request} HTTP/1.1\r\nHost: {daemon}\r\nConnection: close\r\n\r\n").as_bytes(),
+            )?;
+            let mut answer = String::new();
+            stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = converse().map_err(failed)?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
+            _ => Err(format!("{daemon}: nothing is shown there: set StatusAddress in its spread.conf")),
+        }
+    }
+}
 
 /// Unix sockets are not for this system.
 #[cfg(not(unix))]
-pub fn ask(_daemon: &str, _request: &str) -> Result<String, String> {
-    Err("this system has no control socket for daemons: use the menu, which spmonitor shows without a command"
-        .to_owned())
+mod socket {
+    pub fn ask(_daemon: &str, _request: &str) -> Result<String, String> {
+        Err("this system has no control socket for daemons: use the menu, which spmonitor shows without a command"
+            .to_owned())
+    }
 }
 
 #[cfg(unix)]
@@ -22,18 +83,11 @@ mod socket {
     use std::io::{ErrorKind, Read, Write};
     use std::os::unix::net::UnixStream;
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use spread::client::trust::{self, CONTROL};
 
-    use crate::tools::plain::plain;
+    use super::{ANSWER_LIMIT, PATIENCE};
 
-    /// How long the daemon may take to answer.
-    const PATIENCE: Duration = Duration::from_secs(5);
-    /// Bytes of an answer.
-    const ANSWER_LIMIT: u64 = 1 << 20;
-
-    /// Asks the daemon with this client port or control socket, and returns its answer without the final newline.
     pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
         let places =
             daemon.parse().map_or_else(|_| vec![PathBuf::from(daemon)], |port| trust::places(port, CONTROL).to_vec());
@@ -46,14 +100,7 @@ mod socket {
             stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
             Ok(answer)
         };
-        let answer = converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))?;
-        // The records stay lines; what else they have in them is theirs.
-        let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
-        match answer.strip_prefix("error ") {
-            Some(error) => Err(error.trim_end().to_owned()),
-            None if answer.is_empty() => Err(format!("{}: the daemon gives no answer", file.display())),
-            None => Ok(answer.trim_end().to_owned()),
-        }
+        converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
     }
 
     /// A connection to the first place where somebody listens, if that is somebody who may be the daemon.
@@ -127,14 +174,20 @@ pub fn records(answer: &str) -> impl Iterator<Item = Record<'_>> {
 }
 
 fn record(line: &str) -> Option<Record<'_>> {
-    let mut words = line.split_ascii_whitespace();
+    let (front, text) = line.split_once(" text=").map_or((line, None), |(front, text)| (front, Some(text)));
+    let mut words = front.split_ascii_whitespace();
     let kind = words.next()?;
-    Some(Record { kind, fields: words.map(|word| word.split_once('=').unwrap_or((word, ""))).collect() })
+    let fields = words.map(|word| word.split_once('=').unwrap_or((word, "")));
+    // A text comes last and goes to the end of the line.
+    Some(Record { kind, fields: fields.chain(text.map(|text| ("text", text))).collect() })
 }
 
 /// Whether there may be several of a kind: then the first key says which one it is.
 fn is_tabular(record: &Record<'_>) -> bool {
-    matches!(record.fields.first(), Some(("network" | "daemon" | "from" | "section", _)))
+    matches!(
+        record.fields.first(),
+        Some(("network" | "daemon" | "from" | "section" | "number" | "group" | "session", _))
+    )
 }
 
 fn list(record: &Record<'_>) -> String {

@@ -33,6 +33,22 @@ impl Daemon {
                 warn!(name: "other_configuration", %daemon, "{event}");
             }
         }
+        self.shared.happened(event_name(&event), event.to_string());
         self.next_status = Instant::ZERO;
+    }
+}
+
+/// What the log calls it.
+fn event_name(event: &multipath::Event) -> &'static str {
+    match event {
+        multipath::Event::Path { .. } => "path",
+        multipath::Event::Crossed { .. } => "networks_crossed",
+        multipath::Event::Clones { .. } => "two_hosts",
+        multipath::Event::Refused { .. } => "datagrams_refused",
+        multipath::Event::SecondSelf { .. } => "second_self",
+        multipath::Event::OtherSettings { .. } => "other_settings",
+        multipath::Event::WaitsForOther { .. } => "table_waits",
+        multipath::Event::OtherWaits { .. } => "table_awaited",
+        multipath::Event::OtherConfiguration { .. } => "other_configuration",
     }
 }

@@ -5,6 +5,8 @@ use tracing::{info, warn};
 use super::Daemon;
 use crate::daemon::files::read_keys;
 use crate::daemon::handle::Request;
+use crate::daemon::records::{Lists, SessionLine};
+use crate::node;
 use crate::seal::Keys;
 
 impl Daemon {
@@ -17,6 +19,7 @@ impl Daemon {
             }
             Request::Settings { live, keys, membership } => self.take_over(*live, keys, *membership),
             Request::Rekey => self.rekey(),
+            Request::List { limit } => self.shared.list(self.lists(limit)),
             Request::Policy(policy) => {
                 info!(name: "policy", %policy, "another policy");
                 self.live.policy = policy;
@@ -36,6 +39,25 @@ impl Daemon {
                     );
                 }
             },
+        }
+    }
+
+    /// The first groups by name, and the sessions that came first.
+    fn lists(&self, limit: usize) -> Lists {
+        let groups = self.node.groups().take(limit).map(|(name, members, here)| (name.to_string(), members, here));
+        let session = |session: node::SessionStand| SessionLine {
+            id: session.id,
+            name: session.name.map(|name| name.to_string()).unwrap_or_default(),
+            from: self.clients.origin(session.id).to_string(),
+            groups: session.groups,
+            frames: session.frames,
+            bytes: session.bytes,
+        };
+        Lists {
+            groups: groups.collect(),
+            sessions: self.node.session_stands().take(limit).map(session).collect(),
+            more_groups: self.node.group_count().saturating_sub(limit),
+            more_sessions: self.node.sessions().saturating_sub(limit),
         }
     }
 

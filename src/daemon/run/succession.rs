@@ -65,6 +65,7 @@ impl Daemon {
             networks = self.links.status().count(),
             "the daemons and networks of the new file count from now on"
         );
+        self.shared.happened("table_adopted", "the daemons and networks of the new file count from now on".to_owned());
         self.monitors.adopt(daemons, system.digest, segments);
         (self.live.policy, self.live.priorities) = (policy, priorities);
         self.node.apply(now, &self.live);

@@ -1,0 +1,198 @@
+//! What an operator sees of the daemon by HTTP: metrics for Prometheus at one address, a page that draws the ring at another one.
+//!
+//! Everything is read only. One thread serves one request at a time and gives each a short time, so whoever asks slowly or in crowds
+//! delays other askers and never the ring.
+
+mod metrics;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use spread::config;
+use spread::daemon::Handle;
+use tracing::{debug, info, warn};
+
+/// Bytes of a request.
+const REQUEST_LIMIT: usize = 8 << 10;
+/// Header fields of a request.
+const HEADER_LIMIT: usize = 64;
+/// How long a client may take over its request, and over its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const PAGE: &str = include_str!("web/page.html");
+
+/// What is asked of the daemon, and answered as on its control socket.
+const RECORDS: [&str; 6] = ["status", "ring", "counters", "events", "groups", "sessions"];
+
+/// The servers of a daemon.
+#[derive(Debug)]
+pub struct Web {
+    handle: Handle,
+    metrics: Option<Server>,
+    status: Option<Server>,
+}
+
+/// What an address shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Site {
+    Metrics,
+    Status,
+}
+
+impl Web {
+    /// Listens where the settings say. An error if a port cannot be had.
+    pub fn start(settings: &config::Web, handle: Handle) -> Result<Web, String> {
+        let mut web = Web { handle, metrics: None, status: None };
+        web.change(settings).map(|()| web)
+    }
+
+    /// Listens where other settings say. After an error the servers are as they were, but for the one that could be changed.
+    pub fn change(&mut self, settings: &config::Web) -> Result<(), String> {
+        let handle = &self.handle;
+        let metrics = renew(&mut self.metrics, settings.metrics, Site::Metrics, handle);
+        metrics.and(renew(&mut self.status, settings.status, Site::Status, handle))
+    }
+}
+
+/// Lets a server be at this address, if it is to be anywhere.
+fn renew(server: &mut Option<Server>, address: Option<SocketAddr>, site: Site, handle: &Handle) -> Result<(), String> {
+    if server.as_ref().map(|server| server.address) == address {
+        return Ok(());
+    }
+    // The new one is open before the old one closes.
+    *server = address.map(|address| Server::open(address, site, handle.clone())).transpose()?;
+    Ok(())
+}
+
+/// One address and the thread that serves it. Dropping it ends both.
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn open(address: SocketAddr, site: Site, handle: Handle) -> Result<Server, String> {
+        let what = if site == Site::Metrics { "MetricsAddress" } else { "StatusAddress" };
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::AddrInUse => format!("{what}: port {} of {} is in use", address.port(), address.ip()),
+            _ => format!("{what}: {address}: {error}"),
+        };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        let ending = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&ending);
+        let serve = move || {
+            for stream in listener.incoming() {
+                if ended.load(Ordering::Acquire) {
+                    return;
+                }
+                match stream {
+                    Ok(stream) => {
+                        if let Err(error) = serve(&stream, site, &handle) {
+                            debug!(%error, "a web client is not served");
+                        }
+                    }
+                    // There may be no descriptor left: somebody must close one first.
+                    Err(_) => thread::sleep(Duration::from_millis(100)),
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("web".to_owned()).spawn(serve).map_err(|error| error.to_string())?;
+        info!(name: "web_open", %address, "{what}: http://{address}/ is served");
+        Ok(Server { address, ending, thread: Some(thread) })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Release);
+        // The thread waits for a client: be one.
+        let mut here = self.address;
+        if here.ip().is_unspecified() {
+            here.set_ip(if here.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        }
+        match TcpStream::connect_timeout(&here, PATIENCE) {
+            Ok(_) => self.thread.take().into_iter().for_each(|thread| drop(thread.join())),
+            Err(error) => warn!(name: "web_stuck", %error, "a web server does not end before the daemon does"),
+        }
+    }
+}
+
+/// What is sent back.
+#[derive(Debug)]
+struct Answer {
+    status: &'static str,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn text(status: &'static str, body: &str) -> Answer {
+        Answer { status, kind: "text/plain; charset=utf-8", body: body.to_owned() }
+    }
+}
+
+fn serve(stream: &TcpStream, site: Site, handle: &Handle) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let answer = match request(stream)? {
+        Some((method, _)) if method != "GET" => Answer::text("405 Method Not Allowed", "only GET is answered\n"),
+        Some((_, path)) => answer(site, &path, handle),
+        None => Answer::text("400 Bad Request", "this is no HTTP request\n"),
+    };
+    let Answer { status, kind, body } = answer;
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\nCache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; connect-src 'self'; \
+         style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\r\n\r\n",
+        body.len()
+    );
+    let mut stream = stream;
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())
+}
+
+fn answer(site: Site, path: &str, handle: &Handle) -> Answer {
+    let path = path.split('?').next().unwrap_or_default();
+    match (site, path) {
+        (Site::Metrics, "/" | "/metrics") => Answer {
+            status: "200 OK",
+            kind: "text/plain; version=0.0.4; charset=utf-8",
+            body: metrics::text(&handle.name(), &handle.status()),
+        },
+        (Site::Status, "/") => Answer { status: "200 OK", kind: "text/html; charset=utf-8", body: PAGE.to_owned() },
+        (Site::Status, _) => match RECORDS.iter().find(|&&records| path.strip_prefix('/') == Some(records)) {
+            Some(records) => Answer::text("200 OK", &handle.records(records).unwrap_or_default()),
+            None => Answer::text("404 Not Found", "there is nothing here\n"),
+        },
+        (Site::Metrics, _) => Answer::text("404 Not Found", "the metrics are at /metrics\n"),
+    }
+}
+
+/// The method and the path of a request; `None` if it is none.
+fn request(mut stream: &TcpStream) -> io::Result<Option<(String, String)>> {
+    let (mut bytes, end) = (Vec::new(), Instant::now() + PATIENCE);
+    let mut piece = [0; 1024];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let read = stream.read(&mut piece)?;
+        bytes.extend_from_slice(&piece[..read]);
+        let mut headers = [httparse::EMPTY_HEADER; HEADER_LIMIT];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(&bytes) {
+            Ok(httparse::Status::Complete(_)) => {
+                let found = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+                return Ok(Some((found.0.to_owned(), found.1.to_owned())));
+            }
+            Ok(httparse::Status::Partial) if read > 0 && bytes.len() < REQUEST_LIMIT => {}
+            _ => return Ok(None),
+        }
+    }
+}

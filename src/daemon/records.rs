@@ -1,0 +1,344 @@
+//! What is told of a daemon, as records: a line each that says what it is about, then `key=value` words. New keys may come; who reads
+//! them shows what it finds. A `text` comes last and goes to the end of its line.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::handle::{Handle, Request, Status};
+use super::journal::Happening;
+use crate::counters::Counter;
+use crate::groups::SessionId;
+use crate::multipath::{self, Hearing, PathState};
+use crate::seal::KeyId;
+use crate::wire::{DaemonId, NetworkId};
+
+/// How long the loop may take over a list.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many groups and sessions are listed.
+const LIST_LIMIT: usize = 4096;
+
+/// What the configuration calls daemons and networks.
+#[derive(Debug, Default)]
+struct Names {
+    daemons: Vec<(DaemonId, String)>,
+    networks: Vec<Option<String>>,
+}
+
+/// What is asked of the loop, as it is too long to be told every second.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    /// Groups with their members, and how many of these are clients of this daemon.
+    pub(super) groups: Vec<(String, usize, usize)>,
+    pub(super) sessions: Vec<SessionLine>,
+    /// How many more there are.
+    pub(super) more_groups: usize,
+    pub(super) more_sessions: usize,
+}
+
+/// A session of a client.
+#[derive(Clone, Debug)]
+pub(super) struct SessionLine {
+    pub(super) id: SessionId,
+    pub(super) name: String,
+    pub(super) from: String,
+    pub(super) groups: usize,
+    /// Messages and bytes that wait for it.
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+}
+
+impl Handle {
+    /// The daemon's name.
+    pub fn name(&self) -> String {
+        self.in_force().name.clone()
+    }
+
+    /// What the daemon says to who asks for `status`, `ring`, `counters`, `events`, `groups` or `sessions`; `None` if that is nothing to ask
+    /// for. Nothing changes.
+    pub fn records(&self, what: &str) -> Option<String> {
+        let name = self.name();
+        Some(match what {
+            "status" => status_of(&name, &self.names(), &self.status()),
+            "ring" => ring_of(&name, &self.names(), &self.status()),
+            "counters" => counters(&self.status()),
+            "events" => events(&self.happenings()),
+            "groups" => groups(&self.lists()),
+            "sessions" => sessions(&self.lists()),
+            _ => return None,
+        })
+    }
+
+    fn names(&self) -> Names {
+        let in_force = self.in_force();
+        let table = &in_force.settings.table;
+        Names {
+            daemons: table.daemons.iter().map(|daemon| (daemon.id, daemon.name.clone())).collect(),
+            networks: table.networks.iter().map(|notes| notes.name.clone()).collect(),
+        }
+    }
+
+    fn lists(&self) -> Lists {
+        self.obey(Request::List { limit: LIST_LIMIT }, PATIENCE);
+        self.newest_lists()
+    }
+}
+
+/// The ring and the daemons of the configuration.
+fn ring_of(name: &str, names: &Names, status: &Status) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "daemon name={name} state={}", status.ring_state);
+    write_ring(&mut text, status);
+    let ring = &status.ring;
+    let _ = writeln!(
+        text,
+        "token visits={} again={} repeated={} configurations={} gathers={}",
+        ring.tokens, ring.tokens_retransmitted, ring.tokens_repeated, ring.configurations, ring.gathers
+    );
+    write_members(&mut text, names, status);
+    text
+}
+
+fn write_ring(text: &mut String, status: &Status) {
+    if let Some(configuration) = &status.configuration {
+        let members: Vec<String> = configuration.members.iter().map(|member| member.to_string()).collect();
+        let _ =
+            writeln!(text, "ring id={} daemons={} members={}", configuration.ring, members.len(), members.join(","));
+    }
+}
+
+/// All daemons, and whether they are in the ring.
+fn write_members(text: &mut String, names: &Names, status: &Status) {
+    let ring = status.configuration.as_ref().map_or(&[][..], |configuration| &configuration.members);
+    for (daemon, name) in &names.daemons {
+        let place = if ring.contains(daemon) { "in" } else { "out" };
+        let _ = writeln!(text, "member daemon={daemon} name={name} ring={place}");
+    }
+}
+
+fn events(happenings: &[Happening]) -> String {
+    let mut text = String::new();
+    for Happening { number, at_ms, event, text: what } in happenings {
+        let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let _ = writeln!(text, "event number={number} at_ms={at_ms} event={event} text={what}");
+    }
+    said(text, "event")
+}
+
+fn groups(lists: &Lists) -> String {
+    let mut text = String::new();
+    for (name, members, here) in &lists.groups {
+        let _ = writeln!(text, "group group={} members={members} here={here}", word(name));
+    }
+    more(&mut text, lists.more_groups);
+    said(text, "group")
+}
+
+fn sessions(lists: &Lists) -> String {
+    let mut text = String::new();
+    for SessionLine { id, name, from, groups, frames, bytes } in &lists.sessions {
+        let (name, from) = (word(name), word(from));
+        let _ = writeln!(
+            text,
+            "session session={} name={name} from={from} groups={groups} waiting={frames} waiting_bytes={bytes}",
+            id.0
+        );
+    }
+    more(&mut text, lists.more_sessions);
+    said(text, "session")
+}
+
+fn more(text: &mut String, count: usize) {
+    if count > 0 {
+        let _ = writeln!(text, "more count={count}");
+    }
+}
+
+/// The records, or that there are none.
+fn said(text: String, what: &str) -> String {
+    if text.is_empty() { format!("none of={what}\n") } else { text }
+}
+
+/// A value without what would end a word.
+fn word(value: &str) -> String {
+    let plain = |c: char| if c.is_whitespace() || c.is_control() || c == '=' { '_' } else { c };
+    let word: String = value.chars().map(plain).collect();
+    or_dash(word)
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// A status as records.
+fn status_of(name: &str, names: &Names, status: &Status) -> String {
+    let mut text = String::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let (state, clients) = (status.ring_state, status.clients);
+    let _ = writeln!(text, "daemon name={name} version={version} state={state} clients={clients}");
+    write_ring(&mut text, status);
+    let ring = &status.ring;
+    let _ = write!(
+        text,
+        "traffic messages={} sent={} retransmitted={}",
+        ring.messages, ring.packets_sent, ring.retransmitted
+    );
+    let _ = write!(
+        text,
+        " duplicates={} tokens={} tokens_again={}",
+        ring.duplicates, ring.tokens, ring.tokens_retransmitted
+    );
+    let _ = writeln!(text, " configurations={} gathers={}", ring.configurations, ring.gathers);
+    let packets = &status.packets;
+    let _ = write!(text, "packets first={} copies={} malformed={}", packets.first, packets.copies, packets.malformed);
+    let _ = write!(text, " other_system={} unknown_sender={}", packets.other_system, packets.unknown_sender);
+    let _ = write!(text, " past_life={} crossed={} repeated={}", packets.past_life, packets.crossed, packets.repeated);
+    let _ = write!(text, " foreign_source={} not_opened={}", packets.foreign_source, packets.not_opened);
+    let _ = writeln!(text, " other_version={} strangers={}", packets.other_version, packets.strangers);
+    let ids: Vec<String> = status.keys.iter().map(KeyId::to_string).collect();
+    let using = or_dash(status.key.map(|key| key.to_string()).unwrap_or_default());
+    let _ = writeln!(text, "seal key={using} keys={}", or_dash(ids.join(",")));
+    let policy = status.policy.to_string();
+    let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
+    let _ = writeln!(text, "data policy={name} copies={copies}");
+    write_files(&mut text, status);
+    write_members(&mut text, names, status);
+    write_networks(&mut text, names, status);
+    for path in &status.paths {
+        let state = shown_state(path, &status.paths);
+        let _ = write!(text, "path daemon={} network={} state={state}", path.daemon, path.network.0);
+        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        let round_trip = path.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        let seconds = status.at.since(path.since).as_secs();
+        let (loss, loss_there) = (path.loss.map(u64::from), path.loss_there.map(u64::from));
+        let _ =
+            write!(text, " for_s={seconds} loss_percent={} loss_there_percent={}", or_dash(loss), or_dash(loss_there));
+        let _ = write!(text, " round_trip_us={}", or_dash(round_trip));
+        let _ = writeln!(text, " heard={} first={}", path.heard, path.first);
+    }
+    for Hearing { by, of, networks } in &status.matrix {
+        let networks: Vec<String> = networks.iter().map(|network| network.0.to_string()).collect();
+        let networks = if networks.is_empty() { "-".to_owned() } else { networks.join(",") };
+        let _ = writeln!(text, "matrix daemon={by} hears={of} networks={networks}");
+    }
+    text
+}
+
+/// Every counter as a record.
+fn counters(status: &Status) -> String {
+    let mut text = String::new();
+    status.visit(&mut |network, Counter { section, key, value, .. }| {
+        let network = network.map_or("-".to_owned(), |network| network.0.to_string());
+        let _ = writeln!(text, "counter section={section} key={key} network={network} value={value}");
+    });
+    text
+}
+
+/// A path is silent if its daemon is not heard at all. One that was switched on just now has yet to show that it works.
+fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
+    let heard = |other: &&multipath::Path| matches!(other.state, PathState::Healthy | PathState::Probation);
+    let elsewhere = all.iter().filter(|other| other.daemon == path.daemon).any(|other| heard(&other));
+    if path.state == PathState::Silent && elsewhere { PathState::Probation } else { path.state }
+}
+
+/// What the files of daemons have that others do not.
+fn write_files(text: &mut String, status: &Status) {
+    if let Some(daemons) = &status.waits_for {
+        let daemons: Vec<String> = daemons.iter().map(ToString::to_string).collect();
+        let daemons = if daemons.is_empty() { "-".to_owned() } else { daemons.join(",") };
+        let _ = writeln!(text, "next waits_for={daemons}");
+    }
+    for (daemon, differs) in &status.differing {
+        let _ = writeln!(text, "differs daemon={daemon} in={}", differs.words().join(","));
+    }
+}
+
+fn write_networks(text: &mut String, names: &Names, status: &Status) {
+    let switch = |on| if on { "on" } else { "off" };
+    for (link, network) in status.links.iter().zip((0..).map(NetworkId)) {
+        let (counters, number) = (&link.counters, network.0);
+        let (up, switched) = (if link.up { "up" } else { "down" }, switch(status.enabled.has(network)));
+        let _ = write!(text, "network network={number} link={up} switched={switched} drill={}", switch(link.drilled));
+        let priority = status.priorities.get(usize::from(number)).copied().unwrap_or_default();
+        let _ = write!(text, " priority={priority} sent={}", counters.sent);
+        let _ =
+            write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
+        let _ = write!(text, " unsent={} lost_in_drill={}", counters.unsent, counters.drilled);
+        let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
+        let name = names.networks.get(usize::from(number)).cloned().flatten().unwrap_or_default();
+        let _ = writeln!(text, " foreign={} name={}", counters.foreign, word(&name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::multipath::{Networks, Path, Policy};
+    use crate::net::{Counters, LinkStatus};
+    use crate::time::Instant;
+
+    #[test]
+    fn a_path_is_called_silent_only_while_its_daemon_is_not_heard_at_all() {
+        let path = |daemon, network, state| Path {
+            daemon: DaemonId(daemon),
+            network: NetworkId(network),
+            state,
+            since: Instant::ZERO,
+            last: None,
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        };
+        let [silent, healthy, faulty] = [PathState::Silent, PathState::Healthy, PathState::Faulty];
+        let paths = vec![path(1, 0, silent), path(1, 1, healthy), path(2, 0, silent), path(2, 1, faulty)];
+        let text = status_of("alpha", &Names::default(), &Status { paths, ..Status::default() });
+        let states = text.split_whitespace().filter_map(|word| word.strip_prefix("state=")).skip(1);
+        assert_eq!(states.collect::<Vec<_>>(), ["probation", "healthy", "silent", "faulty"]);
+    }
+
+    #[test]
+    fn every_record_is_a_line_of_keys_and_values() {
+        let path = Path {
+            daemon: DaemonId(0x0a00_0002),
+            network: NetworkId(1),
+            state: PathState::Faulty,
+            since: Instant::from_millis(1000),
+            last: None,
+            heard: 7,
+            first: 3,
+            loss: Some(12),
+            loss_there: None,
+            round_trip: Some(Duration::from_micros(250)),
+        };
+        let hearing = |networks| Hearing { by: path.daemon, of: DaemonId(0x0a00_0003), networks };
+        let matrix = vec![hearing(Networks::first(2)), hearing(Networks::NONE)];
+        let status = Status {
+            ring_state: "operational",
+            clients: 2,
+            paths: vec![path],
+            matrix,
+            links: vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }],
+            enabled: Networks::from(NetworkId(1)),
+            policy: Policy::Copies(2),
+            priorities: vec![7],
+            at: Instant::from_millis(3500),
+            ..Status::default()
+        };
+        let text = status_of("alpha", &Names::default(), &status);
+        let lines: Vec<&str> = text.lines().collect();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
+        assert_eq!(lines[3], "seal key=- keys=-");
+        assert_eq!(lines[4], "data policy=active copies=2");
+        let network = "network network=0 link=up switched=off drill=off priority=7 sent=0 ";
+        assert!(lines[5].starts_with(network), "{}", lines[5]);
+        assert_eq!(
+            lines[6],
+            "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
+        );
+        assert_eq!(lines[7], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
+        assert_eq!(lines[8], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
+        assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
+    }
+}

@@ -1,0 +1,202 @@
+//! What the daemon shows by HTTP: metrics that a Prometheus library reads, and a page that a browser draws and keeps up to date.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_types, reason = "waiting has an end")]
+#![expect(clippy::disallowed_methods, reason = "waiting asks again after a pause")]
+
+#[path = "web/browser.rs"]
+mod browser;
+mod solo;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+use browser::Browser;
+use solo::{PATIENCE, Setup, Solo, eventually, free_port};
+
+/// Two daemons on two loopback networks; the first one shows itself.
+struct Pair {
+    one: Solo,
+    _other: Solo,
+    status: u16,
+    metrics: u16,
+}
+
+impl Pair {
+    fn start(test: &str) -> Pair {
+        let [setup, mut other] = ["one", "other"].map(|name| Setup::new(&format!("web-{test}-{name}"), ""));
+        let [port, status, metrics] = [setup.port, free_port(), free_port()];
+        let members = format!(
+            "Spread_Segment unicast:{port} unicast:{port} {{
+                solo 127.0.0.1 {{ D 127.0.0.1 D 127.1.0.1 C 127.0.0.1 }}
+                other 127.0.0.2 {{ D 127.0.0.2 D 127.1.0.2 C 127.0.0.2 }}
+            }}
+            Network 1 {{ Name = office }}
+            DaemonUser = root DaemonGroup = root RuntimeDir = /no/such/directory\n"
+        );
+        let shown = format!("StatusAddress = 127.0.0.1:{status} MetricsAddress = 127.0.0.1:{metrics}\n");
+        fs::write(setup.directory.join("spread.conf"), format!("{members}{shown}")).unwrap();
+        fs::write(other.directory.join("spread.conf"), members).unwrap();
+        other.command = Command::new(env!("CARGO_BIN_EXE_spread"));
+        other.command.arg("-c").arg(other.directory.join("spread.conf")).args(["-n", "other"]).stdin(Stdio::null());
+        let one = setup.start();
+        one.expect_log(&["clients can connect"]);
+        let pair = Pair { one, _other: other.start(), status, metrics };
+        pair.one.expect_log(&["a ring of 2 daemons is installed"]);
+        let is_whole = |status: &str| status.contains(" daemons=2 ") && status.matches("state=healthy").count() == 2;
+        eventually(|| is_whole(&pair.ask("status")).then_some(()));
+        pair
+    }
+
+    /// What `spmonitor` of another machine gets.
+    fn ask(&self, what: &str) -> String {
+        get(self.status, &format!("/{what}")).1
+    }
+
+    fn drill(&self, switch: &str) {
+        let port = self.one.port.to_string();
+        let words = ["drill", "1", switch, "-s", &port];
+        assert!(Command::new(env!("CARGO_BIN_EXE_spmonitor")).args(words).status().unwrap().success());
+    }
+}
+
+/// The head and the body of an answer.
+fn get(port: u16, path: &str) -> (String, String) {
+    exchange(port, &format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n"))
+}
+
+fn exchange(port: u16, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn what_is_asked_by_http_is_answered_and_nothing_else() {
+    let pair = Pair::start("ask");
+    let status = pair.ask("status");
+    assert!(status.contains("member daemon=127.0.0.2 name=other ring=in"), "{status}");
+    assert!(pair.ask("events").contains("event=member_joined text=127.0.0.2 is in the ring"), "{}", pair.ask("events"));
+    let _client = pair.one.connect();
+    assert!(pair.ask("sessions").contains("session session="), "{}", pair.ask("sessions"));
+    let heads = [
+        exchange(pair.status, "GET /nothing HTTP/1.1\r\n\r\n"),
+        exchange(pair.status, "POST /status HTTP/1.1\r\n\r\n"),
+        exchange(pair.status, "reload\r\n\r\n"),
+        exchange(pair.metrics, "GET /status HTTP/1.1\r\n\r\n"),
+    ];
+    let codes = heads.map(|(head, _)| head.split(' ').nth(1).unwrap_or_default().to_owned());
+    assert_eq!(codes, ["404", "405", "400", "404"]);
+    let place = format!("127.0.0.1:{}", pair.status);
+    let spmonitor = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_spmonitor")).args(words).args(["-s", &place]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(spmonitor(&["ring"]).contains("other"), "{}", spmonitor(&["ring"]));
+    assert!(spmonitor(&["events", "--json"]).starts_with(r#"{"event":["#), "{}", spmonitor(&["events", "--json"]));
+    assert!(spmonitor(&["reload"]).contains("can only be asked"), "{}", spmonitor(&["reload"]));
+}
+
+#[test]
+fn who_says_nothing_is_not_waited_for_for_long() {
+    let pair = Pair::start("silent");
+    let _silent: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(("127.0.0.1", pair.status)).unwrap()).collect();
+    assert!(get(pair.status, "/").1.contains("<svg"));
+    let mut long = TcpStream::connect(("127.0.0.1", pair.status)).unwrap();
+    // It is told that this is too much, or cut off.
+    let _ = long.write_all(&[b'a'; 1 << 16]);
+    assert!(get(pair.status, "/").1.contains("<svg"));
+    pair.one.expect_well();
+}
+
+#[test]
+fn a_port_in_use_is_an_error_at_the_start_and_a_warning_at_a_reload() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let line = format!("MetricsAddress = 127.0.0.1:{port}");
+    Setup::new("web-taken", &line).expect_refusal(&format!("MetricsAddress: port {port} of 127.0.0.1 is in use"));
+    let daemon = Setup::new("web-taken-later", "").start();
+    daemon.expect_log(&["clients can connect"]);
+    let file = daemon.directory.join("spread.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{line}\n")).unwrap();
+    daemon.signal("-HUP");
+    daemon.expect_log(&["WARN", &format!("port {port} of "), "is in use"]);
+    drop(taken);
+    daemon.signal("-HUP");
+    eventually(|| TcpStream::connect(("127.0.0.1", port)).ok());
+    assert!(get(port, "/metrics").1.contains("torc_ring_operational"));
+    fs::write(&file, text).unwrap();
+    daemon.signal("-HUP");
+    eventually(|| TcpStream::connect(("127.0.0.1", port)).is_err().then_some(()));
+    daemon.expect_well();
+}
+
+/// Reads the metrics as Prometheus does, and prints some.
+const SCRAPE: &str = r#"
+import sys
+try:
+    from prometheus_client.parser import text_string_to_metric_families
+except ImportError:
+    sys.exit(77)
+families = {family.name: family for family in text_string_to_metric_families(sys.stdin.read())}
+assert all(family.documentation and family.samples for family in families.values())
+value = lambda name: [(sample.labels, sample.value) for sample in families[name].samples]
+assert value("torc_ring_members") == [({}, 2.0)], value("torc_ring_members")
+assert sorted(labels["network"] for labels, up in value("torc_network_up") if up == 1.0) == ["0", "1"]
+assert [labels["daemon"] for labels, healthy in value("torc_path_healthy")] == ["127.0.0.2"] * 2
+assert families["torc_ring_tokens"].type == "counter" and value("torc_ring_tokens")[0][1] > 0
+print(len(families))
+"#;
+
+#[test]
+fn prometheus_reads_every_metric() {
+    let pair = Pair::start("metrics");
+    let (head, metrics) = get(pair.metrics, "/metrics");
+    assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
+    let mut python = Command::new("python3");
+    python.args(["-c", SCRAPE]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut python) = python.spawn() else { return eprintln!("skipped: needs python3") };
+    python.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = python.wait_with_output().unwrap();
+    if output.status.code() == Some(77) {
+        return eprintln!("skipped: needs the Python module prometheus_client");
+    }
+    let families: usize = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(families > 70, "{families}");
+}
+
+#[test]
+fn a_browser_draws_the_ring_and_sees_a_cut() {
+    let pair = Pair::start("page");
+    let Some(mut browser) = Browser::start(&pair.one.directory) else {
+        return eprintln!("skipped: needs chromium");
+    };
+    browser.open(&format!("http://127.0.0.1:{}/", pair.status));
+    let lines = "[...document.querySelectorAll('#picture line')].map((line) => line.dataset.network + line.dataset.sound).join()";
+    browser.await_value(lines, "0true,1true", PATIENCE);
+    assert_eq!(browser.value("document.getElementById('state').textContent"), "operational");
+    assert_eq!(browser.value("document.querySelectorAll('#picture circle').length"), "2");
+    assert!(
+        browser.value("document.getElementById('events').textContent").contains("a ring of 2 daemons is installed")
+    );
+    let back = "getComputedStyle(document.body).backgroundColor";
+    let [light, dark] = ["light", "dark"].map(|scheme| {
+        browser.prefer(scheme);
+        browser.value(back)
+    });
+    assert_ne!(light, dark);
+    browser.resize(360, 640);
+    assert_eq!(browser.value("document.documentElement.scrollWidth <= 360"), "true", "it fits a phone");
+    pair.drill("on");
+    browser.await_value(lines, "0true,1false", PATIENCE);
+    pair.drill("off");
+    browser.await_value(lines, "0true,1true", PATIENCE);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
