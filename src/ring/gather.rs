@@ -94,6 +94,13 @@ impl Gather {
         self.agree(core, now)
     }
 
+    /// A daemon has died: it is not waited for.
+    pub(crate) fn on_death(&mut self, core: &mut Core, now: Instant, daemon: DaemonId) {
+        if self.present.contains(&daemon) && self.failed.insert(daemon) {
+            self.changed(core, now);
+        }
+    }
+
     /// A part of a form token arrived.
     pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: FormPart) -> Option<Transition> {
         let form = self.collector.add(part)?;

@@ -23,6 +23,7 @@ mod sender;
 mod state;
 mod stats;
 mod stream;
+mod suspicion;
 #[cfg(test)]
 mod testing;
 mod timer;
@@ -363,12 +364,17 @@ impl Ring {
             return None;
         }
         self.core.learn_sequence(join.sequence);
-        match &mut self.state {
-            State::Gather(gather) => gather.on_join(&mut self.core, now, join),
+        let transition = match &mut self.state {
+            State::Gather(_) | State::Between => None,
             State::Form(forming) => forming.on_join(&join),
             State::Recovery(recovery) => recovery.on_join(&join),
             State::Operational(operational) => operational.on_join(&self.core, now, &join),
-            State::Between => None,
+        };
+        // The gather that a join begins need not wait until the join is repeated.
+        self.follow(now, transition);
+        match &mut self.state {
+            State::Gather(gather) => gather.on_join(&mut self.core, now, join),
+            _ => None,
         }
     }
 

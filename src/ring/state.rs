@@ -74,6 +74,8 @@ pub enum GatherReason {
     Contradiction,
     /// A member is not in the membership table any more.
     MemberRemoved,
+    /// A member's port is closed, and the member does not answer.
+    MemberDied,
 }
 
 impl fmt::Display for GatherReason {
@@ -92,6 +94,7 @@ impl fmt::Display for GatherReason {
             GatherReason::Absent => "this daemon stood still for too long",
             GatherReason::MemberRemoved => "a member is removed from the configuration",
             GatherReason::Contradiction => "packets contradict each other: somebody forges them",
+            GatherReason::MemberDied => "a member has died",
         })
     }
 }
@@ -127,6 +130,16 @@ impl State {
             State::Operational(operational) => Some(&operational.circulation),
             State::Gather(_) | State::Form(_) | State::Between => None,
         }
+    }
+
+    /// Whom this state counts on; while gathering that is not settled, and nobody.
+    pub(crate) fn members(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        let forming = match self {
+            State::Form(forming) => forming.members(),
+            _ => &[],
+        };
+        let ring = self.circulation().map_or(&[][..], |circulation| &circulation.members);
+        forming.iter().map(|member| member.daemon).chain(ring.iter().copied())
     }
 
     /// The table of moves.

@@ -102,6 +102,8 @@ counters! {
         contradiction,
         /// A member was removed from the membership table.
         member_removed,
+        /// A member had died, as its closed port and its silence said.
+        member_died,
     }
 }
 
@@ -122,6 +124,7 @@ impl Gathers {
             GatherReason::Absent => &mut self.absent,
             GatherReason::MemberRemoved => &mut self.member_removed,
             GatherReason::Contradiction => &mut self.contradiction,
+            GatherReason::MemberDied => &mut self.member_died,
         };
         *counter += 1;
     }

@@ -7,6 +7,7 @@ use crate::time::Duration;
 use crate::wire::Incarnation;
 
 mod forged;
+mod suspicion;
 
 type Dropper = Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>;
 /// What arrives at a daemon ahead of a packet, in the name of the same sender.

@@ -1,0 +1,66 @@
+//! A member that has died, as the level below says.
+
+use super::*;
+
+impl Bus {
+    fn suspects(&mut self, at: u32, daemon: u32) {
+        self.rings.get_mut(&DaemonId(at)).unwrap().suspect(self.now, DaemonId(daemon));
+        self.drain(DaemonId(at));
+    }
+
+    /// The daemon hears nothing more and says nothing more.
+    fn kill(&mut self, daemon: u32) {
+        self.side.insert(DaemonId(daemon), 9);
+    }
+}
+
+#[test]
+fn a_member_that_died_is_not_waited_for() {
+    let mut bus = Bus::new(4);
+    bus.run(SECOND);
+    (1..=4).for_each(|id| drop(bus.take(id)));
+    bus.kill(2);
+    bus.suspects(3, 2);
+    bus.run(SECOND / 50);
+    for id in [1, 3, 4] {
+        assert_eq!(bus.take(id), ["Transitional[1, 3, 4]", "Regular[1, 3, 4]"]);
+    }
+    assert_eq!(bus.rings[&DaemonId(3)].stats().reasons.member_died, 1);
+}
+
+#[test]
+fn a_member_that_dies_while_the_ring_is_formed_anew_is_not_waited_for() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.kill(3);
+    bus.rings.get_mut(&DaemonId(1)).unwrap().begin_anew(bus.now);
+    bus.drain(DaemonId(1));
+    bus.run(SECOND / 50);
+    assert_eq!(bus.rings[&DaemonId(1)].state_name(), "gather");
+    bus.suspects(1, 3);
+    bus.run(SECOND / 50);
+    assert_eq!(bus.take(1), ["Transitional[1, 2]", "Regular[1, 2]"]);
+}
+
+#[test]
+fn whoever_is_no_member_or_this_daemon_itself_is_not_suspected() {
+    let mut bus = Bus::new(2);
+    bus.run(SECOND);
+    for daemon in [1, 7] {
+        bus.suspects(1, daemon);
+        assert_eq!(bus.rings[&DaemonId(1)].state_name(), "operational");
+    }
+}
+
+#[test]
+fn a_member_that_is_suspected_wrongly_comes_back() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.suspects(1, 2);
+    bus.run(SECOND * 2);
+    for id in 1..=3 {
+        assert_eq!(bus.take(id).last().unwrap(), "Regular[1, 2, 3]");
+    }
+}
