@@ -217,11 +217,19 @@ impl Node {
         self.pump(now);
     }
 
+    /// The system says that nobody has the port of a daemon on a network, or somebody says so in its name.
+    pub fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
+        self.paths.handle_refusal(now, network, daemon);
+    }
+
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         // Each part ignores a time-out that is not its own, so all are called.
         self.paths.handle_timeout(now);
         self.follow_table(now);
+        while let Some(daemon) = self.paths.poll_death() {
+            self.ring.suspect(now, daemon);
+        }
         self.ring.handle_timeout(now);
         self.clients.set_now(now);
         self.clients.handle_timeout();

@@ -69,7 +69,7 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         failed: BTreeSet::new(),
     };
     let form = FormPart { ring: RING, hop: 0, total: 1, first: 0, entries: Vec::new() };
-    let report = [0; 48];
+    let report = [0; 51];
     PathReport::decode(&report).unwrap();
     let command = MonitorCommand {
         from: DaemonId(1),

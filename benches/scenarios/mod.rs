@@ -84,6 +84,9 @@ impl Scenario {
 
 fn recode(datagram: &Slice) -> usize {
     let header = Header::decode(&mut Reader::new(datagram)).expect("a node made it");
+    if header.kind == PacketKind::Knock {
+        return header.encode().len();
+    }
     if header.kind == PacketKind::Report {
         let report = PathReport::decode(&datagram[Header::SIZE..]).expect("a node made it");
         return header.encode().len() + report.encode().len();

@@ -212,9 +212,19 @@ impl Multipath {
         header.destination.is_some_and(|to| to != self.table.my_id())
     }
 
+    /// The system says that nobody has the port of a daemon on a network, or somebody says so in its name.
+    pub fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
+        if let Some(daemon) = self.table.seat(daemon).filter(|&daemon| daemon != self.table.me()) {
+            self.health.on_refused(now, daemon, network);
+            self.knock(now);
+        }
+    }
+
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.look_for_succession(now);
+        self.health.look_for_deaths(now, &self.table);
+        self.knock(now);
         if let Some(plans) = self.health.look(now, &self.table) {
             if plans == Plans::Stale {
                 let known = Known { now, table: &self.table, health: &self.health };
@@ -239,6 +249,13 @@ impl Multipath {
 
     /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere.
     pub fn send(&mut self, now: Instant, packet: Outgoing) {
+        match packet.kind {
+            PacketKind::Data | PacketKind::Join | PacketKind::Form => self.health.on_traffic(now),
+            _ => {}
+        }
+        if let Some(to) = packet.to.and_then(|to| self.table.seat(to)) {
+            self.health.on_sent(now, to);
+        }
         self.outbound.send(Known { now, table: &self.table, health: &self.health }, packet);
     }
 
@@ -311,6 +328,11 @@ impl Multipath {
     /// Bytes of a datagram that are not a packet's body.
     pub fn overhead(&self) -> usize {
         Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
+    }
+
+    /// The next daemon that has died, as its closed ports and its silence say.
+    pub fn poll_death(&mut self) -> Option<DaemonId> {
+        self.health.poll_death().map(|daemon| self.table.id(daemon))
     }
 
     /// The next thing that an operator should know.
@@ -425,6 +447,9 @@ impl Multipath {
     fn take(&mut self, now: Instant, came: Came, copied: Copied, opened: Opened) -> Option<(Header, Slice)> {
         let header = opened.header;
         self.health.on_packet(now, came, copied);
+        if (header.kind, copied) == (PacketKind::Data, Copied::First) {
+            self.health.on_traffic(now);
+        }
         if let Some(parcel) = Parcel::of(&opened) {
             let known = Known { now, table: &self.table, health: &self.health };
             let relaying = self.outbound.forward(known, came.sender, &parcel);
@@ -443,6 +468,11 @@ impl Multipath {
                 }
                 return None;
             }
+            (PacketKind::Knock, _) => {
+                self.stats.knocks += u64::from(copied == Copied::First);
+                self.health.on_knock(now);
+                return None;
+            }
             (_, Copied::Later) => {
                 self.stats.copies += 1;
                 return None;
@@ -451,6 +481,13 @@ impl Multipath {
         }
         self.stats.first += 1;
         Some((header, opened.body))
+    }
+
+    /// Knocks at the ports where it is time to.
+    fn knock(&mut self, now: Instant) {
+        while let Some((daemon, doors)) = self.health.poll_knock() {
+            self.outbound.knock(Known { now, table: &self.table, health: &self.health }, daemon, doors);
+        }
     }
 
     fn choose_key(&mut self, now: Instant) {

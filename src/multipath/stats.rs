@@ -10,6 +10,8 @@ counters! {
         first,
         /// First copies of reports.
         reports,
+        /// First copies of knocks.
+        knocks,
         /// Later copies.
         copies,
         /// Packets of an earlier life of their sender.

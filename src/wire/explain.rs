@@ -44,6 +44,7 @@ fn explain_body(lines: &mut Lines, kind: PacketKind, body: &Slice) {
     match kind {
         PacketKind::Report => lines.add_or_error(1, &PathReport::decode(body)),
         PacketKind::Greeting => lines.add_or_error(1, &Greeting::decode(body)),
+        PacketKind::Knock => {}
         _ => {
             let packet = Packet::decode(kind, body);
             lines.add_or_error(1, &packet);

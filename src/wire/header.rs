@@ -112,12 +112,14 @@ pub enum PacketKind {
     Report = 7,
     /// Asks whether its sender's life is the present one, or answers that. It is no packet of a ring.
     Greeting = 32,
+    /// Knocks at a port: the receiver need not do anything, but if nobody has the port the system answers. It is no packet of a ring.
+    Knock = 33,
 }
 
 impl PacketKind {
     fn from_wire(number: u8) -> Option<PacketKind> {
         use PacketKind::*;
-        [Data, Token, Join, Form, Probe, Hurry, Report, Greeting].into_iter().find(|&kind| kind as u8 == number)
+        [Data, Token, Join, Form, Probe, Hurry, Report, Greeting, Knock].into_iter().find(|&kind| kind as u8 == number)
     }
 }
 
@@ -251,6 +253,7 @@ impl fmt::Display for PacketKind {
             PacketKind::Hurry => "hurry",
             PacketKind::Report => "report",
             PacketKind::Greeting => "greeting",
+            PacketKind::Knock => "knock",
         })
     }
 }

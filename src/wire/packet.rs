@@ -1,4 +1,4 @@
-//! The body of a datagram for the ring, by kind. Reports and greetings are for multipath, and no ring reads them.
+//! The body of a datagram for the ring, by kind. Reports, greetings and knocks are for multipath, and no ring reads them.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl Packet {
             PacketKind::Form => Packet::Form(FormPart::decode(body)?),
             PacketKind::Probe => Packet::Probe(decode_ring(body)?),
             PacketKind::Hurry => Packet::Hurry(decode_ring(body)?),
-            PacketKind::Report | PacketKind::Greeting => return Err(DecodeError::BadValue("kind")),
+            PacketKind::Report | PacketKind::Greeting | PacketKind::Knock => return Err(DecodeError::BadValue("kind")),
         })
     }
 

@@ -10,7 +10,9 @@
 //! 13  1  networks that are switched off there, the lowest bit being network 0
 //! 14 24  six digests: four of parts of the membership table, one of the policy, one of the timers
 //! 38  4  digest of the membership table that the sender changes to once all have it, or 0
-//! 42  2  number of daemons, then for each
+//! 42  2  within how many milliseconds the sender's next report follows
+//! 44  1  the daemon that is asked to report at once, or 255 for none
+//! 45  2  number of daemons, then for each
 //!        1  the networks on which the sender hears it directly and well
 //!  …  2  number of measures, then for each
 //!        1  daemon
@@ -40,6 +42,10 @@ pub struct PathReport<'a> {
     pub digests: [u32; PathReport::DIGESTS],
     /// The digest of the membership table that it changes to once all have it; 0 for none.
     pub next: u32,
+    /// Within how many milliseconds the next report follows.
+    pub pause: u16,
+    /// The number of the daemon that is asked to report at once.
+    pub asks: Option<u8>,
     /// By daemon: the networks on which it is heard, as bits.
     pub hears: &'a [u8],
     /// What was measured since.
@@ -47,6 +53,9 @@ pub struct PathReport<'a> {
     /// The keys that it has, the newest last.
     pub keys: Keys<'a>,
 }
+
+/// Says that no daemon is asked.
+const NOBODY: u8 = u8::MAX;
 
 /// The ids of keys, as they travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +102,8 @@ impl<'a> PathReport<'a> {
     pub fn decode(body: &'a [u8]) -> Result<PathReport<'a>, DecodeError> {
         let mut reader = Reader::new(body);
         let mut report = PathReport::decode_front(&mut reader)?;
+        report.pause = reader.u16()?;
+        report.asks = Some(reader.u8()?).filter(|&daemon| daemon != NOBODY);
         let daemons = reader.count(PathReport::DAEMON_LIMIT, "daemons")?;
         report.hears = reader.take(daemons)?;
         let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
@@ -116,10 +127,10 @@ impl<'a> PathReport<'a> {
         }
         let next = reader.u32()?;
         let (hears, measures, keys) = (&[][..], Measures::default(), Keys::default());
-        Ok(PathReport { number, clock, networks, off, digests, next, hears, measures, keys })
+        Ok(PathReport { number, clock, networks, off, digests, next, pause: 0, asks: None, hears, measures, keys })
     }
 
-    const LONGEST: usize = 48
+    const LONGEST: usize = 51
         + PathReport::DAEMON_LIMIT
         + PathReport::MEASURE_LIMIT * Measure::SIZE
         + PathReport::KEY_LIMIT * size_of::<KeyBytes>();
@@ -133,6 +144,8 @@ impl<'a> PathReport<'a> {
         writer.u8(self.off);
         self.digests.iter().for_each(|&digest| writer.u32(digest));
         writer.u32(self.next);
+        writer.u16(self.pause);
+        writer.u8(self.asks.unwrap_or(NOBODY));
         writer.count(self.hears.len());
         writer.bytes(self.hears);
         writer.count(self.measures.len());
@@ -198,6 +211,10 @@ impl fmt::Display for PathReport<'_> {
         if *off != 0 {
             write!(f, ", switched off {off:08b}")?;
         }
+        write!(f, ", next within {} ms", self.pause)?;
+        if let Some(daemon) = self.asks {
+            write!(f, ", asks daemon {daemon}")?;
+        }
         if !self.hears.is_empty() {
             write!(f, ", hears")?;
             self.hears.iter().try_for_each(|networks| write!(f, " {networks:b}"))?;
@@ -224,6 +241,8 @@ mod tests {
             off: 4,
             digests: [8, 9, 10, 11, 12, 13],
             next: 14,
+            pause: 0x0102,
+            asks: Some(3),
             hears: &[0, 5],
             measures: Measures::new(&MEASURE),
             keys: Keys::new(&[[1, 2, 3, 4]]),
@@ -234,7 +253,7 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0,
-            0, 0, 13, 0, 0, 0, 14, 0, 2, 0, 5, 0, 1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
+            0, 0, 13, 0, 0, 0, 14, 1, 2, 3, 0, 2, 0, 5, 0, 1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
         ];
         assert_eq!(report().encode(), bytes);
         assert_eq!(PathReport::decode(&bytes), Ok(report()));
@@ -250,9 +269,9 @@ mod tests {
         let bytes = report().encode();
         assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
         for (at, value, error) in [
-            (43, 129, DecodeError::TooLarge("daemons")),
-            (47, 25, DecodeError::TooLarge("measures")),
-            (49, 8, DecodeError::BadValue("network")),
+            (46, 129, DecodeError::TooLarge("daemons")),
+            (50, 25, DecodeError::TooLarge("measures")),
+            (52, 8, DecodeError::BadValue("network")),
             (0, 0x40, DecodeError::TooLarge("number")),
         ] {
             let mut bytes = bytes.clone();

@@ -26,6 +26,8 @@ pub struct Datagram {
 pub trait Actor {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice);
     fn handle_timeout(&mut self, now: Instant);
+    /// Nobody has the port of a daemon on a network.
+    fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId);
     /// Its key file was changed, and it reads it again.
     fn set_keys(&mut self, now: Instant, keys: Keys);
     /// Its file says this of daemons and networks, and it reads it again.
@@ -201,7 +203,15 @@ impl Actor for RingDaemon {
         self.now = now;
         self.multipath.handle_timeout(now);
         self.follow_table(now);
+        while let Some(daemon) = self.multipath.poll_death() {
+            self.ring.suspect(now, daemon);
+        }
         self.ring.handle_timeout(now);
+    }
+
+    fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
+        self.now = now;
+        self.multipath.handle_refusal(now, network, daemon);
     }
 
     fn reload(&mut self, now: Instant, table: &Table) {

@@ -306,6 +306,8 @@ impl Pen<'_> {
         report.hears = &hears;
         report.number = self.number(report.number + 1);
         report.clock = self.number(report.clock.into()) as u32;
+        report.pause = self.number(report.pause.into()) as u16;
+        report.asks = if self.dares() { Some(self.rng.next_u64() as u8) } else { report.asks };
         Slice::from(report.encode())
     }
 }

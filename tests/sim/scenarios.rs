@@ -7,6 +7,7 @@ mod large;
 mod membership;
 mod order;
 mod paths;
+mod quiet;
 mod reload;
 mod size;
 mod tokens;
@@ -19,7 +20,7 @@ use spread::ring::{Config, Stats};
 use spread::rng::Rng;
 use spread::seal::Keys;
 use spread::time::{Duration, Instant};
-use spread::wire::{DaemonId, PacketKind, Service};
+use spread::wire::{DaemonId, NetworkId, PacketKind, Service};
 
 use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::checker::{check_awake, check_masking, check_quiescence, check_safety};

@@ -28,6 +28,8 @@ pub enum Fault {
     Replayed,
     /// Somebody wrote a datagram in a daemon's name.
     Forged,
+    /// It was said that nobody has a daemon's port, though it may live.
+    StrayRefusal,
     /// Links were cut.
     LinksCut,
     /// The networks fell apart.
@@ -48,7 +50,7 @@ pub enum Fault {
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 18] = [
+    pub const ALL: [(Fault, &str); 19] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::Duplicated, "datagrams duplicated"),
@@ -59,6 +61,7 @@ impl Fault {
         (Fault::ForeignRing, "datagrams of a foreign ring"),
         (Fault::Replayed, "datagrams replayed"),
         (Fault::Forged, "datagrams forged"),
+        (Fault::StrayRefusal, "stray refusals"),
         (Fault::LinksCut, "cuts of links"),
         (Fault::Partition, "partitions"),
         (Fault::LossyLinks, "rises of loss"),

@@ -15,7 +15,7 @@ use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
 
 use crate::actor::Actor;
 use crate::forger::Listener;
-use crate::links::{Links, Which};
+use crate::links::{self, Links, Which};
 use crate::noise::Recording;
 use crate::queue::{Next, Queue};
 use crate::tables::TablePlan;
@@ -115,12 +115,26 @@ struct Life<A> {
 
 /// What happens without being told to.
 enum Happening {
-    Arrival { to: usize, network: NetworkId, bytes: Slice },
+    /// From whom it is, if it was sent to this daemon alone.
+    Arrival {
+        to: usize,
+        network: NetworkId,
+        bytes: Slice,
+        alone_from: Option<usize>,
+    },
+    /// Nobody has the port of this daemon.
+    Refusal {
+        to: usize,
+        network: NetworkId,
+        of: usize,
+    },
     Timer(usize),
 }
 
 /// Datagrams that a socket buffer holds while its daemon is paused.
 const BUFFER_LIMIT: usize = 600;
+/// How much of the noise is word that nobody has a daemon's port, though it may live.
+const STRAY_REFUSALS: f64 = 0.1;
 /// More than this in one history is a storm.
 const HAPPENING_LIMIT: u64 = 6_000_000;
 
@@ -178,7 +192,13 @@ impl<A: Actor> World<A> {
             self.tally.happenings += 1;
             assert!(self.tally.happenings < HAPPENING_LIMIT, "a storm: {:?}", self.tally);
             match next {
-                Next::Near(Happening::Arrival { to, network, bytes }) => self.arrive(to, network, bytes),
+                Next::Near(Happening::Arrival { to, network, bytes, alone_from }) => {
+                    if let Some(from) = alone_from.filter(|_| self.seats[to].life.is_none()) {
+                        self.refuse(to, network, from);
+                    }
+                    self.arrive(to, network, bytes);
+                }
+                Next::Near(Happening::Refusal { to, network, of }) => self.hear_refusal(to, network, of),
                 Next::Near(Happening::Timer(daemon)) => self.tick(daemon),
                 Next::Far(action) => self.act(action),
             }
@@ -324,6 +344,12 @@ impl<A: Actor> World<A> {
     }
 
     fn hear_noise(&mut self, daemon: usize) {
+        if self.rng.chance(STRAY_REFUSALS) {
+            let of = self.rng.below(self.seats.len() as u64) as usize;
+            let network = NetworkId(self.rng.below(self.links.networks() as u64) as u8);
+            self.tally.note(Fault::StrayRefusal);
+            return self.hear_refusal(daemon, network, of);
+        }
         if let Some((network, bytes, fault)) = self.recording.noise(&mut self.rng) {
             self.tally.note(fault);
             self.say(|| format!("noise at {}: {fault:?}", daemon + 1));
@@ -398,6 +424,24 @@ impl<A: Actor> World<A> {
         }
         life.actor.handle_datagram(now, network, &bytes);
         self.drain(daemon);
+    }
+
+    /// The machine of a daemon that does not run says that nobody has its port.
+    fn refuse(&mut self, of: usize, network: NetworkId, to: usize) {
+        if self.links.is_open(links::index(network), of, to) {
+            let quality = self.links.link(links::index(network), of, to).quality;
+            if !self.rng.chance(quality.loss) {
+                self.queue.plan_near(self.now + quality.delay, Happening::Refusal { to, network, of });
+            }
+        }
+    }
+
+    fn hear_refusal(&mut self, daemon: usize, network: NetworkId, of: usize) {
+        let (now, of) = (self.now, self.seats[of].id);
+        if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
+            life.actor.handle_refusal(now, network, of);
+            self.drain(daemon);
+        }
     }
 
     fn tick(&mut self, daemon: usize) {

@@ -7,44 +7,47 @@ use super::super::moves::Moves;
 use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{Incarnation, PathReport};
 
 #[derive(Debug)]
 pub(in crate::multipath) struct Matrix {
     rows: BySeat<Option<Row>>,
     daemons: usize,
-    lifetime: Duration,
 }
+
+/// Until when this daemon knows what it hears itself.
+const FOREVER: Instant = Instant::from_nanos(u64::MAX);
 
 #[derive(Debug)]
 struct Row {
     life: Incarnation,
     number: u64,
-    at: Instant,
+    /// When it is unknown again unless it is renewed.
+    until: Instant,
     /// By seat.
     hears: Vec<Networks>,
 }
 
 impl Matrix {
-    pub(in crate::multipath) fn new(table: &Table, lifetime: Duration) -> Matrix {
-        Matrix { rows: BySeat::new(table.len(), |_| None), daemons: table.len(), lifetime }
+    pub(in crate::multipath) fn new(table: &Table) -> Matrix {
+        Matrix { rows: BySeat::new(table.len(), |_| None), daemons: table.len() }
     }
 
-    /// The table is another one, with rows of this lifetime. What was known of those who stay still is.
-    pub(in crate::multipath) fn adopt(&mut self, moves: &Moves<'_>, lifetime: Duration) {
+    /// The table is another one, what was known of those who stay still is.
+    pub(in crate::multipath) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.rows, |_| None);
         for row in self.rows.iter_mut().flatten() {
             let heard = |seat| moves.seat_before(seat).map_or(Networks::NONE, |before| row.hears[before.number()]);
             row.hears = moves.to.all().map(|seat| moves.set(heard(seat))).collect();
         }
-        (self.daemons, self.lifetime) = (moves.to.len(), lifetime);
+        self.daemons = moves.to.len();
     }
 
-    /// A report came. Whether its row is another one than before.
+    /// A report came, which counts until then. Whether its row is another one than before.
     pub(in crate::multipath) fn learn(
         &mut self,
-        now: Instant,
+        until: Instant,
         daemon: Seat,
         life: Incarnation,
         report: &PathReport<'_>,
@@ -54,24 +57,30 @@ impl Matrix {
         if stale || report.hears.len() != self.daemons {
             return false;
         }
-        renew(row, (life, report.number, now), report.hears.iter().map(|&bits| Networks::from_bits(bits)))
+        renew(row, (life, report.number, until), report.hears.iter().map(|&bits| Networks::from_bits(bits)))
     }
 
     /// What this daemon itself hears. Whether that is something else than before.
-    pub(in crate::multipath) fn set_mine(
-        &mut self,
-        now: Instant,
-        me: Seat,
-        hears: impl Iterator<Item = Networks> + Clone,
-    ) -> bool {
-        renew(&mut self.rows[me], (Incarnation(0), 0, now), hears)
+    pub(in crate::multipath) fn set_mine(&mut self, me: Seat, hears: impl Iterator<Item = Networks> + Clone) -> bool {
+        renew(&mut self.rows[me], (Incarnation(0), 0, FOREVER), hears)
+    }
+
+    /// Rows of others count until then at the longest, unless they are renewed.
+    pub(in crate::multipath) fn shorten(&mut self, until: Instant) {
+        let others = self.rows.iter_mut().flatten().filter(|row| row.until < FOREVER);
+        others.for_each(|row| row.until = row.until.min(until));
+    }
+
+    /// Nothing is known of this daemon any more.
+    pub(in crate::multipath) fn forget(&mut self, daemon: Seat) {
+        self.rows[daemon] = None;
     }
 
     /// Time has passed. Whether a row is unknown from now on.
     pub(in crate::multipath) fn look(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for row in self.rows.iter_mut() {
-            changed |= row.take_if(|row| now.since(row.at) > self.lifetime).is_some();
+            changed |= row.take_if(|row| now > row.until).is_some();
         }
         changed
     }
@@ -93,14 +102,14 @@ fn renew(
     said: (Incarnation, u64, Instant),
     hears: impl Iterator<Item = Networks> + Clone,
 ) -> bool {
-    let (life, number, at) = said;
+    let (life, number, until) = said;
     match row {
         Some(row) if row.hears.iter().copied().eq(hears.clone()) => {
-            (row.life, row.number, row.at) = (life, number, at);
+            (row.life, row.number, row.until) = (life, number, until);
             false
         }
         _ => {
-            *row = Some(Row { life, number, at, hears: hears.collect() });
+            *row = Some(Row { life, number, until, hears: hears.collect() });
             true
         }
     }
@@ -121,6 +130,8 @@ mod tests {
             off: 0,
             digests: [0; PathReport::DIGESTS],
             next: 0,
+            pause: 50,
+            asks: None,
             hears,
             measures: Default::default(),
             keys: Default::default(),
@@ -130,17 +141,31 @@ mod tests {
     #[test]
     fn the_newest_report_of_a_life_counts_until_it_is_old() {
         let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
-        let mut matrix = Matrix::new(&table, Duration::from_millis(500));
+        let mut matrix = Matrix::new(&table);
         let at = Instant::from_millis;
         assert!(!matrix.knows(SECOND) && matrix.hears(SECOND, Seat::new(0)).is_empty());
-        assert!(matrix.learn(at(0), SECOND, Incarnation(1), &report(5, &[3, 0, 1])));
-        assert!(!matrix.learn(at(1), SECOND, Incarnation(1), &report(6, &[3, 0, 1])), "nothing new");
-        assert!(!matrix.learn(at(2), SECOND, Incarnation(1), &report(4, &[0, 0, 0])), "overtaken");
+        assert!(matrix.learn(at(500), SECOND, Incarnation(1), &report(5, &[3, 0, 1])));
+        assert!(!matrix.learn(at(501), SECOND, Incarnation(1), &report(6, &[3, 0, 1])), "nothing new");
+        assert!(!matrix.learn(at(502), SECOND, Incarnation(1), &report(4, &[0, 0, 0])), "overtaken");
         assert_eq!(matrix.hears(SECOND, Seat::new(0)), Networks::first(2));
-        assert!(matrix.learn(at(3), SECOND, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
-        assert!(!matrix.learn(at(4), SECOND, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
+        assert!(matrix.learn(at(503), SECOND, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
+        assert!(!matrix.learn(at(504), SECOND, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
         assert!(!matrix.look(at(503)));
         assert!(matrix.look(at(504)));
         assert!(!matrix.knows(SECOND));
+    }
+
+    #[test]
+    fn a_row_that_counts_for_long_may_be_cut_short_until_it_is_renewed() {
+        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
+        let mut matrix = Matrix::new(&table);
+        let at = Instant::from_millis;
+        matrix.set_mine(Seat::new(0), [Networks::NONE, Networks::first(1)].into_iter());
+        matrix.learn(at(10_000), SECOND, Incarnation(1), &report(1, &[1, 0]));
+        matrix.shorten(at(800));
+        assert!(!matrix.look(at(800)));
+        matrix.learn(at(900), SECOND, Incarnation(1), &report(2, &[1, 0]));
+        assert!(!matrix.look(at(850)) && matrix.look(at(901)));
+        assert!(matrix.knows(Seat::new(0)), "what this daemon hears itself it knows");
     }
 }

@@ -1,15 +1,17 @@
 //! How the paths are doing: the only source of path events.
 //!
 //! What came tells how each path is doing (`track`, `paths`); daemons report it to each other (`reports`), so that each knows who
-//! hears whom (`matrix`). What an operator should know of it is told once (`notices`). Packets reach this organ last, when it is certain
-//! whom they are from; so it believes what it is given.
+//! hears whom (`matrix`). What an operator should know of it is told once (`notices`). Who has died is told by the system (`deaths`).
+//! Packets reach this organ last, when it is certain whom they are from; so it believes what it is given.
 
+mod deaths;
 mod matrix;
 mod notices;
 mod paths;
 mod reports;
 mod track;
 
+pub(super) use deaths::Doors;
 pub(super) use matrix::Matrix;
 pub use notices::Differs;
 pub(super) use notices::Notices;
@@ -24,14 +26,20 @@ use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
+use deaths::Deaths;
 use paths::Paths;
-use reports::{Company, NEWS_GAP, Reports};
+use reports::{NEWS_GAP, Reports};
 
-/// How often silence is looked for.
+/// How often silence is looked for while reports are frequent; otherwise as often as they come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Reports that may fail to come before silence means something, and before a row is unknown.
 const SILENCE: u32 = 4;
 const LIFETIME: u32 = 10;
+/// Having looked so much later than it was meant to be means that this daemon stood still, and others need not have been silent.
+const ABSENCE: Duration = Duration::from_millis(70);
+
+/// How often a daemon on probation is asked to report often, which it then does for longer than that.
+const PLEA_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is known of paths, and when it is looked at and reported next.
 #[derive(Debug)]
@@ -40,8 +48,11 @@ pub(super) struct Health {
     matrix: Matrix,
     reports: Reports,
     notices: Notices,
+    deaths: Deaths,
     looked: Instant,
     next_look: Instant,
+    /// When daemons on probation are asked again to report often.
+    next_plea: Instant,
     /// Whether something has changed that plans are made of.
     plans: Plans,
 }
@@ -74,24 +85,25 @@ pub(super) enum Plans {
 
 impl Health {
     pub(super) fn new(table: &Table, networks: u8, now: Instant) -> Health {
-        let interval = reports::interval(table.len());
         Health {
-            paths: Paths::new(table, networks, interval * SILENCE),
-            matrix: Matrix::new(table, interval * LIFETIME),
+            paths: Paths::new(table, networks, reports::interval(table.len())),
+            matrix: Matrix::new(table),
             reports: Reports::new(table.len(), now),
             notices: Notices::default(),
+            deaths: Deaths::new(table, now),
             looked: Instant::ZERO,
             next_look: now,
+            next_plea: now,
             plans: Plans::Stale,
         }
     }
 
     /// The table is another one.
     pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>) {
-        let interval = reports::interval(moves.to.len());
-        self.paths.adopt(now, moves, interval * SILENCE);
-        self.matrix.adopt(moves, interval * LIFETIME);
+        self.paths.adopt(now, moves, reports::interval(moves.to.len()));
+        self.matrix.adopt(moves);
         self.reports.adopt(now, moves.to.len());
+        self.deaths.adopt(moves);
         self.notices.adopt(moves);
         self.stir(now);
     }
@@ -100,15 +112,26 @@ impl Health {
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) {
         if self.paths.on_packet(now, came, copied) {
             self.stir(now);
+            self.deaths.on_company(now);
+            if self.paths.is_on_probation(came.sender) {
+                self.reports.ask(now, came.sender);
+            }
         }
     }
 
     /// A report of this life of its sender came.
     pub(super) fn on_report(&mut self, now: Instant, me: Seat, came: Came, life: Incarnation, report: &PathReport<'_>) {
         let paths = self.paths.on_report(now, came, life, report);
-        if paths | self.matrix.learn(now, came.sender, life, report) {
+        let until = now + self.paths.pause(came.sender) * LIFETIME;
+        if paths | self.matrix.learn(until, came.sender, life, report) {
             self.stir(now);
         }
+        if report.asks.map(Seat::from_wire) == Some(me) {
+            self.quicken(now);
+            self.reports.hasten(now);
+        }
+        self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
+        self.reports.join_in(now);
         if let Some(network) = came.directly {
             let ours = report.measures.iter().filter(|measure| Seat::from_wire(measure.daemon) == me);
             ours.for_each(|measure| self.paths.on_measure(now, came.sender, network, &measure));
@@ -139,16 +162,80 @@ impl Health {
     pub(super) fn stir(&mut self, now: Instant) {
         self.plans = Plans::Stale;
         self.next_look = self.next_look.min(now.max(self.looked + NEWS_GAP));
+        self.quicken(now);
+    }
+
+    /// Messages travel: it must be known soon how each path is doing.
+    pub(super) fn on_traffic(&mut self, now: Instant) {
+        self.quicken(now);
     }
 
     /// There is something new to report.
     pub(super) fn hasten(&mut self, now: Instant) {
+        self.quicken(now);
         self.reports.hasten(now);
+    }
+
+    /// Whether it is known how each path is doing now. After a quiet time a network may have died since it was heard last.
+    pub(super) fn is_certain(&self, now: Instant) -> bool {
+        self.reports.is_certain(now)
+    }
+
+    /// Something happens, so everybody reports at the usual pace for a while.
+    fn quicken(&mut self, now: Instant) {
+        if let Some(certain) = self.reports.quicken(now) {
+            self.paths.quicken(now, certain);
+            self.matrix.shorten(certain + self.paths.usual() * LIFETIME);
+            self.next_look = self.next_look.min(now + LOOK_INTERVAL);
+        }
+    }
+
+    /// A packet leaves for this daemon alone.
+    pub(super) fn on_sent(&mut self, now: Instant, to: Seat) {
+        self.deaths.on_sent(now, to);
+    }
+
+    /// Somebody knocks.
+    pub(super) fn on_knock(&mut self, now: Instant) {
+        self.deaths.on_knock(now);
+    }
+
+    /// The system says that nobody has the port of this daemon on this network.
+    pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId) {
+        if self.paths.is_alive(now, daemon) {
+            self.deaths.on_refused(now, daemon, network, &self.paths);
+            self.ask(now);
+        }
+    }
+
+    /// The next daemon that has died.
+    pub(super) fn poll_death(&mut self) -> Option<Seat> {
+        self.deaths.poll()
+    }
+
+    /// The next daemon to knock at.
+    pub(super) fn poll_knock(&mut self) -> Option<(Seat, Doors)> {
+        self.deaths.poll_knock()
+    }
+
+    fn ask(&mut self, now: Instant) {
+        while let Some(daemon) = self.deaths.poll_asked() {
+            self.reports.ask(now, daemon);
+        }
     }
 
     /// When to look and to report.
     pub(super) fn poll_timeout(&self) -> Instant {
-        self.next_look.min(self.reports.due())
+        self.next_look.min(self.reports.due()).min(self.deaths.due())
+    }
+
+    /// Judges who has died, and knocks.
+    pub(super) fn look_for_deaths(&mut self, now: Instant, table: &Table) {
+        if self.deaths.look(now, table, &mut self.paths) {
+            self.deaths.dead().for_each(|daemon| self.matrix.forget(daemon));
+            self.stir(now);
+        }
+        self.ask(now);
     }
 
     /// Looks for silence if it is time to. Whether plans are to be made anew; `None` if it was not time.
@@ -156,16 +243,28 @@ impl Health {
         if now < self.next_look {
             return None;
         }
-        (self.looked, self.next_look) = (now, now + LOOK_INTERVAL);
+        if now.since(self.next_look) > ABSENCE {
+            self.paths.on_absence(now);
+        }
+        let pause = self.paths.shortest_pause(now).unwrap_or(self.reports.pause());
+        let next = now + pause.min(self.reports.pause()).max(LOOK_INTERVAL);
+        // A daemon that has to wake up for a report anyway looks then.
+        let report = self.reports.due();
+        (self.looked, self.next_look) = (now, if report > now + LOOK_INTERVAL { next.min(report) } else { next });
         self.paths.look(now);
+        if now >= self.next_plea {
+            self.next_plea = now + PLEA_INTERVAL;
+            let waiting = table.others().filter(|&other| self.paths.is_on_probation(other));
+            waiting.filter(|&other| self.paths.is_alive(now, other)).for_each(|other| self.reports.ask(now, other));
+        }
         self.notices.on_paths(now, self.paths.changes(), self.paths.iter(table));
         if self.matrix.look(now) {
             self.plans = Plans::Stale;
         }
         let mine = table.all().map(|daemon| self.paths.sound(daemon));
-        if self.matrix.set_mine(now, table.me(), mine) {
+        if self.matrix.set_mine(table.me(), mine) {
             self.plans = Plans::Stale;
-            self.reports.hasten(now);
+            self.hasten(now);
         }
         Some(std::mem::replace(&mut self.plans, Plans::Current))
     }
@@ -175,10 +274,8 @@ impl Health {
         if now < self.reports.due() {
             return None;
         }
-        let heard = table.others().any(|other| self.paths.is_alive(now, other));
-        let company = if heard { Company::Others } else { Company::Alone };
         let hears = table.all().map(|of| self.matrix.hears(table.me(), of));
-        Some(self.reports.compose(now, company, said, hears, &self.paths))
+        Some(self.reports.compose(now, said, hears, &self.paths))
     }
 
     /// On which networks each daemon that lives is reached, as far as that is known.

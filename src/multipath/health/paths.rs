@@ -7,7 +7,7 @@ use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
 use super::track::{Around, PathState, Track};
-use super::{Came, Copied};
+use super::{Came, Copied, SILENCE};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
@@ -39,11 +39,10 @@ pub struct Path {
 #[derive(Debug)]
 pub(in crate::multipath) struct Paths {
     peers: BySeat<Peer>,
-    /// How long a silence means something.
-    silence: Duration,
-    looked: Instant,
-    /// Before this nothing is concluded from silence: this daemon was not looking.
-    blind_until: Instant,
+    /// The usual time between reports.
+    usual: Duration,
+    /// Silence before this means nothing: this daemon was not looking.
+    blind: Instant,
     /// How often a state has changed.
     changes: u64,
 }
@@ -58,44 +57,49 @@ struct Peer {
     life: Option<Incarnation>,
     newest: u64,
     off: Networks,
+    promise: Promise,
 }
 
-/// Not having looked for so long means that others need not have been silent.
-const ABSENCE: Duration = Duration::from_millis(120);
+/// Within which time the next report of a daemon follows.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    pause: Duration,
+    /// Since when that is so.
+    since: Instant,
+}
+
+/// No promise is longer than this.
+const PROMISE_LIMIT: Duration = Duration::from_secs(10);
 /// What came so lately shows as much as what comes now: a small part of the shortest silence that means something.
 const FRESH: Duration = Duration::from_millis(10);
 /// A round trip that took longer than this measures something else.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Paths {
-    pub(super) fn new(table: &Table, networks: u8, silence: Duration) -> Paths {
-        Paths {
-            peers: BySeat::new(table.len(), |_| Peer::new(networks)),
-            silence,
-            looked: Instant::ZERO,
-            blind_until: Instant::ZERO,
-            changes: 0,
-        }
+    /// Nobody was heard yet; everybody reports at this pace.
+    pub(super) fn new(table: &Table, networks: u8, usual: Duration) -> Paths {
+        let peers = BySeat::new(table.len(), |_| Peer::new(networks, usual));
+        Paths { peers, usual, blind: Instant::ZERO, changes: 0 }
     }
 
-    /// The table is another one, with this time of silence. A network that comes is silent until something is heard on it.
-    pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, silence: Duration) {
+    /// The table is another one, with this time between reports. A network that comes is silent until something is heard on it.
+    pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, usual: Duration) {
         let networks = moves.network_count();
-        moves.daemons(&mut self.peers, |_| Peer::new(networks));
+        moves.daemons(&mut self.peers, |_| Peer::new(networks, usual));
         for (seat, peer) in moves.to.all().zip(self.peers.iter_mut()) {
             if moves.seat_before(seat).is_some() {
                 peer.tracks = moves.links(mem::take(&mut peer.tracks), || Track::since(now));
                 peer.off = moves.set(peer.off);
             }
         }
-        self.silence = silence;
+        self.peers.iter_mut().for_each(|peer| peer.promise.pause = peer.promise.pause.max(usual));
+        self.usual = usual;
     }
 
     /// A packet came. Whether a state changed.
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) -> bool {
-        let silence = self.silence;
         let peer = &mut self.peers[came.sender];
-        if peer.heard.is_none_or(|heard| now.since(heard) > silence) {
+        if !peer.is_alive(now) {
             peer.present = now;
         }
         peer.heard = Some(now);
@@ -114,6 +118,7 @@ impl Paths {
         if report.number > peer.newest {
             peer.newest = report.number;
             peer.off = Networks::from_bits(report.off);
+            peer.promise.renew(now, self.usual, Duration::from_millis(report.pause.into()));
         }
         let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
         let changed = track.is_some_and(|track| track.on_report(now, report.number, report.clock));
@@ -130,21 +135,32 @@ impl Paths {
         }
     }
 
+    /// Something happens after a quiet time: whoever lives keeps the usual pace from then on, whatever it said before.
+    pub(super) fn quicken(&mut self, now: Instant, then: Instant) {
+        let usual = self.usual;
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_alive(now) && peer.promise.pause > usual) {
+            peer.promise = Promise { pause: usual, since: then };
+        }
+    }
+
+    /// This daemon was not looking until now.
+    pub(super) fn on_absence(&mut self, now: Instant) {
+        self.blind = now;
+    }
+
     /// Time has passed.
     pub(super) fn look(&mut self, now: Instant) {
-        if now.since(self.looked) > ABSENCE {
-            self.blind_until = now + self.silence;
-        }
-        self.looked = now;
-        if now < self.blind_until {
-            return;
-        }
         let mut changes = 0;
         for peer in self.peers.iter_mut() {
+            let silence = peer.promise.pause * SILENCE;
+            if now < self.blind + silence {
+                continue;
+            }
             let around = Around {
-                silence: self.silence,
-                heard: peer.heard.filter(|&heard| now.since(heard) <= self.silence),
+                silence,
+                heard: peer.heard.filter(|_| peer.is_alive(now)),
                 present: peer.present,
+                paced: peer.promise.since,
                 newest: peer.newest,
                 off: false,
             };
@@ -162,7 +178,44 @@ impl Paths {
 
     /// Whether this daemon was heard lately, on whatever way.
     pub(in crate::multipath) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
-        self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= self.silence)
+        self.peers[daemon].is_alive(now)
+    }
+
+    /// Whether this daemon was heard after a time, on whatever way.
+    pub(super) fn heard_since(&self, daemon: Seat, since: Instant) -> bool {
+        self.peers[daemon].heard.is_some_and(|heard| heard > since)
+    }
+
+    /// A daemon has died: it is not waited for.
+    pub(super) fn on_death(&mut self, daemon: Seat) {
+        self.peers[daemon].heard = None;
+    }
+
+    /// The longest time there and back on a network on which this daemon is heard well, as far as it was measured.
+    pub(super) fn round_trip(&self, daemon: Seat) -> Duration {
+        let healthy = self.peers[daemon].tracks.iter().filter(|track| track.state == PathState::Healthy);
+        healthy.filter_map(|track| track.round_trip).max().unwrap_or_default()
+    }
+
+    /// The time within which this daemon reports again.
+    pub(super) fn pause(&self, daemon: Seat) -> Duration {
+        self.peers[daemon].promise.pause
+    }
+
+    /// The usual time between reports.
+    pub(super) fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// The shortest time between reports of a daemon that lives.
+    pub(super) fn shortest_pause(&self, now: Instant) -> Option<Duration> {
+        let alive = self.peers.iter().filter(|peer| peer.is_alive(now));
+        alive.map(|peer| peer.promise.pause).min()
+    }
+
+    /// Whether this daemon is on probation on some network, so that its reports are waited for.
+    pub(super) fn is_on_probation(&self, daemon: Seat) -> bool {
+        self.peers[daemon].tracks.iter().any(|track| track.state == PathState::Probation)
     }
 
     /// Whether the way that a packet came was shown to work just now.
@@ -222,7 +275,7 @@ impl Paths {
 
 impl Peer {
     /// One that was not heard yet, on so many networks.
-    fn new(networks: u8) -> Peer {
+    fn new(networks: u8, usual: Duration) -> Peer {
         Peer {
             tracks: vec![Track::new(); usize::from(networks)],
             heard: None,
@@ -230,6 +283,22 @@ impl Peer {
             life: None,
             newest: 0,
             off: Networks::NONE,
+            promise: Promise { pause: usual, since: Instant::ZERO },
+        }
+    }
+
+    /// Whether it was heard lately, on whatever way.
+    fn is_alive(&self, now: Instant) -> bool {
+        let Promise { pause, since } = self.promise;
+        self.heard.is_some_and(|heard| now.since(heard.max(since)) <= pause * SILENCE)
+    }
+}
+
+impl Promise {
+    fn renew(&mut self, now: Instant, usual: Duration, pause: Duration) {
+        let pause = pause.clamp(usual, PROMISE_LIMIT);
+        if pause != self.pause {
+            (self.pause, self.since) = (pause, now);
         }
     }
 }

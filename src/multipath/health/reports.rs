@@ -3,9 +3,15 @@
 //! Reports are signs of life too, so they come often: several within the silence that makes a path faulty. In a large system they
 //! come less often, so that all of them together stay below [`REPORTS_PER_SECOND`] on each network (with the smallest and the largest
 //! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. What is news is said at once.
+//!
+//! While nothing is sent and nothing changes they come less and less often, and each says when the next one follows, so everybody knows
+//! what silence means. The first message, the first change and the first doubt bring the usual pace back, at once and for a while.
+
+use std::collections::VecDeque;
 
 use super::super::networks::Networks;
 use super::super::seat::Seat;
+use super::SILENCE;
 use super::paths::{Paths, micros};
 use crate::time::{Duration, Instant};
 use crate::wire::{KeyBytes, Keys, MeasureBytes, Measures, NetworkId, PathReport};
@@ -16,15 +22,32 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const REPORTS_PER_SECOND: u32 = 320;
 /// The shortest time between any two reports.
 pub(super) const NEWS_GAP: Duration = Duration::from_millis(5);
-/// How much less often a daemon reports that hears nobody.
-const ALONE: u32 = 4;
+/// How long the usual pace is kept after the last reason for it: longer than the longest probation takes.
+const QUICK_SPAN: Duration = Duration::from_secs(3);
+/// The longest time between two regular reports in a quiet system.
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
+/// Reports of all daemons together in a second, on each network of a quiet system.
+const QUIET_REPORTS_PER_SECOND: u32 = 10;
+/// No quiet system is slower than this.
+const QUIET_LIMIT: Duration = Duration::from_secs(5);
+/// Intervals after which everybody keeps the usual pace that one daemon began.
+const EVERYBODY_AFTER: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Reports {
+    /// The usual time between two regular reports, the longest, and the present one.
     interval: Duration,
+    longest: Duration,
+    pause: Duration,
+    /// How long the usual pace is kept.
+    quick_until: Instant,
+    /// From when on it is known how each path is doing, as it is not after a quiet time.
+    certain_from: Instant,
     number: u64,
     last: Instant,
     next: Instant,
+    /// Whom the next report asks to report at once.
+    asked: VecDeque<Seat>,
     /// Where the measures of the next report begin, among all paths.
     cursor: usize,
     /// The lists of the latest report.
@@ -35,6 +58,12 @@ pub(super) struct Reports {
 /// The time between two regular reports of each of so many daemons.
 pub(super) fn interval(daemons: usize) -> Duration {
     INTERVAL.max(Duration::from_secs(1) * daemons as u32 / REPORTS_PER_SECOND)
+}
+
+/// The time between two regular reports of each of so many daemons while nothing happens.
+fn quiet_interval(daemons: usize) -> Duration {
+    let shared = Duration::from_secs(1) * daemons as u32 / QUIET_REPORTS_PER_SECOND;
+    shared.clamp(QUIET_INTERVAL, QUIET_LIMIT)
 }
 
 /// What a report says besides what was measured.
@@ -49,20 +78,18 @@ pub(in crate::multipath) struct Said<'a> {
     pub(in crate::multipath) keys: &'a [KeyBytes],
 }
 
-/// Whether anybody else is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Company {
-    Alone,
-    Others,
-}
-
 impl Reports {
     pub(super) fn new(daemons: usize, now: Instant) -> Reports {
         Reports {
             interval: interval(daemons),
+            longest: quiet_interval(daemons),
+            pause: interval(daemons),
+            quick_until: now + QUICK_SPAN,
+            certain_from: now,
             number: 0,
             last: Instant::ZERO,
             next: now,
+            asked: VecDeque::new(),
             cursor: 0,
             hears: Vec::new(),
             measures: Vec::new(),
@@ -71,7 +98,10 @@ impl Reports {
 
     /// The table has so many daemons from now on, and there is something new to say.
     pub(super) fn adopt(&mut self, now: Instant, daemons: usize) {
-        (self.interval, self.cursor) = (interval(daemons), 0);
+        (self.interval, self.longest, self.cursor) = (interval(daemons), quiet_interval(daemons), 0);
+        (self.pause, self.quick_until) = (self.interval, now + QUICK_SPAN);
+        // Seats are other ones now.
+        self.asked.clear();
         self.hasten(now);
     }
 
@@ -85,18 +115,61 @@ impl Reports {
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
 
+    /// Something happens: the usual pace from now on. If it was slower, the time from which on everybody keeps it.
+    pub(super) fn quicken(&mut self, now: Instant) -> Option<Instant> {
+        self.quick_until = now + QUICK_SPAN;
+        if self.pause == self.interval {
+            return None;
+        }
+        self.pause = self.interval;
+        self.certain_from = now + self.interval * (EVERYBODY_AFTER + SILENCE);
+        self.hasten(now);
+        Some(now + self.interval * EVERYBODY_AFTER)
+    }
+
+    /// Whether it is known how each path is doing now. After a quiet time a network may have died since it was heard last.
+    pub(super) fn is_certain(&self, now: Instant) -> bool {
+        self.pause == self.interval && now >= self.certain_from
+    }
+
+    /// Somebody reports in a quiet system. If this daemon is about to report too, it does it now, and all are woken at the same time.
+    pub(super) fn join_in(&mut self, now: Instant) {
+        if self.pause > self.interval && self.next < now + self.pause / 4 {
+            self.hasten(now);
+        }
+    }
+
+    /// Asks a daemon to report at once.
+    pub(super) fn ask(&mut self, now: Instant, daemon: Seat) {
+        if !self.asked.contains(&daemon) {
+            self.asked.push_back(daemon);
+        }
+        self.hasten(now);
+    }
+
+    /// The present time between two regular reports.
+    pub(super) fn pause(&self) -> Duration {
+        self.pause
+    }
+
     /// The report that is due. `hears` says by daemon on which networks it is heard.
     pub(super) fn compose<'a>(
         &'a mut self,
         now: Instant,
-        company: Company,
         said: &Said<'a>,
         hears: impl Iterator<Item = Networks>,
         paths: &Paths,
     ) -> PathReport<'a> {
         self.number += 1;
         self.last = now;
-        self.next = now + self.interval * if company == Company::Alone { ALONE } else { 1 };
+        if now >= self.quick_until {
+            self.pause = (self.pause * 2).min(self.longest).max(self.interval);
+        }
+        self.next = now + self.pause;
+        let asks = self.asked.pop_front().map(Seat::to_wire);
+        if !self.asked.is_empty() {
+            self.hasten(now);
+        }
         self.hears.clear();
         self.hears.extend(hears.map(Networks::bits));
         self.measure(now, usize::from(said.networks), paths);
@@ -107,6 +180,8 @@ impl Reports {
             off: said.off.bits(),
             digests: said.digests,
             next: said.next,
+            pause: u16::try_from(self.pause.as_millis()).unwrap_or(u16::MAX),
+            asks,
             hears: &self.hears,
             measures: Measures::new(&self.measures),
             keys: Keys::new(said.keys),
@@ -148,37 +223,78 @@ mod tests {
     #[test]
     fn news_is_said_at_once_but_not_more_often_than_allowed() {
         let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
-        let paths = Paths::new(&table, 1, Duration::from_millis(200));
+        let paths = Paths::new(&table, 1, Duration::from_millis(50));
         let said = Said { networks: 1, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
         let at = Instant::from_millis;
         let mut reports = Reports::new(2, at(10));
         assert_eq!(reports.due(), at(10));
-        assert_eq!(reports.compose(at(10), Company::Others, &said, [NOTHING; 2].into_iter(), &paths).number, 1);
+        assert_eq!(reports.compose(at(10), &said, [NOTHING; 2].into_iter(), &paths).number, 1);
         assert_eq!(reports.due(), at(60));
         reports.hasten(at(12));
         assert_eq!(reports.due(), at(15));
         reports.hasten(at(11));
-        assert_eq!(reports.compose(at(15), Company::Alone, &said, [NOTHING; 2].into_iter(), &paths).number, 2);
-        assert_eq!(reports.due(), at(215), "alone it is in no hurry");
+        assert_eq!(reports.compose(at(15), &said, [NOTHING; 2].into_iter(), &paths).number, 2);
+        assert_eq!(reports.due(), at(65));
+    }
+
+    #[test]
+    fn a_quiet_system_reports_less_and_less_until_something_happens() {
+        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
+        let paths = Paths::new(&table, 1, Duration::from_millis(50));
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
+        let at = Instant::from_millis;
+        let mut reports = Reports::new(2, at(0));
+        let mut pauses = Vec::new();
+        while reports.due() < at(10_000) {
+            let now = reports.due();
+            let report = reports.compose(now, &said, [NOTHING; 2].into_iter(), &paths);
+            let pause = u64::from(report.pause);
+            assert_eq!(reports.due(), now + Duration::from_millis(pause));
+            pauses.push(pause);
+        }
+        assert!(pauses[..60].iter().all(|&pause| pause == 50), "for three seconds");
+        assert_eq!(pauses[60..66], [100, 200, 400, 800, 1000, 1000]);
+        assert!(!reports.is_certain(at(10_000)));
+        reports.quicken(at(10_000));
+        assert_eq!(reports.due(), at(10_000));
+        assert_eq!(reports.compose(at(10_000), &said, [NOTHING; 2].into_iter(), &paths).pause, 50);
+        assert!(!reports.is_certain(at(10_299)) && reports.is_certain(at(10_300)));
+    }
+
+    #[test]
+    fn a_large_quiet_system_is_quieter_still() {
+        assert_eq!([2, 16, 128].map(|daemons| quiet_interval(daemons).as_millis()), [1000, 1600, 5000]);
+    }
+
+    #[test]
+    fn each_daemon_that_is_asked_is_named_in_a_report() {
+        let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
+        let paths = Paths::new(&table, 1, Duration::from_millis(50));
+        let said = Said { networks: 1, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
+        let at = Instant::from_millis;
+        let mut reports = Reports::new(3, at(0));
+        table.others().chain(table.others()).for_each(|other| reports.ask(at(0), other));
+        let mut asked = |now| reports.compose(now, &said, [NOTHING; 3].into_iter(), &paths).asks;
+        assert_eq!([at(0), at(5), at(10)].map(&mut asked), [Some(1), Some(2), None]);
     }
 
     #[test]
     fn measures_of_many_paths_take_turns() {
         let ids: Vec<DaemonId> = (1..=20).map(DaemonId).collect();
         let table = Table::new(ids[0], &ids, &[]);
-        let mut paths = Paths::new(&table, 2, Duration::from_millis(200));
+        let mut paths = Paths::new(&table, 2, Duration::from_millis(50));
         let now = Instant::from_millis(5);
         let mut reports = Reports::new(20, now);
         let said = Said { networks: 2, off: Networks::NONE, digests: [0; PathReport::DIGESTS], next: 0, keys: &[] };
         for (daemon, network) in table.others().flat_map(|daemon| [(daemon, 0), (daemon, 1)]) {
-            let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
+            let report = reports.compose(now, &said, [NOTHING; 20].into_iter(), &paths);
             let report = PathReport { clock: 9, ..report };
             let came = Came { sender: daemon, directly: Some(NetworkId(network)) };
             paths.on_report(now, came, Incarnation(1), &report);
         }
         reports.cursor = 0;
         let mut told = || {
-            let report = reports.compose(now, Company::Others, &said, [NOTHING; 20].into_iter(), &paths);
+            let report = reports.compose(now, &said, [NOTHING; 20].into_iter(), &paths);
             report.measures.iter().collect::<Vec<Measure>>()
         };
         let all = [told(), told()].concat();

@@ -72,6 +72,8 @@ pub(super) struct Around {
     pub(super) heard: Option<Instant>,
     /// Since when it has been heard.
     pub(super) present: Instant,
+    /// Since when it reports often enough for the silence to mean something.
+    pub(super) paced: Instant,
     /// The newest report of it.
     pub(super) newest: u64,
     /// It has switched this network off.
@@ -147,10 +149,10 @@ impl Track {
         if around.off {
             return self.enter(now, PathState::Off);
         }
-        let last = self.last.unwrap_or_default();
+        let last = self.last.unwrap_or_default().max(around.paced);
         match self.state {
             PathState::Off => self.enter(now, PathState::Silent),
-            PathState::Silent if now.since(self.since.max(around.present)) > around.silence => {
+            PathState::Silent if now.since(self.since.max(around.present).max(around.paced)) > around.silence => {
                 self.enter(now, PathState::Faulty)
             }
             // What stopped everywhere at once is the daemon, not a path.
@@ -292,7 +294,8 @@ mod tests {
                 }
                 let present = Instant::from_millis(1000);
                 let (heard, newest) = (Some(now), self.number);
-                self.track.look(now, &Around { silence: SILENCE, heard, present, newest, off: false });
+                self.track
+                    .look(now, &Around { silence: SILENCE, heard, present, paced: Instant::ZERO, newest, off: false });
             }
             self.track.state
         }
@@ -338,7 +341,14 @@ mod tests {
         let mut story = Story::new();
         story.pass(2, |_| true);
         let (stopped, now) = (Instant::from_millis(story.millis), Instant::from_millis(story.millis + 250));
-        let around = Around { silence: SILENCE, heard: Some(stopped), present: stopped, newest: 2, off: false };
+        let around = Around {
+            silence: SILENCE,
+            heard: Some(stopped),
+            present: stopped,
+            paced: Instant::ZERO,
+            newest: 2,
+            off: false,
+        };
         assert!(!story.track.look(now, &around));
         assert!(story.track.look(now, &Around { heard: None, ..around }));
         assert_eq!(story.track.state, PathState::Silent);
@@ -351,7 +361,8 @@ mod tests {
         let mut story = Story::new();
         story.pass(2, |_| true);
         let now = Instant::from_millis(story.millis + 1000);
-        let around = Around { silence: SILENCE, heard: Some(now), present: now, newest: 9, off: true };
+        let around =
+            Around { silence: SILENCE, heard: Some(now), present: now, paced: Instant::ZERO, newest: 9, off: true };
         assert!(story.track.look(now, &around));
         assert_eq!(story.track.state, PathState::Off);
         assert!(!story.track.on_packet(now, Copied::First), "it was on its way");

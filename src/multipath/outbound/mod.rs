@@ -12,7 +12,7 @@ pub(super) use sealer::Parcel;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::config::Config;
-use super::health::Health;
+use super::health::{Doors, Health};
 use super::moves::Moves;
 use super::networks::Networks;
 use super::seat::Seat;
@@ -20,7 +20,7 @@ use super::table::Table;
 use super::{Attempt, Outgoing, Transmit};
 use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, Way};
+use crate::wire::{DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, Slice, Way};
 use plan::{Hop, Load, Plan};
 use policy::Chooser;
 use relay::Relay;
@@ -45,6 +45,8 @@ pub(super) struct Outbound {
     sealer: Sealer,
     plan: Plan,
     relay: Relay,
+    /// How often this daemon has knocked at one port.
+    knocks: usize,
     transmits: VecDeque<Transmit>,
 }
 
@@ -77,6 +79,7 @@ impl Outbound {
             sealer: Sealer::new(&config.keys, config.me, config.incarnation),
             plan: Plan::default(),
             relay: Relay::new(table),
+            knocks: 0,
             transmits: VecDeque::new(),
         }
     }
@@ -131,7 +134,7 @@ impl Outbound {
             return;
         }
         let networks = match (kind, attempt) {
-            (PacketKind::Data, Attempt::First) => self.chooser.choose(),
+            (PacketKind::Data, Attempt::First) => self.choose(known),
             _ => self.chooser.all(),
         };
         let header = self.next_header(known.table, kind, to);
@@ -142,6 +145,22 @@ impl Outbound {
             Some(Some(to)) => self.send_around(known, &parcel, to, attempt),
             Some(None) => {}
         }
+    }
+
+    /// Knocks at the ports of a daemon.
+    pub(super) fn knock(&mut self, known: Known<'_>, to: Seat, doors: Doors) {
+        let sound = known.health.paths().sound(to) & self.chooser.all();
+        let networks = match doors {
+            Doors::InTurn if !sound.is_empty() => {
+                self.knocks += 1;
+                sound.iter().nth(self.knocks % sound.len()).into_iter().collect()
+            }
+            _ => self.chooser.all(),
+        };
+        let to = known.table.id(to);
+        let header = self.next_header(known.table, PacketKind::Knock, Some(to));
+        let parcel = self.sealer.seal(header, Slice::default(), None);
+        self.put(&parcel, networks, Some(to));
     }
 
     /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
@@ -202,7 +221,7 @@ impl Outbound {
     pub(super) fn forward(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
         let header = &parcel.header;
         if header.way == Way::Crossing {
-            return self.let_in(sender, parcel);
+            return self.let_in(known, sender, parcel);
         }
         let blind =
             header.kind == PacketKind::Report && self.plan.is_blind() && is_my_turn(known.table, header.counter);
@@ -217,6 +236,11 @@ impl Outbound {
         let parcel = parcel.relayed();
         hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));
         Relaying::Relayed
+    }
+
+    /// The networks for the next data packet. After a quiet time any of them may have died unnoticed, so for a moment it takes all.
+    fn choose(&mut self, known: Known<'_>) -> Networks {
+        if known.health.is_certain(known.now) { self.chooser.choose() } else { self.chooser.all() }
     }
 
     /// The header of the next packet to a destination. Its counter is used once in this life.
@@ -243,12 +267,12 @@ impl Outbound {
     }
 
     /// Data from another site for all at this one, and for whom else only this daemon can reach.
-    fn let_in(&mut self, sender: Seat, parcel: &Parcel) -> Relaying {
+    fn let_in(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
         if !self.relay.is_first(sender, &parcel.header) {
             return Relaying::NotNeeded;
         }
         let parcel = parcel.relayed();
-        let networks = self.chooser.choose();
+        let networks = self.choose(known);
         self.put(&parcel, networks, None);
         let hops = self.plan.forward(sender).map(|forward| forward.hops(Load::Data).to_vec()).unwrap_or_default();
         hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));

@@ -197,14 +197,14 @@ pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{Duration, Instant};
+    use crate::time::Instant;
     use crate::wire::{Incarnation, PathReport};
 
     /// The plan of the daemon with this number, where `rows[by][of]` are the networks on which one hears the other.
     fn plan(me: usize, rows: &[&[u8]]) -> Plan {
         let ids: Vec<DaemonId> = (1..=rows.len() as u32).map(DaemonId).collect();
         let table = Table::new(ids[me], &ids, &[]);
-        let mut matrix = Matrix::new(&table, Duration::from_secs(1));
+        let mut matrix = Matrix::new(&table);
         for (by, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
             matrix.learn(
                 Instant::ZERO,
@@ -217,6 +217,8 @@ mod tests {
                     off: 0,
                     digests: [0; PathReport::DIGESTS],
                     next: 0,
+                    pause: 50,
+                    asks: None,
                     hears: row,
                     measures: Default::default(),
                     keys: Default::default(),

@@ -67,7 +67,7 @@ fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, sit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{Duration, Instant};
+    use crate::time::Instant;
     use crate::wire::{DaemonId, Incarnation, PathReport};
 
     /// The gateways of the first daemon, with two at its site and the others at another; `rows[by][of]` as in reports.
@@ -75,7 +75,7 @@ mod tests {
         let ids: Vec<DaemonId> = (1..=rows.len() as u32).map(DaemonId).collect();
         let sites: Vec<usize> = (0..rows.len()).map(|number| usize::from(number > 1)).collect();
         let table = Table::new(ids[0], &ids, &sites);
-        let mut matrix = Matrix::new(&table, Duration::from_secs(1));
+        let mut matrix = Matrix::new(&table);
         for (by, hears) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
             let report = PathReport {
                 number: 1,
@@ -84,6 +84,8 @@ mod tests {
                 off: 0,
                 digests: [0; PathReport::DIGESTS],
                 next: 0,
+                pause: 50,
+                asks: None,
                 hears,
                 measures: Default::default(),
                 keys: Default::default(),

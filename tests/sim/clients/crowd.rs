@@ -200,6 +200,10 @@ impl Actor for Crowd {
         self.settle(now);
     }
 
+    fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
+        self.node.handle_refusal(now, network, daemon);
+    }
+
     fn submit(&mut self, _now: Instant, _service: Service, _size: usize, _scribe: Scribe<'_>) {}
 
     fn answer(&mut self, _now: Instant, _scribe: Scribe<'_>) {}

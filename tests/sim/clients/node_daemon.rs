@@ -207,6 +207,10 @@ impl Actor for NodeDaemon {
         self.settle(now);
     }
 
+    fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: spread::wire::DaemonId) {
+        self.node.handle_refusal(now, network, daemon);
+    }
+
     fn submit(&mut self, now: Instant, service: Service, size: usize, _scribe: Scribe<'_>) {
         let seat = self.rng.below(self.clients.len() as u64) as usize;
         if self.clients[seat].send(now, service, size) {

@@ -12,7 +12,7 @@ use crate::world::Flight;
 
 /// What travels in a datagram; nothing if that is no matter of rings.
 fn packet(flight: &Flight<'_>) -> Option<Packet> {
-    let of_rings = flight.kind() != PacketKind::Report;
+    let of_rings = !matches!(flight.kind(), PacketKind::Report | PacketKind::Knock);
     of_rings.then(|| Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
 }
 

@@ -53,7 +53,7 @@ fn any_graph_of_ways_through_one_other_is_as_good_as_whole() {
 #[test]
 fn one_kind_of_packet_that_does_not_get_through_is_masked() {
     use PacketKind::*;
-    for kind in [Data, Token, Join, Form, Probe, Hurry, Report] {
+    for kind in [Data, Token, Join, Form, Probe, Hurry, Report, Knock] {
         for (from, to) in pairs(3) {
             for network in [None, Some(0)] {
                 let mut world = whole(3, 2);

@@ -15,6 +15,8 @@ pub struct Flight<'a> {
     pub network: NetworkId,
     pub from: usize,
     pub to: usize,
+    /// From whom it is, if it was sent to this daemon alone.
+    pub alone_from: Option<usize>,
     pub bytes: &'a Slice,
 }
 
@@ -39,21 +41,21 @@ impl<A: Actor> World<A> {
             listener.note(datagram.network, &datagram.bytes);
         }
         match datagram.to {
-            Some(id) => self.send_to(from, self.seat(id), datagram),
+            Some(id) => self.send_to(from, self.seat(id), datagram, Some(from)),
             None => {
                 for to in 0..self.seats.len() {
                     if self.sites[from] == self.sites[to] {
-                        self.send_to(from, to, datagram);
+                        self.send_to(from, to, datagram, None);
                     }
                 }
             }
         }
     }
 
-    fn send_to(&mut self, from: usize, to: usize, datagram: &Datagram) {
+    fn send_to(&mut self, from: usize, to: usize, datagram: &Datagram, alone_from: Option<usize>) {
         if to != from {
             let (now, network) = (self.now, datagram.network);
-            self.carry(&Flight { now, network, from, to, bytes: &datagram.bytes });
+            self.carry(&Flight { now, network, from, to, alone_from, bytes: &datagram.bytes });
         }
     }
 
@@ -104,10 +106,14 @@ impl<A: Actor> World<A> {
         if self.leaks && flight.header().destination.is_none() {
             for network in (0..self.links.networks() as u8).map(NetworkId).filter(|&network| network != flight.network)
             {
-                self.queue.plan_near(at, Happening::Arrival { to: flight.to, network, bytes: bytes.clone() });
+                self.queue.plan_near(
+                    at,
+                    Happening::Arrival { to: flight.to, network, bytes: bytes.clone(), alone_from: None },
+                );
             }
         }
-        self.queue.plan_near(at, Happening::Arrival { to: flight.to, network: flight.network, bytes });
+        let &Flight { to, network, alone_from, .. } = flight;
+        self.queue.plan_near(at, Happening::Arrival { to, network, bytes, alone_from });
     }
 
     fn note_flight(&self, flight: &Flight<'_>, fate: &str) {
