@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Events, Poll, Token, Waker};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::clients::{Clients, Read, Written};
 use super::clock::Clock;
@@ -34,7 +34,7 @@ use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::config::Live;
 use crate::groups::SessionId;
-use crate::net::{Arrived, Buffers, LinkEvent, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
+use crate::net::{Arrived, Buffers, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
@@ -207,7 +207,8 @@ impl Daemon {
     /// How long to wait for the poll.
     fn patience(&self) -> Option<Duration> {
         let readable = self.clients.readable() > 0 && self.node.takes_client_input();
-        if readable || self.clients.has_output() || self.listeners.is_ready() || self.ready.contains(&true) {
+        let ready = self.ready.contains(&true) || self.links.has_event();
+        if readable || self.clients.has_output() || self.listeners.is_ready() || ready {
             return Some(Duration::ZERO);
         }
         let timeouts = self.node.poll_timeout().into_iter().chain(self.listeners.poll_timeout());
@@ -298,21 +299,7 @@ impl Daemon {
         }
         self.links.handle_timeout(now);
         while let Some(event) = self.links.poll_event() {
-            match event {
-                LinkEvent::Up(network) => {
-                    info!(name: "network_up", network = network.0, "network up");
-                    self.shared.happened("network_up", format!("network {} is up", network.0));
-                }
-                LinkEvent::Down(network, reason) => {
-                    warn!(name: "network_down", network = network.0, reason, "network down");
-                    self.shared.happened("network_down", format!("network {} is down: {reason}", network.0));
-                }
-                LinkEvent::Limit(network, bytes) => {
-                    debug!(network = network.0, bytes, "longest datagram");
-                    self.fit_packets();
-                }
-            }
-            self.next_status = now;
+            self.on_link(now, event);
         }
         self.listeners.handle_timeout(now);
         self.tell_paths(now);

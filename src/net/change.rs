@@ -76,7 +76,8 @@ impl Links {
                 Some(link) if link.network().port == network.port => Origin::Reopened,
                 _ => {
                     let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
-                    let outcome = interfaces.as_ref().map(|interfaces| link.look(interfaces, &self.registry));
+                    let outcome =
+                        interfaces.as_ref().map(|interfaces| link.look(self.last_look, interfaces, &self.registry));
                     match outcome {
                         Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
                         // What is not there yet is looked for again.
@@ -134,7 +135,7 @@ impl Links {
         }
         self.change.left = present.into_iter().flatten().map(|link| (link, now + OVERLAP)).collect();
         for (link, outcome) in self.look(now) {
-            self.settle(link, outcome);
+            self.settle(now, link, outcome);
         }
     }
 

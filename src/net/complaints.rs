@@ -4,9 +4,11 @@
 
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
+use socket2::{SockAddr, SockAddrStorage};
 
 /// Words taken from a socket in one call.
 const COMPLAINT_LIMIT: usize = 256;
@@ -18,10 +20,10 @@ const CONTROL_SIZE: usize = 256;
 struct Control([u8; CONTROL_SIZE]);
 
 /// The errors of a socket's datagrams since the last call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaints {
-    /// Datagrams for a port at which nobody listens.
-    pub refused: usize,
+    /// The destinations that answered "port unreachable". Such an answer can be forged.
+    pub refused: Vec<SocketAddr>,
     /// The largest packet that passes, if one was too large.
     pub packet_limit: Option<usize>,
     /// All of them.
@@ -33,11 +35,11 @@ impl Complaints {
     pub(super) fn take(socket: &UdpSocket) -> Complaints {
         let mut complaints = Complaints::default();
         while complaints.count < COMPLAINT_LIMIT {
-            let Ok(error) = next(socket) else { break };
+            let Ok(word) = next(socket) else { break };
             complaints.count += 1;
-            let Some(error) = error else { continue };
+            let Some(Word { error, to }) = word else { continue };
             match libc::c_int::try_from(error.ee_errno) {
-                Ok(libc::ECONNREFUSED) => complaints.refused += 1,
+                Ok(libc::ECONNREFUSED) => complaints.refused.extend(to),
                 Ok(libc::EMSGSIZE) => {
                     let limit = usize::try_from(error.ee_info).ok().filter(|&limit| limit > 0);
                     complaints.packet_limit = limit.into_iter().chain(complaints.packet_limit).min();
@@ -49,14 +51,23 @@ impl Complaints {
     }
 }
 
+/// One word about a datagram, and where that was sent.
+struct Word {
+    error: libc::sock_extended_err,
+    to: Option<SocketAddr>,
+}
+
 /// The next word; none in it if it is not about a datagram.
-fn next(socket: &UdpSocket) -> io::Result<Option<libc::sock_extended_err>> {
+fn next(socket: &UdpSocket) -> io::Result<Option<Word>> {
     let mut control = Control([0; CONTROL_SIZE]);
+    let mut to = SockAddrStorage::zeroed();
     // SAFETY: msghdr is plain C data, and all zeros mean no address, no parts, no control.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_name = (&raw mut to).cast();
+    message.msg_namelen = to.size_of();
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = CONTROL_SIZE as _;
-    // SAFETY: the message points at a control buffer of the length that it says, which outlives the call.
+    // SAFETY: the message points at an address and a control buffer of the lengths that it says, which outlive the call.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
     if length < 0 {
         return Err(io::Error::last_os_error());
@@ -66,7 +77,10 @@ fn next(socket: &UdpSocket) -> io::Result<Option<libc::sock_extended_err>> {
     match (header.cmsg_level, header.cmsg_type) {
         (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
             // SAFETY: the data of these control messages begins with this plain C struct.
-            Ok(Some(unsafe { libc::CMSG_DATA(header).cast::<libc::sock_extended_err>().read_unaligned() }))
+            let error = unsafe { libc::CMSG_DATA(header).cast::<libc::sock_extended_err>().read_unaligned() };
+            // SAFETY: the kernel wrote an address of the length that it gave back.
+            let to = unsafe { SockAddr::new(to, message.msg_namelen) };
+            Ok(Some(Word { error, to: to.as_socket() }))
         }
         _ => Ok(None),
     }
@@ -92,7 +106,7 @@ mod tests {
         let address = to.local_addr().unwrap();
         drop(to);
         from.send_to(b"anybody?", address).unwrap();
-        let refused = Complaints { refused: 1, packet_limit: None, count: 1 };
+        let refused = Complaints { refused: vec![address], packet_limit: None, count: 1 };
         assert_eq!(Complaints::take(&from), refused);
         assert_eq!(Complaints::take(&from), Complaints::default());
     }

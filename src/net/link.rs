@@ -3,7 +3,9 @@
 //! Sockets stay when an interface is switched off and on. They are reopened when the address was removed or moved to another interface, because
 //! a multicast membership ends silently with its interface.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry};
@@ -14,12 +16,13 @@ use super::links::{LinkStatus, Role, Slot, SocketId};
 use super::open::{OpenError, Sockets, Surroundings};
 use super::platform::{self, Interfaces};
 use super::{Arrived, Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
-/// The number of checks of a link between two reports of failed sends.
-const LOOKS_PER_REPORT: u64 = 10;
-/// The number of checks of a link after which longer packets are tried again.
-const LOOKS_PER_PATH_LIMIT: u64 = 600;
+/// The shortest time between two reports of failed sends.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// The time after which longer packets are tried again.
+const PATH_LIMIT_LIFETIME: Duration = Duration::from_secs(600);
 
 /// One network's link.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct Link {
     counters: Counters,
     failures: Failures,
     limits: Limits,
+    /// Daemons of which the system said that nobody listens at their port, until that is told.
+    refusing: BTreeSet<DaemonId>,
 }
 
 /// How long packets may be, headers included.
@@ -44,8 +49,10 @@ pub(super) struct Link {
 struct Limits {
     /// The limit of the interface, if the system tells it.
     interface: Option<usize>,
-    /// The limit of the path behind it, if a router reported one, and for how many more checks it holds.
-    path: Option<(usize, u64)>,
+    /// The limit of the path behind it, if a router reported one.
+    path: Option<usize>,
+    /// The time of the first check after that report.
+    path_seen: Option<Instant>,
     /// What was told last.
     told: Option<usize>,
 }
@@ -55,7 +62,7 @@ struct Limits {
 struct Failures {
     count: u64,
     last: Option<io::Error>,
-    looks: u64,
+    reported: Instant,
 }
 
 /// Why a link does not work.
@@ -81,6 +88,7 @@ impl Link {
             counters: Counters::default(),
             failures: Failures::default(),
             limits: Limits::default(),
+            refusing: BTreeSet::new(),
         }
     }
 
@@ -108,7 +116,7 @@ impl Link {
     }
 
     /// Looks at the interface and makes the sockets that are missing.
-    pub(super) fn look(&mut self, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
+    pub(super) fn look(&mut self, now: Instant, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
         let own = self.network.own;
         let Some(interface) = interfaces.find(own, self.network.interface.as_deref()) else {
             self.close();
@@ -135,14 +143,14 @@ impl Link {
         }
         self.readdressed = false;
         self.limits.interface = platform::packet_limit(&interface.name);
-        self.limits.age();
+        self.limits.age(now);
         let off = || Fault::Interface(format!("the interface {} is off or has no carrier", interface.name));
         if interface.running { Ok(()) } else { Err(off()) }
     }
 
     /// Records the result of a check; returns an event if it differs from the last one.
-    pub(super) fn settle(&mut self, outcome: Result<(), Fault>) -> Option<LinkEvent> {
-        self.failures.report(self.id);
+    pub(super) fn settle(&mut self, now: Instant, outcome: Result<(), Fault>) -> Option<LinkEvent> {
+        self.failures.report(now, self.id);
         let status = outcome.map_err(|fault| match fault {
             Fault::Interface(reason) => reason,
             Fault::Open(error) => error.to_string(),
@@ -165,7 +173,7 @@ impl Link {
     }
 
     /// The same, if it is another one than was taken last.
-    pub(super) fn take_limit(&mut self) -> Option<LinkEvent> {
+    fn take_limit(&mut self) -> Option<LinkEvent> {
         let limit = self.datagram_limit()?;
         if self.limits.told.replace(limit) == Some(limit) {
             return None;
@@ -174,6 +182,13 @@ impl Link {
             sockets.offload = true;
         }
         Some(LinkEvent::Limit(self.id, limit))
+    }
+
+    /// What the system said since it was asked last: who refuses datagrams, and another limit of their length.
+    pub(super) fn take_news(&mut self) -> impl Iterator<Item = LinkEvent> + use<> {
+        let (network, limit) = (self.id, self.take_limit());
+        let refusing = std::mem::take(&mut self.refusing).into_iter();
+        refusing.map(move |daemon| LinkEvent::Refused(network, daemon)).chain(limit)
     }
 
     /// Sends to one daemon, or to all.
@@ -273,9 +288,12 @@ impl Link {
     fn hear_complaints(&mut self) -> bool {
         let Some(sockets) = &self.sockets else { return false };
         let complaints = Complaints::take(&sockets.own);
-        self.counters.refused += complaints.refused as u64;
+        self.counters.refused += complaints.refused.len() as u64;
+        let peers = &self.network.peers;
+        let refusing = |at| peers.iter().find(|peer| is_same_place(peer.address, at)).map(|peer| peer.daemon);
+        self.refusing.extend(complaints.refused.into_iter().filter_map(refusing));
         if let Some(limit) = complaints.packet_limit {
-            self.limits.path = Some((limit, LOOKS_PER_PATH_LIMIT));
+            (self.limits.path, self.limits.path_seen) = (Some(limit), None);
         }
         complaints.count > 0
     }
@@ -296,6 +314,11 @@ impl Link {
     }
 }
 
+/// Whether two addresses are the same but for what belongs to this machine in them, as the number of an interface does.
+fn is_same_place(one: SocketAddr, other: SocketAddr) -> bool {
+    (one.ip(), one.port()) == (other.ip(), other.port())
+}
+
 fn register(sockets: &mut Sockets, slot: Slot, registry: &Registry) -> io::Result<()> {
     registry.register(&mut sockets.own, SocketId { slot, role: Role::Own }.token(), Interest::READABLE)?;
     match &mut sockets.group {
@@ -313,11 +336,13 @@ pub(super) struct Tally<'a> {
 
 impl Limits {
     fn packet(&self) -> Option<usize> {
-        self.interface.into_iter().chain(self.path.map(|(limit, _)| limit)).min()
+        self.interface.into_iter().chain(self.path).min()
     }
 
-    fn age(&mut self) {
-        self.path = self.path.and_then(|(limit, looks)| Some((limit, looks.checked_sub(1)?)));
+    fn age(&mut self, now: Instant) {
+        if self.path.is_some() && now.since(*self.path_seen.get_or_insert(now)) >= PATH_LIMIT_LIFETIME {
+            (self.path, self.path_seen) = (None, None);
+        }
     }
 }
 
@@ -358,14 +383,13 @@ impl<'a> Tally<'a> {
 }
 
 impl Failures {
-    fn report(&mut self, network: NetworkId) {
-        self.looks += 1;
-        if self.looks < LOOKS_PER_REPORT {
+    fn report(&mut self, now: Instant, network: NetworkId) {
+        if now.since(self.reported) < REPORT_INTERVAL {
             return;
         }
         if let Some(error) = self.last.take() {
             warn!(name: "datagrams_unsent", network = network.0, count = self.count, %error, "datagrams could not be sent");
-            *self = Failures::default();
+            *self = Failures { reported: now, ..Failures::default() };
         }
     }
 }
@@ -395,10 +419,10 @@ mod tests {
         };
         let mut link = Link::new(NetworkId(3), Slot::first(), network, false);
         let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
-        assert_eq!(link.settle(fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
-        assert_eq!(link.settle(fault("a")), None);
-        assert_eq!(link.settle(fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
-        assert_eq!(link.settle(Ok(())), Some(LinkEvent::Up(NetworkId(3))));
-        assert_eq!(link.settle(Ok(())), None);
+        assert_eq!(link.settle(Instant::ZERO, fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
+        assert_eq!(link.settle(Instant::ZERO, fault("a")), None);
+        assert_eq!(link.settle(Instant::ZERO, fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
+        assert_eq!(link.settle(Instant::ZERO, Ok(())), Some(LinkEvent::Up(NetworkId(3))));
+        assert_eq!(link.settle(Instant::ZERO, Ok(())), None);
     }
 }

@@ -16,6 +16,8 @@ use crate::wire::{DaemonId, NetworkId};
 
 /// How often every link is looked at, even if nothing is said to have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while all links work and the kernel tells when something changes.
+const RARE_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The shortest time between two looks, however much changes.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -114,7 +116,7 @@ pub struct Links {
     watch: Option<Watch>,
     /// The last report about networks that are not separate.
     shared_wires: Vec<String>,
-    last_look: Instant,
+    pub(super) last_look: Instant,
     next_look: Instant,
 }
 
@@ -142,7 +144,7 @@ impl Links {
         for (link, outcome) in links.look(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
-                outcome => links.settle(link, outcome),
+                outcome => links.settle(now, link, outcome),
             }
         }
         Ok(links)
@@ -152,14 +154,17 @@ impl Links {
     pub fn send(&mut self, network: NetworkId, to: Option<DaemonId>, batch: &[Datagram<'_>]) {
         if let Some(link) = self.links.get_mut(usize::from(network.0)) {
             link.send(to, batch, &self.registry);
-            self.events.extend(link.take_limit());
+            self.events.extend(link.take_news());
         }
     }
 
     /// Takes a bounded number of datagrams out of a socket.
     pub fn receive(&mut self, socket: SocketId, into: &mut Vec<Arrived>) -> Remainder {
-        let link = self.links.iter_mut().chain(self.change.links_mut()).find(|link| link.slot() == socket.slot);
-        link.map_or(Remainder::Nothing, |link| link.receive(socket.role, &mut self.batches, into))
+        let mut links = self.links.iter_mut().chain(self.change.links_mut());
+        let Some(link) = links.find(|link| link.slot() == socket.slot) else { return Remainder::Nothing };
+        let remainder = link.receive(socket.role, &mut self.batches, into);
+        self.events.extend(link.take_news());
+        remainder
     }
 
     /// The network that a socket is on, by its present number. One of the networks that come next has the number that it will have.
@@ -180,6 +185,7 @@ impl Links {
         let socket = SocketId::from_token(token).filter(|socket| writable && socket.role == Role::Own);
         if let Some(link) = self.links.iter_mut().find(|link| socket.is_some_and(|socket| socket.slot == link.slot())) {
             link.handle_room(&self.registry);
+            self.events.extend(link.take_news());
         }
         if token == WATCH && self.watch.as_ref().is_some_and(Watch::take_news) {
             self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
@@ -191,7 +197,7 @@ impl Links {
         if now >= self.next_look {
             self.change.forget(now);
             for (link, outcome) in self.look(now) {
-                self.settle(link, outcome);
+                self.settle(now, link, outcome);
             }
         }
     }
@@ -201,7 +207,12 @@ impl Links {
         self.next_look
     }
 
-    /// The next change of a link.
+    /// Whether [`Links::poll_event`] has something.
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The next change of a link, or word of the system.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
         self.events.pop_front()
     }
@@ -217,15 +228,19 @@ impl Links {
     }
 
     pub(super) fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
-        (self.last_look, self.next_look) = (now, now + LOOK_INTERVAL);
         let interfaces = Interfaces::snapshot();
         self.report_shared_wires(interfaces.as_ref().ok());
         let registry = &self.registry;
         let look = |link: &mut Link| match &interfaces {
-            Ok(interfaces) => link.look(interfaces, registry),
+            Ok(interfaces) => link.look(now, interfaces, registry),
             Err(error) => Err(Fault::Interface(format!("the system does not list its addresses: {error}"))),
         };
-        self.links.iter_mut().map(look).enumerate().collect()
+        let outcomes: Vec<_> = self.links.iter_mut().map(look).enumerate().collect();
+        let changing = self.change.links().next().is_some();
+        let watched = self.watch.is_some() && !changing && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+        let interval = if watched { RARE_LOOK_INTERVAL } else { LOOK_INTERVAL };
+        (self.last_look, self.next_look) = (now, now + interval);
+        outcomes
     }
 
     /// Logs which networks are not separate, when that has changed.
@@ -238,10 +253,10 @@ impl Links {
         self.shared_wires = shared;
     }
 
-    pub(super) fn settle(&mut self, link: usize, outcome: Result<(), Fault>) {
+    pub(super) fn settle(&mut self, now: Instant, link: usize, outcome: Result<(), Fault>) {
         let link = &mut self.links[link];
-        self.events.extend(link.settle(outcome));
-        self.events.extend(link.take_limit());
+        self.events.extend(link.settle(now, outcome));
+        self.events.extend(link.take_news());
     }
 }
 
@@ -347,6 +362,22 @@ mod tests {
         assert_eq!(b.receive(2), datagrams);
         assert_eq!(c.receive(2), datagrams);
         assert_eq!((a.counters().sent, b.counters().received), (4, 2));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_port_that_nobody_has_is_told_with_the_daemon_whose_it_was() {
+        let [mut a, b, _c] = stations(Kind::Unicast);
+        while a.links.poll_event().is_some() {}
+        drop(b);
+        a.send(Some(daemon(1)), &[b"anybody?".to_vec()]);
+        a.send(Some(daemon(2)), &[b"for c".to_vec()]);
+        let mut events = Events::with_capacity(8);
+        a.poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        assert!(a.receive(0).is_empty());
+        assert!(a.links.has_event());
+        assert_eq!(a.links.poll_event(), Some(LinkEvent::Refused(NetworkId(0), daemon(1))));
+        assert_eq!((a.links.poll_event(), a.counters().refused), (None, 1));
     }
 
     #[test]

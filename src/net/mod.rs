@@ -59,7 +59,7 @@ pub use wires::shared_wires;
 
 use std::net::IpAddr;
 
-use crate::wire::{NetworkId, Slice};
+use crate::wire::{DaemonId, NetworkId, Slice};
 
 /// A datagram to send: its two parts, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ struct Intake {
     foreign: u64,
 }
 
-/// A change of our side of a network. It says nothing about the other daemons on it.
+/// A change of our side of a network, or word of the system about another side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// The link works.
@@ -120,6 +120,8 @@ pub enum LinkEvent {
     Down(NetworkId, String),
     /// Datagrams of at most so many bytes leave whole from now on.
     Limit(NetworkId, usize),
+    /// Nobody listens at this daemon's port on a network, says its machine, or somebody in its name.
+    Refused(NetworkId, DaemonId),
 }
 
 /// One of this machine's addresses and the interface that has it.

@@ -1,12 +1,14 @@
 //! For systems that report no errors after they have accepted a datagram, or none that we read.
 
+use std::net::SocketAddr;
+
 use mio::net::UdpSocket;
 
 /// Nothing was said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaints {
-    /// Always 0.
-    pub refused: usize,
+    /// Always empty.
+    pub refused: Vec<SocketAddr>,
     /// Never known.
     pub packet_limit: Option<usize>,
     /// Always 0.

@@ -1,9 +1,10 @@
 //! What the loop tells an operator of networks.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Daemon;
 use crate::multipath::{self, PathState};
+use crate::net::LinkEvent;
 use crate::time::Instant;
 
 impl Daemon {
@@ -35,6 +36,31 @@ impl Daemon {
         }
         self.shared.happened(event_name(&event), event.to_string());
         self.next_status = Instant::ZERO;
+    }
+
+    /// A link changed, or the system reported something about a peer.
+    pub(super) fn on_link(&mut self, now: Instant, event: LinkEvent) {
+        match event {
+            LinkEvent::Up(network) => {
+                info!(name: "network_up", network = network.0, "network up");
+                self.shared.happened("network_up", format!("network {} is up", network.0));
+            }
+            LinkEvent::Down(network, reason) => {
+                warn!(name: "network_down", network = network.0, reason, "network down");
+                self.shared.happened("network_down", format!("network {} is down: {reason}", network.0));
+            }
+            LinkEvent::Limit(network, bytes) => {
+                debug!(network = network.0, bytes, "longest datagram");
+                self.fit_packets();
+            }
+            LinkEvent::Refused(network, daemon) => {
+                debug!(network = network.0, %daemon, "nobody has the port of a daemon");
+                self.node.handle_refusal(now, network, daemon);
+                self.drain();
+                return;
+            }
+        }
+        self.next_status = now;
     }
 }
 
