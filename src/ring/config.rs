@@ -33,7 +33,8 @@ pub struct Config {
     pub join_interval: Duration,
     /// How long gathering waits for a daemon that does not answer before it goes on without it. Default 300 ms.
     pub consensus_timeout: Duration,
-    /// How often a daemon says that it is here, for rings that do not know each other. Default 200 ms.
+    /// How often the members of a ring together say that it is here, for rings that do not know each other, while daemons are missing.
+    /// Default 50 ms.
     pub probe_interval: Duration,
     /// Packets that all members together may send in one rotation, at most: flow control finds what suits below it. Default 512.
     pub window: u32,
@@ -95,7 +96,7 @@ impl Config {
             token_retransmit: Duration::from_millis(40),
             join_interval: Duration::from_millis(30),
             consensus_timeout: Duration::from_millis(300),
-            probe_interval: Duration::from_millis(200),
+            probe_interval: Duration::from_millis(50),
             window: 512,
             personal_window: 128,
             body_limit: 1436,

@@ -41,11 +41,6 @@ impl Forming {
         Forming { owed, collector: Collector::default(), passed }
     }
 
-    /// The members of the ring being formed.
-    pub(crate) fn members(&self) -> &[FormMember] {
-        &self.passed.form.members
-    }
-
     /// The ring being formed, if this daemon is alone in it and there is nobody to pass the form token to.
     pub(crate) fn alone(&self) -> Option<Transition> {
         (self.passed.form.members.len() == 1).then(|| Transition::Recovery(self.passed.form.clone()))

@@ -14,8 +14,11 @@ use super::sender::Stretch;
 use super::state::{GatherReason, Transition};
 use super::timer::Timer;
 use crate::known_bugs::{KnownBug, is_back};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
+
+/// How many probe intervals pass between two probes of a member while no daemon is missing.
+const WHOLE_RING_PAUSE: usize = 16;
 
 /// Ordering and delivering.
 #[derive(Debug)]
@@ -36,7 +39,9 @@ impl Operational {
     pub(crate) fn enter(core: &mut Core, now: Instant, circulation: Circulation, held: Option<Token>) -> Operational {
         // What recovery numbered has been taken care of there: delivery begins behind it, and its messages are nobody's.
         let delivery = Delivery::behind(circulation.window.aru());
-        core.timers.set(Timer::Probe, now);
+        // They take turns, so that they say it at different times.
+        let place = circulation.members.iter().position(|&member| member == core.me()).unwrap_or_default();
+        core.timers.set(Timer::Probe, now + core.config.probe_interval * place as u32);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         match held {
             Some(_) => core.timers.set(Timer::TokenHold, now),
@@ -167,11 +172,19 @@ impl Operational {
             }
             Timer::Probe => {
                 core.transmit(None, Packet::Probe(self.circulation.ring));
-                core.timers.set(Timer::Probe, now + core.config.probe_interval);
+                core.timers.set(Timer::Probe, now + self.probe_pause(core));
             }
             _ => {}
         }
         None
+    }
+
+    /// How long until this daemon probes again. While daemons are missing, the members together probe often: those may have a ring of their
+    /// own, which hears them as soon as anything gets through. Otherwise nobody new can hear it.
+    fn probe_pause(&self, core: &Core) -> Duration {
+        let members = self.circulation.members.len();
+        let rounds = if members < core.config.daemons.len() { members } else { WHOLE_RING_PAUSE };
+        core.config.probe_interval * rounds as u32
     }
 
     /// Nobody has answered: the request was lost, or the token was, wherever it was then.

@@ -135,11 +135,11 @@ impl State {
     /// Whom this state counts on; while gathering that is not settled, and nobody.
     pub(crate) fn members(&self) -> impl Iterator<Item = DaemonId> + '_ {
         let forming = match self {
-            State::Form(forming) => forming.members(),
-            _ => &[],
+            State::Form(forming) => Some(forming.members()),
+            _ => None,
         };
         let ring = self.circulation().map_or(&[][..], |circulation| &circulation.members);
-        forming.iter().map(|member| member.daemon).chain(ring.iter().copied())
+        forming.into_iter().flatten().chain(ring.iter().copied())
     }
 
     /// The table of moves.
