@@ -190,7 +190,7 @@ mod tests {
         let settings = read(
             "EventPriority = ERROR EventLogFile = 'a b' EventTimeStamp = %H EventPreciseTimeStamp DangerousMonitor = Yes
              SocketPortReuse = on RuntimeDir = /x DaemonUser = u DaemonGroup = g MaxSessionMessages = 7
-             MaxSessions = 8 ClientTimeout = 9 MaxMessageSize = 2M SlowClient = drop-unreliable Window = 100 NetworkPolicy = active 1",
+             MaxSessions = 8 ClientTimeout = 9 MaxMessageSize = 2M SlowClient = drop-unreliable BusyPoll = 50 Window = 100 NetworkPolicy = active 1",
         );
         let Settings { live, process, .. } = settings.unwrap();
         assert_eq!(live.log.priority, Priority::Error);
@@ -200,6 +200,7 @@ mod tests {
         let session = live.session;
         assert_eq!((session.max_session_messages, session.quota, session.message_limit), (7, 8, 2 << 20));
         assert_eq!((live.client_timeout, session.slow_client), (Duration::from_secs(9), SlowClient::DropUnreliable));
+        assert_eq!(live.busy_poll, Duration::from_micros(50));
         assert_eq!((live.windows, live.policy), (Windows { ring: 100, personal: 20 }, Policy::Copies(1)));
     }
 

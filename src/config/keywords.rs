@@ -73,6 +73,9 @@ pub(super) const VIRTUAL_ID: &str = "VirtualID";
 /// The largest number.
 const NUMBER_LIMIT: u32 = 999_999;
 
+/// The largest BusyPoll in microseconds: a daemon that never sleeps is hardly better.
+const BUSY_POLL_LIMIT: u32 = 10_000;
+
 /// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
 const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
 
@@ -194,6 +197,11 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         "ClientTimeout",
         Form::Number(0..=NUMBER_LIMIT, |d, number| d.live.client_timeout = Duration::from_secs(number.value.into())),
         |s| Some(s.live.client_timeout.as_secs().to_string()),
+    ),
+    live(
+        "BusyPoll",
+        Form::Number(0..=BUSY_POLL_LIMIT, |d, number| d.live.busy_poll = Duration::from_micros(number.value.into())),
+        |s| Some(s.live.busy_poll.as_micros().to_string()),
     ),
     live(
         "MaxMessageSize",

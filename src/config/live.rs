@@ -34,6 +34,8 @@ pub struct Live {
     pub key_file: Option<String>,
     /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
     pub client_timeout: Duration,
+    /// How long the daemon looks again and again for something to do before it sleeps. Default zero: it sleeps at once.
+    pub busy_poll: Duration,
     /// Whether monitors may partition, throttle and stop the daemon. Default no.
     pub dangerous_monitor: bool,
     /// What is logged, and where.
@@ -54,6 +56,7 @@ impl Default for Live {
             max_memory: None,
             key_file: None,
             client_timeout: Duration::from_secs(20),
+            busy_poll: Duration::ZERO,
             dangerous_monitor: false,
             log: Log::default(),
             web: Web::default(),

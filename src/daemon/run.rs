@@ -180,8 +180,7 @@ impl Daemon {
             if self.next_status <= self.clock.now() {
                 on_status(&self.publish(self.clock.now()));
             }
-            let patience = self.patience();
-            match self.poll.poll(&mut events, patience) {
+            match self.wait(&mut events) {
                 Ok(()) => self.note(&events),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -202,6 +201,22 @@ impl Daemon {
         self.outbound.flush(&mut self.links);
         self.write(WRITTEN_PER_ROUND);
         self.outbound.flush(&mut self.links);
+    }
+
+    /// Waits for something to do. Whoever looks again and again for a while first is not woken so often, which takes its time.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let patience = self.patience();
+        let busy = self.live.busy_poll.min(patience.unwrap_or(Duration::MAX));
+        if !busy.is_zero() {
+            let end = self.clock.now() + busy;
+            while self.clock.now() < end {
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        self.poll.poll(events, patience.map(|patience| patience.saturating_sub(busy)))
     }
 
     /// How long to wait for the poll.
@@ -540,6 +555,22 @@ mod tests {
         for number in 0..MESSAGES {
             let Received::Message(message) = reader.receive().unwrap() else { panic!("no message") };
             assert!(message.body.len() == 50_000 && message.body.iter().all(|&byte| byte == number as u8), "{number}");
+        }
+        daemon.stop();
+    }
+
+    #[test]
+    fn a_daemon_that_polls_before_it_sleeps_serves_and_stops_like_any_other() {
+        let mut options = options();
+        options.node.live.busy_poll = std::time::Duration::from_millis(2);
+        let daemon = running(&options);
+        let group = Name::new(b"busy").unwrap();
+        let member = connect(&options, "member");
+        member.join(group).unwrap();
+        assert!(matches!(member.receive().unwrap(), Received::View(_)));
+        for number in 0..100 {
+            member.multicast(FrameType::AGREED, &[group], number, b"again").unwrap();
+            assert!(matches!(member.receive().unwrap(), Received::Message(message) if message.mess_type == number));
         }
         daemon.stop();
     }
