@@ -52,6 +52,7 @@ Examples:
   spbench --reference-daemon /opt/spread/sbin/spread --reference-lib /opt/spread/lib/libtspread-core.so
                                           another installation beside ours, in turn, and the ratios
   spbench --reference corosync --rounds 5 corosync beside ours
+  spbench --cases calm --nodes 4          little or nothing sent, and daemons killed, stopped and cut off
   spbench --json run.jsonl --html run.html; spbench draw run.jsonl -o again.html
 
 The exit status is 0, or 1 after an error and if messages were lost, repeated, damaged or out of order.";
@@ -63,7 +64,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// What to measure
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = plan::NAMES, value_parser = plan::NAMES)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = plan::USUAL, value_parser = plan::NAMES)]
     cases: Vec<String>,
     /// Daemons, each in a network namespace with one client
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
@@ -98,6 +99,9 @@ struct Arguments {
     /// Joins and leaves that are timed
     #[arg(long, value_name = "N", default_value_t = 50)]
     changes: usize,
+    /// Seconds over which the case calm counts the processor time of daemons that have nothing to do
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    idle_seconds: f64,
     /// Measure everything so often, systems in turn; by default once, or 3 times against a reference
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -209,6 +213,7 @@ fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
     let rule = |broken: bool, rule: &str| if broken { Err(rule.to_owned()) } else { Ok(()) };
     rule(senders == 0 || senders > workers, "senders are clients, so there are 1 to as many as clients")?;
     rule(!(0.1..=3600.0).contains(&arguments.seconds), "a measurement takes 0.1 to 3600 seconds")?;
+    rule(!(0.1..=3600.0).contains(&arguments.idle_seconds), "idle daemons are watched for 0.1 to 3600 seconds")?;
     rule(arguments.sizes.iter().any(|size| !(40..=1 << 20).contains(size)), "a message has 40 to 1048576 bytes")?;
     rule(arguments.fractions.iter().any(|part| !(0.0..=1.0).contains(part)), "a part of the maximum is 0 to 1")?;
     rule(!(1..=1000).contains(&arguments.groups), "there are 1 to 1000 groups")?;
@@ -224,6 +229,7 @@ fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
         groups: arguments.groups,
         sessions: arguments.sessions,
         changes: arguments.changes.max(1),
+        idle_seconds: arguments.idle_seconds,
     })
 }
 

@@ -137,6 +137,28 @@ fn a_network_is_cut_and_a_daemon_killed_in_namespaces_that_are_gone_afterwards()
 }
 
 #[test]
+fn a_calm_system_is_measured_and_its_daemons_are_killed_stopped_and_cut_off() {
+    if !may_make_namespaces() {
+        return;
+    }
+    let directory = directory("bench-calm");
+    let json = directory.join("run.jsonl");
+    let options = ["--nodes", "2", "--seconds", "0.3", "--services", "agreed", "--idle-seconds", "1"];
+    let mut command = Command::new(SPBENCH);
+    command.args(options).args(["--cases", "calm", "--json"]).arg(&json);
+    let output = run(&mut command, "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let records = records(&json);
+    let cases: Vec<&str> = records[1..].iter().map(|record| record["case"].as_str().unwrap()).collect();
+    assert_eq!(cases, ["calm", "calm", "calm", "calm", "idle", "crash", "stop", "cut"]);
+    assert!(records[1..].iter().all(|record| record["ok"] == true), "{records:#?}");
+    assert_eq!(records[5]["daemons_percent"].as_array().unwrap().len(), 2);
+    for blow in &records[6..] {
+        assert!(blow["told_ms"].as_f64().unwrap() > 0.0 && blow["back_ms"].as_f64().unwrap() > 0.0, "{blow}");
+    }
+}
+
+#[test]
 fn an_interrupted_run_takes_its_namespaces_away() {
     if !may_make_namespaces() {
         return;

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// What is compared: the name, and where it is in a record.
-const METRICS: [(&str, &[&str]); 6] = [
+const METRICS: [(&str, &[&str]); 9] = [
     ("messages a second", &["messages_per_s"]),
     ("latency p50", &["latency_us", "p50"]),
     ("latency p99", &["latency_us", "p99"]),
     ("daemon time a message", &["daemon_us_per_message"]),
     ("time until all know a change, p50", &["all_us", "p50"]),
     ("longest silence", &["longest_silence_us"]),
+    ("idle daemon, % of a processor", &["daemon_percent"]),
+    ("others told", &["told_ms"]),
+    ("back", &["back_ms"]),
 ];
 
 /// A number somewhere in a record.
@@ -25,12 +28,15 @@ pub fn title(record: &Value) -> String {
     match text("case") {
         "membership" => "joins and leaves".to_owned(),
         "crash" => "a daemon killed".to_owned(),
-        "latency" => {
+        "stop" => "a daemon stopped".to_owned(),
+        "cut" => "a host cut off".to_owned(),
+        "idle" => "nothing sent".to_owned(),
+        "latency" | "calm" => {
             let load = match number(record, &["fraction"]) {
                 Some(fraction) => format!("{:.0} % of the maximum", fraction * 100.0),
                 None => format!("{:.0} messages/s", number(record, &["rate"]).unwrap_or(0.0)),
             };
-            format!("latency {} {} B at {load}", text("service"), record["size"])
+            format!("{} {} {} B at {load}", text("case"), text("service"), record["size"])
         }
         "groups" => format!("{} groups, {} {} B", record["groups"], text("service"), record["size"]),
         "sessions" => format!("{} sessions a daemon, {} {} B", record["sessions"], text("service"), record["size"]),
@@ -58,7 +64,8 @@ pub fn line(record: &Value) -> Option<String> {
             ));
         }
         ("measurement", "membership") => format!("own {}, all {}", quantiles("own_us"), quantiles("all_us")),
-        ("measurement", "crash") => {
+        ("measurement", "idle") => format!("daemons use {:.3} % of a processor at most", value(&["daemon_percent"])),
+        ("measurement", "crash" | "stop" | "cut") => {
             format!("others told after {:.0} ms, back after {:.0} ms", value(&["told_ms"]), value(&["back_ms"]))
         }
         ("measurement", "gap") => {
@@ -132,7 +139,7 @@ pub fn ratios(records: &[Value]) -> Vec<Value> {
 
 /// Rates are compared where both send as fast as they can, latencies where both send at the same rate.
 fn is_fair(title: &str, path: &[&str]) -> bool {
-    let paced = title.starts_with("latency") || title.starts_with("gap");
+    let paced = ["latency", "gap", "calm"].iter().any(|case| title.starts_with(case));
     match path[0] {
         "messages_per_s" => !paced,
         "latency_us" => paced,

@@ -179,6 +179,19 @@ impl Worker {
     }
 }
 
+/// Nanoseconds of processor time that the threads of a process have used, or fewer digits where the system does not count so well.
+pub fn processor_nanos(process: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let used = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    match used.sum() {
+        0 => processor_micros(&[process]) * 1000,
+        nanos => nanos,
+    }
+}
+
 /// Microseconds of processor time that these processes have used.
 pub fn processor_micros(processes: &[u32]) -> u64 {
     // SAFETY: the call takes a number.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::crew::{Crew, Site, processor_micros};
+use super::clock;
+use super::crew::{Crew, Site, processor_micros, processor_nanos};
 use super::histogram::Histogram;
 use super::library::Service;
 use super::stamp;
@@ -20,13 +21,15 @@ const WARM_UP: f64 = 0.2;
 const CREDIT_LIMIT: u64 = 600;
 /// Bytes of all messages on their way.
 const CREDIT_BYTES: u64 = 8 << 20;
+/// How long nothing has been sent before idle daemons are looked at, or struck: until then they may still be settling.
+const IDLE_LEAD: Duration = Duration::from_secs(4);
 /// How long before a result that should be there the gap's network is cut, and healed.
 const THIRD: f64 = 1.0 / 3.0;
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// throughput, latency, paced, groups, sessions, gap or membership.
+    /// throughput, latency, groups, sessions, gap or calm.
     pub name: &'static str,
     pub service: Service,
     pub size: usize,
@@ -181,38 +184,84 @@ pub fn joins(site: &Site<'_>, system: &System, rounds: usize) -> Result<Value, S
     }))
 }
 
-/// What is done to a daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blow {
-    Kill,
-    Restart,
+/// Counts what the daemons use while each has a client in the group and nothing is sent.
+pub fn idle(site: &Site<'_>, system: &System, daemons: &Started, seconds: f64) -> Result<Value, String> {
+    let mut crew = Crew::start(site, system, &Job::Watch { members: site.workers }, 0)?;
+    site.wait_until(crew.go()? + IDLE_LEAD.as_nanos() as u64)?;
+    let used = || daemons.processes().iter().map(|&process| processor_nanos(process)).collect::<Vec<_>>();
+    let (begin, before) = (clock::now(), used());
+    site.wait_until(begin + nanos(seconds))?;
+    let (after, lasted) = (used(), clock::now() - begin);
+    let part = |(after, before): (&u64, &u64)| after.saturating_sub(*before) as f64 / lasted as f64 * 100.0;
+    let parts: Vec<f64> = after.iter().zip(&before).map(part).collect();
+    Ok(json!({
+        "record": "measurement", "case": "idle", "system": system.name, "nodes": site.workers, "seconds": seconds,
+        "networks": site.rig.map(|rig| rig.networks()), "ok": true, "daemon_percent": parts.iter().copied().fold(0.0, f64::max),
+        "daemons_percent": parts,
+    }))
 }
 
-/// Lets watchers note the views while the last daemon is killed and started again, with its own watcher each time. `blow` does
-/// that, and tells when.
-pub fn crash(
+/// What is done to a daemon, or taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    /// It is killed without a word; afterwards one is started in its place.
+    Kill,
+    /// It is stopped, and goes on afterwards.
+    Stop,
+    /// Its cables are cut, and mended afterwards.
+    Cut,
+}
+
+/// Whether a blow is dealt or made good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Strike,
+    Mend,
+}
+
+impl Blow {
+    pub const ALL: [Blow; 3] = [Blow::Kill, Blow::Stop, Blow::Cut];
+
+    /// What the case is called in records.
+    fn case(self) -> &'static str {
+        match self {
+            Blow::Kill => "crash",
+            Blow::Stop => "stop",
+            Blow::Cut => "cut",
+        }
+    }
+}
+
+/// Lets watchers note the views while the last daemon has a blow and gets over it; one that was killed has a new watcher then. `strike`
+/// does that, and tells when.
+pub fn blow(
     site: &Site<'_>,
     system: &System,
+    blow: Blow,
     seconds: u64,
-    mut blow: impl FnMut(Blow) -> Result<u64, String>,
+    mut strike: impl FnMut(Step) -> Result<u64, String>,
 ) -> Result<Value, String> {
     let last = site.workers - 1;
-    let mut crew = Crew::start(site, system, &Job::Watch { members: site.workers }, 0)?;
-    crew.go()?;
+    let job = Job::Watch { members: site.workers };
+    let mut crew = Crew::start(site, system, &job, 0)?;
+    let begun = crew.go()?;
+    site.wait_until(begun + IDLE_LEAD.as_nanos() as u64)?;
     let end = |from: u64| from + nanos(seconds as f64);
-    let killed = blow(Blow::Kill)?;
-    let missed = crew.results(0..last, end(killed))?;
-    let started = blow(Blow::Restart)?;
-    crew.replace(last, system, &Job::Watch { members: site.workers })?;
-    let back = crew.results(0..last, end(started))?;
+    let struck = strike(Step::Strike)?;
+    let missed = crew.results(0..last, end(struck))?;
+    let mended = strike(Step::Mend)?;
+    if blow == Blow::Kill {
+        crew.replace(last, system, &job)?;
+    }
+    let back = crew.results(0..last, end(mended))?;
     let latest = |results: &[Value], from: u64| -> f64 {
         let at = results.iter().filter_map(|result| result["view_at"].as_u64()).max().unwrap_or(from);
         at.saturating_sub(from) as f64 / 1e6
     };
     let complete = |results: &[Value], members: usize| results.iter().all(|result| result["members"] == json!(members));
     Ok(json!({
-        "record": "measurement", "case": "crash", "system": system.name, "nodes": site.workers,
-        "told_ms": latest(&missed, killed), "back_ms": latest(&back, started),
+        "record": "measurement", "case": blow.case(), "system": system.name, "nodes": site.workers,
+        "told_ms": latest(&missed, struck), "back_ms": latest(&back, mended),
         "ok": complete(&missed, last) && complete(&back, site.workers),
     }))
 }

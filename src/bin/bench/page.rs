@@ -196,7 +196,7 @@ fn gap(records: &[&Value]) -> String {
 }
 
 fn table(records: &[&Value]) -> String {
-    const COLUMNS: [(&str, &[&str]); 9] = [
+    const COLUMNS: [(&str, &[&str]); 11] = [
         ("messages/s", &["messages_per_s"]),
         ("MB/s", &["megabytes_per_s"]),
         ("p50 µs", &["latency_us", "p50"]),
@@ -205,6 +205,8 @@ fn table(records: &[&Value]) -> String {
         ("daemon µs/message", &["daemon_us_per_message"]),
         ("all know, p50 µs", &["all_us", "p50"]),
         ("told, ms", &["told_ms"]),
+        ("back, ms", &["back_ms"]),
+        ("idle, %", &["daemon_percent"]),
         ("longest silence, µs", &["longest_silence_us"]),
     ];
     let head: String = COLUMNS.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();

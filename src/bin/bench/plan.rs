@@ -4,7 +4,11 @@ use super::library::Service;
 use super::measure::Case;
 
 /// The cases by name.
-pub const NAMES: [&str; 6] = ["throughput", "latency", "groups", "sessions", "gap", "membership"];
+pub const NAMES: [&str; 7] = ["throughput", "latency", "groups", "sessions", "gap", "membership", "calm"];
+/// Those that a run has if it does not say: calm takes minutes.
+pub const USUAL: [&str; 6] = ["throughput", "latency", "groups", "sessions", "gap", "membership"];
+/// Messages a second of all senders together in the case calm.
+const CALM_RATES: [f64; 4] = [100.0, 500.0, 2000.0, 10_000.0];
 /// The size of messages where sizes are not the point.
 const USUAL_SIZE: usize = 1200;
 /// The rate of the gap's messages, of all senders together.
@@ -29,6 +33,8 @@ pub struct Plan {
     pub sessions: usize,
     /// Changes of a group's membership that are timed.
     pub changes: usize,
+    /// Seconds over which the daemons' processor time is counted while nothing is sent.
+    pub idle_seconds: f64,
 }
 
 impl Plan {
@@ -56,6 +62,10 @@ impl Plan {
                 let rates = self.rates.iter().map(|&rate| (rate, None)).chain(of_maximum);
                 cases.extend(rates.map(|(rate, fraction)| Case { rate, fraction, ..usual() }));
             }
+            if self.has("calm") {
+                let usual = || self.flow("calm", *service, USUAL_SIZE, self.seconds);
+                cases.extend(CALM_RATES.iter().map(|&rate| Case { rate, ..usual() }));
+            }
             cases
         };
         let mut cases: Vec<Case> = self.services.iter().flat_map(each).collect();
@@ -75,7 +85,8 @@ impl Plan {
 
     /// How many measurements a system has in one round, the pilot left out.
     pub fn len(&self, networks: usize) -> usize {
-        self.flows(Some(1.0), networks).len() + usize::from(self.has("membership"))
+        let more = ["membership", "calm"].iter().filter(|name| self.has(name)).count();
+        self.flows(Some(1.0), networks).len() + more
     }
 
     fn flow(&self, name: &'static str, service: Service, size: usize, seconds: f64) -> Case {
@@ -99,6 +110,7 @@ mod tests {
             groups: 10,
             sessions: 5,
             changes: 20,
+            idle_seconds: 1.0,
         }
     }
 
@@ -109,6 +121,14 @@ mod tests {
         assert_eq!(rates, [0.0, 0.0, 2000.0, 100.0, 500.0, 0.0, 0.0, 2000.0, 100.0, 500.0]);
         assert!(cases[5..].iter().all(|case| case.service == Service::Safe));
         assert_eq!(plan(&["latency"]).flows(None, 2).len(), 2, "without a maximum there are no parts of it");
+    }
+
+    #[test]
+    fn calm_has_every_rate_for_every_service() {
+        let cases = plan(&["calm"]).flows(None, 1);
+        let rates: Vec<f64> = cases.iter().map(|case| case.rate).collect();
+        assert_eq!(rates, [CALM_RATES, CALM_RATES].concat());
+        assert_eq!(plan(&["calm"]).len(1), 9);
     }
 
     #[test]

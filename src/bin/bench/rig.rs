@@ -77,8 +77,21 @@ impl Rig {
 
     /// From now on a network carries nothing, or everything again.
     pub fn cut_network(&self, network: usize, cut: bool) -> Result<(), String> {
-        let ports: Vec<String> = (0..self.nodes).map(|node| port(node, network)).collect();
-        let rule = if cut { format!("oifname {{ {} }} drop", ports.join(", ")) } else { String::new() };
+        let ports = (0..self.nodes).map(|node| port(node, network)).collect();
+        self.drop_at(if cut { ports } else { Vec::new() })
+    }
+
+    /// From now on nothing reaches or leaves a node, or everything again.
+    pub fn cut_node(&self, node: usize, cut: bool) -> Result<(), String> {
+        let ports = (0..self.networks).map(|network| port(node, network)).collect();
+        self.drop_at(if cut { ports } else { Vec::new() })
+    }
+
+    /// The only ports that drop everything from now on.
+    fn drop_at(&self, ports: Vec<String>) -> Result<(), String> {
+        let ports = ports.join(", ");
+        let rule = |side: &str| if ports.is_empty() { String::new() } else { format!("{side} {{ {ports} }} drop\n") };
+        let rule = rule("iifname") + &rule("oifname");
         let table = format!(
             "add table bridge faults\ndelete table bridge faults\ntable bridge faults {{\nchain forward {{
              type filter hook forward priority 0; policy accept;\n{rule}\n}}\n}}\n"

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::clock;
 use super::compare;
 use super::crew::Site;
-use super::measure;
+use super::measure::{self, Blow, Step};
 use super::plan::Plan;
 use super::rig::Rig;
 use super::system::{Daemons, Started, System};
@@ -120,8 +120,20 @@ impl Session<'_> {
             let record = self.explained(system, measure::joins(&self.site, system, self.plan.changes))?;
             output.take(numbered(record, round))?;
             if let Some(started) = &mut daemons {
-                let record = self.explained(system, self.crash(system, started))?;
+                let record = self.explained(system, self.strike(system, started, Blow::Kill))?;
                 output.take(numbered(record, round))?;
+            }
+            output.progress.inc(1);
+        }
+        if self.plan.has("calm") {
+            output.step(format!("{}: nothing is sent", system.name));
+            if let Some(started) = &mut daemons {
+                let record = measure::idle(&self.site, system, started, self.plan.idle_seconds);
+                output.take(numbered(self.explained(system, record)?, round))?;
+                for blow in Blow::ALL {
+                    let record = self.explained(system, self.strike(system, started, blow))?;
+                    output.take(numbered(record, round))?;
+                }
             }
             output.progress.inc(1);
         }
@@ -143,16 +155,22 @@ impl Session<'_> {
         )
     }
 
-    /// Kills the last daemon under light load: how long until the others are told, and until one in its place is welcome.
-    fn crash(&self, system: &System, daemons: &mut Started) -> Result<Value, String> {
+    /// Strikes the last daemon: how long until the others are told, and until they have it back.
+    fn strike(&self, system: &System, daemons: &mut Started, blow: Blow) -> Result<Value, String> {
         let rig = self.site.rig.ok_or("daemons that run already are not killed")?;
         let last = rig.nodes() - 1;
-        measure::crash(&self.site, system, CHANGE_SECONDS, |what| {
-            match what {
-                measure::Blow::Kill => daemons.kill(last),
-                measure::Blow::Restart => daemons.replace(last, system.start_one(rig, last)?),
+        measure::blow(&self.site, system, blow, CHANGE_SECONDS, |step| {
+            let begun = clock::now();
+            match (blow, step) {
+                (Blow::Kill, Step::Strike) => daemons.kill(last),
+                (Blow::Kill, Step::Mend) => daemons.replace(last, system.start_one(rig, last)?),
+                (Blow::Stop, Step::Strike) => daemons.signal(last, libc::SIGSTOP),
+                (Blow::Stop, Step::Mend) => daemons.signal(last, libc::SIGCONT),
+                (Blow::Cut, Step::Strike) => rig.cut_node(last, true)?,
+                (Blow::Cut, Step::Mend) => rig.cut_node(last, false)?,
             }
-            Ok(clock::now())
+            // Cutting takes its time, and works at its end; a signal works at once.
+            Ok(if blow == Blow::Cut { clock::now() } else { begun })
         })
     }
 }

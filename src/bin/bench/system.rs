@@ -171,6 +171,14 @@ impl Started {
         }
     }
 
+    /// Lets the daemon of a node stand still, or go on.
+    pub fn signal(&self, node: usize, signal: libc::c_int) {
+        if let Some(child) = &self.children[node] {
+            // SAFETY: a child that was not waited for keeps its number.
+            unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+        }
+    }
+
     /// Puts another one in its place.
     pub fn replace(&mut self, node: usize, child: Child) {
         self.children[node] = Some(child);
