@@ -12,6 +12,7 @@
 //! what its header says, never its source address.
 
 mod config;
+mod death;
 mod event;
 mod health;
 mod inbound;
@@ -212,14 +213,6 @@ impl Multipath {
         header.destination.is_some_and(|to| to != self.table.my_id())
     }
 
-    /// The system says that nobody has the port of a daemon on a network, or somebody says so in its name.
-    pub fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
-        if let Some(daemon) = self.table.seat(daemon).filter(|&daemon| daemon != self.table.me()) {
-            self.health.on_refused(now, daemon, network);
-            self.knock(now);
-        }
-    }
-
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.look_for_succession(now);
@@ -328,11 +321,6 @@ impl Multipath {
     /// Bytes of a datagram that are not a packet's body.
     pub fn overhead(&self) -> usize {
         Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
-    }
-
-    /// The next daemon that has died, as its closed ports and its silence say.
-    pub fn poll_death(&mut self) -> Option<DaemonId> {
-        self.health.poll_death().map(|daemon| self.table.id(daemon))
     }
 
     /// The next thing that an operator should know.
@@ -481,13 +469,6 @@ impl Multipath {
         }
         self.stats.first += 1;
         Some((header, opened.body))
-    }
-
-    /// Knocks at the ports where it is time to.
-    fn knock(&mut self, now: Instant) {
-        while let Some((daemon, doors)) = self.health.poll_knock() {
-            self.outbound.knock(Known { now, table: &self.table, health: &self.health }, daemon, doors);
-        }
     }
 
     fn choose_key(&mut self, now: Instant) {
