@@ -72,7 +72,9 @@ impl Plan {
         let daemon = |node: usize| {
             let addresses: Vec<_> = numbered().map(|(network, wire)| wire.address(network, node)).collect();
             let interfaces: String = addresses.iter().map(|address| format!("D {address}  ")).collect();
-            format!("    {} {} {{ {interfaces}C 127.0.0.1 }}\n", NAMES[node], addresses[0])
+            // The address in the first network of the rig identifies it, whatever networks are used.
+            let identity = self.wires[0].address(0, node);
+            format!("    {} {identity} {{ {interfaces}C 127.0.0.1 }}\n", NAMES[node])
         };
         let daemons: String = nodes.map(daemon).collect();
         format!("Spread_Segment {} {{\n{daemons}}}\n", networks.join(" "))
