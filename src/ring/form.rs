@@ -72,15 +72,14 @@ impl Forming {
     }
 
     /// Whether this can be our form token on its second rotation: all entries are filled in, and those of the first rotation have not
-    /// changed. No peer lacks a packet that this daemon has forgotten, because it forgot only what all had.
+    /// changed. A peer may lack packets that this daemon was made to forget by a forged token. Those are lost, and the ring goes on:
+    /// if it waited for them, it would form for ever.
     fn is_possible_next(&self, form: &Form) -> bool {
         let ours = &self.passed.form;
-        let peers = |brings: &&Brings| brings.ring == self.owed.ring;
         let mut entries = form.members.iter().zip(&ours.members);
         form.hop + 1 == ours.hop + ours.members.len() as u64
             && entries.all(|(new, old)| new.brings.is_some() && (old.brings.is_none() || new.brings == old.brings))
             && brings(form).all(is_sound)
-            && brings(form).filter(peers).all(|brings| brings.aru >= self.owed.window.forgotten())
     }
 
     /// A join arrived. A join from before the agreement is stale; a later one of a member means that it has given up. The failed set of a

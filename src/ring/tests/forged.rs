@@ -276,6 +276,25 @@ fn a_form_token_that_changes_what_a_daemon_brings_is_dropped() {
 }
 
 #[test]
+fn a_daemon_that_lacks_what_others_were_made_to_forget_is_taken_in() {
+    let mut bus = busy();
+    bus.drop = Box::new(|_, to, packet| to == DaemonId(3) && matches!(packet, Packet::Data(_)));
+    bus.submit(2, Service::Agreed, "lost");
+    bus.run(SECOND / 50);
+    bus.drop = Box::new(|_, _, _| false);
+    for id in [VICTIM, FRIEND] {
+        // A token that says that all have everything would do it.
+        let State::Operational(it) = &mut bus.rings.get_mut(&id).unwrap().state else { panic!("the ring stands") };
+        let aru = it.circulation.window.aru();
+        it.circulation.window.forget(aru);
+    }
+    let now = bus.now;
+    bus.rings.get_mut(&VICTIM).unwrap().begin_anew(now);
+    bus.drain(VICTIM);
+    bus.is_well();
+}
+
+#[test]
 fn a_form_token_with_a_member_twice_or_in_another_order_is_dropped() {
     type Lie = fn(&mut Vec<crate::wire::FormMember>);
     let lies: [Lie; 2] = [|entries| entries.swap(0, 1), |entries| entries[1] = entries[0].clone()];
