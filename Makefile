@@ -44,7 +44,7 @@ REALNAME = libspread.so.3.0.0
 # for another soname there is a small library of that name, which needs libspread: the loader's cache knows no other names.
 ALIASES = libspread-core libtspread libtspread-core
 # They look beside themselves too, so that a tree that the cache does not know works as well.
-ALIAS_FLAGS = -shared -nostdlib -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN' -Wl,--enable-new-dtags
+ALIAS_FLAGS = -shared -nostdlib -s -Wl,-z,noexecstack -Wl,--no-as-needed -Wl,-rpath,'$$ORIGIN' -Wl,--enable-new-dtags
 
 # What people read, and the programs they begin with; as they lie in the tree, so that one leads to the other.
 DOCUMENTS = README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE bindings/python/README.md $(wildcard docs/*.md docs/*.example docs/pictures/*.svg) \

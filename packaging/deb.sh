@@ -19,6 +19,7 @@ maintainer=${DEBFULLNAME:-Torc maintainers}\ \<${DEBEMAIL:-maintainers@torc.exam
 libraries=usr/lib/$triplet
 
 make --no-print-directory -s install DESTDIR="$stage/all" PREFIX=/usr LIBDIR="/$libraries" SYSTEMD_DIR=/usr/lib/systemd >/dev/null
+rm -f "$stage/all/usr/share/doc/torc/licences.txt"
 find "$stage/all/usr/share/man" -type f -exec gzip -9n {} +
 
 # The newest version of the C library that a file of these asks for.
@@ -47,9 +48,9 @@ finish() {
         printf 'Upstream-Name: torc\n\nFiles: *\nCopyright: Torc contributors\nLicense: MIT or Apache-2.0\n'
         printf ' The Apache licence is in /usr/share/common-licenses/Apache-2.0.\n .\n'
         sed -e 's/^$/./' -e 's/^/ /' LICENSE-MIT
-        printf '\nComment:\n'
-        sed -e 's/^$/./' -e 's/^/ /' "$stage/licences"
+        printf '\nFiles: crates inside\nCopyright: their authors\nLicense: see licences.txt.gz in the packages libspread3 and torc\n'
     } > "$documents/copyright"
+    case $package in libspread3 | torc) gzip -9nc "$stage/licences" > "$documents/licences.txt.gz" ;; esac
     printf 'torc (%s) unstable; urgency=medium\n\n  * See the list of changes in the package torc.\n\n -- %s  %s\n' "$version" "$maintainer" \
         "$(date -R -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}")" | gzip -9n > "$documents/changelog.Debian.gz"
     size=$(du -sk "$stage/$package" | cut -f1)
@@ -64,15 +65,16 @@ Section: $2
 Priority: optional
 Depends: $3
 Description: $4
- $5
+$(echo "$5" | fold -s -w 75 | sed -e 's/^/ /' -e 's/ *$//')
 END
     (cd "$stage/$package" && find usr -type f -exec md5sum {} + > DEBIAN/md5sums)
-    dpkg-deb --build --root-owner-group -Zxz "$stage/$package" "$out/${package}_${version}_$architecture.deb"
+    dpkg-deb --build --root-owner-group -Z"$([ "$package" = torc-dbgsym ] && echo gzip || echo xz)" "$stage/$package" "$out/${package}_${version}_$architecture.deb"
 }
 
 packaging/licences.py > "$stage/licences"
 
 move libspread3 "$libraries/*.so.3*"
+find "$stage/libspread3" -type f -exec chmod 644 {} +
 mkdir -p "$stage/libspread3/DEBIAN"
 echo 'activate-noawait ldconfig' > "$stage/libspread3/DEBIAN/triggers"
 for name in libspread libspread-core libtspread-core libtspread; do
