@@ -12,8 +12,9 @@ trap 'rm -rf "$stage"' EXIT
 git archive --prefix="$name/" HEAD | tar -x -C "$stage"
 cd "$stage/$name"
 mkdir -p .cargo
-"${CARGO:-cargo}" vendor --quiet --locked --versioned-dirs vendor > .cargo/config.toml
+"${CARGO:-cargo}" vendor --locked --versioned-dirs vendor > .cargo/config.toml 2> "$stage/messages" ||
+    { cat "$stage/messages" >&2; exit 1; }
 cd ..
 # The same commit gives the same archive.
-tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" | xz -T0 -6 > "$out/$name.tar.xz"
+tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -cf - "$name" | xz -T0 -3 > "$out/$name.tar.xz"
 echo "$out/$name.tar.xz"
