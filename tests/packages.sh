@@ -74,6 +74,7 @@ try_prefix() {
     "$prefix/bin/spflooder" -s "$port@127.0.0.1" -m 100 -b 100 >/dev/null || fail "spflooder"
     "$prefix/bin/spbench" --at "$port@127.0.0.1" --cases throughput --seconds 1 --sizes 100 --services agreed > "$scratch/bench" ||
         { cat "$scratch/bench" >&2; fail "spbench"; }
+    "$prefix/bin/spmonitor" health -s "$port" >/dev/null || fail "spmonitor"
     "$prefix/bin/sprecv" -p $((port + 1)) >/dev/null 2>&1 &
     receiver=$!
     "$prefix/bin/spsend" -a 127.0.0.1 -p $((port + 1)) -n 10 >/dev/null || fail "spsend"
