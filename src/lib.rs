@@ -35,3 +35,4 @@ pub mod client;
 pub mod daemon;
 pub mod ffi;
 pub mod net;
+pub mod pipe;

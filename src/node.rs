@@ -261,6 +261,11 @@ impl Node {
         self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && has_time
     }
 
+    /// Whether messages wait for the token: it comes in any case, and others need not be read before it does.
+    pub fn waits_for_token(&self) -> bool {
+        self.ring.waiting_bytes() > 0
+    }
+
     /// Whether the node takes bytes of this client in particular. If it does not, [`Event::Welcome`] follows when it does.
     pub fn takes_bytes_of(&self, id: SessionId) -> bool {
         !self.lanes.holds(id) && !self.clients.stops(id)

@@ -22,6 +22,7 @@ const LEAVES: &[&str] = &["time", "rng", "counters"];
 const ARROWS: &[(&str, &[&str])] = &[
     ("known_bugs", &[]),
     ("system", &[]),
+    ("pipe", &[]),
     ("wire", &[]),
     ("ring", &["wire", "known_bugs"]),
     ("seal", &["wire"]),
@@ -31,8 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["multipath", "ring", "session", "wire"]),
     ("node", &["config", "groups", "multipath", "ring", "seal", "session", "wire"]),
     ("net", &["config", "wire"]),
-    ("daemon", &["config", "net", "node", "groups", "multipath", "ring", "seal", "session", "system", "wire"]),
-    ("client", &["system", "wire"]),
+    ("daemon", &["config", "net", "node", "groups", "multipath", "pipe", "ring", "seal", "session", "system", "wire"]),
+    ("client", &["pipe", "system", "wire"]),
     ("ffi", &["client", "config", "daemon", "system", "wire"]),
 ];
 
@@ -56,7 +57,7 @@ const BELOW: &[&str] = &[
 ];
 
 /// The only folders and files with unsafe code.
-const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "system.rs"];
+const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "pipe/linux.rs", "system.rs"];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

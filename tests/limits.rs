@@ -44,7 +44,7 @@ const TESTS: [(&str, Test); 11] = [
 ];
 
 /// The limits that other tests run: the first words of a row, and where its test is.
-const ELSEWHERE: [(&str, &str, &str); 17] = [
+const ELSEWHERE: [(&str, &str, &str); 18] = [
     ("keys of a daemon", "src/seal/keys.rs", "what_is_wrong_with_keys_is_told_by_line"),
     (
         "bytes of packets that a daemon keeps",
@@ -91,6 +91,7 @@ const ELSEWHERE: [(&str, &str, &str); 17] = [
         "src/node/tests.rs",
         "a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed",
     ),
+    ("clients of a daemon that share", "src/daemon/clients.rs", "only_so_many_clients_share_memory_with_the_daemon"),
     ("lines of the log that wait", "tests/log.rs", "lines_that_were_lost_are_counted_in_the_log"),
     ("lines of one kind", "tests/log.rs", "a_client_that_breaks_the_protocol_does_not_fill_the_log"),
     ("an operator's command", "tests/operator.rs", "a_slow_operator_does_not_keep_the_others_out_for_long"),

@@ -5,6 +5,7 @@
 //! before.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::ahead::Receiving;
 use super::limit::MessageLimit;
+use super::outlet::Outlet;
 use super::transport::{Deadline, Stream};
 use super::{Address, ConnectError, GroupError, Lost, SendError, handshake, registry};
 use crate::wire::{ByteOrder, FrameHeader, FrameType, Hint, MAX_GROUPS, Name};
@@ -54,7 +56,7 @@ pub struct Mailbox {
     private_group: Name,
     message_limit: MessageLimit,
     broken: AtomicBool,
-    sending: Mutex<()>,
+    outlet: Arc<Outlet>,
     pub(super) receiving: Mutex<Receiving>,
 }
 
@@ -86,12 +88,16 @@ impl Mailbox {
     }
 
     pub(super) fn new(stream: Stream, private_group: Name, message_limit: MessageLimit) -> Mailbox {
+        Mailbox::with(stream, private_group, message_limit, Outlet::new())
+    }
+
+    fn with(stream: Stream, private_group: Name, message_limit: MessageLimit, outlet: Outlet) -> Mailbox {
         Mailbox {
             stream,
             private_group,
             message_limit,
             broken: AtomicBool::new(false),
-            sending: Mutex::new(()),
+            outlet: Arc::new(outlet),
             receiving: Mutex::default(),
         }
     }
@@ -164,10 +170,8 @@ impl Mailbox {
     /// The end of the stream means the same to the daemon as a KILL frame. So where a frame of another thread is half
     /// written or the socket is full, the frame is left out and nobody is waited for.
     pub fn disconnect(&self) {
-        if !self.broken.load(Ordering::Acquire)
-            && let Some(_sending) = self.sending.try_lock()
-        {
-            let _ = self.stream.write_at_once(&self.front(FrameType::KILL, &[self.private_group], 0, 0));
+        if !self.broken.load(Ordering::Acquire) {
+            self.outlet.send_at_once(&self.stream, &self.front(FrameType::KILL, &[self.private_group], 0, 0));
         }
         self.stream.shut_down();
     }
@@ -188,7 +192,8 @@ impl Mailbox {
     /// forgotten, not dropped.
     #[cfg(unix)]
     pub(super) fn adopted(&self) -> Mailbox {
-        let mailbox = Mailbox::new(self.stream.adopted(), self.private_group, self.message_limit.clone());
+        let (stream, outlet) = (self.stream.adopted(), self.outlet.adopted());
+        let mailbox = Mailbox::with(stream, self.private_group, self.message_limit.clone(), outlet);
         mailbox.broken.store(self.broken.load(Ordering::Acquire), Ordering::Release);
         // What was looked at is still in the socket.
         mailbox.receiving.lock().offered = self.receiving.try_lock().and_then(|receiving| receiving.offered);
@@ -221,8 +226,7 @@ impl Mailbox {
     }
 
     fn send(&self, slices: &mut [IoSlice<'_>]) -> Result<(), Lost> {
-        let _sending = self.sending.lock();
-        self.stream.write_all(slices).map_err(|error| self.lost(error))
+        self.outlet.send(&self.stream, slices).map_err(|error| self.lost(error))
     }
 }
 

@@ -35,6 +35,7 @@ mod handshake;
 mod limit;
 mod mailbox;
 mod membership;
+mod outlet;
 mod platform;
 mod received;
 mod receiving;

@@ -6,9 +6,10 @@
 //! unlike parking_lot's it keeps nothing about its waiters outside itself, so a forked child can release it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::flush::FlushMailbox;
+use super::outlet::Outlet;
 use super::{AuthMethod, ConnectError, Mailbox};
 
 /// Most mailboxes that a process may have open.
@@ -23,6 +24,9 @@ struct Registry {
     flushing: BTreeMap<i32, Arc<FlushMailbox>>,
     /// `None` until a program registers some.
     methods: Option<Arc<[AuthMethod]>>,
+    /// Those that share memory with a daemon, whether or not a number leads to them.
+    outlets: Vec<Weak<Outlet>>,
+    forks: u64,
 }
 
 /// Takes in a mailbox that is known by its descriptor from now on.
@@ -93,9 +97,33 @@ pub fn methods() -> Arc<[AuthMethod]> {
     Arc::clone(lock().methods.get_or_insert_with(|| Arc::new([AuthMethod::null()])))
 }
 
+/// How often this process and those that it was forked from have forked.
+pub fn forks() -> u64 {
+    forks::watch();
+    lock().forks
+}
+
+/// Takes in an outlet that is about to share memory, which ends when the process forks. False if it has forked since this count.
+pub fn enter_outlet(outlet: &Arc<Outlet>, forks: u64) -> bool {
+    let mut registry = lock();
+    registry.outlets.retain(|known| known.strong_count() > 0);
+    let is_same = registry.forks == forks;
+    if is_same {
+        registry.outlets.push(Arc::downgrade(outlet));
+    }
+    is_same
+}
+
 impl Registry {
     const fn new() -> Registry {
-        Registry { mailboxes: BTreeMap::new(), flushing: BTreeMap::new(), methods: None }
+        Registry { mailboxes: BTreeMap::new(), flushing: BTreeMap::new(), methods: None, outlets: Vec::new(), forks: 0 }
+    }
+
+    /// The process is about to fork.
+    #[cfg(unix)]
+    fn fork(&mut self) {
+        self.forks += 1;
+        self.outlets.drain(..).filter_map(|outlet| outlet.upgrade()).for_each(|outlet| outlet.fork());
     }
 
     fn insert(&mut self, descriptor: i32, mailbox: Arc<Mailbox>) -> Result<(), ConnectError> {
@@ -150,7 +178,8 @@ mod forks {
     }
 
     extern "C" fn before() {
-        let guard = lock();
+        let mut guard = lock();
+        guard.fork();
         // A thread that is ending has no place for the guard any more and forks unguarded.
         let _ = HELD.try_with(|held| *held.borrow_mut() = Some(guard));
     }

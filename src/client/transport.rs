@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::events::{FileEvent, Watch};
 #[cfg(unix)]
 use super::trust;
 use super::{Address, ConnectError, platform};
+use crate::pipe::{self, Memory};
 
 /// The socket buffers that are asked for, each way.
 const SOCKET_BUFFER: usize = 200 * 1024;
@@ -130,6 +132,32 @@ impl Stream {
     /// Writes as much as the socket takes at once.
     pub fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         platform::send_at_once(&self.socket, bytes)
+    }
+
+    /// Offers the daemon memory to share, along with the next byte of the stream. An error leaves the byte unwritten.
+    pub(super) fn offer(&self, byte: u8) -> io::Result<Memory> {
+        if !self.socket.peer_addr()?.is_unix() {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        pipe::offer(&self.socket, byte, platform::SEND)
+    }
+
+    /// Wakes the daemon with a byte that is no part of the stream; false if the socket is full.
+    pub(super) fn ring(&self) -> io::Result<bool> {
+        loop {
+            match self.write_at_once(&[0]) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the stream has ended both ways.
+    pub(super) fn has_ended(&self) -> bool {
+        let end = Watch { descriptor: self.descriptor(), event: FileEvent::Exceptional };
+        platform::wait_for(&[end], Some(Duration::ZERO)) == [true]
     }
 
     /// Bytes that can be read without waiting; 0 on a broken stream.

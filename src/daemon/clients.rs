@@ -1,7 +1,7 @@
 //! The clients' streams: who may be read, who has something to be told, who is blocked.
 //!
 //! The poll tells of a change once, so what may still be readable is kept in a queue and served in turn, a bounded read each: no
-//! client holds up another. Whose bytes are not welcome is parked, out of the queue, until they are. Writability is asked for only
+//! client holds up another. A client with a pipe pauses when the pipe is empty, and then sleeps until it rings. Whose bytes are not welcome is parked, out of the queue, until they are. Writability is asked for only
 //! while a stream is blocked.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use tracing::debug;
 
+use super::intake::{Intake, Taken};
 use super::origin::Origin;
 use super::stream::Stream;
 use super::vanished::Watch;
@@ -25,6 +26,8 @@ const READ_SIZE: usize = 64 << 10;
 const WRITE_SLICES: usize = 256;
 /// Writes to one client in a row.
 const WRITES_IN_A_ROW: usize = 16;
+/// Clients that may share memory with the daemon.
+const PIPES: usize = 1024;
 /// Reads that are thrown away when a connection is closed, so that its end does not overtake what was written.
 const LAST_READS: usize = 4;
 
@@ -36,8 +39,12 @@ pub(super) struct Clients {
     next: u64,
     clients: BTreeMap<SessionId, Client>,
     readable: VecDeque<SessionId>,
+    /// Those whose pipe was found empty and who do not ring yet.
+    pausing: Vec<SessionId>,
     writable: VecDeque<SessionId>,
     buffer: Vec<u8>,
+    /// Clients that have a pipe.
+    pipes: usize,
     watch: Watch,
 }
 
@@ -56,6 +63,10 @@ struct Client {
     writable: bool,
     /// Its socket takes no more; the poll will tell when it does.
     blocked: bool,
+    /// Its socket has ended, or will when all in it is read.
+    closed: bool,
+    /// What it shares with the daemon.
+    intake: Option<Box<Intake>>,
 }
 
 /// What reading gave.
@@ -91,8 +102,10 @@ impl Clients {
             next: 0,
             clients: BTreeMap::new(),
             readable: VecDeque::new(),
+            pausing: Vec::new(),
             writable: VecDeque::new(),
             buffer: vec![0; READ_SIZE],
+            pipes: 0,
             watch: Watch::new(timeout),
         }
     }
@@ -103,8 +116,17 @@ impl Clients {
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
         let (origin, may_vanish) = (stream.origin(), stream.may_vanish());
-        let client =
-            Client { stream, origin, may_vanish, readable: false, parked: false, writable: false, blocked: false };
+        let client = Client {
+            stream,
+            origin,
+            may_vanish,
+            readable: false,
+            parked: false,
+            writable: false,
+            blocked: false,
+            closed: false,
+            intake: None,
+        };
         self.clients.insert(id, client);
         Ok(id)
     }
@@ -114,7 +136,8 @@ impl Clients {
         let Some(number) = event.token().0.checked_sub(self.first_token) else { return };
         let id = SessionId(number as u64);
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        client.closed |= event.is_read_closed() || event.is_error();
+        if event.is_readable() || client.closed {
             client.queue(id, &mut self.readable);
         }
         if event.is_writable() && client.blocked {
@@ -151,20 +174,44 @@ impl Clients {
     /// Reads once.
     pub(super) fn read(&mut self, id: SessionId) -> Read<'_> {
         let Some(client) = self.clients.get_mut(&id) else { return Read::Nothing };
-        let result = client.stream.read(&mut self.buffer);
-        let again = match &result {
-            Ok(n) => *n > 0,
-            Err(error) => error.kind() == io::ErrorKind::Interrupted,
+        let taken = match &mut client.intake {
+            Some(intake) => intake.read(&mut client.stream, client.closed, &mut self.buffer),
+            None => client.read(&mut self.buffer, &mut self.pipes),
         };
-        if again {
-            client.queue(id, &mut self.readable);
+        client.intake.take_if(|intake| intake.is_over()).into_iter().for_each(|_| self.pipes -= 1);
+        match taken {
+            Taken::Bytes(count) => {
+                client.queue(id, &mut self.readable);
+                if count > 0 { Read::Bytes(&self.buffer[..count]) } else { Read::Nothing }
+            }
+            Taken::Pause => {
+                self.pausing.push(id);
+                Read::Nothing
+            }
+            Taken::Nothing => Read::Nothing,
+            Taken::Ended => Read::Ended,
         }
-        match result {
-            Ok(0) => Read::Ended,
-            Ok(n) => Read::Bytes(&self.buffer[..n]),
-            Err(_) if again => Read::Nothing,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
-            Err(_) => Read::Ended,
+    }
+
+    /// Those who pause may be readable again. Whether there are any.
+    pub(super) fn resume(&mut self) -> bool {
+        let any = !self.pausing.is_empty();
+        for id in self.pausing.drain(..) {
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.queue(id, &mut self.readable);
+            }
+        }
+        any
+    }
+
+    /// Those who pause ring from now on.
+    pub(super) fn settle(&mut self) {
+        for id in self.pausing.drain(..) {
+            if let Some(client) = self.clients.get_mut(&id)
+                && client.intake.as_mut().is_some_and(|intake| !intake.sleep())
+            {
+                client.queue(id, &mut self.readable);
+            }
         }
     }
 
@@ -239,8 +286,7 @@ impl Clients {
 
     /// Writes what fits of the rest and closes the connection.
     pub(super) fn close(&mut self, id: SessionId, rest: &[Payload]) {
-        let Some(mut client) = self.clients.remove(&id) else { return };
-        self.watch.forget(id);
+        let Some(mut client) = self.take(id) else { return };
         let mut slices: VecDeque<Slice> = rest.iter().flat_map(|payload| payload.slices().cloned()).collect();
         while let Ok(mut n @ 1..) = write_some(&client.stream, slices.iter()) {
             while let Some(slice) = slices.pop_front() {
@@ -259,8 +305,14 @@ impl Clients {
 
     /// Forgets a stream that is no use any more.
     pub(super) fn remove(&mut self, id: SessionId) {
-        self.clients.remove(&id);
+        self.take(id);
+    }
+
+    fn take(&mut self, id: SessionId) -> Option<Client> {
+        let client = self.clients.remove(&id)?;
+        self.pipes -= usize::from(client.intake.is_some());
         self.watch.forget(id);
+        Some(client)
     }
 
     /// How long a client's machine may acknowledge nothing, from now on.
@@ -299,6 +351,23 @@ impl Clients {
 }
 
 impl Client {
+    /// Reads from the socket. A pipe that is offered is taken if there are fewer than [`PIPES`].
+    fn read(&mut self, buffer: &mut [u8], pipes: &mut usize) -> Taken {
+        match self.stream.receive(buffer) {
+            Ok((0, _)) => Taken::Ended,
+            Ok((count, memory)) => {
+                self.intake = memory.filter(|_| *pipes < PIPES).map(|memory| Box::new(Intake::new(memory)));
+                *pipes += usize::from(self.intake.is_some());
+                Taken::Bytes(count)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => Taken::Bytes(0),
+                io::ErrorKind::WouldBlock => Taken::Nothing,
+                _ => Taken::Ended,
+            },
+        }
+    }
+
     /// It may be readable: it comes into the queue unless it is there.
     fn queue(&mut self, id: SessionId, readable: &mut VecDeque<SessionId>) {
         if !self.readable && !self.parked {
@@ -443,6 +512,30 @@ mod tests {
         side.clients.welcome(other);
         assert_eq!((side.clients.next_readable(), side.clients.next_readable()), (Some(parked), None));
         assert!(matches!(side.clients.read(parked), Read::Bytes(bytes) if bytes.starts_with(b"early")));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn only_so_many_clients_share_memory_with_the_daemon() {
+        let mut side = Side::new();
+        side.clients.pipes = PIPES - 2;
+        let mut join = || {
+            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let stream = Stream::unix(mio::net::UnixStream::from_std(near)).unwrap();
+            let id = side.clients.admit(stream).unwrap();
+            let memory = crate::pipe::offer(&socket2::SockRef::from(&far), b'x', 0).unwrap();
+            assert_eq!(side.clients.read(id), Read::Bytes(b"x"));
+            (id, memory, far)
+        };
+        let joined = [join(), join(), join()];
+        let pipes =
+            |clients: &Clients| joined.iter().map(|(id, ..)| clients.clients[id].intake.is_some()).collect::<Vec<_>>();
+        assert_eq!(pipes(&side.clients), [true, true, false]);
+        side.clients.remove(joined[0].0);
+        side.clients.close(joined[1].0, &[]);
+        side.clients.remove(joined[2].0);
+        assert_eq!(side.clients.pipes, PIPES - 2);
     }
 
     #[test]

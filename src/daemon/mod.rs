@@ -14,6 +14,7 @@ mod control;
 mod entrance;
 mod handle;
 mod identity;
+mod intake;
 mod journal;
 mod key_file;
 mod listen;

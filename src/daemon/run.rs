@@ -195,6 +195,10 @@ impl Daemon {
     }
 
     fn round(&mut self) {
+        // A token that has come takes along what clients wrote while it was awaited.
+        if self.clients.resume() {
+            self.read();
+        }
         self.receive();
         self.expire();
         self.accept();

@@ -13,6 +13,7 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 
 use super::origin::Origin;
 use crate::net::{Delivery, delivery};
+use crate::pipe::{self, Memory};
 use crate::session::Peer;
 use crate::time::Duration;
 
@@ -130,6 +131,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.read(buffer),
             #[cfg(unix)]
             Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    /// Reads what is there, and the pipe if the client passes one along with the last of it.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
+        match self {
+            Stream::Tcp(stream) => Ok((stream.read(buffer)?, None)),
+            #[cfg(unix)]
+            Stream::Unix(stream) => stream.try_io(|| pipe::receive(&SockRef::from(&*stream), buffer)),
         }
     }
 

@@ -57,14 +57,16 @@ static void start_daemon(void)
     mbox = -2;
 }
 
-/* When this returns, the daemon's sockets are closed. */
+/* When this returns, the daemon's sockets are closed, and a sender that shares memory with it has had the time to notice. */
 static void kill_daemon(void)
 {
+    const struct timespec pause = {0, 1000000};
     int status;
 
     if (!is_dead) {
         kill(daemon_pid, SIGKILL);
         CHECK(waitpid(daemon_pid, &status, 0) == daemon_pid);
+        nanosleep(&pause, NULL);
         is_dead = 1;
     }
 }

@@ -20,8 +20,9 @@ use stage::{BUSY, FRONT, HANDSHAKE, Stage};
 /// Runs a program on each of its stages; gives what the daemons of each heard.
 fn play(program: &str) -> Vec<Vec<Vec<u8>>> {
     let library = Library::prepare(program);
+    let built = library.build_program(program);
     let play = |stage: Stage| {
-        library.run_program(program, &stage.arguments);
+        c_programs::expect_success(&built, Command::new(&built).args(&stage.arguments).envs(stage.environment()));
         stage.end()
     };
     Stage::all_of(program).into_iter().map(play).collect()
@@ -166,6 +167,11 @@ fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
 }
 
 #[test]
+fn many_threads_and_both_sides_of_a_fork_send_over_each_transport() {
+    play("crossing");
+}
+
+#[test]
 fn a_descriptor_that_is_used_again_never_reaches_an_old_session() {
     play("sessions");
 }
@@ -217,8 +223,8 @@ const WATCHED: [&str; 15] = [
 ];
 
 /// Those that take longer: `make check-memory` watches them too.
-const WATCHED_AT_LENGTH: [&str; 7] =
-    ["killed", "killed_flush", "killed_events", "large", "load", "embedded", "unmodified"];
+const WATCHED_AT_LENGTH: [&str; 8] =
+    ["killed", "killed_flush", "killed_events", "large", "load", "embedded", "unmodified", "crossing"];
 
 /// What is not watched, and why.
 const NOT_WATCHED: [(&str, &str); 6] = [
@@ -240,7 +246,7 @@ fn memory_is_used_cleanly() {
     let at_length = if std::env::var_os("TORC_MEMORY").is_some() { &WATCHED_AT_LENGTH[..] } else { &[] };
     for program in WATCHED.iter().chain(at_length) {
         for stage in Stage::all_of(program) {
-            library.check_memory(program, &stage.arguments);
+            library.check_memory(program, &stage.arguments, stage.environment());
             stage.end();
         }
         println!("{program}: no complaint");

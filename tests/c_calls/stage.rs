@@ -17,6 +17,10 @@ pub const HANDSHAKE: usize = REQUEST + CHOICE;
 /// How many messages `threads.c` sends and receives, and how long they are.
 pub const BUSY: (usize, usize) = (200, 20);
 
+/// No memory is shared with the daemon, or it is from the first message on.
+pub const NEVER: &str = "never";
+pub const ALWAYS: &str = "always";
+
 /// Bytes of the connect request.
 const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
 /// Bytes of the choice of methods.
@@ -26,6 +30,8 @@ const CHOICE: usize = 90;
 #[derive(Default)]
 pub struct Stage {
     pub arguments: Vec<String>,
+    /// Whether the program shares memory with its daemon, if that is said.
+    sharing: Option<&'static str>,
     scripted: Vec<FakeDaemon>,
     real: Option<Running>,
     /// What the last of the daemons that the program kills leaves behind.
@@ -41,13 +47,20 @@ impl Stage {
             "fork" => vec![Stage::scripted([fork_script()]), Stage::scripted([fork_script()]).with("flush")],
             "arguments" => vec![Stage::scripted([then([Step::Hear(usize::MAX)]), then([Step::Hear(usize::MAX)])])],
             "answers" => vec![Stage::answering()],
-            "core" | "flush" | "lost" | "sessions" | "select" | "unmodified" => vec![Stage::real()],
-            "load" => vec![Stage::real().with("200").with("2")],
-            "large" => vec![Stage::real_with("MaxMessageSize = 1000017\n").with("1000017")],
+            "core" | "flush" | "lost" | "sessions" | "select" | "crossing" => {
+                let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::real("").sharing(how));
+                vec![Stage::real("@127.0.0.1"), unix, shared]
+            }
+            "unmodified" => vec![Stage::real("@127.0.0.1")],
+            "load" => vec![Stage::real("@127.0.0.1").with("200").with("2")],
+            "large" => vec![Stage::real_with("@127.0.0.1", "MaxMessageSize = 1000017\n").with("1000017")],
             "sigpipe" => vec![Stage::default().with("SP_connect")],
             "embedded" => vec![Stage::inside().with("3")],
-            "killed" => vec![Stage::mortal(""), Stage::mortal("@127.0.0.1")],
-            "killed_flush" | "killed_events" => vec![Stage::mortal("")],
+            "killed" => {
+                let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::mortal("").sharing(how));
+                vec![unix, shared, Stage::mortal("@127.0.0.1")]
+            }
+            "killed_flush" | "killed_events" => [NEVER, ALWAYS].map(|how| Stage::mortal("").sharing(how)).into(),
             _ => vec![Stage::default()],
         }
     }
@@ -92,8 +105,18 @@ impl Stage {
         stage
     }
 
-    fn real() -> Stage {
-        Stage::real_with("")
+    /// A daemon of this process, over TCP if a host is given.
+    fn real(host: &str) -> Stage {
+        Stage::real_with(host, "")
+    }
+
+    fn sharing(self, how: &'static str) -> Stage {
+        Stage { sharing: Some(how), ..self }
+    }
+
+    /// What the program has in its environment.
+    pub fn environment(&self) -> Option<(&'static str, &'static str)> {
+        self.sharing.map(|how| ("SPREAD_SHARED_MEMORY", how))
     }
 
     /// A configuration of the daemons one and two, and their client port.
@@ -104,10 +127,10 @@ impl Stage {
         Stage::default().with(&text).with(&port.to_string())
     }
 
-    fn real_with(lines: &str) -> Stage {
+    fn real_with(host: &str, lines: &str) -> Stage {
         let port = free_port();
         let daemon = daemon(port, lines);
-        Stage { real: Some(daemon), ..Stage::default() }.with(&format!("{port}@127.0.0.1"))
+        Stage { real: Some(daemon), ..Stage::default() }.with(&format!("{port}{host}"))
     }
 
     /// The program of a daemon with its configuration, and where it will listen, over TCP if a host is given.

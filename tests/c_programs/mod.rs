@@ -72,12 +72,7 @@ impl Library {
         C.iter().chain(&CXX).map(|dialect| self.run(&source_of(program), dialect, &[])).collect()
     }
 
-    /// Compiles and runs a program of `tests/c` as old C.
-    pub fn run_program(&self, program: &str, arguments: &[String]) {
-        self.run(&source_of(program), &C[0], &arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-
-    /// As `run_program`; what it calls, and what that gives, is appended to a file.
+    /// Compiles and runs a program of `tests/c` as old C. What it calls, and what that gives, is appended to a file.
     pub fn run_noting(&self, program: &str, arguments: &[String], notes: &Path) {
         let program = self.build_program(program);
         expect_success(&program, Command::new(&program).args(arguments).env("CHECKED", notes));
@@ -91,11 +86,11 @@ impl Library {
 
     /// Runs a program of `tests/c` where every access to memory is watched, and what is lost; it must succeed without a
     /// complaint.
-    pub fn check_memory(&self, program: &str, arguments: &[String]) {
+    pub fn check_memory(&self, program: &str, arguments: &[String], environment: Option<(&str, &str)>) {
         let program = self.build_program(program);
         let mut watched = Command::new("valgrind");
         watched.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
-        expect_success(&program, watched.arg(&program).args(arguments));
+        expect_success(&program, watched.arg(&program).args(arguments).envs(environment));
     }
 
     /// Compiles a program of `tests/c` as old C.

@@ -10,6 +10,9 @@ use crate::time::Duration;
 impl Daemon {
     /// Waits for something to do. Whoever looks again and again for a while first is not woken so often, which takes its time.
     pub(super) fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        if !self.node.waits_for_token() {
+            self.clients.settle();
+        }
         let patience = self.patience();
         let busy = self.live.busy_poll.min(patience.unwrap_or(Duration::MAX));
         if !busy.is_zero() {

@@ -1,0 +1,317 @@
+//! The pipe of a client of this machine. It says what comes next in the session's stream, and whether that is in the pipe or in the
+//! socket.
+
+use std::io::{self, ErrorKind};
+use std::mem;
+
+use super::stream::Stream;
+use crate::pipe::{Memory, Next, Reader};
+
+/// Bells that may lie in the socket before they are taken out: each is a byte, for which the system reckons far more.
+const BELLS: u64 = 32;
+/// Records that are read in one go. A hostile client may write some without an end that hold nothing.
+const RECORDS: usize = 1024;
+
+/// A client's pipe.
+#[derive(Debug)]
+pub(super) struct Intake {
+    memory: Memory,
+    reader: Reader,
+    /// Bells that lie in the socket.
+    bells: u64,
+    /// Bytes of the stream that lie behind them. They come before anything else.
+    due: u64,
+    /// The pipe holds nothing more; the bells are still to be taken out.
+    ended: bool,
+    /// It gave something since it was last found empty.
+    fresh: bool,
+}
+
+/// What a pipe gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// So many bytes, and perhaps more.
+    Bytes(usize),
+    /// Nothing until the socket has something, be it a bell.
+    Nothing,
+    /// Nothing now. The client does not ring: it is to be read again, or put to sleep with [`Intake::sleep`].
+    Pause,
+    /// Nothing ever again.
+    Ended,
+}
+
+impl Intake {
+    pub(super) fn new(memory: Memory) -> Intake {
+        Intake { memory, reader: Reader::default(), bells: 0, due: 0, ended: false, fresh: false }
+    }
+
+    /// From now on the client rings; false if it has written something already.
+    pub(super) fn sleep(&mut self) -> bool {
+        self.reader.sleep(&self.memory)
+    }
+
+    /// Whether the socket alone goes on.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && self.bells == 0
+    }
+
+    /// Fills the buffer, which has room for at least one record. `closed` says that the client's socket has ended.
+    pub(super) fn read(&mut self, stream: &mut Stream, closed: bool, buffer: &mut [u8]) -> Taken {
+        let mut filled = 0;
+        let mut taken = Taken::Bytes(0);
+        for _ in 0..RECORDS {
+            match self.next(stream, &mut buffer[filled..]) {
+                Ok(count) => filled += count,
+                Err(stop) => {
+                    taken = stop;
+                    break;
+                }
+            }
+        }
+        if self.reader.release(&self.memory) {
+            self.memory.wake();
+        }
+        match taken {
+            // Whatever stopped it stops it again.
+            _ if filled > 0 => {
+                self.fresh = true;
+                Taken::Bytes(filled)
+            }
+            Taken::Pause => self.pause(closed),
+            _ => taken,
+        }
+    }
+
+    /// The pipe is empty.
+    fn pause(&mut self, closed: bool) -> Taken {
+        if closed {
+            Taken::Ended
+        } else if mem::take(&mut self.fresh) {
+            // Who wrote a moment ago writes again soon, most often.
+            Taken::Pause
+        } else if self.sleep() {
+            Taken::Nothing
+        } else {
+            Taken::Bytes(0)
+        }
+    }
+
+    /// Reads one record, or what is due in the socket. The error says why it goes on no more.
+    fn next(&mut self, stream: &mut Stream, room: &mut [u8]) -> Result<usize, Taken> {
+        if self.due > 0 || self.ended {
+            return self.read_due(stream, room);
+        }
+        if self.bells > BELLS {
+            // Those that are not there yet are taken out another time.
+            _ = self.read_socket(stream, room);
+        }
+        match self.reader.next(&self.memory, room) {
+            Ok(Next::Bytes(count)) => return Ok(count),
+            Ok(Next::Socket(count)) => self.due = count,
+            Ok(Next::Bell) => self.bells = self.bells.saturating_add(1),
+            Ok(Next::End) => self.ended = true,
+            Ok(Next::Crowded) => return Err(Taken::Bytes(0)),
+            Ok(Next::Empty) => return Err(Taken::Pause),
+            Err(_) => return Err(Taken::Ended),
+        }
+        Ok(0)
+    }
+
+    fn read_due(&mut self, stream: &mut Stream, room: &mut [u8]) -> Result<usize, Taken> {
+        if self.is_over() || room.is_empty() {
+            return Err(Taken::Bytes(0));
+        }
+        self.read_socket(stream, room).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => Taken::Nothing,
+            ErrorKind::Interrupted => Taken::Bytes(0),
+            _ => Taken::Ended,
+        })
+    }
+
+    /// Reads bells, which are nothing, and what is due behind them.
+    fn read_socket(&mut self, stream: &mut Stream, room: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.bells.saturating_add(self.due)).unwrap_or(usize::MAX).min(room.len());
+        let count = match stream.read(&mut room[..wanted])? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => count,
+        };
+        let bells = count.min(usize::try_from(self.bells).unwrap_or(usize::MAX));
+        room.copy_within(bells..count, 0);
+        self.bells -= bells as u64;
+        self.due -= (count - bells) as u64;
+        Ok(count - bells)
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        // Who waits for room finds out that the session is over.
+        if self.reader.release(&self.memory) {
+            self.memory.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::io::{IoSlice, Write};
+    use std::os::unix::net::UnixStream;
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::pipe::{self, LARGE, Writer};
+
+    /// Both ends of a session with a pipe.
+    struct Ends {
+        far: UnixStream,
+        shared: Memory,
+        writer: Writer,
+        stream: Stream,
+        intake: Intake,
+    }
+
+    impl Ends {
+        fn new() -> Ends {
+            let (near, far) = UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let mut stream = Stream::unix(mio::net::UnixStream::from_std(near)).unwrap();
+            let shared = pipe::offer(&SockRef::from(&far), b'x', 0).unwrap();
+            let Ok((1, Some(memory))) = stream.receive(&mut [0; 10]) else { panic!("no pipe") };
+            Ends { far, shared, writer: Writer::default(), stream, intake: Intake::new(memory) }
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            self.writer.write(&self.shared, &[IoSlice::new(bytes)]).unwrap();
+        }
+
+        fn announce(&mut self, bytes: usize) {
+            self.writer.announce(&self.shared, bytes).unwrap();
+        }
+
+        fn ring(&mut self) {
+            self.far.write_all(&[0]).unwrap();
+            self.writer.bell(&self.shared).unwrap();
+        }
+
+        fn read_when(&mut self, closed: bool) -> Result<Vec<u8>, Taken> {
+            let mut buffer = [0; 4 * LARGE];
+            match self.intake.read(&mut self.stream, closed, &mut buffer) {
+                Taken::Bytes(count) => Ok(buffer[..count].to_vec()),
+                stop => Err(stop),
+            }
+        }
+
+        fn read(&mut self) -> Result<Vec<u8>, Taken> {
+            self.read_when(false)
+        }
+    }
+
+    #[test]
+    fn the_stream_is_in_order_wherever_it_comes_from() {
+        let mut ends = Ends::new();
+        ends.write(b"ab");
+        ends.announce(3);
+        ends.far.write_all(b"cdefg").unwrap();
+        ends.write(b"");
+        ends.announce(2);
+        ends.write(b"hi");
+        assert_eq!((ends.read(), ends.read()), (Ok(b"abcdefghi".to_vec()), Err(Taken::Pause)));
+    }
+
+    #[test]
+    fn what_is_announced_is_waited_for() {
+        let mut ends = Ends::new();
+        ends.write(b"ab");
+        ends.announce(4);
+        ends.write(b"g");
+        assert_eq!((ends.read(), ends.read()), (Ok(b"ab".to_vec()), Err(Taken::Nothing)));
+        assert!(!ends.writer.must_ring(&ends.shared), "the socket will wake it");
+        ends.far.write_all(b"cd").unwrap();
+        assert_eq!((ends.read(), ends.read()), (Ok(b"cd".to_vec()), Err(Taken::Nothing)));
+        ends.far.write_all(b"ef").unwrap();
+        assert_eq!(ends.read(), Ok(b"efg".to_vec()));
+    }
+
+    #[test]
+    fn who_found_nothing_twice_is_rung() {
+        let mut ends = Ends::new();
+        ends.write(b"a");
+        assert!(!ends.writer.must_ring(&ends.shared));
+        assert_eq!((ends.read(), ends.read()), (Ok(b"a".to_vec()), Err(Taken::Pause)));
+        assert!(!ends.writer.must_ring(&ends.shared));
+        assert_eq!(ends.read(), Err(Taken::Nothing));
+        ends.write(b"b");
+        assert!(ends.writer.must_ring(&ends.shared));
+        assert_eq!((ends.read(), ends.read()), (Ok(b"b".to_vec()), Err(Taken::Pause)));
+        assert!(ends.intake.sleep());
+        ends.write(b"c");
+        assert!(ends.writer.must_ring(&ends.shared) && !ends.intake.sleep());
+    }
+
+    #[test]
+    fn bells_are_no_part_of_the_stream_and_do_not_fill_the_socket() {
+        let mut ends = Ends::new();
+        for _ in 0..10 * BELLS {
+            ends.write(b"a");
+            ends.ring();
+            assert_eq!((ends.read(), ends.read()), (Ok(b"a".to_vec()), Err(Taken::Pause)));
+            assert!(ends.intake.bells <= BELLS + 1);
+        }
+        ends.ring();
+        ends.announce(2);
+        ends.far.write_all(b"bc").unwrap();
+        ends.ring();
+        assert_eq!((ends.read(), ends.intake.bells), (Ok(b"bc".to_vec()), 1));
+    }
+
+    #[test]
+    fn after_the_end_of_the_pipe_the_socket_goes_on() {
+        let mut ends = Ends::new();
+        ends.write(b"a");
+        ends.ring();
+        ends.writer.end(&ends.shared);
+        ends.far.write_all(b"bc").unwrap();
+        assert_eq!(ends.read(), Ok(b"a".to_vec()));
+        assert!(ends.intake.is_over());
+        let mut buffer = [0; 10];
+        assert!(matches!(ends.stream.receive(&mut buffer), Ok((2, None))));
+        assert!(buffer.starts_with(b"bc"), "the bell is gone");
+    }
+
+    #[test]
+    fn all_that_a_client_wrote_comes_before_its_end() {
+        let mut ends = Ends::new();
+        ends.write(b"ab");
+        ends.announce(2);
+        ends.far.write_all(b"cd").unwrap();
+        ends.far.shutdown(std::net::Shutdown::Both).unwrap();
+        assert_eq!((ends.read_when(true), ends.read_when(true)), (Ok(b"abcd".to_vec()), Err(Taken::Ended)));
+        ends.announce(2);
+        assert_eq!(ends.read_when(true), Err(Taken::Ended), "half a frame is none");
+    }
+
+    #[test]
+    fn a_hostile_client_ends_its_session_and_holds_nobody_up() {
+        let mut ends = Ends::new();
+        (0..2 * RECORDS).for_each(|_| ends.write(b""));
+        assert_eq!(ends.read(), Ok(Vec::new()), "others come first");
+        ends.write(b"ab");
+        // Another writer at the same place: what it writes is nonsense to this one.
+        Writer::default().write(&ends.shared, &[IoSlice::new(b"c")]).unwrap();
+        let ended = std::iter::from_fn(|| Some(ends.read())).take(10).find(|read| *read == Err(Taken::Ended));
+        assert_eq!(ended, Some(Err(Taken::Ended)));
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_by_the_end_of_the_session() {
+        let Ends { shared, mut writer, intake, .. } = Ends::new();
+        while writer.write(&shared, &[IoSlice::new(&[7; 5000])]) == Ok(()) {}
+        assert!(writer.wait(&shared));
+        std::thread::scope(|scope| {
+            scope.spawn(|| shared.wait(std::time::Duration::from_secs(1000)));
+            drop(intake);
+        });
+    }
+}
