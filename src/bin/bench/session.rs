@@ -16,8 +16,8 @@ use super::plan::Plan;
 use super::rig::Rig;
 use super::system::{Daemons, Started, System};
 
-/// Seconds that daemons which were killed may take to be missed and to be back.
-const CHANGE_SECONDS: u64 = 30;
+/// Seconds that daemons which were struck may take to be missed and to be back. Some systems look for a healed network once a minute.
+const CHANGE_SECONDS: u64 = 90;
 
 /// What to run, on what.
 pub struct Session<'a> {
