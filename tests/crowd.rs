@@ -76,17 +76,15 @@ fn the_daemon_does_not_stall_when_sessions_with_many_groups_end_together() {
     (0..SESSIONS).for_each(|session| crowd.echo(session));
     say(format_args!("{SESSIONS} sessions joined {groups} groups each: {:?}", began.elapsed()));
     let mut watcher = Crowd::connect(&pair, 1, 1);
-    let tokens = pair.tokens();
     let began = Instant::now();
     drop(crowd);
     // The first echo is behind the disconnections in the order, at the latest.
     watcher.echo(0);
     let longest = pair.until_groups_are_gone(&mut watcher);
     say(format_args!(
-        "they ended together: {:?}, and no token visit was further apart than {longest:?}",
+        "they ended together: {:?}, and no echo of another took longer than {longest:?}",
         began.elapsed()
     ));
-    assert!(pair.tokens() > tokens);
     assert!(pair.is_whole(), "the ring breaks");
 }
 
@@ -168,10 +166,6 @@ impl Pair {
 
     fn is_whole(&self) -> bool {
         self.statuses().map(|status| status.ring.gathers) == self.gathers
-    }
-
-    fn tokens(&self) -> u64 {
-        self.statuses()[1].ring.tokens
     }
 
     fn until(&self, at: usize, holds: impl Fn(&Status) -> bool) -> Status {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
 use spread::wire::{
-    DaemonId, Data, DecodeError, FormPart, FrameHeader, Greeting, Header, Incarnation, Join, MonitorCommand,
-    MonitorRequest, Packet, PathReport, Reader, RingId, Slice, Token, explain,
+    DaemonId, Data, DecodeError, FormPart, FrameHeader, Greeting, Have, Header, Incarnation, Join, MonitorCommand,
+    MonitorRequest, Packet, PathReport, Reader, Rest, RingId, Slice, Token, explain,
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md");
@@ -58,6 +58,7 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         backlogged: 0,
         window: 0,
         barrier: 0,
+        handed: 0,
         requests: Vec::new(),
     };
     let join = Join {
@@ -77,6 +78,8 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         configuration: MonitorCommand::ANY_CONFIGURATION,
         request: MonitorRequest::Status,
     };
+    let rest = Rest { ring: RING, hop: 0, count: 0, seq: 0, safe: 0, gone: false, asks: false };
+    let have = Have { ring: RING, hop: 0, count: 0, aru: 0, requests: Vec::new() };
     BTreeMap::from([
         ("header", Header::SIZE),
         ("greeting", Greeting::SIZE),
@@ -85,6 +88,8 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         ("form", form.encode().len()),
         ("token", token.encode().len()),
         ("data", Data::OVERHEAD),
+        ("rest", rest.encode().len()),
+        ("have", have.encode().len()),
         ("probe", Packet::Probe(RING).encode().len()),
         ("frame", FrameHeader::SIZE),
         ("monitor", command.encode().len()),

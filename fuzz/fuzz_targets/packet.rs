@@ -4,13 +4,16 @@
 use libfuzzer_sys::fuzz_target;
 use spread::wire::{Header, Packet, PacketKind, Reader, Slice};
 
-const KINDS: [PacketKind; 6] = [
+const KINDS: [PacketKind; 9] = [
     PacketKind::Data,
     PacketKind::Token,
     PacketKind::Join,
     PacketKind::Form,
     PacketKind::Probe,
     PacketKind::Hurry,
+    PacketKind::Rest,
+    PacketKind::Have,
+    PacketKind::Handover,
 ];
 
 fuzz_target!(|bytes: &[u8]| {

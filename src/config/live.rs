@@ -80,7 +80,7 @@ impl Live {
         ring.token_timeout = timers.token.max(6 * shortest);
         ring.token_retransmit =
             scaled(ours.token_retransmit, timers.hurry, usual.hurry).clamp(2 * shortest, ring.token_timeout / 3);
-        ring.token_hold = ours.token_hold.min(ring.token_retransmit / 2);
+        ring.rest_interval = scaled(ours.rest_interval, timers.token, usual.token).min(ring.token_timeout / 5);
         ring.join_interval = scaled(ours.join_interval, timers.join, usual.join);
         ring.consensus_timeout =
             scaled(ours.consensus_timeout, timers.gather, usual.gather).max(2 * ring.join_interval);
@@ -245,8 +245,8 @@ mod tests {
         let (ring, ours) = (tuned(&Live::default()), ring_defaults());
         assert_eq!((ring.window, ring.personal_window), (ours.window, ours.personal_window));
         assert_eq!(
-            [ring.token_timeout, ring.token_hold, ring.token_retransmit],
-            [ours.token_timeout, ours.token_hold, ours.token_retransmit]
+            [ring.token_timeout, ring.rest_interval, ring.token_retransmit],
+            [ours.token_timeout, ours.rest_interval, ours.token_retransmit]
         );
         assert_eq!(
             [ring.join_interval, ring.consensus_timeout, ring.probe_interval],

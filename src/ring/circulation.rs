@@ -53,12 +53,13 @@ pub(crate) struct Circulation {
     /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
     pub(crate) passed: Option<Token>,
     retransmit_after: Duration,
-    /// Somebody has asked for the token since it was passed on.
-    hastened: bool,
     pub(crate) flow: Flow,
     /// Packets this daemon sent again lately, and at which hop.
     served: BTreeMap<u64, u64>,
-    rotation: Rotation,
+    pub(crate) rotation: Rotation,
+    /// Who made the packet with the highest number that has been here.
+    pub(crate) last_origin: Option<DaemonId>,
+    last_number: u64,
     /// What aru was at the last visit, and who had lowered it, while it was behind.
     behind: Option<(u64, DaemonId)>,
 }
@@ -81,10 +82,11 @@ impl Circulation {
             accepted: None,
             passed: None,
             retransmit_after: core.config.token_retransmit,
-            hastened: false,
             flow: Flow::default(),
             served: BTreeMap::new(),
             rotation: Rotation::default(),
+            last_origin: None,
+            last_number: core.config.first_number,
             behind: None,
         }
     }
@@ -105,6 +107,7 @@ impl Circulation {
             backlogged: 0,
             window: Flow::first_window(&core.config, self.members.len()),
             barrier: seq,
+            handed: 0,
             requests: Vec::new(),
         }
     }
@@ -122,11 +125,6 @@ impl Circulation {
     /// Whether the token, as it was passed on, says that everyone has everything.
     pub(crate) fn has_all_passed(&self) -> bool {
         self.passed.as_ref().is_some_and(|token| token.aru == token.seq)
-    }
-
-    /// Whether the token was passed on with nothing left to do in the ring.
-    pub(crate) fn passed_idle(&self) -> bool {
-        self.passed.as_ref().is_some_and(is_idle)
     }
 
     /// Takes the token if it is a new one of this ring.
@@ -180,16 +178,16 @@ impl Circulation {
             core.stats.dropped.impossible_data += 1;
             return Received::Nothing;
         }
-        if self.is_false_self(core, &data) {
-            core.stats.dropped.contradictions += 1;
-            return Received::Contradiction;
-        }
         if self.passed.as_ref().is_some_and(|token| data.seq > token.seq) {
             // Somebody behind us has numbered packets, so the token that we passed on has arrived.
             core.timers.stop(Timer::TokenRetransmit);
         }
+        let (seq, origin) = (data.seq, data.origin);
         match self.window.insert(data) {
-            Inserted::New => return Received::New,
+            Inserted::New => {
+                self.note_origin(seq, origin);
+                return Received::New;
+            }
             Inserted::Duplicate => core.stats.duplicates += 1,
             Inserted::TooFar => core.stats.dropped.too_far += 1,
             Inserted::TooMuch => core.stats.dropped.too_much += 1,
@@ -238,7 +236,7 @@ impl Circulation {
         self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
-    /// Gives the next number to a packet of this daemon, which is a barrier if its distance to one is 0, and keeps it.
+    /// Gives the next number to a packet of this daemon, or to one that was handed over to it; it is a barrier if its distance to one is 0, and keeps it.
     pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
         token.seq += 1;
         self.flow.count_sent(token);
@@ -246,7 +244,11 @@ impl Circulation {
         if data.barrier_distance == 0 {
             token.barrier = data.seq;
         }
+        if data.origin != self.me {
+            token.handed = data.seq;
+        }
         data.set_barrier(token.barrier);
+        self.note_origin(data.seq, data.origin);
         let inserted = self.window.insert(data.clone());
         assert_eq!(inserted, Inserted::New, "a number is given once, and the allowance keeps it within the window");
         data
@@ -260,25 +262,18 @@ impl Circulation {
         mut token: Token,
         numbered: Vec<Data>,
     ) -> Option<Token> {
-        self.update_aru(core, &mut token);
+        self.know_safe(core, &mut token);
         self.request(&mut token);
-        let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
-        let passed_aru = if is_back(KnownBug::SafeTooEarly) { token.aru } else { passed_aru };
-        self.safe = self.safe.max(passed_aru.min(token.aru));
         token.hop += 1;
         let alone = self.is_alone();
         if !alone {
             self.hop = token.hop;
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
-            // The representative may hold the token of an idle ring.
-            let held = if is_idle(&token) { core.config.token_hold } else { Duration::ZERO };
-            let most = core.config.token_retransmit;
-            self.retransmit_after = (held + self.rotation.patience(most)).min(most);
+            self.retransmit_after = self.patience(core);
             self.await_answer(core, now);
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
         self.rotation.begin(now);
-        self.hastened = false;
         self.passed = Some(token.clone());
         alone.then_some(token)
     }
@@ -293,19 +288,61 @@ impl Circulation {
         self.await_answer(core, now);
     }
 
-    /// Somebody waits for the token, so whoever holds it will let it go: what was passed on is answered soon or was lost.
-    pub(crate) fn hasten(&mut self, core: &mut Core, now: Instant) {
-        // Once only: asking again must not undo the growing pauses.
-        if self.passed_idle() && !self.is_alone() && !self.hastened {
-            self.hastened = true;
-            self.retransmit_after = self.rotation.patience(core.config.token_retransmit);
-            self.await_answer(core, now);
-        }
-    }
-
     /// The token was passed on: unless somebody answers, it is sent again.
     pub(crate) fn await_answer(&self, core: &mut Core, now: Instant) {
         core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
+    }
+
+    /// After what silence something is sent again.
+    pub(crate) fn patience(&self, core: &Core) -> Duration {
+        self.rotation.patience(core.config.token_retransmit)
+    }
+
+    /// Brings aru up to date, and what is known to be at everybody.
+    pub(crate) fn know_safe(&mut self, core: &Core, token: &mut Token) {
+        self.update_aru(core, token);
+        let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
+        let passed_aru = if is_back(KnownBug::SafeTooEarly) { token.aru } else { passed_aru };
+        self.safe = self.safe.max(passed_aru.min(token.aru));
+    }
+
+    /// What is missing up to there, as far as a packet can ask for it.
+    pub(crate) fn missing(&self, end: u64) -> Vec<(u64, u16)> {
+        let end = end.min(self.window.aru().saturating_add(SPAN_LIMIT));
+        let mut ranges = Ranges::default();
+        for (first, length) in self.window.missing(end) {
+            (first..first + u64::from(length)).for_each(|seq| ranges.add(seq));
+        }
+        ranges.list
+    }
+
+    /// Sends what a member asks for to it, as far as it is here.
+    pub(crate) fn send_again_to(&self, core: &mut Core, to: DaemonId, requests: &[(u64, u16)]) {
+        let numbers = requests.iter().flat_map(|&(first, length)| first..first + u64::from(length));
+        let packets: Vec<Data> = numbers
+            .filter_map(|seq| self.window.packet(seq).cloned())
+            .take(core.config.personal_window as usize)
+            .collect();
+        for data in packets {
+            core.transmit_again(Some(to), Packet::Data(data));
+            core.stats.retransmitted += 1;
+        }
+    }
+
+    /// Sends a member its own packet with this place in its stream, which has a number that the member does not know.
+    pub(crate) fn send_again_from(&self, core: &mut Core, origin: DaemonId, offset: u64) {
+        let numbers = self.window.forgotten() + 1..=self.window.high();
+        let theirs = |data: &&Data| data.origin == origin && data.offset == offset;
+        if let Some(data) = numbers.filter_map(|seq| self.window.packet(seq)).find(theirs) {
+            core.transmit_again(Some(origin), Packet::Data(data.clone()));
+            core.stats.retransmitted += 1;
+        }
+    }
+
+    fn note_origin(&mut self, seq: u64, origin: DaemonId) {
+        if seq >= self.last_number {
+            (self.last_number, self.last_origin) = (seq, Some(origin));
+        }
     }
 
     fn update_aru(&self, core: &Core, token: &mut Token) {
@@ -333,11 +370,6 @@ impl Circulation {
         }
         token.requests = ranges.list;
     }
-}
-
-/// Whether nothing is left to do in the ring: everyone has everything and nobody wants to send.
-pub(crate) fn is_idle(token: &Token) -> bool {
-    token.aru == token.seq && token.requests.is_empty() && token.sent == 0
 }
 
 /// The next member round the ring.

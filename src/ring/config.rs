@@ -25,9 +25,10 @@ pub struct Config {
     pub first_number: u64,
     /// Silence of the token after which the ring is given up. Default 1 s.
     pub token_timeout: Duration,
-    /// How long the representative holds the token of an idle ring. Default 20 ms.
-    pub token_hold: Duration,
-    /// Longest wait before a token nobody answered is sent again. Default 40 ms; must exceed `token_hold`.
+    /// How often the daemon at which the token rests says so. Who does not answer for four of these intervals is given up, and so is
+    /// the holder after four and a half. Default 100 ms; at most a fifth of `token_timeout`.
+    pub rest_interval: Duration,
+    /// Longest wait before a token nobody answered is sent again. Default 40 ms.
     pub token_retransmit: Duration,
     /// How often a join packet is repeated while gathering. Default 30 ms.
     pub join_interval: Duration,
@@ -92,7 +93,7 @@ impl Config {
             sequence_horizon: 1 << 61,
             first_number: 0,
             token_timeout: Duration::from_millis(1000),
-            token_hold: Duration::from_millis(20),
+            rest_interval: Duration::from_millis(100),
             token_retransmit: Duration::from_millis(40),
             join_interval: Duration::from_millis(30),
             consensus_timeout: Duration::from_millis(300),
@@ -113,12 +114,12 @@ impl Config {
         rule(ids.len() != self.daemons.len(), ConfigError::Daemons("daemons names one twice"))?;
         rule(ids.contains(&DaemonId(0)), ConfigError::Daemons("0 is not a daemon id"))?;
         rule(ids.len() > Config::DAEMON_LIMIT, ConfigError::Daemons("more than 128 daemons"))?;
-        let times = [self.token_timeout, self.token_hold, self.token_retransmit];
+        let times = [self.token_timeout, self.rest_interval, self.token_retransmit];
         let more = [self.join_interval, self.consensus_timeout, self.probe_interval];
         rule(times.iter().chain(&more).any(Duration::is_zero), ConfigError::Times("no time may be zero"))?;
         rule(
-            self.token_hold >= self.token_retransmit,
-            ConfigError::Times("token_hold must be below token_retransmit"),
+            self.rest_interval * 5 > self.token_timeout,
+            ConfigError::Times("token_timeout must be at least five times rest_interval"),
         )?;
         rule(
             self.token_retransmit * 3 > self.token_timeout,
@@ -159,7 +160,7 @@ mod tests {
             |c| c.daemons.push(DaemonId(0)),
             |c| c.daemons = (1..=129).map(DaemonId).collect(),
             |c| c.join_interval = Duration::ZERO,
-            |c| c.token_hold = c.token_retransmit,
+            |c| c.rest_interval = c.token_timeout / 4,
             |c| c.token_timeout = c.token_retransmit,
             |c| c.consensus_timeout = c.join_interval,
             |c| c.personal_window = 0,

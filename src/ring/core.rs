@@ -43,6 +43,8 @@ pub(crate) struct Core {
 struct Shun {
     until: Instant,
     pause: Duration,
+    /// How often in a row it was silent.
+    silences: u32,
     /// It was silent, so it is tried again as soon as it shows that it hears us. A daemon that did send joins, but found no agreement because
     /// some member does not hear it, would break the ring again.
     silent: bool,
@@ -51,7 +53,10 @@ struct Shun {
 /// How many rings others may have formed that this daemon has not heard of.
 const SEQUENCE_STEP: u64 = 1024;
 const SHUN_FIRST: Duration = Duration::from_millis(500);
+/// So often in a row a daemon may be silent and come back at once.
+const SILENCES: u32 = 3;
 const SHUN_LIMIT: Duration = Duration::from_secs(30);
+const SHUN_SILENT_LIMIT: Duration = Duration::from_secs(10);
 /// After this long without a failure the pauses begin anew.
 const SHUN_MEMORY: Duration = Duration::from_secs(60);
 
@@ -121,16 +126,20 @@ impl Core {
     /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, silent: bool) {
         let before = self.shunned.get(&daemon).filter(|shun| now.since(shun.until) < SHUN_MEMORY);
-        let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(SHUN_LIMIT));
-        self.shunned.insert(daemon, Shun { until: now + pause, pause, silent });
+        let silences = if silent { before.map_or(0, |shun| shun.silences) + 1 } else { 0 };
+        let limit = if silent { SHUN_SILENT_LIMIT } else { SHUN_LIMIT };
+        let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(limit));
+        // Whoever falls silent so often, and is back each time, speaks and is not heard by everybody.
+        let silent = silent && silences <= SILENCES;
+        self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent });
     }
 
     /// These daemons are in the ring, so their pauses end. A daemon that had sent joins is likely to fail again, so its next pause still grows.
     pub(crate) fn forgive(&mut self, now: Instant, daemons: &[DaemonId]) {
-        self.shunned.retain(|daemon, shun| !shun.silent || !daemons.contains(daemon));
         for daemon in daemons {
             if let Some(shun) = self.shunned.get_mut(daemon) {
                 shun.until = shun.until.min(now);
+                shun.pause = if shun.silent { SHUN_FIRST / 2 } else { shun.pause };
             }
         }
     }

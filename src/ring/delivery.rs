@@ -50,6 +50,11 @@ impl Delivery {
         self.streams.get(&data.origin).map_or(data.offset == 0, |stream| stream.continues_with(data))
     }
 
+    /// How far an origin's stream has come.
+    pub(crate) fn position(&self, origin: DaemonId) -> u64 {
+        self.streams.get(&origin).map_or(0, Stream::position)
+    }
+
     /// Delivers the messages of this packet, the next one in order.
     pub(crate) fn deliver(&mut self, data: &Data, events: &mut VecDeque<Event>) {
         self.delivered = data.seq;

@@ -256,6 +256,7 @@ mod tests {
             backlogged: 0,
             window,
             barrier: 0,
+            handed: 0,
             requests: Vec::new(),
         }
     }

@@ -11,13 +11,16 @@ mod core;
 mod delivery;
 mod flow;
 mod form;
+mod gait;
 mod gather;
+mod handover;
 mod hearsay;
 mod operational;
 mod owed;
 mod possible;
 mod readmit;
 mod recovery;
+mod rest;
 mod rotation;
 mod sender;
 mod state;
@@ -136,16 +139,13 @@ impl Ring {
             return;
         }
         let transition = match packet {
-            Packet::Data(data) => self.on_data(data),
+            Packet::Data(data) => self.on_data(now, data),
             Packet::Token(token) => self.on_token(now, from, token),
             Packet::Join(join) => self.on_join(now, from, join),
             Packet::Form(part) => self.on_form(now, part),
             Packet::Probe(ring) => self.on_probe(now, from, ring),
-            Packet::Hurry(ring) => {
-                if let State::Operational(operational) = &mut self.state {
-                    operational.on_hurry(&mut self.core, now, ring);
-                }
-                None
+            Packet::Hurry(_) | Packet::Rest(_) | Packet::Have(_) | Packet::Handover(_) => {
+                self.on_rest(now, from, packet)
             }
         };
         self.follow(now, transition);
@@ -289,7 +289,11 @@ impl Ring {
     /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers anew.
     fn notice_absence(&mut self, now: Instant) {
         let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };
-        let away = now.since(due) >= self.core.config.token_timeout;
+        let patience = match &self.state {
+            State::Operational(operational) => operational.patience(&self.core),
+            _ => self.core.config.token_timeout,
+        };
+        let away = now.since(due) >= patience;
         let reason = match &self.state {
             State::Operational(operational) if operational.is_alone() => None,
             _ if away => Some(GatherReason::Absent),
@@ -302,37 +306,52 @@ impl Ring {
         }
     }
 
-    fn on_data(&mut self, data: Data) -> Option<Transition> {
-        let late = data.origin != self.core.me();
+    fn on_data(&mut self, now: Instant, data: Data) -> Option<Transition> {
         let core = &mut self.core;
         match &mut self.state {
-            State::Operational(operational) => return operational.on_data(core, data),
+            State::Operational(operational) => return operational.on_data(core, now, data),
             State::Recovery(recovery) => return recovery.on_data(core, data),
-            State::Gather(gather) if late => gather.owed.on_late_data(data, &mut core.stats),
-            State::Form(forming) if late => forming.owed.on_late_data(data, &mut core.stats),
-            // What this daemon numbered itself is all here.
-            State::Gather(_) | State::Form(_) => core.stats.duplicates += 1,
+            State::Gather(Gather { owed, .. }) | State::Form(Forming { owed, .. }) => owed.on_late_data(core, data),
             State::Between => {}
         }
         None
     }
 
+    /// What is said while the token rests.
+    fn on_rest(&mut self, now: Instant, from: DaemonId, packet: Packet) -> Option<Transition> {
+        let State::Operational(operational) = &mut self.state else {
+            self.core.stats.dropped.out_of_state += 1;
+            return None;
+        };
+        let core = &mut self.core;
+        match packet {
+            Packet::Hurry(ring) => operational.on_hurry(core, now, ring),
+            Packet::Rest(rest) => return operational.on_rest(core, now, from, rest),
+            Packet::Have(have) => operational.on_have(core, from, &have),
+            Packet::Handover(data) => operational.on_handover(core, now, from, data),
+            _ => {}
+        }
+        None
+    }
+
     fn on_token(&mut self, now: Instant, from: DaemonId, token: Token) -> Option<Transition> {
-        let dropped = &mut self.core.stats.dropped;
         match self.state.circulation().map_or(Verdict::Next, |circulation| circulation.judge(from, &token)) {
             Verdict::Next => {}
             Verdict::Old => {
                 self.core.stats.tokens_repeated += 1;
+                if let State::Operational(operational) = &self.state {
+                    operational.on_token_again(&mut self.core, from, &token);
+                }
                 return None;
             }
             Verdict::Impossible => {
                 tracing::debug!(%from, ?token, "an impossible token");
-                dropped.impossible_token += 1;
+                self.core.stats.dropped.impossible_token += 1;
                 return None;
             }
             Verdict::Contradiction => {
                 tracing::debug!(%from, ?token, "a token that contradicts what came before");
-                dropped.contradictions += 1;
+                self.core.stats.dropped.contradictions += 1;
                 return Some(Transition::gather(GatherReason::Contradiction));
             }
         }

@@ -1,15 +1,17 @@
-//! Operational: the ring is installed; messages are numbered, delivered and forgotten as the token goes round (Totem SRP §4.1).
+//! Operational: the ring is installed; messages are numbered, delivered and forgotten (Totem SRP §4.1).
 //!
-//! An idle ring is quiet: when there is nothing left to do the representative holds the token for a while. Whoever then has
-//! something to send asks for it with a hurry packet, so that a lone message leaves at once. If nothing comes of that, it asks all:
-//! who passed the token on last then knows that it was lost, and sends it again without waiting as long as it might be held.
+//! The token goes round while there is much to carry. When there is little, it rests with the daemon whose packet was numbered last
+//! (gait.rs, rest.rs), and the others hand their packets over to that one (handover.rs).
 
 use super::Progress;
-use super::circulation::{Circulation, Received, is_idle};
+use super::circulation::{Circulation, Received};
 use super::core::Core;
 use super::delivery::Delivery;
 use super::form::after_agreement;
+use super::gait::Gait;
+use super::handover::{Handed, is_same};
 use super::owed::Owed;
+use super::rest::{Holding, Place, patience_at_rest};
 use super::sender::Stretch;
 use super::state::{GatherReason, Transition};
 use super::timer::Timer;
@@ -24,13 +26,15 @@ const WHOLE_RING_PAUSE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Operational {
     pub(crate) circulation: Circulation,
-    delivery: Delivery,
-    /// The token, while this daemon holds it because the ring is idle.
-    held: Option<Token>,
-    /// Somebody asked for the token while it was elsewhere: do not hold it next time.
-    hurried: bool,
-    /// This daemon has asked for the token since its last visit.
-    asked: bool,
+    pub(super) delivery: Delivery,
+    pub(super) place: Place,
+    pub(super) gait: Gait,
+    /// What this daemon has handed over and not seen in the order.
+    pub(super) handed: Option<Handed>,
+    /// The last word of a daemon at which the token rests: its hop and count.
+    pub(super) heard: (u64, u64),
+    /// How often the others were told of the rest that this daemon ended, until the token comes again.
+    pub(super) left: Option<u64>,
 }
 
 impl Operational {
@@ -40,19 +44,29 @@ impl Operational {
         // What recovery numbered has been taken care of there: delivery begins behind it, and its messages are nobody's.
         let delivery = Delivery::behind(circulation.window.aru());
         // They take turns, so that they say it at different times.
-        let place = circulation.members.iter().position(|&member| member == core.me()).unwrap_or_default();
-        core.timers.set(Timer::Probe, now + core.config.probe_interval * place as u32);
-        core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
-        match held {
-            Some(_) => core.timers.set(Timer::TokenHold, now),
-            None => circulation.await_answer(core, now),
-        }
-        Operational { circulation, delivery, held, hurried: false, asked: false }
+        let turn = circulation.members.iter().position(|&member| member == core.me()).unwrap_or_default();
+        core.timers.set(Timer::Probe, now + core.config.probe_interval * turn as u32);
+        let place = match held {
+            Some(token) => {
+                core.timers.set(Timer::Rest, now);
+                Place::Here(Holding::new(token, &circulation.members, core.me(), now))
+            }
+            None => {
+                core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+                circulation.await_answer(core, now);
+                Place::Underway
+            }
+        };
+        let (gait, handed, heard, left) = (Gait::default(), None, (0, 0), None);
+        Operational { circulation, delivery, place, gait, handed, heard, left }
     }
 
     /// What the ring is owed when it is left.
     pub(crate) fn into_owed(self) -> Owed {
+        let holds = matches!(self.place, Place::Here(_));
+        let handed = self.handed.map(|handed| handed.data);
         Owed::new(self.circulation.ring, self.circulation.members, self.circulation.window, self.delivery)
+            .of_rest(holds, handed)
     }
 
     /// How far the packets have come.
@@ -66,62 +80,68 @@ impl Operational {
         self.circulation.is_alone()
     }
 
-    /// Whether the token is here.
-    #[cfg(test)]
-    pub(crate) fn holds_token(&self) -> bool {
-        self.held.is_some()
+    /// How long this daemon may stand still before the others may have gone on without it.
+    pub(crate) fn patience(&self, core: &Core) -> Duration {
+        match self.place {
+            Place::Underway => core.config.token_timeout,
+            Place::Here(_) | Place::There(_) => patience_at_rest(core.config.rest_interval),
+        }
     }
 
-    /// A message was submitted: make sure that the token comes.
+    /// Whether the token rests here.
+    #[cfg(test)]
+    pub(crate) fn holds_token(&self) -> bool {
+        matches!(self.place, Place::Here(_))
+    }
+
+    /// A message was submitted. If the token goes round, it is on its way.
     pub(crate) fn on_submit(&mut self, core: &mut Core, now: Instant) {
-        if let Some(token) = self.held.take() {
-            self.let_go(core, now, token);
-        } else if self.circulation.passed_idle() && !self.asked {
-            self.asked = true;
-            core.transmit(Some(self.circulation.ring.representative), Packet::Hurry(self.circulation.ring));
-            self.circulation.hasten(core, now);
+        match self.place {
+            Place::Underway => {}
+            // The level above answers the configuration of a ring of one first.
+            Place::Here(_) if core.timers.is_due(Timer::Rest, now) => {}
+            Place::Here(_) => self.send_at_rest(core, now),
+            Place::There(_) => {
+                if self.handed.is_none() {
+                    self.hand_over(core, now);
+                }
+                self.ask_if_much_waits(core);
+            }
         }
     }
 
     /// The token arrived.
     pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Transition> {
-        // In a ring of one the token comes back at once, until there is nothing left to do.
-        let mut next = Some(token);
-        while let Some(token) = next.take().filter(|token| self.circulation.accept(core, now, token)) {
-            next = self.visit(core, now, token);
+        if self.circulation.accept(core, now, &token) {
+            self.visit(core, now, token);
         }
         self.regather_if_torn(core)
     }
 
     /// A data packet arrived.
-    pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) -> Option<Transition> {
+    pub(crate) fn on_data(&mut self, core: &mut Core, now: Instant, data: Data) -> Option<Transition> {
         if data.ring != self.circulation.ring && !is_back(KnownBug::ForeignPackets) {
             core.stats.dropped.foreign += 1;
             return None;
         }
-        let seq = data.seq;
+        let (seq, service) = (data.seq, data.service);
+        let handed_back = self.handed.as_ref().is_some_and(|handed| is_same(&handed.data, &data));
+        if !handed_back && self.circulation.is_false_self(core, &data) {
+            core.stats.dropped.contradictions += 1;
+            return Some(Transition::gather(GatherReason::Contradiction));
+        }
         match self.circulation.receive(core, data) {
             Received::New => {
                 self.delivery.arrived(&self.circulation.window, seq);
                 self.deliver(core);
+                if handed_back {
+                    self.on_handed_back(core, now);
+                }
+                self.arrived_at_rest(core, now, seq, service);
                 self.regather_if_torn(core)
             }
             Received::Nothing => None,
             Received::Contradiction => Some(Transition::gather(GatherReason::Contradiction)),
-        }
-    }
-
-    /// Somebody asks for the token.
-    pub(crate) fn on_hurry(&mut self, core: &mut Core, now: Instant, ring: RingId) {
-        if ring != self.circulation.ring {
-            return;
-        }
-        match self.held.take() {
-            Some(token) => self.let_go(core, now, token),
-            None => {
-                self.hurried = true;
-                self.circulation.hasten(core, now);
-            }
         }
     }
 
@@ -163,13 +183,12 @@ impl Operational {
             Timer::Progress => return self.circulation.stuck(core, now),
             Timer::TokenRetransmit => {
                 self.circulation.retransmit(core, now);
-                self.ask_again(core);
+                self.say_gone(core);
             }
-            Timer::TokenHold => {
-                if let Some(token) = self.held.take() {
-                    self.let_go(core, now, token);
-                }
-            }
+            Timer::Rest => return self.on_rest_timer(core, now),
+            Timer::Watch => return self.on_watch(core, now),
+            Timer::Handover => self.on_handover_timer(core, now),
+            Timer::Ask => self.on_ask(core, now),
             Timer::Probe => {
                 core.transmit(None, Packet::Probe(self.circulation.ring));
                 core.timers.set(Timer::Probe, now + self.probe_pause(core));
@@ -187,71 +206,60 @@ impl Operational {
         core.config.probe_interval * rounds as u32
     }
 
-    /// Nobody has answered: the request was lost, or the token was, wherever it was then.
-    fn ask_again(&self, core: &mut Core) {
-        if self.asked {
-            let ring = self.circulation.ring;
-            core.transmit_again(Some(ring.representative), Packet::Hurry(ring));
-            core.transmit(None, Packet::Hurry(ring));
-        }
-    }
-
-    /// Holds the token, or uses it; gives it back if this daemon is alone.
-    fn visit(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Token> {
-        let hold = self.may_hold(core, &token);
-        self.hurried = false;
-        if !hold {
-            return self.turn(core, now, token);
-        }
-        self.held = Some(token);
-        core.timers.set(Timer::TokenHold, now + core.config.token_hold);
-        None
-    }
-
-    /// Uses the token that was held.
-    fn let_go(&mut self, core: &mut Core, now: Instant, mut token: Token) {
-        token.delayed = token.hop;
-        if let Some(token) = self.turn(core, now, token) {
-            // What is torn shows itself again at the next visit.
-            let _ = self.on_token(core, now, token);
-        }
-    }
-
-    fn may_hold(&self, core: &Core, token: &Token) -> bool {
-        let everything_safe = self.circulation.safe == token.seq;
-        let representative = self.circulation.ring.representative == core.me();
-        representative && !self.hurried && is_idle(token) && everything_safe && core.sender.is_empty()
-    }
-
-    /// What one visit of the token is for.
-    fn turn(&mut self, core: &mut Core, now: Instant, mut token: Token) -> Option<Token> {
-        core.timers.stop(Timer::TokenHold);
-        self.asked = false;
+    /// What a visit of the token is for, unless it comes to rest.
+    fn visit(&mut self, core: &mut Core, now: Instant, mut token: Token) {
+        self.leave_rest(core);
+        self.left = None;
+        self.gait.visit(&token);
         self.circulation.serve(core, &mut token);
+        if self.may_rest(core, &token) {
+            self.rest(core, now, token);
+        } else {
+            self.turn(core, now, token);
+        }
+    }
+
+    /// Everybody has everything, and this daemon's packet was numbered last.
+    fn may_rest(&self, core: &Core, token: &Token) -> bool {
+        let has_all = token.aru == token.seq && self.circulation.window.aru() == token.seq;
+        let used_last = self.circulation.last_origin.unwrap_or(self.circulation.ring.representative) == core.me();
+        let nothing_waits = core.sender.is_empty() && self.handed.is_none();
+        self.gait.is_calm() && has_all && used_last && nothing_waits && token.requests.is_empty()
+    }
+
+    /// Sends with the token and passes it on.
+    pub(super) fn turn(&mut self, core: &mut Core, now: Instant, mut token: Token) {
         let before = token.seq;
         let numbered = self.send(core, &mut token);
         let own = before + 1..=token.seq;
-        let returned = self.circulation.pass(core, now, token, numbered);
+        self.circulation.pass(core, now, token, numbered);
         own.for_each(|seq| self.delivery.arrived(&self.circulation.window, seq));
-        self.deliver(core);
-        let safe = if is_back(KnownBug::ForgottenTooEarly) { u64::MAX } else { self.circulation.safe };
-        self.circulation.window.forget(safe.min(self.delivery.delivered));
-        returned
+        self.deliver_and_forget(core);
     }
 
     fn send(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
         let mut numbered = Vec::new();
         let room = core.payload_room();
-        for _ in 0..self.circulation.allowance(core, token) {
-            let Some(stretch) = core.sender.stretch(room) else { break };
-            let data = packet(core.me(), self.circulation.ring, stretch);
-            numbered.push(self.circulation.number(token, data));
+        if self.number_handed(core, token, &mut numbered) {
+            let most = core.config.personal_window.saturating_sub(numbered.len() as u32);
+            for _ in 0..self.circulation.allowance(core, token).min(most) {
+                let Some(stretch) = core.sender.stretch(room) else { break };
+                let data = packet(core.me(), self.circulation.ring, stretch);
+                numbered.push(self.circulation.number(token, data));
+            }
         }
-        if !core.sender.is_empty() {
+        if !core.sender.is_empty() || self.handed.is_some() {
             self.circulation.flow.note_backlog(token);
         }
         core.stats.packets_sent += numbered.len() as u64;
         numbered
+    }
+
+    /// Delivers what may be, and forgets what everybody has.
+    pub(super) fn deliver_and_forget(&mut self, core: &mut Core) {
+        self.deliver(core);
+        let safe = if is_back(KnownBug::ForgottenTooEarly) { u64::MAX } else { self.circulation.safe };
+        self.circulation.window.forget(safe.min(self.delivery.delivered));
     }
 
     fn deliver(&mut self, core: &mut Core) {
@@ -268,9 +276,7 @@ impl Operational {
         self.delivery.overtake(&self.circulation.window, &mut core.events);
         core.stats.messages_ahead += (core.events.len() - in_order) as u64;
     }
-}
 
-impl Operational {
     /// A packet whose turn has come must continue its origin's stream. If it does not, it or one before it is a lie.
     fn regather_if_torn(&self, core: &mut Core) -> Option<Transition> {
         let next = self.circulation.window.packet(self.delivery.delivered + 1)?;
@@ -282,7 +288,8 @@ impl Operational {
     }
 }
 
-fn packet(origin: DaemonId, ring: RingId, stretch: Stretch) -> Data {
+/// A packet that carries this stretch, without a number.
+pub(super) fn packet(origin: DaemonId, ring: RingId, stretch: Stretch) -> Data {
     let Stretch { offset, first_message, service, barrier, payload } = stretch;
     let barrier_distance = if barrier { 0 } else { Data::NO_BARRIER };
     Data { ring, seq: 0, origin, offset, first_message, service, recovered: false, barrier_distance, payload }

@@ -20,9 +20,11 @@
 
 use std::collections::VecDeque;
 
+use super::core::Core;
 use super::delivery::Delivery;
-use super::window::Window;
-use super::{Configuration, ConfigurationKind, Event, Stats};
+use super::handover::is_same;
+use super::window::{Inserted, Window};
+use super::{Configuration, ConfigurationKind, Event};
 use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{Brings, DaemonId, Data, RingId, Service};
 
@@ -36,12 +38,29 @@ pub(crate) struct Owed {
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
     trusted: u128,
+    /// The ring's token rested here when it broke, so nobody has given a number since.
+    holds: bool,
+    handed: Option<Handed>,
+}
+
+/// What this daemon had handed over, and has not seen in the order.
+#[derive(Debug)]
+enum Handed {
+    /// Somebody may have given it a number.
+    InDoubt(Data),
+    /// It has no number and will get none.
+    Void,
 }
 
 impl Owed {
     /// What is owed to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
-        Owed { ring, members, window, delivery, trusted: 0 }
+        Owed { ring, members, window, delivery, trusted: 0, holds: false, handed: None }
+    }
+
+    /// Whether its token rested here, and what this daemon had handed over.
+    pub(crate) fn of_rest(self, holds: bool, handed: Option<Data>) -> Owed {
+        Owed { holds, handed: handed.map(Handed::InDoubt), ..self }
     }
 
     /// What a daemon brings that was in no ring yet.
@@ -57,16 +76,49 @@ impl Owed {
             delivered: self.delivery.delivered,
             high: self.window.high(),
             trusted: if is_back(KnownBug::TrustForgotten) { 0 } else { self.trusted },
+            holds: self.holds,
+            in_doubt: self.is_in_doubt(),
         }
     }
 
     /// A packet arrived late. Before recovery it is as good as one that was in time: what is held when recovery begins is
     /// exchanged, even if it is more than was said.
-    pub(crate) fn on_late_data(&mut self, data: Data, stats: &mut Stats) {
-        if data.ring == self.ring && self.members.contains(&data.origin) {
-            self.window.insert(data);
-        } else {
-            stats.dropped.foreign += 1;
+    pub(crate) fn on_late_data(&mut self, core: &mut Core, data: Data) {
+        if data.ring != self.ring || !self.members.contains(&data.origin) {
+            core.stats.dropped.foreign += 1;
+        } else if !self.insert(core.me(), data) {
+            core.stats.duplicates += 1;
+        }
+    }
+
+    /// Takes a packet of this ring; whether it is new. What this daemon `me` numbered itself is all here, so a packet of its own is new
+    /// only if it was handed over.
+    pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
+        let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
+        if data.origin == me && !handed {
+            return false;
+        }
+        let is_new = self.window.insert(data) == Inserted::New;
+        if is_new && handed {
+            self.handed = None;
+        }
+        is_new
+    }
+
+    /// Whether it is not known what became of a packet that was handed over.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(self.handed, Some(Handed::InDoubt(_)))
+    }
+
+    /// Whether what was handed over has no number and will get none.
+    pub(crate) fn is_void(&self) -> bool {
+        matches!(self.handed, Some(Handed::Void))
+    }
+
+    /// All packets that have a number are here now: what was handed over and is not among them has none.
+    pub(crate) fn know_all(&mut self) {
+        if self.is_in_doubt() {
+            self.handed = Some(Handed::Void);
         }
     }
 
@@ -118,6 +170,10 @@ impl Owed {
             if let Some(data) = self.window.packet(seq).filter(|data| all || self.trusts(data.origin)) {
                 self.delivery.deliver_behind_hole(data, events);
             }
+        }
+        if let Some(Handed::InDoubt(data)) = &self.handed {
+            let behind = Data { seq: self.window.high() + 1, ..data.clone() };
+            self.delivery.deliver_behind_hole(&behind, events);
         }
     }
 

@@ -8,7 +8,7 @@ use super::circulation::Circulation;
 use super::core::Core;
 use super::window::SPAN_LIMIT;
 use crate::known_bugs::{KnownBug, is_back};
-use crate::wire::{DaemonId, Data, Token};
+use crate::wire::{DaemonId, Data, Rest, Token};
 
 /// What a token is to this daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,9 @@ impl Circulation {
     /// The number up to which packets can have been numbered by now.
     pub(crate) fn numbered(&self) -> u64 {
         match &self.accepted {
-            // While the token is here, nobody else numbers anything.
-            Some(accepted) if accepted.hop == self.hop => accepted.seq,
-            _ => self.passed_seq() + SPAN_LIMIT / 2,
+            // While the token is here, nobody else numbers anything, and what is numbered here is here.
+            Some(accepted) if accepted.hop == self.hop => accepted.seq.max(self.window.high()),
+            _ => self.known_seq() + SPAN_LIMIT / 2,
         }
     }
 
@@ -92,14 +92,47 @@ impl Circulation {
     /// Whether numbers, aru and barrier can have become what the token says since they were here.
     fn is_possible_order(&self, token: &Token) -> bool {
         let since_last_visit = token.seq.checked_sub(self.accepted.as_ref().map_or(self.began, |token| token.seq));
-        let (seq, barrier) = (self.passed_seq(), self.passed.as_ref().map_or(0, |passed| passed.barrier));
+        let seq = self.passed_seq();
+        let (barrier, handed) = self.passed.as_ref().map_or((0, 0), |passed| (passed.barrier, passed.handed));
         // Who lowered aru is the only one to raise it.
         let aru_limit = self.passed.as_ref().filter(|passed| passed.aru_by == Some(self.me)).map(|passed| passed.aru);
-        (seq..=seq + SPAN_LIMIT / 2).contains(&token.seq)
+        (seq..=self.known_seq() + SPAN_LIMIT / 2).contains(&token.seq)
             && since_last_visit == Some(u64::from(token.sent))
             && token.barrier >= barrier
+            && token.handed >= handed
             && token.aru_by.is_none() == (token.aru == token.seq)
             && aru_limit.is_none_or(|limit| token.aru <= limit)
+    }
+
+    /// What somebody's word that the token rests there is, before anything is done with it. The token has passed this daemon, so the hop
+    /// that it has there is known.
+    pub(crate) fn judge_rest(&self, from: DaemonId, heard: (u64, u64), rest: &Rest) -> Verdict {
+        let (Some(passed), Some(distance)) = (&self.passed, self.distance_to(from)) else { return Verdict::Old };
+        if rest.ring != self.ring || (rest.hop, rest.count) < heard {
+            return Verdict::Old;
+        }
+        let there = passed.hop + distance - 1;
+        let is_here = self.hop > passed.hop;
+        match rest.hop {
+            hop if hop < there || is_here && hop <= self.hop => Verdict::Old,
+            hop if hop > there => Verdict::Impossible,
+            _ if rest.seq < passed.seq || rest.seq > self.known_seq() + SPAN_LIMIT / 2 => Verdict::Impossible,
+            // It would be known that everybody has what this daemon lacks.
+            _ if rest.safe > self.window.aru() => Verdict::Contradiction,
+            _ => Verdict::Next,
+        }
+    }
+
+    /// How many members away another one is, in the direction of the token.
+    fn distance_to(&self, other: DaemonId) -> Option<u64> {
+        let place = |daemon| self.members.iter().position(|&member| member == daemon);
+        let (me, other) = (place(self.me)?, place(other)?);
+        Some(((other + self.members.len() - me) % self.members.len()) as u64).filter(|&distance| distance > 0)
+    }
+
+    /// A number that has been given out for certain, whatever anybody says.
+    fn known_seq(&self) -> u64 {
+        self.passed_seq().max(self.safe)
     }
 
     /// The highest number given out when the token left this daemon.

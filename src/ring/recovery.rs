@@ -22,7 +22,7 @@ use super::timer::Timer;
 use super::{Configuration, ConfigurationKind, Event};
 use crate::known_bugs::{KnownBug, is_back};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Data, Form, Join, Packet, Slice, Token};
+use crate::wire::{Brings, DaemonId, Data, Form, Join, Packet, Slice, Token};
 
 /// Exchanging what the old rings owe.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct Recovery {
     line: u64,
     /// Trust that the peers bring.
     inherited: u128,
+    /// Whether the exchange among the peers shows all packets that have a number.
+    shows_all: bool,
     /// Packets of the old ring that this daemon has to send.
     owing: BTreeSet<u64>,
     calm_visits: u32,
@@ -48,8 +50,9 @@ impl Recovery {
     /// Begins the exchange and lets the form token finish its second rotation.
     pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, form: Form) -> Recovery {
         let circulation = Circulation::new(core, &form);
-        let brings = || form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
-        let peers = || brings().filter(|(_, brings)| brings.ring == owed.ring);
+        let from = Origins::of(&owed, &form);
+        let me = core.me();
+        let peers = || from.peers(me).iter().copied();
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
         let low = if is_back(KnownBug::TooLittleOwed) { owed.window.aru() } else { low }.max(owed.window.forgotten());
         let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
@@ -59,6 +62,7 @@ impl Recovery {
             peers: peers().map(|(daemon, _)| daemon).collect(),
             line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
             inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
+            shows_all: from.show_all,
             owing,
             calm_visits: 0,
             returned: None,
@@ -104,6 +108,9 @@ impl Recovery {
             let (complete, install) = calm_visits();
             if self.calm_visits == complete {
                 self.owed.trust(&self.peers, self.inherited);
+                if self.shows_all {
+                    self.owed.know_all();
+                }
             }
             if self.calm_visits == install {
                 self.returned = token;
@@ -116,7 +123,7 @@ impl Recovery {
     /// A data packet arrived.
     pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) -> Option<Transition> {
         if data.ring == self.owed.ring && is_back(KnownBug::LatePackets) {
-            self.owed.on_late_data(data, &mut core.stats);
+            self.owed.on_late_data(core, data);
             return None;
         }
         if data.ring == self.owed.ring {
@@ -128,6 +135,10 @@ impl Recovery {
         if data.ring != self.circulation.ring || !data.recovered {
             core.stats.dropped.foreign += 1;
             return None;
+        }
+        if self.circulation.is_false_self(core, &data) {
+            core.stats.dropped.contradictions += 1;
+            return Some(Transition::gather(GatherReason::Contradiction));
         }
         let payload = data.payload.clone();
         match self.circulation.receive(core, data) {
@@ -157,6 +168,9 @@ impl Recovery {
 
     /// Settles what is owed and installs the new ring, in one step.
     pub(crate) fn install(self, core: &mut Core, now: Instant) -> Operational {
+        if self.owed.is_void() {
+            core.sender.take_back();
+        }
         self.owed.settle(self.peers, self.line, self.circulation.ring, &mut core.events);
         let configuration = Configuration {
             kind: ConfigurationKind::Regular,
@@ -195,16 +209,42 @@ impl Recovery {
         match Data::decode(payload) {
             Ok(old) if old.ring == self.owed.ring && self.owed.members.contains(&old.origin) => {
                 self.owing.remove(&old.seq);
-                // What this daemon numbered itself is all here.
-                if old.origin != core.me() {
-                    self.owed.window.insert(old);
-                }
+                self.owed.insert(core.me(), old);
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "a recovered packet is malformed");
                 core.stats.dropped.malformed += 1;
             }
+        }
+    }
+}
+
+/// The members of a new ring that come from this daemon's old one.
+struct Origins {
+    /// All of them that are in no doubt; the others go on alone.
+    together: Vec<(DaemonId, Brings)>,
+    all: Vec<(DaemonId, Brings)>,
+    /// Whether what they have among them is all that has a number.
+    show_all: bool,
+}
+
+impl Origins {
+    fn of(owed: &Owed, form: &Form) -> Origins {
+        let brings = form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
+        let all: Vec<_> = brings.filter(|(_, brings)| brings.ring == owed.ring).collect();
+        // Each keeps what it has numbered, and who holds the token has all.
+        let show_all = all.len() == owed.members.len() || all.iter().any(|(_, brings)| brings.holds);
+        let together = all.iter().copied().filter(|(_, brings)| show_all || !brings.in_doubt).collect();
+        Origins { together, all, show_all }
+    }
+
+    /// Those who go on with this daemon, itself included.
+    fn peers(&self, me: DaemonId) -> &[(DaemonId, Brings)] {
+        let is_me = |entry: &&[(DaemonId, Brings)]| entry[0].0 == me;
+        match self.together.iter().any(|(daemon, _)| *daemon == me) {
+            true => &self.together,
+            false => self.all.chunks(1).find(is_me).unwrap_or_default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How long the token takes to come round, and so after what silence it is sent again.
 //!
-//! Like a retransmission timer of TCP: mean and deviation, smoothed. A rotation in which the token was held back by an idle ring, or
-//! was sent again anywhere, says nothing about how long one takes; the token carries the last hop at which that happened, so every
+//! Like a retransmission timer of TCP: mean and deviation, smoothed. A rotation in which the token rested, or was sent
+//! again anywhere, says nothing about how long one takes; the token carries the last hop at which that happened, so every
 //! member leaves such a rotation out (after Karn), and loss does not feed on itself by making everybody slow to notice the next one.
 
 use crate::time::{Duration, Instant};
@@ -38,7 +38,12 @@ impl Rotation {
         self.took
     }
 
-    /// After what silence the token is sent again, if it is not held back.
+    /// How long one takes; nothing as long as that is not known.
+    pub(crate) fn mean(&self) -> Duration {
+        self.mean.unwrap_or_default()
+    }
+
+    /// After what silence the token is sent again.
     pub(crate) fn patience(&self, most: Duration) -> Duration {
         (self.mean.unwrap_or_default() * 2 + self.deviation * 4).clamp(PATIENCE_MIN.min(most), most)
     }

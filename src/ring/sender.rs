@@ -2,6 +2,8 @@
 //!
 //! A message belongs to the ring in which its last packet got a number. A message that was only partly numbered when the ring
 //! broke is kept whole and begins again in the next ring; its receivers drop the part they have with the old ring.
+//!
+//! A stretch may be *lent*: another daemon may number it, or may not. The messages of a lent stretch are kept until that is known.
 
 use std::collections::VecDeque;
 
@@ -20,6 +22,15 @@ pub(crate) struct Sender {
     offset: u64,
     /// How much of the first message, its prefix included, is already numbered.
     written: usize,
+    /// What the stretch that is lent has taken, in order, and what `offset` and `written` were before.
+    lent: Vec<(Queue, Outgoing)>,
+    before: (u64, usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    First,
+    Rest,
 }
 
 #[derive(Debug)]
@@ -73,6 +84,7 @@ impl Sender {
 
     /// A new ring begins: its stream starts at 0, with whole messages, and without what was only for the old one.
     pub(crate) fn restart(&mut self) {
+        self.keep();
         if !is_back(KnownBug::AnswersKept) {
             self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
         }
@@ -82,13 +94,45 @@ impl Sender {
         }
     }
 
-    /// The next stretch of at most `room` bytes.
+    /// The next stretch of at most `room` bytes. No stretch is lent.
     pub(crate) fn stretch(&mut self, room: usize) -> Option<Stretch> {
+        let stretch = self.lend(room);
+        self.keep();
+        stretch
+    }
+
+    /// The lent stretch has a number: it is not to be sent again.
+    pub(crate) fn keep(&mut self) {
+        self.lent.clear();
+    }
+
+    /// The lent stretch got no number and never will: its messages wait again, before all others.
+    pub(crate) fn take_back(&mut self) {
+        if self.lent.is_empty() && self.offset == self.before.0 {
+            return;
+        }
+        for (queue, message) in self.lent.drain(..).rev() {
+            self.bytes += message.payload.len();
+            match queue {
+                Queue::First => self.first.push_front(message),
+                Queue::Rest => self.queue.push_front(message),
+            }
+        }
+        (self.offset, self.written) = self.before;
+    }
+
+    /// The next stretch of at most `room` bytes, of which it is not known yet whether it gets a number. No other stretch is taken
+    /// before that is known.
+    pub(crate) fn lend(&mut self, room: usize) -> Option<Stretch> {
+        self.before = (self.offset, self.written);
         let waiting = self.bytes + (self.first.len() + self.queue.len()) * MESSAGE_PREFIX;
         let mut payload = Vec::with_capacity(room.min(waiting));
         let (mut first_message, mut service, mut barrier) = (None, None, false);
         while payload.len() < room {
-            let queue = if self.first.is_empty() { &mut self.queue } else { &mut self.first };
+            let (kind, queue) = match self.first.is_empty() {
+                true => (Queue::Rest, &mut self.queue),
+                false => (Queue::First, &mut self.first),
+            };
             let Some(message) = queue.front() else { break };
             if self.written == 0 && first_message.is_none() {
                 first_message = Some(payload.len() as u16);
@@ -99,7 +143,7 @@ impl Sender {
                 barrier |= message.barrier;
                 self.bytes -= message.payload.len();
                 self.written = 0;
-                queue.pop_front();
+                self.lent.extend(queue.pop_front().map(|message| (kind, message)));
             }
         }
         if payload.is_empty() {
@@ -175,6 +219,32 @@ mod tests {
         sender.push(Service::Fifo, message("i"));
         let barriers: Vec<bool> = std::iter::from_fn(|| sender.stretch(8)).map(|stretch| stretch.barrier).collect();
         assert_eq!(barriers, [false, false, true]);
+    }
+
+    #[test]
+    fn what_was_lent_in_vain_is_sent_again_before_the_rest() {
+        let mut sender = Sender::default();
+        ["abcdef", "g", "hijklmno"].into_iter().for_each(|text| sender.push(Service::Agreed, message(text)));
+        sender.push_first(Service::Agreed, message("1"));
+        sender.stretch(8).unwrap();
+        let bytes = sender.bytes();
+        let lent = sender.lend(20).unwrap();
+        sender.take_back();
+        assert_eq!(sender.bytes(), bytes);
+        assert_eq!(sender.lend(20), Some(lent));
+        sender.take_back();
+        sender.restart();
+        let again = sender.stretch(100).unwrap();
+        assert_eq!(&again.payload[..], b"\0\0\0\x06\x05abcdef\0\0\0\x01\x05g\0\0\0\x08\x05hijklmno");
+    }
+
+    #[test]
+    fn what_was_lent_and_got_a_number_is_not_sent_again() {
+        let mut sender = Sender::default();
+        ["abc", "defghi"].into_iter().for_each(|text| sender.push(Service::Agreed, message(text)));
+        sender.lend(10).unwrap();
+        sender.restart();
+        assert_eq!(&sender.stretch(100).unwrap().payload[..], b"\0\0\0\x06\x05defghi");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::wire::{DaemonId, Form};
 
 /// Where a ring is.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one state in a ring, and it moves a few times an hour")]
 pub(crate) enum State {
     /// Finding out who is there.
     Gather(Gather),
@@ -76,6 +75,10 @@ pub enum GatherReason {
     MemberRemoved,
     /// A member's port is closed, and the member does not answer.
     MemberDied,
+    /// The daemon at which the token rests is silent.
+    HolderSilent,
+    /// A member does not answer the daemon at which the token rests.
+    MemberSilent,
 }
 
 impl fmt::Display for GatherReason {
@@ -95,6 +98,8 @@ impl fmt::Display for GatherReason {
             GatherReason::MemberRemoved => "a member is removed from the configuration",
             GatherReason::Contradiction => "packets contradict each other: somebody forges them",
             GatherReason::MemberDied => "a member has died",
+            GatherReason::HolderSilent => "the daemon with the token is silent",
+            GatherReason::MemberSilent => "a member does not answer",
         })
     }
 }
@@ -103,6 +108,11 @@ impl Transition {
     /// Gather among the members of the old ring.
     pub(crate) fn gather(reason: GatherReason) -> Transition {
         Transition::Gather(Regather { reason, present: BTreeSet::new(), failed: BTreeSet::new() })
+    }
+
+    /// Gather among the members of the old ring without these.
+    pub(crate) fn gather_without(reason: GatherReason, failed: impl IntoIterator<Item = DaemonId>) -> Transition {
+        Transition::Gather(Regather { reason, present: BTreeSet::new(), failed: failed.into_iter().collect() })
     }
 
     /// Gather with these daemons besides the members of the old ring.

@@ -14,6 +14,12 @@ counters! {
         tokens_retransmitted,
         /// Data packets numbered here.
         packets_sent,
+        /// Data packets handed over to the daemon at which the token rested.
+        handed_over,
+        /// Data packets of others, of those numbered here.
+        taken_over,
+        /// How often the token came to rest here.
+        rests,
         /// Data packets sent again because somebody asked.
         retransmitted,
         /// Data packets that had been here before.
@@ -58,6 +64,8 @@ counters! {
         other_table,
         /// A goodbye of a life that said it before and did not go.
         false_farewell,
+        /// A rest, a have or a handed-over packet that no daemon sends.
+        impossible_rest,
         /// A form token that no daemon makes.
         impossible_form,
         /// A probe of a ring with a number that no ring has reached.
@@ -104,6 +112,10 @@ counters! {
         member_removed,
         /// A member had died, as its closed port and its silence said.
         member_died,
+        /// The daemon at which the token rested was silent.
+        holder_silent,
+        /// A member did not answer the daemon at which the token rested.
+        member_silent,
     }
 }
 
@@ -125,6 +137,8 @@ impl Gathers {
             GatherReason::MemberRemoved => &mut self.member_removed,
             GatherReason::Contradiction => &mut self.contradiction,
             GatherReason::MemberDied => &mut self.member_died,
+            GatherReason::HolderSilent => &mut self.holder_silent,
+            GatherReason::MemberSilent => &mut self.member_silent,
         };
         *counter += 1;
     }

@@ -54,6 +54,11 @@ impl Stream {
         data.seq <= self.read || self.assembly.continues_with(data)
     }
 
+    /// Where the next packet must begin.
+    pub(crate) fn position(&self) -> u64 {
+        self.assembly.next
+    }
+
     /// It is this packet's turn: takes the messages that end in it. Whatever of this origin is missing before it is lost for good.
     pub(crate) fn take_turn(&mut self, data: &Data, mut deliver: impl FnMut(Whole)) {
         if data.seq > self.read {

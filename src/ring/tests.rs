@@ -7,6 +7,7 @@ use crate::time::Duration;
 use crate::wire::Incarnation;
 
 mod forged;
+mod rest;
 mod suspicion;
 
 type Dropper = Box<dyn FnMut(DaemonId, DaemonId, &Packet) -> bool>;
@@ -100,6 +101,27 @@ impl Bus {
                 }
             }
         }
+    }
+
+    /// The token rests at this daemon.
+    fn rest_at(&mut self, id: u32) {
+        (0..8).for_each(|_| self.submit(id, Service::Agreed, &"x".repeat(1300)));
+        self.run(SECOND / 2);
+        assert!(self.holds(id), "the token rests with whom used it last");
+    }
+
+    /// The token goes round a few times.
+    fn stir(&mut self) {
+        for id in self.rings.keys().copied().collect::<Vec<_>>() {
+            let ring = self.rings[&id].state.circulation().expect("the ring goes round").ring;
+            let from = self.rings.keys().copied().find(|&other| other != id).expect("there are several");
+            self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, Packet::Hurry(ring));
+            self.drain(id);
+        }
+    }
+
+    fn holds(&self, id: u32) -> bool {
+        matches!(&self.rings[&DaemonId(id)].state, State::Operational(it) if it.holds_token())
     }
 
     fn take(&mut self, id: u32) -> Vec<String> {
@@ -356,6 +378,7 @@ fn nothing_overtakes_a_barrier() {
 fn who_goes_on_together_delivers_what_one_had_delivered_ahead() {
     let mut bus = Bus::new(4);
     bus.run(SECOND);
+    bus.rest_at(4);
     (1..=4).for_each(|id| drop(bus.take(id)));
     // Nobody gets the packet of daemon 4, and only daemon 1 gets that of daemon 3, which comes behind it.
     bus.drop = Box::new(|_, to, packet| match packet {

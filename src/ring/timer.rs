@@ -9,8 +9,14 @@ pub(crate) enum Timer {
     TokenLoss,
     /// Nobody answered the token that was passed on: it is sent again.
     TokenRetransmit,
-    /// The token of an idle ring was held long enough.
-    TokenHold,
+    /// The token rests here, and something is due that the others are told or asked.
+    Rest,
+    /// The token rests elsewhere, and its holder has not been heard for too long.
+    Watch,
+    /// A packet that was handed over has not come back.
+    Handover,
+    /// A packet is missing while the token rests elsewhere.
+    Ask,
     /// The token comes round, but some member still lacks a packet that it lacked before: it is given up.
     Progress,
     /// The join packet is due again.
@@ -26,14 +32,14 @@ pub(crate) enum Timer {
 const COUNT: usize = Timer::Probe as usize + 1;
 const ALL: [Timer; COUNT] = {
     use Timer::*;
-    [TokenLoss, TokenRetransmit, TokenHold, Progress, Join, Settle, Consensus, Probe]
+    [TokenLoss, TokenRetransmit, Rest, Watch, Handover, Ask, Progress, Join, Settle, Consensus, Probe]
 };
 
 /// When each timer expires.
 #[derive(Debug)]
 pub(crate) struct Timers([Instant; COUNT]);
 
-/// When a timer expires that is not set. So the next one is the least of eight numbers, which is asked for with every packet.
+/// When a timer expires that is not set. So the next one is the least of a few numbers, which is asked for with every packet.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 impl Default for Timers {
@@ -56,6 +62,11 @@ impl Timers {
     /// Stops them all.
     pub(crate) fn stop_all(&mut self) {
         *self = Timers::default();
+    }
+
+    /// Whether a timer is set.
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize] < NEVER
     }
 
     /// Whether a timer is set for now or earlier.

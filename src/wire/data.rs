@@ -4,7 +4,7 @@
 //!  0  8  ring sequence
 //!  8  4  ring representative
 //! 12  8  seq: place in the total order of the ring, from 1
-//! 20  4  origin: the member that numbered the packet (a retransmission comes from somebody else)
+//! 20  4  origin: the member that made the packet (who numbers it or sends it again may be somebody else)
 //! 24  8  offset of the payload in the origin's stream, which begins at 0 with each ring
 //! 32  2  where in the payload the first message begins; 0xffff if none does
 //! 34  1  strongest service of the messages that end in this packet; 0 if none ends
@@ -29,7 +29,7 @@ pub struct Data {
     pub ring: RingId,
     /// Place in the total order.
     pub seq: u64,
-    /// Who numbered it.
+    /// Who made it. Another daemon may have numbered it.
     pub origin: DaemonId,
     /// Place of the payload in the origin's stream.
     pub offset: u64,

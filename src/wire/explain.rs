@@ -48,7 +48,7 @@ fn explain_body(lines: &mut Lines, kind: PacketKind, body: &Slice) {
         _ => {
             let packet = Packet::decode(kind, body);
             lines.add_or_error(1, &packet);
-            if let Ok(Packet::Data(data)) = packet {
+            if let Ok(Packet::Data(data) | Packet::Handover(data)) = packet {
                 explain_payload(lines, 2, &data);
             }
         }
@@ -102,8 +102,8 @@ mod tests {
 
     use super::*;
     use crate::wire::{
-        Brings, ByteOrder, DaemonId, Form, FormMember, FrameType, Hint, Incarnation, Join, Name, NetworkId, RingId,
-        Token, Way,
+        Brings, ByteOrder, DaemonId, Form, FormMember, FrameType, Have, Hint, Incarnation, Join, Name, NetworkId, Rest,
+        RingId, Token, Way,
     };
 
     const RING: RingId = RingId { sequence: 4, representative: ALPHA };
@@ -208,10 +208,11 @@ mod tests {
             backlogged: 9,
             window: 10,
             barrier: 810,
+            handed: 790,
             requests: vec![(801, 2), (813, 1)],
         };
         let expected = "  ring 10.77.0.1/4, hop 13, seq 900, aru 800 lowered by 10.77.0.2, sent 7, again 8, backlogged 9, \
-                        window 10, delayed at hop 11, barrier at 810, requests 801-802 813";
+                        window 10, delayed at hop 11, barrier at 810, handed over up to 790, requests 801-802 813";
         assert_eq!(packet(&Packet::Token(token)), [expected]);
         let join = Join {
             origin: BETA,
@@ -224,17 +225,22 @@ mod tests {
         let expected = "  10.77.0.2, life 0000000000000001, highest ring sequence 4, present {10.77.0.1, 10.77.0.2}, \
                         failed {10.77.0.1}, leaving";
         assert_eq!(packet(&Packet::Join(join)), [expected]);
-        let brings = Brings { ring: RING, aru: 5, delivered: 6, high: 7, trusted: 3 };
+        let brings = Brings { ring: RING, aru: 5, delivered: 6, high: 7, trusted: 3, holds: true, in_doubt: false };
         let members = vec![
             FormMember { daemon: ALPHA, incarnation: Incarnation(1), brings: Some(brings) },
             FormMember { daemon: BETA, incarnation: Incarnation(2), brings: None },
         ];
         let form = Form { ring: RING, hop: 1, members };
         let expected = "  ring 10.77.0.1/4, hop 1, members 0..2 of 2: 10.77.0.1 brings ring 10.77.0.1/4 aru 5 delivered 6 \
-                        high 7 trusted 11; 10.77.0.2";
+                        high 7 trusted 11 holds the token; 10.77.0.2";
         assert_eq!(packet(&Packet::Form(form.parts().next().unwrap())), [expected]);
         assert_eq!(packet(&Packet::Probe(RING)), ["  ring 10.77.0.1/4"]);
         assert_eq!(packet(&Packet::Hurry(RING)), ["  ring 10.77.0.1/4"]);
+        let rest = Rest { ring: RING, hop: 13, count: 2, seq: 9, safe: 8, gone: false, asks: true };
+        let expected = "  ring 10.77.0.1/4, token rests at hop 13, count 2, seq 9, safe 8, asks";
+        assert_eq!(packet(&Packet::Rest(rest)), [expected]);
+        let have = Have { ring: RING, hop: 13, count: 2, aru: 7, requests: vec![(8, 2)] };
+        assert_eq!(packet(&Packet::Have(have)), ["  ring 10.77.0.1/4, hop 13, count 2, aru 7, requests 8-9"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! 24  2  entries in this part, then 65 bytes each:
 //!        0  4  daemon
 //!        4  8  incarnation
-//!       12  1  flags: 1 = filled in
+//!       12  1  flags: 1 = filled in, 2 = it held the token of the old ring, 4 = it is in doubt
 //!       13 12  old ring id
 //!       25  8  aru: it has every packet of the old ring up to here
 //!       33  8  delivered: it delivered the old ring up to here, in order
@@ -58,6 +58,10 @@ pub struct Brings {
     pub high: u64,
     /// Members of the old ring, as bits by ring order, whose packets must be delivered even behind a hole.
     pub trusted: u128,
+    /// The token of the old ring rested here when the ring broke, so nobody has given a number since.
+    pub holds: bool,
+    /// It had handed a packet over and does not know whether that got a number.
+    pub in_doubt: bool,
 }
 
 /// A part of a form token, as it travels.
@@ -80,6 +84,8 @@ pub const PART_ENTRIES: usize = 16;
 
 const MEMBER_LIMIT: u16 = 128;
 const FILLED: u8 = 1;
+const HOLDS: u8 = 2;
+const IN_DOUBT: u8 = 4;
 const ENTRY_SIZE: usize = 65;
 
 impl Form {
@@ -138,7 +144,7 @@ impl FormMember {
         let daemon = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("daemon"))?;
         let incarnation = Incarnation(reader.u64()?);
         let flags = reader.u8()?;
-        if flags & !FILLED != 0 {
+        if flags & !(FILLED | HOLDS | IN_DOUBT) != 0 || flags & FILLED == 0 && flags != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
         if flags & FILLED == 0 {
@@ -151,6 +157,8 @@ impl FormMember {
             delivered: reader.counted("delivered")?,
             high: reader.counted("high")?,
             trusted: u128::from_be_bytes(reader.array()?),
+            holds: flags & HOLDS != 0,
+            in_doubt: flags & IN_DOUBT != 0,
         };
         Ok(FormMember { daemon, incarnation, brings: Some(brings) })
     }
@@ -163,7 +171,8 @@ impl FormMember {
             writer.bytes(&[0; ENTRY_SIZE - 13]);
             return;
         };
-        writer.u8(FILLED);
+        let flag = |bit: u8, set: bool| if set { bit } else { 0 };
+        writer.u8(FILLED | flag(HOLDS, brings.holds) | flag(IN_DOUBT, brings.in_doubt));
         brings.ring.encode(writer);
         writer.u64(brings.aru);
         writer.u64(brings.delivered);
@@ -186,8 +195,10 @@ impl fmt::Display for FormPart {
 impl fmt::Display for FormMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.daemon)?;
-        let Some(Brings { ring, aru, delivered, high, trusted }) = self.brings else { return Ok(()) };
-        write!(f, " brings ring {ring} aru {aru} delivered {delivered} high {high} trusted {trusted:b}")
+        let Some(Brings { ring, aru, delivered, high, trusted, holds, in_doubt }) = self.brings else { return Ok(()) };
+        write!(f, " brings ring {ring} aru {aru} delivered {delivered} high {high} trusted {trusted:b}")?;
+        f.write_str(if holds { " holds the token" } else { "" })?;
+        f.write_str(if in_doubt { " in doubt" } else { "" })
     }
 }
 
@@ -202,6 +213,8 @@ mod tests {
             delivered: 8,
             high: 12,
             trusted: 5,
+            holds: false,
+            in_doubt: true,
         };
         FormMember { daemon: DaemonId(n), incarnation: Incarnation(7), brings: (n % 2 == 1).then_some(brings) }
     }
@@ -228,7 +241,7 @@ mod tests {
     fn literal_bytes() {
         let bytes = form(1).parts().next().unwrap().encode();
         let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 0, 0, 1];
-        expected.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1]);
+        expected.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 12]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5]);
         assert_eq!(bytes, expected);

@@ -106,10 +106,16 @@ pub enum PacketKind {
     Form = 4,
     /// A sign of life of an installed ring.
     Probe = 5,
-    /// Asks the representative to let go of the token of an idle ring.
+    /// Asks the daemon at which the token rests to let it go round.
     Hurry = 6,
     /// Whom its sender hears on which network. It is no packet of a ring.
     Report = 7,
+    /// The token rests at the sender.
+    Rest = 8,
+    /// What the sender has, to the daemon at which the token rests.
+    Have = 9,
+    /// A packet that the daemon at which the token rests may number.
+    Handover = 10,
     /// Asks whether its sender's life is the present one, or answers that. It is no packet of a ring.
     Greeting = 32,
     /// Knocks at a port: the receiver need not do anything, but if nobody has the port the system answers. It is no packet of a ring.
@@ -119,7 +125,9 @@ pub enum PacketKind {
 impl PacketKind {
     fn from_wire(number: u8) -> Option<PacketKind> {
         use PacketKind::*;
-        [Data, Token, Join, Form, Probe, Hurry, Report, Greeting, Knock].into_iter().find(|&kind| kind as u8 == number)
+        [Data, Token, Join, Form, Probe, Hurry, Report, Rest, Have, Handover, Greeting, Knock]
+            .into_iter()
+            .find(|&kind| kind as u8 == number)
     }
 }
 
@@ -252,6 +260,9 @@ impl fmt::Display for PacketKind {
             PacketKind::Probe => "probe",
             PacketKind::Hurry => "hurry",
             PacketKind::Report => "report",
+            PacketKind::Rest => "rest",
+            PacketKind::Have => "have",
+            PacketKind::Handover => "handover",
             PacketKind::Greeting => "greeting",
             PacketKind::Knock => "knock",
         })

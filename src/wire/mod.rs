@@ -24,6 +24,7 @@ mod name;
 mod packet;
 mod probe;
 mod report;
+mod rest;
 mod slice;
 mod token;
 
@@ -53,5 +54,6 @@ pub use name::{Name, NameError};
 pub use packet::Packet;
 pub(crate) use report::{KeyBytes, MeasureBytes};
 pub use report::{Keys, Measure, Measures, PathReport};
+pub use rest::{Have, Rest};
 pub use slice::{Payload, Slice};
 pub use token::Token;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::probe::{decode_ring, encode_ring};
-use super::{Data, DecodeError, FormPart, Join, PacketKind, RingId, Slice, Token};
+use super::{Data, DecodeError, FormPart, Have, Join, PacketKind, Rest, RingId, Slice, Token};
 
 /// A packet without its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,14 @@ pub enum Packet {
     Form(FormPart),
     /// A sign of life of an installed ring.
     Probe(RingId),
-    /// Asks for the token of an idle ring.
+    /// Asks for a token that rests.
     Hurry(RingId),
+    /// The token rests at the sender.
+    Rest(Rest),
+    /// What the sender has, to the daemon at which the token rests.
+    Have(Have),
+    /// A data packet that the daemon at which the token rests may number. Its own number means nothing.
+    Handover(Data),
 }
 
 impl Packet {
@@ -32,6 +38,9 @@ impl Packet {
             PacketKind::Form => Packet::Form(FormPart::decode(body)?),
             PacketKind::Probe => Packet::Probe(decode_ring(body)?),
             PacketKind::Hurry => Packet::Hurry(decode_ring(body)?),
+            PacketKind::Rest => Packet::Rest(Rest::decode(body)?),
+            PacketKind::Have => Packet::Have(Have::decode(body)?),
+            PacketKind::Handover => Packet::Handover(Data::decode(body)?),
             PacketKind::Report | PacketKind::Greeting | PacketKind::Knock => return Err(DecodeError::BadValue("kind")),
         })
     }
@@ -39,11 +48,13 @@ impl Packet {
     /// The bytes of the body.
     pub fn encode(&self) -> Slice {
         match self {
-            Packet::Data(data) => data.encode(),
+            Packet::Data(data) | Packet::Handover(data) => data.encode(),
             Packet::Token(token) => token.encode(),
             Packet::Join(join) => join.encode(),
             Packet::Form(part) => part.encode(),
             Packet::Probe(ring) | Packet::Hurry(ring) => encode_ring(*ring),
+            Packet::Rest(rest) => rest.encode(),
+            Packet::Have(have) => have.encode(),
         }
         .into()
     }
@@ -57,6 +68,9 @@ impl Packet {
             Packet::Form(_) => PacketKind::Form,
             Packet::Probe(_) => PacketKind::Probe,
             Packet::Hurry(_) => PacketKind::Hurry,
+            Packet::Rest(_) => PacketKind::Rest,
+            Packet::Have(_) => PacketKind::Have,
+            Packet::Handover(_) => PacketKind::Handover,
         }
     }
 }
@@ -64,7 +78,9 @@ impl Packet {
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Packet::Data(data) => write!(f, "{data}"),
+            Packet::Data(data) | Packet::Handover(data) => write!(f, "{data}"),
+            Packet::Rest(rest) => write!(f, "{rest}"),
+            Packet::Have(have) => write!(f, "{have}"),
             Packet::Token(token) => write!(f, "{token}"),
             Packet::Join(join) => write!(f, "{join}"),
             Packet::Form(part) => write!(f, "{part}"),

@@ -1,8 +1,8 @@
 //! Two small packets that carry only a ring id.
 //!
 //! A *probe* tells that its sender has a ring installed. A daemon of another ring that hears it knows that the two rings can merge. It is sent at
-//! intervals under any load, so that rings find each other even when they are busy. A *hurry* asks the representative to pass on the token
-//! that it holds because the ring was idle.
+//! intervals under any load, so that rings find each other even when they are busy. A *hurry* asks the daemon at which the token rests
+//! to let it go round.
 //!
 //! ```text
 //!  0 12  ring id

@@ -13,9 +13,10 @@
 //! 60  2  backlogged: members that have more than they could send
 //! 62  4  window: packets that all members together may send in one rotation
 //! 66  8  barrier: the highest number of a packet that carries a barrier message, or 0
-//! 74  2  number of request ranges
-//! 76  8  base of the first range, only if there is one
-//! 84  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
+//! 74  8  handed: the highest number of a packet that its origin had handed over, or 0
+//! 82  2  number of request ranges
+//! 84  8  base of the first range, only if there is one
+//! 92  …  ranges: 16 bits of gap since the end of the one before (or since base), 16 bits of length
 //! ```
 //!
 //! The ranges keep the token within one datagram: the list is cut at [`Token::RANGE_LIMIT`], lowest numbers first, and the rest is requested
@@ -52,12 +53,14 @@ pub struct Token {
     pub window: u32,
     /// The highest number of a packet that carries a barrier message.
     pub barrier: u64,
+    /// The highest number of a packet that its origin had handed over to the daemon at which the token rested.
+    pub handed: u64,
     /// Missing packets: ranges of (first, length), ascending, apart from each other.
     pub requests: Vec<(u64, u16)>,
 }
 
 impl Token {
-    /// How many ranges of missing packets one token carries: 76 + 8 + 4 * 96 = 468 bytes at most, in every datagram.
+    /// How many ranges of missing packets one token carries: 84 + 8 + 4 * 96 = 476 bytes at most, in every datagram.
     pub const RANGE_LIMIT: usize = 96;
 
     /// The largest distance between the first and the last requested packet. It bounds the work that a token can cause.
@@ -79,12 +82,10 @@ impl Token {
             backlogged: reader.u16()?,
             window: reader.u32()?,
             barrier: reader.counted("barrier")?,
+            handed: reader.counted("handed")?,
             requests: Vec::new(),
         };
-        let count = reader.count(Token::RANGE_LIMIT, "request ranges")?;
-        if count > 0 {
-            token.requests = decode_ranges(&mut reader, count)?;
-        }
+        token.requests = decode_requests(&mut reader)?;
         reader.end()?;
         // The ring subtracts these numbers from each other, so they are checked here once.
         if token.aru > token.seq {
@@ -96,12 +97,15 @@ impl Token {
         if token.barrier > token.seq {
             return Err(DecodeError::BadValue("barrier"));
         }
+        if token.handed > token.seq {
+            return Err(DecodeError::BadValue("handed"));
+        }
         Ok(token)
     }
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(84 + 4 * self.requests.len());
+        let mut writer = Writer::with_capacity(92 + 4 * self.requests.len());
         self.ring.encode(&mut writer);
         writer.u64(self.hop);
         writer.u64(self.seq);
@@ -114,9 +118,28 @@ impl Token {
         writer.u16(self.backlogged);
         writer.u32(self.window);
         writer.u64(self.barrier);
-        encode_ranges(&mut writer, &self.requests);
+        writer.u64(self.handed);
+        encode_requests(&mut writer, &self.requests);
         writer.finish()
     }
+}
+
+/// The ranges, in words; nothing if there are none.
+pub(super) fn write_requests(f: &mut fmt::Formatter<'_>, requests: &[(u64, u16)]) -> fmt::Result {
+    for (index, &(first, length)) in requests.iter().enumerate() {
+        let lead = if index == 0 { ", requests " } else { " " };
+        write!(f, "{lead}{first}")?;
+        if length > 1 {
+            write!(f, "-{}", first + u64::from(length) - 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a number of ranges, and the ranges.
+pub(super) fn decode_requests(reader: &mut Reader<'_>) -> Result<Vec<(u64, u16)>, DecodeError> {
+    let count = reader.count(Token::RANGE_LIMIT, "request ranges")?;
+    if count > 0 { decode_ranges(reader, count) } else { Ok(Vec::new()) }
 }
 
 fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)>, DecodeError> {
@@ -138,7 +161,8 @@ fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)
     Ok(ranges)
 }
 
-fn encode_ranges(writer: &mut Writer, ranges: &[(u64, u16)]) {
+/// Writes how many ranges there are, and the ranges.
+pub(super) fn encode_requests(writer: &mut Writer, ranges: &[(u64, u16)]) {
     assert!(ranges.len() <= Token::RANGE_LIMIT, "the ring cuts its requests");
     writer.count(ranges.len());
     let Some(&(mut end, _)) = ranges.first() else { return };
@@ -167,14 +191,10 @@ impl fmt::Display for Token {
         if self.barrier > 0 {
             write!(f, ", barrier at {}", self.barrier)?;
         }
-        for (index, &(first, length)) in self.requests.iter().enumerate() {
-            let lead = if index == 0 { ", requests " } else { " " };
-            write!(f, "{lead}{first}")?;
-            if length > 1 {
-                write!(f, "-{}", first + u64::from(length) - 1)?;
-            }
+        if self.handed > 0 {
+            write!(f, ", handed over up to {}", self.handed)?;
         }
-        Ok(())
+        write_requests(f, &self.requests)
     }
 }
 
@@ -197,6 +217,7 @@ mod tests {
             backlogged: 9,
             window: 10,
             barrier: 810,
+            handed: 820,
             requests,
         }
     }
@@ -206,7 +227,7 @@ mod tests {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 3, 0x84, 0, 0, 0, 0, 0, 0,
             3, 0x20, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 7, 0, 0, 0, 8, 0, 9, 0, 0, 0, 10, 0, 0,
-            0, 0, 0, 0, 3, 0x2a, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
+            0, 0, 0, 0, 3, 0x2a, 0, 0, 0, 0, 0, 0, 3, 0x34, 0, 2, 0, 0, 0, 0, 0, 0, 3, 0x21, 0, 0, 0, 2, 0, 10, 0, 1,
         ];
         let token = token(vec![(801, 2), (813, 1)]);
         assert_eq!(token.encode(), bytes);
@@ -225,8 +246,17 @@ mod tests {
 
     #[test]
     fn nothing_lies_above_the_highest_number_and_hop() {
-        for (aru, barrier, delayed, field) in [(901, 0, 0, "aru"), (0, 901, 0, "barrier"), (0, 0, 14, "delayed")] {
-            let bytes = Token { aru, barrier, delayed, ..token(vec![]) }.encode();
+        let odd = |change: fn(&mut Token)| {
+            let mut token = token(vec![]);
+            change(&mut token);
+            token.encode()
+        };
+        for (bytes, field) in [
+            (odd(|token| token.aru = 901), "aru"),
+            (odd(|token| token.barrier = 901), "barrier"),
+            (odd(|token| token.handed = 901), "handed"),
+            (odd(|token| token.delayed = 14), "delayed"),
+        ] {
             assert_eq!(Token::decode(&bytes), Err(DecodeError::BadValue(field)));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use spread::ring::{Config, ConfigurationKind, Event, Ring};
 use spread::time::{Duration, Instant};
-use spread::wire::{DaemonId, Incarnation, Packet, Payload, Service};
+use spread::wire::{DaemonId, Incarnation, Packet, Payload, RingId, Service};
 
 /// How long a packet is on its way.
 const TRAVEL: Duration = Duration::from_micros(10);
@@ -153,6 +153,14 @@ impl Bus {
         let now = self.now;
         self.ring(to).handle_packet(now, DaemonId(from), packet);
         self.drain(to);
+    }
+
+    /// The token of the ring goes round for a while, if it rests.
+    pub fn stir(&mut self, ring: RingId) {
+        for to in self.rings.keys().copied().collect::<Vec<_>>() {
+            let from = self.ids.iter().find(|id| id.0 != to).expect("a ring of several").0;
+            self.inject(from, to, Packet::Hurry(ring));
+        }
     }
 
     /// What a daemon delivered since this was asked last, and nothing else of what happened.

@@ -496,7 +496,7 @@ pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config
 
 fn hurry(config: &mut Config) {
     config.token_timeout = Duration::from_millis(300);
-    config.token_hold = Duration::from_millis(10);
+    config.rest_interval = Duration::from_millis(30);
     config.join_interval = Duration::from_millis(20);
     config.consensus_timeout = Duration::from_millis(100);
     config.probe_interval = Duration::from_millis(60);

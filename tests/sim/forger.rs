@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use spread::rng::Rng;
 use spread::seal::{Cipher, Key, LifeKey};
 use spread::wire::{
-    Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Head, Header, Incarnation, Join, Name, NetworkId,
-    Packet, PacketKind, PathReport, Piece, Protection, Reader, RingId, SealTag, Service, Slice, State, Token, Way,
+    Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Have, Head, Header, Incarnation, Join, Name,
+    NetworkId, Packet, PacketKind, PathReport, Piece, Protection, Reader, Rest, RingId, SealTag, Service, Slice, State,
+    Token, Way,
 };
 
 /// What travelled last.
@@ -111,6 +112,9 @@ impl Pen<'_> {
             Packet::Form(part) => Packet::Form(self.form(part)),
             Packet::Probe(ring) => Packet::Probe(self.ring(ring)),
             Packet::Hurry(ring) => Packet::Hurry(self.ring(ring)),
+            Packet::Rest(rest) => Packet::Rest(self.rest(rest)),
+            Packet::Have(have) => Packet::Have(self.have(have)),
+            Packet::Handover(data) => Packet::Handover(self.data(data)),
         }
     }
 
@@ -250,10 +254,33 @@ impl Pen<'_> {
         token.backlogged = self.number(token.backlogged.into()) as u16;
         token.window = self.number(token.window.into()) as u32;
         token.barrier = self.number(token.barrier).min(token.seq);
+        token.handed = self.number(token.handed).min(token.seq);
         if self.dares() {
             token.requests = vec![(self.number(token.seq), 1 + self.rng.below(30_000) as u16)];
         }
         token
+    }
+
+    fn rest(&mut self, mut rest: Rest) -> Rest {
+        rest.ring = self.ring(rest.ring);
+        rest.hop = self.number(rest.hop);
+        rest.count = self.number(rest.count + 1);
+        rest.seq = self.number(rest.seq);
+        rest.safe = self.number(rest.safe).min(rest.seq);
+        rest.gone ^= self.dares();
+        rest.asks ^= self.dares();
+        rest
+    }
+
+    fn have(&mut self, mut have: Have) -> Have {
+        have.ring = self.ring(have.ring);
+        have.hop = self.number(have.hop);
+        have.count = self.number(have.count);
+        have.aru = self.number(have.aru);
+        if self.dares() {
+            have.requests = vec![(self.number(have.aru), 1 + self.rng.below(30_000) as u16)];
+        }
+        have
     }
 
     fn join(&mut self, mut join: Join) -> Join {
@@ -293,6 +320,8 @@ impl Pen<'_> {
                 brings.delivered = self.number(brings.delivered);
                 brings.high = self.number(brings.high);
                 brings.trusted ^= u128::from(self.number(0));
+                brings.holds ^= self.dares();
+                brings.in_doubt ^= self.dares();
             }
         }
         part

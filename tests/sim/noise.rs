@@ -69,7 +69,8 @@ fn spoil(rng: &mut Rng, datagram: &Slice, fault: Fault) -> Slice {
     match fault {
         Fault::Truncated => {
             // Less of a data packet's payload is a shorter packet; less than its head is none.
-            let longest = if kind == PacketKind::Data { Header::SIZE + DATA_HEAD } else { bytes.len() };
+            let has_payload = matches!(kind, PacketKind::Data | PacketKind::Handover);
+            let longest = if has_payload { Header::SIZE + DATA_HEAD } else { bytes.len() };
             bytes.truncate(rng.below(longest.min(bytes.len()) as u64) as usize);
         }
         Fault::Corrupted => corrupt(rng, &mut bytes, kind),

@@ -8,7 +8,7 @@ use crate::seal::{Cipher, Key};
 use crate::time::Duration;
 use crate::wire::{DaemonId, PacketKind};
 
-const KINDS: [PacketKind; 8] = [
+const KINDS: [PacketKind; 11] = [
     PacketKind::Data,
     PacketKind::Token,
     PacketKind::Join,
@@ -16,6 +16,9 @@ const KINDS: [PacketKind; 8] = [
     PacketKind::Probe,
     PacketKind::Hurry,
     PacketKind::Report,
+    PacketKind::Rest,
+    PacketKind::Have,
+    PacketKind::Handover,
     PacketKind::Greeting,
 ];
 

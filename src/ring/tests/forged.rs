@@ -7,7 +7,7 @@ const VICTIM: DaemonId = DaemonId(1);
 const FRIEND: DaemonId = DaemonId(2);
 const WHOLE: &str = "Regular[1, 2, 3]";
 
-/// Three daemons that share a ring with something sent, and a token that is held by none.
+/// Three daemons that share a ring with something sent, and a token that rests at the victim.
 fn busy() -> Bus {
     let mut bus = Bus::new(3);
     bus.run(SECOND);
@@ -26,10 +26,6 @@ impl Bus {
 
     fn victim(&self) -> &Ring {
         &self.rings[&VICTIM]
-    }
-
-    fn holds(&self) -> bool {
-        matches!(&self.victim().state, State::Operational(it) if it.holds_token())
     }
 
     fn ring(&self) -> RingId {
@@ -99,9 +95,7 @@ fn a_packet_with_the_number_that_this_daemon_gives_next_stops_nobody() {
 #[test]
 fn while_the_token_is_here_nobody_else_numbers_anything() {
     let mut bus = busy();
-    while !bus.holds() {
-        bus.run(Duration::from_micros(10));
-    }
+    assert!(bus.holds(1));
     let next = bus.victim().progress().highest + 1;
     bus.hear(FRIEND, Packet::Data(bus.data(FRIEND, next, b"forged")));
     assert_eq!(bus.victim().stats().dropped.impossible_data, 1);
@@ -138,6 +132,7 @@ fn a_token_that_the_ring_cannot_have_led_to_is_dropped() {
             }
             _ => None,
         });
+        bus.stir();
         (1..=3).for_each(|id| bus.submit(id, Service::Agreed, "during"));
         bus.run(SECOND / 10);
         assert!(told.get() > 0 && bus.victim().stats().dropped.impossible_token == told.get(), "lie {number}");
@@ -155,6 +150,7 @@ fn of_two_tokens_with_one_number_one_is_a_lie_and_the_ring_begins_anew() {
         }
         _ => None,
     });
+    bus.stir();
     bus.submit(2, Service::Agreed, "during");
     bus.run(SECOND / 10);
     assert!(bus.victim().stats().dropped.contradictions > 0);
@@ -164,9 +160,7 @@ fn of_two_tokens_with_one_number_one_is_a_lie_and_the_ring_begins_anew() {
 #[test]
 fn a_packet_of_its_own_that_a_daemon_did_not_make_shows_a_forger() {
     let mut bus = busy();
-    while bus.holds() {
-        bus.run(Duration::from_micros(10));
-    }
+    bus.rest_at(2);
     let next = bus.victim().progress().highest + 1;
     bus.hear(FRIEND, Packet::Data(bus.data(VICTIM, next, b"forged")));
     assert_eq!(bus.victim().stats().dropped.contradictions, 1);

@@ -1,5 +1,6 @@
 //! Rules about configurations: identities are unique, members agree on the members, and a transitional configuration holds exactly
-//! those who go from one regular configuration to the next together (Totem SRP §4).
+//! those who go from one regular configuration to the next together (Totem SRP §4). Apart from them, and each of them alone, go those
+//! who are in doubt about a message of their own.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +57,8 @@ fn companions_come_from_both_sides(stay: &Stay) -> Verdict {
     Err(broken("transitional", format!("{daemon} left {:?} with {companions:?}", stay.configuration)))
 }
 
-/// Those who installed the same next configuration from the same previous one, and nobody else, are companions; all list the same.
+/// Those who installed the same next configuration from the same previous one, and nobody else, are companions; all list the same. But
+/// whoever is in doubt goes there without companions.
 fn transitional_means_together(stays: &[Stay]) -> Verdict {
     let mut arrivals: BTreeMap<RingId, Vec<&Stay>> = BTreeMap::new();
     for stay in stays {
@@ -77,7 +79,9 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
         }
         for other in arrived {
             let together = other.previous == Some(stay.ring());
-            if together != companions.contains(&other.daemon) {
+            let apart = [companions, others_companions(stays, stay, other)].iter().any(|set| set.len() == 1);
+            let expected = together && (!apart || other.daemon == stay.daemon);
+            if expected != companions.contains(&other.daemon) {
                 let (daemon, ring) = (stay.daemon, stay.ring());
                 let from = other.previous;
                 let what =
@@ -89,9 +93,18 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
     same_companions(stays)
 }
 
+/// Whom `other`, who came to the next configuration of `stay`, had with it when it left the one before.
+fn others_companions<'a>(stays: &'a [Stay], stay: &Stay, other: &Stay) -> &'a [DaemonId] {
+    let left = stays
+        .iter()
+        .find(|left| left.process == other.process && left.ring() == stay.ring() && left.next == Some(other.ring()));
+    left.map_or(&[], Stay::companions)
+}
+
+/// All who are not alone list the same.
 fn same_companions(stays: &[Stay]) -> Verdict {
     let mut known: BTreeMap<(RingId, RingId), &[DaemonId]> = BTreeMap::new();
-    for stay in stays {
+    for stay in stays.iter().filter(|stay| stay.companions().len() > 1) {
         let Some(next) = stay.next else { continue };
         let before = *known.entry((stay.ring(), next)).or_insert(stay.companions());
         if before != stay.companions() {

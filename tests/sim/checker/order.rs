@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use spread::wire::RingId;
+use spread::wire::{DaemonId, RingId};
 
 use super::{Chapter, Stay, Verdict, broken};
 use crate::trace::{MessageNumber, Trace};
@@ -25,11 +25,14 @@ pub(super) fn everything_has_one_order(trace: &Trace, stays: &[Stay]) -> Verdict
     Err(broken("6.2", format!("no order suits everybody, for example of messages {stuck:?}")))
 }
 
+/// A ring; of a transitional configuration also the next one and its members.
+type ConfigurationKey = (RingId, Option<(RingId, Vec<DaemonId>)>);
+
 /// Nodes: ordered deliveries by message, then submissions by message, then configurations and other deliveries as they appear.
 struct Graph {
     nodes: usize,
     edges: Vec<(usize, usize)>,
-    configurations: BTreeMap<(RingId, Option<RingId>), usize>,
+    configurations: BTreeMap<ConfigurationKey, usize>,
 }
 
 /// An event of a process.
@@ -71,14 +74,15 @@ impl Graph {
     /// What happened in a stay, in order.
     fn places(&mut self, trace: &Trace, stay: &Stay) -> Vec<Place> {
         let messages = trace.messages.len();
-        let mut places = vec![Place::Regular(self.configuration(stay.ring(), None))];
+        let mut places = vec![Place::Regular(self.configuration((stay.ring(), None)))];
         let mut submitted = stay.submitted.iter().peekable();
         for place in 0..=stay.delivered.len() {
             while let Some((number, _)) = submitted.next_if(|(_, by)| *by <= place) {
                 places.push(Place::Own(messages + number));
             }
             if stay.transitional.is_some() && stay.turn() == place {
-                places.push(Place::Shared(self.configuration(stay.ring(), stay.next)));
+                let next = stay.next.map(|next| (next, stay.companions().to_vec()));
+                places.push(Place::Shared(self.configuration((stay.ring(), next))));
             }
             if let Some(&number) = stay.delivered.get(place) {
                 places.push(self.delivery(trace, number));
@@ -97,12 +101,12 @@ impl Graph {
     }
 
     /// A regular configuration, or the transitional one that leads from it to the next.
-    fn configuration(&mut self, ring: RingId, next: Option<RingId>) -> usize {
-        if let Some(&node) = self.configurations.get(&(ring, next)) {
+    fn configuration(&mut self, key: ConfigurationKey) -> usize {
+        if let Some(&node) = self.configurations.get(&key) {
             return node;
         }
         let node = self.node();
-        self.configurations.insert((ring, next), node);
+        self.configurations.insert(key, node);
         node
     }
 
@@ -173,16 +177,20 @@ fn difference(one: &[MessageNumber], other: &[MessageNumber]) -> [Option<Message
     [one, other].map(|list| list.get(place).copied())
 }
 
-/// Failure atomicity: who goes from one configuration to the same next one has delivered the same, on the same side of the
+/// From which configuration to which, and with whom.
+type Move<'a> = (RingId, RingId, &'a [DaemonId]);
+
+/// Failure atomicity: who goes from one configuration to the same next one together has delivered the same, on the same side of the
 /// transitional configuration, the ordered messages in the same order (4).
 pub(super) fn those_who_move_together_deliver_the_same(trace: &Trace, stays: &[Stay]) -> Verdict {
-    let mut known: BTreeMap<(RingId, RingId), (&Stay, [Deliveries; 2])> = BTreeMap::new();
+    let mut known: BTreeMap<Move<'_>, (&Stay, [Deliveries; 2])> = BTreeMap::new();
     for stay in stays {
         let Some(next) = stay.next else { continue };
         let (regular, transitional) = stay.delivered.split_at(stay.turn());
         let sides = [regular, transitional].map(|side| Deliveries::of(trace, side));
-        let Some((other, before)) = known.get(&(stay.ring(), next)) else {
-            known.insert((stay.ring(), next), (stay, sides));
+        let key = (stay.ring(), next, stay.companions());
+        let Some((other, before)) = known.get(&key) else {
+            known.insert(key, (stay, sides));
             continue;
         };
         for (side, (one, two)) in ["before", "in"].into_iter().zip(before.iter().zip(&sides)) {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The token of an idle ring is held, not lost: nothing is sent again.
+/// The token of an idle ring rests, and is not lost: nothing is sent again.
 #[test]
 fn an_idle_ring_takes_no_token_for_lost() {
     let mut world = whole(4, 1);
@@ -11,14 +11,14 @@ fn an_idle_ring_takes_no_token_for_lost() {
     world.run(SECOND * 10);
     for (before, after) in before.iter().zip(stats(&world)) {
         assert_eq!(after.tokens_retransmitted, before.tokens_retransmitted);
-        let tokens = after.tokens - before.tokens;
-        assert!((300..550).contains(&tokens), "{tokens} tokens in ten seconds, of which each is held for 20 ms");
+        assert_eq!(after.tokens, before.tokens, "the token rests");
     }
+    assert_masked(&world);
 }
 
-/// The token of an idle ring is lost anywhere, and the request for it too: it is back as soon as somebody has waited for it.
+/// Much is sent in a ring whose token rests; the request for it is lost, or the token when it goes round, anywhere: it is back soon.
 #[test]
-fn a_token_that_an_idle_ring_lost_is_back_soon_after_somebody_needs_it() {
+fn a_token_that_is_lost_when_it_goes_round_again_is_back_soon() {
     let mut slowest = Duration::ZERO;
     for asker in 0..4 {
         for (lost, requests) in (0..4).flat_map(|lost| [(lost, 0), (lost, 1)]) {
@@ -36,15 +36,15 @@ fn a_token_that_an_idle_ring_lost_is_back_soon_after_somebody_needs_it() {
                 hurries += u32::from(flight.kind() == PacketKind::Hurry);
                 if dropped { vec![] } else { vec![Duration::ZERO] }
             }));
-            // Long enough for the token to be let go and lost, not for anybody to notice.
-            world.run(MILLI * 24);
             let (before, asked_at) = (world.tally.delivered, world.now());
-            world.act(Action::Submit { daemon: asker, service: Service::Agreed, size: 50 });
-            while world.tally.delivered < before + 4 && world.now() < asked_at + SECOND {
+            for _ in 0..20 {
+                world.act(Action::Submit { daemon: asker, service: Service::Agreed, size: 1000 });
+            }
+            while world.tally.delivered < before + 4 * 20 && world.now() < asked_at + SECOND {
                 world.run(MILLI / 10);
             }
             let waited = world.now().since(asked_at);
-            assert!(waited <= MILLI * 10, "{asker} waits {waited:?} for token {lost}, {requests} requests lost");
+            assert!(waited <= MILLI * 15, "{asker} waits {waited:?} for token {lost}, {requests} requests lost");
             slowest = slowest.max(waited);
             assert_masked(&world);
         }

@@ -18,7 +18,7 @@ pub const BREAKS: u64 = HOPS * SPLITS.len() as u64 * 4;
 /// Histories of [`a_packet_comes_late`].
 pub const LATE: u64 = HOPS * 3;
 
-/// Five daemons share a ring in which one packet is lost for good with its sender, and safe messages lie behind it. Daemon 4 is cut off
+/// Five daemons share a ring in which packets are lost for good with their sender, and safe messages lie behind it. Daemon 4 is cut off
 /// from the others, who recover. At a certain hop their token is lost and they are parted too, and daemon 4 is with some of them again
 /// before it has given anybody up. In most histories one of the three leaves at that moment, so that its companions need not wait for
 /// a timeout.
@@ -65,7 +65,8 @@ impl Story {
         let mut story = Story { world, watch: Rc::default() };
         story.lose(hop, breaks);
         let world = &mut story.world;
-        world.act(Action::Submit { daemon: 3, service: Service::Agreed, size: 100 });
+        // So much that it needs the token, and numbers most of it itself.
+        (0..8).for_each(|_| world.act(Action::Submit { daemon: 3, service: Service::Agreed, size: 1400 }));
         world.run(MILLI * 3);
         for daemon in [0, 1, 2, 4] {
             world.act(Action::Submit { daemon, service: Service::Safe, size: 100 });

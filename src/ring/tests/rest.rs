@@ -1,0 +1,163 @@
+//! A token that rests: packets that are handed over, and what becomes of them when the holder goes.
+
+use super::*;
+use crate::wire::{Have, Rest};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Three daemons; the token rests at the first.
+fn resting() -> Bus {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    assert!(bus.holds(1), "the token of a new ring rests at its representative");
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus
+}
+
+fn tokens(bus: &Bus) -> u64 {
+    bus.rings.values().map(|ring| ring.stats().tokens).sum()
+}
+
+fn is_handover(packet: &Packet) -> bool {
+    matches!(packet, Packet::Handover(_))
+}
+
+#[test]
+fn a_message_takes_two_hops_and_no_token_moves() {
+    let mut bus = resting();
+    let before = tokens(&bus);
+    for id in [2, 3, 1] {
+        bus.submit(id, Service::Agreed, "hello");
+        bus.run(Duration::from_micros(if id == 1 { 10 } else { 20 }));
+        (1..=3).for_each(|at| assert_eq!(bus.take(at), ["hello"], "of {id} at {at}"));
+        bus.run(MILLI * 200);
+    }
+    assert_eq!(tokens(&bus), before);
+}
+
+#[test]
+fn a_safe_message_takes_four_hops() {
+    let mut bus = resting();
+    bus.submit(2, Service::Safe, "hello");
+    bus.run(Duration::from_micros(60));
+    (1..=3).for_each(|at| assert_eq!(bus.take(at), ["hello"], "at {at}"));
+}
+
+#[test]
+fn what_is_handed_over_is_ordered_once_whatever_is_lost() {
+    for lost in 0..6 {
+        let mut bus = resting();
+        let mut seen = 0;
+        bus.drop = Box::new(move |_, to, packet| {
+            let meant = is_handover(packet) || matches!(packet, Packet::Data(_)) && to == DaemonId(2);
+            seen += u32::from(meant);
+            meant && seen == lost + 1
+        });
+        let sent: Vec<String> = (0..5).map(|n| n.to_string()).collect();
+        for text in &sent {
+            bus.submit(2, Service::Agreed, text);
+            bus.run(Duration::from_micros(100));
+        }
+        bus.run(MILLI * 200);
+        (1..=3).for_each(|at| assert_eq!(bus.take(at), sent, "at {at} without {lost}"));
+    }
+}
+
+#[test]
+fn the_token_comes_for_those_whom_the_holder_does_not_hear() {
+    let mut bus = resting();
+    bus.drop = Box::new(|_, _, packet| is_handover(packet));
+    bus.submit(3, Service::Agreed, "by token");
+    bus.run(MILLI * 100);
+    (1..=3).for_each(|at| assert_eq!(bus.take(at), ["by token"]));
+}
+
+#[test]
+fn a_token_with_much_to_carry_goes_round_and_rests_where_most_was_sent() {
+    let mut bus = resting();
+    bus.rest_at(3);
+    let before = tokens(&bus);
+    bus.run(SECOND * 3);
+    assert_eq!(tokens(&bus), before, "and then it stays there");
+}
+
+#[test]
+fn who_is_in_doubt_goes_on_apart_and_delivers_its_own() {
+    let mut bus = resting();
+    // The holder numbers the packet, and nobody else hears of that before it is gone.
+    bus.drop = Box::new(|from, _, packet| from == DaemonId(1) && matches!(packet, Packet::Data(_)));
+    bus.submit(2, Service::Agreed, "in doubt");
+    bus.run(Duration::from_micros(20));
+    bus.partition(&[1]);
+    bus.run(SECOND);
+    assert_eq!(bus.take(1), ["in doubt", "Transitional[1]", "Regular[1]"]);
+    assert_eq!(bus.take(2), ["Transitional[2]", "in doubt", "Regular[2, 3]"]);
+    assert_eq!(bus.take(3), ["Transitional[3]", "Regular[2, 3]"]);
+}
+
+#[test]
+fn who_goes_on_with_the_holder_is_in_no_doubt() {
+    let mut bus = resting();
+    // What is handed over is lost, and the third daemon goes.
+    bus.drop = Box::new(|_, _, packet| is_handover(packet));
+    bus.submit(2, Service::Agreed, "waits");
+    bus.rings.get_mut(&DaemonId(3)).unwrap().leave();
+    bus.drain(DaemonId(3));
+    bus.run(Duration::from_micros(50));
+    bus.partition(&[3]);
+    bus.run(SECOND);
+    assert_eq!(bus.take(2), ["Transitional[1, 2]", "Regular[1, 2]", "waits"]);
+    assert_eq!(bus.take(1), ["Transitional[1, 2]", "Regular[1, 2]", "waits"]);
+}
+
+#[test]
+fn silence_is_noticed_within_half_a_second_whoever_is_silent() {
+    for silent in 1..=3 {
+        let mut bus = resting();
+        bus.partition(&[silent]);
+        bus.run(MILLI * 550);
+        for id in (1..=3).filter(|&id| id != silent) {
+            let log = bus.take(id);
+            assert_eq!(log.len(), 2, "without {silent}, {id} has {log:?}");
+        }
+    }
+}
+
+#[test]
+fn a_short_silence_is_none() {
+    for silent in 1..=3 {
+        let mut bus = resting();
+        bus.partition(&[silent]);
+        bus.run(MILLI * 280);
+        bus.partition(&[]);
+        bus.run(SECOND);
+        (1..=3).for_each(|id| assert_eq!(bus.take(id), [""; 0], "{silent} was silent"));
+    }
+}
+
+#[test]
+fn what_cannot_be_said_of_a_resting_token_is_dropped_or_shows_a_forger() {
+    let mut bus = resting();
+    bus.submit(1, Service::Agreed, "before");
+    bus.run(SECOND / 10);
+    let circulation = bus.rings[&DaemonId(1)].state.circulation().expect("the ring goes round");
+    let (ring, hop, seq) = (circulation.ring, circulation.hop, bus.rings[&DaemonId(1)].progress().highest);
+    let rest = Rest { ring, hop, count: 1000, seq, safe: seq, gone: false, asks: false };
+    let have = Have { ring, hop, count: 1000, aru: seq, requests: vec![] };
+    let mut hear = |to: u32, from: u32, packet: Packet| {
+        let (to, from) = (DaemonId(to), DaemonId(from));
+        bus.rings.get_mut(&to).unwrap().handle_packet(bus.now, from, packet);
+        bus.drain(to);
+        let dropped = &bus.rings[&to].stats().dropped;
+        (dropped.impossible_rest, dropped.contradictions)
+    };
+    assert_eq!(hear(2, 1, Packet::Rest(Rest { hop: hop + 1, ..rest })), (1, 0));
+    assert_eq!(hear(2, 1, Packet::Rest(Rest { seq: seq + (1 << 40), ..rest })), (2, 0));
+    assert_eq!(hear(1, 2, Packet::Have(Have { count: 1 << 40, ..have.clone() })), (1, 0));
+    assert_eq!(hear(1, 2, Packet::Have(Have { aru: seq + 1, count: 1, ..have })), (2, 0));
+    assert_eq!(hear(2, 1, Packet::Rest(Rest { safe: seq + 1, seq: seq + 1, ..rest })), (2, 1));
+    bus.run(SECOND * 2);
+    (1..=3).for_each(|id| bus.submit(id, Service::Safe, "after"));
+    bus.run(SECOND);
+    assert_eq!(bus.take(1).iter().filter(|line| *line == "after").count(), 3);
+}
