@@ -69,6 +69,9 @@ impl Plan {
     pub fn draw_hostile(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0xf0e5_0000_0000);
         let mut plan = Plan::of_mode(Mode::AnythingGoes, rng.fork());
+        // His histories end before all files are written.
+        plan.tables = TablePlan::constant(plan.daemons, plan.networks);
+        plan.actions.retain(|(_, action)| !matches!(action, Action::Reload(_)));
         if rng.chance(0.5) {
             // Nothing but the forger, in a ring that would be well without him.
             plan.quality = plan.calm();
