@@ -74,7 +74,8 @@ impl Plan {
             let interfaces: String = addresses.iter().map(|address| format!("D {address}  ")).collect();
             // The address in the first network of the rig identifies it, whatever networks are used.
             let identity = self.wires[0].address(0, node);
-            format!("    {} {identity} {{ {interfaces}C 127.0.0.1 }}\n", NAMES[node])
+            let listens = if self.without == 0 { String::new() } else { format!("  C {identity}") };
+            format!("    {} {identity} {{ {interfaces}C 127.0.0.1{listens} }}\n", NAMES[node])
         };
         let daemons: String = nodes.map(daemon).collect();
         format!("Spread_Segment {} {{\n{daemons}}}\n", networks.join(" "))
