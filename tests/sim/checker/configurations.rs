@@ -73,13 +73,19 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
         let companions = stay.companions();
         let arrived = arrivals.get(&next).expect("this process itself arrived there");
         let members = &arrived[0].configuration.members;
+        // Where all of a ring come along, their exchange leaves nobody in doubt.
+        let came = |member: &DaemonId| {
+            arrived.iter().any(|other| other.daemon == *member && other.previous == Some(stay.ring()))
+        };
+        let nobody_doubts = stay.configuration.members.iter().all(came);
         if let Some(stranger) = companions.iter().find(|companion| !members.contains(companion)) {
             let what = format!("{}: {stranger} is no member of the next configuration {next}", stay.daemon);
             return Err(broken("transitional", what));
         }
         for other in arrived {
             let together = other.previous == Some(stay.ring());
-            let apart = [companions, others_companions(stays, stay, other)].iter().any(|set| set.len() == 1);
+            let alone = [companions, others_companions(stays, stay, other)].iter().any(|set| set.len() == 1);
+            let apart = alone && !nobody_doubts;
             let expected = together && (!apart || other.daemon == stay.daemon);
             if expected != companions.contains(&other.daemon) {
                 let (daemon, ring) = (stay.daemon, stay.ring());
