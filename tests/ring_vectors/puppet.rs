@@ -1,5 +1,6 @@
 //! A daemon whose socket is the test's own, so that the test decides what it hears and when: it can keep the token for a while, and
-//! fall silent right after it has passed it on. To the others it is a daemon like any other.
+//! fall silent right after it has passed it on. To the others it is a daemon like any other. The token of its ring never rests, so that
+//! it comes by.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -17,6 +18,8 @@ const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How long it waits for a datagram before it looks at its timers.
 const NAP: Duration = Duration::from_millis(1);
+/// How many datagrams it hears in one turn at most: a token that never rests brings one after the other.
+const TURN: usize = 16;
 /// Its only client.
 const CLIENT: SessionId = SessionId(0);
 
@@ -54,9 +57,10 @@ impl Puppet {
         self.flush();
     }
 
-    /// Hears what there is, until there is nothing for a moment.
+    /// Hears what there is, until there is nothing for a moment, or the token has been here often.
     pub fn turn(&mut self) {
-        while let Some(datagram) = self.receive() {
+        for _ in 0..TURN {
+            let Some(datagram) = self.receive() else { break };
             self.hear(datagram);
         }
         if self.node.poll_timeout().is_some_and(|at| at <= self.now()) {
@@ -93,6 +97,7 @@ impl Puppet {
 
     fn hear(&mut self, datagram: Vec<u8>) {
         self.last_hop = hop(&datagram).unwrap_or(self.last_hop);
+        let datagram = restless(datagram);
         self.node.handle_datagram(self.now(), NetworkId(0), SOMEWHERE, datagram.into());
         self.flush();
     }
@@ -122,6 +127,17 @@ impl Puppet {
     fn now(&self) -> Instant {
         Instant::ZERO + self.began.elapsed()
     }
+}
+
+/// A token that says of the last rotation that something was sent again, so that it does not come to rest; any other datagram as it is.
+fn restless(datagram: Vec<u8>) -> Vec<u8> {
+    if hop(&datagram).is_none() {
+        return datagram;
+    }
+    let (header, body) = datagram.split_at(Header::SIZE);
+    let mut token = Token::decode(body).unwrap();
+    token.again = token.again.max(1);
+    [header, &token.encode()].concat()
 }
 
 /// The number of a token.
