@@ -58,11 +58,4 @@ say "instructions"
 cargo bench --locked --profile dev --bench instructions
 say "the demonstration"
 make --no-print-directory demo
-say "other systems"
-# The library for Windows and C programs with it, some minutes. What cannot be had here is no fault of the code.
-./tests/systems.sh quick || {
-    code=$?
-    [ $code = 3 ] || exit $code
-    say "other systems: skipped, because of what is said above; make check-systems tries all of them"
-}
 say "all checks passed"
