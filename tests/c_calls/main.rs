@@ -204,7 +204,7 @@ fn an_event_loop_hears_that_the_daemon_was_killed_before_any_call() {
 }
 
 /// Programs of which `make check` watches every access to memory.
-const WATCHED: [&str; 15] = [
+const WATCHED: [&str; 14] = [
     "calls",
     "hostile",
     "events",
@@ -216,7 +216,6 @@ const WATCHED: [&str; 15] = [
     "flush",
     "lost",
     "core",
-    "sessions",
     "select",
     "fork",
     "sigpipe",
@@ -227,12 +226,13 @@ const WATCHED_AT_LENGTH: [&str; 8] =
     ["killed", "killed_flush", "killed_events", "large", "load", "embedded", "unmodified", "crossing"];
 
 /// What is not watched, and why.
-const NOT_WATCHED: [(&str, &str); 6] = [
+const NOT_WATCHED: [(&str, &str); 7] = [
     ("constants", "calls nothing"),
     ("layout", "calls nothing"),
     ("macros", "calls nothing"),
     ("prototypes", "calls nothing"),
     ("tags", "calls nothing"),
+    ("sessions", "closes descriptors of mailboxes itself; the library must then give up their memory"),
     ("ring", "makes the calls of core and flush, at daemons in namespaces"),
 ];
 

@@ -31,7 +31,7 @@ use crate::tables::Table;
 use crate::world::{Action, Log, World};
 
 #[cfg(feature = "known-bugs")]
-pub use trust::{BREAKS, LATE, a_packet_comes_late, a_recovery_breaks};
+pub use trust::{BREAKS, a_recovery_breaks};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ const SPLITS: [[u8; 5]; 6] =
 /// Histories of [`a_recovery_breaks`].
 pub const BREAKS: u64 = HOPS * SPLITS.len() as u64 * 4;
 /// Histories of [`a_packet_comes_late`].
-pub const LATE: u64 = HOPS * 3;
+const LATE: u64 = HOPS * 3;
 
 /// Five daemons share a ring in which packets are lost for good with their sender, and safe messages lie behind it. Daemon 4 is cut off
 /// from the others, who recover. At a certain hop their token is lost and they are parted too, and daemon 4 is with some of them again
@@ -34,7 +34,7 @@ pub fn a_recovery_breaks(history: u64) -> Verdict {
 }
 
 /// The same, but nothing breaks the recovery; at a certain hop the lost packet arrives at one of the three.
-pub fn a_packet_comes_late(history: u64) -> Verdict {
+fn a_packet_comes_late(history: u64) -> Verdict {
     let mut story = Story::begin(1 + history / 3, false);
     let (network, packet) = story.watch.borrow_mut().lost.take().expect("daemon 3 has sent one");
     story.world.visit((history % 3) as usize, |daemon, now| daemon.handle_datagram(now, network, &packet));
