@@ -236,7 +236,15 @@ impl Circulation {
         self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
-    /// Gives the next number to a packet of this daemon, or to one that was handed over to it; it is a barrier if its distance to one is 0, and keeps it.
+    /// Whether a resting token must go round before anything else is numbered: so many packets are not known to be everywhere, or there
+    /// is no room for another one.
+    pub(crate) fn is_full(&self, core: &Core, token: &Token) -> bool {
+        let unsafe_packets = token.seq.saturating_sub(self.safe);
+        unsafe_packets >= u64::from(core.config.window) || self.window.room(core.config.body_limit) == 0
+    }
+
+    /// Gives the next number to a packet of this daemon, or to one that was handed over to it, and keeps it. It is a barrier if its
+    /// distance to one is 0.
     pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
         token.seq += 1;
         self.flow.count_sent(token);
@@ -318,7 +326,11 @@ impl Circulation {
 
     /// Sends what a member asks for to it, as far as it is here.
     pub(crate) fn send_again_to(&self, core: &mut Core, to: DaemonId, requests: &[(u64, u16)]) {
-        let numbers = requests.iter().flat_map(|&(first, length)| first..first + u64::from(length));
+        // Only what can be here: anybody may ask for millions of other numbers.
+        let (least, most) = (self.window.forgotten() + 1, self.window.high() + 1);
+        let numbers = requests
+            .iter()
+            .flat_map(|&(first, length)| first.max(least)..first.saturating_add(u64::from(length)).min(most));
         let packets: Vec<Data> = numbers
             .filter_map(|seq| self.window.packet(seq).cloned())
             .take(core.config.personal_window as usize)

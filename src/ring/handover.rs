@@ -121,9 +121,7 @@ impl Operational {
         }
         let Place::Here(holding) = &self.place else { return };
         match data.offset.cmp(&self.delivery.position(from)) {
-            Ordering::Equal if holding.unsafe_packets(self.circulation.safe) >= u64::from(core.config.window) => {
-                self.let_go(core, now);
-            }
+            Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),
             Ordering::Equal => {
                 (core.stats.taken_over, core.stats.packets_sent) =
                     (core.stats.taken_over + 1, core.stats.packets_sent + 1);
@@ -139,7 +137,7 @@ impl Operational {
         let room = core.payload_room();
         let alone = self.circulation.is_alone();
         while let Place::Here(holding) = &self.place {
-            let full = holding.unsafe_packets(self.circulation.safe) >= u64::from(core.config.window);
+            let full = self.circulation.is_full(core, &holding.token);
             if !alone && (full || core.sender.bytes() > 2 * BACKLOG * room) {
                 return self.let_go(core, now);
             }

@@ -114,11 +114,6 @@ impl Holding {
         self.arm(core);
     }
 
-    /// How many packets are not known to be everywhere.
-    pub(crate) fn unsafe_packets(&self, safe: u64) -> u64 {
-        self.token.seq - safe
-    }
-
     fn arm(&self, core: &mut Core) {
         let next = self.announce.into_iter().chain(self.again).fold(self.next_tick, Instant::min);
         core.timers.set(Timer::Rest, next);
