@@ -7,6 +7,8 @@ use crate::wire::{Incarnation, Reader, Way};
 
 mod deaths;
 mod quiet;
+mod sites;
+mod strangers;
 
 pub(super) const A: DaemonId = DaemonId(1);
 pub(super) const B: DaemonId = DaemonId(2);
@@ -439,118 +441,6 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
     let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
     let events: Vec<Event> = std::iter::from_fn(|| b.poll_event()).collect();
     assert_eq!(events, [crossed, differs, Event::SecondSelf { network: NetworkId(0) }]);
-}
-
-#[test]
-fn data_crosses_once_to_each_other_site_and_goes_on_there() {
-    let mut site = Site::apart(6, &[0, 0, 1, 1, 1, 2]);
-    site.run(400);
-    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3, 4, 5, 6], 2));
-    assert_eq!(site.crossing, 2);
-    assert_eq!(site.send(4, PacketKind::Join, None), (vec![1, 2, 3, 5, 6], 0));
-    assert_eq!(site.crossing, 0, "what is small goes to each by itself");
-    assert_eq!(site.send(4, PacketKind::Token, Some(1)), (vec![1], 0));
-}
-
-#[test]
-fn a_gateway_that_is_cut_off_is_replaced() {
-    let mut site = Site::apart(5, &[0, 0, 1, 1, 1]);
-    site.run(400);
-    (0..2).for_each(|network| site.cut_between(network, 1, 3));
-    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2], 0));
-    site.run(400);
-    assert_eq!(site.send(1, PacketKind::Data, None), (vec![2, 3, 4, 5], 1), "the next one lets it in");
-    (0..2).for_each(|network| (4..=5).for_each(|far| site.cut_between(network, 1, far)));
-    site.run(400);
-    assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3, 4, 5], "one at its own site relays");
-    assert_eq!(site.send(3, PacketKind::Data, None).0, [1, 2, 4, 5]);
-    assert_eq!(site.send(1, PacketKind::Token, Some(3)).0, [3]);
-}
-
-#[test]
-fn a_daemon_at_a_third_site_relays_where_nobody_else_can() {
-    let mut site = Site::apart(4, &[0, 1, 1, 2]);
-    (0..2).for_each(|network| site.cut.push((network, 1, 4)));
-    (0..2).for_each(|network| site.cut.push((network, 4, 1)));
-    site.run(600);
-    assert_eq!(
-        site.send(1, PacketKind::Data, None),
-        (vec![2, 3, 4], 2),
-        "the gateway serves its own site and the other"
-    );
-    assert_eq!(site.send(4, PacketKind::Data, None).0, [1, 2, 3]);
-}
-
-#[test]
-fn nobody_sends_to_himself_through_others() {
-    let mut site = Site::new(3);
-    site.run(400);
-    let packet =
-        Outgoing { kind: PacketKind::Hurry, to: Some(A), attempt: Attempt::Again, body: Slice::copy_from(b"body") };
-    assert_eq!(site.send_packet(1, packet), (vec![], 0));
-}
-
-#[test]
-fn what_is_sent_again_crosses_by_another_daemon_too() {
-    let mut site = Site::apart(4, &[0, 1, 1, 1]);
-    site.run(400);
-    (0..2).for_each(|network| site.cut_between(network, 1, 2));
-    assert_eq!(site.send(1, PacketKind::Data, None).0, [0; 0], "the gateway is cut off, and nobody knows yet");
-    assert_eq!(site.send_again(1).0, [2, 3, 4]);
-    assert_eq!(site.send_again(1).0, [2, 3, 4]);
-}
-
-#[test]
-fn before_anything_is_known_data_crosses_to_whom_is_heard() {
-    let mut site = Site::apart(3, &[0, 1, 1]);
-    let before = site.send(1, PacketKind::Data, None);
-    assert_eq!((before, site.crossing), ((vec![], 0), 0), "nobody was heard yet");
-    assert_eq!(site.send(1, PacketKind::Data, None).0, [2, 3]);
-}
-
-#[test]
-fn a_probe_with_the_last_counter_mutes_nobody() {
-    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
-    assert!(arrive(&mut b, &datagrams(&mut a, None)[0]));
-    let (network, first) = datagrams(&mut a, None).remove(0);
-    let header = Header { kind: PacketKind::Probe, counter: u64::MAX, ..Head::decode(&first).unwrap().0 };
-    for destination in [None, Some(B)] {
-        let forged = Slice::from([&Header { destination, ..header }.encode()[..], b"body"].concat());
-        assert!(arrive(&mut b, &(network, forged)));
-    }
-    for to in [None, Some(B), None, Some(B)] {
-        assert!(arrive(&mut b, &datagrams(&mut a, to)[0]), "A is still heard");
-    }
-}
-
-#[test]
-fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_read() {
-    let (known, foreign) = (IpAddr::from([10, 0, 1, 1]), IpAddr::from([10, 0, 9, 9]));
-    let sources = vec![IpAddr::from([10, 0, 2, 1]), known];
-    let mut b = Multipath::new(Config { sources, ..config(B, vec![A, B, C]) }, Instant::ZERO);
-    let mut a = daemon(A, 1);
-    let before = format!("{:?} {:?}", b.health, b.outbound);
-    let (network, bytes) = datagrams(&mut a, None).remove(0);
-    for datagram in [&bytes, &Slice::copy_from(b"junk")] {
-        assert!(b.handle_datagram(Instant::ZERO, network, foreign, datagram.clone()).is_none());
-    }
-    assert_eq!((b.stats().foreign_source, b.stats().malformed), (2, 0));
-    assert_eq!(format!("{:?} {:?}", b.health, b.outbound), before);
-    let told = "a datagram from 10.0.9.9 on network 0 is dropped: no daemon of the configuration has this address";
-    assert_eq!(b.poll_event().map(|event| event.to_string()).as_deref(), Some(told));
-    assert_eq!(b.poll_event(), None);
-    assert!(b.handle_datagram(Instant::ZERO, network, known, bytes.clone()).is_some());
-}
-
-#[test]
-fn another_version_of_the_protocol_is_told_as_such() {
-    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
-    let (network, bytes) = datagrams(&mut a, None).remove(0);
-    let other = [&bytes[..2], &[1], &bytes[3..]].concat();
-    assert!(!arrive(&mut b, &(network, Slice::from(other))));
-    assert_eq!((b.stats().other_version, b.stats().malformed), (1, 0));
-    let told = b.poll_event().unwrap().to_string();
-    assert!(told.contains("another version of the protocol between daemons (1)"), "{told}");
 }
 
 #[test]
