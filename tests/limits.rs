@@ -59,23 +59,23 @@ const ELSEWHERE: [(&str, &str, &str); 18] = [
     ("a ring's number", "src/ring/tests/forged.rs", "a_ring_sequence_that_nobody_can_have_reached_is_not_learnt"),
     (
         "all that a daemon keeps",
-        "src/node/tests.rs",
+        "src/node/tests/crowds.rs",
         "unfinished_frames_of_all_clients_together_stay_below_the_ceiling",
     ),
     ("memberships of other daemons", "src/node/memory.rs", "memberships_of_others_leave_a_part_to_the_clients_here"),
     (
         "pause within a message",
-        "src/node/tests.rs",
+        "src/node/tests/crowds.rs",
         "a_frame_that_gets_no_further_ends_its_session_and_a_slow_one_does_not",
     ),
     (
         "unfinished handshakes of one",
-        "src/node/tests.rs",
+        "src/node/tests/crowds.rs",
         "a_flood_of_silent_connections_from_one_address_keeps_nobody_out",
     ),
     (
         "unfinished handshakes when",
-        "src/node/tests.rs",
+        "src/node/tests/crowds.rs",
         "a_full_daemon_gives_newcomers_the_places_of_silent_ones_from_elsewhere",
     ),
     (
@@ -84,11 +84,11 @@ const ELSEWHERE: [(&str, &str, &str); 18] = [
         "after_a_few_wrong_passwords_one_a_second_is_compared_and_a_flood_is_refused",
     ),
     ("wrong passwords for one", "src/node/attempts.rs", "guesses_for_one_user_wait_wherever_they_come_from"),
-    ("sessions and memory of one user", "src/node/tests.rs", "a_user_has_only_so_many_sessions"),
+    ("sessions and memory of one user", "src/node/tests/users.rs", "a_user_has_only_so_many_sessions"),
     ("joins and leaves on their way", "src/node/pace.rs", "in_a_crowd_few_changes_are_on_their_way"),
     (
         "clients that are behind",
-        "src/node/tests.rs",
+        "src/node/tests/crowds.rs",
         "a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed",
     ),
     ("clients of a daemon that share", "src/daemon/clients.rs", "only_so_many_clients_share_memory_with_the_daemon"),
