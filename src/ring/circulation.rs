@@ -1,13 +1,10 @@
-//! A token going round: what recovery and operation have in common. Accepting the token, serving and making requests, numbering
-//! packets, keeping aru and the safe line, passing the token on and sending it again.
+//! The token goes round: accept it, serve and make requests, number packets, keep aru and the safe line, pass it on and send it again.
+//! Recovery and operation have this in common (Totem SRP §5.2).
 //!
-//! - A token is identified by ring and hop, which only grows. The first copy wins; any other copy, however late and from whatever
-//!   network, has a hop that was seen and dies (rings.md, token identity). So no network ever waits for another.
-//! - The token is passed on before the packets that it numbers are sent (accelerated ring). Packets numbered in this rotation may
-//!   still be under way when the token comes, so only numbers up to the token of the *previous* visit are asked for. The same rule
-//!   covers networks of unequal delay: a copy on a slower network has a whole rotation to arrive before anyone asks.
-//! - Safe: everyone has what the token said at two visits in a row (Totem SRP §4.3), because whoever lacked a packet has lowered
-//!   aru in between and nobody else may raise it.
+//! - No network waits for another one: the first copy of a token counts, and its ring and hop tell every other copy.
+//! - The token is passed on before the packets that it numbers are sent (Accelerated Ring), so nobody requests packets of this rotation.
+//!   The same rule covers networks of unequal delay: a copy on a slower network has a whole rotation to arrive.
+//! - Everybody has what the token's aru said at two visits in a row.
 
 use std::collections::BTreeMap;
 
@@ -44,23 +41,23 @@ pub(crate) struct Circulation {
     pub(crate) me: DaemonId,
     successor: DaemonId,
     pub(crate) predecessor: DaemonId,
-    /// Behind which number hops and packets are counted.
+    /// Hops and packets are numbered from here on.
     pub(crate) began: u64,
     /// Hop of the newest token seen or sent.
     pub(crate) hop: u64,
     /// The token as it came last.
     pub(crate) accepted: Option<Token>,
-    /// The token as it was passed on last, for sending it again; its seq is as far as requests may go.
+    /// The token as it was passed on last, to be retransmitted. Requests go up to its seq.
     pub(crate) passed: Option<Token>,
     retransmit_after: Duration,
     pub(crate) flow: Flow,
-    /// Packets this daemon sent again lately, and at which hop.
+    /// The packets that this daemon retransmitted lately, and at which hop.
     served: BTreeMap<u64, u64>,
     pub(crate) rotation: Rotation,
-    /// Who made the packet with the highest number that has been here.
+    /// The origin of the packet with the highest number that has been here.
     pub(crate) last_origin: Option<DaemonId>,
     last_number: u64,
-    /// What aru was at the last visit, and who had lowered it, while it was behind.
+    /// The token's aru at the last visit and the member that had lowered it, if it was behind.
     behind: Option<(u64, DaemonId)>,
 }
 
@@ -129,6 +126,7 @@ impl Circulation {
 
     /// Takes the token if it is a new one of this ring.
     pub(crate) fn accept(&mut self, core: &mut Core, now: Instant, token: &Token) -> bool {
+        // (ring, hop) names a token for ever. So a copy is known however late it comes, and from whatever network.
         let known = token.hop <= self.hop && !(is_back(KnownBug::TokenCopies) && token.hop + 1 == self.hop);
         if token.ring != self.ring || known {
             core.stats.tokens_repeated += 1;
@@ -137,17 +135,21 @@ impl Circulation {
         self.hop = token.hop;
         self.accepted = Some(token.clone());
         core.stats.tokens += 1;
+        // Only a new token proves that the ring goes round. A copy must not keep a broken ring alive.
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+        // The token came round, so the successor has the one that was passed to it.
         core.timers.stop(Timer::TokenRetransmit);
         self.watch_progress(core, now, token);
+        // A rotation with a retransmission measures a timer, not the ring (Karn's rule).
         let undelayed = self.passed.as_ref().is_some_and(|passed| token.delayed < passed.hop);
         self.rotation.end(now, undelayed);
         true
     }
 
-    /// The member that keeps the ring from going on, though the token reaches it: no data does, on any network. Where the token does not
-    /// come either, that member is not to blame; whoever the token waits for is.
+    /// Leaves out the member that keeps the ring from going on: the token reaches it, but no data does, on any network. If the token does
+    /// not come round, that member is not to blame.
     pub(crate) fn stuck(&self, core: &mut Core, now: Instant) -> Option<Transition> {
+        // A daemon cannot leave itself out. If it is the one that gets no data, another member leaves it out.
         let (_, by) = self.behind.filter(|&(_, by)| by != core.me())?;
         let comes_round = core.timers.left(Timer::TokenLoss, now) >= core.config.token_timeout / 2;
         if !comes_round {
@@ -159,9 +161,11 @@ impl Circulation {
     }
 
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
+        // The same aru by the same member at two visits: what that member lacks was not repaired in between.
         let before = self.behind.take();
         self.behind = token.aru_by.filter(|_| token.aru < token.seq).map(|by| (token.aru, by));
         match self.behind {
+            // The timer runs on from the first of these visits. Setting it anew at each would never let it expire.
             Some(behind) if before == Some(behind) => {}
             Some(_) => core.timers.set(Timer::Progress, now + core.config.token_timeout),
             None => core.timers.stop(Timer::Progress),
@@ -170,6 +174,7 @@ impl Circulation {
 
     /// A data packet of this ring arrived.
     pub(crate) fn receive(&mut self, core: &mut Core, data: Data) -> Received {
+        // The ring id alone is not enough: it is in every packet, so a stranger can copy it.
         if !self.members.contains(&data.origin) {
             core.stats.dropped.foreign += 1;
             return Received::Nothing;
@@ -199,21 +204,25 @@ impl Circulation {
         Received::Nothing
     }
 
-    /// Sends again what the token asks for and this daemon has; takes it off the list. What is asked for again although it was
-    /// served is left to the others until each of them has had its chance: who asks may not hear this daemon.
+    /// Retransmits the requested packets that this daemon has, and takes them off the list. A request that comes again after it was served is
+    /// left to the other members until each has served it: the requester may not hear this daemon.
     pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
+        // One member steers. If all did, they would undo each other's steps.
         if self.ring.representative == core.me() {
             self.flow.steer(&core.config, self.members.len(), self.rotation.took(), token);
         }
+        // Before anything is sent: this daemon's counts of the last visit must not count twice.
         self.flow.begin(token);
         let mut budget = core.config.personal_window;
         let mut left = Ranges::default();
         let members = self.members.len() as u64;
+        // In each rotation one member serves a request and then leaves it to the next. After so many hops all have.
         let others_chance = members * (members - 1);
         self.served.retain(|_, hop| *hop + others_chance > token.hop);
         for (first, length) in std::mem::take(&mut token.requests) {
             for seq in first..first + u64::from(length) {
                 match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
+                    // Retransmissions go before new packets, so that the backlog does not delay what others wait for.
                     Some(data) => {
                         core.transmit_again(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
@@ -221,6 +230,7 @@ impl Circulation {
                         self.flow.count_again(token);
                         self.served.insert(seq, token.hop);
                     }
+                    // Outside these bounds nobody lacks anything, and a request would go round for ever.
                     None if seq > token.aru && seq <= token.seq => left.add(seq),
                     None => {}
                 }
@@ -231,12 +241,13 @@ impl Circulation {
 
     /// How many packets may be numbered at this visit: what flow control allows, while memory is bounded.
     pub(crate) fn allowance(&self, core: &Core, token: &Token) -> u32 {
+        // Half of the span: a member that knows an older safe line must still have room for what is numbered here.
         let span = (self.safe + SPAN_LIMIT / 2).saturating_sub(token.seq);
         let room = span.min(self.window.room(core.config.body_limit));
         self.flow.allowance(&core.config, self.members.len(), token).min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
-    /// Whether a resting token must go round before anything else is numbered: so many packets are not known to be everywhere, or there
+    /// Whether a resting token must go round before anything else is numbered: too many packets are not known to be everywhere, or there
     /// is no room for another one.
     pub(crate) fn is_full(&self, core: &Core, token: &Token) -> bool {
         let unsafe_packets = token.seq.saturating_sub(self.safe);
@@ -250,9 +261,11 @@ impl Circulation {
         self.flow.count_sent(token);
         data.seq = token.seq;
         if data.barrier_distance == 0 {
+            // It goes round with the token, so each packet can say how far behind the last barrier it is.
             token.barrier = data.seq;
         }
         if data.origin != self.me {
+            // An origin that has everything up to here knows whether its own packet is among them.
             token.handed = data.seq;
         }
         data.set_barrier(token.barrier);
@@ -270,51 +283,57 @@ impl Circulation {
         mut token: Token,
         numbered: Vec<Data>,
     ) -> Option<Token> {
+        // Both compare with the token of the last visit, so `passed` is replaced after them.
         self.know_safe(core, &mut token);
         self.request(&mut token);
         token.hop += 1;
         let alone = self.is_alone();
         if !alone {
             self.hop = token.hop;
+            // The token goes first, so that the successor can work while this daemon sends (Accelerated Ring).
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
             self.retransmit_after = self.patience(core);
             self.await_answer(core, now);
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
         self.rotation.begin(now);
+        // Also what requests and the safe line of the next visit are measured by.
         self.passed = Some(token.clone());
         alone.then_some(token)
     }
 
-    /// Sends the token again, later each time.
+    /// Retransmits the token, after a longer pause each time.
     pub(crate) fn retransmit(&mut self, core: &mut Core, now: Instant) {
         let Some(token) = &self.passed else { return };
+        // It tells all members that this rotation says nothing about how long one takes.
         let token = Token { delayed: token.hop, ..token.clone() };
         core.transmit_again(Some(self.successor), Packet::Token(token));
         core.stats.tokens_retransmitted += 1;
+        // The successor may be busy and not dead, so each pause is longer.
         self.retransmit_after = (self.retransmit_after * 2).min(core.config.token_retransmit);
         self.await_answer(core, now);
     }
 
-    /// The token was passed on: unless somebody answers, it is sent again.
+    /// The token was passed on. It is retransmitted unless somebody answers.
     pub(crate) fn await_answer(&self, core: &mut Core, now: Instant) {
         core.timers.set(Timer::TokenRetransmit, now + self.retransmit_after);
     }
 
-    /// After what silence something is sent again.
+    /// The silence after which something is retransmitted.
     pub(crate) fn patience(&self, core: &Core) -> Duration {
         self.rotation.patience(core.config.token_retransmit)
     }
 
-    /// Brings aru up to date, and what is known to be at everybody.
+    /// Brings aru and the safe line up to date.
     pub(crate) fn know_safe(&mut self, core: &Core, token: &mut Token) {
         self.update_aru(core, token);
+        // Two visits in a row: a member that lacks a packet lowers aru in between, and nobody else raises it.
         let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
         let passed_aru = if is_back(KnownBug::SafeTooEarly) { token.aru } else { passed_aru };
         self.safe = self.safe.max(passed_aru.min(token.aru));
     }
 
-    /// What is missing up to there, as far as a packet can ask for it.
+    /// The numbers that are missing up to `end`, as many as a packet can request.
     pub(crate) fn missing(&self, end: u64) -> Vec<(u64, u16)> {
         let end = end.min(self.window.aru().saturating_add(SPAN_LIMIT));
         let mut ranges = Ranges::default();
@@ -324,7 +343,7 @@ impl Circulation {
         ranges.list
     }
 
-    /// Sends what a member asks for to it, as far as it is here.
+    /// Retransmits to a member what it requests, as far as it is here.
     pub(crate) fn send_again_to(&self, core: &mut Core, to: DaemonId, requests: &[(u64, u16)]) {
         // Only what can be here: anybody may ask for millions of other numbers.
         let (least, most) = (self.window.forgotten() + 1, self.window.high() + 1);
@@ -341,7 +360,7 @@ impl Circulation {
         }
     }
 
-    /// Sends a member its own packet with this place in its stream, which has a number that the member does not know.
+    /// Retransmits to a member its own packet at this place of its stream: it has a number that the member does not know.
     pub(crate) fn send_again_from(&self, core: &mut Core, origin: DaemonId, offset: u64) {
         let numbers = self.window.forgotten() + 1..=self.window.high();
         let theirs = |data: &&Data| data.origin == origin && data.offset == offset;
@@ -359,6 +378,7 @@ impl Circulation {
 
     fn update_aru(&self, core: &Core, token: &mut Token) {
         let mine = self.window.aru().min(token.seq);
+        // Only the member that lowered aru knows when it has what it lacked. Anybody else would hide the gap.
         let raises = token.aru_by.is_none_or(|by| by == core.me()) || is_back(KnownBug::AruRaised);
         if mine < token.aru || raises {
             token.aru = mine;
@@ -368,6 +388,7 @@ impl Circulation {
 
     fn request(&self, token: &mut Token) {
         let Some(before) = &self.passed else { return };
+        // Up to the token of the last visit: newer packets may still be on their way, perhaps on a slower network.
         if self.window.aru() >= before.seq {
             return;
         }
@@ -376,6 +397,7 @@ impl Circulation {
         let mut ranges = Ranges::default();
         let theirs = token.requests.iter().copied();
         let mut wanted: Vec<(u64, u16)> = theirs.chain(self.window.missing(end)).collect();
+        // Ascending, as the token has them. If there is no room for all, the oldest gaps are the ones that matter.
         wanted.sort_unstable();
         for (first, length) in wanted {
             (first..first + u64::from(length)).for_each(|seq| ranges.add(seq));

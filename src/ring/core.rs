@@ -64,6 +64,7 @@ impl Core {
     pub(crate) fn new(config: Config, now: Instant) -> Core {
         Core {
             hearsay: Hearsay::new(&config, now),
+            // The floor is the clock at the start, so a ring id of an earlier life never comes again.
             sequence: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
             formed: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
             config,
@@ -152,6 +153,7 @@ impl Core {
     /// The members in ring order.
     pub(crate) fn in_ring_order(&self, mut members: Vec<DaemonId>) -> Vec<DaemonId> {
         let place = |member: &DaemonId| self.config.daemons.iter().position(|daemon| daemon == member);
+        // The order of the file, so that every daemon computes the same ring.
         members.sort_by_key(|member| (place(member), *member));
         members
     }

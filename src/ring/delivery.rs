@@ -1,12 +1,11 @@
-//! From packets to messages: each at its turn in the total order, or ahead of it if its service allows that.
+//! From packets to messages: each message is delivered at its turn in the total order, or ahead of it if its service allows that.
 //!
-//! Causal, agreed and safe messages are delivered at their turn, when everything before them is delivered. Unreliable, reliable and fifo
-//! messages need not wait for a missing packet of another origin, nor for a safe message. They go ahead when everything up to their
-//! *barrier* is delivered: the last change of groups before them. So every daemon delivers such a message between the same two changes, and
-//! it reaches the same members everywhere.
+//! Causal, agreed and safe messages wait for everything before them. Unreliable, reliable and fifo messages wait neither for a missing
+//! packet of another origin nor for a safe message. They go ahead when everything up to their *barrier* is delivered: the last change of
+//! groups before them. So every daemon delivers them between the same two changes, to the same members.
 //!
-//! A ring that breaks settles what it owes by the same rule (owed.rs). The rule needs only packets that are here and the messages delivered
-//! in order, and in the end no peer has less of either than another one had before.
+//! A ring that breaks pays what it owes by the same rule (owed.rs). No peer then has delivered less than another one had before, because
+//! the rule depends only on packets that are here and on messages that were delivered in order.
 
 use std::collections::{BTreeMap, VecDeque};
 

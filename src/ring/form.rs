@@ -1,5 +1,5 @@
-//! Form: the membership is agreed, and the form token goes round it twice (Totem SRP §6.2, commit token). On the first rotation
-//! each member fills in what it brings; on the second each learns what the others bring, and recovery begins.
+//! Form: the membership is agreed, and the form token goes round it twice (Totem SRP §6.2, where it is the commit token). In the first
+//! rotation each member fills in what it brings. In the second each learns what the others bring, and recovery begins.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +57,7 @@ impl Forming {
         let ours = &self.passed.form;
         let life = |member: &FormMember| (member.daemon, member.incarnation);
         let same_members = form.members.iter().map(life).eq(ours.members.iter().map(life));
+        // The second rotation of this form token, or the first one of a later attempt with the same members.
         let (next, again) = (form.ring == ours.ring && form.hop > ours.hop, form.ring.sequence > ours.ring.sequence);
         match same_members && (next || again) {
             true if next && self.is_possible_next(&form) => return Some(Transition::Recovery(form)),
@@ -142,6 +143,7 @@ pub(crate) fn after_agreement(join: &Join, ring: RingId, life: crate::wire::Inca
         let reason = GatherReason::MemberLeaving;
         return Some(Transition::Gather(super::state::Regather { reason, present: Default::default(), failed }));
     }
+    // A new life is never stale: the member that was agreed on is gone.
     let stale = join.incarnation == life && join.sequence < ring.sequence;
     (!stale).then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
 }
@@ -186,6 +188,7 @@ impl Collector {
     pub(crate) fn add(&mut self, part: FormPart) -> Option<Form> {
         let this = (part.ring, part.hop, part.total);
         if self.wanted.is_none_or(|wanted| (wanted.0, wanted.1) < (part.ring, part.hop)) {
+            // A newer token replaces an unfinished one, so forged parts take memory for one token at most.
             *self = Collector { wanted: Some(this), ..Collector::default() };
         }
         if self.wanted != Some(this) || self.done {

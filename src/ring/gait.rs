@@ -1,9 +1,8 @@
-//! Whether the token rests or goes round: by how much there is to carry, with a hysteresis, and by nobody's setting.
+//! Whether the token rests or goes round. That depends on the load alone, with a hysteresis; there is no setting for it.
 //!
-//! - It *comes to rest* at the daemon whose packet was numbered last, when it has found little to do at a few visits in a row and
-//!   everybody has everything.
-//! - It *goes round again* when packets come faster than a rotation carries them well: about two in a rotation. A bucket counts them:
-//!   each packet fills it a little, and time empties it.
+//! - It *comes to rest* at the daemon whose packet was numbered last, after a few visits in a row with little to do.
+//! - It *goes round again* when packets come faster than about two in a rotation. A bucket counts them: each packet fills it a little, and
+//!   time empties it.
 
 use super::rotation::Rotation;
 use crate::time::{Duration, Instant};
@@ -29,16 +28,17 @@ struct Bucket {
 
 /// Visits in a row with little to do, after which the token may rest.
 const CALM_VISITS: u32 = 3;
-/// Packets in a rotation that are little.
+/// Packets in a rotation that count as little to do.
 const LITTLE: u32 = 1;
-/// Packets in a row that the bucket takes.
+/// Packets at once that the bucket takes.
 const BURST: u32 = 16;
 /// The time in which one packet leaves the bucket, if a rotation is shorter or not known.
 const STEP_MIN: Duration = Duration::from_micros(50);
 
 impl Gait {
-    /// The token came, with its counts of the last rotation.
+    /// The token came, with the counts of the last rotation.
     pub(crate) fn visit(&mut self, token: &Token) {
+        // Retransmissions too: requests need the token.
         let calm = token.sent <= LITTLE && token.again == 0 && !self.hurried;
         self.calm = if calm { self.calm.saturating_add(1) } else { 0 };
         self.hurried = false;
@@ -54,8 +54,9 @@ impl Gait {
         self.bucket = Bucket { level: 0, at: now };
     }
 
-    /// A packet was numbered while the token rests here. Whether these come too fast.
+    /// A packet was numbered while the token rests here. Returns whether packets come too fast for that.
     pub(crate) fn numbered(&mut self, now: Instant, rotation: &Rotation) -> bool {
+        // Two packets a rotation is about what a rotating token carries at the same delay.
         let step = (rotation.mean() / 2).max(STEP_MIN);
         let Bucket { level, at } = &mut self.bucket;
         let steps = now.since(*at).as_nanos() / step.as_nanos();
@@ -63,6 +64,7 @@ impl Gait {
             (*level, *at) = (0, now);
         } else {
             *level -= steps as u32;
+            // By whole steps, so that the rest of a step is not lost.
             *at += step * steps as u32;
         }
         *level += 1;

@@ -1,8 +1,8 @@
-//! Gather: finding out who is there, until all daemons agree (Totem SRP §6.2, join messages).
+//! Gather: find out who is there, until all daemons agree (Totem SRP §6.2, join messages).
 //!
-//! Each daemon sends which daemons it has heard of (`present`) and which of them it goes on without (`failed`). Both sets only grow during
-//! one gather, so it ends: either all remaining daemons send the same sets, or those that do not are given up at the consensus
-//! time-out, down to this daemon alone. A daemon that was given up wrongly is found again by the probes of the new rings.
+//! Each daemon says which daemons it has heard of (`present`), and which of them it goes on without (`failed`). Both sets only grow during
+//! one gather, so it ends. Either all remaining daemons say the same, or those that do not are given up at the consensus time-out, down
+//! to this daemon alone. A daemon that was given up wrongly is found again by the probes of the new rings.
 
 use std::collections::{BTreeMap, BTreeSet};
 

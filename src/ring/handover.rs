@@ -1,14 +1,10 @@
-//! Packets that are handed over to the daemon at which the token rests, which numbers them and sends them to all as their origin's.
+//! Packets that are handed over to the holder of a resting token. It numbers them and sends them to all as their origin's packets.
 //!
-//! - *Once.* The holder has every packet that has a number, so it knows how far each origin's stream has come. It numbers a packet only
-//!   if that continues its origin's stream. A copy, however late and at whatever holder, does not.
-//! - *In order.* A daemon has handed over one packet at most. What it sends later waits until that has a number: until it comes back in
-//!   the order, or until the token comes to the daemon itself, which by then must have every packet up to the last one that was handed
-//!   over by anybody. If its own is not among them, nobody has numbered it and nobody will, so the daemon gives it a number itself.
-//! - *In doubt.* If the ring breaks before that, the packet may have a number that only lost daemons know of. Who holds the token knows
-//!   all numbers; if it goes on with the origin, or all members do, the exchange shows what became of the packet, and if it got no number,
-//!   its messages are sent in the next ring. Otherwise the origin delivers it in the old ring, behind all else, and goes on to the next
-//!   ring apart from the others: in a transitional configuration of its own, as if it had been alone since (owed.rs).
+//! - *Once.* A packet gets a number only if it continues its origin's stream. A copy, however late and at whatever holder, does not.
+//! - *In order.* A daemon hands over one packet at a time. What it sends later waits until that one has a number.
+//! - *In doubt.* If the ring breaks in between, perhaps only lost daemons know the number. The exchange decides that if the old holder or
+//!   all old members take part. Otherwise the origin delivers the packet in the old ring, behind all else, and goes on to the next ring
+//!   apart from the others, in a transitional configuration of its own (owed.rs).
 
 use std::cmp::Ordering;
 
@@ -19,7 +15,7 @@ use super::timer::Timer;
 use crate::time::Instant;
 use crate::wire::{DaemonId, Data, Packet};
 
-/// A packet that was handed over, and how often it was sent again.
+/// A packet that was handed over, and how often it was retransmitted.
 #[derive(Debug)]
 pub(crate) struct Handed {
     pub(crate) data: Data,
@@ -42,16 +38,18 @@ pub(crate) fn is_same(handed: &Data, data: &Data) -> bool {
 }
 
 impl Operational {
-    /// Hands over what waits, if the token rests elsewhere and nothing is handed over yet; otherwise that once more, to a new holder.
+    /// Hands over the next packet, if the token rests elsewhere. If one is handed over already, a new holder gets that one again.
     pub(super) fn hand_over(&mut self, core: &mut Core, now: Instant) {
         let room = core.payload_room();
         let Place::There(resting) = &self.place else { return };
         let holder = resting.holder;
         if self.handed.is_none() {
+            // Lent, not taken: if the ring breaks before it has a number, its messages are still here.
             let Some(stretch) = core.sender.lend(room) else { return };
             let data = Data { seq: 1, ..packet(core.me(), self.circulation.ring, stretch) };
             self.handed = Some(Handed { data, tries: 0 });
             core.stats.handed_over += 1;
+        // It is on its way. Only silence, or a new holder, sends it again.
         } else if core.timers.is_set(Timer::Handover) {
             return;
         }
@@ -61,7 +59,7 @@ impl Operational {
         self.ask_if_much_waits(core);
     }
 
-    /// More waits than the holder should carry: asks it once to let the token go round.
+    /// Asks the holder once to let the token go round, if more waits than it should carry.
     pub(super) fn ask_if_much_waits(&mut self, core: &mut Core) {
         let much = BACKLOG * core.payload_room();
         let Place::There(resting) = &mut self.place else { return };
@@ -70,7 +68,7 @@ impl Operational {
         }
     }
 
-    /// What was handed over has not come back.
+    /// The packet that was handed over has not come back.
     pub(super) fn on_handover_timer(&mut self, core: &mut Core, now: Instant) {
         let patience = self.circulation.patience(core);
         let (Place::There(resting), Some(handed)) = (&self.place, &mut self.handed) else { return };
@@ -83,7 +81,7 @@ impl Operational {
         }
     }
 
-    /// What was handed over has a number.
+    /// The packet that was handed over has a number.
     pub(super) fn on_handed_back(&mut self, core: &mut Core, now: Instant) {
         self.handed = None;
         core.sender.keep();
@@ -91,7 +89,7 @@ impl Operational {
         self.hand_over(core, now);
     }
 
-    /// The token is here. Gives a number to what was handed over in vain; says whether more may be sent.
+    /// The token is here. Gives a number to a packet that was handed over in vain, and says whether more may be sent.
     pub(super) fn number_handed(
         &mut self,
         core: &mut Core,
@@ -99,6 +97,7 @@ impl Operational {
         numbered: &mut Vec<Data>,
     ) -> bool {
         let Some(handed) = &self.handed else { return true };
+        // Before it has all packets that were handed over, it cannot know that its own has no number.
         if self.circulation.window.aru() < token.handed || self.circulation.allowance(core, token) == 0 {
             return false;
         }
@@ -114,6 +113,7 @@ impl Operational {
             core.stats.dropped.foreign += 1;
             return;
         }
+        // Nobody hands over in another's name.
         let sound = data.origin == from && self.circulation.members.contains(&from) && !data.recovered;
         if !sound || data.payload.is_empty() {
             core.stats.dropped.impossible_rest += 1;
@@ -121,13 +121,16 @@ impl Operational {
         }
         let Place::Here(holding) = &self.place else { return };
         match data.offset.cmp(&self.delivery.position(from)) {
+            // Only the packet that continues the stream: so a late copy is never numbered twice.
             Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),
             Ordering::Equal => {
                 (core.stats.taken_over, core.stats.packets_sent) =
                     (core.stats.taken_over + 1, core.stats.packets_sent + 1);
                 self.number_at_rest(core, now, data);
             }
+            // It has a number already, which the origin seems not to know.
             Ordering::Less => self.circulation.send_again_from(core, from, data.offset),
+            // An honest origin waits until its last packet has a number, and then that packet is here.
             Ordering::Greater => {}
         }
     }
@@ -153,6 +156,7 @@ impl Operational {
         let data = self.circulation.number(&mut holding.token, data);
         let seq = data.seq;
         if self.circulation.is_alone() {
+            // Nobody else has to have it.
             self.circulation.safe = seq;
         } else {
             core.transmit(None, Packet::Data(data));

@@ -134,6 +134,7 @@ impl Ring {
     /// A packet that `from` sent has arrived. Copies and stale packets are welcome; they lead to nothing.
     pub fn handle_packet(&mut self, now: Instant, from: DaemonId, packet: Packet) {
         self.notice_absence(now);
+        // Without a key anybody can write any id into a header, this daemon's too.
         if from == self.core.me() || !self.core.config.daemons.contains(&from) {
             self.core.stats.dropped.unknown_sender += 1;
             return;
@@ -154,6 +155,7 @@ impl Ring {
     /// The time that [`Ring::poll_timeout`] named has come. One timer is one input: drain the outputs, then ask again.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.notice_absence(now);
+        // One at a time: the outputs of one timer are drained before the next one is asked for.
         let Some(timer) = self.core.timers.expired(now) else { return };
         let core = &mut self.core;
         let transition = match &mut self.state {
@@ -288,6 +290,7 @@ impl Ring {
     /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
     /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers anew.
     fn notice_absence(&mut self, now: Instant) {
+        // A timer that is due and was not handled shows how long this daemon was not running.
         let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };
         let patience = match &self.state {
             State::Operational(operational) => operational.patience(&self.core),
@@ -368,6 +371,7 @@ impl Ring {
             self.core.stats.dropped.unknown_sender += 1;
             return None;
         }
+        // Before the sequence is learnt: a forged one would use up the numbers that are left for rings.
         let worth = self.core.judge_join(now, from, &join);
         let dropped = &mut self.core.stats.dropped;
         let reason = match worth {
@@ -432,6 +436,7 @@ impl Ring {
         let before = std::mem::replace(&mut self.state, State::Between);
         let from = before.name();
         let core = &mut self.core;
+        // The new state sets its own timers. One that is left over would fire in a state that does not know it.
         core.timers.stop_all();
         let mut next = None;
         self.state = match (transition, before) {

@@ -1,7 +1,7 @@
-//! Operational: the ring is installed; messages are numbered, delivered and forgotten (Totem SRP §4.1).
+//! Operational: the ring is installed. Messages are numbered, delivered and forgotten (Totem SRP §5.2).
 //!
-//! The token goes round while there is much to carry. When there is little, it rests with the daemon whose packet was numbered last
-//! (gait.rs, rest.rs), and the others hand their packets over to that one (handover.rs).
+//! The token goes round while there is much to carry. When there is little, it rests at the daemon whose packet was numbered last
+//! (gait.rs, rest.rs), and the others hand their packets over to that daemon (handover.rs).
 
 use super::Progress;
 use super::circulation::{Circulation, Received};
@@ -53,6 +53,7 @@ impl Operational {
             }
             None => {
                 core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
+                // The token of recovery's last visit is still unanswered.
                 circulation.await_answer(core, now);
                 Place::Underway
             }
@@ -125,6 +126,7 @@ impl Operational {
             return None;
         }
         let (seq, service) = (data.seq, data.service);
+        // The holder numbers packets of others, so this daemon may hear its own packet for the first time.
         let handed_back = self.handed.as_ref().is_some_and(|handed| is_same(&handed.data, &data));
         if !handed_back && self.circulation.is_false_self(core, &data) {
             core.stats.dropped.contradictions += 1;
@@ -156,6 +158,7 @@ impl Operational {
         if ring == self.circulation.ring || is_back(KnownBug::MergesMissed) {
             return None;
         }
+        // A member that names an older ring is no reason to gather: it sent the probe before it installed this one.
         let reason = if !self.circulation.members.contains(&from) {
             GatherReason::ForeignRing
         } else if ring.sequence > self.circulation.ring.sequence {
@@ -163,11 +166,13 @@ impl Operational {
         } else {
             return None;
         };
+        // A daemon with which agreement has just failed would break the ring again at once.
         (!core.is_shunned(now, from, false)).then(|| Transition::gather_with(reason, [from]))
     }
 
     /// A join arrived.
     pub(crate) fn on_join(&self, core: &Core, now: Instant, join: &Join) -> Option<Transition> {
+        // A member's join means that it has left this ring, unless the join is older than the ring.
         if let Some(life) = self.circulation.life(join.origin) {
             return after_agreement(join, self.circulation.ring, life);
         }
@@ -208,9 +213,11 @@ impl Operational {
 
     /// What a visit of the token is for, unless it comes to rest.
     fn visit(&mut self, core: &mut Core, now: Instant, mut token: Token) {
+        // The token is here, so it rests nowhere else.
         self.leave_rest(core);
         self.left = None;
         self.gait.visit(&token);
+        // Retransmissions come before everything else. Whether the token may rest depends on what they leave.
         self.circulation.serve(core, &mut token);
         if self.may_rest(core, &token) {
             self.rest(core, now, token);
@@ -221,7 +228,9 @@ impl Operational {
 
     /// Everybody has everything, and this daemon's packet was numbered last.
     fn may_rest(&self, core: &Core, token: &Token) -> bool {
+        // Requests travel with the token only, so it may rest only where nobody needs any.
         let has_all = token.aru == token.seq && self.circulation.window.aru() == token.seq;
+        // The last sender is likely to be the next one, and there the next packet is numbered without a hop.
         let used_last = self.circulation.last_origin.unwrap_or(self.circulation.ring.representative) == core.me();
         let nothing_waits = core.sender.is_empty() && self.handed.is_none();
         self.gait.is_calm() && has_all && used_last && nothing_waits && token.requests.is_empty()
@@ -233,6 +242,7 @@ impl Operational {
         let numbered = self.send(core, &mut token);
         let own = before + 1..=token.seq;
         self.circulation.pass(core, now, token, numbered);
+        // After the token was passed: own packets need no network to arrive here, and others wait for the token.
         own.for_each(|seq| self.delivery.arrived(&self.circulation.window, seq));
         self.deliver_and_forget(core);
     }
@@ -240,7 +250,9 @@ impl Operational {
     fn send(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
         let mut numbered = Vec::new();
         let room = core.payload_room();
+        // What was handed over comes first: its place in the stream is before all that waits.
         if self.number_handed(core, token, &mut numbered) {
+            // The packet that was handed over is one of this visit's packets.
             let most = core.config.personal_window.saturating_sub(numbered.len() as u32);
             for _ in 0..self.circulation.allowance(core, token).min(most) {
                 let Some(stretch) = core.sender.stretch(room) else { break };
@@ -259,14 +271,17 @@ impl Operational {
     pub(super) fn deliver_and_forget(&mut self, core: &mut Core) {
         self.deliver(core);
         let safe = if is_back(KnownBug::ForgottenTooEarly) { u64::MAX } else { self.circulation.safe };
+        // Both conditions: others may still request it, and this daemon may not have delivered it.
         self.circulation.window.forget(safe.min(self.delivery.delivered));
     }
 
     fn deliver(&mut self, core: &mut Core) {
         while let Some(data) = self.circulation.window.packet(self.delivery.delivered + 1) {
+            // It holds back everything behind it too: the order is one for all services.
             if data.service >= Some(Service::Safe) && data.seq > self.circulation.safe {
                 break;
             }
+            // The window holds a lie. Nothing more is delivered, and the caller gathers.
             if !self.delivery.continues(data) {
                 break;
             }

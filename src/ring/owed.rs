@@ -1,22 +1,10 @@
-//! The ring that was left, and what this daemon still owes it.
+//! The ring that was left, and what this daemon still owes it, until the next ring is installed (Totem SRP §7.2; extended virtual
+//! synchrony). Its packets are kept whole that long.
 //!
-//! From the moment a ring breaks until the next one is installed, its packets are kept whole. The rules of what is delivered
-//! (extended virtual synchrony; Totem SRP §5, [`Owed::settle`]):
-//!
-//! - *The peers* are the members of the next ring that come from this one. Each has said how far it delivered in order; the
-//!   farthest is `line`. During recovery the peers exchange what they have, so that all hold the same packets.
-//! - Delivered in the old regular configuration: everything up to the first hole, or up to the first safe message above `line`.
-//!   Up to `line` some peer has delivered, so the others must, and nothing is missing there: a packet is forgotten only when
-//!   every member has it. All peers know the same line and hold the same packets, so all cut at the same place.
-//! - With it, what may go ahead of its turn (delivery.rs): at all peers the same, and no less than any of them had delivered.
-//! - Then the transitional configuration, then the rest. Behind a hole only packets of *trusted* origins: what another origin
-//!   sent may depend on the missing packet. A peer's own packets are all here, and whatever it depended on it has
-//!   contributed, so behind a hole nothing of a peer depends on the missing packet.
-//! - Trust outlives a recovery that fails after its exchange is complete ([`Owed::trust`]): another peer may already have
-//!   installed that ring and delivered packets of its members, so they must be delivered here too, with whomever this daemon
-//!   goes on. Nobody installs before every member has completed the exchange (recovery.rs), so nobody delivers what others may
-//!   drop. The peers of the next attempt take over each other's trust, which is harmless to those who did not share the
-//!   exchange: its members had nothing that the packet behind the hole could depend on.
+//! *The peers* are the members of the next ring that come from this one. During recovery they exchange packets until all hold the same.
+//! So all of them deliver the same, in this order: in the regular configuration the packets before the first hole, as far as their
+//! service allows; then the transitional configuration; then the rest. Behind a hole only packets of *trusted* origins count. A peer has
+//! contributed all packets on which its own ones depend, so nothing of a peer depends on a packet that is missing.
 
 use std::collections::VecDeque;
 
@@ -68,7 +56,7 @@ impl Owed {
         Owed::new(ring, Vec::new(), Window::default(), Delivery::default())
     }
 
-    /// What to tell the others.
+    /// What this daemon tells the others in the form token.
     pub(crate) fn brings(&self) -> Brings {
         Brings {
             ring: self.ring,
@@ -91,10 +79,10 @@ impl Owed {
         }
     }
 
-    /// Takes a packet of this ring; whether it is new. What this daemon `me` numbered itself is all here, so a packet of its own is new
-    /// only if it was handed over.
+    /// Takes a packet of this ring, and says whether it is new. `me` is this daemon.
     pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
         let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
+        // What this daemon made is here already, so this is a copy or a forgery. Only a packet that it handed over can be new.
         if data.origin == me && !handed {
             return false;
         }
@@ -122,16 +110,19 @@ impl Owed {
         }
     }
 
-    /// The exchange among `peers` is complete; `inherited` is what they trusted before.
+    /// The exchange among `peers` is complete; `inherited` is what they trusted before. A peer may install the new ring from here on, and
+    /// deliver packets behind a hole. So these origins stay trusted, whomever this daemon goes on with.
     pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
         if is_back(KnownBug::TrustForgotten) {
             self.trusted = 0;
         }
         if !is_back(KnownBug::TrustNotInherited) {
+            // Harmless to those who did not share that exchange: its members had nothing on which the missing packet could depend.
             self.trusted |= inherited;
         }
         for (place, member) in self.members.iter().enumerate() {
             if peers.contains(member) {
+                // A bit is never cleared. What one exchange has promised holds in whatever ring comes next.
                 self.trusted |= 1 << place;
             }
         }
@@ -143,6 +134,7 @@ impl Owed {
         if self.members.is_empty() {
             return;
         }
+        // Packets of the exchange went into the window without a word to `delivery`.
         self.delivery.look_through(&self.window);
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
@@ -152,6 +144,8 @@ impl Owed {
 
     fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<Event>) {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
+            // Above the line no peer has delivered it, so nobody knows that all of the old ring had it. All peers know the
+            // same line and hold the same packets, so all stop at the same place.
             if data.seq > line && data.service >= Some(Service::Safe) && !is_back(KnownBug::SafeLikeAgreed) {
                 break;
             }
@@ -166,12 +160,14 @@ impl Owed {
             self.delivery.deliver(data, events);
         }
         self.delivery.overtake(&self.window, events);
+        // From here on packets are missing for good. An origin that is no peer may have seen them before it sent.
         for seq in self.delivery.delivered + 1..=self.window.high() {
             if let Some(data) = self.window.packet(seq).filter(|data| all || self.trusts(data.origin)) {
                 self.delivery.deliver_behind_hole(data, events);
             }
         }
         if let Some(Handed::InDoubt(data)) = &self.handed {
+            // Behind all else: if it had a number, that was above every number that is known here.
             let behind = Data { seq: self.window.high() + 1, ..data.clone() };
             self.delivery.deliver_behind_hole(&behind, events);
         }

@@ -1,8 +1,8 @@
-//! What a packet says, compared with what can have happened.
+//! Compares what a packet says with what can have happened.
 //!
-//! Without a key anybody can write a packet in a member's name. Whatever it says, no daemon may stop, hang or hold memory without
-//! bound because of it. So a token and a data packet are taken only if the ring can have led to them, and two that contradict each
-//! other show that one is a lie: this daemon cannot know which, so it gathers, and the next ring begins with a clean slate.
+//! Without a key anybody can write a packet in a member's name. Whatever it says, no daemon may stop, hang or hold memory without bound
+//! because of it. So a token or data packet is taken only if the ring can have led to it. If two of them contradict each other, one is
+//! forged. This daemon cannot know which, so it gathers, and the next ring begins with a clean slate.
 
 use super::circulation::Circulation;
 use super::core::Core;
@@ -10,7 +10,7 @@ use super::window::SPAN_LIMIT;
 use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{DaemonId, Data, Rest, Token};
 
-/// What a token is to this daemon.
+/// What this daemon makes of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The next one.
@@ -24,20 +24,23 @@ pub(crate) enum Verdict {
 }
 
 impl Circulation {
-    /// What this token from `from` is, before anything is done with it.
+    /// Judges a token that came from `from`, before anything is done with it.
     pub(crate) fn judge(&self, from: DaemonId, token: &Token) -> Verdict {
         if token.ring != self.ring {
             return Verdict::Old;
         }
+        // A copy is compared before anything else: a true one is common, and leads to nothing.
         if token.hop <= self.hop {
             return self.judge_copy(from, token);
         }
+        // Only the predecessor passes the token to this daemon, and each visit is one rotation after the last one.
         let possible = from == self.predecessor
             && self.expected_hop() == Some(token.hop)
             && self.is_possible_order(token)
             && [token.aru_by, token.owing_by].iter().flatten().all(|daemon| self.members.contains(daemon))
             && usize::from(token.backlogged) <= self.members.len();
         match possible {
+            // A number above the token's was used. Either that packet or this token is forged.
             true if token.seq < self.window.high() => Verdict::Contradiction,
             true => Verdict::Next,
             false => Verdict::Impossible,
@@ -49,6 +52,7 @@ impl Circulation {
         match &self.accepted {
             // While the token is here, nobody else numbers anything, and what is numbered here is here.
             Some(accepted) if accepted.hop == self.hop => accepted.seq.max(self.window.high()),
+            // The allowance lets nobody number beyond half of the span.
             _ => self.known_seq() + SPAN_LIMIT / 2,
         }
     }
@@ -89,12 +93,13 @@ impl Circulation {
         Some(((me + self.members.len() - first) % self.members.len()) as u64)
     }
 
-    /// Whether numbers, aru and barrier can have become what the token says since they were here.
+    /// Whether the token's numbers, aru and barrier are possible after those that it had here last.
     fn is_possible_order(&self, token: &Token) -> bool {
+        // `sent` counts the numbers of one rotation, so the two must agree.
         let since_last_visit = token.seq.checked_sub(self.accepted.as_ref().map_or(self.began, |token| token.seq));
         let seq = self.passed_seq();
         let (barrier, handed) = self.passed.as_ref().map_or((0, 0), |passed| (passed.barrier, passed.handed));
-        // Who lowered aru is the only one to raise it.
+        // Only the member that lowered aru raises it.
         let aru_limit = self.passed.as_ref().filter(|passed| passed.aru_by == Some(self.me)).map(|passed| passed.aru);
         (seq..=self.known_seq() + SPAN_LIMIT / 2).contains(&token.seq)
             && since_last_visit == Some(u64::from(token.sent))
@@ -104,20 +109,21 @@ impl Circulation {
             && aru_limit.is_none_or(|limit| token.aru <= limit)
     }
 
-    /// What somebody's word that the token rests there is, before anything is done with it. The token has passed this daemon, so the hop
-    /// that it has there is known.
+    /// Judges a packet that says that the token rests at `from`, before anything is done with it. The token has passed this daemon, so its
+    /// hop at every other member is known.
     pub(crate) fn judge_rest(&self, from: DaemonId, heard: (u64, u64), rest: &Rest) -> Verdict {
         let (Some(passed), Some(distance)) = (&self.passed, self.distance_to(from)) else { return Verdict::Old };
         if rest.ring != self.ring || (rest.hop, rest.count) < heard {
             return Verdict::Old;
         }
         let there = passed.hop + distance - 1;
+        // The token has come here since, so it has left whatever place this packet names.
         let is_here = self.hop > passed.hop;
         match rest.hop {
             hop if hop < there || is_here && hop <= self.hop => Verdict::Old,
             hop if hop > there => Verdict::Impossible,
             _ if rest.seq < passed.seq || rest.seq > self.known_seq() + SPAN_LIMIT / 2 => Verdict::Impossible,
-            // It would be known that everybody has what this daemon lacks.
+            // It says that everybody has a packet that this daemon lacks.
             _ if rest.safe > self.window.aru() => Verdict::Contradiction,
             _ => Verdict::Next,
         }

@@ -1,8 +1,8 @@
-//! Other daemons may be members: the list changes while the ring runs.
+//! The list of daemons that may be members changes while the ring runs.
 //!
-//! Who comes is no reason to break the ring: it is found by its probes and joins like everybody. A member that goes is left at once, by
-//! one gather of those who stay. Packets that name it come from daemons that have not changed the list yet; a join of that kind is
-//! impossible here, and is said again when its sender has changed.
+//! A daemon that comes does not break the ring: its probes and joins find it, like anybody's. A member that goes is left at once, by one
+//! gather of those that stay. A join that names a removed daemon comes from somebody who still has the old list. It is dropped, and its
+//! sender repeats it when it has the new list.
 
 use super::state::{GatherReason, State, Transition};
 use super::{Config, Ring};
@@ -16,6 +16,7 @@ impl Ring {
         assert_eq!(self.core.config.check(), Ok(()), "whoever changes the daemons keeps the rules of a ring");
         let Config { daemons, .. } = &self.core.config;
         let transition = match &mut self.state {
+            // A gather goes on with smaller sets. An agreement or a ring with a stranger in it must end.
             State::Gather(gather) => gather.readmit(&mut self.core, now),
             State::Form(forming) => forming.members().any(|member| !daemons.contains(&member)).then(anew),
             State::Recovery(recovery) => has_stranger(&recovery.circulation.members, daemons).then(anew),

@@ -1,14 +1,9 @@
-//! Recovery: the new ring runs, but its packets carry only packets of the old rings, until everyone has what its peers have.
+//! Recovery: the new ring runs, but its packets carry only packets of the old rings, until all peers have the same (Totem SRP §7.2).
 //!
-//! Each member sends what it holds above the lowest aru of its peers, and leaves out what a peer has sent already. The token says
-//! whether anybody still owes (`owing_by`). A visit is *calm* when nobody owes and everyone has everything:
-//!
-//! - at the second calm visit in a row, all members have been calm: the exchange is complete, and trust is extended (owed.rs);
-//! - at the third, all members have extended their trust: this daemon installs the ring.
-//!
-//! Whatever makes a visit not calm is undone only by the member that caused it, at its next visit, so it is seen by all others in
-//! between. Hence the members install one after the other in a single rotation, none originates before all have installed, and
-//! nobody installs a ring that another member may still drop without the trust that repairs it.
+//! Each member sends what it holds above the lowest aru of its peers, and leaves out what a peer has sent already. A visit of the token is
+//! *calm* when nobody owes anything and everyone has everything. Whatever makes a visit not calm is undone only by the member that
+//! caused it, at its next visit, so all others see it in between. Hence the members install the ring one after the other within one
+//! rotation, and none sends a message before all have installed it.
 
 use std::collections::BTreeSet;
 
@@ -53,6 +48,7 @@ impl Recovery {
         let from = Origins::of(&owed, &form);
         let me = core.me();
         let peers = || from.peers(me).iter().copied();
+        // The peer with the lowest aru may lack anything above it, and nothing below.
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
         let low = if is_back(KnownBug::TooLittleOwed) { owed.window.aru() } else { low }.max(owed.window.forgotten());
         let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
@@ -60,6 +56,7 @@ impl Recovery {
         Recovery {
             circulation,
             peers: peers().map(|(daemon, _)| daemon).collect(),
+            // Some peer has delivered up to here, so all others must deliver it in the same configuration.
             line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
             inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
             shows_all: from.show_all,
@@ -86,16 +83,18 @@ impl Recovery {
     pub(crate) fn on_form(&mut self, core: &mut Core, now: Instant, part: crate::wire::FormPart) -> Option<Transition> {
         let rotations = 2 * self.circulation.members.len() as u64;
         let ours = part.ring == self.circulation.ring && self.circulation.ring.representative == core.me();
+        // `passed` is empty once the first token came, so a late copy cannot start a second one.
         if ours && part.hop == rotations && self.passed.is_some() { self.start(core, now) } else { None }
     }
 
-    /// The token arrived.
+    /// The token arrived. In a ring of one it comes back at once, so this is a loop.
     pub(crate) fn on_token(&mut self, core: &mut Core, now: Instant, token: Token) -> Option<Transition> {
         let mut token = Some(token);
         while let Some(mut visit) = token.take() {
             if !self.circulation.accept(core, now, &visit) {
                 return None;
             }
+            // The token shows that the form token went round, so that is not sent again.
             self.passed = None;
             self.circulation.serve(core, &mut visit);
             let numbered = self.send_owing(core, &mut visit);
@@ -103,10 +102,12 @@ impl Recovery {
             token = self.circulation.pass(core, now, visit, numbered);
             // What it carried is in the old ring's window.
             self.circulation.window.forget(self.circulation.safe);
+            // As the token came and as it went: a member that lowers aru at this visit is not calm.
             let calm = calm_before && self.circulation.has_all_passed();
             self.calm_visits = if calm { self.calm_visits + 1 } else { 0 };
             let (complete, install) = calm_visits();
             if self.calm_visits == complete {
+                // Before anybody installs the ring: whoever fails from here on still delivers what others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
                 if self.shows_all {
                     self.owed.know_all();
@@ -132,6 +133,7 @@ impl Recovery {
             core.stats.dropped.late += 1;
             return None;
         }
+        // Nobody may number a message of the new ring before all have installed it.
         if data.ring != self.circulation.ring || !data.recovered {
             core.stats.dropped.foreign += 1;
             return None;
@@ -168,9 +170,11 @@ impl Recovery {
 
     /// Settles what is owed and installs the new ring, in one step.
     pub(crate) fn install(self, core: &mut Core, now: Instant) -> Operational {
+        // Nobody gave it a number in the old ring, so its messages are sent again in this one, before all others.
         if self.owed.is_void() {
             core.sender.take_back();
         }
+        // In one step with the new configuration: no input may come between what is owed and what is next.
         self.owed.settle(self.peers, self.line, self.circulation.ring, &mut core.events);
         let configuration = Configuration {
             kind: ConfigurationKind::Regular,
@@ -180,6 +184,7 @@ impl Recovery {
         };
         core.events.push_back(Event::Configuration(configuration));
         core.forgive(now, &self.circulation.members);
+        // Last, because settling may have put messages back.
         core.sender.restart();
         Operational::enter(core, now, self.circulation, self.returned)
     }
@@ -187,6 +192,7 @@ impl Recovery {
     fn send_owing(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
         let mut numbered = Vec::new();
         for _ in 0..self.circulation.allowance(core, token) {
+            // From the lowest: a gap low in the order holds back the most.
             let Some(seq) = self.owing.pop_first() else { break };
             let Some(old) = self.owed.window.packet(seq) else { continue };
             let wrapped = wrap(core.me(), &self.circulation, old);
@@ -199,6 +205,7 @@ impl Recovery {
         match token.owing_by {
             // What was numbered now counts as owed until the next visit, so that all others see that this one is not calm.
             _ if !self.owing.is_empty() || !numbered.is_empty() => token.owing_by = Some(me),
+            // Only the member that wrote its name removes it, as with aru.
             Some(by) if by == me => token.owing_by = None,
             _ => {}
         }
@@ -208,6 +215,7 @@ impl Recovery {
     fn keep(&mut self, core: &mut Core, payload: &Slice) {
         match Data::decode(payload) {
             Ok(old) if old.ring == self.owed.ring && self.owed.members.contains(&old.origin) => {
+                // A peer has sent it to everybody. A second copy would only cost time.
                 self.owing.remove(&old.seq);
                 self.owed.insert(core.me(), old);
             }
@@ -235,6 +243,7 @@ impl Origins {
         let all: Vec<_> = brings.filter(|(_, brings)| brings.ring == owed.ring).collect();
         // Each keeps what it has numbered, and who holds the token has all.
         let show_all = all.len() == owed.members.len() || all.iter().any(|(_, brings)| brings.holds);
+        // A daemon in doubt may deliver a packet that the others never see. So it does not share their configuration.
         let together = all.iter().copied().filter(|(_, brings)| show_all || !brings.in_doubt).collect();
         Origins { together, all, show_all }
     }
@@ -268,6 +277,7 @@ fn wrap(me: DaemonId, circulation: &Circulation, old: &Data) -> Data {
         service: None,
         recovered: true,
         barrier_distance: Data::NO_BARRIER,
+        // Whole, with its old header: the receiver puts it into the window of the old ring as if it had come in time.
         payload: Packet::Data(old.clone()).encode(),
     }
 }

@@ -1,12 +1,9 @@
 //! A token that rests: how its holder knows who is there and what everybody has, and how the others know that the holder is there.
 //!
-//! The holder numbers its own packets at once, and those that others hand over (handover.rs). It says every so often where the token
-//! is, how far the numbers have come and what everybody has, and soon after a packet once more, so that a lost one is missed. Each
-//! member answers; who does not is asked again several times within an interval. So:
+//! The holder numbers its own packets at once, and those that others hand over (handover.rs). In each interval, and soon after a packet, it
+//! announces where the token is, the highest number, and what everybody has. Each member answers.
 //!
-//! - *Silence.* A member that answers nothing for [`SILENT_TICKS`] intervals is given up, and a holder that is not heard for half an
-//!   interval more. Both count intervals in which they were awake, so whoever stood still does not take itself for the only one.
-//! - *Safe* is what all members say that they have. Nobody is told that something is safe that it lacks itself: that would be a lie.
+//! - *Silence.* A member that does not answer for [`SILENT_TICKS`] intervals is given up; so is a silent holder, half an interval later.
 //! - *Retransmission.* A member that lacks a packet asks the holder, which has everything. If that does not help, the member asks for
 //!   the token to go round, and the requests go round with it.
 
@@ -35,28 +32,28 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Holding {
     pub(crate) token: Token,
-    /// How often the others were told.
+    /// The number of the last announcement.
     count: u64,
     /// Intervals in this rest.
     tick: u32,
     next_tick: Instant,
-    /// When packets are announced that were numbered since the others were told, and the first of them was numbered.
+    /// When the next packets are announced, and when the first of those was numbered.
     announce: Option<Instant>,
     unannounced: Option<Instant>,
-    /// When those are asked again that have not answered, and how often that was done since all were asked.
+    /// When the silent members are asked again, and how often they were since the last announcement.
     again: Option<Instant>,
     tries: u32,
     answers: BTreeMap<DaemonId, Answer>,
 }
 
-/// Of whom an answer is wanted.
+/// Who shall answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
     All,
     Nobody,
 }
 
-/// What a member said last.
+/// The latest answer of a member.
 #[derive(Clone, Copy, Debug, Default)]
 struct Answer {
     count: u64,
@@ -70,24 +67,25 @@ pub(crate) struct Resting {
     pub(crate) holder: DaemonId,
     hop: u64,
     count: u64,
-    /// The highest number that the holder has spoken of.
+    /// The highest number that the holder has announced.
     seq: u64,
-    /// Intervals in a row without a word of the holder.
+    /// Intervals in a row without an announcement.
     misses: u32,
-    /// What the holder was told last, and the last packet of which it must be told.
+    /// The aru of the last answer, and the last packet that must be acknowledged.
     told: u64,
     wanted: u64,
-    /// How often missing packets were asked for in vain.
+    /// How often missing packets were requested in vain.
     asked: u32,
-    /// The holder was asked to let the token go round, as more waits than it should carry.
+    /// The holder was asked to let the token go round, because more waits here than it should carry.
     pub(super) hurried: bool,
 }
 
-/// Intervals without an answer after which a member is given up.
+/// Intervals without an answer after which a member is given up. Both sides count intervals in which they were awake, so a daemon that
+/// stood still does not believe that all others are gone.
 pub(crate) const SILENT_TICKS: u32 = 4;
-/// Of an interval: how soon after a packet the others are told of it, and those are asked again that have not answered.
+/// A packet is announced after the interval divided by this, and silent members are asked again after it.
 const SOON: u32 = 10;
-/// How often missing packets are asked for in vain before the token shall go round.
+/// How often missing packets are requested in vain before the token shall go round.
 const ASKED_MOST: u32 = 3;
 
 impl Holding {
@@ -106,7 +104,7 @@ impl Holding {
         }
     }
 
-    /// A packet was numbered: soon all are told, and at the latest after half an interval.
+    /// A packet was numbered. It is announced soon, and at the latest after half an interval.
     pub(crate) fn numbered(&mut self, core: &mut Core, now: Instant) {
         let interval = core.config.rest_interval;
         let first = *self.unannounced.get_or_insert(now);
@@ -116,20 +114,23 @@ impl Holding {
 
     fn arm(&self, core: &mut Core) {
         let next = self.announce.into_iter().chain(self.again).fold(self.next_tick, Instant::min);
+        // One timer for all three, because they end in the same packet.
         core.timers.set(Timer::Rest, next);
     }
 
-    /// Tells all.
+    /// Announces to all where the token is and what everybody has.
     fn announce(&mut self, core: &mut Core, now: Instant, safe: u64) {
         (self.announce, self.unannounced, self.tries) = (None, None, 0);
+        // A new number for each announcement: an answer shows which one it answers.
         self.count += 1;
         self.again = Some(now + core.config.rest_interval / SOON);
         core.transmit(None, self.packet(safe, Asks::All));
         self.arm(core);
     }
 
-    /// Asks those again that have not answered, later each time.
+    /// Asks the silent members again, after a longer pause each time.
     fn ask_again(&mut self, core: &mut Core, now: Instant, safe: u64) {
+        // Only those, and each alone: the others would wake up for nothing.
         let silent: Vec<DaemonId> = self.silent(|answer| answer.count < self.count).collect();
         self.tries += 1;
         let pause = (core.config.rest_interval / SOON) * (1 << self.tries.min(8));
@@ -146,9 +147,10 @@ impl Holding {
         Packet::Rest(Rest { ring, hop, count: self.count, seq, safe, gone: false, asks: asks == Asks::All })
     }
 
-    /// What a member says counts; what all say.
+    /// Takes a member's answer, and returns the number up to which all members have everything.
     fn hear(&mut self, from: DaemonId, have: &Have) -> u64 {
         if let Some(answer) = self.answers.get_mut(&from) {
+            // Answers may overtake each other, so each value only grows.
             answer.count = answer.count.max(have.count);
             answer.aru = answer.aru.max(have.aru);
             answer.tick = self.tick;
@@ -156,6 +158,7 @@ impl Holding {
         if self.answers.values().all(|answer| answer.count == self.count) {
             self.again = None;
         }
+        // Safe is what all have, as on a rotating token.
         self.answers.values().map(|answer| answer.aru).min().unwrap_or(self.token.seq)
     }
 }
@@ -171,10 +174,11 @@ impl Operational {
         self.gait.rest(now);
         self.place = Place::Here(Holding::new(token, &self.circulation.members, core.me(), now));
         self.deliver_and_forget(core);
+        // At once, or the others would miss the token and send it again. Nobody can be silent yet.
         let _ = self.on_rest_timer(core, now);
     }
 
-    /// Something is due that the others are told or asked.
+    /// An announcement or a question is due.
     pub(super) fn on_rest_timer(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let safe = self.circulation.safe;
         let Place::Here(holding) = &mut self.place else { return None };
@@ -184,6 +188,7 @@ impl Operational {
         }
         if holding.next_tick <= now {
             let tick = holding.tick;
+            // Counted in ticks, not in time: while this daemon stood still it asked nobody, so nobody was silent.
             let silent: Vec<DaemonId> = holding.silent(|answer| tick - answer.tick >= SILENT_TICKS).collect();
             if !silent.is_empty() {
                 return Some(Transition::gather_without(GatherReason::MemberSilent, silent));
@@ -200,33 +205,36 @@ impl Operational {
         None
     }
 
-    /// The daemon before this one has sent the token again: it does not know that the token rests here.
+    /// The predecessor has retransmitted the token, so it does not know that the token rests here.
     pub(super) fn on_token_again(&self, core: &mut Core, from: DaemonId, token: &Token) {
         let safe = self.circulation.safe;
         let Place::Here(holding) = &self.place else { return };
+        // A member that has answered knows. Its token was on its way before it did.
         let knows = holding.answers.get(&from).is_none_or(|answer| answer.count > 0);
         if token.hop == holding.token.hop && token.ring == holding.token.ring && !knows {
             core.transmit_again(Some(from), holding.packet(safe, Asks::All));
         }
     }
 
-    /// A member says what it has.
+    /// A member has answered.
     pub(super) fn on_have(&mut self, core: &mut Core, from: DaemonId, have: &Have) {
         let Place::Here(holding) = &mut self.place else { return };
         if have.ring != holding.token.ring || have.hop != holding.token.hop {
             return;
         }
+        // Nobody answers what was not asked, or has what was not numbered.
         if !holding.answers.contains_key(&from) || have.count > holding.count || have.aru > holding.token.seq {
             core.stats.dropped.impossible_rest += 1;
             return;
         }
         let safe = holding.hear(from, have);
         holding.arm(core);
+        // To this member only. The others have it, or ask for themselves.
         self.circulation.send_again_to(core, from, &have.requests);
         self.raise_safe(core, safe);
     }
 
-    /// Everybody has everything up to here. All are told if a message waits for that.
+    /// Everybody has everything up to here. All members learn that at once if a safe message waits for it.
     fn raise_safe(&mut self, core: &mut Core, safe: u64) {
         let before = self.circulation.safe;
         let Place::Here(holding) = &mut self.place else { return };
@@ -236,6 +244,7 @@ impl Operational {
         self.circulation.safe = safe;
         let is_safe = |seq| self.circulation.window.packet(seq).is_some_and(|data| data.service >= Some(Service::Safe));
         if (before + 1..=safe).any(is_safe) {
+            // At once, so that a safe message need not wait for the next interval. No answer is wanted: all have it.
             core.transmit(None, holding.packet(safe, Asks::Nobody));
         }
         self.deliver_and_forget(core);
@@ -248,11 +257,12 @@ impl Operational {
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         self.left = Some(holding.count);
         let mut token = holding.token;
+        // The rest was no part of the rotation, so nobody may measure it.
         token.delayed = token.hop;
         self.turn(core, now, token);
     }
 
-    /// Nobody answers the token that was let go: the others may still believe that it rests here.
+    /// Nobody answers the token that was let go, so the others may still believe that it rests here.
     pub(super) fn say_gone(&self, core: &mut Core) {
         let (Some(count), Some(passed)) = (self.left, &self.circulation.passed) else { return };
         let (ring, hop, count) = (passed.ring, passed.hop - 1, count + 1);
@@ -272,7 +282,7 @@ impl Operational {
 }
 
 impl Operational {
-    /// Somebody says that the token rests there.
+    /// A daemon announces that the token rests there.
     pub(super) fn on_rest(&mut self, core: &mut Core, now: Instant, from: DaemonId, rest: Rest) -> Option<Transition> {
         match self.circulation.judge_rest(from, self.heard, &rest) {
             Verdict::Next => {}
@@ -298,6 +308,7 @@ impl Operational {
             return None;
         }
         self.know_rest(core, from, rest);
+        // Half an interval more than the holder takes, so that chance does not make it look silent.
         core.timers.set(Timer::Watch, now + core.config.rest_interval * 3 / 2);
         if rest.safe > self.circulation.safe {
             self.circulation.safe = rest.safe;
@@ -345,7 +356,7 @@ impl Operational {
         self.place = Place::Underway;
     }
 
-    /// The holder was not heard for an interval.
+    /// The holder was silent for an interval.
     pub(super) fn on_watch(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
@@ -356,7 +367,7 @@ impl Operational {
         None
     }
 
-    /// A packet arrived: the holder is told if a safe message waits for that, and asked if one before it is missing.
+    /// A packet arrived. The holder gets an answer if a safe message waits for it, and a request if an earlier packet is missing.
     pub(super) fn arrived_at_rest(&mut self, core: &mut Core, now: Instant, seq: u64, service: Option<Service>) {
         let aru = self.circulation.window.aru();
         let Place::There(resting) = &mut self.place else { return };
@@ -369,7 +380,7 @@ impl Operational {
         self.miss(core, now);
     }
 
-    /// Tells the holder what is here; once more if it seems not to have heard that.
+    /// Tells the holder what is here. `again` says that the holder seems not to have heard it.
     fn answer(&mut self, core: &mut Core, again: bool, requests: Vec<(u64, u16)>) {
         let (ring, aru) = (self.circulation.ring, self.circulation.window.aru());
         let Place::There(resting) = &mut self.place else { return };
@@ -378,7 +389,7 @@ impl Operational {
         core.transmits.push_back(Transmit { to: Some(resting.holder), again, packet: Packet::Have(have) });
     }
 
-    /// If something is missing that may still come, it is asked for after a while.
+    /// If a packet is missing that may still come, it is requested after a while.
     fn miss(&mut self, core: &mut Core, now: Instant) {
         let Place::There(resting) = &mut self.place else { return };
         if self.circulation.window.aru() >= resting.seq.max(self.circulation.window.high()) {
@@ -389,7 +400,7 @@ impl Operational {
         }
     }
 
-    /// What is missing has not come by itself.
+    /// The missing packets have not come by themselves.
     pub(super) fn on_ask(&mut self, core: &mut Core, now: Instant) {
         let patience = self.circulation.patience(core);
         let Place::There(resting) = &mut self.place else { return };
@@ -410,7 +421,7 @@ impl Operational {
         }
     }
 
-    /// Somebody asks for the token.
+    /// A daemon asks for the token.
     pub(super) fn on_hurry(&mut self, core: &mut Core, now: Instant, ring: RingId) {
         if ring == self.circulation.ring && !self.circulation.is_alone() {
             match self.place {
@@ -421,7 +432,7 @@ impl Operational {
     }
 }
 
-/// How long a daemon may stand still while the token rests: longer, and the others may have gone on without it.
+/// How long a daemon may stand still while the token rests. After that the others may have gone on without it.
 pub(crate) fn patience_at_rest(interval: Duration) -> Duration {
     interval * SILENT_TICKS
 }

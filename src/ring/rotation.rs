@@ -1,8 +1,8 @@
-//! How long the token takes to come round, and so after what silence it is sent again.
+//! How long the token takes to come round, and after what silence it is retransmitted.
 //!
-//! Like a retransmission timer of TCP: mean and deviation, smoothed. A rotation in which the token rested, or was sent
-//! again anywhere, says nothing about how long one takes; the token carries the last hop at which that happened, so every
-//! member leaves such a rotation out (after Karn), and loss does not feed on itself by making everybody slow to notice the next one.
+//! Mean and deviation are smoothed, like those of TCP's retransmission timer. A rotation in which the token rested or was sent again says
+//! nothing about its length. The token carries the last hop at which that happened, so every member leaves such a rotation out. Otherwise
+//! loss would feed on itself: it would make every member slow to notice the next loss.
 
 use crate::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(crate) struct Rotation {
     deviation: Duration,
 }
 
-/// Shortest wait before a token is sent again: a daemon that is not scheduled at once is no loss.
+/// The shortest wait before a token is retransmitted: a daemon that is scheduled a little late is no loss.
 const PATIENCE_MIN: Duration = Duration::from_millis(2);
 
 impl Rotation {
@@ -26,6 +26,7 @@ impl Rotation {
 
     /// The token came. `undelayed`: it was neither held back nor sent again since it was passed on.
     pub(crate) fn end(&mut self, now: Instant, undelayed: bool) {
+        // Taken, so that one start gives one measurement, however many tokens come.
         let Some(passed_at) = self.passed_at.take() else { return };
         self.took = now.since(passed_at);
         if undelayed {
@@ -38,21 +39,24 @@ impl Rotation {
         self.took
     }
 
-    /// How long one takes; nothing as long as that is not known.
+    /// How long one takes; zero while that is not known.
     pub(crate) fn mean(&self) -> Duration {
         self.mean.unwrap_or_default()
     }
 
-    /// After what silence the token is sent again.
+    /// The silence after which the token is retransmitted.
     pub(crate) fn patience(&self, most: Duration) -> Duration {
+        // Two means, because silence of one rotation is normal: the token may be at the far end.
         (self.mean.unwrap_or_default() * 2 + self.deviation * 4).clamp(PATIENCE_MIN.min(most), most)
     }
 
     fn learn(&mut self, took: Duration) {
         let Some(mean) = self.mean else {
+            // The first sample, as in RFC 6298: nothing is known of the deviation, so it is taken for large.
             (self.mean, self.deviation) = (Some(took), took / 2);
             return;
         };
+        // The deviation first, because it is from the old mean (RFC 6298).
         self.deviation = (self.deviation * 3 + mean.abs_diff(took)) / 4;
         self.mean = Some((mean * 7 + took) / 8);
     }

@@ -1,9 +1,9 @@
 //! Outgoing messages as a stream that is cut into packets.
 //!
-//! A message belongs to the ring in which its last packet got a number. A message that was only partly numbered when the ring
-//! broke is kept whole and begins again in the next ring; its receivers drop the part they have with the old ring.
+//! A message belongs to the ring in which its last packet got a number. If the ring breaks before that, the message begins again in the
+//! next ring; its receivers drop the part that they have with the old ring.
 //!
-//! A stretch may be *lent*: another daemon may number it, or may not. The messages of a lent stretch are kept until that is known.
+//! A stretch of the stream may be *lent*: another daemon may number it, or may not. Its messages are kept until that is known.
 
 use std::collections::VecDeque;
 
@@ -67,6 +67,7 @@ impl Sender {
     /// Adds a message that nothing overtakes, before all others but those added this way before. It is for this ring only: if the
     /// ring breaks before the message has a number, it is dropped. Only before the ring has numbered any other message.
     pub(crate) fn push_first(&mut self, service: Service, payload: Payload) {
+        // A stream has one message open at a time. Its receivers could not tell two apart.
         assert!(self.written == 0 || !self.first.is_empty(), "a message cannot pass one that has begun");
         self.bytes += payload.len();
         self.first.push_back(Outgoing { service, barrier: true, payload });
@@ -88,6 +89,7 @@ impl Sender {
         if !is_back(KnownBug::AnswersKept) {
             self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
         }
+        // Receivers of a new ring expect every stream at 0.
         self.offset = 0;
         if !is_back(KnownBug::MessagesGoOn) {
             self.written = 0;
@@ -103,14 +105,17 @@ impl Sender {
 
     /// The lent stretch has a number: it is not to be sent again.
     pub(crate) fn keep(&mut self) {
+        // Dropped only now: until the packet has a number, these are the only copies.
         self.lent.clear();
     }
 
     /// The lent stretch got no number and never will: its messages wait again, before all others.
     pub(crate) fn take_back(&mut self) {
+        // A stretch inside one long message takes no whole one, so the offset shows too whether anything was lent.
         if self.lent.is_empty() && self.offset == self.before.0 {
             return;
         }
+        // Backwards, so that the first one ends up in front.
         for (queue, message) in self.lent.drain(..).rev() {
             self.bytes += message.payload.len();
             match queue {
@@ -126,8 +131,10 @@ impl Sender {
     pub(crate) fn lend(&mut self, room: usize) -> Option<Stretch> {
         self.before = (self.offset, self.written);
         let waiting = self.bytes + (self.first.len() + self.queue.len()) * MESSAGE_PREFIX;
+        // Exactly what is needed, so that a short message does not take a packet's memory.
         let mut payload = Vec::with_capacity(room.min(waiting));
         let (mut first_message, mut service, mut barrier) = (None, None, false);
+        // To the last byte: packets of equal size leave in one system call (GSO).
         while payload.len() < room {
             let (kind, queue) = match self.first.is_empty() {
                 true => (Queue::Rest, &mut self.queue),
@@ -135,10 +142,12 @@ impl Sender {
             };
             let Some(message) = queue.front() else { break };
             if self.written == 0 && first_message.is_none() {
+                // Where a receiver finds its way back into the stream if an earlier packet is lost for good.
                 first_message = Some(payload.len() as u16);
             }
             self.written += message.copy(self.written, room - payload.len(), &mut payload);
             if self.written == message.size() {
+                // A packet in which several messages end waits as the strongest of them does.
                 service = service.max(Some(message.service));
                 barrier |= message.barrier;
                 self.bytes -= message.payload.len();

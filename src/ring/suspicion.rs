@@ -1,8 +1,8 @@
-//! A daemon that has died as far as anybody can tell: the level below says so when the system refuses its port and it does not answer
-//! when it is asked. Then nobody waits for the timeouts that its silence would need.
+//! A daemon has died, as far as anybody can tell: the system refuses its port, and it does not answer. So nobody waits for the time-outs that
+//! its silence would need.
 //!
-//! A wrong suspicion costs one configuration change and no message: the daemon is left out like one that was silent, and comes back like
-//! that one.
+//! A wrong suspicion costs one change of the configuration and no message: the daemon is left out as if it were silent, and comes back
+//! the same way.
 
 use super::Ring;
 use super::state::{GatherReason, Regather, State, Transition};
@@ -16,6 +16,7 @@ impl Ring {
             return;
         }
         if let State::Gather(gather) = &mut self.state {
+            // The gather goes on without that daemon; to begin again would lose what it has heard of the others.
             gather.on_death(&mut self.core, now, daemon);
             return;
         }

@@ -86,6 +86,7 @@ impl Timers {
 
     /// Takes the earliest timer that has expired at `now`.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
+        // The earliest first, so that one late call does the same as several timely ones.
         let next = self.next().filter(|&next| next <= now)?;
         let timer = ALL.into_iter().find(|&timer| self.0[timer as usize] == next)?;
         self.stop(timer);
