@@ -8,6 +8,7 @@ use crate::wire::{DaemonId, NetworkId};
 impl Multipath {
     /// The system says that nobody has the port of a daemon on a network, or somebody says so in its name.
     pub fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
+        // Only a doubt: anybody can forge a refusal.
         if let Some(daemon) = self.table.seat(daemon).filter(|&daemon| daemon != self.table.me()) {
             self.health.on_refused(now, daemon, network);
             self.knock(now);

@@ -148,6 +148,7 @@ impl Multipath {
                 return None;
             }
         };
+        // Only now, behind the open seal: a forged packet must not make this daemon change its table.
         let numbering = self.follow(now, &opened.header);
         match self.pass(now, (network, numbering), &opened) {
             Ok((came, _)) if self.is_for_another(&opened.header) => {
@@ -168,6 +169,7 @@ impl Multipath {
     fn open(&self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) -> Result<Opened, Refusal> {
         let read = self.inbound.read(&self.table, source, &datagram)?;
         let header = &read.header;
+        // What may go on is opened in any case: its first *direct* copy goes on, even behind a relayed one.
         let goes_on = self.is_for_another(header) || self.outbound.may_forward(header);
         if !goes_on && header.network == network {
             match self.inbound.seen(&self.table, network, header) {
@@ -192,15 +194,18 @@ impl Multipath {
         opened: &Opened,
     ) -> Result<(Came, Copied), Refusal> {
         let header = &opened.header;
+        // Seats and network numbers mean something under one table only.
         if header.system != self.system.digest && !self.succession.overlaps(now, header, self.system.digest) {
             return Err(Refusal::OtherSystem);
         }
         let came = self.inbound.admit(&self.table, network, header)?;
+        // Under another table the number of the network may be another one, so the packet says nothing about a path.
         let came = if numbering == Numbering::Other { Came { directly: None, ..came } } else { came };
         if self.is_for_another(header) {
             // What goes on from here is counted where it goes on.
             return Ok((came, Copied::Later));
         }
+        // Last, because it is the first step that changes anything: nothing that was refused above moves the window.
         let copied = self.inbound.note(now, came, network, header)?;
         if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
@@ -215,6 +220,7 @@ impl Multipath {
 
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        // Before health: it counts daemons and networks by their numbers in the present table.
         self.look_for_succession(now);
         self.health.look_for_deaths(now, &self.table);
         self.knock(now);
@@ -246,6 +252,7 @@ impl Multipath {
             PacketKind::Data | PacketKind::Join | PacketKind::Form => self.health.on_traffic(now),
             _ => {}
         }
+        // A closed port refuses this packet as well as a knock, so the next knock can wait.
         if let Some(to) = packet.to.and_then(|to| self.table.seat(to)) {
             self.health.on_sent(now, to);
         }
@@ -297,12 +304,14 @@ impl Multipath {
     /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
     /// daemon that started without keys takes none, and one that has keys does not lose them all.
     pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
+        // A key that came while the daemon runs would cut it off from all who have none yet.
         if self.keys.is_empty() || keys.is_empty() {
             return false;
         }
         self.keys = key_bytes(&keys);
         self.outbound.set_keys(&self.table, &keys);
         self.inbound.set_keys(&self.table, keys);
+        // A new key opens at once. It seals only when all daemons in reach have it.
         self.choose_key(now);
         self.health.hasten(now);
         true
@@ -434,16 +443,20 @@ impl Multipath {
     /// A packet for us, or for all, that did not come this way before.
     fn take(&mut self, now: Instant, came: Came, copied: Copied, opened: Opened) -> Option<(Header, Slice)> {
         let header = opened.header;
+        // Copies too: each shows that its own path works.
         self.health.on_packet(now, came, copied);
+        // Not for reports: they would keep a quiet system awake.
         if (header.kind, copied) == (PacketKind::Data, Copied::First) {
             self.health.on_traffic(now);
         }
+        // Before the kinds part: a packet of any kind may have to go on.
         if let Some(parcel) = Parcel::of(&opened) {
             let known = Known { now, table: &self.table, health: &self.health };
             let relaying = self.outbound.forward(known, came.sender, &parcel);
             self.stats.relayed += u64::from(relaying == Relaying::Relayed);
         }
         match (header.kind, copied) {
+            // Every copy is read: each tells of the round trip on its own network.
             (PacketKind::Report, _) => {
                 self.stats.reports += u64::from(copied == Copied::First);
                 self.on_report(now, came, &header, &opened.body);
@@ -473,6 +486,7 @@ impl Multipath {
 
     fn choose_key(&mut self, now: Instant) {
         let paths = self.health.paths();
+        // A daemon that is down does not delay a new key. When it comes back, its report says which keys it has.
         let others = self.table.others().filter(|&other| paths.was_heard(now, other, KEY_PATIENCE));
         self.outbound.choose_key(|key| others.clone().all(|other| self.inbound.has_key(other, key)));
     }

@@ -19,6 +19,7 @@ pub(super) struct Moves<'a> {
 impl Moves<'_> {
     /// The values of those daemons who stay, and a new one for each who comes.
     pub(super) fn daemons<T>(&self, values: &mut BySeat<T>, mut new: impl FnMut(Seat) -> T) {
+        // Each value is taken out once: a daemon has one seat in either table.
         let mut old: Vec<Option<T>> = values.drain().map(Some).collect();
         *values = BySeat::new(self.to.len(), |seat| {
             let before = self.seat_before(seat).and_then(|before| old.get_mut(before.number()));

@@ -114,9 +114,11 @@ impl Succession {
     pub(super) fn waits_for(&self, present: impl Fn(DaemonId) -> Option<Incarnation>) -> Option<Vec<DaemonId>> {
         let next = self.next.as_ref()?;
         let has_it = |daemon: DaemonId| {
+            // What an earlier life announced is void: this one may have read another file.
             let said = self.said.get(&daemon).filter(|said| Some(said.life) == present(daemon));
             said.is_some_and(|said| said.has(next.system.digest))
         };
+        // A member that the new table leaves out need not agree to it.
         let members = self.company.iter().copied().filter(|daemon| next.daemons.contains(daemon));
         Some(members.filter(|&daemon| !has_it(daemon)).collect())
     }
@@ -126,6 +128,7 @@ impl Succession {
     pub(super) fn overlaps(&self, now: Instant, header: &Header, present: u32) -> bool {
         let left = self.left.as_ref().filter(|left| left.digest == header.system && now < left.until);
         let said = self.said.get(&header.sender).filter(|said| said.life == header.incarnation);
+        // It has announced the present table, so it is about to change over. Others are another system.
         left.is_some() && said.is_some_and(|said| said.has(present))
     }
 
@@ -153,6 +156,7 @@ impl Succession {
     pub(super) fn sources(&self) -> Vec<IpAddr> {
         let left = self.left.as_ref().map(|left| &left.sources);
         let tables = [Some(&self.sources), self.next.as_ref().map(|next| &next.sources), left];
+        // A table without sources takes packets from anywhere, so while it counts nothing can be checked.
         if tables.iter().flatten().any(|sources| sources.is_empty()) {
             return Vec::new();
         }
@@ -222,6 +226,7 @@ impl Multipath {
     /// Changes over if this packet shows that a member of the ring has. How networks are numbered in the packet.
     pub(super) fn follow(&mut self, now: Instant, header: &Header) -> Numbering {
         let present = |table: &Table| self.inbound.present(table.seat(header.sender)?);
+        // Only the life that is believed: an earlier one may have had the table that comes next now.
         if self.succession.is_called_by(header) && present(&self.table) == Some(header.incarnation) {
             self.adopt(now);
             // It may have come in by a socket that has another number from now on.
@@ -290,6 +295,7 @@ impl Multipath {
         let Some(next) = self.succession.change_over(now, self.system.digest) else { return };
         let table = Table::new(self.table.my_id(), &next.daemons, &next.sites);
         let moves = Moves { from: &self.table, to: &table, networks: &next.networks };
+        // All organs in one step: between two of them seats would mean two things.
         self.inbound.adopt(&moves);
         self.health.adopt(now, &moves);
         self.outbound.adopt(now, &moves, next.system.digest);
@@ -299,6 +305,7 @@ impl Multipath {
         let tables = PathReport::TABLE_DIGESTS;
         self.system.parts[..tables].copy_from_slice(&next.system.parts[..tables]);
         self.inbound.set_sources(self.succession.sources());
+        // Last, because it is made of what the others know under the new numbers.
         self.outbound.replan(Known { now, table: &self.table, health: &self.health });
     }
 }

@@ -18,6 +18,7 @@ impl Table {
     pub(super) fn new(me: DaemonId, daemons: &[DaemonId], sites: &[usize]) -> Table {
         let sites = sites.iter().copied().chain(std::iter::repeat(0));
         let mut placed: Vec<(DaemonId, usize)> = daemons.iter().copied().zip(sites).collect();
+        // By id, whatever the order in the file, so that seats mean the same at all daemons.
         placed.sort_unstable();
         placed.dedup_by_key(|(id, _)| *id);
         let (ids, sites): (Vec<DaemonId>, Vec<usize>) = placed.into_iter().unzip();

@@ -116,6 +116,7 @@ impl Deaths {
     /// The system says that nobody has the port of a daemon that lives, as far as is known.
     pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId, paths: &Paths) {
         match &mut self.doubts[daemon] {
+            // A firewall refuses everything, so without this pause the daemon would be asked for ever.
             Some(Doubt::Dispelled(until)) if now < *until => {}
             Some(Doubt::Asked { refused, .. }) => *refused = *refused | network.into(),
             doubt => {
@@ -181,10 +182,12 @@ impl Deaths {
         if now < *until {
             return;
         }
+        // Any word after the question counts, on whatever way.
         if paths.heard_since(daemon, *since) {
             self.doubts[daemon] = Some(Doubt::Dispelled(now + DISBELIEF));
             return;
         }
+        // If this daemon stood still, the answer may wait in its own socket.
         let (sound, stood_still) = (paths.sound(daemon), now.since(*until) > ABSENCE);
         // A daemon that is heard through others only has no port that would be refused to this one.
         if !stood_still && !sound.is_empty() && (sound - *refused).is_empty() {
@@ -209,6 +212,7 @@ impl Deaths {
             self.next_knock = now + NOBODY_NEAR;
             return;
         };
+        // The token that went there a moment ago was as good as a knock.
         if now.since(self.sent[next]) >= KNOCK_INTERVAL {
             self.knocks.push_back((next, Doors::InTurn));
             self.sent[next] = now;

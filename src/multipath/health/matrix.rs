@@ -53,6 +53,7 @@ impl Matrix {
         report: &PathReport<'_>,
     ) -> bool {
         let row = &mut self.rows[daemon];
+        // Copies and overtaken reports. Between lives there is no order, so the last one heard counts.
         let stale = row.as_ref().is_some_and(|row| row.life == life && row.number >= report.number);
         if stale || report.hears.len() != self.daemons {
             return false;
@@ -104,6 +105,7 @@ fn renew(
 ) -> bool {
     let (life, number, until) = said;
     match row {
+        // The usual case allocates nothing, and leaves the plan as it is.
         Some(row) if row.hears.iter().copied().eq(hears.clone()) => {
             (row.life, row.number, row.until) = (life, number, until);
             false

@@ -122,7 +122,9 @@ impl Health {
     /// A report of this life of its sender came.
     pub(super) fn on_report(&mut self, now: Instant, me: Seat, came: Came, life: Incarnation, report: &PathReport<'_>) {
         let paths = self.paths.on_report(now, came, life, report);
+        // By the pause that this report promises, so a quiet daemon's row lives longer.
         let until = now + self.paths.pause(came.sender) * LIFETIME;
+        // Not `||`: both must learn from every report.
         if paths | self.matrix.learn(until, came.sender, life, report) {
             self.stir(now);
         }
@@ -130,8 +132,10 @@ impl Health {
             self.quicken(now);
             self.reports.hasten(now);
         }
+        // A daemon that promises reports sooner must also be missed sooner.
         self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
         self.reports.join_in(now);
+        // The echo measures a round trip only if both halves took this network.
         if let Some(network) = came.directly {
             let ours = report.measures.iter().filter(|measure| Seat::from_wire(measure.daemon) == me);
             ours.for_each(|measure| self.paths.on_measure(now, came.sender, network, &measure));
@@ -161,6 +165,7 @@ impl Health {
     /// Something has changed that plans depend on: look soon.
     pub(super) fn stir(&mut self, now: Instant) {
         self.plans = Plans::Stale;
+        // Soon, not at once: a network that fails changes many paths within a moment, and one plan serves them all.
         self.next_look = self.next_look.min(now.max(self.looked + NEWS_GAP));
         self.quicken(now);
     }
@@ -202,6 +207,7 @@ impl Health {
 
     /// The system says that nobody has the port of this daemon on this network.
     pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId) {
+        // Of a daemon that is not heard nothing new can be learnt from a refusal.
         if self.paths.is_alive(now, daemon) {
             self.deaths.on_refused(now, daemon, network, &self.paths);
             self.ask(now);
@@ -257,10 +263,12 @@ impl Health {
             let waiting = table.others().filter(|&other| self.paths.is_on_probation(other));
             waiting.filter(|&other| self.paths.is_alive(now, other)).for_each(|other| self.reports.ask(now, other));
         }
+        // After the paths were judged, so that the operator hears of the present state.
         self.notices.on_paths(now, self.paths.changes(), self.paths.iter(table));
         if self.matrix.look(now) {
             self.plans = Plans::Stale;
         }
+        // Healthy paths only. On others this daemon listens, but nobody should count on them.
         let mine = table.all().map(|daemon| self.paths.sound(daemon));
         if self.matrix.set_mine(table.me(), mine) {
             self.plans = Plans::Stale;
@@ -282,6 +290,7 @@ impl Health {
     pub(super) fn reached(&self, now: Instant, table: &Table) -> impl Iterator<Item = Networks> + Clone {
         let me = table.me();
         let alive = table.others().filter(move |&other| self.paths.is_alive(now, other));
+        // What the other says of hearing us counts. Hearing it proves only the opposite direction.
         alive.map(move |other| match self.matrix.knows(other) {
             true => self.matrix.hears(other, me),
             false => self.paths.sound(other),

@@ -77,6 +77,7 @@ impl Notices {
 
     /// All paths as they are now, after so many changes.
     pub(super) fn on_paths(&mut self, now: Instant, changes: u64, paths: impl Iterator<Item = Path>) {
+        // Nearly always nothing changed, and then no path is looked at.
         if changes != self.seen || self.owing {
             (self.seen, self.owing) = (changes, false);
             paths.for_each(|path| self.on_path(now, &path));
@@ -88,6 +89,7 @@ impl Notices {
         let told = self.paths.get(&(daemon, network));
         let (before, recently) =
             told.map_or((PathState::Silent, false), |&(state, at)| (state, now.since(at) < PATH_GAP));
+        // It is told later, with the state that it has by then.
         self.owing |= before != state && recently;
         if before != state && !recently {
             self.paths.insert((daemon, network), (state, now));
@@ -166,6 +168,7 @@ impl Notices {
             return;
         }
         if self.told.len() >= TOLD_LIMIT {
+            // Room is made when it is needed. If nothing is old enough, nothing new is told: the list stays bounded.
             self.told.retain(|_, at| now.since(*at) < REMIND_AFTER);
         }
         if self.told.len() < TOLD_LIMIT {

@@ -100,6 +100,7 @@ impl Paths {
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) -> bool {
         let peer = &mut self.peers[came.sender];
         if !peer.is_alive(now) {
+            // It comes back, so its silence before this says nothing about a path.
             peer.present = now;
         }
         peer.heard = Some(now);
@@ -112,9 +113,11 @@ impl Paths {
     pub(super) fn on_report(&mut self, now: Instant, came: Came, life: Incarnation, report: &PathReport<'_>) -> bool {
         let peer = &mut self.peers[came.sender];
         if peer.life != Some(life) {
+            // Another life numbers its reports from the start, and all of those would look old.
             (peer.life, peer.newest) = (Some(life), 0);
             peer.tracks.iter_mut().for_each(Track::forget_numbers);
         }
+        // Only the newest report counts: an old copy would bring back an old promise.
         if report.number > peer.newest {
             peer.newest = report.number;
             peer.off = Networks::from_bits(report.off);
@@ -129,6 +132,7 @@ impl Paths {
     pub(super) fn on_measure(&mut self, now: Instant, daemon: Seat, network: NetworkId, measure: &Measure) {
         let Some(track) = self.peers[daemon].tracks.get_mut(usize::from(measure.network.0)) else { return };
         track.loss_there = Some(measure.loss.min(100));
+        // Clocks are 32 bits of microseconds and wrap after 71 minutes. The difference is right all the same.
         let trip = Duration::from_micros(micros(now).wrapping_sub(measure.echo).wrapping_sub(measure.held).into());
         if network == measure.network && trip < ROUND_TRIP_LIMIT {
             track.on_round_trip(trip);
@@ -153,6 +157,7 @@ impl Paths {
         let mut changes = 0;
         for peer in self.peers.iter_mut() {
             let silence = peer.promise.pause * SILENCE;
+            // This daemon was not looking, so it judges nobody until all had time to report again.
             if now < self.blind + silence {
                 continue;
             }
@@ -188,11 +193,13 @@ impl Paths {
 
     /// A daemon has died: it is not waited for.
     pub(super) fn on_death(&mut self, daemon: Seat) {
+        // All its paths fall silent at the next look, and not faulty: the networks did nothing wrong.
         self.peers[daemon].heard = None;
     }
 
     /// The longest time there and back on a network on which this daemon is heard well, as far as it was measured.
     pub(super) fn round_trip(&self, daemon: Seat) -> Duration {
+        // The longest of the healthy ones: the answer may take any of them.
         let healthy = self.peers[daemon].tracks.iter().filter(|track| track.state == PathState::Healthy);
         healthy.filter_map(|track| track.round_trip).max().unwrap_or_default()
     }
@@ -290,12 +297,14 @@ impl Peer {
     /// Whether it was heard lately, on whatever way.
     fn is_alive(&self, now: Instant) -> bool {
         let Promise { pause, since } = self.promise;
+        // From the later of the two: a daemon that promised long pauses is not late at once when the pace quickens.
         self.heard.is_some_and(|heard| now.since(heard.max(since)) <= pause * SILENCE)
     }
 }
 
 impl Promise {
     fn renew(&mut self, now: Instant, usual: Duration, pause: Duration) {
+        // A forged promise of an hour would keep a dead daemon alive that long.
         let pause = pause.clamp(usual, PROMISE_LIMIT);
         if pause != self.pause {
             (self.pause, self.since) = (pause, now);

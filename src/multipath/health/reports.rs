@@ -112,6 +112,7 @@ impl Reports {
 
     /// There is something new to say.
     pub(super) fn hasten(&mut self, now: Instant) {
+        // At most one in this gap, however much news there is.
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
 
@@ -122,6 +123,7 @@ impl Reports {
             return None;
         }
         self.pause = self.interval;
+        // All must have taken up the pace, and then a silence that means something must have passed.
         self.certain_from = now + self.interval * (EVERYBODY_AFTER + SILENCE);
         self.hasten(now);
         Some(now + self.interval * EVERYBODY_AFTER)
@@ -163,10 +165,12 @@ impl Reports {
         self.number += 1;
         self.last = now;
         if now >= self.quick_until {
+            // Twofold, so that a system that becomes quiet is quiet after a few reports.
             self.pause = (self.pause * 2).min(self.longest).max(self.interval);
         }
         self.next = now + self.pause;
         let asks = self.asked.pop_front().map(Seat::to_wire);
+        // A report asks one daemon. The others are asked in the next ones.
         if !self.asked.is_empty() {
             self.hasten(now);
         }
@@ -197,6 +201,7 @@ impl Reports {
             let network = NetworkId((place % networks) as u8);
             let Some(measure) = paths.measure(now, Seat::new(place / networks), network) else { continue };
             self.measures.push(measure.encode());
+            // A report has room for some measures only, so the next one goes on here.
             self.cursor = place + 1;
             if self.measures.len() == PathReport::MEASURE_LIMIT {
                 return;

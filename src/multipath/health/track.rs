@@ -122,6 +122,7 @@ impl Track {
         self.first += u64::from(copied == Copied::First);
         match self.state {
             PathState::Healthy | PathState::Probation | PathState::Off => false,
+            // It was not heard anywhere, so its network was not at fault, and there is nothing to prove.
             PathState::Silent => self.enter(now, PathState::Healthy),
             PathState::Faulty => self.enter(now, PathState::Probation),
         }
@@ -130,8 +131,10 @@ impl Track {
     /// A report came. Whether the state changed.
     pub(super) fn on_report(&mut self, now: Instant, number: u64, clock: u32) -> bool {
         match self.numbers.note(number) {
+            // A copy, or one that was overtaken: it says nothing about the latest reports.
             Place::Old => return false,
             Place::Next => self.run += 1,
+            // This report came, so the run begins with it.
             Place::Gap => self.run = 1,
         }
         self.echo = Some((clock, now));
@@ -145,13 +148,16 @@ impl Track {
 
     /// Time has passed. Whether the state changed.
     pub(super) fn look(&mut self, now: Instant, around: &Around) -> bool {
+        // A daemon that is not heard at all is no fault of this network.
         let Some(heard) = around.heard else { return self.enter(now, PathState::Silent) };
         if around.off {
             return self.enter(now, PathState::Off);
         }
+        // Silence is measured from when the daemon began to report at this pace.
         let last = self.last.unwrap_or_default().max(around.paced);
         match self.state {
             PathState::Off => self.enter(now, PathState::Silent),
+            // The daemon is heard elsewhere, and had time to be heard here.
             PathState::Silent if now.since(self.since.max(around.present).max(around.paced)) > around.silence => {
                 self.enter(now, PathState::Faulty)
             }
@@ -162,12 +168,14 @@ impl Track {
                 self.strike(now);
                 self.enter(now, PathState::Faulty)
             }
+            // Without the newest report, which may still be on its way here.
             PathState::Healthy if self.numbers.missing(around.newest.saturating_sub(1), JUDGED).0 > TOO_MANY => {
                 self.strike(now);
                 self.enter(now, PathState::Probation)
             }
             PathState::Healthy => {
                 if self.strikes > 0 && now.since(self.struck) >= FORGIVEN_AFTER {
+                    // One at a time, so a path that flapped for long stays under suspicion for long.
                     (self.strikes, self.struck) = (self.strikes - 1, now);
                 }
                 false
@@ -188,10 +196,12 @@ impl Track {
     }
 
     fn probation(&self) -> u32 {
+        // Twice as long for each strike, so a path that flaps is left alone in the end.
         PROBATION << self.strikes.saturating_sub(1)
     }
 
     fn strike(&mut self, now: Instant) {
+        // Only from healthy: one fault gives one strike, however often it shows.
         if self.state == PathState::Healthy {
             (self.strikes, self.struck) = ((self.strikes + 1).min(STRIKE_LIMIT), now);
         }

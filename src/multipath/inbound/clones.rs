@@ -37,6 +37,7 @@ impl Clones {
     pub(super) fn give_way(&mut self, now: Instant, life: Incarnation) -> bool {
         let Some(rivals) = &mut self.0 else { return false };
         let Some(heard) = rivals.heard else { return false };
+        // Only the life that is heard renews this. Otherwise the one that gives way could never take over.
         if life == rivals.first {
             rivals.heard = Some(now);
         }
@@ -61,6 +62,7 @@ impl Clones {
     /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
     /// first the one that is heard from now on.
     fn take_turns(&mut self, now: Instant, one: Incarnation, other: Incarnation) -> Option<[Incarnation; 2]> {
+        // By number, so that all daemons choose the same one without a word to each other.
         let (first, second) = if one.0 < other.0 { (one, other) } else { (other, one) };
         let same = |rivals: &&mut Rivals| (rivals.first, rivals.second) == (first, second);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
@@ -68,6 +70,7 @@ impl Clones {
             None => self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None }),
         }
         let rivals = self.0.as_mut()?;
+        // Turns and time: a restart gives many turns within a moment, and late packets give a few over a long time.
         let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
         clear.then(|| {
             rivals.heard = Some(now);

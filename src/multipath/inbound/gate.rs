@@ -96,10 +96,12 @@ impl Gate {
     ) -> Option<(Slice, KeyId)> {
         let believed = sender.and_then(|sender| self.peers[sender].believed.as_ref());
         match believed.filter(|believed| believed.life.incarnation == header.incarnation) {
+            // The keys of this life are derived already. This is the case of nearly every packet.
             Some(believed) => {
                 open_with(believed.keys.iter().rev().filter(|key| key.id().hint() == hint), header, tag, body)
             }
             None => {
+                // The newest first. The hint is one byte, so several keys may fit.
                 let fit = self.keys.iter().rev().filter(|key| key.id().hint() == hint);
                 let derived = fit.map(|key| LifeKey::derive(key, header.sender, header.incarnation));
                 open_with(derived, header, tag, body)
@@ -143,6 +145,7 @@ impl Gate {
         greeting: Option<Greeting>,
     ) -> Option<Greeting> {
         let header = &opened.header;
+        // The answer names the asking life, so a recorded answer to an earlier life of this daemon proves nothing.
         let answers_us = greeting
             .and_then(|greeting| greeting.answers)
             .is_some_and(|(asker, number)| asker == me && self.peers[sender].question.is_open(now, number));
@@ -151,8 +154,10 @@ impl Gate {
         }
         let stranger = self.standing(sender, header.incarnation) == Standing::Stranger;
         let peer = &mut self.peers[sender];
+        // Also when the packet was no greeting: any packet of a stranger shows that somebody is there to be asked.
         let asks = if stranger { peer.question.ask(now) } else { None };
         let asked = greeting.and_then(|greeting| greeting.asks);
+        // Strangers get an answer too. It is sealed, and means something to the life that asked, and to nobody else.
         let answers = asked.and_then(|number| peer.answer(now, header.incarnation, number));
         (asks.is_some() || answers.is_some()).then_some(Greeting { asks, answers })
     }
@@ -174,6 +179,7 @@ impl Gate {
     fn believe(&mut self, sender: Seat, opened: &Opened) {
         let Header { sender: id, incarnation, .. } = opened.header;
         let peer = &mut self.peers[sender];
+        // The answered question must never be answered again, so it gets another number.
         peer.question = Question { number: peer.question.number + 1, asked: None };
         peer.believed = Some(Believed {
             life: Life::new(incarnation, Trust::Proved),
@@ -208,6 +214,7 @@ impl Question {
         match self.asked {
             Some((_, last)) if now.since(last) < QUESTION_GAP => return None,
             Some((first, _)) if now.since(first) < QUESTION_LIFETIME => self.asked = Some((first, now)),
+            // Too old: whoever recorded it could answer it late.
             _ => (self.number, self.asked) = (self.number + 1, Some((now, now))),
         }
         Some(self.number)
@@ -229,6 +236,7 @@ fn open_with(
     let mut keys = keys.peekable();
     while let Some(key) = keys.next() {
         let key = key.borrow();
+        // Opening works in place. The usual case, one key, copies nothing.
         let tried = if keys.peek().is_some() { Slice::copy_from(&body) } else { std::mem::take(&mut body) };
         if let Ok((body, ())) = tried.changed(|bytes| key.open(header, tag, bytes)) {
             return Some((body, key.id()));

@@ -42,9 +42,12 @@ impl Lives {
         let known = self.0.iter().position(|life| life.incarnation == header.incarnation);
         match known {
             Some(0) => {}
+            // Not above all counters of its life, so it may be left over in some queue.
             Some(place) if self.0[place].copies(header).is_late(header.counter) => return Err(Old::PastLife),
+            // That life speaks again. If it were refused, one forged packet of another life could mute the daemon.
             Some(place) => self.0[..=place].rotate_right(1),
             None => {
+                // The life that was heard longest ago goes, so forged lives take bounded memory.
                 self.0.truncate(LIFE_LIMIT - 1);
                 self.0.insert(0, Life::new(header.incarnation, Trust::Unproved));
             }

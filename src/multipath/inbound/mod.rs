@@ -173,6 +173,7 @@ impl Inbound {
         if foreign && matches!(self.trust, Believing::Heard(_)) {
             return Err(Refusal::Told(Reason::ForeignSource));
         }
+        // Asked only after decoding failed: the usual packet costs nothing more.
         let other = || Header::other_version(datagram).map(|version| Refusal::Told(Reason::OtherVersion(version)));
         let parts = Head::decode(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
         let (header, tag, body) = parts?;
@@ -195,15 +196,18 @@ impl Inbound {
     pub(super) fn open(&self, table: &Table, read: Read, datagram: Slice, after: After) -> Result<Opened, Refusal> {
         let Read { header, tag, body } = read;
         let body = datagram.into_tail(body);
+        // A relay sends the sealed bytes on: it cannot seal in the sender's name.
         let carried = (after == After::GoesOn).then(|| body.clone());
         let (body, key) = match (&self.trust, header.protection, &tag) {
             (Believing::Heard(_), Protection::Plain, _) => (body, None),
+            // The operator must learn of it. Otherwise the daemons would just never meet.
             (Believing::Heard(_), Protection::Sealed(_), _) => return Err(Refusal::Told(Reason::Sealed)),
             (Believing::Proved(gate), Protection::Sealed(hint), Some(tag)) => {
                 let opened = gate.open(table.seat(header.sender), &header, tag, hint, body);
                 let (body, key) = opened.ok_or(Refusal::Told(Reason::NotOpened))?;
                 (body, Some(key))
             }
+            // A plain packet is refused too: otherwise anybody without a key could speak.
             (Believing::Proved(_), ..) => return Err(Refusal::Told(Reason::NotOpened)),
         };
         Ok(Opened { header, tag, carried, body, key })
@@ -214,6 +218,7 @@ impl Inbound {
         let sender = table.seat(header.sender).ok_or(Refusal::UnknownSender)?;
         let own = sender == table.me();
         match &self.trust {
+            // Before the check for ourselves: a second host with our identity is met like any stranger.
             Believing::Proved(gate) if gate.standing(sender, header.incarnation) == Standing::Stranger => {
                 return Err(Refusal::Stranger(sender));
             }
@@ -235,11 +240,13 @@ impl Inbound {
     ) -> Result<Copied, Refusal> {
         let mark = came.mark(network);
         let clones = &mut self.clones[came.sender];
+        // Before the window: a packet of the host that gave way must not move it.
         if clones.give_way(now, header.incarnation) {
             return Err(Refusal::Rival);
         }
         match &mut self.trust {
             Believing::Heard(lives) => {
+                // Read first, because the next line may change it.
                 let before = lives[came.sender].present();
                 let copied = lives[came.sender].note(header, mark)?;
                 match clones.follow(now, before, header.incarnation) {
@@ -247,6 +254,7 @@ impl Inbound {
                     None => Ok(copied),
                 }
             }
+            // No turns are counted here: with keys a life changes in `meet` only.
             Believing::Proved(gate) => Ok(gate.note(came.sender, header, mark)?),
         }
     }

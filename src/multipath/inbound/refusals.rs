@@ -29,6 +29,7 @@ impl Refusals {
     /// A datagram is dropped.
     pub(super) fn note(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
         let told = &mut self.told[reason.number()];
+        // Counted even while nothing is told, so that the next line says how many there were.
         told.since += 1;
         if told.at.is_none_or(|at| now.since(at) >= PAUSE) {
             let count = std::mem::take(&mut told.since);

@@ -88,6 +88,7 @@ impl Outbound {
     pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, digest: u32) {
         self.system = digest;
         self.chooser.adopt(now, moves);
+        // The old plan names seats of the old table.
         self.plan = Plan::default();
         self.relay.adopt(moves);
     }
@@ -134,10 +135,12 @@ impl Outbound {
             return;
         }
         let networks = match (kind, attempt) {
+            // Everything else is small or urgent, and takes all networks. So it arrives while any of them works.
             (PacketKind::Data, Attempt::First) => self.choose(known),
             _ => self.chooser.all(),
         };
         let header = self.next_header(known.table, kind, to);
+        // Once for all networks and relays: the seal does not cover the network.
         let parcel = self.sealer.seal(header, body, None);
         self.put(&parcel, networks, to);
         match to.map(|to| known.table.seat(to)) {
@@ -151,6 +154,7 @@ impl Outbound {
     pub(super) fn knock(&mut self, known: Known<'_>, to: Seat, doors: Doors) {
         let sound = known.health.paths().sound(to) & self.chooser.all();
         let networks = match doors {
+            // One network is enough to find a dead process, because it has no port on any.
             Doors::InTurn if !sound.is_empty() => {
                 self.knocks += 1;
                 sound.iter().nth(self.knocks % sound.len()).into_iter().collect()
@@ -212,6 +216,7 @@ impl Outbound {
         match header.way {
             _ if header.destination.is_some() => false,
             Way::Direct => !self.plan.is_idle() || self.plan.is_blind(),
+            // A packet is relayed once, so none runs in circles.
             Way::Relayed => false,
             Way::Crossing => true,
         }
@@ -223,6 +228,7 @@ impl Outbound {
         if header.way == Way::Crossing {
             return self.let_in(known, sender, parcel);
         }
+        // Without every row nobody knows who needs the report, and it is reports that complete the rows.
         let blind =
             header.kind == PacketKind::Report && self.plan.is_blind() && is_my_turn(known.table, header.counter);
         let hops: Vec<Hop> = match self.plan.forward(sender) {
@@ -230,6 +236,7 @@ impl Outbound {
             Some(forward) => forward.hops(load_of(header.kind)).to_vec(),
             None => return Relaying::NotNeeded,
         };
+        // In this order: a packet that nobody needs is not remembered as relayed.
         if hops.is_empty() || !self.relay.is_first(sender, header) {
             return Relaying::NotNeeded;
         }
@@ -246,6 +253,7 @@ impl Outbound {
     /// The header of the next packet to a destination. Its counter is used once in this life.
     fn next_header(&mut self, table: &Table, kind: PacketKind, to: Option<DaemonId>) -> Header {
         let counter = self.counters.entry(to).or_insert(self.first_counter);
+        // Used once in a life: it is the nonce of the seal, and the receivers' key to copies.
         *counter += 1;
         Header {
             kind,
@@ -295,10 +303,12 @@ impl Outbound {
             }
             for gateway in &gateways {
                 let chosen = gateway.networks & networks;
+                // The policy's networks may not lead there. Arriving matters more than the policy.
                 let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
                 hops.push((gateway.daemon, Way::Crossing, chosen));
             }
             let others = || wanted.iter().filter(|&&far| gateways.iter().all(|gateway| gateway.daemon != far));
+            // Somebody may be cut off from its gateway, so a retransmission also enters the site at another daemon.
             let turn = header.counter as usize % others().count().max(1);
             let again = attempt == Attempt::Again;
             hops.extend(others().nth(turn).filter(|_| again).map(|&other| (other, Way::Crossing, networks)));
@@ -316,6 +326,7 @@ impl Outbound {
         if let Some(around) = planned {
             self.put(parcel, around.networks, Some(table.id(around.relay)));
         }
+        // The first attempt trusts the plan. A retransmission shows that the plan may be wrong.
         if attempt == Attempt::First {
             return;
         }
@@ -323,6 +334,7 @@ impl Outbound {
         let hears = |by, of| !matrix.knows(by) || !matrix.hears(by, of).is_empty();
         let alive = |relay| health.is_alive(now, relay);
         let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
+        // First a relay that both ends are known to hear, then any that lives: the matrix may be old.
         let relay = self.relay.around(table, to, fit).or_else(|| self.relay.around(table, to, alive));
         if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
             self.put(parcel, self.chooser.all(), Some(table.id(relay)));

@@ -135,6 +135,7 @@ fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: Seat) -> Forw
 /// The daemons that need a copy of `from`'s packets to all and for which this daemon is the relay, with the networks on which they hear us.
 fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Load) -> Vec<(Seat, Networks)> {
     let me = table.me();
+    // A daemon whose row is unknown is not served by plan. Reports reach it blindly.
     let lacks = |&to: &Seat| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
     // At another site the gateway has the data already.
     let served = |to| load == Load::Data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
@@ -142,6 +143,7 @@ fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Loa
     if needy.is_empty() {
         return Vec::new();
     }
+    // Small packets go to every daemon of every site at first hand. Data goes to gateways only.
     let has = match load {
         Load::Data => first_hands(table, matrix, from),
         Load::Small => BySeat::new(table.len(), |_| true),
@@ -176,6 +178,7 @@ fn around(table: &Table, matrix: &Matrix, usable: Networks, to: Seat) -> Option<
     if !matrix.knows(to) || !matrix.hears(to, me).is_empty() {
         return None;
     }
+    // Both legs must work: to the relay, and from there.
     let relays = table.others().filter(|&relay| relay != to && !matrix.hears(to, relay).is_empty());
     let mut ways = relays.map(|relay| Around { relay, networks: matrix.hears(relay, me) & usable });
     ways.find(|way| !way.networks.is_empty())
@@ -187,6 +190,7 @@ pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
     let mut cover = Networks::NONE;
     while !sets.is_empty() {
         let use_of = |network: &NetworkId| sets.iter().filter(|set| set.has(*network)).count();
+        // Greedy. `max_by_key` takes the last of equals, so reversed it is the lowest: all daemons choose alike.
         let best = Networks::from_bits(0xff).iter().rev().max_by_key(use_of).expect("there are eight");
         sets.retain(|set| !set.has(best) && !set.is_empty());
         cover = cover | best.into();

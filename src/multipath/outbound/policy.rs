@@ -188,6 +188,7 @@ impl Chooser {
             Reach::Together(_) => self.all,
         };
         match self.policy {
+            // Faulty networks too: they cost a copy, and carry data again the moment that they heal.
             Policy::Active => self.all,
             // A packet that is sent on no network would only come by retransmission.
             Policy::Copies(count) => self.in_turn(usable, count.max(1)),
@@ -198,6 +199,7 @@ impl Chooser {
 
     fn preferred(&self, networks: Networks) -> impl Iterator<Item = NetworkId> + use<> {
         let mut networks: Vec<NetworkId> = networks.iter().collect();
+        // A stable sort, so the lowest network comes first among equals.
         networks.sort_by_key(|network| Reverse(self.priorities[usize::from(network.0)]));
         networks.into_iter()
     }

@@ -69,6 +69,7 @@ impl Relay {
     /// The next of the `fit` daemons to take a packet to another one.
     pub(super) fn around(&mut self, table: &Table, to: Seat, fit: impl Fn(Seat) -> bool) -> Option<Seat> {
         let daemons = table.len();
+        // From behind the last one, so that every daemon has its turn.
         let others = (1..=daemons).map(|step| Seat::new((self.turn + step) % daemons));
         let relay = others.filter(|&other| other != table.me() && other != to).find(|&other| fit(other))?;
         // The next retransmission takes another relay, because this one may not reach the target.

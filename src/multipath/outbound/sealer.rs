@@ -35,6 +35,7 @@ impl Sealer {
 
     /// Takes the newest key that is known to all, or the oldest, which is the likeliest to be known, if there is none.
     pub(super) fn choose(&mut self, known_to_all: impl Fn(KeyId) -> bool) {
+        // A key that somebody lacks would cut that daemon off. The oldest one is where everybody came from.
         self.current = self.keys.iter().rposition(|key| known_to_all(key.id())).unwrap_or(0);
     }
 
@@ -45,6 +46,7 @@ impl Sealer {
 
     /// Seals a packet, with a certain key if one is asked for. Its header must be new.
     pub(super) fn seal(&self, header: Header, body: Slice, with: Option<KeyId>) -> Parcel {
+        // A greeting answers with the key of the question, because the asker may have no other.
         let asked = self.keys.iter().find(|key| Some(key.id()) == with);
         let Some(key) = asked.or_else(|| self.keys.get(self.current)) else {
             return Parcel { header, tag: None, body };

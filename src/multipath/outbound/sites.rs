@@ -48,6 +48,7 @@ pub(super) fn is_served(table: &Table, matrix: &Matrix, from: Seat, to: Seat) ->
 
 /// Where data crosses from a daemon to a site.
 fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, site: usize) -> Vec<Gateway> {
+    // A daemon whose row is unknown is no gateway: nobody knows whom it reaches.
     let there = table.all().filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon));
     let members: Vec<Seat> = there.collect();
     let networks = |daemon| matrix.hears(daemon, from) & usable;
