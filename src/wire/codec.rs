@@ -99,6 +99,7 @@ impl<'a> Reader<'a> {
 
     /// Succeeds only when nothing is left.
     pub fn end(&self) -> Result<(), DecodeError> {
+        // Left-over bytes come from a layout that is not ours. To ignore them would hide that.
         if self.bytes.is_empty() { Ok(()) } else { Err(DecodeError::TrailingBytes) }
     }
 }

@@ -77,6 +77,7 @@ impl Data {
         let mut reader = Reader::new(body);
         let ring = RingId::decode(&mut reader)?;
         let seq = reader.counted("seq")?;
+        // Numbers begin at 1. A packet that is only handed over has one too, so 0 is a forgery.
         if seq == 0 {
             return Err(DecodeError::BadValue("seq"));
         }
@@ -92,7 +93,9 @@ impl Data {
             return Err(DecodeError::BadValue("flags"));
         }
         let barrier_distance = reader.u16()?;
+        // A part of the datagram, not a copy: it goes to the clients' sockets as it is.
         let payload = body.tail(Data::OVERHEAD);
+        // The stream is read from there after a loss, so it must lie inside.
         if first_message.is_some_and(|at| usize::from(at) >= payload.len()) {
             return Err(DecodeError::BadValue("first_message"));
         }

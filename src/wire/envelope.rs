@@ -114,6 +114,7 @@ impl State {
         let count = reader.count(State::TOGETHER_LIMIT, "daemons together")?;
         let together = (0..count).map(|_| read_daemon(reader)).collect::<Result<_, _>>()?;
         let parts = reader.u32()?;
+        // An exchange waits for all parts, so there is one at least.
         if parts == 0 {
             return Err(DecodeError::BadValue("parts"));
         }
@@ -167,6 +168,7 @@ impl Piece {
         let front = payload.front(Piece::PREFIX);
         let mut reader = Reader::new(&front[Envelope::PREFIX..]);
         let ring = read_ring(&mut reader)?;
+        // Not compared here: whether they fit together depends on the pieces before (groups/pieces.rs).
         let (number, total, offset) = (reader.u64()?, reader.u32()?, reader.u32()?);
         Ok(Piece { ring, number, total, offset, bytes: payload.skip(Piece::PREFIX) })
     }
@@ -197,12 +199,14 @@ impl Envelope {
     /// Reads an envelope. A client's frame is shared, not copied, and not looked into.
     pub fn decode(payload: &Payload) -> Result<Envelope, DecodeError> {
         let kind = *payload.front(Envelope::PREFIX).first().ok_or(DecodeError::Short)?;
+        // Data first: it is nearly everything, and its frame is not looked into.
         if kind == Envelope::DATA {
             return Ok(Envelope::Data(payload.skip(Envelope::PREFIX)));
         }
         if kind == Envelope::PIECE {
             return Piece::decode(payload).map(Envelope::Piece);
         }
+        // The other kinds are rare and small, so a copy is cheaper than a reader of several slices.
         let bytes = payload.contiguous();
         let mut reader = Reader::new(&bytes[Envelope::PREFIX..]);
         let envelope = match kind {

@@ -109,6 +109,7 @@ impl FormPart {
         let ring = RingId::decode(&mut reader)?;
         let hop = reader.counted("hop")?;
         let total = reader.u16()?;
+        // Before anything is collected: parts of a token with 65535 members would be memory for nothing.
         if total == 0 || total > MEMBER_LIMIT {
             return Err(DecodeError::TooLarge("members"));
         }
@@ -144,10 +145,12 @@ impl FormMember {
         let daemon = DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue("daemon"))?;
         let incarnation = Incarnation(reader.u64()?);
         let flags = reader.u8()?;
+        // An entry that is not filled in says nothing, so it must have no other flag.
         if flags & !(FILLED | HOLDS | IN_DOUBT) != 0 || flags & FILLED == 0 && flags != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
         if flags & FILLED == 0 {
+            // Entries have one size, filled in or not, so a part never grows beyond one datagram.
             reader.take(ENTRY_SIZE - 13)?;
             return Ok(FormMember { daemon, incarnation, brings: None });
         }

@@ -50,6 +50,7 @@ impl ByteOrder {
 
     /// The order that a marked field announces: little only if both marking bits are set.
     pub(super) fn of_field(field: [u8; 4]) -> ByteOrder {
+        // Both bits, which no type uses: the marking reads the same in either byte order.
         let marked = u32::from_le_bytes(field) & ByteOrder::MARKING == ByteOrder::MARKING;
         if marked { ByteOrder::Little } else { ByteOrder::Big }
     }
@@ -275,6 +276,7 @@ impl FrameHeader {
     /// Reads a header in its writer's byte order.
     pub fn decode(bytes: &[u8; FrameHeader::SIZE]) -> FrameHeader {
         let kind = field(bytes, 0);
+        // The type field comes first because it tells how to read the others.
         let order = ByteOrder::of_field(kind);
         FrameHeader {
             kind: FrameType(order.unmark(kind)),
@@ -301,6 +303,7 @@ impl FrameHeader {
     pub fn body_len(&self) -> Option<usize> {
         let refused_type = if self.kind.contains(FrameType::REJECT) { 4 } else { 0 };
         let groups = usize::try_from(self.groups).ok()?.checked_mul(Name::SIZE)?;
+        // Checked: both numbers are the client's, and their sum may not wrap.
         groups.checked_add(refused_type)?.checked_add(usize::try_from(self.data_len).ok()?)
     }
 
@@ -320,6 +323,7 @@ impl FrameHeader {
 pub fn encode_reject(header: &FrameHeader, frame: &[u8]) -> Vec<u8> {
     let body = &frame[FrameHeader::SIZE..];
     let (names, data) = body.split_at(usize::try_from(header.groups).unwrap_or(0) * Name::SIZE);
+    // The refused client reads its own name as the last group, and no frame has more than MAX_GROUPS.
     let names = &names[..names.len().min((MAX_GROUPS - 1) * Name::SIZE)];
     let groups = (names.len() / Name::SIZE + 1) as i32;
     let reject = FrameHeader { kind: FrameType::REJECT, groups, ..*header };

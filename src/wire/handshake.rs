@@ -165,6 +165,7 @@ impl ConnectRequest {
     pub fn decode(bytes: &[u8]) -> Result<Arrived<ConnectRequest>, Refusal> {
         let &[major, minor, ref rest @ ..] = bytes else { return Ok(None) };
         let mut version = Version::new(major as i8, minor as i8, 0);
+        // Before the rest has come: what a library that old sends next is not known.
         if version.is_older_than(Version::OLDEST) {
             return Err(Refusal::VERSION);
         }
@@ -174,6 +175,7 @@ impl ConnectRequest {
             version.patch = patch as i8;
         }
         let (Ok(flags), Ok(len)) = (rest.u8(), rest.u8()) else { return Ok(None) };
+        // Before the name has come: a client must not make the daemon wait for 255 bytes.
         if usize::from(len) > PrivateName::LIMIT {
             return Err(Refusal::ILLEGAL_NAME);
         }

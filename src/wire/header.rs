@@ -143,16 +143,19 @@ impl Header {
         if reader.u16()? != MAGIC {
             return Err(DecodeError::BadValue("magic"));
         }
+        // Before every other field: those of another version may mean something else.
         if reader.u8()? != VERSION {
             return Err(DecodeError::BadValue("version"));
         }
         let kind = PacketKind::from_wire(reader.u8()?).ok_or(DecodeError::BadValue("kind"))?;
         let network = NetworkId(reader.u8()?);
+        // Networks are bits of a byte from here on.
         if usize::from(network.0) >= NetworkId::LIMIT {
             return Err(DecodeError::BadValue("network"));
         }
         let protection = Protection::from_wire(reader.u8()?);
         let way = Way::from_wire(reader.u8()?).ok_or(DecodeError::BadValue("way"))?;
+        // Nobody may fill it, so that a later version can give it a meaning.
         if reader.u8()? != 0 {
             return Err(DecodeError::BadValue("reserved"));
         }
@@ -188,6 +191,7 @@ impl Header {
 
     /// The bytes that the seal authenticates: all but the two fields of the hop, which every relay writes anew.
     pub fn covered(&self) -> [u8; Header::SIZE] {
+        // One seal serves all networks and relays. A false network or way gains nothing (seal/mod.rs).
         Header { network: NetworkId(0), way: Way::Direct, ..*self }.encode()
     }
 

@@ -69,6 +69,7 @@ impl Join {
 }
 
 fn decode_set(reader: &mut Reader<'_>, field: &'static str) -> Result<BTreeSet<DaemonId>, DecodeError> {
+    // The limit comes before the memory: a count of 65535 in a short packet allocates nothing.
     let count = reader.count(DAEMON_LIMIT, field)?;
     (0..count).map(|_| DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue(field))).collect()
 }

@@ -58,6 +58,7 @@ impl MembershipBody {
     pub fn decode(data: &[u8], order: ByteOrder) -> Result<MembershipBody, DecodeError> {
         let mut reader = Reader::new(data);
         let id = GroupId::read(&mut reader, order)?;
+        // At most as many as the bytes that are left can hold, so a count takes no memory that was not sent.
         let count = limited(order.u32(reader.array()?), reader.remaining() / 4, "vs sets")?;
         let own_offset = order.u32(reader.array()?);
         let (mut vs_sets, mut own) = (Vec::new(), None);
@@ -176,6 +177,7 @@ impl EncodedMembership {
     pub fn for_vs_set(&self, own: usize) -> Payload {
         match self.offsets[own] {
             0 => Payload::from(self.frame.clone()),
+            // Only the own offset differs between receivers, so everything else is shared.
             offset => Payload::from_slices([
                 self.frame.part(0, self.own_at),
                 Slice::copy_from(&ByteOrder::Little.field(offset)),

@@ -64,6 +64,7 @@ impl Rest {
         let (count, seq) = (reader.counted("count")?, reader.counted("seq")?);
         let (safe, flags) = (reader.counted("safe")?, reader.u8()?);
         reader.end()?;
+        // The ring counts from one to the other, so it is checked here once.
         if safe > seq {
             return Err(DecodeError::BadValue("safe"));
         }

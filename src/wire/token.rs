@@ -149,10 +149,12 @@ fn decode_ranges(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(u64, u16)
     for _ in 0..count {
         let first = end.checked_add(u64::from(reader.u16()?)).ok_or(DecodeError::BadValue("range"))?;
         let length = reader.u16()?;
+        // An empty range means nothing, and many of them would be work for nothing.
         if length == 0 {
             return Err(DecodeError::BadValue("range"));
         }
         end = first.checked_add(u64::from(length)).ok_or(DecodeError::BadValue("range"))?;
+        // Each number costs a look into the window, so 476 bytes must not ask for millions.
         if end - base > Token::SPAN_LIMIT {
             return Err(DecodeError::BadValue("range"));
         }
