@@ -200,6 +200,23 @@ fn what_is_known_of_paths_names_neither_the_way_in_nor_the_way_out() {
 }
 
 #[test]
+fn the_states_of_a_ring_do_not_name_the_table_of_states() {
+    let files = || files("ring").iter();
+    let of_states = ["gather", "form", "recovery", "operational", "circulation", "rest", "handover"];
+    let mut found = Vec::new();
+    for state in of_states {
+        let place = format!("ring/{state}.rs");
+        let file =
+            files().find(|file| file.place == place).unwrap_or_else(|| panic!("{place} is gone: change the list"));
+        let named = |path: &&Vec<String>| path.starts_with(&["crate", "ring", "state"].map(String::from));
+        found.extend(
+            file.source.paths.iter().find(named).map(|_| format!("{place} names ring/state.rs, which names it")),
+        );
+    }
+    expect_none(found);
+}
+
+#[test]
 fn nothing_below_the_line_touches_the_world() {
     let mut found = Vec::new();
     for file in BELOW.iter().flat_map(|module| files(module)) {

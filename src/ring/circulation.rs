@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::flow::Flow;
 use super::rotation::Rotation;
-use super::state::{GatherReason, Regather, Transition};
 use super::timer::Timer;
+use super::transition::{GatherReason, Transition};
 use super::window::{Inserted, SPAN_LIMIT, Window};
 use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
@@ -156,8 +156,7 @@ impl Circulation {
             core.timers.set(Timer::Progress, now + core.config.token_timeout);
             return None;
         }
-        let reason = GatherReason::NoProgress;
-        Some(Transition::Gather(Regather { reason, present: Default::default(), failed: [by].into() }))
+        Some(Transition::gather_without(GatherReason::NoProgress, [by]))
     }
 
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {

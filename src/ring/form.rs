@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::circulation::successor;
 use super::core::Core;
 use super::owed::Owed;
-use super::state::{GatherReason, Transition};
 use super::timer::Timer;
+use super::transition::{GatherReason, Transition};
 use crate::time::Instant;
 use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
@@ -136,12 +136,8 @@ fn is_sound(brings: &Brings) -> bool {
 /// The meaning of a join of a member in this life after the agreement on `ring`.
 pub(crate) fn after_agreement(join: &Join, ring: RingId, life: crate::wire::Incarnation) -> Option<Transition> {
     if join.leaving {
-        if join.incarnation != life {
-            return None;
-        }
-        let failed = [join.origin].into();
-        let reason = GatherReason::MemberLeaving;
-        return Some(Transition::Gather(super::state::Regather { reason, present: Default::default(), failed }));
+        let goes = join.incarnation == life;
+        return goes.then(|| Transition::gather_without(GatherReason::MemberLeaving, [join.origin]));
     }
     // A new life is never stale: the member that was agreed on is gone.
     let stale = join.incarnation == life && join.sequence < ring.sequence;

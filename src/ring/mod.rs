@@ -30,12 +30,13 @@ mod suspicion;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod transition;
 mod window;
 
 pub use self::core::Transmit;
 pub use config::{Config, ConfigError};
-pub use state::GatherReason;
 pub use stats::{Dropped, Stats};
+pub use transition::GatherReason;
 
 use self::core::Core;
 use crate::time::Instant;
@@ -46,8 +47,9 @@ use hearsay::Worth;
 use owed::Owed;
 use possible::Verdict;
 use recovery::Recovery;
-use state::{Regather, State, Transition};
+use state::State;
 use timer::Timer;
+use transition::{Regather, Transition};
 
 /// A configuration as extended virtual synchrony defines it: the daemons that share deliveries from here on.
 #[derive(Clone, Debug, PartialEq, Eq)]

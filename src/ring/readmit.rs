@@ -4,7 +4,8 @@
 //! gather of those that stay. A join that names a removed daemon comes from somebody who still has the old list. It is dropped, and its
 //! sender repeats it when it has the new list.
 
-use super::state::{GatherReason, State, Transition};
+use super::state::State;
+use super::transition::{GatherReason, Transition};
 use super::{Config, Ring};
 use crate::time::Instant;
 use crate::wire::DaemonId;

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use super::core::{Core, Transmit};
 use super::operational::Operational;
 use super::possible::Verdict;
-use super::state::{GatherReason, Transition};
 use super::timer::Timer;
+use super::transition::{GatherReason, Transition};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Have, Packet, Rest, RingId, Service, Token};
 

@@ -5,7 +5,8 @@
 //! the same way.
 
 use super::Ring;
-use super::state::{GatherReason, Regather, State, Transition};
+use super::state::State;
+use super::transition::{GatherReason, Transition};
 use crate::time::Instant;
 use crate::wire::DaemonId;
 
@@ -21,8 +22,7 @@ impl Ring {
             return;
         }
         if self.state.members().any(|member| member == daemon) {
-            let (reason, present) = (GatherReason::MemberDied, Default::default());
-            self.follow(now, Some(Transition::Gather(Regather { reason, present, failed: [daemon].into() })));
+            self.follow(now, Some(Transition::gather_without(GatherReason::MemberDied, [daemon])));
         }
     }
 }
