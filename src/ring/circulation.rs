@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::flow::Flow;
-use super::rotation::Rotation;
+use super::rotation::{Rotation, Trip};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::window::{Inserted, SPAN_LIMIT, Window};
@@ -141,8 +141,8 @@ impl Circulation {
         core.timers.stop(Timer::TokenRetransmit);
         self.watch_progress(core, now, token);
         // A rotation with a retransmission measures a timer, not the ring (Karn's rule).
-        let undelayed = self.passed.as_ref().is_some_and(|passed| token.delayed < passed.hop);
-        self.rotation.end(now, undelayed);
+        let undisturbed = self.passed.as_ref().is_some_and(|passed| token.delayed < passed.hop);
+        self.rotation.end(now, if undisturbed { Trip::Undisturbed } else { Trip::Delayed });
         true
     }
 

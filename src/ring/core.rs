@@ -50,6 +50,22 @@ struct Shun {
     silent: bool,
 }
 
+/// How merging with a daemon failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No join of it came.
+    Silent,
+    /// Its joins came, but all daemons did not agree.
+    Disagreement,
+}
+
+/// Whether a daemon has shown that it hears this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HearsUs {
+    Shown,
+    Unknown,
+}
+
 /// How many rings others may have formed that this daemon has not heard of.
 const SEQUENCE_STEP: u64 = 1024;
 const SHUN_FIRST: Duration = Duration::from_millis(500);
@@ -125,7 +141,8 @@ impl Core {
     }
 
     /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.
-    pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, silent: bool) {
+    pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, failure: Failure) {
+        let silent = failure == Failure::Silent;
         let before = self.shunned.get(&daemon).filter(|shun| now.since(shun.until) < SHUN_MEMORY);
         let silences = if silent { before.map_or(0, |shun| shun.silences) + 1 } else { 0 };
         let limit = if silent { SHUN_SILENT_LIMIT } else { SHUN_LIMIT };
@@ -145,9 +162,9 @@ impl Core {
         }
     }
 
-    /// Whether merging with this daemon should not be tried now, where `hears_us` says that it has shown so.
-    pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId, hears_us: bool) -> bool {
-        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until && !(shun.silent && hears_us))
+    /// Whether merging with this daemon should not be tried now.
+    pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId, hears_us: HearsUs) -> bool {
+        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until && !(shun.silent && hears_us == HearsUs::Shown))
     }
 
     /// The members in ring order.

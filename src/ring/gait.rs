@@ -75,6 +75,7 @@ impl Gait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::rotation::Trip;
 
     const MILLI: Duration = Duration::from_millis(1);
 
@@ -82,7 +83,7 @@ mod tests {
     fn rotation() -> Rotation {
         let mut rotation = Rotation::default();
         rotation.begin(Instant::ZERO);
-        rotation.end(Instant::ZERO + MILLI, true);
+        rotation.end(Instant::ZERO + MILLI, Trip::Undisturbed);
         rotation
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::core::Core;
+use super::core::{Core, Failure};
 use super::form::{Collector, is_possible_at_first};
 use super::owed::Owed;
 use super::timer::Timer;
@@ -204,7 +204,8 @@ impl Gather {
     /// Leaves daemons without an agreement alone for a while. This includes failures that other daemons reported.
     fn shun_failed(&self, core: &mut Core, now: Instant) {
         for &daemon in &self.failed {
-            core.shun(now, daemon, !self.joins.contains_key(&daemon));
+            let heard = self.joins.contains_key(&daemon);
+            core.shun(now, daemon, if heard { Failure::Disagreement } else { Failure::Silent });
         }
     }
 

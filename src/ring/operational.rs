@@ -5,7 +5,7 @@
 
 use super::Progress;
 use super::circulation::{Circulation, Received};
-use super::core::Core;
+use super::core::{Core, HearsUs};
 use super::delivery::Delivery;
 use super::form::after_agreement;
 use super::gait::Gait;
@@ -64,10 +64,16 @@ impl Operational {
 
     /// What the ring is owed when it is left.
     pub(crate) fn into_owed(self) -> Owed {
-        let holds = matches!(self.place, Place::Here(_));
-        let handed = self.handed.map(|handed| handed.data);
-        Owed::new(self.circulation.ring, self.circulation.members, self.circulation.window, self.delivery)
-            .of_rest(holds, handed)
+        let Circulation { ring, members, window, .. } = self.circulation;
+        let owed = Owed::new(ring, members, window, self.delivery);
+        let owed = match self.place {
+            Place::Here(_) => owed.with_token(),
+            Place::Underway | Place::There(_) => owed,
+        };
+        match self.handed {
+            Some(handed) => owed.with_handed(handed.data),
+            None => owed,
+        }
     }
 
     /// How far the packets have come.
@@ -167,7 +173,7 @@ impl Operational {
             return None;
         };
         // A daemon with which agreement has just failed would break the ring again at once.
-        (!core.is_shunned(now, from, false)).then(|| Transition::gather_with(reason, [from]))
+        (!core.is_shunned(now, from, HearsUs::Unknown)).then(|| Transition::gather_with(reason, [from]))
     }
 
     /// A join arrived.
@@ -176,7 +182,8 @@ impl Operational {
         if let Some(life) = self.circulation.life(join.origin) {
             return after_agreement(join, self.circulation.ring, life);
         }
-        let hears_us = join.present.contains(&core.me()) && !join.failed.contains(&core.me());
+        let names_us = join.present.contains(&core.me()) && !join.failed.contains(&core.me());
+        let hears_us = if names_us { HearsUs::Shown } else { HearsUs::Unknown };
         let welcome = !join.leaving && !core.is_shunned(now, join.origin, hears_us);
         welcome.then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
     }

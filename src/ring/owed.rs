@@ -46,9 +46,14 @@ impl Owed {
         Owed { ring, members, window, delivery, trusted: 0, holds: false, handed: None }
     }
 
-    /// Whether its token rested here, and what this daemon had handed over.
-    pub(crate) fn of_rest(self, holds: bool, handed: Option<Data>) -> Owed {
-        Owed { holds, handed: handed.map(Handed::InDoubt), ..self }
+    /// Its token rested here when it broke.
+    pub(crate) fn with_token(self) -> Owed {
+        Owed { holds: true, ..self }
+    }
+
+    /// This daemon had handed over this packet, and has not seen it in the order.
+    pub(crate) fn with_handed(self, data: Data) -> Owed {
+        Owed { handed: Some(Handed::InDoubt(data)), ..self }
     }
 
     /// What a daemon brings that was in no ring yet.

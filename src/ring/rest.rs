@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::core::{Core, Transmit};
+use super::core::Core;
 use super::operational::Operational;
 use super::possible::Verdict;
 use super::timer::Timer;
@@ -314,8 +314,10 @@ impl Operational {
             self.circulation.safe = rest.safe;
             self.deliver_and_forget(core);
         }
-        if rest.asks {
-            self.answer(core, repeated, Vec::new());
+        match (rest.asks, repeated) {
+            (true, false) => self.answer(core, Vec::new()),
+            (true, true) => self.answer_again(core, Vec::new()),
+            (false, _) => {}
         }
         self.miss(core, now);
         self.hand_over(core, now);
@@ -375,18 +377,32 @@ impl Operational {
             resting.wanted = resting.wanted.max(seq);
         }
         if resting.told < resting.wanted && resting.wanted <= aru {
-            self.answer(core, false, Vec::new());
+            self.answer(core, Vec::new());
         }
         self.miss(core, now);
     }
 
-    /// Tells the holder what is here. `again` says that the holder seems not to have heard it.
-    fn answer(&mut self, core: &mut Core, again: bool, requests: Vec<(u64, u16)>) {
+    /// Tells the holder what is here.
+    fn answer(&mut self, core: &mut Core, requests: Vec<(u64, u16)>) {
+        if let Some((holder, have)) = self.have(requests) {
+            core.transmit(Some(holder), have);
+        }
+    }
+
+    /// Tells the holder once more, because it seems not to have heard.
+    fn answer_again(&mut self, core: &mut Core, requests: Vec<(u64, u16)>) {
+        if let Some((holder, have)) = self.have(requests) {
+            core.transmit_again(Some(holder), have);
+        }
+    }
+
+    /// The answer to the holder, and who that is.
+    fn have(&mut self, requests: Vec<(u64, u16)>) -> Option<(DaemonId, Packet)> {
         let (ring, aru) = (self.circulation.ring, self.circulation.window.aru());
-        let Place::There(resting) = &mut self.place else { return };
+        let Place::There(resting) = &mut self.place else { return None };
         resting.told = aru;
         let have = Have { ring, hop: resting.hop, count: resting.count, aru, requests };
-        core.transmits.push_back(Transmit { to: Some(resting.holder), again, packet: Packet::Have(have) });
+        Some((resting.holder, Packet::Have(have)))
     }
 
     /// If a packet is missing that may still come, it is requested after a while.
@@ -408,7 +424,11 @@ impl Operational {
         let asked = resting.asked;
         let requests = self.circulation.missing(resting.seq.max(self.circulation.window.high()));
         core.timers.set(Timer::Ask, now + (patience * (1 << asked.min(6))).min(core.config.token_retransmit));
-        self.answer(core, asked > 1, requests);
+        if asked == 1 {
+            self.answer(core, requests);
+        } else {
+            self.answer_again(core, requests);
+        }
         if asked >= ASKED_MOST {
             self.hurry(core);
         }

@@ -15,6 +15,14 @@ pub(crate) struct Rotation {
     deviation: Duration,
 }
 
+/// What happened to the token since it was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trip {
+    /// It was neither held back nor retransmitted anywhere.
+    Undisturbed,
+    Delayed,
+}
+
 /// The shortest wait before a token is retransmitted: a daemon that is scheduled a little late is no loss.
 const PATIENCE_MIN: Duration = Duration::from_millis(2);
 
@@ -24,13 +32,14 @@ impl Rotation {
         self.passed_at = Some(now);
     }
 
-    /// The token came. `undelayed`: it was neither held back nor sent again since it was passed on.
-    pub(crate) fn end(&mut self, now: Instant, undelayed: bool) {
+    /// The token came.
+    pub(crate) fn end(&mut self, now: Instant, trip: Trip) {
         // Taken, so that one start gives one measurement, however many tokens come.
         let Some(passed_at) = self.passed_at.take() else { return };
         self.took = now.since(passed_at);
-        if undelayed {
-            self.learn(self.took);
+        match trip {
+            Trip::Undisturbed => self.learn(self.took),
+            Trip::Delayed => {}
         }
     }
 
@@ -64,46 +73,47 @@ impl Rotation {
 
 #[cfg(test)]
 mod tests {
+    use super::Trip::*;
     use super::*;
 
     const MILLI: Duration = Duration::from_millis(1);
     const MOST: Duration = Duration::from_millis(40);
 
-    fn after(rotations: &[(u32, bool)]) -> Rotation {
+    fn after(rotations: &[(u32, Trip)]) -> Rotation {
         let mut rotation = Rotation::default();
-        for &(millis, undelayed) in rotations {
+        for &(millis, trip) in rotations {
             rotation.begin(Instant::ZERO);
-            rotation.end(Instant::ZERO + MILLI * millis, undelayed);
+            rotation.end(Instant::ZERO + MILLI * millis, trip);
         }
         rotation
     }
 
     #[test]
     fn patience_is_little_more_than_two_rotations_of_the_same_length() {
-        let patience = after(&[(5, true); 40]).patience(MOST);
+        let patience = after(&[(5, Undisturbed); 40]).patience(MOST);
         assert!((MILLI * 10..MILLI * 11).contains(&patience), "{patience:?}");
-        assert_eq!(after(&[(0, true); 40]).patience(MOST), PATIENCE_MIN);
-        assert_eq!(after(&[(300, true); 40]).patience(MOST), MOST);
+        assert_eq!(after(&[(0, Undisturbed); 40]).patience(MOST), PATIENCE_MIN);
+        assert_eq!(after(&[(300, Undisturbed); 40]).patience(MOST), MOST);
         assert_eq!(Rotation::default().patience(MOST), PATIENCE_MIN);
     }
 
     #[test]
     fn rotations_of_different_length_ask_for_patience() {
-        let patience = after(&[(1, true), (9, true)].repeat(20)).patience(MOST);
+        let patience = after(&[(1, Undisturbed), (9, Undisturbed)].repeat(20)).patience(MOST);
         assert!(patience > MILLI * 20, "{patience:?}");
     }
 
     #[test]
     fn a_delayed_rotation_teaches_nothing() {
-        let rotation = after(&[(3, true), (3, true), (30, false), (25, false)]);
+        let rotation = after(&[(3, Undisturbed), (3, Undisturbed), (30, Delayed), (25, Delayed)]);
         assert_eq!(rotation.took(), MILLI * 25);
         assert!(rotation.patience(MOST) < MILLI * 12);
     }
 
     #[test]
     fn patience_follows_when_the_way_becomes_longer() {
-        let before = [(1, true); 20];
-        let patience = after(&[&before[..], &[(12, true); 20]].concat()).patience(MOST);
+        let before = [(1, Undisturbed); 20];
+        let patience = after(&[&before[..], &[(12, Undisturbed); 20]].concat()).patience(MOST);
         assert!(patience > MILLI * 20, "{patience:?}");
     }
 }
