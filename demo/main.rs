@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::config::Settings;
-use spread::daemon::{self, Options, Running};
+use spread::daemon::{self, Handle, Options, Running};
 use spread::wire::{FrameType, Name, NetworkId};
 
 const DAEMONS: usize = 3;
@@ -171,7 +171,8 @@ fn watch(daemons: &[Running], logs: &[Log], start: Instant) {
         before.copy_from_slice(&delivered);
         sent_before = sent;
         if second == CUT_AT || second == HEAL_AT {
-            daemons.iter().for_each(|daemon| daemon.handle().drill(NetworkId(0), second == CUT_AT));
+            let begin_or_end = if second == CUT_AT { Handle::begin_drill } else { Handle::end_drill };
+            daemons.iter().for_each(|daemon| begin_or_end(daemon.handle(), NetworkId(0)));
         }
     }
 }

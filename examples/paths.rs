@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn obey(handle: &Handle) {
     for line in stdin().lines().map_while(Result::ok) {
         match line.split_once(' ').map(|(order, network)| (order, network.parse())) {
-            Some((order @ ("cut" | "heal"), Ok(network))) => handle.drill(NetworkId(network), order == "cut"),
+            Some(("cut", Ok(network))) => handle.begin_drill(NetworkId(network)),
+            Some(("heal", Ok(network))) => handle.end_drill(NetworkId(network)),
             _ => println!("say: cut N, or heal N"),
         }
     }

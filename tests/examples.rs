@@ -16,7 +16,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use c_programs::{C, Library, ROOT};
 use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::config::Settings;
-use spread::daemon::{Options, Running, spawn};
+use spread::daemon::{Handle, Options, Running, spawn};
 use spread::wire::{FrameType, Name, NetworkId};
 
 /// What no program of an example sends to its group.
@@ -62,8 +62,8 @@ impl Ring {
 
     fn happen(&self, event: &str) {
         match event {
-            "(d3 is cut off)" => self.drill(true),
-            "(d3 is back)" => self.drill(false),
+            "(d3 is cut off)" => self.drill(Handle::begin_drill),
+            "(d3 is back)" => self.drill(Handle::end_drill),
             "(both work)" => self.await_workers(),
             _ => match event.strip_prefix("(a stranger sends nonsense to ").and_then(|rest| rest.strip_suffix(')')) {
                 Some(group) => self.send_nonsense(group),
@@ -72,8 +72,8 @@ impl Ring {
         }
     }
 
-    fn drill(&self, on: bool) {
-        [0, 1].into_iter().for_each(|network| self.daemons[2].handle().drill(NetworkId(network), on));
+    fn drill(&self, begin_or_end: fn(&Handle, NetworkId)) {
+        [0, 1].into_iter().for_each(|network| begin_or_end(self.daemons[2].handle(), NetworkId(network)));
     }
 
     /// Sends what no program of the group sends, and waits until it has come.

@@ -46,14 +46,14 @@ fn partition_and_merge() {
     let mut stage = Stage::new("12_partition_and_merge");
     stage.joins(&["a", "b", "c"]);
     stage.play("o", HANDSHAKE + 2);
-    stage.daemons[2].as_ref().unwrap().handle().drill(NetworkId(0), true);
+    stage.daemons[2].as_ref().unwrap().handle().begin_drill(NetworkId(0));
     ["a", "b", "c"].iter().for_each(|client| stage.hear(client, &["transitional membership", "regular membership"]));
     stage.play("b", 2);
     stage.hear("a", &["data"]);
     stage.play("c", 2);
     stage.play("e", HANDSHAKE + 2);
     stage.hear("c", &["regular membership"]);
-    stage.daemons[2].as_ref().unwrap().handle().drill(NetworkId(0), false);
+    stage.daemons[2].as_ref().unwrap().handle().end_drill(NetworkId(0));
     ["a", "b", "c", "e"].iter().for_each(|client| stage.hear(client, &["regular membership"]));
     for (leaver, others) in [("a", &["b", "c", "e"][..]), ("b", &["c", "e"]), ("c", &["e"]), ("e", &[]), ("o", &[])] {
         stage.play(leaver, 3);
@@ -67,7 +67,7 @@ fn crashes_and_stops_of_daemons() {
     let mut stage = Stage::new("13_daemon_crash");
     stage.joins(&["a", "b", "c"]);
     // Nobody hears that it goes.
-    stage.daemons[2].as_ref().unwrap().handle().drill(NetworkId(0), true);
+    stage.daemons[2].as_ref().unwrap().handle().begin_drill(NetworkId(0));
     drop(stage.daemons[2].take());
     ["a", "b"].iter().for_each(|client| stage.hear(client, &["transitional membership", "regular membership"]));
     stage.play("c", 2);

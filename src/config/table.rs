@@ -165,7 +165,10 @@ impl Table {
         let (loopback, real): (Vec<IpAddr>, Vec<IpAddr>) = local_addresses.iter().partition(|ip| ip.is_loopback());
         let found = real.iter().chain(&loopback).find_map(|&ip| {
             let mut having = self.daemons.iter().filter(|daemon| daemon.is_at(ip));
-            having.next().filter(|_| having.next().is_none())
+            match (having.next(), having.next()) {
+                (Some(only), None) => Some(only),
+                _ => None,
+            }
         });
         found.ok_or_else(|| {
             let names = self.names(|daemon| local_addresses.iter().any(|&ip| daemon.is_at(ip)));

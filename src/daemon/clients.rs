@@ -11,7 +11,7 @@ use mio::event::Event;
 use mio::{Interest, Registry, Token};
 use tracing::debug;
 
-use super::intake::{Intake, Taken};
+use super::intake::{Intake, SocketState, Taken};
 use super::origin::Origin;
 use super::stream::Stream;
 use super::vanished::Watch;
@@ -175,10 +175,15 @@ impl Clients {
     pub(super) fn read(&mut self, id: SessionId) -> Read<'_> {
         let Some(client) = self.clients.get_mut(&id) else { return Read::Nothing };
         let taken = match &mut client.intake {
-            Some(intake) => intake.read(&mut client.stream, client.closed, &mut self.buffer),
+            Some(intake) => {
+                let state = if client.closed { SocketState::Ended } else { SocketState::Open };
+                intake.read(&mut client.stream, state, &mut self.buffer)
+            }
             None => client.read(&mut self.buffer, &mut self.pipes),
         };
-        client.intake.take_if(|intake| intake.is_over()).into_iter().for_each(|_| self.pipes -= 1);
+        if client.intake.take_if(|intake| intake.is_over()).is_some() {
+            self.pipes -= 1;
+        }
         match taken {
             Taken::Bytes(count) => {
                 client.queue(id, &mut self.readable);
@@ -356,8 +361,12 @@ impl Client {
         match self.stream.receive(buffer) {
             Ok((0, _)) => Taken::Ended,
             Ok((count, memory)) => {
-                self.intake = memory.filter(|_| *pipes < PIPES).map(|memory| Box::new(Intake::new(memory)));
-                *pipes += usize::from(self.intake.is_some());
+                if let Some(memory) = memory
+                    && *pipes < PIPES
+                {
+                    self.intake = Some(Box::new(Intake::new(memory)));
+                    *pipes += 1;
+                }
                 Taken::Bytes(count)
             }
             Err(error) => match error.kind() {

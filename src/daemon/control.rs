@@ -81,7 +81,9 @@ impl Drop for Control {
     fn drop(&mut self) {
         let woken = self.stop.wake();
         // What the guest has not said or read by now is not waited for.
-        self.guest.lock().iter().for_each(|guest| _ = guest.shutdown(Shutdown::Both));
+        if let Some(guest) = &*self.guest.lock() {
+            let _ = guest.shutdown(Shutdown::Both);
+        }
         if let Err(error) = woken {
             warn!(name: "control_failed", %error, "the control socket cannot be closed");
         } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
@@ -159,7 +161,8 @@ impl Server {
     fn obey(&self, words: &[&str]) -> Result<(), String> {
         match *words {
             ["network", number, switch @ ("on" | "off")] => self.switch(number, switch == "on"),
-            ["drill", number, switch @ ("on" | "off")] => self.drill(number, switch == "on"),
+            ["drill", number, "on"] => self.drill(number, Handle::begin_drill),
+            ["drill", number, "off"] => self.drill(number, Handle::end_drill),
             ["policy", ref policy @ ..] => self.set_policy(policy),
             ["rekey"] => self.rekey(),
             ["log", levels] => (self.handle.program()?.set_log)(levels),
@@ -179,8 +182,8 @@ impl Server {
         }
     }
 
-    fn drill(&self, number: &str, on: bool) -> Result<(), String> {
-        self.handle.drill(self.network(number)?, on);
+    fn drill(&self, number: &str, begin_or_end: fn(&Handle, NetworkId)) -> Result<(), String> {
+        begin_or_end(&self.handle, self.network(number)?);
         self.handle.status_after_requests(PATIENCE);
         Ok(())
     }

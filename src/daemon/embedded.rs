@@ -397,9 +397,9 @@ mod tests {
             }
         };
         assert_eq!(told(), PathState::Healthy);
-        find(two).unwrap().handle().drill(NetworkId(1), true);
+        find(two).unwrap().handle().begin_drill(NetworkId(1));
         assert_eq!(told(), PathState::Faulty);
-        find(two).unwrap().handle().drill(NetworkId(1), false);
+        find(two).unwrap().handle().end_drill(NetworkId(1));
         assert_eq!([told(), told()], [PathState::Probation, PathState::Healthy]);
         assert!(stop(one) && stop(two));
     }

@@ -287,9 +287,14 @@ impl Handle {
         self.0.program.get().ok_or_else(|| inside.to_owned())
     }
 
-    /// Begins or ends a failure drill: everything to and from the network is lost, and the ring is not told.
-    pub fn drill(&self, network: NetworkId, on: bool) {
-        self.ask(Request::Drill { network, on });
+    /// Begins a failure drill: everything to and from the network is lost, and the ring is not told.
+    pub fn begin_drill(&self, network: NetworkId) {
+        self.ask(Request::Drill { network, on: true });
+    }
+
+    /// Ends a failure drill.
+    pub fn end_drill(&self, network: NetworkId) {
+        self.ask(Request::Drill { network, on: false });
     }
 
     /// Switches a network on or off: the daemon sends nothing on one that is off, and the others know that this is no fault. The last one

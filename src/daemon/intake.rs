@@ -27,6 +27,13 @@ pub(super) struct Intake {
     fresh: bool,
 }
 
+/// Whether the client's socket may still bring something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SocketState {
+    Open,
+    Ended,
+}
+
 /// What a pipe gave.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -55,8 +62,8 @@ impl Intake {
         self.ended && self.bells == 0
     }
 
-    /// Fills the buffer, which has room for at least one record. `closed` says that the client's socket has ended.
-    pub(super) fn read(&mut self, stream: &mut Stream, closed: bool, buffer: &mut [u8]) -> Taken {
+    /// Fills the buffer, which has room for at least one record.
+    pub(super) fn read(&mut self, stream: &mut Stream, state: SocketState, buffer: &mut [u8]) -> Taken {
         let mut filled = 0;
         let mut taken = Taken::Bytes(0);
         for _ in 0..RECORDS {
@@ -77,14 +84,14 @@ impl Intake {
                 self.fresh = true;
                 Taken::Bytes(filled)
             }
-            Taken::Pause => self.pause(closed),
+            Taken::Pause => self.pause(state),
             _ => taken,
         }
     }
 
     /// The pipe is empty.
-    fn pause(&mut self, closed: bool) -> Taken {
-        if closed {
+    fn pause(&mut self, state: SocketState) -> Taken {
+        if state == SocketState::Ended {
             Taken::Ended
         } else if mem::take(&mut self.fresh) {
             // Who wrote a moment ago writes again soon, most often.
@@ -195,16 +202,16 @@ mod tests {
             self.writer.bell(&self.shared).unwrap();
         }
 
-        fn read_when(&mut self, closed: bool) -> Result<Vec<u8>, Taken> {
+        fn read_when(&mut self, state: SocketState) -> Result<Vec<u8>, Taken> {
             let mut buffer = [0; 4 * LARGE];
-            match self.intake.read(&mut self.stream, closed, &mut buffer) {
+            match self.intake.read(&mut self.stream, state, &mut buffer) {
                 Taken::Bytes(count) => Ok(buffer[..count].to_vec()),
                 stop => Err(stop),
             }
         }
 
         fn read(&mut self) -> Result<Vec<u8>, Taken> {
-            self.read_when(false)
+            self.read_when(SocketState::Open)
         }
     }
 
@@ -287,9 +294,12 @@ mod tests {
         ends.announce(2);
         ends.far.write_all(b"cd").unwrap();
         ends.far.shutdown(std::net::Shutdown::Both).unwrap();
-        assert_eq!((ends.read_when(true), ends.read_when(true)), (Ok(b"abcd".to_vec()), Err(Taken::Ended)));
+        assert_eq!(
+            (ends.read_when(SocketState::Ended), ends.read_when(SocketState::Ended)),
+            (Ok(b"abcd".to_vec()), Err(Taken::Ended))
+        );
         ends.announce(2);
-        assert_eq!(ends.read_when(true), Err(Taken::Ended), "half a frame is none");
+        assert_eq!(ends.read_when(SocketState::Ended), Err(Taken::Ended), "half a frame is none");
     }
 
     #[test]

@@ -287,7 +287,10 @@ pub extern "C" fn torc_drill(daemon: *mut torc_daemon, network: c_int, on: c_int
         let networks = embedded.networks();
         let number = u8::try_from(network).ok().filter(|&number| usize::from(number) < networks);
         let number = number.ok_or_else(|| Failure(TORC_BAD_ARGUMENT, format!("the daemon has {networks} networks")))?;
-        embedded.handle().drill(NetworkId(number), on != 0);
+        match on {
+            0 => embedded.handle().end_drill(NetworkId(number)),
+            _ => embedded.handle().begin_drill(NetworkId(number)),
+        }
         Ok(TORC_OK)
     })
 }

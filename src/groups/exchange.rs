@@ -65,15 +65,18 @@ impl Speech {
                 self.at = Cursor::default();
                 return Some(self);
             }
-            (Some(count), rest) => self.say(count, rest.is_none(), views),
+            (Some(count), Some(_)) => self.say(count, None, views),
+            (Some(count), None) => {
+                let last = std::mem::take(&mut self.parts.last);
+                self.say(count, Some(last), views);
+            }
         }
         self.at = rest?;
         Some(self)
     }
 
-    /// Sends the full parts, and the last part at the end of the table.
-    fn say(&mut self, parts: u32, is_end: bool, views: &mut Views) {
-        let last = is_end.then(|| std::mem::take(&mut self.parts.last));
+    /// Sends the full parts, and at the end of the table the last part.
+    fn say(&mut self, parts: u32, last: Option<Vec<GroupState>>, views: &mut Views) {
         for groups in self.parts.full.drain(..).chain(last) {
             let basis = views.basis.clone();
             let payload = Envelope::State(State { exchange: self.ring, basis, parts, groups }).encode();

@@ -94,8 +94,9 @@ pub struct Memberships {
 }
 
 impl Memberships {
-    fn of(&mut self, is_own: bool) -> &mut usize {
-        if is_own { &mut self.own } else { &mut self.others }
+    /// The count of the daemon `at`, where `me` is this one.
+    fn of(&mut self, at: usize, me: usize) -> &mut usize {
+        if at == me { &mut self.own } else { &mut self.others }
     }
 }
 
@@ -195,7 +196,7 @@ impl Table {
         view.broken |= said.broken || view.id != said.id;
         for member in said.members.iter().map(|&name| Member { at, name }) {
             if view.members.insert(member) {
-                *self.memberships.of(at == self.me) += 1;
+                *self.memberships.of(at, self.me) += 1;
             }
             self.groups_of.entry(member).or_default().insert(said.group);
             if at == self.me {
@@ -215,7 +216,7 @@ impl Table {
             return Joined::TooMany;
         }
         groups.insert(group);
-        *self.memberships.of(member.at == self.me) += 1;
+        *self.memberships.of(member.at, self.me) += 1;
         let before = self.groups.get(&group).map(|view| view.id);
         let view = self.groups.entry(group).or_insert_with(|| View::new(GroupId::default()));
         view.members.insert(member);
@@ -233,7 +234,7 @@ impl Table {
         if !view.members.remove(member) {
             return false;
         }
-        *self.memberships.of(member.at == self.me) -= 1;
+        *self.memberships.of(member.at, self.me) -= 1;
         if member.at == self.me {
             view.local = None;
             if let Some(id) = sessions.watcher(&member.name) {

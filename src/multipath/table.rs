@@ -60,6 +60,11 @@ impl Table {
         self.sites[seat.number()]
     }
 
+    /// The daemons at this site.
+    pub(super) fn at(&self, site: usize) -> impl Iterator<Item = Seat> + '_ {
+        self.all().filter(move |&seat| self.site(seat) == site)
+    }
+
     /// All who are elsewhere.
     pub(super) fn far(&self) -> impl Iterator<Item = Seat> + '_ {
         self.all().filter(|&seat| self.site(seat) != self.site(self.me))

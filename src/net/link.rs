@@ -265,8 +265,8 @@ impl Link {
     }
 
     /// Begins or ends dropping everything.
-    pub(super) fn drill(&mut self, on: bool) {
-        self.drilled = on;
+    pub(super) fn set_drilled(&mut self, drilled: bool) {
+        self.drilled = drilled;
     }
 
     /// What is known of it.

@@ -174,9 +174,9 @@ impl Links {
     }
 
     /// Begins or ends a failure drill: everything to and from the network is dropped silently.
-    pub fn drill(&mut self, network: NetworkId, on: bool) {
+    pub fn set_drilled(&mut self, network: NetworkId, drilled: bool) {
         if let Some(link) = self.links.get_mut(usize::from(network.0)) {
-            link.drill(on);
+            link.set_drilled(drilled);
         }
     }
 
@@ -473,13 +473,13 @@ mod tests {
     #[test]
     fn a_drill_loses_what_comes_and_goes() {
         let [mut a, mut b, mut c] = stations(Kind::Unicast);
-        b.links.drill(NetworkId(0), true);
+        b.links.set_drilled(NetworkId(0), true);
         a.send(None, &[b"one".to_vec()]);
         b.send(None, &[b"two".to_vec()]);
         assert_eq!(c.receive(1), [b"one"]);
         assert!(b.receive(0).is_empty());
         assert_eq!(b.counters().drilled, 2);
-        b.links.drill(NetworkId(0), false);
+        b.links.set_drilled(NetworkId(0), false);
         a.send(Some(daemon(1)), &[b"three".to_vec()]);
         assert_eq!(b.receive(1), [b"three"]);
         assert_eq!((b.counters().sent, c.receive(0).len()), (0, 0));

@@ -101,7 +101,9 @@ impl Sockets {
         if let Some(address) = group {
             let opened = group_socket(network, &own, address, interface);
             listener = opened.map_err(|error| OpenError { address, error })?;
-            listener.iter().for_each(|listener| _ = held(listener));
+            if let Some(listener) = &listener {
+                let _ = held(listener);
+            }
         }
         let mut sockets = Sockets {
             interface: interface.index,
@@ -133,8 +135,10 @@ impl Sockets {
 
 /// Where what is for all is sent and heard, if that is one address.
 fn group(network: &Network, interface: &Interface) -> Option<SocketAddr> {
-    let group = network.kind.group().filter(|_| network.peers.iter().any(|peer| peer.near));
-    group.map(|group| scoped(group, network.port, interface))
+    if !network.peers.iter().any(|peer| peer.near) {
+        return None;
+    }
+    network.kind.group().map(|group| scoped(group, network.port, interface))
 }
 
 fn own_socket(

@@ -102,6 +102,19 @@ impl Client {
     }
 }
 
+/// Whether something waited for a client before its requests were carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OutboxState {
+    Empty,
+    Filled,
+}
+
+impl OutboxState {
+    fn of(outbox: &Outbox) -> OutboxState {
+        if outbox.is_empty() { OutboxState::Empty } else { OutboxState::Filled }
+    }
+}
+
 /// The owner of a private group.
 #[derive(Debug)]
 enum Holder {
@@ -240,10 +253,10 @@ impl Clients {
     /// A client's bytes arrived.
     pub(super) fn bytes(&mut self, id: SessionId, bytes: &[u8]) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
-        let quiet = client.session.outbox().is_empty();
+        let before = OutboxState::of(client.session.outbox());
         client.heard = self.now;
         client.session.handle_bytes(bytes);
-        self.requests(id, quiet);
+        self.requests(id, before);
         self.watch_frame(id);
     }
 
@@ -256,15 +269,15 @@ impl Clients {
         }
     }
 
-    /// Carries out the complete requests of a client. `quiet`: its outbox was empty before.
-    fn requests(&mut self, id: SessionId, quiet: bool) {
+    /// Carries out the complete requests of a client, whose outbox was in this state before.
+    fn requests(&mut self, id: SessionId, before: OutboxState) {
         let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
         }
         self.settle(id);
         // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
-        if quiet && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
+        if before == OutboxState::Empty && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
             self.events.push_back(Event::Output(id));
         }
     }
@@ -297,8 +310,10 @@ impl Clients {
         self.pace.fall_behind(-isize::from(client.behind));
         self.pace.watch(-isize::from(client.opened && client.membership));
         self.count_end(&client, reason);
-        if let Some(private_group) = client.private_group {
-            self.leave_name(id, private_group, client.opened);
+        match client.private_group {
+            Some(name) if client.opened => self.leave_name(id, name),
+            Some(name) => self.give_name_back(id, name),
+            None => {}
         }
         let outbox = client.session.outbox_mut();
         let rest = outbox.take_all();
@@ -317,14 +332,15 @@ impl Clients {
         }
     }
 
-    /// A session that had a name, or waited for it, is over.
-    fn leave_name(&mut self, id: SessionId, name: Name, opened: bool) {
-        if opened {
-            // The name stays in use until the disconnection has its place in the order.
-            self.leaving.insert(id, Leaving { name, memory: 0 });
-            self.names.insert(name, Holder::Leaving { next: None });
-            return self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
-        }
+    /// An open session is over. Its name stays in use until the disconnection has its place in the order.
+    fn leave_name(&mut self, id: SessionId, name: Name) {
+        self.leaving.insert(id, Leaving { name, memory: 0 });
+        self.names.insert(name, Holder::Leaving { next: None });
+        self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
+    }
+
+    /// A session is over that had a name, or waited for it, and was not open.
+    fn give_name_back(&mut self, id: SessionId, name: Name) {
         match self.names.get_mut(&name) {
             Some(Holder::Leaving { next }) => *next = next.filter(|&(waiting, _)| waiting != id),
             _ => _ = self.names.remove(&name),
@@ -336,9 +352,9 @@ impl Clients {
         let Some(Leaving { name, memory }) = self.leaving.remove(&id) else { return };
         self.memory.forget(memory);
         if let Some(Holder::Leaving { next: Some((next, membership)) }) = self.names.remove(&name) {
-            let quiet = self.outbox(next).is_some_and(Outbox::is_empty);
+            let before = self.outbox(next).map_or(OutboxState::Filled, OutboxState::of);
             self.admit(next, name, membership);
-            self.requests(next, quiet);
+            self.requests(next, before);
         }
     }
 
@@ -390,9 +406,9 @@ impl Clients {
         while let Some((id, change)) = self.pace.poll(self.now) {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
             client.paced = false;
-            let quiet = client.session.outbox().is_empty();
+            let before = OutboxState::of(client.session.outbox());
             self.change(id, change);
-            self.requests(id, quiet);
+            self.requests(id, before);
             if !self.stops(id) {
                 self.events.push_back(Event::Welcome(id));
             }

@@ -157,8 +157,10 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, 
 /// The descriptor in a control message of the system.
 fn passed(control: &[u8; CONTROL]) -> Option<OwnedFd> {
     let number = |at: usize| Some(i32::from_ne_bytes(*control[at..].first_chunk()?));
-    let is_descriptor = number(LEVEL)? == libc::SOL_SOCKET && number(KIND)? == libc::SCM_RIGHTS;
-    let descriptor = number(DESCRIPTOR).filter(|_| is_descriptor)?;
+    if number(LEVEL)? != libc::SOL_SOCKET || number(KIND)? != libc::SCM_RIGHTS {
+        return None;
+    }
+    let descriptor = number(DESCRIPTOR)?;
     // SAFETY: the system has opened the descriptor for this call, and nobody else knows it.
     Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

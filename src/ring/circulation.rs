@@ -162,7 +162,10 @@ impl Circulation {
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
         // The same aru by the same member at two visits: what that member lacks was not repaired in between.
         let before = self.behind.take();
-        self.behind = token.aru_by.filter(|_| token.aru < token.seq).map(|by| (token.aru, by));
+        self.behind = match token.aru_by {
+            Some(by) if token.aru < token.seq => Some((token.aru, by)),
+            _ => None,
+        };
         match self.behind {
             // The timer runs on from the first of these visits. Setting it anew at each would never let it expire.
             Some(behind) if before == Some(behind) => {}
@@ -220,9 +223,10 @@ impl Circulation {
         self.served.retain(|_, hop| *hop + others_chance > token.hop);
         for (first, length) in std::mem::take(&mut token.requests) {
             for seq in first..first + u64::from(length) {
-                match self.window.packet(seq).filter(|_| budget > 0 && !self.served.contains_key(&seq)) {
+                let may_serve = budget > 0 && !self.served.contains_key(&seq);
+                match self.window.packet(seq) {
                     // Retransmissions go before new packets, so that the backlog does not delay what others wait for.
-                    Some(data) => {
+                    Some(data) if may_serve => {
                         core.transmit_again(None, Packet::Data(data.clone()));
                         core.stats.retransmitted += 1;
                         budget -= 1;
@@ -230,8 +234,8 @@ impl Circulation {
                         self.served.insert(seq, token.hop);
                     }
                     // Outside these bounds nobody lacks anything, and a request would go round for ever.
-                    None if seq > token.aru && seq <= token.seq => left.add(seq),
-                    None => {}
+                    _ if seq > token.aru && seq <= token.seq => left.add(seq),
+                    _ => {}
                 }
             }
         }

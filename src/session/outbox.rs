@@ -204,7 +204,11 @@ impl Outbox {
             let left = self.front.as_ref().unwrap_or(first.payload());
             if n < left.len() {
                 let rest = left.skip(n);
-                self.discount(first.0.share.is_some(), n, 0);
+                match first.0.share {
+                    // A view gives its share back when it is done.
+                    Some(_) => self.view_bytes -= n,
+                    None => self.charged -= n,
+                }
                 self.front = Some(rest);
                 return;
             }
@@ -218,22 +222,19 @@ impl Outbox {
     /// The first frame, of which `len` bytes were left, is done.
     fn pop(&mut self, len: usize) {
         let Some(frame) = self.frames.pop_front() else { return };
-        let share = frame.0.share;
-        self.discount(share.is_some(), len, share.unwrap_or(0));
-        self.messages -= usize::from(share.is_none());
+        match frame.0.share {
+            Some(share) => {
+                self.view_bytes -= len;
+                self.charged -= share;
+            }
+            None => {
+                self.charged -= len;
+                self.messages -= 1;
+            }
+        }
         // The last holder of a frame gives its memory back.
         if frame.is_unshared() {
             self.memory_change -= frame.len() as isize;
-        }
-    }
-
-    /// These bytes of a view or a message were written. A view gives its share back when it is done.
-    fn discount(&mut self, is_view: bool, bytes: usize, share: usize) {
-        if is_view {
-            self.view_bytes -= bytes;
-            self.charged -= share;
-        } else {
-            self.charged -= bytes;
         }
     }
 

@@ -195,9 +195,9 @@ fn health_is_a_line_and_a_status_for_scripts() {
         panic!("health never became {begin}");
     };
     await_health(&system, 0, "well: a ring of 3");
-    system.daemons[0].handle().drill(NetworkId(1), true);
+    system.daemons[0].handle().begin_drill(NetworkId(1));
     await_health(&system, 2, "degraded: a ring of 3; ");
-    system.daemons[0].handle().drill(NetworkId(1), false);
+    system.daemons[0].handle().end_drill(NetworkId(1));
     await_health(&system, 0, "well: a ring of 3");
     system.daemons.pop().unwrap().stop();
     let line = await_health(&system, 2, "degraded: a ring of 2; ");

@@ -177,8 +177,10 @@ impl<'a> Receiver<'a> {
                     let Some(stamp) = self.take(&buffer[..length]) else { continue };
                     if usize::from(stamp.sender) == self.place {
                         let returned = shared.returned.fetch_add(1, Ordering::AcqRel) + 1;
-                        if returned.is_multiple_of(wake_every) {
-                            sender.into_iter().for_each(Thread::unpark);
+                        if let Some(sender) = sender
+                            && returned.is_multiple_of(wake_every)
+                        {
+                            sender.unpark();
                         }
                     }
                 }

@@ -86,9 +86,9 @@ pub fn flow(site: &Site<'_>, system: &System, daemons: Option<&Started>, case: &
     let before = (processor_micros(&daemons), processor_micros(&workers));
     if let ("gap", Some(rig)) = (case.name, site.rig) {
         site.wait_until(begin + nanos(case.seconds * THIRD))?;
-        rig.cut_network(0, true)?;
+        rig.cut_network(0)?;
         site.wait_until(begin + nanos(case.seconds * 2.0 * THIRD))?;
-        rig.cut_network(0, false)?;
+        rig.mend()?;
     }
     let end = begin + nanos(case.seconds);
     site.wait_until(end)?;

@@ -179,7 +179,9 @@ fn draw_series(svg: &mut String, number: usize, series: &Series, (x, y): (&Scale
             "<line class=\"range c{class}\" x1=\"{at:.1}\" y1=\"{low:.1}\" x2=\"{at:.1}\" y2=\"{high:.1}\"/>"
         );
     }
-    for &(at, value) in series.points.iter().filter(|_| series.points.len() <= MARKED) {
+    // Marks that touch each other show nothing.
+    let marked = if series.points.len() <= MARKED { &series.points[..] } else { &[] };
+    for &(at, value) in marked {
         let (name, right, up) = (escape(&series.name), x.place(at), y.place(value));
         let _ = writeln!(
             svg,

@@ -75,16 +75,19 @@ impl Rig {
         command
     }
 
-    /// From now on a network carries nothing, or everything again.
-    pub fn cut_network(&self, network: usize, cut: bool) -> Result<(), String> {
-        let ports = (0..self.nodes).map(|node| port(node, network)).collect();
-        self.drop_at(if cut { ports } else { Vec::new() })
+    /// From now on a network carries nothing.
+    pub fn cut_network(&self, network: usize) -> Result<(), String> {
+        self.drop_at((0..self.nodes).map(|node| port(node, network)).collect())
     }
 
-    /// From now on nothing reaches or leaves a node, or everything again.
-    pub fn cut_node(&self, node: usize, cut: bool) -> Result<(), String> {
-        let ports = (0..self.networks).map(|network| port(node, network)).collect();
-        self.drop_at(if cut { ports } else { Vec::new() })
+    /// From now on nothing reaches or leaves a node.
+    pub fn cut_node(&self, node: usize) -> Result<(), String> {
+        self.drop_at((0..self.networks).map(|network| port(node, network)).collect())
+    }
+
+    /// All networks and nodes work again.
+    pub fn mend(&self) -> Result<(), String> {
+        self.drop_at(Vec::new())
     }
 
     /// The only ports that drop everything from now on.

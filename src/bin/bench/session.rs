@@ -48,7 +48,9 @@ impl Output {
     /// Shows and writes a record.
     pub fn take(&mut self, record: Value) -> Result<(), String> {
         let line = compare::line(&record);
-        self.progress.suspend(|| line.into_iter().for_each(|line| crate::say(&line)));
+        if let Some(line) = line {
+            self.progress.suspend(|| crate::say(&line));
+        }
         if let Some(file) = &mut self.json {
             writeln!(file, "{record}").map_err(|error| format!("the records cannot be written: {error}"))?;
         }
@@ -166,8 +168,8 @@ impl Session<'_> {
                 (Blow::Kill, Step::Mend) => daemons.replace(last, system.start_one(rig, last)?),
                 (Blow::Stop, Step::Strike) => daemons.signal(last, libc::SIGSTOP),
                 (Blow::Stop, Step::Mend) => daemons.signal(last, libc::SIGCONT),
-                (Blow::Cut, Step::Strike) => rig.cut_node(last, true)?,
-                (Blow::Cut, Step::Mend) => rig.cut_node(last, false)?,
+                (Blow::Cut, Step::Strike) => rig.cut_node(last)?,
+                (Blow::Cut, Step::Mend) => rig.mend()?,
             }
             // Cutting takes its time, and works at its end; a signal works at once.
             Ok(if blow == Blow::Cut { clock::now() } else { begun })

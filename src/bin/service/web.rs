@@ -117,7 +117,11 @@ impl Drop for Server {
             here.set_ip(if here.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
         }
         match TcpStream::connect_timeout(&here, PATIENCE) {
-            Ok(_) => self.thread.take().into_iter().for_each(|thread| drop(thread.join())),
+            Ok(_) => {
+                if let Some(thread) = self.thread.take() {
+                    let _ = thread.join();
+                }
+            }
             Err(error) => warn!(name: "web_stuck", %error, "a web server does not end before the daemon does"),
         }
     }

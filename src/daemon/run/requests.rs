@@ -15,7 +15,7 @@ impl Daemon {
         match request {
             Request::Drill { network, on } => {
                 warn!(name: "drill", network = network.0, on, "failure drill");
-                self.links.drill(network, on);
+                self.links.set_drilled(network, on);
             }
             Request::Settings { live, keys, membership } => self.take_over(*live, keys, *membership),
             Request::Rekey => self.rekey(),

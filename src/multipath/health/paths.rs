@@ -163,7 +163,7 @@ impl Paths {
             }
             let around = Around {
                 silence,
-                heard: peer.heard.filter(|_| peer.is_alive(now)),
+                heard: if peer.is_alive(now) { peer.heard } else { None },
                 present: peer.present,
                 paced: peer.promise.since,
                 newest: peer.newest,

@@ -184,7 +184,9 @@ impl Outbound {
         }
         for _ in 0..GREETING_RELAYS.min(table.len().saturating_sub(2)) {
             let relay = self.relay.around(table, to, |_| true);
-            relay.into_iter().for_each(|relay| self.put(&parcel, all, Some(table.id(relay))));
+            if let Some(relay) = relay {
+                self.put(&parcel, all, Some(table.id(relay)));
+            }
         }
     }
 
@@ -289,34 +291,46 @@ impl Outbound {
 
     /// Sends a packet to all to the other sites too, data on these networks where they lead there.
     fn cross(&mut self, known: Known<'_>, parcel: &Parcel, networks: Networks, attempt: Attempt) {
-        let Known { now, table, health } = known;
-        let header = &parcel.header;
-        let data = header.kind == PacketKind::Data;
-        let mut hops = Vec::new();
+        let table = known.table;
         for &site in table.far_sites() {
-            let all = table.far().filter(|&far| table.site(far) == site);
-            let wanted: Vec<Seat> = all.filter(|&far| !data || health.is_alive(now, far)).collect();
-            let gateways: Vec<Gateway> = self.plan.gateways(site).filter(|_| data).copied().collect();
-            if gateways.is_empty() {
-                hops.extend(wanted.into_iter().map(|far| (far, Way::Direct, networks)));
-                continue;
+            let hops = match parcel.header.kind {
+                PacketKind::Data => self.crossings(known, site, parcel.header.counter, networks, attempt),
+                _ => table.at(site).map(|far| (far, Way::Direct, networks)).collect(),
+            };
+            for (to, way, networks) in hops {
+                let parcel = Parcel { header: Header { way, ..parcel.header }, ..parcel.clone() };
+                self.put(&parcel, networks, Some(table.id(to)));
             }
-            for gateway in &gateways {
-                let chosen = gateway.networks & networks;
-                // The policy's networks may not lead there. Arriving matters more than the policy.
-                let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
-                hops.push((gateway.daemon, Way::Crossing, chosen));
-            }
-            let others = || wanted.iter().filter(|&&far| gateways.iter().all(|gateway| gateway.daemon != far));
-            // Somebody may be cut off from its gateway, so a retransmission also enters the site at another daemon.
-            let turn = header.counter as usize % others().count().max(1);
-            let again = attempt == Attempt::Again;
-            hops.extend(others().nth(turn).filter(|_| again).map(|&other| (other, Way::Crossing, networks)));
         }
-        for (to, way, networks) in hops {
-            let parcel = Parcel { header: Header { way, ..*header }, ..parcel.clone() };
-            self.put(&parcel, networks, Some(table.id(to)));
+    }
+
+    /// How a data packet with this counter gets to another site: through gateways if there are some.
+    fn crossings(
+        &self,
+        known: Known<'_>,
+        site: usize,
+        counter: u64,
+        networks: Networks,
+        attempt: Attempt,
+    ) -> Vec<(Seat, Way, Networks)> {
+        let wanted = known.table.at(site).filter(|&far| known.health.is_alive(known.now, far));
+        let gateways: Vec<&Gateway> = self.plan.gateways(site).collect();
+        if gateways.is_empty() {
+            return wanted.map(|far| (far, Way::Direct, networks)).collect();
         }
+        let mut hops = Vec::new();
+        for gateway in &gateways {
+            let chosen = gateway.networks & networks;
+            // The policy's networks may not lead there. Arriving matters more than the policy.
+            let chosen = if chosen.is_empty() { gateway.networks } else { chosen };
+            hops.push((gateway.daemon, Way::Crossing, chosen));
+        }
+        let others: Vec<Seat> = wanted.filter(|&far| gateways.iter().all(|gateway| gateway.daemon != far)).collect();
+        // Somebody may be cut off from its gateway, so a retransmission also enters the site at another daemon.
+        if attempt == Attempt::Again && !others.is_empty() {
+            hops.push((others[counter as usize % others.len()], Way::Crossing, networks));
+        }
+        hops
     }
 
     /// Sends a packet to one daemon through others, where that is the only way, or might be.

@@ -134,25 +134,47 @@ fn forward(table: &Table, matrix: &Matrix, usable: Networks, from: Seat) -> Forw
 
 /// The daemons that need a copy of `from`'s packets to all and for which this daemon is the relay, with the networks on which they hear us.
 fn needy(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, load: Load) -> Vec<(Seat, Networks)> {
-    let me = table.me();
-    // A daemon whose row is unknown is not served by plan. Reports reach it blindly.
-    let lacks = |&to: &Seat| to != from && matrix.knows(to) && matrix.hears(to, from).is_empty();
-    // At another site the gateway has the data already.
-    let served = |to| load == Load::Data && table.site(to) != table.site(from) && is_served(table, matrix, from, to);
-    let needy: Vec<Seat> = table.others().filter(lacks).filter(|&to| !served(to)).collect();
-    if needy.is_empty() {
+    let lacking: Vec<Seat> = table.others().filter(|&to| lacks(table, matrix, from, to, load)).collect();
+    // Nearly always, and then nothing else is computed.
+    if lacking.is_empty() {
         return Vec::new();
     }
-    // Small packets go to every daemon of every site at first hand. Data goes to gateways only.
+    let me = table.me();
     let has = match load {
+        // Small packets go to every daemon of every site at first hand. Data goes to gateways only.
         Load::Data => first_hands(table, matrix, from),
         Load::Small => BySeat::new(table.len(), |_| true),
     };
-    let relays = |by: Seat, to: Seat| has[by] && !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty();
-    // All daemons compute this from the same matrix, so exactly one of them relays.
-    let lower = |to: Seat| Seat::first(me.number()).any(|by| by != from && by != to && relays(by, to));
-    let needy = needy.into_iter().filter(|&to| has[me] && !lower(to)).map(|to| (to, matrix.hears(to, me) & usable));
-    needy.filter(|(_, networks)| !networks.is_empty()).collect()
+    if !has[me] {
+        return Vec::new();
+    }
+    let mut needy = Vec::new();
+    for to in lacking {
+        let mut before_me = Seat::first(me.number()).filter(|&by| by != from && by != to && has[by]);
+        // All daemons compute this from the same matrix, so exactly one of them relays.
+        let another_relays = before_me.any(|by| is_relay(matrix, from, by, to));
+        let networks = matrix.hears(to, me) & usable;
+        if !another_relays && !networks.is_empty() {
+            needy.push((to, networks));
+        }
+    }
+    needy
+}
+
+/// Whether a daemon is known to get no copy of `from`'s packets to all.
+fn lacks(table: &Table, matrix: &Matrix, from: Seat, to: Seat, load: Load) -> bool {
+    // A daemon whose row is unknown is not served by plan. Reports reach it blindly.
+    if to == from || !matrix.knows(to) || !matrix.hears(to, from).is_empty() {
+        return false;
+    }
+    // At another site the gateway has the data already.
+    let elsewhere = table.site(to) != table.site(from);
+    !(load == Load::Data && elsewhere && is_served(table, matrix, from, to))
+}
+
+/// Whether a daemon can forward packets between two others.
+fn is_relay(matrix: &Matrix, from: Seat, by: Seat, to: Seat) -> bool {
+    !matrix.hears(by, from).is_empty() && !matrix.hears(to, by).is_empty()
 }
 
 /// The hops that reach these daemons on these networks: one for several at this site, and one for each elsewhere.

@@ -42,15 +42,15 @@ pub(super) fn first_hands(table: &Table, matrix: &Matrix, from: Seat) -> BySeat<
 
 /// Whether somebody at the site of `to` hears `from`, which is at another one, and is heard by `to`.
 pub(super) fn is_served(table: &Table, matrix: &Matrix, from: Seat, to: Seat) -> bool {
-    let mut there = table.all().filter(|&by| table.site(by) == table.site(to));
-    there.any(|by| !matrix.hears(by, from).is_empty() && (by == to || !matrix.hears(to, by).is_empty()))
+    table
+        .at(table.site(to))
+        .any(|by| !matrix.hears(by, from).is_empty() && (by == to || !matrix.hears(to, by).is_empty()))
 }
 
 /// Where data crosses from a daemon to a site.
 fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, site: usize) -> Vec<Gateway> {
     // A daemon whose row is unknown is no gateway: nobody knows whom it reaches.
-    let there = table.all().filter(|&daemon| table.site(daemon) == site && matrix.knows(daemon));
-    let members: Vec<Seat> = there.collect();
+    let members: Vec<Seat> = table.at(site).filter(|&daemon| matrix.knows(daemon)).collect();
     let networks = |daemon| matrix.hears(daemon, from) & usable;
     let serves = |gateway, member| member == gateway || !matrix.hears(member, gateway).is_empty();
     let (mut gateways, mut waiting) = (Vec::new(), members.clone());

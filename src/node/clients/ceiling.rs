@@ -54,7 +54,8 @@ impl Clients {
         }
         while self.memory.fill() == Fill::Over {
             let taken = |(&id, client): (&SessionId, &Client)| {
-                let elsewhere = kept(id, client.private_group.filter(|_| client.opened));
+                let name = if client.opened { client.private_group } else { None };
+                let elsewhere = kept(id, name);
                 (client.input + client.session.outbox().memory_share() + elsewhere, elsewhere, id)
             };
             let Some((_, elsewhere, id)) = self.sessions.iter().map(taken).max() else { return };

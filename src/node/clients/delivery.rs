@@ -34,7 +34,9 @@ impl Clients {
             }
             self.note_pace(id);
             self.charge_user(id);
-            sender.iter().for_each(|sender| self.stop(sender, id));
+            if let Some(sender) = &sender {
+                self.stop(sender, id);
+            }
         }
         for frame in [Some(frame), compact.flatten()].into_iter().flatten().filter(|frame| !frame.is_unshared()) {
             self.memory.change(frame.len() as isize);

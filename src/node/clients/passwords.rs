@@ -1,6 +1,6 @@
 //! The passwords of clients: when they are checked, and the result.
 
-use super::Clients;
+use super::{Clients, OutboxState};
 use crate::groups::SessionId;
 use crate::node::Event;
 use crate::node::users::User;
@@ -56,8 +56,8 @@ impl Clients {
 
     pub(super) fn answer(&mut self, id: SessionId, verdict: Verdict) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
-        let quiet = client.session.outbox().is_empty();
+        let before = OutboxState::of(client.session.outbox());
         client.session.answer(verdict);
-        self.requests(id, quiet);
+        self.requests(id, before);
     }
 }
