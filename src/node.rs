@@ -337,7 +337,7 @@ impl Node {
             self.next_slice = Some(now + SLICE_PAUSE);
         }
         if !self.takes_client_input() {
-            self.clients.note_unread();
+            self.clients.record_unread();
         }
         self.collect_events();
         while let Some(transmit) = self.ring.poll_transmit() {

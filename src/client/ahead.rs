@@ -61,8 +61,8 @@ impl Ahead {
         self.begin - before
     }
 
-    /// Notes the size of the message whose header was read last.
-    pub fn note_message(&mut self, bytes: usize) {
+    /// Records the size of the message whose header was read last.
+    pub fn record_size(&mut self, bytes: usize) {
         self.after_large = bytes >= LARGE;
     }
 }
@@ -200,7 +200,7 @@ mod tests {
             // A socket that is full takes nothing until the next look has been handed out.
             written += far.write(&more).unwrap_or(0);
             let count = next(size).min(written - read);
-            ahead.note_message(count);
+            ahead.record_size(count);
             let bytes = receive(&stream, &mut ahead, count);
             assert!(bytes.into_iter().zip(read..).all(|(byte, at)| byte == (at % 251) as u8));
             read += count;

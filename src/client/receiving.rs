@@ -91,7 +91,7 @@ impl Mailbox {
             None => self.read_header(&mut receiving.ahead).map_err(|error| self.lost(error))?,
         };
         let frame = Frame::new(header).ok_or(ReceiveError::Malformed)?;
-        receiving.ahead.note_message(frame.body_len.saturating_add(frame.groups.saturating_mul(Name::SIZE)));
+        receiving.ahead.record_size(frame.body_len.saturating_add(frame.groups.saturating_mul(Name::SIZE)));
         Ok(frame)
     }
 

@@ -221,7 +221,7 @@ impl Shared {
 
     /// Something happens that an operator may ask for later.
     pub(super) fn happened(&self, event: &'static str, text: String) {
-        self.journal.note(event, text);
+        self.journal.record(event, text);
     }
 
     /// Leaves lists behind for who asked for them.
@@ -231,12 +231,12 @@ impl Shared {
 
     /// Tells who waits for it that a path is not what it was.
     pub(super) fn tell_paths(&self, paths: &[Path]) {
-        self.progress.note(paths);
+        self.progress.record(paths);
     }
 
     /// Leaves a new status behind. What was taken of requests has been served.
     pub(super) fn publish(&self, status: Status) {
-        self.progress.note(&status.paths);
+        self.progress.record(&status.paths);
         let requests = self.requests.lock();
         let served = requests.made - requests.waiting.len() as u64;
         drop(requests);

@@ -33,7 +33,7 @@ struct Kept {
 
 impl Journal {
     /// Something happens now.
-    pub(super) fn note(&self, event: &'static str, text: String) {
+    pub(super) fn record(&self, event: &'static str, text: String) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let mut kept = self.0.lock();
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_latest_are_kept() {
         let journal = Journal::default();
-        (0..LIMIT + 3).for_each(|n| journal.note("path", n.to_string()));
+        (0..LIMIT + 3).for_each(|n| journal.record("path", n.to_string()));
         let all = journal.all();
         assert_eq!((all.len(), all[0].number, &*all[0].text), (LIMIT, 4, "3"));
     }

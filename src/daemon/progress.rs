@@ -52,10 +52,10 @@ struct Log {
 
 impl Progress {
     /// The paths as they are now.
-    pub(super) fn note(&self, paths: &[Path]) {
+    pub(super) fn record(&self, paths: &[Path]) {
         let mut log = self.log.lock();
         let before = log.count;
-        paths.iter().for_each(|path| log.note(*path));
+        paths.iter().for_each(|path| log.record(*path));
         if log.count > before {
             self.changed.notify_all();
         }
@@ -82,7 +82,7 @@ impl Progress {
 }
 
 impl Log {
-    fn note(&mut self, path: Path) {
+    fn record(&mut self, path: Path) {
         let before = self.states.insert((path.daemon, path.network), path.state).unwrap_or(PathState::Silent);
         if before == path.state {
             return;
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn only_changes_are_told_and_silence_comes_first() {
         let progress = Progress::default();
-        progress.note(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
-        progress.note(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
-        progress.note(&[path(0, PathState::Healthy), path(1, PathState::Faulty)]);
+        progress.record(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
+        progress.record(&[path(0, PathState::Silent), path(1, PathState::Healthy)]);
+        progress.record(&[path(0, PathState::Healthy), path(1, PathState::Faulty)]);
         let told: Vec<_> = (0..4).map_while(|after| progress.next_path_event(after, NOW)).collect();
         let expected = [(1, 1, PathState::Healthy), (2, 0, PathState::Healthy), (3, 1, PathState::Faulty)];
         assert_eq!(told, expected.map(|(number, network, state)| PathEvent { number, path: path(network, state) }));
@@ -136,7 +136,7 @@ mod tests {
     fn who_comes_late_misses_the_oldest() {
         let progress = Progress::default();
         for round in 0..300 {
-            progress.note(&[path(0, [PathState::Healthy, PathState::Faulty][round % 2])]);
+            progress.record(&[path(0, [PathState::Healthy, PathState::Faulty][round % 2])]);
         }
         let first = progress.next_path_event(0, NOW).unwrap();
         assert_eq!(first.number, 300 - EVENT_LIMIT as u64 + 1);

@@ -182,7 +182,7 @@ impl Daemon {
                 on_status(&self.publish(self.clock.now()));
             }
             match self.wait(&mut events) {
-                Ok(()) => self.note(&events),
+                Ok(()) => self.handle_events(&events),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     error!(name: "poll_failed", %error, "the system does not poll any more");
@@ -208,7 +208,7 @@ impl Daemon {
         self.outbound.flush(&mut self.links);
     }
 
-    fn note(&mut self, events: &Events) {
+    fn handle_events(&mut self, events: &Events) {
         for event in events {
             self.links.handle_event(event.token(), event.is_writable());
             match SocketId::from_token(event.token()) {

@@ -109,7 +109,7 @@ unsafe fn connect(options: &ConnectOptions, mbox: *mut mailbox, private_group: *
     let (Some(mbox), Some(private_group)) = (mbox, private_group) else { return Err(Code(ILLEGAL_SESSION)) };
     let opened = inside::connect(options).and_then(registry::enter).inspect_err(|&error| {
         if error == ConnectError::TimedOut {
-            note_timeout();
+            set_timeout_errno();
         }
     })?;
     Ok(accepted(&opened, mbox, private_group))
@@ -134,7 +134,7 @@ fn limit(time: sp_time) -> Option<Duration> {
 }
 
 /// Leaves the reason where C programs look for it.
-fn note_timeout() {
+fn set_timeout_errno() {
     #[cfg(target_os = "linux")]
     // SAFETY: the address is this thread's own errno.
     unsafe {

@@ -161,12 +161,12 @@ fn guard(function: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
     let result = catch_unwind(AssertUnwindSafe(function))
         .unwrap_or_else(|_| Err(Failure::new(TORC_BUG, "a fault inside the library")));
     let (code, text) = result.map_or_else(|Failure(code, text)| (code, text), |number| (number, String::new()));
-    note(&text);
+    set_error(&text);
     code
 }
 
 /// Leaves a text for torc_error.
-pub(super) fn note(text: &str) {
+pub(super) fn set_error(text: &str) {
     let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
     let _ = LAST.try_with(|last| *last.borrow_mut() = text);
 }

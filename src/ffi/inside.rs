@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use parking_lot::Mutex;
 
-use super::embedded::{note, start};
+use super::embedded::{set_error, start};
 use crate::client::{Address, ConnectError, ConnectOptions, Mailbox};
 use crate::daemon::embedded;
 use crate::system::environment;
@@ -85,7 +85,7 @@ fn start_wanted(address: &Address) -> bool {
 
 fn complain(text: &str) {
     static LAST: Mutex<String> = Mutex::new(String::new());
-    note(text);
+    set_error(text);
     let mut last = LAST.lock();
     if *last != text {
         // A closed standard error must not end the program.

@@ -206,7 +206,7 @@ impl Multipath {
             return Ok((came, Copied::Later));
         }
         // Last, because it is the first step that changes anything: nothing that was refused above moves the window.
-        let copied = self.inbound.note(now, came, network, header)?;
+        let copied = self.inbound.record(now, came, network, header)?;
         if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
             self.health.on_crossed(now, header.sender, header.network, network);

@@ -94,7 +94,7 @@ impl Succession {
     }
 
     /// A daemon says what tables it has.
-    pub(super) fn note(&mut self, daemon: DaemonId, announced: Announced) {
+    pub(super) fn record(&mut self, daemon: DaemonId, announced: Announced) {
         self.said.insert(daemon, announced);
     }
 
@@ -269,7 +269,7 @@ impl Multipath {
         let announced = Announced::of(header, &report);
         let known = self.table.seat(header.sender).is_some() || self.succession.expects(header.sender);
         if known {
-            self.succession.note(header.sender, announced);
+            self.succession.record(header.sender, announced);
         }
         if self.succession.is_elsewhere(&announced, self.system.digest) {
             self.health.notices_mut().on_other_configuration(now, header.sender, announced.differs(self.system.parts));
@@ -279,7 +279,7 @@ impl Multipath {
     /// What a report says of the tables and settings of its sender, and what is told of that.
     fn hear_announcement(&mut self, now: Instant, header: &Header, report: &PathReport<'_>) {
         let (daemon, announced) = (header.sender, Announced::of(header, report));
-        self.succession.note(daemon, announced);
+        self.succession.record(daemon, announced);
         let ours = [self.system.digest, self.succession.next_digest()];
         let waits = ours[1] != 0 && self.succession.expects(daemon) && !announced.has(ours[1]);
         let other_waits = announced.next != 0 && !ours.contains(&announced.next);

@@ -170,7 +170,7 @@ impl Clients {
             }
         }
         for id in self.sessions.keys().copied().collect::<Vec<SessionId>>() {
-            self.note_pace(id);
+            self.check_pace(id);
         }
     }
 
@@ -190,7 +190,7 @@ impl Clients {
     }
 
     /// No client is read for now.
-    pub(super) fn note_unread(&mut self) {
+    pub(super) fn record_unread(&mut self) {
         self.unread = self.now;
     }
 
@@ -287,7 +287,7 @@ impl Clients {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.outbox_mut().wrote(n);
             self.settle(id);
-            self.note_pace(id);
+            self.check_pace(id);
         }
     }
 
@@ -295,7 +295,7 @@ impl Clients {
     pub(super) fn blocked(&mut self, id: SessionId) {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.outbox_mut().block();
-            self.note_pace(id);
+            self.check_pace(id);
         }
     }
 

@@ -192,7 +192,7 @@ impl Circulation {
         let (seq, origin) = (data.seq, data.origin);
         match self.window.insert(data) {
             Inserted::New => {
-                self.note_origin(seq, origin);
+                self.record_origin(seq, origin);
                 return Received::New;
             }
             Inserted::Duplicate => core.stats.duplicates += 1,
@@ -272,7 +272,7 @@ impl Circulation {
             token.handed = data.seq;
         }
         data.set_barrier(token.barrier);
-        self.note_origin(data.seq, data.origin);
+        self.record_origin(data.seq, data.origin);
         let inserted = self.window.insert(data.clone());
         assert_eq!(inserted, Inserted::New, "a number is given once, and the allowance keeps it within the window");
         data
@@ -373,7 +373,7 @@ impl Circulation {
         }
     }
 
-    fn note_origin(&mut self, seq: u64, origin: DaemonId) {
+    fn record_origin(&mut self, seq: u64, origin: DaemonId) {
         if seq >= self.last_number {
             (self.last_number, self.last_origin) = (seq, Some(origin));
         }

@@ -99,7 +99,7 @@ impl Flow {
     }
 
     /// This daemon has more than it could send.
-    pub(crate) fn note_backlog(&mut self, token: &mut Token) {
+    pub(crate) fn count_backlog(&mut self, token: &mut Token) {
         if !self.backlogged {
             token.backlogged = token.backlogged.saturating_add(1);
             self.backlogged = true;
@@ -419,7 +419,7 @@ mod tests {
             }
             let sent = flow.allowance(&config, members, token);
             (0..sent).for_each(|_| flow.count_sent(token));
-            flow.note_backlog(token);
+            flow.count_backlog(token);
             sent
         };
         flows.iter_mut().enumerate().map(visit).collect()
@@ -445,7 +445,7 @@ mod tests {
         (0..100).for_each(|_| flow.steer(&config(), 128, Duration::MAX / 100, &mut token));
         flow.count_sent(&mut token);
         flow.count_again(&mut token);
-        flow.note_backlog(&mut token);
+        flow.count_backlog(&mut token);
         assert!(token.window <= 512 && flow.allowance(&config(), 128, &token) <= 4);
         flow.begin(&mut token);
         token.window = 0;

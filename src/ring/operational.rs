@@ -268,7 +268,7 @@ impl Operational {
             }
         }
         if !core.sender.is_empty() || self.handed.is_some() {
-            self.circulation.flow.note_backlog(token);
+            self.circulation.flow.count_backlog(token);
         }
         core.stats.packets_sent += numbered.len() as u64;
         numbered

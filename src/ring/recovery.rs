@@ -199,7 +199,7 @@ impl Recovery {
             numbered.push(self.circulation.number(token, wrapped));
         }
         if !self.owing.is_empty() {
-            self.circulation.flow.note_backlog(token);
+            self.circulation.flow.count_backlog(token);
         }
         let me = core.me();
         match token.owing_by {

@@ -197,13 +197,13 @@ impl<'a> Receiver<'a> {
         if (self.window.0..self.window.1).contains(&now) {
             self.in_window += 1;
             self.latency.add(now.saturating_sub(stamp.sent_at));
-            self.note_silence(now);
+            self.record_silence(now);
         }
         self.last_at = now;
         Some(stamp)
     }
 
-    fn note_silence(&mut self, now: u64) {
+    fn record_silence(&mut self, now: u64) {
         if self.last_at == 0 {
             return;
         }

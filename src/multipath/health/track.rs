@@ -130,7 +130,7 @@ impl Track {
 
     /// A report came. Whether the state changed.
     pub(super) fn on_report(&mut self, now: Instant, number: u64, clock: u32) -> bool {
-        match self.numbers.note(number) {
+        match self.numbers.record(number) {
             // A copy, or one that was overtaken: it says nothing about the latest reports.
             Place::Old => return false,
             Place::Next => self.run += 1,
@@ -234,7 +234,7 @@ enum Place {
 }
 
 impl Numbers {
-    fn note(&mut self, number: u64) -> Place {
+    fn record(&mut self, number: u64) -> Place {
         if self.first == 0 {
             *self = Numbers { first: number, highest: number, bits: 1 };
             return Place::Gap;
@@ -403,14 +403,14 @@ mod tests {
         let mut numbers = Numbers::default();
         assert_eq!(numbers.missing(100, 64), (0, 0));
         for number in [5, 6, 9, 8, 8, 200] {
-            numbers.note(number);
+            numbers.record(number);
         }
         assert_eq!(numbers.missing(200, 16), (15, 16));
         assert_eq!(numbers.missing(199, 64), (64, 64));
         assert_eq!(numbers.missing(199, 128), (127, 127), "one is out of sight");
         let mut numbers = Numbers::default();
         for number in [5, 6, 9, 8] {
-            numbers.note(number);
+            numbers.record(number);
         }
         assert_eq!(numbers.missing(9, 64), (1, 5));
         assert_eq!(numbers.missing(11, 64), (3, 7));

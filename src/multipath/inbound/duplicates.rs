@@ -59,7 +59,7 @@ impl Copies {
     }
 
     /// Which copy this is; it is remembered. `None` if it came this way before, or is too late to tell.
-    pub(in crate::multipath) fn note(&mut self, counter: u64, mark: Mark) -> Option<Copied> {
+    pub(in crate::multipath) fn record(&mut self, counter: u64, mark: Mark) -> Option<Copied> {
         if self.marks.is_empty() {
             // The first packet sets the window. A window that starts at 0 would take the first packets of a long life for packets far ahead.
             self.marks = vec![0; self.span as usize];
@@ -143,7 +143,7 @@ mod tests {
                 let expected = first.then_some(Copied::First);
                 let known = if first { Seen::Never } else { Seen::Thus };
                 assert_eq!(copies.seen(counter, DIRECT), known, "seed {seed}, counter {counter}, highest {highest}");
-                assert_eq!(copies.note(counter, DIRECT), expected, "seed {seed}, counter {counter}, highest {highest}");
+                assert_eq!(copies.record(counter, DIRECT), expected, "seed {seed}, counter {counter}, highest {highest}");
             }
         }
     }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_first_packet_sets_the_place() {
         let mut copies = Copies::new(Trust::Proved, SPAN);
-        let copied = [1 << 40, (1 << 40) - 1, 1].map(|counter| copies.note(counter, DIRECT));
+        let copied = [1 << 40, (1 << 40) - 1, 1].map(|counter| copies.record(counter, DIRECT));
         assert_eq!(copied, [Some(Copied::First), Some(Copied::First), None]);
     }
 
@@ -160,7 +160,7 @@ mod tests {
         let mut copies = Copies::new(Trust::Proved, SPAN);
         let (one, two) = (NetworkId(0), NetworkId(7));
         let ways = [Mark::direct(two), Mark::direct(one), Mark::direct(two), Mark::other(two), Mark::other(two)];
-        let copied = ways.map(|way| copies.note(5, way));
+        let copied = ways.map(|way| copies.record(5, way));
         assert_eq!([one, two].map(|network| copies.seen(5, Mark::other(network))), [Seen::Otherwise, Seen::Thus]);
         assert_eq!(copied, [Some(Copied::First), Some(Copied::Later), None, Some(Copied::Later), None]);
     }
@@ -169,10 +169,10 @@ mod tests {
     fn an_unproved_jump_of_the_counter_mutes_nobody_and_a_proved_one_is_final() {
         for (trust, after) in [(Trust::Unproved, Some(Copied::First)), (Trust::Proved, None)] {
             let mut copies = Copies::new(trust, SPAN);
-            assert_eq!(copies.note(7, DIRECT), Some(Copied::First));
-            assert_eq!(copies.note(u64::MAX, DIRECT), Some(Copied::First));
-            assert_eq!(copies.note(8, DIRECT), after, "{trust:?}");
-            assert_eq!(copies.note(9, DIRECT), after, "{trust:?}");
+            assert_eq!(copies.record(7, DIRECT), Some(Copied::First));
+            assert_eq!(copies.record(u64::MAX, DIRECT), Some(Copied::First));
+            assert_eq!(copies.record(8, DIRECT), after, "{trust:?}");
+            assert_eq!(copies.record(9, DIRECT), after, "{trust:?}");
         }
     }
 }

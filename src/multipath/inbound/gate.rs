@@ -129,10 +129,10 @@ impl Gate {
     }
 
     /// Which copy of a packet this is.
-    pub(super) fn note(&mut self, sender: Seat, header: &Header, mark: Mark) -> Result<Copied, Old> {
+    pub(super) fn record(&mut self, sender: Seat, header: &Header, mark: Mark) -> Result<Copied, Old> {
         let believed = self.peers[sender].believed.as_mut();
         let believed = believed.filter(|believed| believed.life.incarnation == header.incarnation);
-        believed.map_or(Err(Old::PastLife), |believed| believed.life.note(header, mark))
+        believed.map_or(Err(Old::PastLife), |believed| believed.life.record(header, mark))
     }
 
     /// A packet came from a life that is not believed, or a greeting from any. The greeting to send back, if one is.

@@ -38,7 +38,7 @@ impl Lives {
     }
 
     /// Which copy of a packet this is.
-    pub(super) fn note(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
+    pub(super) fn record(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
         let known = self.0.iter().position(|life| life.incarnation == header.incarnation);
         match known {
             Some(0) => {}
@@ -52,7 +52,7 @@ impl Lives {
                 self.0.insert(0, Life::new(header.incarnation, Trust::Unproved));
             }
         }
-        self.0[0].note(header, mark)
+        self.0[0].record(header, mark)
     }
 }
 
@@ -62,8 +62,8 @@ impl Life {
     }
 
     /// Which copy of a packet of this life this is.
-    pub(super) fn note(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
-        self.copies(header).note(header.counter, mark).ok_or(Old::Repeated)
+    pub(super) fn record(&mut self, header: &Header, mark: Mark) -> Result<Copied, Old> {
+        self.copies(header).record(header.counter, mark).ok_or(Old::Repeated)
     }
 
     /// Whether a copy of a packet of this life came before, by what its header says.
@@ -96,40 +96,40 @@ mod tests {
         }
     }
 
-    fn note(lives: &mut Lives, header: Header) -> Result<Copied, Old> {
-        lives.note(&header, Mark::direct(header.network))
+    fn record(lives: &mut Lives, header: Header) -> Result<Copied, Old> {
+        lives.record(&header, Mark::direct(header.network))
     }
 
     #[test]
     fn a_life_that_is_over_is_not_heard_again() {
         let mut lives = Lives::default();
-        assert_eq!(note(&mut lives, header(1, None, 2)), Ok(Copied::First));
-        assert_eq!(note(&mut lives, header(2, None, 1)), Ok(Copied::First));
-        assert_eq!(note(&mut lives, header(1, None, 1)), Err(Old::PastLife));
-        assert_eq!(note(&mut lives, header(2, None, 1)), Err(Old::Repeated));
+        assert_eq!(record(&mut lives, header(1, None, 2)), Ok(Copied::First));
+        assert_eq!(record(&mut lives, header(2, None, 1)), Ok(Copied::First));
+        assert_eq!(record(&mut lives, header(1, None, 1)), Err(Old::PastLife));
+        assert_eq!(record(&mut lives, header(2, None, 1)), Err(Old::Repeated));
     }
 
     #[test]
     fn a_late_packet_of_an_unknown_earlier_life_does_not_end_the_present_one() {
         let mut lives = Lives::default();
         let order = [header(2, None, 1), header(1, None, 1), header(2, None, 2), header(2, Some(9), 1)];
-        assert!(order.into_iter().all(|header| note(&mut lives, header) == Ok(Copied::First)));
+        assert!(order.into_iter().all(|header| record(&mut lives, header) == Ok(Copied::First)));
     }
 
     #[test]
     fn a_forged_counter_and_a_forged_life_mute_nobody() {
         let mut lives = Lives::default();
         for forged in [header(1, None, u64::MAX), header(6, None, 1)] {
-            assert_eq!(note(&mut lives, forged), Ok(Copied::First));
+            assert_eq!(record(&mut lives, forged), Ok(Copied::First));
         }
-        let real = (1..9).map(|counter| note(&mut lives, header(1, None, counter)));
+        let real = (1..9).map(|counter| record(&mut lives, header(1, None, counter)));
         assert!(real.into_iter().all(|copied| copied == Ok(Copied::First)));
     }
 
     #[test]
     fn the_lives_of_a_daemon_that_are_remembered_are_bounded() {
         let mut lives = Lives::default();
-        assert!((0..100).all(|life| note(&mut lives, header(life, None, 1)) == Ok(Copied::First)));
+        assert!((0..100).all(|life| record(&mut lives, header(life, None, 1)) == Ok(Copied::First)));
         assert_eq!(lives.0.len(), LIFE_LIMIT);
     }
 }

@@ -231,7 +231,7 @@ impl Inbound {
     }
 
     /// Which copy of a packet this is. From here on it is remembered.
-    pub(super) fn note(
+    pub(super) fn record(
         &mut self,
         now: Instant,
         came: Came,
@@ -248,14 +248,14 @@ impl Inbound {
             Believing::Heard(lives) => {
                 // Read first, because the next line may change it.
                 let before = lives[came.sender].present();
-                let copied = lives[came.sender].note(header, mark)?;
+                let copied = lives[came.sender].record(header, mark)?;
                 match clones.follow(now, before, header.incarnation) {
                     Some(hosts) => Err(Refusal::SecondHost(hosts)),
                     None => Ok(copied),
                 }
             }
             // No turns are counted here: with keys a life changes in `meet` only.
-            Believing::Proved(gate) => Ok(gate.note(came.sender, header, mark)?),
+            Believing::Proved(gate) => Ok(gate.record(came.sender, header, mark)?),
         }
     }
 
@@ -296,7 +296,7 @@ impl Inbound {
 
     /// A datagram is dropped, and that is told.
     pub(super) fn tell(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
-        self.refusals.note(now, network, source, reason);
+        self.refusals.count(now, network, source, reason);
     }
 
     /// The next thing that an operator should know.

@@ -27,7 +27,7 @@ struct Told {
 
 impl Refusals {
     /// A datagram is dropped.
-    pub(super) fn note(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
+    pub(super) fn count(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
         let told = &mut self.told[reason.number()];
         // Counted even while nothing is told, so that the next line says how many there were.
         told.since += 1;
@@ -55,7 +55,7 @@ mod tests {
         let mut lines = Vec::new();
         for n in 0..70_000 {
             let reason = if n % 2 == 0 { Reason::NotOpened } else { Reason::OtherVersion(9) };
-            refusals.note(Instant::from_millis(n), NetworkId(1), source, reason);
+            refusals.count(Instant::from_millis(n), NetworkId(1), source, reason);
             lines.extend(refusals.poll().map(|event| event.to_string()));
         }
         assert_eq!(lines.len(), 4);

@@ -46,7 +46,7 @@ impl Relayed {
             self.destinations.len() - 1
         });
         // How it came here makes no difference: it goes on once.
-        self.destinations[place].1.note(header.counter, Mark::direct(NetworkId(0))).is_some()
+        self.destinations[place].1.record(header.counter, Mark::direct(NetworkId(0))).is_some()
     }
 }
 

@@ -32,7 +32,7 @@ impl Clients {
                     continue;
                 }
             }
-            self.note_pace(id);
+            self.check_pace(id);
             self.charge_user(id);
             if let Some(sender) = &sender {
                 self.stop(sender, id);
@@ -67,7 +67,7 @@ impl Clients {
     }
 
     /// Logs when a client begins to lag. It lags until its queue is empty.
-    pub(super) fn note_pace(&mut self, id: SessionId) {
+    pub(super) fn check_pace(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let outbox = client.session.outbox();
         let behind = outbox.view_bytes() > pace::BEHIND;
