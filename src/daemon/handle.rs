@@ -230,7 +230,7 @@ impl Shared {
     }
 
     /// Tells who waits for it that a path is not what it was.
-    pub(super) fn tell_paths(&self, paths: &[Path]) {
+    pub(super) fn record_paths(&self, paths: &[Path]) {
         self.progress.record(paths);
     }
 

@@ -222,7 +222,7 @@ impl Daemon {
         #[cfg(test)]
         assert!(!self.shared.fault.load(std::sync::atomic::Ordering::Acquire), "a test lets the daemon fail");
         for (id, verdict) in self.passwords.take() {
-            self.tell(self.clock.now(), id, ClientInput::Checked(verdict));
+            self.handle_client(self.clock.now(), id, ClientInput::Checked(verdict));
         }
         for request in self.shared.take_requests() {
             self.serve(request);
@@ -293,7 +293,7 @@ impl Daemon {
             self.on_link(now, event);
         }
         self.listeners.handle_timeout(now);
-        self.tell_paths(now);
+        self.publish_paths(now);
         self.silence.look(now, self.node.paths());
         for id in self.clients.vanished(now) {
             warn!(
@@ -307,10 +307,10 @@ impl Daemon {
     }
 
     /// Whoever follows the paths is told of each change at once, and the status soon.
-    fn tell_paths(&mut self, now: Instant) {
+    fn publish_paths(&mut self, now: Instant) {
         let changes = self.node.path_changes();
         if mem::replace(&mut self.path_changes, changes) != changes {
-            self.shared.tell_paths(&self.node.paths().collect::<Vec<_>>());
+            self.shared.record_paths(&self.node.paths().collect::<Vec<_>>());
             self.next_status = self.next_status.min(now + STATUS_DELAY);
         }
     }
@@ -368,7 +368,7 @@ impl Daemon {
     fn admit(&mut self, stream: Stream, peer: Peer) {
         let peer = stream.peer(peer);
         match self.clients.admit(stream) {
-            Ok(id) => self.tell(self.clock.now(), id, ClientInput::Connected(peer)),
+            Ok(id) => self.handle_client(self.clock.now(), id, ClientInput::Connected(peer)),
             Err(error) => debug!(%error, "a client cannot be polled"),
         }
     }
@@ -413,10 +413,10 @@ impl Daemon {
     fn end(&mut self, id: SessionId) {
         debug!(client = id.0, from = %self.clients.origin(id), "client gone");
         self.clients.remove(id);
-        self.tell(self.clock.now(), id, ClientInput::Closed);
+        self.handle_client(self.clock.now(), id, ClientInput::Closed);
     }
 
-    fn tell(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
+    fn handle_client(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {
         self.node.handle_client(now, id, input);
         self.drain();
     }
@@ -444,7 +444,7 @@ impl Daemon {
                 }
                 Event::Configuration(configuration) => self.install(configuration),
                 Event::Farewell(daemon) => self.members.on_farewell(daemon),
-                Event::Network(event) => self.tell_of(event),
+                Event::Network(event) => self.log_notice(event),
             }
         }
     }

@@ -18,7 +18,7 @@ impl Views {
     pub fn announce_transition(&mut self, group: &Name) {
         let Some((view, watchers)) = self.watched(group) else { return };
         let frame = encode_transitional(*group, view.id).into();
-        self.tell(watchers, frame);
+        self.deliver(watchers, frame);
     }
 
     /// A new view after an exchange: one vs set for each component, in the order of their numbers.
@@ -32,14 +32,14 @@ impl Views {
         let own = sets.range(..components[self.table.me()]).count();
         let sets: Vec<Vec<Name>> = sets.into_values().collect();
         let frame = encode(Cause::Network, *group, view, &sets).for_vs_set(own);
-        self.tell(watchers, frame);
+        self.deliver(watchers, frame);
     }
 
     /// One member changed the view of a group that has lost nobody.
     pub fn announce_change(&mut self, group: &Name, cause: Cause, member: Member) {
         let Some((view, watchers)) = self.watched(group) else { return };
         let frame = encode(cause, *group, view, &[vec![member.name]]).for_vs_set(0);
-        self.tell(watchers, frame);
+        self.deliver(watchers, frame);
     }
 
     /// A member changed the view of a group that has lost members. The remaining members are one vs set, the lost members of each daemon
@@ -52,15 +52,15 @@ impl Views {
         // The newcomer's own set is the last one, all other receivers are in the first.
         if let Some(id) = newcomer.and_then(|member| self.sessions.watcher(&member.name)) {
             watchers.retain(|&watcher| watcher != id);
-            self.tell(vec![id], frame.for_vs_set(sets.len() - 1));
+            self.deliver(vec![id], frame.for_vs_set(sets.len() - 1));
         }
-        self.tell(watchers, frame.for_vs_set(0));
+        self.deliver(watchers, frame.for_vs_set(0));
     }
 
     /// A member of this daemon has left.
     pub fn announce_self_leave(&mut self, group: &Name, member: &Name) {
         if let Some(id) = self.sessions.watcher(member) {
-            self.tell(vec![id], encode_self_leave(*group).into());
+            self.deliver(vec![id], encode_self_leave(*group).into());
         }
     }
 
@@ -83,7 +83,7 @@ impl Views {
         sets.filter(|set| !set.is_empty()).collect()
     }
 
-    fn tell(&mut self, watchers: Vec<SessionId>, frame: Payload) {
+    fn deliver(&mut self, watchers: Vec<SessionId>, frame: Payload) {
         if !watchers.is_empty() {
             self.spent += frame.len() / Name::SIZE + RECEIVER_COST * watchers.len();
             self.events.push_back(Event::Deliver { to: Arc::from(watchers), frame });

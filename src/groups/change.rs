@@ -18,7 +18,7 @@ impl Views {
     /// A client joins a group.
     pub fn on_join(&mut self, origin: DaemonId, member: Name, group: Name) {
         let Some(member) = self.insider(origin, member) else { return };
-        self.tell_changed(member);
+        self.notify_changed(member);
         match self.table.join(group, member, &self.sessions) {
             Joined::Done(before) => self.changed(&group, before, Cause::Join, member),
             Joined::Already => {}
@@ -32,7 +32,7 @@ impl Views {
     /// A client leaves a group.
     pub fn on_leave(&mut self, origin: DaemonId, member: Name, group: Name) {
         let Some(member) = self.insider(origin, member) else { return };
-        self.tell_changed(member);
+        self.notify_changed(member);
         if self.table.leave(&group, &member, &self.sessions) {
             if member.at == self.table.me() {
                 // Before the view of the others, in which this member is missing.
@@ -66,7 +66,7 @@ impl Views {
         None
     }
 
-    fn tell_changed(&mut self, member: Member) {
+    fn notify_changed(&mut self, member: Member) {
         if member.at == self.table.me() {
             self.events.push_back(Event::Changed);
         }

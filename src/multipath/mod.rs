@@ -370,7 +370,7 @@ impl Multipath {
         match refusal {
             Refusal::Told(reason) => {
                 self.stats.count(reason);
-                self.inbound.tell(now, network, source, reason);
+                self.inbound.notify(now, network, source, reason);
             }
             Refusal::Malformed(error) => {
                 tracing::debug!(%error, ?network, "not a packet");

@@ -25,7 +25,7 @@ pub(super) const BINDS_TO_GROUP: bool = true;
 pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
     let error = socket.bind_device(Some(interface.name.as_bytes())).err()?;
     debug!(interface = interface.name, %error, "sockets cannot be held to the interface");
-    match tell_interfaces(socket, interface.address) {
+    match request_interfaces(socket, interface.address) {
         Ok(()) => Some(interface.index),
         Err(error) => {
             debug!(interface = interface.name, %error, "datagrams do not say how they came");
@@ -35,7 +35,7 @@ pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
 }
 
 /// Lets every datagram say by which interface it came.
-pub(super) fn tell_interfaces(socket: &Socket, own: IpAddr) -> io::Result<()> {
+pub(super) fn request_interfaces(socket: &Socket, own: IpAddr) -> io::Result<()> {
     let on: libc::c_int = 1;
     match own {
         IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, &on),

@@ -404,7 +404,7 @@ mod tests {
         let (from, to, address) = pair();
         let to_reference = SockRef::from(&to);
         platform::coalesce(&to_reference);
-        platform::tell_interfaces(&to_reference, [127, 0, 0, 1].into()).unwrap();
+        platform::request_interfaces(&to_reference, [127, 0, 0, 1].into()).unwrap();
         let interfaces = platform::Interfaces::snapshot().unwrap();
         let loopback = interfaces.find([127, 0, 0, 1].into(), None).unwrap().index;
         let (mut arrived, mut batches) = (Vec::new(), Batches::new(Buffers::Shared));

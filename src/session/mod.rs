@@ -237,7 +237,7 @@ impl Session {
     pub fn poll_request(&mut self) -> Option<Request> {
         while let Some(step) = self.step() {
             // A client can make the daemon answer without reading the answers, so its own rejects count against its limits.
-            if let Some(overflow) = step.output.and_then(|bytes| self.tell(bytes)) {
+            if let Some(overflow) = step.output.and_then(|bytes| self.queue_bytes(bytes)) {
                 self.enter(State::Closed);
                 return Some(Request::Slow(overflow));
             }
@@ -253,7 +253,7 @@ impl Session {
     }
 
     /// Queues bytes for the client, unless its queue is too long.
-    fn tell(&mut self, bytes: Vec<u8>) -> Option<Overflow> {
+    fn queue_bytes(&mut self, bytes: Vec<u8>) -> Option<Overflow> {
         if self.is_open() {
             return self.outbox.push_own(bytes).err();
         }

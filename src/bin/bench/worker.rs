@@ -28,7 +28,7 @@ pub fn run() -> Result<(), String> {
             let sessions = open(&*library, &task, flow)?;
             start(|| flow::run(&task, flow, &sessions))?
         }
-        Job::Watch { members } => return tell_views(&*library, &task, *members),
+        Job::Watch { members } => return report_views(&*library, &task, *members),
         Job::Joins { rounds } if task.place == task.workers => change(&*library, &task, *rounds)?,
         Job::Joins { rounds } => watch(&*library, &task, *rounds)?,
     };
@@ -96,7 +96,7 @@ fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Resul
 }
 
 /// Once there were so many members, tells of each view with another number. Ends with the daemon, or the coordinator.
-fn tell_views(library: &dyn Library, task: &Task, members: usize) -> Result<(), String> {
+fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<(), String> {
     let session = connect(library, task, &format!("w{}", task.place), true)?;
     session.join(GROUP)?;
     let mut buffer = vec![0; flow::ROOM];

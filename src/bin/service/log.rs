@@ -100,7 +100,7 @@ impl Log {
 
     /// Writes what waits, if that does not take long.
     pub fn finish(&self) {
-        for line in self.desk.tell_suppressed(Moment::End) {
+        for line in self.desk.report_suppressed(Moment::End) {
             self.desk.queue.push(line);
         }
         self.desk.queue.flush(LAST_LINES);
@@ -141,7 +141,7 @@ impl Desk {
         allowed
     }
 
-    fn tell_suppressed(&self, moment: Moment) -> Vec<String> {
+    fn report_suppressed(&self, moment: Moment) -> Vec<String> {
         let mut kinds = self.limiter.lock();
         if !kinds.limiter.is_owing() {
             return Vec::new();
@@ -174,7 +174,7 @@ impl Teller for Arc<Desk> {
     }
 
     fn due(&self) -> Vec<String> {
-        self.tell_suppressed(Moment::Now)
+        self.report_suppressed(Moment::Now)
     }
 }
 

@@ -385,11 +385,11 @@ mod tests {
 
         fn told(&mut self) -> String {
             let outputs = std::iter::from_fn(|| self.0.poll_output());
-            outputs.map(|output| tell(&output)).collect::<Vec<_>>().join(", ")
+            outputs.map(|output| describe(&output)).collect::<Vec<_>>().join(", ")
         }
     }
 
-    fn tell(output: &Output) -> String {
+    fn describe(output: &Output) -> String {
         match output {
             Output::Send(Control::FlushOk(id)) => format!("say ok {}", id.0[2]),
             Output::Send(Control::FlushReceived(id)) => format!("say received {}", id.0[2]),

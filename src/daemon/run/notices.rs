@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 impl Daemon {
     /// Writes it to the log, and publishes the status that goes with it.
-    pub(super) fn tell_of(&mut self, event: multipath::Event) {
+    pub(super) fn log_notice(&mut self, event: multipath::Event) {
         match event {
             multipath::Event::Path { daemon, network, state, .. } => {
                 let network = network.0;

@@ -99,7 +99,7 @@ impl Notices {
 
     /// A packet came on another network than it was sent on.
     pub(super) fn on_crossed(&mut self, now: Instant, daemon: DaemonId, sent: NetworkId, came: NetworkId) {
-        self.tell(now, Topic::Crossed(daemon, sent, came), Event::Crossed { daemon, sent, came });
+        self.notify(now, Topic::Crossed(daemon, sent, came), Event::Crossed { daemon, sent, came });
     }
 
     /// A packet with this daemon's id came that it did not send.
@@ -110,36 +110,36 @@ impl Notices {
         };
         self.second = Some((life, first, now));
         if now.since(first) >= LASTING {
-            self.tell(now, Topic::SecondSelf, Event::SecondSelf { network });
+            self.notify(now, Topic::SecondSelf, Event::SecondSelf { network });
         }
     }
 
     /// Two hosts run as one daemon, in these lives; the first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
-        self.tell(now, Topic::Clones(daemon), Event::Clones { daemon, lives });
+        self.notify(now, Topic::Clones(daemon), Event::Clones { daemon, lives });
     }
 
     /// A daemon has another membership table.
     pub(in crate::multipath) fn on_other_configuration(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_tables();
-        self.tell(now, Topic::OtherConfiguration(daemon), Event::OtherConfiguration { daemon, differs });
+        self.notify(now, Topic::OtherConfiguration(daemon), Event::OtherConfiguration { daemon, differs });
     }
 
     /// A daemon of this table has the same settings as this one, or others.
     pub(in crate::multipath) fn on_settings(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_settings();
         let event = (differs != Differs::default()).then_some(Event::OtherSettings { daemon, differs });
-        self.tell_if_lasting(now, Topic::OtherSettings(daemon), event);
+        self.notify_if_lasting(now, Topic::OtherSettings(daemon), event);
     }
 
     /// This daemon changes its table as soon as that one has the new one too, or need not wait for it.
     pub(in crate::multipath) fn on_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
-        self.tell_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Event::WaitsForOther { daemon }));
+        self.notify_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Event::WaitsForOther { daemon }));
     }
 
     /// That daemon changes its table as soon as this one has the new one too, or does not wait for it.
     pub(in crate::multipath) fn on_other_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
-        self.tell_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Event::OtherWaits { daemon }));
+        self.notify_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Event::OtherWaits { daemon }));
     }
 
     /// The table is another one: what was told of networks that go is forgotten, and so is what was told of tables.
@@ -153,17 +153,17 @@ impl Notices {
     }
 
     /// Something about files holds, with this event, or does not. It is told when it lasts.
-    fn tell_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Event>) {
+    fn notify_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Event>) {
         let Some(event) = event else {
             self.since.remove(&topic);
             return;
         };
         if now.since(*self.since.entry(topic).or_insert(now)) >= FILE_PATIENCE {
-            self.tell(now, topic, event);
+            self.notify(now, topic, event);
         }
     }
 
-    fn tell(&mut self, now: Instant, topic: Topic, event: Event) {
+    fn notify(&mut self, now: Instant, topic: Topic, event: Event) {
         if self.told.get(&topic).is_some_and(|&at| now.since(at) < REMIND_AFTER) {
             return;
         }

@@ -295,7 +295,7 @@ impl Inbound {
     }
 
     /// A datagram is dropped, and that is told.
-    pub(super) fn tell(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
+    pub(super) fn notify(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
         self.refusals.count(now, network, source, reason);
     }
 

@@ -163,7 +163,7 @@ impl<T: Teller> Writer<T> {
             }
             lines.iter().for_each(|line| self.write(line));
             self.teller.due().iter().for_each(|line| self.write(line));
-            self.tell_losses();
+            self.report_losses();
         }
     }
 
@@ -205,7 +205,7 @@ impl<T: Teller> Writer<T> {
     }
 
     /// Says how many lines were lost, or counts on if that cannot be written either.
-    fn tell_losses(&mut self) {
+    fn report_losses(&mut self) {
         let lost = std::mem::take(&mut self.queue.0.state.lock().lost);
         if lost > 0 && self.try_write(&self.teller.lost(lost, &self.reason)).is_err() {
             self.queue.0.state.lock().lost += lost;
