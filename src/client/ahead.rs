@@ -78,7 +78,7 @@ impl Stream {
                 if !ahead.is_worth(wanted) {
                     return self.read_all(slices);
                 }
-                self.look(ahead)?;
+                self.peek_more(ahead)?;
             }
             let count = ahead.hand_out(slices);
             self.owed.fetch_add(count, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl Stream {
     }
 
     /// Waits until something is there and looks at it.
-    fn look(&self, ahead: &mut Ahead) -> io::Result<()> {
+    fn peek_more(&self, ahead: &mut Ahead) -> io::Result<()> {
         if ahead.end == ahead.bytes.len() {
             let longer = (2 * ahead.bytes.len()).clamp(FIRST_LOOK, LONGEST_LOOK);
             ahead.bytes.resize(longer, 0);

@@ -193,13 +193,13 @@ impl PipeEnd {
                 return Err(broken());
             }
         } else if self.looked.elapsed() >= LOOK_INTERVAL {
-            self.look(stream)?;
+            self.check_alive(stream)?;
         }
         Ok(true)
     }
 
     fn wait(&mut self, stream: &Stream) -> io::Result<()> {
-        self.look(stream)?;
+        self.check_alive(stream)?;
         if self.writer.wait(&self.memory) {
             self.memory.wait(WAIT_LIMIT);
         }
@@ -207,7 +207,7 @@ impl PipeEnd {
     }
 
     /// Nothing else tells a sender that nobody reads any more.
-    fn look(&mut self, stream: &Stream) -> io::Result<()> {
+    fn check_alive(&mut self, stream: &Stream) -> io::Result<()> {
         self.looked = Instant::now();
         if stream.has_ended() { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }

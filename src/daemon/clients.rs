@@ -332,7 +332,7 @@ impl Clients {
 
     /// Those whose machines have gone without a word.
     pub(super) fn vanished(&mut self, now: Instant) -> Vec<SessionId> {
-        self.watch.look(now, |id| self.clients.get(&id)?.stream.delivery())
+        self.watch.check(now, |id| self.clients.get(&id)?.stream.delivery())
     }
 
     fn block(&mut self, id: SessionId) {

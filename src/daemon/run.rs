@@ -294,7 +294,7 @@ impl Daemon {
         }
         self.listeners.handle_timeout(now);
         self.publish_paths(now);
-        self.silence.look(now, self.node.paths());
+        self.silence.check(now, self.node.paths());
         for id in self.clients.vanished(now) {
             warn!(
                 name: "client_vanished",

@@ -34,7 +34,7 @@ impl Silence {
     }
 
     /// Looks whether somebody was heard, once it is time.
-    pub(super) fn look(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
+    pub(super) fn check(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
         if self.due.take_if(|due| *due <= now).is_some() && paths.all(|path| path.heard == 0) {
             warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", PATIENCE.as_secs(), self.advice);
         }
@@ -92,9 +92,9 @@ mod tests {
     fn it_looks_once_and_only_where_others_could_be() {
         let mut silence = Silence::new(Instant::ZERO, &[network(Kind::Unicast)]);
         let due = Instant::from_millis(10_000);
-        silence.look(Instant::from_millis(9_999), [path(0)].into_iter());
+        silence.check(Instant::from_millis(9_999), [path(0)].into_iter());
         assert_eq!(silence.poll_timeout(), Some(due));
-        silence.look(due, [path(1)].into_iter());
+        silence.check(due, [path(1)].into_iter());
         assert_eq!(silence.poll_timeout(), None);
         let alone = Network { peers: Vec::new(), ..network(Kind::Unicast) };
         assert_eq!(Silence::new(Instant::ZERO, &[alone]).poll_timeout(), None);

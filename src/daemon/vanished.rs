@@ -67,7 +67,7 @@ impl Watch {
 
     /// Looks, if it is time, at those who were written to, and gives those who have gone. Who has acknowledged everything is not looked
     /// at again before something is written.
-    pub(super) fn look(&mut self, now: Instant, delivery: impl Fn(SessionId) -> Option<Delivery>) -> Vec<SessionId> {
+    pub(super) fn check(&mut self, now: Instant, delivery: impl Fn(SessionId) -> Option<Delivery>) -> Vec<SessionId> {
         if self.next > now {
             return Vec::new();
         }
@@ -101,11 +101,11 @@ mod tests {
     const ACKNOWLEDGED: Delivery = Delivery { outstanding: false, silence: Duration::ZERO, repeated: 9, probes: 0 };
 
     /// What comes of looking every second at a client that was written to, for so many seconds.
-    fn look_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
+    fn check_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
         let mut watch = Watch::new(SECOND * 4);
         watch.wrote(CLIENT);
         (0..seconds).find(|&second| {
-            let gone = watch.look(Instant::ZERO + SECOND * second, |_| Some(delivery(second)));
+            let gone = watch.check(Instant::ZERO + SECOND * second, |_| Some(delivery(second)));
             assert!(gone.is_empty() || gone == [CLIENT] && watch.poll_timeout().is_none());
             !gone.is_empty()
         })
@@ -115,22 +115,22 @@ mod tests {
     fn a_machine_that_answers_nothing_has_gone() {
         let sent_again =
             |second| Delivery { outstanding: true, silence: SECOND * (100 + second), repeated: 9 + second, probes: 0 };
-        assert_eq!(look_every_second(10, sent_again), Some(4));
+        assert_eq!(check_every_second(10, sent_again), Some(4));
         let asked = |second| Delivery { repeated: 9, probes: second as u8, ..sent_again(second) };
-        assert_eq!(look_every_second(10, asked), Some(4));
+        assert_eq!(check_every_second(10, asked), Some(4));
     }
 
     #[test]
     fn a_machine_that_was_not_spoken_to_has_not_gone() {
         let silent = |second| Delivery { outstanding: true, silence: SECOND * (100 + second), repeated: 10, probes: 1 };
-        assert_eq!(look_every_second(1000, silent), None);
+        assert_eq!(check_every_second(1000, silent), None);
     }
 
     #[test]
     fn a_machine_that_answers_now_and_then_has_not_gone() {
         let answers =
             |second| Delivery { outstanding: true, silence: SECOND * (second % 4), repeated: second, probes: 0 };
-        assert_eq!(look_every_second(1000, answers), None);
+        assert_eq!(check_every_second(1000, answers), None);
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
         let mut watch = Watch::new(SECOND);
         watch.wrote(CLIENT);
         assert_eq!(watch.poll_timeout(), Some(Instant::ZERO));
-        assert!(watch.look(Instant::ZERO, |_| Some(ACKNOWLEDGED)).is_empty());
+        assert!(watch.check(Instant::ZERO, |_| Some(ACKNOWLEDGED)).is_empty());
         assert_eq!(watch.poll_timeout(), None);
         watch.wrote(CLIENT);
         assert_eq!(watch.poll_timeout(), Some(Instant::ZERO + SECOND / LOOKS));

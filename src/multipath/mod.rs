@@ -221,10 +221,10 @@ impl Multipath {
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         // Before health: it counts daemons and networks by their numbers in the present table.
-        self.look_for_succession(now);
-        self.health.look_for_deaths(now, &self.table);
+        self.check_succession(now);
+        self.health.check_deaths(now, &self.table);
         self.knock(now);
-        if let Some(plans) = self.health.look(now, &self.table) {
+        if let Some(plans) = self.health.check(now, &self.table) {
             if plans == Plans::Stale {
                 let known = Known { now, table: &self.table, health: &self.health };
                 self.outbound.replan(known);

@@ -148,7 +148,7 @@ impl Succession {
     }
 
     /// Forgets the table that was left when nobody speaks under it any more. Whether that was now.
-    pub(super) fn look(&mut self, now: Instant) -> bool {
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
         self.left.take_if(|left| now >= left.until).is_some()
     }
 
@@ -236,10 +236,10 @@ impl Multipath {
     }
 
     /// Changes over if all have the next table, and forgets the last one in time.
-    pub(super) fn look_for_succession(&mut self, now: Instant) {
+    pub(super) fn check_succession(&mut self, now: Instant) {
         if self.waits_for().is_some_and(|daemons| daemons.is_empty()) {
             self.adopt(now);
-        } else if self.succession.look(now) {
+        } else if self.succession.expire(now) {
             self.inbound.set_sources(self.succession.sources());
         }
     }

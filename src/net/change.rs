@@ -77,7 +77,7 @@ impl Links {
                 _ => {
                     let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
                     let outcome =
-                        interfaces.as_ref().map(|interfaces| link.look(self.last_look, interfaces, &self.registry));
+                        interfaces.as_ref().map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
                     match outcome {
                         Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
                         // What is not there yet is looked for again.
@@ -134,7 +134,7 @@ impl Links {
             self.links.push(link);
         }
         self.change.left = present.into_iter().flatten().map(|link| (link, now + OVERLAP)).collect();
-        for (link, outcome) in self.look(now) {
+        for (link, outcome) in self.check(now) {
             self.settle(now, link, outcome);
         }
     }

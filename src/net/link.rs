@@ -116,7 +116,7 @@ impl Link {
     }
 
     /// Looks at the interface and makes the sockets that are missing.
-    pub(super) fn look(&mut self, now: Instant, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
+    pub(super) fn check(&mut self, now: Instant, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
         let own = self.network.own;
         let Some(interface) = interfaces.find(own, self.network.interface.as_deref()) else {
             self.close();

@@ -141,7 +141,7 @@ impl Links {
         let (last_look, next_look, shared_wires) = (now, now, Vec::new());
         let change = Change::default();
         let mut links = Links { links, change, registry, batches, events, watch, shared_wires, last_look, next_look };
-        for (link, outcome) in links.look(now) {
+        for (link, outcome) in links.check(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
                 outcome => links.settle(now, link, outcome),
@@ -196,7 +196,7 @@ impl Links {
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_look {
             self.change.forget(now);
-            for (link, outcome) in self.look(now) {
+            for (link, outcome) in self.check(now) {
                 self.settle(now, link, outcome);
             }
         }
@@ -227,15 +227,15 @@ impl Links {
         self.links.iter().map(Link::status)
     }
 
-    pub(super) fn look(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
+    pub(super) fn check(&mut self, now: Instant) -> Vec<(usize, Result<(), Fault>)> {
         let interfaces = Interfaces::snapshot();
         self.report_shared_wires(interfaces.as_ref().ok());
         let registry = &self.registry;
-        let look = |link: &mut Link| match &interfaces {
-            Ok(interfaces) => link.look(now, interfaces, registry),
+        let check = |link: &mut Link| match &interfaces {
+            Ok(interfaces) => link.check(now, interfaces, registry),
             Err(error) => Err(Fault::Interface(format!("the system does not list its addresses: {error}"))),
         };
-        let outcomes: Vec<_> = self.links.iter_mut().map(look).enumerate().collect();
+        let outcomes: Vec<_> = self.links.iter_mut().map(check).enumerate().collect();
         let changing = self.change.links().next().is_some();
         let watched = self.watch.is_some() && !changing && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
         let interval = if watched { RARE_LOOK_INTERVAL } else { LOOK_INTERVAL };

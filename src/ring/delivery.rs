@@ -40,7 +40,7 @@ impl Delivery {
     }
 
     /// Packets may have come to the window that nobody told of.
-    pub(crate) fn look_through(&mut self, window: &Window) {
+    pub(crate) fn read_window(&mut self, window: &Window) {
         (self.delivered + 1..=window.high()).for_each(|seq| self.arrived(window, seq));
     }
 

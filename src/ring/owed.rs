@@ -140,7 +140,7 @@ impl Owed {
             return;
         }
         // Packets of the exchange went into the window without a word to `delivery`.
-        self.delivery.look_through(&self.window);
+        self.delivery.read_window(&self.window);
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
         events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers, next }));

@@ -40,14 +40,14 @@ impl Site<'_> {
     /// Waits, unless the user wants to end.
     pub fn wait_until(&self, then: u64) -> Result<(), String> {
         while clock::now() < then {
-            self.look()?;
+            self.check_stop()?;
             clock::sleep_until(then.min(clock::now() + LOOK_INTERVAL.as_nanos() as u64));
         }
         Ok(())
     }
 
     /// An error if the user wants to end.
-    pub fn look(&self) -> Result<(), String> {
+    pub fn check_stop(&self) -> Result<(), String> {
         if self.stop.load(Ordering::Relaxed) { Err("interrupted".to_owned()) } else { Ok(()) }
     }
 }

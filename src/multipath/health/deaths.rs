@@ -134,7 +134,7 @@ impl Deaths {
     }
 
     /// Judges whom there is doubt about, and knocks, if it is time to. Whether somebody is dead.
-    pub(super) fn look(&mut self, now: Instant, table: &Table, paths: &mut Paths) -> bool {
+    pub(super) fn check(&mut self, now: Instant, table: &Table, paths: &mut Paths) -> bool {
         if now < self.due {
             return false;
         }

@@ -78,7 +78,7 @@ impl Matrix {
     }
 
     /// Time has passed. Whether a row is unknown from now on.
-    pub(in crate::multipath) fn look(&mut self, now: Instant) -> bool {
+    pub(in crate::multipath) fn expire(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for row in self.rows.iter_mut() {
             changed |= row.take_if(|row| now > row.until).is_some();
@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(matrix.hears(SECOND, Seat::new(0)), Networks::first(2));
         assert!(matrix.learn(at(503), SECOND, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
         assert!(!matrix.learn(at(504), SECOND, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
-        assert!(!matrix.look(at(503)));
-        assert!(matrix.look(at(504)));
+        assert!(!matrix.expire(at(503)));
+        assert!(matrix.expire(at(504)));
         assert!(!matrix.knows(SECOND));
     }
 
@@ -165,9 +165,9 @@ mod tests {
         matrix.set_mine(Seat::new(0), [Networks::NONE, Networks::first(1)].into_iter());
         matrix.learn(at(10_000), SECOND, Incarnation(1), &report(1, &[1, 0]));
         matrix.shorten(at(800));
-        assert!(!matrix.look(at(800)));
+        assert!(!matrix.expire(at(800)));
         matrix.learn(at(900), SECOND, Incarnation(1), &report(2, &[1, 0]));
-        assert!(!matrix.look(at(850)) && matrix.look(at(901)));
+        assert!(!matrix.expire(at(850)) && matrix.expire(at(901)));
         assert!(matrix.knows(Seat::new(0)), "what this daemon hears itself it knows");
     }
 }

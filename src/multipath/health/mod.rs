@@ -236,8 +236,8 @@ impl Health {
     }
 
     /// Judges who has died, and knocks.
-    pub(super) fn look_for_deaths(&mut self, now: Instant, table: &Table) {
-        if self.deaths.look(now, table, &mut self.paths) {
+    pub(super) fn check_deaths(&mut self, now: Instant, table: &Table) {
+        if self.deaths.check(now, table, &mut self.paths) {
             self.deaths.dead().for_each(|daemon| self.matrix.forget(daemon));
             self.stir(now);
         }
@@ -245,7 +245,7 @@ impl Health {
     }
 
     /// Looks for silence if it is time to. Whether plans are to be made anew; `None` if it was not time.
-    pub(super) fn look(&mut self, now: Instant, table: &Table) -> Option<Plans> {
+    pub(super) fn check(&mut self, now: Instant, table: &Table) -> Option<Plans> {
         if now < self.next_look {
             return None;
         }
@@ -257,7 +257,7 @@ impl Health {
         // A daemon that has to wake up for a report anyway looks then.
         let report = self.reports.due();
         (self.looked, self.next_look) = (now, if report > now + LOOK_INTERVAL { next.min(report) } else { next });
-        self.paths.look(now);
+        self.paths.check(now);
         if now >= self.next_plea {
             self.next_plea = now + PLEA_INTERVAL;
             let waiting = table.others().filter(|&other| self.paths.is_on_probation(other));
@@ -265,7 +265,7 @@ impl Health {
         }
         // After the paths were judged, so that the operator hears of the present state.
         self.notices.on_paths(now, self.paths.changes(), self.paths.iter(table));
-        if self.matrix.look(now) {
+        if self.matrix.expire(now) {
             self.plans = Plans::Stale;
         }
         // Healthy paths only. On others this daemon listens, but nobody should count on them.

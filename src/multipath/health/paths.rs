@@ -153,7 +153,7 @@ impl Paths {
     }
 
     /// Time has passed.
-    pub(super) fn look(&mut self, now: Instant) {
+    pub(super) fn check(&mut self, now: Instant) {
         let mut changes = 0;
         for peer in self.peers.iter_mut() {
             let silence = peer.promise.pause * SILENCE;
@@ -170,7 +170,7 @@ impl Paths {
                 off: false,
             };
             for (network, track) in (0..).map(NetworkId).zip(&mut peer.tracks) {
-                changes += u64::from(track.look(now, &Around { off: peer.off.has(network), ..around }));
+                changes += u64::from(track.check(now, &Around { off: peer.off.has(network), ..around }));
             }
         }
         self.changes += changes;

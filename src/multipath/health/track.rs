@@ -147,7 +147,7 @@ impl Track {
     }
 
     /// Time has passed. Whether the state changed.
-    pub(super) fn look(&mut self, now: Instant, around: &Around) -> bool {
+    pub(super) fn check(&mut self, now: Instant, around: &Around) -> bool {
         // A daemon that is not heard at all is no fault of this network.
         let Some(heard) = around.heard else { return self.enter(now, PathState::Silent) };
         if around.off {
@@ -305,7 +305,7 @@ mod tests {
                 let present = Instant::from_millis(1000);
                 let (heard, newest) = (Some(now), self.number);
                 self.track
-                    .look(now, &Around { silence: SILENCE, heard, present, paced: Instant::ZERO, newest, off: false });
+                    .check(now, &Around { silence: SILENCE, heard, present, paced: Instant::ZERO, newest, off: false });
             }
             self.track.state
         }
@@ -359,8 +359,8 @@ mod tests {
             newest: 2,
             off: false,
         };
-        assert!(!story.track.look(now, &around));
-        assert!(story.track.look(now, &Around { heard: None, ..around }));
+        assert!(!story.track.check(now, &around));
+        assert!(story.track.check(now, &Around { heard: None, ..around }));
         assert_eq!(story.track.state, PathState::Silent);
         story.millis += 1000;
         assert_eq!(story.pass(1, |_| true), PathState::Healthy);
@@ -373,10 +373,10 @@ mod tests {
         let now = Instant::from_millis(story.millis + 1000);
         let around =
             Around { silence: SILENCE, heard: Some(now), present: now, paced: Instant::ZERO, newest: 9, off: true };
-        assert!(story.track.look(now, &around));
+        assert!(story.track.check(now, &around));
         assert_eq!(story.track.state, PathState::Off);
         assert!(!story.track.on_packet(now, Copied::First), "it was on its way");
-        assert!(story.track.look(now, &Around { off: false, ..around }));
+        assert!(story.track.check(now, &Around { off: false, ..around }));
         assert_eq!(story.track.state, PathState::Silent);
         assert!(story.track.on_packet(now, Copied::First));
     }
