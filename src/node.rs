@@ -329,10 +329,10 @@ impl Node {
     fn pump(&mut self, now: Instant) {
         self.clients.set_now(now);
         self.budget = self.slice_budget();
-        self.settle(now);
+        self.pass_events(now);
         self.keep_ceiling();
         // Sessions that the memory limit has ended have disconnections to submit.
-        self.settle(now);
+        self.pass_events(now);
         if self.groups.is_busy() && self.next_slice.is_none() {
             self.next_slice = Some(now + SLICE_PAUSE);
         }
@@ -356,7 +356,7 @@ impl Node {
 
     /// Passes events from part to part until none is left. What the ring delivered comes first: a client's request must not be submitted before
     /// the answer to a configuration.
-    fn settle(&mut self, now: Instant) {
+    fn pass_events(&mut self, now: Instant) {
         loop {
             if let Some(event) = self.ring.poll_event() {
                 self.on_ring(event);

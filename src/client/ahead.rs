@@ -74,7 +74,7 @@ impl Stream {
         while !slices.is_empty() {
             if ahead.is_empty() {
                 let wanted = slices.iter().map(|slice| slice.len()).sum();
-                self.settle(ahead)?;
+                self.take_owed(ahead)?;
                 if !ahead.is_worth(wanted) {
                     return self.read_all(slices);
                 }
@@ -84,7 +84,7 @@ impl Stream {
             self.owed.fetch_add(count, Ordering::Relaxed);
             IoSliceMut::advance_slices(&mut slices, count);
         }
-        if ahead.is_empty() { self.settle(ahead) } else { Ok(()) }
+        if ahead.is_empty() { self.take_owed(ahead) } else { Ok(()) }
     }
 
     /// Takes `count` bytes that nobody wants.
@@ -113,7 +113,7 @@ impl Stream {
     }
 
     /// Takes out of the socket what was handed out. It is there, so nobody waits.
-    fn settle(&self, ahead: &mut Ahead) -> io::Result<()> {
+    fn take_owed(&self, ahead: &mut Ahead) -> io::Result<()> {
         debug_assert!(ahead.is_empty());
         while let owed @ 1.. = self.owed.load(Ordering::Relaxed) {
             // What was handed out needs its copy no more.

@@ -22,7 +22,7 @@ use crate::wire::DaemonId;
 /// The settings of this tree. Only meaningful if nothing was found wrong.
 pub(super) fn check(tree: Tree, hosts: &Hosts<'_>, findings: &mut Findings) -> Settings {
     let Tree { segments: written, mut draft, networks: stanzas } = tree;
-    draft.settle(findings);
+    draft.apply_rules(findings);
     let stanzas = Stanzas::sort(&stanzas, findings);
     let mut members =
         Members { hosts, segments: Vec::new(), daemons: Vec::new(), names: BTreeMap::new(), ids: BTreeMap::new() };

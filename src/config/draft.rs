@@ -47,7 +47,7 @@ impl Draft {
     }
 
     /// Applies the rules between parameters. Only meaningful if nothing was found wrong.
-    pub(super) fn settle(&mut self, findings: &mut Findings) {
+    pub(super) fn apply_rules(&mut self, findings: &mut Findings) {
         self.check_access_policy(findings);
         if let Some(at) = self.silence {
             findings.warning(at, "with MaxSessionMessages = 0 every client is disconnected at its first message");

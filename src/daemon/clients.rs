@@ -210,7 +210,7 @@ impl Clients {
     }
 
     /// Those who pause ring from now on.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn sleep_paused(&mut self) {
         for id in self.pausing.drain(..) {
             if let Some(client) = self.clients.get_mut(&id)
                 && client.intake.as_mut().is_some_and(|intake| !intake.sleep())

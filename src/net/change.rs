@@ -135,7 +135,7 @@ impl Links {
         }
         self.change.left = present.into_iter().flatten().map(|link| (link, now + OVERLAP)).collect();
         for (link, outcome) in self.check(now) {
-            self.settle(now, link, outcome);
+            self.record_outcome(now, link, outcome);
         }
     }
 

@@ -149,7 +149,7 @@ impl Link {
     }
 
     /// Records the result of a check; returns an event if it differs from the last one.
-    pub(super) fn settle(&mut self, now: Instant, outcome: Result<(), Fault>) -> Option<LinkEvent> {
+    pub(super) fn record_outcome(&mut self, now: Instant, outcome: Result<(), Fault>) -> Option<LinkEvent> {
         self.failures.report(now, self.id);
         let status = outcome.map_err(|fault| match fault {
             Fault::Interface(reason) => reason,
@@ -419,10 +419,10 @@ mod tests {
         };
         let mut link = Link::new(NetworkId(3), Slot::first(), network, false);
         let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
-        assert_eq!(link.settle(Instant::ZERO, fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
-        assert_eq!(link.settle(Instant::ZERO, fault("a")), None);
-        assert_eq!(link.settle(Instant::ZERO, fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
-        assert_eq!(link.settle(Instant::ZERO, Ok(())), Some(LinkEvent::Up(NetworkId(3))));
-        assert_eq!(link.settle(Instant::ZERO, Ok(())), None);
+        assert_eq!(link.record_outcome(Instant::ZERO, fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
+        assert_eq!(link.record_outcome(Instant::ZERO, fault("a")), None);
+        assert_eq!(link.record_outcome(Instant::ZERO, fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
+        assert_eq!(link.record_outcome(Instant::ZERO, Ok(())), Some(LinkEvent::Up(NetworkId(3))));
+        assert_eq!(link.record_outcome(Instant::ZERO, Ok(())), None);
     }
 }

@@ -144,7 +144,7 @@ impl Links {
         for (link, outcome) in links.check(now) {
             match outcome {
                 Err(Fault::Open(error)) if error.is_lasting() => return Err(error),
-                outcome => links.settle(now, link, outcome),
+                outcome => links.record_outcome(now, link, outcome),
             }
         }
         Ok(links)
@@ -197,7 +197,7 @@ impl Links {
         if now >= self.next_look {
             self.change.forget(now);
             for (link, outcome) in self.check(now) {
-                self.settle(now, link, outcome);
+                self.record_outcome(now, link, outcome);
             }
         }
     }
@@ -253,9 +253,9 @@ impl Links {
         self.shared_wires = shared;
     }
 
-    pub(super) fn settle(&mut self, now: Instant, link: usize, outcome: Result<(), Fault>) {
+    pub(super) fn record_outcome(&mut self, now: Instant, link: usize, outcome: Result<(), Fault>) {
         let link = &mut self.links[link];
-        self.events.extend(link.settle(now, outcome));
+        self.events.extend(link.record_outcome(now, outcome));
         self.events.extend(link.take_news());
     }
 }

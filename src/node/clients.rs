@@ -275,7 +275,7 @@ impl Clients {
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
         }
-        self.settle(id);
+        self.update_accounts(id);
         // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
         if before == OutboxState::Empty && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
             self.events.push_back(Event::Output(id));
@@ -286,7 +286,7 @@ impl Clients {
     pub(super) fn wrote(&mut self, id: SessionId, n: usize) {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.outbox_mut().wrote(n);
-            self.settle(id);
+            self.update_accounts(id);
             self.check_pace(id);
         }
     }
@@ -302,7 +302,7 @@ impl Clients {
     /// The session is over. Its disconnection goes through the ring; until then its name is taken.
     pub(super) fn end(&mut self, id: SessionId, reason: EndReason) {
         // Accounts are settled first, so that nothing of this session stays counted.
-        self.settle(id);
+        self.update_accounts(id);
         let Some(mut client) = self.sessions.remove(&id) else { return };
         self.release(id);
         self.doorway.leave(id, client.source);

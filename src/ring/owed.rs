@@ -135,7 +135,7 @@ impl Owed {
 
     /// Delivers all that is owed, with the transitional configuration at its place, which leads to `next`. The exchange among
     /// `peers` is complete.
-    pub(crate) fn settle(mut self, peers: Vec<DaemonId>, line: u64, next: RingId, events: &mut VecDeque<Event>) {
+    pub(crate) fn pay(mut self, peers: Vec<DaemonId>, line: u64, next: RingId, events: &mut VecDeque<Event>) {
         if self.members.is_empty() {
             return;
         }
@@ -204,7 +204,7 @@ mod tests {
     fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
         owed.trust(peers, 0);
         let mut events = VecDeque::new();
-        owed.settle(peers.to_vec(), line, RingId { sequence: 2, representative: A }, &mut events);
+        owed.pay(peers.to_vec(), line, RingId { sequence: 2, representative: A }, &mut events);
         let text = |event| match event {
             Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
             Event::Configuration(configuration) => format!("{:?} {}", configuration.kind, configuration.members.len()),

@@ -175,7 +175,7 @@ impl Recovery {
             core.sender.take_back();
         }
         // In one step with the new configuration: no input may come between what is owed and what is next.
-        self.owed.settle(self.peers, self.line, self.circulation.ring, &mut core.events);
+        self.owed.pay(self.peers, self.line, self.circulation.ring, &mut core.events);
         let configuration = Configuration {
             kind: ConfigurationKind::Regular,
             ring: self.circulation.ring,

@@ -70,7 +70,7 @@ impl Input {
     }
 
     /// Nothing more can be decoded for now: frees memory that only a large frame needed.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn release_memory(&mut self) {
         if self.front().is_empty() {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT_CAPACITY);
@@ -121,10 +121,10 @@ mod tests {
     fn the_room_of_a_large_frame_is_given_back() {
         let mut input = Input::new(1 << 20);
         input.push(&[0; 1 << 20]);
-        input.settle();
+        input.release_memory();
         assert_eq!(input.front().len(), 1 << 20);
         input.take(1 << 20);
-        input.settle();
+        input.release_memory();
         assert!(input.bytes.capacity() <= KEPT_CAPACITY);
     }
 }

@@ -248,7 +248,7 @@ impl Session {
                 return step.request;
             }
         }
-        self.input.settle();
+        self.input.release_memory();
         None
     }
 

@@ -260,7 +260,7 @@ mod tests {
             let Some(received) = self.next(number) else { return false };
             let member = &mut self.members[number];
             member.layer.handle_received(received);
-            self.settle(number);
+            self.drain(number);
             true
         }
 
@@ -292,7 +292,7 @@ mod tests {
         }
 
         /// The program takes what is there, and the library says what it has to say.
-        fn settle(&mut self, number: usize) {
+        fn drain(&mut self, number: usize) {
             while let Some(say) = self.members[number].layer.poll_say() {
                 let (mess_type, body) = say.control.encode();
                 self.send(number, mess_type, body.to_vec());
@@ -329,7 +329,7 @@ mod tests {
         fn flush(&mut self, number: usize) {
             if std::mem::take(&mut self.members[number].asked) {
                 self.members[number].layer.flush(group()).unwrap();
-                self.settle(number);
+                self.drain(number);
             }
         }
 

@@ -11,7 +11,7 @@ impl Daemon {
     /// Waits for something to do. Whoever looks again and again for a while first is not woken so often, which takes its time.
     pub(super) fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         if !self.node.waits_for_token() {
-            self.clients.settle();
+            self.clients.sleep_paused();
         }
         let patience = self.patience();
         let busy = self.live.busy_poll.min(patience.unwrap_or(Duration::MAX));

@@ -8,7 +8,7 @@ use crate::wire::Name;
 
 impl Clients {
     /// Keeps the accounts of the memory that a session takes.
-    pub(super) fn settle(&mut self, id: SessionId) {
+    pub(super) fn update_accounts(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let input = client.session.input_memory();
         let change = client.session.outbox_mut().take_memory_change() + (input as isize - client.input as isize);
