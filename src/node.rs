@@ -103,7 +103,7 @@ pub enum Event {
     /// Another daemon has announced that it stops.
     Farewell(DaemonId),
     /// Something about the networks that an operator should know.
-    Network(multipath::Event),
+    Network(multipath::Notice),
 }
 
 /// The budget of the groups for one slice, in names that are copied: about a millisecond. Longer work is done in several slices, and the
@@ -278,7 +278,7 @@ impl Node {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.paths.poll_event().map(Event::Network))
+        self.events.pop_front().or_else(|| self.paths.poll_notice().map(Event::Network))
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.

@@ -13,11 +13,11 @@
 
 mod config;
 mod death;
-mod event;
 mod health;
 mod inbound;
 mod moves;
 mod networks;
+mod notice;
 mod outbound;
 mod seat;
 mod stats;
@@ -27,9 +27,9 @@ mod table;
 mod tests;
 
 pub use config::{Config, NextTable, System};
-pub use event::{Event, Reason};
 pub use health::{Differs, Path, PathState};
 pub use networks::Networks;
+pub use notice::{Notice, Reason};
 pub use outbound::Policy;
 pub use stats::Stats;
 
@@ -333,8 +333,8 @@ impl Multipath {
     }
 
     /// The next thing that an operator should know.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.inbound.poll_event().or_else(|| self.health.poll_event())
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.inbound.poll_notice().or_else(|| self.health.poll_notice())
     }
 
     /// The next datagram to send.

@@ -1,6 +1,6 @@
 //! Counters of the datagrams of all networks.
 
-use super::event::Reason;
+use super::notice::Reason;
 use crate::counters::counters;
 
 counters! {

@@ -272,7 +272,7 @@ impl Multipath {
             self.succession.record(header.sender, announced);
         }
         if self.succession.is_elsewhere(&announced, self.system.digest) {
-            self.health.notices_mut().on_other_configuration(now, header.sender, announced.differs(self.system.parts));
+            self.health.notices_mut().on_other_table(now, header.sender, announced.differs(self.system.parts));
         }
     }
 

@@ -354,7 +354,7 @@ fn a_daemon_that_is_alone_is_quiet() {
 impl Site {
     fn events(&mut self, at: u32) -> Vec<String> {
         let daemon = &mut self.daemons[at as usize - 1];
-        std::iter::from_fn(|| daemon.poll_event()).map(|event| event.to_string()).collect()
+        std::iter::from_fn(|| daemon.poll_notice()).map(|event| event.to_string()).collect()
     }
 }
 
@@ -437,10 +437,10 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
         let (network, bytes) = datagrams(&mut second, None).remove(0);
         b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, bytes.clone());
     }
-    let differs = Event::OtherConfiguration { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
-    let crossed = Event::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
-    let events: Vec<Event> = std::iter::from_fn(|| b.poll_event()).collect();
-    assert_eq!(events, [crossed, differs, Event::SecondSelf { network: NetworkId(0) }]);
+    let differs = Notice::OtherTable { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
+    let crossed = Notice::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
+    let events: Vec<Notice> = std::iter::from_fn(|| b.poll_notice()).collect();
+    assert_eq!(events, [crossed, differs, Notice::SecondSelf { network: NetworkId(0) }]);
 }
 
 #[test]

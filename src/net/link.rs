@@ -419,9 +419,15 @@ mod tests {
         };
         let mut link = Link::new(NetworkId(3), Slot::first(), network, false);
         let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
-        assert_eq!(link.record_outcome(Instant::ZERO, fault("a")), Some(LinkEvent::Down(NetworkId(3), "a".to_string())));
+        assert_eq!(
+            link.record_outcome(Instant::ZERO, fault("a")),
+            Some(LinkEvent::Down(NetworkId(3), "a".to_string()))
+        );
         assert_eq!(link.record_outcome(Instant::ZERO, fault("a")), None);
-        assert_eq!(link.record_outcome(Instant::ZERO, fault("b")), Some(LinkEvent::Down(NetworkId(3), "b".to_string())));
+        assert_eq!(
+            link.record_outcome(Instant::ZERO, fault("b")),
+            Some(LinkEvent::Down(NetworkId(3), "b".to_string()))
+        );
         assert_eq!(link.record_outcome(Instant::ZERO, Ok(())), Some(LinkEvent::Up(NetworkId(3))));
         assert_eq!(link.record_outcome(Instant::ZERO, Ok(())), None);
     }

@@ -9,32 +9,32 @@ use crate::time::Instant;
 
 impl Daemon {
     /// Writes it to the log, and publishes the status that goes with it.
-    pub(super) fn log_notice(&mut self, event: multipath::Event) {
-        match event {
-            multipath::Event::Path { daemon, network, state, .. } => {
+    pub(super) fn log_notice(&mut self, notice: multipath::Notice) {
+        match notice {
+            multipath::Notice::Path { daemon, network, state, .. } => {
                 let network = network.0;
                 match state {
                     PathState::Healthy | PathState::Off => {
-                        info!(name: "path", %daemon, network, %state, "{event}");
+                        info!(name: "path", %daemon, network, %state, "{notice}");
                     }
                     _ if self.members.is_silent_on_purpose(daemon) => {
-                        info!(name: "path", %daemon, network, %state, "{event}, because it stopped");
+                        info!(name: "path", %daemon, network, %state, "{notice}, because it stopped");
                     }
-                    _ => warn!(name: "path", %daemon, network, %state, "{event}"),
+                    _ => warn!(name: "path", %daemon, network, %state, "{notice}"),
                 }
             }
-            multipath::Event::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{event}"),
-            multipath::Event::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{event}"),
-            multipath::Event::Refused { source, .. } => warn!(name: "datagrams_refused", %source, "{event}"),
-            multipath::Event::SecondSelf { .. } => warn!(name: "second_self", "{event}"),
-            multipath::Event::OtherSettings { daemon, .. } => warn!(name: "other_settings", %daemon, "{event}"),
-            multipath::Event::WaitsForOther { daemon } => warn!(name: "table_waits", %daemon, "{event}"),
-            multipath::Event::OtherWaits { daemon } => warn!(name: "table_awaited", %daemon, "{event}"),
-            multipath::Event::OtherConfiguration { daemon, .. } => {
-                warn!(name: "other_configuration", %daemon, "{event}");
+            multipath::Notice::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{notice}"),
+            multipath::Notice::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{notice}"),
+            multipath::Notice::Refused { source, .. } => warn!(name: "datagrams_refused", %source, "{notice}"),
+            multipath::Notice::SecondSelf { .. } => warn!(name: "second_self", "{notice}"),
+            multipath::Notice::OtherSettings { daemon, .. } => warn!(name: "other_settings", %daemon, "{notice}"),
+            multipath::Notice::WaitsForOther { daemon } => warn!(name: "table_waits", %daemon, "{notice}"),
+            multipath::Notice::OtherWaits { daemon } => warn!(name: "table_awaited", %daemon, "{notice}"),
+            multipath::Notice::OtherTable { daemon, .. } => {
+                warn!(name: "other_configuration", %daemon, "{notice}");
             }
         }
-        self.shared.happened(event_name(&event), event.to_string());
+        self.shared.happened(notice_name(&notice), notice.to_string());
         self.next_status = Instant::ZERO;
     }
 
@@ -65,16 +65,16 @@ impl Daemon {
 }
 
 /// What the log calls it.
-fn event_name(event: &multipath::Event) -> &'static str {
-    match event {
-        multipath::Event::Path { .. } => "path",
-        multipath::Event::Crossed { .. } => "networks_crossed",
-        multipath::Event::Clones { .. } => "two_hosts",
-        multipath::Event::Refused { .. } => "datagrams_refused",
-        multipath::Event::SecondSelf { .. } => "second_self",
-        multipath::Event::OtherSettings { .. } => "other_settings",
-        multipath::Event::WaitsForOther { .. } => "table_waits",
-        multipath::Event::OtherWaits { .. } => "table_awaited",
-        multipath::Event::OtherConfiguration { .. } => "other_configuration",
+fn notice_name(notice: &multipath::Notice) -> &'static str {
+    match notice {
+        multipath::Notice::Path { .. } => "path",
+        multipath::Notice::Crossed { .. } => "networks_crossed",
+        multipath::Notice::Clones { .. } => "two_hosts",
+        multipath::Notice::Refused { .. } => "datagrams_refused",
+        multipath::Notice::SecondSelf { .. } => "second_self",
+        multipath::Notice::OtherSettings { .. } => "other_settings",
+        multipath::Notice::WaitsForOther { .. } => "table_waits",
+        multipath::Notice::OtherWaits { .. } => "table_awaited",
+        multipath::Notice::OtherTable { .. } => "other_configuration",
     }
 }

@@ -19,9 +19,9 @@ pub use paths::Path;
 pub(super) use reports::Said;
 pub use track::PathState;
 
-use super::event::Event;
 use super::moves::Moves;
 use super::networks::Networks;
+use super::notice::Notice;
 use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
@@ -313,7 +313,7 @@ impl Health {
     }
 
     /// The next thing that an operator should know.
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.poll()
     }
 }

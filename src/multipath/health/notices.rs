@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::super::event::Event;
 use super::super::moves::Moves;
+use super::super::notice::Notice;
 use super::paths::Path;
 use super::track::PathState;
 use crate::time::{Duration, Instant};
@@ -46,7 +46,7 @@ const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(in crate::multipath) struct Notices {
-    events: VecDeque<Event>,
+    events: VecDeque<Notice>,
     paths: BTreeMap<(DaemonId, NetworkId), (PathState, Instant)>,
     /// How often paths had changed when they were looked at last, and whether something of them waits to be told.
     seen: u64,
@@ -63,7 +63,7 @@ enum Topic {
     Crossed(DaemonId, NetworkId, NetworkId),
     SecondSelf,
     Clones(DaemonId),
-    OtherConfiguration(DaemonId),
+    OtherTable(DaemonId),
     OtherSettings(DaemonId),
     WaitsForOther(DaemonId),
     OtherWaits(DaemonId),
@@ -71,7 +71,7 @@ enum Topic {
 
 impl Notices {
     /// The next event.
-    pub(super) fn poll(&mut self) -> Option<Event> {
+    pub(super) fn poll(&mut self) -> Option<Notice> {
         self.events.pop_front()
     }
 
@@ -93,13 +93,13 @@ impl Notices {
         self.owing |= before != state && recently;
         if before != state && !recently {
             self.paths.insert((daemon, network), (state, now));
-            self.push(Event::Path { daemon, network, before, state });
+            self.push(Notice::Path { daemon, network, before, state });
         }
     }
 
     /// A packet came on another network than it was sent on.
     pub(super) fn on_crossed(&mut self, now: Instant, daemon: DaemonId, sent: NetworkId, came: NetworkId) {
-        self.notify(now, Topic::Crossed(daemon, sent, came), Event::Crossed { daemon, sent, came });
+        self.notify(now, Topic::Crossed(daemon, sent, came), Notice::Crossed { daemon, sent, came });
     }
 
     /// A packet with this daemon's id came that it did not send.
@@ -110,36 +110,36 @@ impl Notices {
         };
         self.second = Some((life, first, now));
         if now.since(first) >= LASTING {
-            self.notify(now, Topic::SecondSelf, Event::SecondSelf { network });
+            self.notify(now, Topic::SecondSelf, Notice::SecondSelf { network });
         }
     }
 
     /// Two hosts run as one daemon, in these lives; the first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
-        self.notify(now, Topic::Clones(daemon), Event::Clones { daemon, lives });
+        self.notify(now, Topic::Clones(daemon), Notice::Clones { daemon, lives });
     }
 
     /// A daemon has another membership table.
-    pub(in crate::multipath) fn on_other_configuration(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
+    pub(in crate::multipath) fn on_other_table(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_tables();
-        self.notify(now, Topic::OtherConfiguration(daemon), Event::OtherConfiguration { daemon, differs });
+        self.notify(now, Topic::OtherTable(daemon), Notice::OtherTable { daemon, differs });
     }
 
     /// A daemon of this table has the same settings as this one, or others.
     pub(in crate::multipath) fn on_settings(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_settings();
-        let event = (differs != Differs::default()).then_some(Event::OtherSettings { daemon, differs });
+        let event = (differs != Differs::default()).then_some(Notice::OtherSettings { daemon, differs });
         self.notify_if_lasting(now, Topic::OtherSettings(daemon), event);
     }
 
     /// This daemon changes its table as soon as that one has the new one too, or need not wait for it.
     pub(in crate::multipath) fn on_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
-        self.notify_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Event::WaitsForOther { daemon }));
+        self.notify_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Notice::WaitsForOther { daemon }));
     }
 
     /// That daemon changes its table as soon as this one has the new one too, or does not wait for it.
     pub(in crate::multipath) fn on_other_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
-        self.notify_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Event::OtherWaits { daemon }));
+        self.notify_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Notice::OtherWaits { daemon }));
     }
 
     /// The table is another one: what was told of networks that go is forgotten, and so is what was told of tables.
@@ -149,11 +149,11 @@ impl Notices {
         let moved = |((daemon, network), what)| Some(((daemon, moves.network(network)?), what));
         self.paths = told.filter(|((daemon, _), _)| stays(*daemon)).filter_map(moved).collect();
         self.since.clear();
-        self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherConfiguration(_)));
+        self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherTable(_)));
     }
 
     /// Something about files holds, with this event, or does not. It is told when it lasts.
-    fn notify_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Event>) {
+    fn notify_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Notice>) {
         let Some(event) = event else {
             self.since.remove(&topic);
             return;
@@ -163,7 +163,7 @@ impl Notices {
         }
     }
 
-    fn notify(&mut self, now: Instant, topic: Topic, event: Event) {
+    fn notify(&mut self, now: Instant, topic: Topic, event: Notice) {
         if self.told.get(&topic).is_some_and(|&at| now.since(at) < REMIND_AFTER) {
             return;
         }
@@ -177,7 +177,7 @@ impl Notices {
         }
     }
 
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Notice) {
         if self.events.len() < EVENT_LIMIT {
             self.events.push_back(event);
         }
@@ -233,7 +233,7 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn all(notices: &mut Notices) -> Vec<Event> {
+    fn all(notices: &mut Notices) -> Vec<Notice> {
         std::iter::from_fn(|| notices.poll()).collect()
     }
 
@@ -265,7 +265,7 @@ mod tests {
         notices.on_paths(at(6000), 100, [path(PathState::Faulty)].into_iter());
         notices.on_paths(at(7500), 100, std::iter::from_fn(|| unreachable!("nothing has changed since")));
         notices.on_paths(at(8000), 101, [path(PathState::Healthy)].into_iter());
-        let texts: Vec<String> = all(&mut notices).iter().map(Event::to_string).collect();
+        let texts: Vec<String> = all(&mut notices).iter().map(Notice::to_string).collect();
         assert_eq!(texts.last().unwrap(), "0.0.0.9 on network 0: healthy, was faulty");
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(all(&mut notices).len(), 3);
         for n in 0..5000 {
             let differs = Differs::between([1, 2, 3, 4, 5, 6], [1, 9, 3, 9, 9, 6]);
-            notices.on_other_configuration(at(1_300_000), DaemonId(n), differs);
+            notices.on_other_table(at(1_300_000), DaemonId(n), differs);
         }
         let events = all(&mut notices);
         assert_eq!((notices.told.len(), events.len()), (TOLD_LIMIT, TOLD_LIMIT - 1));
@@ -297,7 +297,7 @@ mod tests {
             notices.on_waiting(at(millis), OTHER, millis < 9000);
             notices.on_other_waiting(at(millis), OTHER, millis > 15_000);
         }
-        let texts: Vec<String> = all(&mut notices).iter().map(Event::to_string).collect();
+        let texts: Vec<String> = all(&mut notices).iter().map(Notice::to_string).collect();
         assert_eq!(texts.len(), 2);
         assert!(texts[0].starts_with("0.0.0.9 works by other settings: the policy"), "{texts:?}");
         assert!(texts[1].starts_with("0.0.0.9 has read a file with other daemons or networks"), "{texts:?}");
@@ -313,6 +313,6 @@ mod tests {
         for millis in (6000..9000).step_by(500) {
             notices.on_second_self(at(millis), NetworkId(1), Incarnation(4));
         }
-        assert_eq!(all(&mut notices), [Event::SecondSelf { network: NetworkId(1) }]);
+        assert_eq!(all(&mut notices), [Notice::SecondSelf { network: NetworkId(1) }]);
     }
 }

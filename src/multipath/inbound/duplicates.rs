@@ -143,7 +143,11 @@ mod tests {
                 let expected = first.then_some(Copied::First);
                 let known = if first { Seen::Never } else { Seen::Thus };
                 assert_eq!(copies.seen(counter, DIRECT), known, "seed {seed}, counter {counter}, highest {highest}");
-                assert_eq!(copies.record(counter, DIRECT), expected, "seed {seed}, counter {counter}, highest {highest}");
+                assert_eq!(
+                    copies.record(counter, DIRECT),
+                    expected,
+                    "seed {seed}, counter {counter}, highest {highest}"
+                );
             }
         }
     }

@@ -16,9 +16,9 @@ pub(super) use duplicates::{Copies, Mark, Seen, Trust};
 
 use std::net::IpAddr;
 
-use super::event::{Event, Reason};
 use super::health::{Came, Copied};
 use super::moves::Moves;
+use super::notice::{Notice, Reason};
 use super::seat::{BySeat, Seat};
 use super::table::Table;
 use crate::seal::{KeyId, Keys};
@@ -300,7 +300,7 @@ impl Inbound {
     }
 
     /// The next thing that an operator should know.
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_notice(&mut self) -> Option<Notice> {
         self.refusals.poll()
     }
 

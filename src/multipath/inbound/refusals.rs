@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use super::super::event::{Event, Reason};
+use super::super::notice::{Notice, Reason};
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     told: [Told; Reason::COUNT],
-    events: VecDeque<Event>,
+    events: VecDeque<Notice>,
 }
 
 /// What was told of one reason.
@@ -34,12 +34,12 @@ impl Refusals {
         if told.at.is_none_or(|at| now.since(at) >= PAUSE) {
             let count = std::mem::take(&mut told.since);
             told.at = Some(now);
-            self.events.push_back(Event::Refused { network, source, reason, count });
+            self.events.push_back(Notice::Refused { network, source, reason, count });
         }
     }
 
     /// What is to be told.
-    pub(super) fn poll(&mut self) -> Option<Event> {
+    pub(super) fn poll(&mut self) -> Option<Notice> {
         self.events.pop_front()
     }
 }

@@ -280,7 +280,7 @@ fn a_wrong_key_is_told_once_with_the_address() {
         let bytes = made(&mut a, PacketKind::Join, None);
         assert_eq!(b.handle_datagram(at(n), NetworkId(1), [10, 0, 1, 7].into(), bytes.clone()), None);
     }
-    let told: Vec<String> = std::iter::from_fn(|| b.poll_event()).map(|event| event.to_string()).collect();
+    let told: Vec<String> = std::iter::from_fn(|| b.poll_notice()).map(|event| event.to_string()).collect();
     assert_eq!(told, ["a datagram from 10.0.1.7 on network 1 is dropped: wrong key or not sealed"]);
     assert_eq!(b.stats().not_opened, 1000);
 }
@@ -289,7 +289,7 @@ fn a_wrong_key_is_told_once_with_the_address() {
 fn a_sealed_packet_needs_a_key() {
     let (mut a, mut b) = (daemon(A, 1, keys(&[1])), daemon(B, 1, Keys::NONE));
     assert_eq!(arrive(&mut b, at(1), &made(&mut a, PacketKind::Join, None)), None);
-    assert!(b.poll_event().unwrap().to_string().ends_with("it is sealed, and this daemon has no key file"));
+    assert!(b.poll_notice().unwrap().to_string().ends_with("it is sealed, and this daemon has no key file"));
 }
 
 #[test]

@@ -31,8 +31,8 @@ fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_re
     assert_eq!((b.stats().foreign_source, b.stats().malformed), (2, 0));
     assert_eq!(format!("{:?} {:?}", b.health, b.outbound), before);
     let told = "a datagram from 10.0.9.9 on network 0 is dropped: no daemon of the configuration has this address";
-    assert_eq!(b.poll_event().map(|event| event.to_string()).as_deref(), Some(told));
-    assert_eq!(b.poll_event(), None);
+    assert_eq!(b.poll_notice().map(|event| event.to_string()).as_deref(), Some(told));
+    assert_eq!(b.poll_notice(), None);
     assert!(b.handle_datagram(Instant::ZERO, network, known, bytes.clone()).is_some());
 }
 
@@ -43,6 +43,6 @@ fn another_version_of_the_protocol_is_told_as_such() {
     let other = [&bytes[..2], &[1], &bytes[3..]].concat();
     assert!(!arrive(&mut b, &(network, Slice::from(other))));
     assert_eq!((b.stats().other_version, b.stats().malformed), (1, 0));
-    let told = b.poll_event().unwrap().to_string();
+    let told = b.poll_notice().unwrap().to_string();
     assert!(told.contains("another version of the protocol between daemons (1)"), "{told}");
 }

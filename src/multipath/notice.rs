@@ -8,7 +8,7 @@ use crate::wire::{DaemonId, Incarnation, NetworkId};
 
 /// Something about the networks that an operator should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Notice {
     /// A path is not what it was.
     Path {
         /// The other daemon.
@@ -42,7 +42,7 @@ pub enum Event {
         lives: [Incarnation; 2],
     },
     /// A daemon has another configuration; it cannot join this system.
-    OtherConfiguration {
+    OtherTable {
         /// Who.
         daemon: DaemonId,
         /// What is not the same.
@@ -122,37 +122,37 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Path { daemon, network, before, state } => {
+            Notice::Path { daemon, network, before, state } => {
                 write!(f, "{daemon} on network {}: {state}, was {before}", network.0)
             }
-            Event::Crossed { daemon, sent, came } => {
+            Notice::Crossed { daemon, sent, came } => {
                 let (sent, came) = (sent.0, came.0);
                 write!(
                     f,
                     "what {daemon} sends on network {sent} comes on network {came}: are cables crossed, or is it one network?"
                 )
             }
-            Event::Refused { network, source, reason, count: 0 | 1 } => {
+            Notice::Refused { network, source, reason, count: 0 | 1 } => {
                 write!(f, "a datagram from {source} on network {} is dropped: {reason}", network.0)
             }
-            Event::Refused { network, source, reason, count } => {
+            Notice::Refused { network, source, reason, count } => {
                 let network = network.0;
                 write!(
                     f,
                     "{count} datagrams are dropped since the last such line, one from {source} on network {network}: {reason}"
                 )
             }
-            Event::SecondSelf { network } => {
+            Notice::SecondSelf { network } => {
                 write!(
                     f,
                     "another daemon with the identity of this one is heard on network {}: stop one of them",
                     network.0
                 )
             }
-            Event::Clones { daemon, lives: [heard, dropped] } => {
+            Notice::Clones { daemon, lives: [heard, dropped] } => {
                 write!(
                     f,
                     "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
@@ -160,18 +160,18 @@ impl fmt::Display for Event {
                     heard.0, dropped.0
                 )
             }
-            Event::OtherSettings { daemon, differs } => {
+            Notice::OtherSettings { daemon, differs } => {
                 write!(f, "{daemon} works by other settings: {differs} should be the same in both files")
             }
-            Event::WaitsForOther { daemon } => write!(
+            Notice::WaitsForOther { daemon } => write!(
                 f,
                 "the daemons and networks stay as they are until {daemon} has read the new file too: reload it there"
             ),
-            Event::OtherWaits { daemon } => write!(
+            Notice::OtherWaits { daemon } => write!(
                 f,
                 "{daemon} has read a file with other daemons or networks and waits for this one to read it too: reload it here"
             ),
-            Event::OtherConfiguration { daemon, differs } => {
+            Notice::OtherTable { daemon, differs } => {
                 write!(
                     f,
                     "{daemon} has another configuration, so it is not heard: {differs} must be the same in both files"
