@@ -6,7 +6,7 @@ use super::super::moves::Moves;
 use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
-use super::track::{Around, PathState, Track};
+use super::track::{PathState, Track, Vantage};
 use super::{Came, Copied, SILENCE};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
@@ -161,7 +161,7 @@ impl Paths {
             if now < self.blind + silence {
                 continue;
             }
-            let around = Around {
+            let vantage = Vantage {
                 silence,
                 heard: if peer.is_alive(now) { peer.heard } else { None },
                 present: peer.present,
@@ -170,7 +170,7 @@ impl Paths {
                 off: false,
             };
             for (network, track) in (0..).map(NetworkId).zip(&mut peer.tracks) {
-                changes += u64::from(track.check(now, &Around { off: peer.off.has(network), ..around }));
+                changes += u64::from(track.check(now, &Vantage { off: peer.off.has(network), ..vantage }));
             }
         }
         self.changes += changes;

@@ -65,7 +65,7 @@ pub(super) struct Track {
 
 /// What is known of the other daemon whatever the path.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Around {
+pub(super) struct Vantage {
     /// How long a silence means something.
     pub(super) silence: Duration,
     /// When the daemon was heard last, on any path or by a relay; `None` if that is too long ago.
@@ -147,29 +147,29 @@ impl Track {
     }
 
     /// Time has passed. Whether the state changed.
-    pub(super) fn check(&mut self, now: Instant, around: &Around) -> bool {
+    pub(super) fn check(&mut self, now: Instant, vantage: &Vantage) -> bool {
         // A daemon that is not heard at all is no fault of this network.
-        let Some(heard) = around.heard else { return self.enter(now, PathState::Silent) };
-        if around.off {
+        let Some(heard) = vantage.heard else { return self.enter(now, PathState::Silent) };
+        if vantage.off {
             return self.enter(now, PathState::Off);
         }
         // Silence is measured from when the daemon began to report at this pace.
-        let last = self.last.unwrap_or_default().max(around.paced);
+        let last = self.last.unwrap_or_default().max(vantage.paced);
         match self.state {
             PathState::Off => self.enter(now, PathState::Silent),
             // The daemon is heard elsewhere, and had time to be heard here.
-            PathState::Silent if now.since(self.since.max(around.present).max(around.paced)) > around.silence => {
+            PathState::Silent if now.since(self.since.max(vantage.present).max(vantage.paced)) > vantage.silence => {
                 self.enter(now, PathState::Faulty)
             }
             // What stopped everywhere at once is the daemon, not a path.
             PathState::Healthy | PathState::Probation
-                if now.since(last) > around.silence && heard.since(last) > around.silence / 2 =>
+                if now.since(last) > vantage.silence && heard.since(last) > vantage.silence / 2 =>
             {
                 self.strike(now);
                 self.enter(now, PathState::Faulty)
             }
             // Without the newest report, which may still be on its way here.
-            PathState::Healthy if self.numbers.missing(around.newest.saturating_sub(1), JUDGED).0 > TOO_MANY => {
+            PathState::Healthy if self.numbers.missing(vantage.newest.saturating_sub(1), JUDGED).0 > TOO_MANY => {
                 self.strike(now);
                 self.enter(now, PathState::Probation)
             }
@@ -304,8 +304,10 @@ mod tests {
                 }
                 let present = Instant::from_millis(1000);
                 let (heard, newest) = (Some(now), self.number);
-                self.track
-                    .check(now, &Around { silence: SILENCE, heard, present, paced: Instant::ZERO, newest, off: false });
+                self.track.check(
+                    now,
+                    &Vantage { silence: SILENCE, heard, present, paced: Instant::ZERO, newest, off: false },
+                );
             }
             self.track.state
         }
@@ -351,7 +353,7 @@ mod tests {
         let mut story = Story::new();
         story.pass(2, |_| true);
         let (stopped, now) = (Instant::from_millis(story.millis), Instant::from_millis(story.millis + 250));
-        let around = Around {
+        let vantage = Vantage {
             silence: SILENCE,
             heard: Some(stopped),
             present: stopped,
@@ -359,8 +361,8 @@ mod tests {
             newest: 2,
             off: false,
         };
-        assert!(!story.track.check(now, &around));
-        assert!(story.track.check(now, &Around { heard: None, ..around }));
+        assert!(!story.track.check(now, &vantage));
+        assert!(story.track.check(now, &Vantage { heard: None, ..vantage }));
         assert_eq!(story.track.state, PathState::Silent);
         story.millis += 1000;
         assert_eq!(story.pass(1, |_| true), PathState::Healthy);
@@ -371,12 +373,12 @@ mod tests {
         let mut story = Story::new();
         story.pass(2, |_| true);
         let now = Instant::from_millis(story.millis + 1000);
-        let around =
-            Around { silence: SILENCE, heard: Some(now), present: now, paced: Instant::ZERO, newest: 9, off: true };
-        assert!(story.track.check(now, &around));
+        let vantage =
+            Vantage { silence: SILENCE, heard: Some(now), present: now, paced: Instant::ZERO, newest: 9, off: true };
+        assert!(story.track.check(now, &vantage));
         assert_eq!(story.track.state, PathState::Off);
         assert!(!story.track.on_packet(now, Copied::First), "it was on its way");
-        assert!(story.track.check(now, &Around { off: false, ..around }));
+        assert!(story.track.check(now, &Vantage { off: false, ..vantage }));
         assert_eq!(story.track.state, PathState::Silent);
         assert!(story.track.on_packet(now, Copied::First));
     }

@@ -1,4 +1,4 @@
-//! Putting datagrams on networks: what this daemon sends to all, to one, around and across, and what it relays for others.
+//! Putting datagrams on networks: what this daemon sends to all, to one, by a detour and to other sites, and what it relays for others.
 
 mod plan;
 mod policy;
@@ -84,7 +84,7 @@ impl Outbound {
         }
     }
 
-    /// The table is another one, with this digest. Nothing is known of ways around until the next plan; counters go on.
+    /// The table is another one, with this digest. No detour is known until the next plan; counters go on.
     pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, digest: u32) {
         self.system = digest;
         self.chooser.adopt(now, moves);
@@ -128,7 +128,7 @@ impl Outbound {
         self.transmits.pop_front()
     }
 
-    /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere, and least of all around.
+    /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere, and takes no detour either.
     pub(super) fn send(&mut self, known: Known<'_>, packet: Outgoing) {
         let Outgoing { kind, to, attempt, body } = packet;
         if to == Some(known.table.my_id()) {
@@ -145,7 +145,7 @@ impl Outbound {
         self.put(&parcel, networks, to);
         match to.map(|to| known.table.seat(to)) {
             None => self.cross(known, &parcel, networks, attempt),
-            Some(Some(to)) => self.send_around(known, &parcel, to, attempt),
+            Some(Some(to)) => self.send_by_detour(known, &parcel, to, attempt),
             Some(None) => {}
         }
     }
@@ -180,10 +180,10 @@ impl Outbound {
         }
         let somebody = table.others().any(|other| other != to && health.is_alive(now, other));
         if somebody {
-            return self.send_around(known, &parcel, to, Attempt::Again);
+            return self.send_by_detour(known, &parcel, to, Attempt::Again);
         }
         for _ in 0..GREETING_RELAYS.min(table.len().saturating_sub(2)) {
-            let relay = self.relay.around(table, to, |_| true);
+            let relay = self.relay.next(table, to, |_| true);
             if let Some(relay) = relay {
                 self.put(&parcel, all, Some(table.id(relay)));
             }
@@ -334,11 +334,11 @@ impl Outbound {
     }
 
     /// Sends a packet to one daemon through others, where that is the only way, or might be.
-    fn send_around(&mut self, known: Known<'_>, parcel: &Parcel, to: Seat, attempt: Attempt) {
+    fn send_by_detour(&mut self, known: Known<'_>, parcel: &Parcel, to: Seat, attempt: Attempt) {
         let Known { now, table, health } = known;
-        let planned = self.plan.around(to);
-        if let Some(around) = planned {
-            self.put(parcel, around.networks, Some(table.id(around.relay)));
+        let planned = self.plan.detour(to);
+        if let Some(detour) = planned {
+            self.put(parcel, detour.networks, Some(table.id(detour.relay)));
         }
         // The first attempt trusts the plan. A retransmission shows that the plan may be wrong.
         if attempt == Attempt::First {
@@ -349,7 +349,7 @@ impl Outbound {
         let alive = |relay| health.is_alive(now, relay);
         let fit = |relay| alive(relay) && hears(relay, me) && hears(to, relay);
         // First a relay that both ends are known to hear, then any that lives: the matrix may be old.
-        let relay = self.relay.around(table, to, fit).or_else(|| self.relay.around(table, to, alive));
+        let relay = self.relay.next(table, to, fit).or_else(|| self.relay.next(table, to, alive));
         if let Some(relay) = relay.filter(|&relay| planned.is_none_or(|planned| planned.relay != relay)) {
             self.put(parcel, self.chooser.all(), Some(table.id(relay)));
         }

@@ -16,13 +16,13 @@ use crate::wire::{DaemonId, NetworkId};
 /// A datagram's next hop: the network, and the one daemon there whom it must reach, or all.
 pub(super) type Hop = (NetworkId, Option<DaemonId>);
 
-/// What is sent around and relayed, as long as the matrix is what it is.
+/// Detours of our own packets and relays of others', as long as the matrix stays the same.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// How the packets to all of each daemon are forwarded; empty when nobody's are.
     forwards: BySeat<Forward>,
-    /// How packets to each daemon are sent around; empty when none are.
-    around: BySeat<Option<Around>>,
+    /// The detour of packets to each daemon; empty when none takes one.
+    detour: BySeat<Option<Detour>>,
     /// Where data crosses to other sites.
     gateways: Vec<Gateway>,
     sight: Sight,
@@ -55,9 +55,9 @@ pub(super) struct Forward {
     pub(super) small: Vec<Hop>,
 }
 
-/// A way around.
+/// The way of a packet through a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Around {
+pub(super) struct Detour {
     /// Who relays.
     pub(super) relay: Seat,
     /// The networks on which it hears us.
@@ -70,10 +70,10 @@ impl Plan {
         let me = table.me();
         let blind = table.others().any(|other| !matrix.knows(other));
         let forward = |from| if from == me { Forward::default() } else { forward(table, matrix, usable, from) };
-        let around = |to| if to == me { None } else { around(table, matrix, usable, to) };
+        let detour = |to| if to == me { None } else { detour(table, matrix, usable, to) };
         Plan {
             forwards: kept(BySeat::new(table.len(), forward), |way| *way != Forward::default()),
-            around: kept(BySeat::new(table.len(), around), Option::is_some),
+            detour: kept(BySeat::new(table.len(), detour), Option::is_some),
             gateways: gateways(table, matrix, usable),
             sight: if blind { Sight::Blind } else { Sight::Whole },
         }
@@ -99,9 +99,9 @@ impl Plan {
         self.gateways.iter().filter(move |gateway| gateway.site == site)
     }
 
-    /// How packets to this daemon are sent around, if they are.
-    pub(super) fn around(&self, to: Seat) -> Option<Around> {
-        self.around.get(to).copied().flatten()
+    /// How packets to this daemon are sent detour, if they are.
+    pub(super) fn detour(&self, to: Seat) -> Option<Detour> {
+        self.detour.get(to).copied().flatten()
     }
 }
 
@@ -195,14 +195,14 @@ fn hops(table: &Table, needy: &[(Seat, Networks)], networks: Networks) -> Vec<Ho
     hops
 }
 
-fn around(table: &Table, matrix: &Matrix, usable: Networks, to: Seat) -> Option<Around> {
+fn detour(table: &Table, matrix: &Matrix, usable: Networks, to: Seat) -> Option<Detour> {
     let me = table.me();
     if !matrix.knows(to) || !matrix.hears(to, me).is_empty() {
         return None;
     }
     // Both legs must work: to the relay, and from there.
     let relays = table.others().filter(|&relay| relay != to && !matrix.hears(to, relay).is_empty());
-    let mut ways = relays.map(|relay| Around { relay, networks: matrix.hears(relay, me) & usable });
+    let mut ways = relays.map(|relay| Detour { relay, networks: matrix.hears(relay, me) & usable });
     ways.find(|way| !way.networks.is_empty())
 }
 
@@ -266,7 +266,7 @@ mod tests {
     fn nothing_is_relayed_where_everybody_hears_everybody() {
         let plan = plan(1, &[&[0, 1, 3], &[2, 0, 3], &[1, 2, 0]]);
         assert!(plan.is_idle() && !plan.is_blind());
-        assert_eq!((plan.forward(seat(0)), plan.around(seat(0))), (None, None));
+        assert_eq!((plan.forward(seat(0)), plan.detour(seat(0))), (None, None));
     }
 
     #[test]
@@ -279,8 +279,8 @@ mod tests {
         assert_eq!(hops(&third.forward(seat(1)).unwrap().data), [(0, Some(1))]);
         assert!(third.forward(seat(3)).is_none());
         assert!(plan(3, &rows).is_idle(), "the third is lower");
-        assert_eq!(plan(0, &rows).around(seat(1)), Some(Around { relay: seat(2), networks: Networks::first(1) }));
-        assert_eq!(plan(0, &rows).around(seat(2)), None);
+        assert_eq!(plan(0, &rows).detour(seat(1)), Some(Detour { relay: seat(2), networks: Networks::first(1) }));
+        assert_eq!(plan(0, &rows).detour(seat(2)), None);
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         assert!(plan.is_blind());
         assert_eq!(hops(&plan.forward(seat(0)).unwrap().data), [(1, Some(2))]);
         assert!(plan.forward(seat(1)).is_none(), "whether 1 hears 2 is not known");
-        assert_eq!(plan.around(seat(0)), None);
+        assert_eq!(plan.detour(seat(0)), None);
     }
 
     #[test]

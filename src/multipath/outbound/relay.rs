@@ -67,7 +67,7 @@ impl Relay {
     }
 
     /// The next of the `fit` daemons to take a packet to another one.
-    pub(super) fn around(&mut self, table: &Table, to: Seat, fit: impl Fn(Seat) -> bool) -> Option<Seat> {
+    pub(super) fn next(&mut self, table: &Table, to: Seat, fit: impl Fn(Seat) -> bool) -> Option<Seat> {
         let daemons = table.len();
         // From behind the last one, so that every daemon has its turn.
         let others = (1..=daemons).map(|step| Seat::new((self.turn + step) % daemons));
@@ -87,9 +87,8 @@ mod tests {
     fn each_daemon_takes_its_turn_on_the_scenic_route() {
         let table = Table::new(DaemonId(2), &[1, 2, 3, 4, 5].map(DaemonId), &[]);
         let mut relay = Relay::new(&table);
-        let mut turns = |to, fit: fn(Seat) -> bool| {
-            [(); 4].map(|()| relay.around(&table, Seat::new(to), fit).map(|n| table.id(n).0))
-        };
+        let mut turns =
+            |to, fit: fn(Seat) -> bool| [(); 4].map(|()| relay.next(&table, Seat::new(to), fit).map(|n| table.id(n).0));
         assert_eq!(turns(2, |_| true), [4, 5, 1, 4].map(Some));
         assert_eq!(turns(0, |seat| seat != Seat::new(3)), [5, 3, 5, 3].map(Some));
         assert_eq!(turns(0, |_| false), [None; 4]);
