@@ -132,7 +132,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
-    use super::super::events::{FileEvent, Watch};
+    use super::super::events::{FileEvent, WatchedFile};
     use super::super::wait_for;
     use super::*;
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn is_readable(stream: &Stream) -> bool {
-        let watch = Watch { descriptor: stream.descriptor(), event: FileEvent::Readable };
+        let watch = WatchedFile { descriptor: stream.descriptor(), event: FileEvent::Readable };
         wait_for(&[watch], Some(std::time::Duration::ZERO)) == [true]
     }
 

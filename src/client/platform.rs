@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use super::events::{FileEvent, Watch};
+use super::events::{FileEvent, WatchedFile};
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod flags {
@@ -82,7 +82,7 @@ pub fn send_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
 /// Writes a few bytes if the socket has room. The system has no flag for one send that does not wait.
 #[cfg(windows)]
 pub fn send_at_once(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
-    let room = Watch { descriptor: descriptor(socket), event: FileEvent::Writable };
+    let room = WatchedFile { descriptor: descriptor(socket), event: FileEvent::Writable };
     if wait_for(&[room], Some(Duration::ZERO)) == [true] {
         socket.send(bytes)
     } else {
@@ -139,7 +139,7 @@ pub fn ignore_default_sigpipe() {
 
 /// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A
 /// descriptor that is closed counts as ready: whoever uses it is told.
-pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
+pub fn wait_for(watches: &[WatchedFile], limit: Option<Duration>) -> Vec<bool> {
     let mut places = BTreeMap::new();
     let mut polled: Vec<polling::Polled> = Vec::new();
     // One entry for each descriptor, because systems allow no more entries than descriptors.
@@ -153,7 +153,7 @@ pub fn wait_for(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
     if polling::poll(&mut polled, limit) <= 0 {
         return vec![false; watches.len()];
     }
-    let happened = |watch: &Watch| {
+    let happened = |watch: &WatchedFile| {
         let entry = &polled[places[&watch.descriptor]];
         // The end of a connection shows even where only exceptions are watched. Somebody must be told, or we never
         // rest.
@@ -315,7 +315,7 @@ mod tests {
     use super::*;
 
     fn ready(descriptor: i32, events: &[FileEvent]) -> Vec<bool> {
-        let watches: Vec<_> = events.iter().map(|&event| Watch { descriptor, event }).collect();
+        let watches: Vec<_> = events.iter().map(|&event| WatchedFile { descriptor, event }).collect();
         wait_for(&watches, Some(Duration::ZERO))
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::events::{FileEvent, Watch};
+use super::events::{FileEvent, WatchedFile};
 #[cfg(unix)]
 use super::trust;
 use super::{Address, ConnectError, platform};
@@ -156,7 +156,7 @@ impl Stream {
 
     /// Whether the stream has ended both ways.
     pub(super) fn has_ended(&self) -> bool {
-        let end = Watch { descriptor: self.descriptor(), event: FileEvent::Exceptional };
+        let end = WatchedFile { descriptor: self.descriptor(), event: FileEvent::Exceptional };
         platform::wait_for(&[end], Some(Duration::ZERO)) == [true]
     }
 

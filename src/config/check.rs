@@ -70,8 +70,8 @@ impl Members<'_> {
         };
         let first = self.daemons.len();
         for daemon in &syntax.daemons {
-            if self.names.len() == Table::DAEMON_LIMIT {
-                let message = format!("more than {} daemons", Table::DAEMON_LIMIT);
+            if self.names.len() == DaemonId::LIMIT {
+                let message = format!("more than {} daemons", DaemonId::LIMIT);
                 findings.error(Mistake::new(daemon.name.at, message));
                 break;
             }

@@ -96,8 +96,6 @@ pub enum ClientAddresses {
 impl Table {
     /// How many segments there may be.
     pub const SEGMENT_LIMIT: usize = 20;
-    /// How many daemons there may be.
-    pub const DAEMON_LIMIT: usize = 128;
     /// How many interfaces a daemon's block may list.
     pub const INTERFACE_LIMIT: usize = 10;
     /// How many bytes of a daemon's name count.

@@ -14,7 +14,7 @@ use tracing::debug;
 use super::intake::{Intake, SocketState, Taken};
 use super::origin::Origin;
 use super::stream::Stream;
-use super::vanished::Watch;
+use super::vanished::MachineWatch;
 use crate::groups::SessionId;
 use crate::node::Node;
 use crate::time::{Duration, Instant};
@@ -45,7 +45,7 @@ pub(super) struct Clients {
     buffer: Vec<u8>,
     /// Clients that have a pipe.
     pipes: usize,
-    watch: Watch,
+    watch: MachineWatch,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Clients {
             writable: VecDeque::new(),
             buffer: vec![0; READ_SIZE],
             pipes: 0,
-            watch: Watch::new(timeout),
+            watch: MachineWatch::new(timeout),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::session::Peer;
 use crate::wire::DaemonId;
 
 /// Daemons that may run in one process.
-pub const DAEMON_LIMIT: usize = 128;
+pub const EMBEDDED_LIMIT: usize = 128;
 
 /// A daemon inside this process.
 #[derive(Debug)]
@@ -181,7 +181,7 @@ pub enum Error {
     Entry(EntryError),
     /// The daemon with this name of this configuration runs already in this process.
     AlreadyRunning(String),
-    /// The process has [`DAEMON_LIMIT`] daemons.
+    /// The process has [`EMBEDDED_LIMIT`] daemons.
     TooMany,
     /// It cannot have its ports, or something else that it needs.
     Start(StartError),
@@ -199,7 +199,7 @@ impl fmt::Display for Error {
             }
             Error::Entry(error) => error.fmt(f),
             Error::AlreadyRunning(name) => write!(f, "the daemon {name} already runs in this process"),
-            Error::TooMany => write!(f, "this process already has {DAEMON_LIMIT} daemons"),
+            Error::TooMany => write!(f, "this process already has {EMBEDDED_LIMIT} daemons"),
             Error::Start(error) => error.fmt(f),
         }
     }
@@ -281,12 +281,12 @@ impl Wanted<'_> {
 #[derive(Debug)]
 struct Registry {
     process: u32,
-    table: Mutex<Table>,
+    table: Mutex<DaemonTable>,
     next: OnceLock<Box<Registry>>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct DaemonTable {
     last: u64,
     daemons: BTreeMap<u64, Arc<Embedded>>,
 }
@@ -315,13 +315,13 @@ impl Registry {
     }
 }
 
-impl Table {
+impl DaemonTable {
     /// Room for a daemon of this name and configuration, which must not be there unless it has crashed.
     fn make_room(&mut self, name: &str, system: u32) -> Result<(), Error> {
         if self.daemons.values().any(|embedded| embedded.is(name, system) && embedded.is_running()) {
             return Err(Error::AlreadyRunning(name.to_string()));
         }
-        if self.daemons.len() >= DAEMON_LIMIT { Err(Error::TooMany) } else { Ok(()) }
+        if self.daemons.len() >= EMBEDDED_LIMIT { Err(Error::TooMany) } else { Ok(()) }
     }
 
     fn insert(&mut self, embedded: Embedded) -> u64 {

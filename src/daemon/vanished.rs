@@ -18,7 +18,7 @@ const WORDS: u32 = 2;
 
 /// Watches over the clients that were written to.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct MachineWatch {
     /// Zero if nobody is watched.
     timeout: Duration,
     next: Instant,
@@ -33,10 +33,10 @@ struct Silence {
     repeated: u32,
 }
 
-impl Watch {
+impl MachineWatch {
     /// Machines have gone that do not acknowledge anything for so long; zero to watch nobody.
-    pub(super) fn new(timeout: Duration) -> Watch {
-        Watch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
+    pub(super) fn new(timeout: Duration) -> MachineWatch {
+        MachineWatch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
     }
 
     /// Another timeout from now on; with none, nobody is watched any more.
@@ -102,7 +102,7 @@ mod tests {
 
     /// What comes of looking every second at a client that was written to, for so many seconds.
     fn check_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
-        let mut watch = Watch::new(SECOND * 4);
+        let mut watch = MachineWatch::new(SECOND * 4);
         watch.wrote(CLIENT);
         (0..seconds).find(|&second| {
             let gone = watch.check(Instant::ZERO + SECOND * second, |_| Some(delivery(second)));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn who_has_everything_is_looked_at_when_there_is_more() {
-        let mut watch = Watch::new(SECOND);
+        let mut watch = MachineWatch::new(SECOND);
         watch.wrote(CLIENT);
         assert_eq!(watch.poll_timeout(), Some(Instant::ZERO));
         assert!(watch.check(Instant::ZERO, |_| Some(ACKNOWLEDGED)).is_empty());
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn without_a_time_nobody_is_watched() {
-        let mut watch = Watch::new(Duration::ZERO);
+        let mut watch = MachineWatch::new(Duration::ZERO);
         watch.wrote(CLIENT);
         assert_eq!(watch.poll_timeout(), None);
     }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::errors::Code;
 use super::{guard, guard_or};
-use crate::client::events::{self, Attached, Call, Events, Exit, FileEvent, Priority, Watch};
+use crate::client::events::{self, Attached, Call, Events, Exit, FileEvent, Priority, WatchedFile};
 use crate::client::{doze, monotonic, wait_for};
 
 /// Lowest priority: the loop calls at most one handler in each round.
@@ -283,25 +283,25 @@ pub extern "C" fn E_exit_events() {
 }
 
 /// Waits for these, or for the end of the loop.
-fn wait(watches: &[Watch], limit: Option<Duration>) -> Vec<bool> {
-    let bell = EXIT.descriptor().map(|descriptor| Watch { descriptor, event: FileEvent::Readable });
+fn wait(watches: &[WatchedFile], limit: Option<Duration>) -> Vec<bool> {
+    let bell = EXIT.descriptor().map(|descriptor| WatchedFile { descriptor, event: FileEvent::Readable });
     let mut ready = wait_for(&[watches, bell.as_slice()].concat(), limit);
     ready.truncate(watches.len());
     ready
 }
 
-fn set_active(watch: Watch, active: bool) -> Result<c_int, Code> {
+fn set_active(watch: WatchedFile, active: bool) -> Result<c_int, Code> {
     if EVENTS.lock().files.set_active(watch, active) { Ok(0) } else { Err(NO) }
 }
 
-pub(super) fn watch(descriptor: c_int, fd_type: c_int) -> Result<Watch, Code> {
+pub(super) fn watch(descriptor: c_int, fd_type: c_int) -> Result<WatchedFile, Code> {
     let event = match fd_type {
         READ_FD => FileEvent::Readable,
         WRITE_FD => FileEvent::Writable,
         EXCEPT_FD => FileEvent::Exceptional,
         _ => return Err(NO),
     };
-    Ok(Watch { descriptor, event })
+    Ok(WatchedFile { descriptor, event })
 }
 
 pub(super) fn priority_of(priority: c_int) -> Result<Priority, Code> {

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::vec;
 
 use super::exchange::{Parting, Speech};
-use super::table::{Member, Table};
+use super::table::{GroupTable, Member};
 use crate::ring;
 use crate::wire::{DaemonId, Envelope, Name};
 
@@ -63,7 +63,7 @@ impl Cursor {
 pub(super) struct Agenda {
     work: VecDeque<Work>,
     /// Tables that nobody needs. Freeing a large table takes long, so it is done in parts when there is nothing else to do.
-    garbage: Vec<Table>,
+    garbage: Vec<GroupTable>,
 }
 
 impl Agenda {
@@ -93,7 +93,7 @@ impl Agenda {
     }
 
     /// Nobody needs this table any more.
-    pub(super) fn discard(&mut self, table: Table) {
+    pub(super) fn discard(&mut self, table: GroupTable) {
         self.garbage.push(table);
     }
 

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::agenda::{Cursor, VIEWS_PER_STEP};
 use super::sessions::Sessions;
-use super::table::Table;
+use super::table::GroupTable;
 use super::views::Views;
 use super::{Dropped, Event};
 use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, Service, State};
@@ -126,7 +126,7 @@ impl Parts {
 pub(super) struct Exchange {
     ring: RingId,
     /// The new tables, from what was said so far.
-    table: Table,
+    table: GroupTable,
     parting: Option<Parting>,
     reports: BTreeMap<DaemonId, Report>,
     held: Held,
@@ -158,7 +158,7 @@ pub(super) struct Contradiction;
 pub(super) struct Agreed {
     pub ring: RingId,
     /// Who is in which group. The views that are broken begin anew: not all their members come from one view that lost nobody.
-    pub table: Table,
+    pub table: GroupTable,
     /// The component of each position, numbered in the order of vs sets.
     pub components: Vec<usize>,
     pub held: Held,
@@ -167,7 +167,7 @@ pub(super) struct Agreed {
 impl Exchange {
     /// Nothing is said yet among `members`, of which `me` is one.
     pub fn new(ring: RingId, members: Vec<DaemonId>, me: DaemonId) -> Exchange {
-        let table = Table::new(members, me);
+        let table = GroupTable::new(members, me);
         Exchange { ring, table, parting: None, reports: BTreeMap::new(), held: Held::new() }
     }
 
@@ -241,7 +241,7 @@ impl Exchange {
     }
 
     /// The tables as far as they were said, and the messages that waited.
-    pub fn into_parts(self) -> (Table, Held) {
+    pub fn into_parts(self) -> (GroupTable, Held) {
         (self.table, self.held)
     }
 
@@ -291,7 +291,7 @@ mod tests {
             parts.add(&GroupState { group: name(&format!("g{n}")), id: GroupId::default(), broken: false, members });
         }
         let parts: Vec<_> = parts.full.into_iter().chain([parts.last]).collect();
-        let together = (1..=State::TOGETHER_LIMIT as u32).map(DaemonId).collect();
+        let together = (1..=DaemonId::LIMIT as u32).map(DaemonId).collect();
         let basis = Basis { ring: RING, together };
         let mut seen: BTreeMap<Name, usize> = BTreeMap::new();
         for groups in parts {

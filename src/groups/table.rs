@@ -101,7 +101,7 @@ impl Memberships {
 }
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct GroupTable {
     order: Vec<DaemonId>,
     me: usize,
     memberships: Memberships,
@@ -109,12 +109,12 @@ pub(super) struct Table {
     groups_of: BTreeMap<Member, BTreeSet<Name>>,
 }
 
-impl Table {
+impl GroupTable {
     /// No groups among the daemons `order`, of which `me` is one.
-    pub fn new(order: Vec<DaemonId>, me: DaemonId) -> Table {
+    pub fn new(order: Vec<DaemonId>, me: DaemonId) -> GroupTable {
         let me = order.iter().position(|&daemon| daemon == me).expect("a daemon is a member of its configurations");
         let memberships = Memberships::default();
-        Table { order, me, memberships, groups: BTreeMap::new(), groups_of: BTreeMap::new() }
+        GroupTable { order, me, memberships, groups: BTreeMap::new(), groups_of: BTreeMap::new() }
     }
 
     /// How many members groups have.
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn members_stand_in_ring_order_and_then_bytewise() {
         let daemons = [DaemonId(3), DaemonId(1), DaemonId(2)];
-        let mut table = Table::new(daemons.to_vec(), DaemonId(1));
+        let mut table = GroupTable::new(daemons.to_vec(), DaemonId(1));
         let listed = ["#a#d3", "#A#d1", "#a.1#d1", "#ab#d1", "#a~#d1", "#zz#d1", "#b#d2"];
         for text in ["#zz#d1", "#b#d2", "#a~#d1", "#ab#d1", "#a.1#d1", "#A#d1", "#a#d3"] {
             let daemon = DaemonId(u32::from(text.as_bytes()[text.len() - 1] - b'0'));
@@ -285,9 +285,9 @@ mod tests {
 
     #[test]
     fn a_member_meets_the_limit_of_its_groups() {
-        let mut table = Table::new(vec![DaemonId(1)], DaemonId(1));
+        let mut table = GroupTable::new(vec![DaemonId(1)], DaemonId(1));
         let member = Member { at: 0, name: name("#a#d1") };
-        let join = |table: &mut Table, n: usize| table.join(name(&format!("g{n}")), member, &Sessions::default());
+        let join = |table: &mut GroupTable, n: usize| table.join(name(&format!("g{n}")), member, &Sessions::default());
         for n in 0..GROUPS_PER_MEMBER {
             assert_eq!(join(&mut table, n), Joined::Done(None));
         }

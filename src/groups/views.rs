@@ -10,7 +10,7 @@ use super::ids::Ids;
 use super::names::Names;
 use super::pieces::{Added, Pieces};
 use super::sessions::Sessions;
-use super::table::{Table, View};
+use super::table::{GroupTable, View};
 use super::{Dropped, Event, Events};
 use crate::wire::{Basis, DaemonId, Envelope, Name, Piece, RingId, State};
 
@@ -19,7 +19,7 @@ pub(super) struct Views {
     pub me: DaemonId,
     pub names: Names,
     pub sessions: Sessions,
-    pub table: Table,
+    pub table: GroupTable,
     pub basis: Basis,
     pub ids: Ids,
     pub pieces: Pieces,
@@ -32,7 +32,7 @@ pub(super) struct Views {
 /// What a complete exchange leaves to be done.
 pub(super) struct Installed {
     /// The tables that nobody needs any more.
-    pub old: Table,
+    pub old: GroupTable,
     /// Naming and announcing the views that changed.
     pub merge: Work,
     /// The messages that waited.
@@ -47,7 +47,7 @@ impl Views {
             me,
             names,
             sessions: Sessions::default(),
-            table: Table::new(vec![me], me),
+            table: GroupTable::new(vec![me], me),
             basis: Basis { ring: nowhere, together: vec![me] },
             // No exchange is complete yet, so there is nothing that other daemons know.
             ids: Ids::transitional(nowhere, me),

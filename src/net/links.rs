@@ -10,7 +10,9 @@ use tracing::{debug, warn};
 use super::change::Change;
 use super::link::{Fault, Link};
 use super::platform::Interfaces;
-use super::{Arrived, Batches, Buffers, Counters, Datagram, LinkEvent, Network, OpenError, Remainder, Watch, wires};
+use super::{
+    Arrived, Batches, Buffers, Counters, Datagram, InterfaceWatch, LinkEvent, Network, OpenError, Remainder, wires,
+};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
@@ -113,7 +115,7 @@ pub struct Links {
     pub(super) registry: Registry,
     batches: Batches,
     events: VecDeque<LinkEvent>,
-    watch: Option<Watch>,
+    watch: Option<InterfaceWatch>,
     /// The last report about networks that are not separate.
     shared_wires: Vec<String>,
     pub(super) last_look: Instant,
@@ -135,7 +137,7 @@ impl Links {
         let numbered = (0..).map(NetworkId).zip(Slot::all()).zip(networks);
         let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, several)).collect();
         let batches = Batches::new(buffers);
-        let watch = Watch::open(&registry, WATCH);
+        let watch = InterfaceWatch::open(&registry, WATCH);
         let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
         let events = VecDeque::new();
         let (last_look, next_look, shared_wires) = (now, now, Vec::new());
@@ -187,7 +189,7 @@ impl Links {
             link.handle_room(&self.registry);
             self.events.extend(link.take_news());
         }
-        if token == WATCH && self.watch.as_ref().is_some_and(Watch::take_news) {
+        if token == WATCH && self.watch.as_ref().is_some_and(InterfaceWatch::take_news) {
             self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
         }
     }

@@ -41,11 +41,11 @@ mod watch;
 mod windows;
 
 #[cfg(target_os = "linux")]
-use {complaints::Complaints, linux as platform, mmsg::Batches, watch::Watch};
+use {complaints::Complaints, linux as platform, mmsg::Batches, watch::InterfaceWatch};
 #[cfg(all(unix, not(target_os = "linux")))]
-use {other_unix as platform, plain::Batches, silent::Complaints, unwatched::Watch};
+use {other_unix as platform, plain::Batches, silent::Complaints, unwatched::InterfaceWatch};
 #[cfg(windows)]
-use {plain::Batches, silent::Complaints, unwatched::Watch, windows as platform};
+use {plain::Batches, silent::Complaints, unwatched::InterfaceWatch, windows as platform};
 
 pub use counters::Counters;
 pub(crate) use delivery::{Delivery, delivery};

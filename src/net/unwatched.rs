@@ -6,11 +6,11 @@ use mio::{Registry, Token};
 
 /// Nothing to listen to.
 #[derive(Debug)]
-pub(super) enum Watch {}
+pub(super) enum InterfaceWatch {}
 
-impl Watch {
+impl InterfaceWatch {
     /// Never succeeds.
-    pub(super) fn open(_registry: &Registry, _token: Token) -> io::Result<Watch> {
+    pub(super) fn open(_registry: &Registry, _token: Token) -> io::Result<InterfaceWatch> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -18,17 +18,17 @@ const GROUPS: libc::c_int = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc:
 
 /// The socket.
 #[derive(Debug)]
-pub(super) struct Watch(Socket);
+pub(super) struct InterfaceWatch(Socket);
 
-impl Watch {
+impl InterfaceWatch {
     /// Begins to listen. The poll tells with this token when there is news.
-    pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Watch> {
+    pub(super) fn open(registry: &Registry, token: Token) -> io::Result<InterfaceWatch> {
         let protocol = Protocol::from(libc::NETLINK_ROUTE);
         let socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(protocol))?;
         socket.set_nonblocking(true)?;
         socket.bind(&groups()?)?;
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
-        Ok(Watch(socket))
+        Ok(InterfaceWatch(socket))
     }
 
     /// Takes the news, and says whether there was any. News that did not fit the socket's buffer is news.
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn without_a_change_there_is_no_news() {
         let poll = Poll::new().unwrap();
-        let watch = Watch::open(poll.registry(), Token(0)).unwrap();
+        let watch = InterfaceWatch::open(poll.registry(), Token(0)).unwrap();
         watch.take_news();
         assert!(!watch.take_news());
     }

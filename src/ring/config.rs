@@ -48,7 +48,7 @@ pub struct Config {
 /// What is wrong with a [`Config`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// `daemons` does not include `me`, names one twice, or has more than [`Config::DAEMON_LIMIT`].
+    /// `daemons` does not include `me`, names one twice, or has more than [`DaemonId::LIMIT`].
     Daemons(&'static str),
     /// A time is zero or does not fit another; the rule.
     Times(&'static str),
@@ -76,8 +76,6 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// How many daemons one ring may have.
-    pub const DAEMON_LIMIT: usize = 128;
     /// The largest window.
     pub const WINDOW_LIMIT: u32 = 8192;
     /// The smallest room for a packet's body.
@@ -113,7 +111,7 @@ impl Config {
         rule(ids.binary_search(&self.me).is_err(), ConfigError::Daemons("daemons must include me"))?;
         rule(ids.len() != self.daemons.len(), ConfigError::Daemons("daemons names one twice"))?;
         rule(ids.contains(&DaemonId(0)), ConfigError::Daemons("0 is not a daemon id"))?;
-        rule(ids.len() > Config::DAEMON_LIMIT, ConfigError::Daemons("more than 128 daemons"))?;
+        rule(ids.len() > DaemonId::LIMIT, ConfigError::Daemons("more than 128 daemons"))?;
         let times = [self.token_timeout, self.rest_interval, self.token_retransmit];
         let more = [self.join_interval, self.consensus_timeout, self.probe_interval];
         rule(times.iter().chain(&more).any(Duration::is_zero), ConfigError::Times("no time may be zero"))?;

@@ -198,7 +198,7 @@ impl Operational {
                 self.say_gone(core);
             }
             Timer::Rest => return self.on_rest_timer(core, now),
-            Timer::Watch => return self.on_watch(core, now),
+            Timer::HolderSilence => return self.on_holder_silence(core, now),
             Timer::Handover => self.on_handover_timer(core, now),
             Timer::Ask => self.on_ask(core, now),
             Timer::Probe => {

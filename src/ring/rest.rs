@@ -309,7 +309,7 @@ impl Operational {
         }
         self.know_rest(core, from, rest);
         // Half an interval more than the holder takes, so that chance does not make it look silent.
-        core.timers.set(Timer::Watch, now + core.config.rest_interval * 3 / 2);
+        core.timers.set(Timer::HolderSilence, now + core.config.rest_interval * 3 / 2);
         if rest.safe > self.circulation.safe {
             self.circulation.safe = rest.safe;
             self.deliver_and_forget(core);
@@ -353,19 +353,19 @@ impl Operational {
 
     /// The token rests elsewhere no longer.
     pub(super) fn leave_rest(&mut self, core: &mut Core) {
-        let calm = [Timer::Watch, Timer::Ask, Timer::Handover];
+        let calm = [Timer::HolderSilence, Timer::Ask, Timer::Handover];
         calm.into_iter().for_each(|timer| core.timers.stop(timer));
         self.place = Place::Underway;
     }
 
     /// The holder was silent for an interval.
-    pub(super) fn on_watch(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
+    pub(super) fn on_holder_silence(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
         if resting.misses >= SILENT_TICKS {
             return Some(Transition::gather_without(GatherReason::HolderSilent, [resting.holder]));
         }
-        core.timers.set(Timer::Watch, now + core.config.rest_interval);
+        core.timers.set(Timer::HolderSilence, now + core.config.rest_interval);
         None
     }
 

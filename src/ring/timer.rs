@@ -12,7 +12,7 @@ pub(crate) enum Timer {
     /// The token rests here, and something is due that the others are told or asked.
     Rest,
     /// The token rests elsewhere, and its holder has not been heard for too long.
-    Watch,
+    HolderSilence,
     /// A packet that was handed over has not come back.
     Handover,
     /// A packet is missing while the token rests elsewhere.
@@ -32,7 +32,7 @@ pub(crate) enum Timer {
 const COUNT: usize = Timer::Probe as usize + 1;
 const ALL: [Timer; COUNT] = {
     use Timer::*;
-    [TokenLoss, TokenRetransmit, Rest, Watch, Handover, Ask, Progress, Join, Settle, Consensus, Probe]
+    [TokenLoss, TokenRetransmit, Rest, HolderSilence, Handover, Ask, Progress, Join, Settle, Consensus, Probe]
 };
 
 /// When each timer expires.

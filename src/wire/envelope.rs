@@ -103,15 +103,13 @@ pub struct GroupState {
 impl State {
     /// Most bytes of one state envelope; a larger table travels in several.
     pub const SIZE_LIMIT: usize = 64 * 1024;
-    /// Most daemons that stay together: all that a ring may have.
-    pub const TOGETHER_LIMIT: usize = 128;
     /// Bytes without groups, with as many daemons as may be.
-    pub const FRAME_SIZE: usize = 1 + 12 + 12 + 2 + 4 * State::TOGETHER_LIMIT + 4 + 2;
+    pub const FRAME_SIZE: usize = 1 + 12 + 12 + 2 + 4 * DaemonId::LIMIT + 4 + 2;
 
     fn decode(reader: &mut Reader<'_>) -> Result<State, DecodeError> {
         let exchange = read_ring(reader)?;
         let ring = read_ring(reader)?;
-        let count = reader.count(State::TOGETHER_LIMIT, "daemons together")?;
+        let count = reader.count(DaemonId::LIMIT, "daemons together")?;
         let together = (0..count).map(|_| read_daemon(reader)).collect::<Result<_, _>>()?;
         let parts = reader.u32()?;
         // An exchange waits for all parts, so there is one at least.

@@ -82,7 +82,6 @@ pub struct FormPart {
 /// How many entries travel in one datagram: 26 + 16 * 65 = 1066 bytes.
 pub const PART_ENTRIES: usize = 16;
 
-const MEMBER_LIMIT: u16 = 128;
 const FILLED: u8 = 1;
 const HOLDS: u8 = 2;
 const IN_DOUBT: u8 = 4;
@@ -110,7 +109,7 @@ impl FormPart {
         let hop = reader.counted("hop")?;
         let total = reader.u16()?;
         // Before anything is collected: parts of a token with 65535 members would be memory for nothing.
-        if total == 0 || total > MEMBER_LIMIT {
+        if total == 0 || usize::from(total) > DaemonId::LIMIT {
             return Err(DecodeError::TooLarge("members"));
         }
         let first = reader.u16()?;

@@ -7,6 +7,9 @@ use std::fmt;
 pub struct DaemonId(pub u32);
 
 impl DaemonId {
+    /// How many daemons a system has at most, and so a ring, a list in a packet and a report.
+    pub const LIMIT: usize = 128;
+
     /// The wire form of an optional daemon: 0 for none.
     pub const fn to_wire(id: Option<DaemonId>) -> u32 {
         match id {

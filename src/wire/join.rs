@@ -33,9 +33,6 @@ pub struct Join {
 
 const LEAVING: u8 = 1;
 
-/// How many daemons a list may name.
-const DAEMON_LIMIT: usize = 128;
-
 impl Join {
     /// Reads a join's body.
     pub fn decode(body: &[u8]) -> Result<Join, DecodeError> {
@@ -70,7 +67,7 @@ impl Join {
 
 fn decode_set(reader: &mut Reader<'_>, field: &'static str) -> Result<BTreeSet<DaemonId>, DecodeError> {
     // The limit comes before the memory: a count of 65535 in a short packet allocates nothing.
-    let count = reader.count(DAEMON_LIMIT, field)?;
+    let count = reader.count(DaemonId::LIMIT, field)?;
     (0..count).map(|_| DaemonId::from_wire(reader.u32()?).ok_or(DecodeError::BadValue(field))).collect()
 }
 

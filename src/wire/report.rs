@@ -25,7 +25,7 @@
 
 use std::fmt;
 
-use super::{DecodeError, NetworkId, Reader, Writer};
+use super::{DaemonId, DecodeError, NetworkId, Reader, Writer};
 
 /// A report. Its lists stay in the datagram, because most receivers read little of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +91,6 @@ impl<'a> PathReport<'a> {
     pub const DIGESTS: usize = 6;
     /// How many of them are of the membership table.
     pub const TABLE_DIGESTS: usize = 4;
-    /// How many daemons a report may be about.
-    pub const DAEMON_LIMIT: usize = 128;
     /// How many measures a report may carry, so that it fits the smallest datagram.
     pub const MEASURE_LIMIT: usize = 24;
     /// How many keys a daemon may have.
@@ -104,7 +102,7 @@ impl<'a> PathReport<'a> {
         let mut report = PathReport::decode_front(&mut reader)?;
         report.pause = reader.u16()?;
         report.asks = Some(reader.u8()?).filter(|&daemon| daemon != NOBODY);
-        let daemons = reader.count(PathReport::DAEMON_LIMIT, "daemons")?;
+        let daemons = reader.count(DaemonId::LIMIT, "daemons")?;
         report.hears = reader.take(daemons)?;
         let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
         report.measures = Measures(reader.take(measures * Measure::SIZE)?.as_chunks().0);
@@ -131,7 +129,7 @@ impl<'a> PathReport<'a> {
     }
 
     const LONGEST: usize = 51
-        + PathReport::DAEMON_LIMIT
+        + DaemonId::LIMIT
         + PathReport::MEASURE_LIMIT * Measure::SIZE
         + PathReport::KEY_LIMIT * size_of::<KeyBytes>();
 
@@ -285,7 +283,7 @@ mod tests {
     #[test]
     fn the_largest_report_fits_the_smallest_datagram() {
         let largest = PathReport {
-            hears: &[0; PathReport::DAEMON_LIMIT],
+            hears: &[0; DaemonId::LIMIT],
             measures: Measures::new(&[MEASURE[0]; PathReport::MEASURE_LIMIT]),
             keys: Keys::new(&[[0; 4]; PathReport::KEY_LIMIT]),
             ..report()

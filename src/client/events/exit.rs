@@ -107,7 +107,7 @@ mod bell {
 #[cfg(all(test, unix))]
 mod tests {
     use super::super::super::platform::wait_for;
-    use super::super::{FileEvent, Watch};
+    use super::super::{FileEvent, WatchedFile};
     use super::*;
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         exit.ask();
         assert!(exit.is_asked() && exit.descriptor().is_none());
         exit.rearm();
-        let watch = Watch { descriptor: exit.descriptor().unwrap(), event: FileEvent::Readable };
+        let watch = WatchedFile { descriptor: exit.descriptor().unwrap(), event: FileEvent::Readable };
         let rings = || wait_for(&[watch], Some(std::time::Duration::ZERO)) == [true];
         assert!(!exit.is_asked() && !rings());
         exit.ask();

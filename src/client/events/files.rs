@@ -40,7 +40,7 @@ pub enum FileEvent {
 
 /// A descriptor and what to watch it for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
+pub struct WatchedFile {
     /// The descriptor.
     pub descriptor: i32,
     /// The event.
@@ -63,7 +63,7 @@ pub struct Ticket(u64);
 #[derive(Clone, Copy, Debug)]
 struct Entry<H> {
     ticket: Ticket,
-    watch: Watch,
+    watch: WatchedFile,
     handler: H,
     active: bool,
 }
@@ -87,7 +87,7 @@ impl<H: Copy> Files<H> {
     }
 
     /// Watches a descriptor from now on; `None` if it cannot be watched or there is no room.
-    pub fn attach(&mut self, watch: Watch, priority: Priority, handler: H) -> Option<Attached> {
+    pub fn attach(&mut self, watch: WatchedFile, priority: Priority, handler: H) -> Option<Attached> {
         if !(0..DESCRIPTOR_LIMIT).contains(&watch.descriptor) {
             return None;
         }
@@ -105,13 +105,13 @@ impl<H: Copy> Files<H> {
     }
 
     /// Watches it no more, at whatever priority; false if it was watched at none.
-    pub fn detach(&mut self, watch: Watch) -> bool {
+    pub fn detach(&mut self, watch: WatchedFile) -> bool {
         let at = |priority| self.detach_at(watch, priority);
         Priority::ALL.map(at).contains(&true)
     }
 
     /// Watches it no more at this priority; false if it was not watched there.
-    pub fn detach_at(&mut self, watch: Watch, priority: Priority) -> bool {
+    pub fn detach_at(&mut self, watch: WatchedFile, priority: Priority) -> bool {
         let table = &mut self.tables[priority as usize];
         let before = table.len();
         table.retain(|entry| entry.watch != watch);
@@ -119,7 +119,7 @@ impl<H: Copy> Files<H> {
     }
 
     /// Wakes its entries or lets them sleep; false if there are none.
-    pub fn set_active(&mut self, watch: Watch, active: bool) -> bool {
+    pub fn set_active(&mut self, watch: WatchedFile, active: bool) -> bool {
         let entries = self.tables.iter_mut().flatten().filter(|entry| entry.watch == watch);
         entries.map(|entry| entry.active = active).count() > 0
     }
@@ -135,7 +135,7 @@ impl<H: Copy> Files<H> {
     }
 
     /// What to watch now.
-    pub fn watches(&self) -> Vec<(Ticket, Watch)> {
+    pub fn watches(&self) -> Vec<(Ticket, WatchedFile)> {
         let priorities = Priority::ALL.into_iter().filter(|&priority| priority >= self.threshold);
         let entries = priorities.flat_map(|priority| &self.tables[priority as usize]);
         entries.filter(|entry| entry.active).map(|entry| (entry.ticket, entry.watch)).collect()
@@ -176,8 +176,8 @@ pub struct Turns {
 mod tests {
     use super::*;
 
-    fn reads(descriptor: i32) -> Watch {
-        Watch { descriptor, event: FileEvent::Readable }
+    fn reads(descriptor: i32) -> WatchedFile {
+        WatchedFile { descriptor, event: FileEvent::Readable }
     }
 
     fn files(entries: &[(i32, Priority)]) -> Files<char> {
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(files.watches().len(), 1);
         assert!(files.detach_at(reads(1), Priority::High) && !files.detach_at(reads(1), Priority::High));
         assert!(files.detach(reads(1)) && !files.detach(reads(1)) && !files.set_active(reads(1), true));
-        let writes = Watch { descriptor: 1, event: FileEvent::Writable };
+        let writes = WatchedFile { descriptor: 1, event: FileEvent::Writable };
         assert_eq!(files.attach(writes, Priority::Low, 'w'), Some(Attached::New));
         assert!(!files.detach(reads(1)));
     }
@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(files.attach(reads(-1), Priority::Low, 'h'), None);
         assert_eq!(files.attach(reads(1024), Priority::Low, 'h'), None);
         let events = [FileEvent::Readable, FileEvent::Writable];
-        let watches = events.iter().flat_map(|&event| (0..1000).map(move |descriptor| Watch { descriptor, event }));
+        let watches =
+            events.iter().flat_map(|&event| (0..1000).map(move |descriptor| WatchedFile { descriptor, event }));
         watches.for_each(|watch| assert!(files.attach(watch, Priority::Medium, 'h').is_some()));
         assert_eq!(files.active(Priority::Medium), ENTRY_LIMIT);
         assert_eq!(files.attach(reads(1000), Priority::Medium, 'h'), None);

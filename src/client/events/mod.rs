@@ -17,7 +17,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use exit::Exit;
-pub use files::{Attached, DESCRIPTOR_LIMIT, ENTRY_LIMIT, FileEvent, Files, Priority, Ticket, Turns, Watch};
+pub use files::{Attached, DESCRIPTOR_LIMIT, ENTRY_LIMIT, FileEvent, Files, Priority, Ticket, Turns, WatchedFile};
 pub use timers::{TIMER_LIMIT, Timers};
 
 /// All that is registered with an event loop.
@@ -57,7 +57,7 @@ pub fn run<T: Ord + Copy, H: Copy>(
     shared: &Mutex<Events<T, H>>,
     exit: &Exit,
     clock: impl Fn() -> Duration,
-    mut wait: impl FnMut(&[Watch], Option<Duration>) -> Vec<bool>,
+    mut wait: impl FnMut(&[WatchedFile], Option<Duration>) -> Vec<bool>,
     mut call: impl FnMut(Call<T, H>),
 ) {
     let mut timers_wait = true;
@@ -96,7 +96,7 @@ fn redeem<T, H: Copy>(shared: &Mutex<Events<T, H>>, exit: &Exit, ticket: Ticket)
 fn await_turns<T: Ord + Copy, H: Copy>(
     shared: &Mutex<Events<T, H>>,
     clock: impl Fn() -> Duration,
-    mut wait: impl FnMut(&[Watch], Option<Duration>) -> Vec<bool>,
+    mut wait: impl FnMut(&[WatchedFile], Option<Duration>) -> Vec<bool>,
 ) -> Turns {
     let (entries, due) = {
         let events = shared.lock();
@@ -127,8 +127,8 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    fn reads(descriptor: i32) -> Watch {
-        Watch { descriptor, event: FileEvent::Readable }
+    fn reads(descriptor: i32) -> WatchedFile {
+        WatchedFile { descriptor, event: FileEvent::Readable }
     }
 
     impl World {
@@ -145,7 +145,7 @@ mod tests {
         /// Runs with these ready in each round; ends with the script. Handlers do what `handler` says.
         fn run(&self, script: &[&[i32]], handler: impl Fn(&World, Call<char, char>)) -> Vec<String> {
             let mut rounds = script.iter();
-            let wait = |watches: &[Watch], limit: Option<Duration>| {
+            let wait = |watches: &[WatchedFile], limit: Option<Duration>| {
                 let Some(ready) = rounds.next() else {
                     self.exit.ask();
                     return Vec::new();
@@ -224,7 +224,7 @@ mod tests {
     fn a_handler_may_run_the_loop_once_more() {
         let world = World::new(&[], &[(1, Priority::High)]);
         let nested = |world: &World, _| {
-            let inner = |watches: &[Watch], _| vec![true; watches.len()];
+            let inner = |watches: &[WatchedFile], _| vec![true; watches.len()];
             run(
                 &world.events,
                 &world.exit,

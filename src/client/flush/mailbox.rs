@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::format::{self, FLUSH_REQ, LOWEST_MESS_TYPE, SUBGROUP};
 use super::layer::Layer;
 use super::{CastError, FlushError, FlushReceiveError};
-use crate::client::events::{FileEvent, Watch};
+use crate::client::events::{FileEvent, WatchedFile};
 use crate::client::{ConnectError, ConnectOptions, Envelope, Fate, Lost, Mailbox, Message, Room, SendError, wait_for};
 use crate::wire::{FrameType, Name};
 
@@ -189,7 +189,7 @@ impl FlushMailbox {
     }
 
     fn is_readable(&self) -> bool {
-        let watch = Watch { descriptor: self.mailbox.descriptor(), event: FileEvent::Readable };
+        let watch = WatchedFile { descriptor: self.mailbox.descriptor(), event: FileEvent::Readable };
         wait_for(&[watch], Some(Duration::ZERO)) == [true]
     }
 

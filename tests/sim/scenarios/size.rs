@@ -19,7 +19,7 @@ fn any_number_of_daemons_may_start_together() {
 /// S24: the largest ring forms and carries traffic.
 #[test]
 fn a_ring_of_128_forms_and_carries_traffic() {
-    let mut world = started(Config::DAEMON_LIMIT, 1, true);
+    let mut world = started(DaemonId::LIMIT, 1, true);
     assert!(world.run_until_whole(SECOND * 2), "one ring within two seconds");
     load(&mut world, SECOND, 500);
     world.run(SECOND * 2);
