@@ -280,7 +280,7 @@ impl Multipath {
     pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
         let done = self.outbound.chooser_mut().set_enabled(network, enabled);
         if done {
-            self.health.hasten(now);
+            self.health.schedule_report(now);
             self.health.stir(now);
         }
         done
@@ -313,7 +313,7 @@ impl Multipath {
         self.inbound.set_keys(&self.table, keys);
         // A new key opens at once. It seals only when all daemons in reach have it.
         self.choose_key(now);
-        self.health.hasten(now);
+        self.health.schedule_report(now);
         true
     }
 

@@ -186,7 +186,7 @@ impl Multipath {
     pub fn prepare(&mut self, now: Instant, next: Option<NextTable>) {
         self.succession.prepare(next);
         self.inbound.set_sources(self.succession.sources());
-        self.health.hasten(now);
+        self.health.schedule_report(now);
         self.health.stir(now);
     }
 

@@ -130,7 +130,7 @@ impl Health {
         }
         if report.asks.map(Seat::from_wire) == Some(me) {
             self.quicken(now);
-            self.reports.hasten(now);
+            self.reports.schedule(now);
         }
         // A daemon that promises reports sooner must also be missed sooner.
         self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
@@ -176,9 +176,9 @@ impl Health {
     }
 
     /// There is something new to report.
-    pub(super) fn hasten(&mut self, now: Instant) {
+    pub(super) fn schedule_report(&mut self, now: Instant) {
         self.quicken(now);
-        self.reports.hasten(now);
+        self.reports.schedule(now);
     }
 
     /// Whether it is known how each path is doing now. After a quiet time a network may have died since it was heard last.
@@ -272,7 +272,7 @@ impl Health {
         let mine = table.all().map(|daemon| self.paths.sound(daemon));
         if self.matrix.set_mine(table.me(), mine) {
             self.plans = Plans::Stale;
-            self.hasten(now);
+            self.schedule_report(now);
         }
         Some(std::mem::replace(&mut self.plans, Plans::Current))
     }

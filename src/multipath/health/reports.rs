@@ -102,7 +102,7 @@ impl Reports {
         (self.pause, self.quick_until) = (self.interval, now + QUICK_SPAN);
         // Seats are other ones now.
         self.asked.clear();
-        self.hasten(now);
+        self.schedule(now);
     }
 
     /// When the next report is due.
@@ -111,7 +111,7 @@ impl Reports {
     }
 
     /// There is something new to say.
-    pub(super) fn hasten(&mut self, now: Instant) {
+    pub(super) fn schedule(&mut self, now: Instant) {
         // At most one in this gap, however much news there is.
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
@@ -125,7 +125,7 @@ impl Reports {
         self.pause = self.interval;
         // All must have taken up the pace, and then a silence that means something must have passed.
         self.certain_from = now + self.interval * (EVERYBODY_AFTER + SILENCE);
-        self.hasten(now);
+        self.schedule(now);
         Some(now + self.interval * EVERYBODY_AFTER)
     }
 
@@ -137,7 +137,7 @@ impl Reports {
     /// Somebody reports in a quiet system. If this daemon is about to report too, it does it now, and all are woken at the same time.
     pub(super) fn join_in(&mut self, now: Instant) {
         if self.pause > self.interval && self.next < now + self.pause / 4 {
-            self.hasten(now);
+            self.schedule(now);
         }
     }
 
@@ -146,7 +146,7 @@ impl Reports {
         if !self.asked.contains(&daemon) {
             self.asked.push_back(daemon);
         }
-        self.hasten(now);
+        self.schedule(now);
     }
 
     /// The present time between two regular reports.
@@ -172,7 +172,7 @@ impl Reports {
         let asks = self.asked.pop_front().map(Seat::to_wire);
         // A report asks one daemon. The others are asked in the next ones.
         if !self.asked.is_empty() {
-            self.hasten(now);
+            self.schedule(now);
         }
         self.hears.clear();
         self.hears.extend(hears.map(Networks::bits));
@@ -235,9 +235,9 @@ mod tests {
         assert_eq!(reports.due(), at(10));
         assert_eq!(reports.compose(at(10), &said, [NOTHING; 2].into_iter(), &paths).number, 1);
         assert_eq!(reports.due(), at(60));
-        reports.hasten(at(12));
+        reports.schedule(at(12));
         assert_eq!(reports.due(), at(15));
-        reports.hasten(at(11));
+        reports.schedule(at(11));
         assert_eq!(reports.compose(at(15), &said, [NOTHING; 2].into_iter(), &paths).number, 2);
         assert_eq!(reports.due(), at(65));
     }
