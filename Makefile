@@ -176,7 +176,7 @@ sim:
 
 # Puts known bugs back and shows in how many histories the simulator finds each.
 test-the-tester:
-	$(CARGO) test --locked --features known-bugs --test sim -- --nocapture known_bugs
+	./tests/tester.sh --nocapture
 
 BENCH ?= --json bench.jsonl --html bench.html
 

@@ -16,7 +16,6 @@
 
 pub mod counters;
 #[doc(hidden)]
-pub mod known_bugs;
 pub mod rng;
 mod system;
 pub mod time;

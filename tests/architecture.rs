@@ -20,14 +20,13 @@ const LEAVES: &[&str] = &["time", "rng", "counters"];
 
 /// Each other module and the modules of ours that it may name beside the leaves.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("known_bugs", &[]),
     ("system", &[]),
     ("pipe", &[]),
     ("wire", &[]),
-    ("ring", &["wire", "known_bugs"]),
+    ("ring", &["wire"]),
     ("seal", &["wire"]),
     ("multipath", &["seal", "wire"]),
-    ("groups", &["ring", "wire", "known_bugs"]),
+    ("groups", &["ring", "wire"]),
     ("session", &["wire"]),
     ("config", &["multipath", "ring", "session", "wire"]),
     ("node", &["config", "groups", "multipath", "ring", "seal", "session", "wire"]),
@@ -41,20 +40,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), ("outbound", &["health", "inbound"])];
 
 /// Modules below the I/O line.
-const BELOW: &[&str] = &[
-    "time",
-    "rng",
-    "counters",
-    "known_bugs",
-    "wire",
-    "ring",
-    "seal",
-    "multipath",
-    "groups",
-    "session",
-    "config",
-    "node",
-];
+const BELOW: &[&str] =
+    &["time", "rng", "counters", "wire", "ring", "seal", "multipath", "groups", "session", "config", "node"];
 
 /// The only folders and files with unsafe code.
 const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "pipe/linux.rs", "system.rs"];

@@ -49,7 +49,7 @@ export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
 say "the tester"
-cargo test --locked --features known-bugs --test sim known_bugs
+./tests/tester.sh
 say "the model"
 make --no-print-directory model
 say "Python"

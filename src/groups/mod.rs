@@ -28,7 +28,6 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::counters::counters;
-use crate::known_bugs::{KnownBug, is_back};
 use crate::ring::{self, Configuration, ConfigurationKind};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
 use agenda::{Agenda, Cursor, STEP_COST, Work};
@@ -290,10 +289,10 @@ impl Groups {
                 taken
             }
             // The old tables may differ between components, so nobody can carry this out before the tables are merged.
-            (Phase::Exchange(exchange), envelope) if !is_back(KnownBug::ExchangeOvertaken) => {
+            (Phase::Exchange(exchange), envelope) => {
                 exchange.hold(message.origin, envelope, &mut self.views.dropped).map(|()| 0)
             }
-            (Phase::Open | Phase::Exchange(_), envelope) => {
+            (Phase::Open, envelope) => {
                 self.carry_out(message.origin, envelope);
                 Ok(0)
             }

@@ -14,7 +14,6 @@ use super::rotation::{Rotation, Trip};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::window::{Inserted, SPAN_LIMIT, Window};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Form, Incarnation, Packet, RingId, Token};
 
@@ -127,8 +126,7 @@ impl Circulation {
     /// Takes the token if it is a new one of this ring.
     pub(crate) fn accept(&mut self, core: &mut Core, now: Instant, token: &Token) -> bool {
         // (ring, hop) names a token for ever. So a copy is known however late it comes, and from whatever network.
-        let known = token.hop <= self.hop && !(is_back(KnownBug::TokenCopies) && token.hop + 1 == self.hop);
-        if token.ring != self.ring || known {
+        if token.ring != self.ring || token.hop <= self.hop {
             core.stats.tokens_repeated += 1;
             return false;
         }
@@ -332,7 +330,6 @@ impl Circulation {
         self.update_aru(core, token);
         // Two visits in a row: a member that lacks a packet lowers aru in between, and nobody else raises it.
         let passed_aru = self.passed.as_ref().map_or(0, |before| before.aru);
-        let passed_aru = if is_back(KnownBug::SafeTooEarly) { token.aru } else { passed_aru };
         self.safe = self.safe.max(passed_aru.min(token.aru));
     }
 
@@ -382,7 +379,7 @@ impl Circulation {
     fn update_aru(&self, core: &Core, token: &mut Token) {
         let mine = self.window.aru().min(token.seq);
         // Only the member that lowered aru knows when it has what it lacked. Anybody else would hide the gap.
-        let raises = token.aru_by.is_none_or(|by| by == core.me()) || is_back(KnownBug::AruRaised);
+        let raises = token.aru_by.is_none_or(|by| by == core.me());
         if mine < token.aru || raises {
             token.aru = mine;
             token.aru_by = (mine < token.seq).then_some(core.me());

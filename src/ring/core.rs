@@ -6,7 +6,6 @@ use super::hearsay::{Hearsay, Worth};
 use super::sender::Sender;
 use super::timer::Timers;
 use super::{Config, Event, Stats};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Join, Packet, RingId};
 
@@ -81,8 +80,8 @@ impl Core {
         Core {
             hearsay: Hearsay::new(&config, now),
             // The floor is the clock at the start, so a ring id of an earlier life never comes again.
-            sequence: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
-            formed: if is_back(KnownBug::RingIdsRepeat) { 0 } else { config.sequence_floor },
+            sequence: config.sequence_floor,
+            formed: config.sequence_floor,
             config,
             timers: Timers::default(),
             transmits: VecDeque::new(),

@@ -11,7 +11,6 @@ use super::form::{Collector, is_possible_at_first};
 use super::owed::Owed;
 use super::timer::Timer;
 use super::transition::{GatherReason, Regather, Transition};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::time::Instant;
 use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
@@ -106,11 +105,11 @@ impl Gather {
         let form = self.collector.add(part)?;
         let members: BTreeSet<DaemonId> = form.members.iter().map(|member| member.daemon).collect();
         let stale = form.ring.sequence <= core.formed || members != self.going_on();
-        if stale && !is_back(KnownBug::StaleForm) {
+        if stale {
             core.stats.dropped.stale_form += 1;
             return None;
         }
-        if !is_possible_at_first(core, now, &form) && !is_back(KnownBug::StaleForm) {
+        if !is_possible_at_first(core, now, &form) {
             tracing::debug!(?form, "an impossible form token");
             core.stats.dropped.impossible_form += 1;
             // The true one may still come, with the same ring and hop.

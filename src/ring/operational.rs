@@ -15,7 +15,6 @@ use super::rest::{Holding, Place, patience_at_rest};
 use super::sender::Stretch;
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
 
@@ -127,7 +126,7 @@ impl Operational {
 
     /// A data packet arrived.
     pub(crate) fn on_data(&mut self, core: &mut Core, now: Instant, data: Data) -> Option<Transition> {
-        if data.ring != self.circulation.ring && !is_back(KnownBug::ForeignPackets) {
+        if data.ring != self.circulation.ring {
             core.stats.dropped.foreign += 1;
             return None;
         }
@@ -161,7 +160,7 @@ impl Operational {
         from: DaemonId,
         ring: RingId,
     ) -> Option<Transition> {
-        if ring == self.circulation.ring || is_back(KnownBug::MergesMissed) {
+        if ring == self.circulation.ring {
             return None;
         }
         // A member that names an older ring is no reason to gather: it sent the probe before it installed this one.
@@ -277,9 +276,8 @@ impl Operational {
     /// Delivers what may be, and forgets what everybody has.
     pub(super) fn deliver_and_forget(&mut self, core: &mut Core) {
         self.deliver(core);
-        let safe = if is_back(KnownBug::ForgottenTooEarly) { u64::MAX } else { self.circulation.safe };
         // Both conditions: others may still request it, and this daemon may not have delivered it.
-        self.circulation.window.forget(safe.min(self.delivery.delivered));
+        self.circulation.window.forget(self.circulation.safe.min(self.delivery.delivered));
     }
 
     fn deliver(&mut self, core: &mut Core) {

@@ -13,7 +13,6 @@ use super::delivery::Delivery;
 use super::handover::is_same;
 use super::window::{Inserted, Window};
 use super::{Configuration, ConfigurationKind, Event};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{Brings, DaemonId, Data, RingId, Service};
 
 /// A ring that was left.
@@ -68,7 +67,7 @@ impl Owed {
             aru: self.window.aru(),
             delivered: self.delivery.delivered,
             high: self.window.high(),
-            trusted: if is_back(KnownBug::TrustForgotten) { 0 } else { self.trusted },
+            trusted: self.trusted,
             holds: self.holds,
             in_doubt: self.is_in_doubt(),
         }
@@ -118,13 +117,8 @@ impl Owed {
     /// The exchange among `peers` is complete; `inherited` is what they trusted before. A peer may install the new ring from here on, and
     /// deliver packets behind a hole. So these origins stay trusted, whomever this daemon goes on with.
     pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
-        if is_back(KnownBug::TrustForgotten) {
-            self.trusted = 0;
-        }
-        if !is_back(KnownBug::TrustNotInherited) {
-            // Harmless to those who did not share that exchange: its members had nothing on which the missing packet could depend.
-            self.trusted |= inherited;
-        }
+        // Harmless to those who did not share that exchange: its members had nothing on which the missing packet could depend.
+        self.trusted |= inherited;
         for (place, member) in self.members.iter().enumerate() {
             if peers.contains(member) {
                 // A bit is never cleared. What one exchange has promised holds in whatever ring comes next.
@@ -151,7 +145,7 @@ impl Owed {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             // Above the line no peer has delivered it, so nobody knows that all of the old ring had it. All peers know the
             // same line and hold the same packets, so all stop at the same place.
-            if data.seq > line && data.service >= Some(Service::Safe) && !is_back(KnownBug::SafeLikeAgreed) {
+            if data.seq > line && data.service >= Some(Service::Safe) {
                 break;
             }
             self.delivery.deliver(data, events);
@@ -160,14 +154,13 @@ impl Owed {
     }
 
     fn deliver_transitional(&mut self, events: &mut VecDeque<Event>) {
-        let all = is_back(KnownBug::DeliveredBehindHoles);
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             self.delivery.deliver(data, events);
         }
         self.delivery.overtake(&self.window, events);
         // From here on packets are missing for good. An origin that is no peer may have seen them before it sent.
         for seq in self.delivery.delivered + 1..=self.window.high() {
-            if let Some(data) = self.window.packet(seq).filter(|data| all || self.trusts(data.origin)) {
+            if let Some(data) = self.window.packet(seq).filter(|data| self.trusts(data.origin)) {
                 self.delivery.deliver_behind_hole(data, events);
             }
         }

@@ -7,7 +7,6 @@
 use super::circulation::Circulation;
 use super::core::Core;
 use super::window::SPAN_LIMIT;
-use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{DaemonId, Data, Rest, Token};
 
 /// What this daemon makes of a token.
@@ -69,9 +68,6 @@ impl Circulation {
 
     /// A token that was sent again is the same but for the hop at which it was delayed.
     fn judge_copy(&self, from: DaemonId, token: &Token) -> Verdict {
-        if is_back(KnownBug::TokenCopies) && token.hop + 1 == self.hop {
-            return Verdict::Next;
-        }
         let before = self.accepted.as_ref().filter(|before| before.hop == token.hop && from == self.predecessor);
         let same = |before: &Token| Token { delayed: before.delayed, ..token.clone() } == *before;
         if before.is_none_or(same) { Verdict::Old } else { Verdict::Contradiction }

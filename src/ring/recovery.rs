@@ -15,9 +15,13 @@ use super::owed::Owed;
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::{Configuration, ConfigurationKind, Event};
-use crate::known_bugs::{KnownBug, is_back};
 use crate::time::Instant;
 use crate::wire::{Brings, DaemonId, Data, Form, Join, Packet, Slice, Token};
+
+/// At this calm visit in a row all members have been calm, so the exchange is complete, and trust is extended (owed.rs).
+const COMPLETE: u32 = 2;
+/// At this one all members have extended their trust, so this daemon installs the ring.
+const INSTALL: u32 = 3;
 
 /// Exchanging what the old rings owe.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl Recovery {
         let peers = || from.peers(me).iter().copied();
         // The peer with the lowest aru may lack anything above it, and nothing below.
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
-        let low = if is_back(KnownBug::TooLittleOwed) { owed.window.aru() } else { low }.max(owed.window.forgotten());
+        let low = low.max(owed.window.forgotten());
         let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         Recovery {
@@ -105,15 +109,14 @@ impl Recovery {
             // As the token came and as it went: a member that lowers aru at this visit is not calm.
             let calm = calm_before && self.circulation.has_all_passed();
             self.calm_visits = if calm { self.calm_visits + 1 } else { 0 };
-            let (complete, install) = calm_visits();
-            if self.calm_visits == complete {
+            if self.calm_visits == COMPLETE {
                 // Before anybody installs the ring: whoever fails from here on still delivers what others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
                 if self.shows_all {
                     self.owed.know_all();
                 }
             }
-            if self.calm_visits == install {
+            if self.calm_visits == INSTALL {
                 self.returned = token;
                 return Some(Transition::Operational);
             }
@@ -123,10 +126,6 @@ impl Recovery {
 
     /// A data packet arrived.
     pub(crate) fn on_data(&mut self, core: &mut Core, data: Data) -> Option<Transition> {
-        if data.ring == self.owed.ring && is_back(KnownBug::LatePackets) {
-            self.owed.on_late_data(core, data);
-            return None;
-        }
         if data.ring == self.owed.ring {
             // Too late: the exchange has begun, and a packet that only this daemon holds would part it from its peers. If one
             // of them had it when recovery began, it is on its way.
@@ -255,15 +254,6 @@ impl Origins {
             true => &self.together,
             false => self.all.chunks(1).find(is_me).unwrap_or_default(),
         }
-    }
-}
-
-/// At which calm visit in a row the exchange is complete, and at which the ring is installed.
-fn calm_visits() -> (u32, u32) {
-    match () {
-        () if is_back(KnownBug::InstalledTooEarly) => (1, 1),
-        () if is_back(KnownBug::TrustedTooLate) => (2, 2),
-        () => (2, 3),
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 
-use crate::known_bugs::{KnownBug, is_back};
 use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
 
 /// The messages of this daemon that have no number yet.
@@ -86,14 +85,9 @@ impl Sender {
     /// A new ring begins: its stream starts at 0, with whole messages, and without what was only for the old one.
     pub(crate) fn restart(&mut self) {
         self.keep();
-        if !is_back(KnownBug::AnswersKept) {
-            self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
-        }
-        // Receivers of a new ring expect every stream at 0.
-        self.offset = 0;
-        if !is_back(KnownBug::MessagesGoOn) {
-            self.written = 0;
-        }
+        self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
+        // Receivers of a new ring expect every stream at 0, and have nothing of a message that had begun.
+        (self.offset, self.written) = (0, 0);
     }
 
     /// The next stretch of at most `room` bytes. No stretch is lent.

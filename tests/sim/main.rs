@@ -14,8 +14,6 @@ mod clients;
 mod faults;
 mod forger;
 mod hostile;
-#[cfg(feature = "known-bugs")]
-mod known_bugs;
 mod links;
 mod noise;
 mod queue;

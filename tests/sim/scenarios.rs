@@ -30,9 +30,6 @@ use crate::links::{Quality, Which};
 use crate::tables::Table;
 use crate::world::{Action, Log, World};
 
-#[cfg(feature = "known-bugs")]
-pub use trust::{BREAKS, a_recovery_breaks};
-
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const NOTHING: Which = Which { network: None, from: None, to: None };

@@ -9,6 +9,4 @@ mod histories;
 mod journal;
 mod node_daemon;
 
-#[cfg(feature = "known-bugs")]
-pub use histories::history;
 pub use histories::hostile_history;

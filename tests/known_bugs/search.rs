@@ -1,6 +1,6 @@
 //! The tester tested: bugs that systems of this family have shipped are put back one by one, and each must be found.
 //!
-//!     cargo test --features known-bugs --test sim known_bugs -- --nocapture
+//!     make test-the-tester
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -21,8 +21,7 @@ const CLIENTS: Search = |seed| clients::history(seed, Log::Nothing).is_err();
 /// Recoveries that break at every hop of their token.
 const RECOVERIES: Search = |number| a_recovery_breaks(number).is_err();
 
-/// Each bug, where it is looked for, and in how many histories it must show. `LatePackets` is not among them: since the token
-/// rests, no history of a packet that comes late leads to it.
+/// Each bug, where it is looked for, and in how many histories it must show.
 const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::TokenCopies, RINGS, 400),
     (KnownBug::AruRaised, RINGS, 400),
