@@ -33,14 +33,14 @@ struct Replica {
     members: Vec<Name>,
     /// The view, as its messages name it.
     view: String,
-    /// Who is to tell what they have.
+    /// The members that must send their map.
     awaited: Vec<Name>,
     /// Changes that came between views, or before everybody was up to date.
     waiting: Vec<(String, String)>,
     transition: bool,
 }
 
-/// The change of the map that these words make. What comes from others is checked as what is typed is: nobody knows who sent it.
+/// The change of the map that these words make. Words from others are checked like typed words: nobody knows who sent them.
 fn change<'a>(words: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let &["set", key, value] = words else { return None };
     (!key.contains('=') && key.len() < 32 && value.len() < 32).then_some((key, value))

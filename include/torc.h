@@ -24,7 +24,7 @@ extern "C" {
 #define TORC_BAD_CONFIGURATION -2
 
 /*
- A port or socket that the daemon needs is in use or cannot be had.
+ A port or socket that the daemon needs is in use or cannot be opened.
  */
 #define TORC_NO_PORT -3
 

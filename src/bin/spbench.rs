@@ -84,7 +84,7 @@ struct Arguments {
     /// Parts of the maximum at which latency is measured
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.1,0.5,0.9")]
     fractions: Vec<f64>,
-    /// Messages a second, of all senders, at which latency is measured besides
+    /// Also measure latency at this rate: messages a second of all senders together
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     rates: Vec<f64>,
     /// Seconds of each measurement
@@ -102,7 +102,7 @@ struct Arguments {
     /// Seconds over which the case calm counts the processor time of daemons that have nothing to do
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     idle_seconds: f64,
-    /// Measure everything so often, systems in turn; by default once, or 3 times against a reference
+    /// Repeat all measurements N times, systems in turn; by default once, or 3 times against a reference
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Daemons that run already, as SP_connect knows them; no namespaces are made
@@ -186,7 +186,7 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     let words: Vec<String> = env::args().skip(1).collect();
     output.take(session::heading(&session, &words.join(" ")))?;
     let result = session.run(&mut output);
-    // What was measured before an error is worth drawing too.
+    // Measurements from before an error are worth drawing too.
     if let Some(file) = &arguments.html {
         write_page(&output.records, file)?;
     }
@@ -233,7 +233,7 @@ fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
     })
 }
 
-/// Ours first, then what it is compared with. Whatever cannot be had is known before anything is measured.
+/// Our system first, then the ones to compare with. A system that cannot be used is an error before anything is measured.
 fn systems(arguments: &Arguments) -> Result<Vec<System>, String> {
     let own = arguments.daemon.clone().or_else(|| Some(env::current_exe().ok()?.with_file_name("spread")));
     let own = own.unwrap_or_else(|| PathBuf::from("spread"));

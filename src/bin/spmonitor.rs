@@ -62,7 +62,7 @@ struct Arguments {
     /// UDP port for reports; 0 for any
     #[arg(short = 'p', value_name = "PORT", default_value_t = 6543)]
     port: u16,
-    /// The daemon on whose machine this is; otherwise the one that has an address of this machine
+    /// The daemon of this machine; by default the one that has an address of this machine
     #[arg(short = 'n', value_name = "NAME")]
     name: Option<String>,
     /// Seconds between two reports of a daemon
@@ -75,7 +75,7 @@ struct Arguments {
     command: Option<Request>,
 }
 
-/// What the daemon of this machine is asked.
+/// Requests to the daemon of this machine.
 #[derive(Debug, Subcommand)]
 enum Request {
     /// What the daemon is doing: ring, traffic, networks and paths
@@ -94,7 +94,7 @@ enum Request {
     Counters(View),
     /// Whether all is well; for scripts, by the exit status
     Health(Door),
-    /// Switch a network off or on; nothing is lost, as the others are told
+    /// Stop or resume sending on a network; the other daemons learn of it, so nothing is lost
     Network {
         /// The network, counted from 0
         number: u8,
@@ -132,7 +132,7 @@ enum Request {
     },
     /// Read the key file again; a new key is used as soon as all daemons have it
     Rekey(Door),
-    /// Begin or end a failure drill: everything on a network is lost, and nobody is told
+    /// Begin or end a failure drill: the daemon loses everything on a network, and tells nobody
     Drill {
         /// The network, counted from 0
         number: u8,
@@ -157,7 +157,7 @@ struct View {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
-    /// Show it again every so many seconds
+    /// Repeat every N seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
 }

@@ -146,13 +146,13 @@ fn main() -> ExitCode {
     exit(result)
 }
 
-/// What the service manager is told.
+/// The state that the service manager learns.
 fn exit(result: Result<Exit, String>) -> ExitCode {
     match result {
         Ok(Exit::Stop) => ExitCode::SUCCESS,
         Ok(Exit::Restart) => ExitCode::from(RESTART_STATUS),
         Err(message) => {
-            // Whoever closed the output does not want it.
+            // A reader that has closed the output does not want it.
             let _ = writeln!(io::stderr(), "spread: {message}");
             ExitCode::FAILURE
         }
@@ -172,7 +172,7 @@ fn make_key(file: &Path) -> Result<(), String> {
     writeln!(io::stdout(), "{file}: key {} for {cipher}; {place}", key.id()).map_err(text)
 }
 
-/// What becomes of a file that is checked.
+/// The result of checking a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CheckOutput {
     /// It is explained in words.
@@ -202,7 +202,7 @@ fn check(file: Option<&Path>, name: Option<&str>, output: CheckOutput) -> Result
     warnings.into_iter().try_for_each(|warning| writeln!(io::stdout(), "warning: {warning}")).map_err(text)
 }
 
-/// What is wrong with the log on this machine, if anything is. An error if the daemon would not start.
+/// Problems of the log on this machine. An error if the daemon would not start with it.
 fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     let Some(file) = log_file(settings)? else { return Ok(None) };
     let folder = file.parent().unwrap_or(Path::new("/"));
@@ -301,7 +301,7 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     let path = log_file(&wanted)?;
     // This opens the file again, if it is still the same.
     log.move_to(&log_settings(&wanted, path.as_deref())?)?;
-    // What somebody chose for this run stays.
+    // A choice for this run stays.
     let is_about_levels = |text: &str| text.starts_with("EventPriority ") || text.starts_with("DebugFlags ");
     if changes.now.iter().any(|change| is_about_levels(&change.text)) && std::env::var_os("SPREAD_LOG").is_none() {
         log.set_levels(&Levels::of(wanted.priority, wanted.flags.as_deref()))?;

@@ -1,6 +1,6 @@
 //! The membership table: who is in the system, and by which addresses each daemon is reached.
 //!
-//! Every value here has passed every rule; nothing refers back to the text. The i-th address of a segment and the i-th daemon
+//! Every value here has passed every rule; nothing refers back to the text. The first address of a segment and the first daemon
 //! interface of each of its daemons are network i.
 
 use std::fmt;

@@ -162,7 +162,7 @@ pub(super) fn fit_memory(live: &mut Live) {
     live.session.max_memory = live.max_memory.unwrap_or_else(memory::default_limit);
 }
 
-/// Lets no more clients in than this process has descriptors for.
+/// Limits the clients to the descriptors of this process.
 pub(super) fn fit_descriptors(session: &mut session::Config, descriptors: usize) {
     let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     if room < session.quota {

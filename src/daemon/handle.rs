@@ -32,7 +32,7 @@ use crate::session::Peer;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
-/// What a daemon is doing, at most a second old.
+/// The state of a daemon, at most a second old.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The last regular configuration.
@@ -43,7 +43,7 @@ pub struct Status {
     pub ring: ring::Stats,
     /// Counters of the packets of all networks.
     pub packets: multipath::Stats,
-    /// What the groups did not carry out.
+    /// Requests that the groups dropped, by reason.
     pub groups: groups::Dropped,
     /// How many clients are connected.
     pub clients: usize,
@@ -53,7 +53,7 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// The other daemons on each network.
     pub paths: Vec<Path>,
-    /// Who hears whom, as far as it is known here.
+    /// Which daemon hears which other one, as far as it is known here.
     pub matrix: Vec<Hearing>,
     /// The keys with which packets may be opened, the newest last; none if they travel in the open.
     pub keys: Vec<KeyId>,
@@ -65,13 +65,13 @@ pub struct Status {
     pub system: u32,
     /// The members of the ring that have not read the membership table that comes next; `None` if none comes.
     pub waits_for: Option<Vec<DaemonId>>,
-    /// The daemons whose files differ from this one's, and what differs.
+    /// The daemons whose files differ from this one's, with the differences.
     pub differing: Vec<(DaemonId, Differs)>,
     /// Why what was read again last was not taken over; `None` if it was.
     pub reload_error: Option<String>,
     /// The networks that are switched on.
     pub enabled: Networks,
-    /// By which policy data travels.
+    /// The policy by which data travels.
     pub policy: Policy,
     /// Which networks are preferred: those with higher numbers, given by network.
     pub priorities: Vec<u8>,
@@ -86,7 +86,7 @@ pub struct Handle(Arc<Shared>);
 /// Requests that may wait for the loop; further ones are refused.
 const REQUEST_LIMIT: usize = 64;
 
-/// What the loop is asked to do.
+/// A request to the loop.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
     /// Work by these settings, seal with these keys if there are any, and take this membership table as soon as all have it.
@@ -101,7 +101,7 @@ pub(super) enum Request {
     Priorities(Vec<u8>),
     /// Read the key file again.
     Rekey,
-    /// List groups and sessions, so many of each at most.
+    /// List groups and sessions, at most this many of each.
     List { limit: usize },
 }
 
@@ -124,14 +124,14 @@ struct Newest {
 pub enum Exit {
     /// It is no longer wanted.
     Stop,
-    /// Whoever looks after it starts it again.
+    /// The service manager starts it again.
     Restart,
 }
 
-/// What became of something that an operator asked for: nothing to add, or why it was not done.
+/// The result of an operator's request: done, or the reason why not.
 pub type Outcome = Result<(), String>;
 
-/// What the program around a daemon does for who operates it.
+/// Functions of the program around a daemon that an operator may call.
 pub struct Program {
     /// Reads files again, and says what came of it.
     pub reload: Box<dyn Fn() -> Outcome + Send + Sync>,
@@ -145,7 +145,7 @@ impl fmt::Debug for Program {
     }
 }
 
-/// What the loop and its handles share.
+/// Data that the loop and its handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     waker: Waker,
@@ -214,7 +214,7 @@ impl Shared {
         if self.restart.load(Ordering::Acquire) { Exit::Restart } else { Exit::Stop }
     }
 
-    /// What was asked for since the last call.
+    /// The requests since the last call.
     pub(super) fn take_requests(&self) -> Vec<Request> {
         mem::take(&mut self.requests.lock().waiting)
     }
@@ -234,7 +234,7 @@ impl Shared {
         self.progress.record(paths);
     }
 
-    /// Leaves a new status behind. What was taken of requests has been served.
+    /// Publishes a new status. All requests that were taken have been served.
     pub(super) fn publish(&self, status: Status) {
         self.progress.record(&status.paths);
         let requests = self.requests.lock();
@@ -280,7 +280,7 @@ impl Handle {
         let _ = self.0.program.set(program);
     }
 
-    /// What the program around the daemon does, if it does anything.
+    /// The functions of the program around the daemon, if it has set them.
     #[cfg(unix)]
     pub(super) fn program(&self) -> Result<&Program, String> {
         let inside = "the daemon is inside another program, which decides about its files and its log";
@@ -318,7 +318,7 @@ impl Handle {
         self.ask(Request::Rekey);
     }
 
-    /// What the daemon is doing.
+    /// The state of the daemon.
     pub fn status(&self) -> Status {
         self.0.newest.lock().status.clone()
     }

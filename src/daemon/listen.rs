@@ -40,12 +40,12 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Failed accepts in a row before others have their turn.
 const FAILURE_LIMIT: usize = 16;
 
-/// A place where clients should come in cannot be had.
+/// An address for clients cannot be opened.
 #[derive(Debug)]
 pub struct ListenError {
     /// The place: an address and port, or a file.
     pub place: String,
-    /// What the system says.
+    /// The system's reason.
     pub error: io::Error,
 }
 
@@ -129,7 +129,7 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// Opens the unix doors. That one cannot be had is an error only if there is no other door.
+    /// Opens the unix sockets. One that cannot be opened is an error only if there is no other place for clients.
     #[cfg(unix)]
     pub(super) fn open_unix(&mut self, paths: &[PathBuf], owner: Option<(u32, u32)>) -> Result<(), ListenError> {
         let access = Access { mode: UNIX_MODE, owner };

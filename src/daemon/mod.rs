@@ -62,21 +62,21 @@ use crate::{net, node, ring};
 pub struct Options {
     /// The daemon itself.
     pub node: node::Config,
-    /// Its networks, in order; as many as `node` says.
+    /// Its networks, in order.
     pub networks: Vec<net::Network>,
     /// The TCP port for clients.
     pub client_port: u16,
     /// The addresses on which TCP clients are welcome.
     pub client_addresses: ClientAddresses,
-    /// The unix sockets for clients. What clients look for is the port's number in `/run/spread` and in `/tmp`.
+    /// The unix sockets for clients. Clients look for the port's number in `/run/spread` and in `/tmp`.
     pub unix_sockets: Vec<PathBuf>,
-    /// Where the unix socket for who operates the daemon may be: it is at the first of these places that can be had.
+    /// The places for the control socket: the first one that can be opened is used.
     pub control_sockets: Vec<PathBuf>,
     /// The user and group that own the sockets' files, if the daemon will be another user than the one that opens them.
     pub owner: Option<(u32, u32)>,
-    /// The segment of each daemon, in the order of the ring; monitors are told of it.
+    /// The segment of each daemon, in the order of the ring, for monitors.
     pub segments: Vec<usize>,
-    /// What the file says; a reload is compared with it.
+    /// The settings of the file; a reload is compared with them.
     pub settings: Settings,
     /// Descriptors that this process may have, if that is known.
     pub descriptors: Option<usize>,
@@ -89,9 +89,9 @@ pub struct Options {
 pub enum StartError {
     /// The settings of the ring break a rule.
     Ring(ring::ConfigError),
-    /// A port between daemons cannot be had.
+    /// A port between daemons cannot be opened.
     Network(net::OpenError),
-    /// A place where clients connect cannot be had.
+    /// An address for clients cannot be opened.
     Clients(ListenError),
     /// The settings name a key file and its keys were not read: packets would travel in the open.
     NoKeys,

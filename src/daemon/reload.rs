@@ -29,14 +29,14 @@ pub(super) struct InForce {
     pub descriptors: Option<usize>,
 }
 
-/// What came of a reload.
+/// The changes that a reload made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What counts from now on.
+    /// In force from now on.
     pub now: Vec<Difference>,
-    /// What counts as soon as all members of the ring have read it.
+    /// In force as soon as all members of the ring have read the file.
     pub once_all_have_it: Vec<Difference>,
-    /// What counts when the daemon is started again.
+    /// In force at the next start of the daemon.
     pub at_restart: Vec<Difference>,
 }
 
@@ -63,7 +63,7 @@ pub enum ReloadError {
     File(FileError),
     /// It is not the file of this daemon; the reason.
     NotOurs(String),
-    /// Something that it needs cannot be had; the reason.
+    /// A file or port that it needs cannot be opened, with the reason.
     Refused(String),
     /// The daemon does not answer.
     Busy,

@@ -72,7 +72,7 @@ impl Options {
         Ok(())
     }
 
-    /// Lets no more clients in than this process has descriptors for, so that who comes too much is told so.
+    /// Limits the clients to the descriptors of this process. Clients above the limit are refused with REJECT_QUOTA.
     pub fn fit_descriptors(&mut self, descriptors: usize) {
         self.descriptors = Some(descriptors);
         files::fit_descriptors(&mut self.node.live.session, descriptors);

@@ -22,7 +22,7 @@ pub const TORC_OK: c_int = 0;
 pub const TORC_BAD_ARGUMENT: c_int = -1;
 /// The configuration cannot be read, has mistakes, or does not say which daemon to be.
 pub const TORC_BAD_CONFIGURATION: c_int = -2;
-/// A port or socket that the daemon needs is in use or cannot be had.
+/// A port or socket that the daemon needs is in use or cannot be opened.
 pub const TORC_NO_PORT: c_int = -3;
 /// The daemon with this name of this configuration runs already in this process.
 pub const TORC_ALREADY_RUNNING: c_int = -4;

@@ -25,7 +25,7 @@ pub struct Config {
     pub policy: Policy,
     /// The addresses of all daemons on all networks: without keys, a datagram from any other is dropped. Empty to check none.
     pub sources: Vec<IpAddr>,
-    /// With which packets are sealed; none for plain ones.
+    /// The keys that seal packets; none for plain packets.
     pub keys: Keys,
     /// How many packets count as sent to each destination before the first. 0 but in tests of large numbers.
     pub first_counter: u64,

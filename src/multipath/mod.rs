@@ -50,9 +50,9 @@ use table::Table;
 pub struct Transmit {
     /// The network it must leave on.
     pub network: NetworkId,
-    /// One daemon, or every other daemon of the network. Whom the packet is for in the end is what its header says.
+    /// One daemon, or every other daemon of the network. The header names the final destination.
     pub to: Option<DaemonId>,
-    /// What precedes the body: the packet's header, made for this network, and the tag of a sealed one.
+    /// The bytes before the body: the packet's header, made for this network, and the tag of a sealed one.
     pub header: Head,
     /// The body, shared by the copies on other networks.
     pub body: Slice,
@@ -63,7 +63,7 @@ pub struct Transmit {
 pub struct Outgoing {
     /// What it is.
     pub kind: PacketKind,
-    /// Whom it is for; `None` for all others.
+    /// Its destination; `None` for all others.
     pub to: Option<DaemonId>,
     /// Whether it was sent before.
     pub attempt: Attempt,
@@ -83,9 +83,9 @@ pub enum Attempt {
 /// How one daemon hears another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hearing {
-    /// Who hears.
+    /// The daemon that hears.
     pub by: DaemonId,
-    /// Who is heard.
+    /// The daemon that is heard.
     pub of: DaemonId,
     /// The networks on which that is so, directly and well.
     pub networks: Networks,
@@ -113,7 +113,7 @@ enum Numbering {
     Other,
 }
 
-/// A daemon that was heard so long ago may still be there: no key is used that it may not have.
+/// A daemon that was heard within this time may still be there, so no key is used that it may not have.
 const KEY_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Multipath {
@@ -186,7 +186,7 @@ impl Multipath {
         self.inbound.open(&self.table, read, datagram, after)
     }
 
-    /// Whom an opened packet is from, how it came, and which copy it is.
+    /// Finds out who sent an opened packet, how it came, and which copy it is.
     fn pass(
         &mut self,
         now: Instant,
@@ -202,7 +202,7 @@ impl Multipath {
         // Under another table the number of the network may be another one, so the packet says nothing about a path.
         let came = if numbering == Numbering::Other { Came { directly: None, ..came } } else { came };
         if self.is_for_another(header) {
-            // What goes on from here is counted where it goes on.
+            // A packet that goes on from here is counted there.
             return Ok((came, Copied::Later));
         }
         // Last, because it is the first step that changes anything: nothing that was refused above moves the window.
@@ -286,7 +286,7 @@ impl Multipath {
         done
     }
 
-    /// By which policy data travels.
+    /// The policy by which data travels.
     pub fn policy(&self) -> Policy {
         self.outbound.chooser().policy()
     }
@@ -352,7 +352,7 @@ impl Multipath {
         self.health.paths().changes()
     }
 
-    /// Who hears whom on which networks, as far as it is known here.
+    /// Which daemon hears which other one on which networks, as far as it is known here.
     pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
         let (table, matrix) = (&self.table, self.health.matrix());
         let known = table.all().filter(|&by| matrix.knows(by));
@@ -387,7 +387,7 @@ impl Multipath {
         }
     }
 
-    /// What an opened packet leads to although it is not admitted.
+    /// Uses an opened packet that is not admitted.
     fn hear_of(&mut self, now: Instant, network: NetworkId, opened: &Opened, refusal: Refusal) {
         match refusal {
             Refusal::OtherSystem => self.on_other_system(now, &opened.header, &opened.body),

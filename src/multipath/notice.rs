@@ -1,4 +1,4 @@
-//! What an operator is told of networks, and the words for it.
+//! Notices for an operator about networks, and their texts.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,14 +15,14 @@ pub enum Notice {
         daemon: DaemonId,
         /// The network.
         network: NetworkId,
-        /// What it was when it was told last.
+        /// Its state in the last notice.
         before: PathState,
-        /// What it is.
+        /// Its state now.
         state: PathState,
     },
     /// A packet that was sent on one network came on another: crossed cables, or two networks that are one.
     Crossed {
-        /// Who sent it.
+        /// The sender.
         daemon: DaemonId,
         /// Where it was sent.
         sent: NetworkId,
@@ -36,33 +36,33 @@ pub enum Notice {
     },
     /// Two hosts run as one daemon.
     Clones {
-        /// Who.
+        /// The daemon.
         daemon: DaemonId,
         /// Their lives, first that of the one that is heard.
         lives: [Incarnation; 2],
     },
     /// A daemon has another configuration; it cannot join this system.
     OtherTable {
-        /// Who.
+        /// The daemon.
         daemon: DaemonId,
-        /// What is not the same.
+        /// The parts that differ.
         differs: Differs,
     },
     /// A daemon of this system works by other settings.
     OtherSettings {
-        /// Who.
+        /// The daemon.
         daemon: DaemonId,
-        /// What is not the same.
+        /// The parts that differ.
         differs: Differs,
     },
     /// This daemon has read a new membership table and changes to it when that one has read it too.
     WaitsForOther {
-        /// Who.
+        /// The daemon.
         daemon: DaemonId,
     },
     /// That daemon has read a new membership table and changes to it when this one has read it too.
     OtherWaits {
-        /// Who.
+        /// The daemon.
         daemon: DaemonId,
     },
     /// Datagrams are dropped before anything is believed of them.
@@ -73,7 +73,7 @@ pub enum Notice {
         source: IpAddr,
         /// Why.
         reason: Reason,
-        /// How many there were since that was told last.
+        /// How many there were since the last notice of this kind.
         count: u64,
     },
 }

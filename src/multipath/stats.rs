@@ -4,7 +4,7 @@ use super::notice::Reason;
 use crate::counters::counters;
 
 counters! {
-    /// What arrived and what was dropped, by reason.
+    /// Packets that arrived, and those that were dropped, by reason.
     pub struct Stats in "packets" {
         /// First copies, handed up.
         first,

@@ -44,7 +44,7 @@ struct Left {
     sources: Vec<IpAddr>,
 }
 
-/// What a daemon says of its tables.
+/// A daemon's word about its tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) life: Incarnation,
@@ -56,7 +56,7 @@ pub(super) struct Announced {
 }
 
 impl Announced {
-    /// What this report says.
+    /// The tables that this report names.
     pub(super) fn of(header: &Header, report: &PathReport<'_>) -> Announced {
         let (life, present) = (header.incarnation, header.system);
         Announced { life, present, next: report.next, parts: report.digests }
@@ -98,7 +98,7 @@ impl Succession {
         self.said.insert(daemon, announced);
     }
 
-    /// What a daemon says of its tables.
+    /// A daemon's word about its tables.
     pub(super) fn said(&self) -> impl Iterator<Item = (DaemonId, Announced)> + '_ {
         self.said.iter().map(|(&daemon, &announced)| (daemon, announced))
     }
@@ -114,7 +114,7 @@ impl Succession {
     pub(super) fn waits_for(&self, present: impl Fn(DaemonId) -> Option<Incarnation>) -> Option<Vec<DaemonId>> {
         let next = self.next.as_ref()?;
         let has_it = |daemon: DaemonId| {
-            // What an earlier life announced is void: this one may have read another file.
+            // The word of an earlier life is void: this one may have read another file.
             let said = self.said.get(&daemon).filter(|said| Some(said.life) == present(daemon));
             said.is_some_and(|said| said.has(next.system.digest))
         };
@@ -174,7 +174,7 @@ impl Succession {
 }
 
 impl Announced {
-    /// What differs from our own digests.
+    /// The differences from our own digests.
     pub(super) fn differs(&self, ours: [u32; PathReport::DIGESTS]) -> Differs {
         Differs::between(ours, self.parts)
     }
@@ -212,7 +212,7 @@ impl Multipath {
         self.system.digest
     }
 
-    /// The daemons whose files differ from this one's, and what differs first.
+    /// The daemons whose files differ from this one's, with the differences.
     pub fn differing(&self) -> impl Iterator<Item = (DaemonId, Differs)> + '_ {
         let all = self.succession.said().map(|(daemon, said)| (daemon, said.differs(self.system.parts)));
         all.filter(|(_, differs)| !differs.is_empty())
@@ -276,7 +276,7 @@ impl Multipath {
         }
     }
 
-    /// What a report says of the tables and settings of its sender, and what is told of that.
+    /// Takes a report's word about the tables and settings of its sender, and gives notices of differences.
     fn hear_announcement(&mut self, now: Instant, header: &Header, report: &PathReport<'_>) {
         let (daemon, announced) = (header.sender, Announced::of(header, report));
         self.succession.record(daemon, announced);

@@ -75,7 +75,7 @@ impl Table {
         &self.far_sites
     }
 
-    /// Who has this seat.
+    /// The daemon with this seat.
     pub(super) fn id(&self, seat: Seat) -> DaemonId {
         self.ids[seat.number()]
     }

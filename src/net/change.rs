@@ -64,7 +64,7 @@ impl Network {
 
 impl Links {
     /// Opens the sockets for networks that come next; they only listen until [`Links::adopt`]. Those that were to come before are
-    /// forgotten. For each, the present network that it is, if it is one. An error if a port cannot be had.
+    /// forgotten. For each, the present network that it is, if it is one. An error if a port cannot be opened.
     pub fn prepare(&mut self, networks: Vec<Network>) -> Result<Vec<Option<NetworkId>>, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         self.change.next.clear();

@@ -85,7 +85,7 @@ pub struct Message {
     pub payload: Payload,
 }
 
-/// What the ring tells the level above, in order.
+/// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A configuration begins.

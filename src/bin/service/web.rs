@@ -1,4 +1,4 @@
-//! What an operator sees of the daemon by HTTP: metrics for Prometheus at one address, a page that draws the ring at another one.
+//! The daemon's state by HTTP: metrics for Prometheus at one address, a page that draws the ring at another one.
 //!
 //! Everything is read only. One thread serves one request at a time and gives each a short time, so whoever asks slowly or in crowds
 //! delays other askers and never the ring.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 const PAGE: &str = include_str!("web/page.html");
 
-/// What is asked of the daemon, and answered as on its control socket.
+/// Requests to the daemon, which it answers as on its control socket.
 const RECORDS: [&str; 6] = ["status", "ring", "counters", "events", "groups", "sessions"];
 
 /// The servers of a daemon.
@@ -44,7 +44,7 @@ enum Site {
 }
 
 impl Web {
-    /// Listens where the settings say. An error if a port cannot be had.
+    /// Listens where the settings say. An error if a port cannot be opened.
     pub fn start(settings: &config::Web, handle: Handle) -> Result<Web, String> {
         let mut web = Web { handle, metrics: None, status: None };
         web.change(settings).map(|()| web)

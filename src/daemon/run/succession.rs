@@ -19,7 +19,7 @@ pub(super) struct Next {
 }
 
 impl Daemon {
-    /// Works by these settings, and seals with these keys if there are any. If a port for a new network cannot be had, nothing changes.
+    /// Works by these settings, and seals with these keys if there are any. If a port for a new network cannot be opened, nothing changes.
     pub(super) fn take_over(&mut self, mut live: Live, keys: Keys, membership: Membership) {
         let now = self.clock.now();
         self.reload_error = None;

@@ -1,4 +1,4 @@
-//! Daemons that have died, told by the system and not by silence.
+//! Daemons that have died, as the system shows before their silence does.
 //!
 //! The system of a machine answers a datagram for a port that nobody has: it *refuses* it. So each daemon knocks at the port of the next
 //! one that lives, round all of them, and whoever dies is found within a [`KNOCK_INTERVAL`], however large the system is. What is sent to
@@ -30,7 +30,7 @@ const DISBELIEF: Duration = Duration::from_secs(1);
 /// When nobody is to be knocked at, how long until that may be otherwise.
 const NOBODY_NEAR: Duration = Duration::from_secs(1);
 
-/// Whose port is refused, and whose turn it is to be knocked at.
+/// The daemons whose ports are refused, and the next one to knock at.
 #[derive(Debug)]
 pub(super) struct Deaths {
     doubts: BySeat<Option<Doubt>>,
@@ -40,9 +40,9 @@ pub(super) struct Deaths {
     /// When to look next.
     due: Instant,
     dead: VecDeque<Seat>,
-    /// Whom to knock at now.
+    /// The daemons to knock at now.
     knocks: VecDeque<(Seat, Doors)>,
-    /// Whom to ask now.
+    /// The daemons to ask now.
     asked: VecDeque<Seat>,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::multipath) enum Doors {
     All,
 }
 
-/// What is known of a daemon whose port was refused.
+/// The doubt about a daemon whose port was refused.
 #[derive(Debug)]
 enum Doubt {
     /// It was asked.
@@ -85,7 +85,7 @@ impl Deaths {
         }
     }
 
-    /// The table is another one. What was doubted is asked again if it is refused again.
+    /// The table is another one. A daemon in doubt is asked again if it is refused again.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.sent, |_| Instant::ZERO);
         self.doubts = BySeat::new(moves.to.len(), |_| None);
@@ -133,7 +133,7 @@ impl Deaths {
         self.due
     }
 
-    /// Judges whom there is doubt about, and knocks, if it is time to. Whether somebody is dead.
+    /// Judges the daemons in doubt, and knocks, if it is time to. Returns whether a daemon is dead.
     pub(super) fn check(&mut self, now: Instant, table: &Table, paths: &mut Paths) -> bool {
         if now < self.due {
             return false;

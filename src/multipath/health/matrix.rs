@@ -1,4 +1,4 @@
-//! Who hears whom on which network, as all daemons report it: a row for each daemon.
+//! The matrix: which daemon hears which other one on which network, as all daemons report it. A row for each daemon.
 //!
 //! Rows travel by the same relays as everything else, so every daemon knows the whole matrix. A row that was not renewed for some time
 //! is unknown again: its daemon is dead or out of reach, and nothing is concluded from what it said.
@@ -61,7 +61,7 @@ impl Matrix {
         renew(row, (life, report.number, until), report.hears.iter().map(|&bits| Networks::from_bits(bits)))
     }
 
-    /// What this daemon itself hears. Whether that is something else than before.
+    /// Sets the row of this daemon. Returns whether it changed.
     pub(in crate::multipath) fn set_mine(&mut self, me: Seat, hears: impl Iterator<Item = Networks> + Clone) -> bool {
         renew(&mut self.rows[me], (Incarnation(0), 0, FOREVER), hears)
     }
@@ -97,7 +97,7 @@ impl Matrix {
     }
 }
 
-/// Writes a row, mostly the same again. Whether it is another one than before.
+/// Writes a row, which is usually the same again. Returns whether it changed.
 fn renew(
     row: &mut Option<Row>,
     said: (Incarnation, u64, Instant),

@@ -1,7 +1,7 @@
 //! How the paths are doing: the only source of path events.
 //!
 //! What came tells how each path is doing (`track`, `paths`); daemons report it to each other (`reports`), so that each knows who
-//! hears whom (`matrix`). What an operator should know of it is told once (`notices`). Who has died is told by the system (`deaths`).
+//! hears whom (`matrix`). `notices` lets an operator know, once. The system shows which daemons have died (`deaths`).
 //! Packets reach this organ last, when it is certain whom they are from; so it believes what it is given.
 
 mod deaths;
@@ -41,7 +41,7 @@ const ABSENCE: Duration = Duration::from_millis(70);
 /// How often a daemon on probation is asked to report often, which it then does for longer than that.
 const PLEA_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is known of paths, and when it is looked at and reported next.
+/// Knowledge of paths, and when it is checked and reported next.
 #[derive(Debug)]
 pub(super) struct Health {
     paths: Paths,
@@ -57,7 +57,7 @@ pub(super) struct Health {
     plans: Plans,
 }
 
-/// Whom a packet is from, and how it came.
+/// The sender of a packet, and how it came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Came {
     pub(super) sender: Seat,
@@ -157,7 +157,7 @@ impl Health {
         self.notices.on_clones(now, daemon, lives);
     }
 
-    /// What an operator should know of other daemons' files, to be told of it.
+    /// Notices about other daemons' files.
     pub(super) fn notices_mut(&mut self) -> &mut Notices {
         &mut self.notices
     }
@@ -207,7 +207,7 @@ impl Health {
 
     /// The system says that nobody has the port of this daemon on this network.
     pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId) {
-        // Of a daemon that is not heard nothing new can be learnt from a refusal.
+        // A refusal says nothing new about a daemon that is not heard.
         if self.paths.is_alive(now, daemon) {
             self.deaths.on_refused(now, daemon, network, &self.paths);
             self.ask(now);
@@ -244,7 +244,7 @@ impl Health {
         self.ask(now);
     }
 
-    /// Looks for silence if it is time to. Whether plans are to be made anew; `None` if it was not time.
+    /// Checks for silence if it is time to. Returns whether plans must be made anew, or `None` if it was not time.
     pub(super) fn check(&mut self, now: Instant, table: &Table) -> Option<Plans> {
         if now < self.next_look {
             return None;
@@ -302,7 +302,7 @@ impl Health {
         self.paths.is_alive(now, daemon)
     }
 
-    /// Who hears whom.
+    /// Which daemon hears which other one.
     pub(super) fn matrix(&self) -> &Matrix {
         &self.matrix
     }

@@ -1,7 +1,7 @@
 //! What an operator should know, told once: a path that changed, cables that are crossed, a second daemon with this one's identity, a
 //! daemon with another configuration.
 //!
-//! What comes and goes is told at most once in [`PATH_GAP`], then with the state it has by then; what only repeats itself is told again
+//! A path that comes and goes gives one notice in [`PATH_GAP`] at most, with its latest state. A fault that stays is repeated
 //! after [`REMIND_AFTER`]. So nothing from the network makes a flood of events.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,9 +31,9 @@ const PARTS: [&str; PathReport::DIGESTS] = [
 /// The same, a word for each.
 const WORDS: [&str; PathReport::DIGESTS] = ["ids", "names", "addresses", "networks", "policy", "timers"];
 
-/// How often one path may be told of.
+/// The shortest time between two notices of one path.
 const PATH_GAP: Duration = Duration::from_secs(1);
-/// When something that goes on is told again.
+/// A notice of something that goes on is repeated after this time.
 const REMIND_AFTER: Duration = Duration::from_secs(600);
 /// Things that are remembered as told.
 const TOLD_LIMIT: usize = 256;
@@ -41,7 +41,7 @@ const TOLD_LIMIT: usize = 256;
 const EVENT_LIMIT: usize = 1024;
 /// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
 const LASTING: Duration = Duration::from_secs(2);
-/// Files may differ for so long without a word: an operator changes one after the other.
+/// Files may differ for this long without a notice: an operator changes one after the other.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl Notices {
         self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherTable(_)));
     }
 
-    /// Something about files holds, with this event, or does not. It is told when it lasts.
+    /// Files differ, with this notice, or do not. The operator learns of it when it lasts.
     fn notify_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Notice>) {
         let Some(event) = event else {
             self.since.remove(&topic);

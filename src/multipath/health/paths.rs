@@ -70,7 +70,7 @@ struct Promise {
 
 /// No promise is longer than this.
 const PROMISE_LIMIT: Duration = Duration::from_secs(10);
-/// What came so lately shows as much as what comes now: a small part of the shortest silence that means something.
+/// A packet within this time shows as much as one that comes now. It is a small part of the shortest silence that means something.
 const FRESH: Duration = Duration::from_millis(10);
 /// A round trip that took longer than this measures something else.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ impl Paths {
         self.count(changed)
     }
 
-    /// What another daemon has measured on a path from us, told directly on `network`.
+    /// Another daemon's measure of a path from us, which came directly on `network`.
     pub(super) fn on_measure(&mut self, now: Instant, daemon: Seat, network: NetworkId, measure: &Measure) {
         let Some(track) = self.peers[daemon].tracks.get_mut(usize::from(measure.network.0)) else { return };
         track.loss_there = Some(measure.loss.min(100));
@@ -246,7 +246,7 @@ impl Paths {
         tracks.filter(|(_, track)| track.state == PathState::Healthy).map(|(network, _)| network).collect()
     }
 
-    /// What was measured on this path, if anything was.
+    /// The measure of this path, if there is one.
     pub(super) fn measure(&self, now: Instant, daemon: Seat, network: NetworkId) -> Option<Measure> {
         let peer = &self.peers[daemon];
         let track = peer.tracks.get(usize::from(network.0))?;

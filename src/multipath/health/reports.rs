@@ -2,7 +2,7 @@
 //!
 //! Reports are signs of life too, so they come often: several within the silence that makes a path faulty. In a large system they
 //! come less often, so that all of them together stay below [`REPORTS_PER_SECOND`] on each network (with the smallest and the largest
-//! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. What is news is said at once.
+//! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. News is reported at once.
 //!
 //! While nothing is sent and nothing changes they come less and less often, and each says when the next one follows, so everybody knows
 //! what silence means. The first message, the first change and the first doubt bring the usual pace back, at once and for a while.
@@ -46,7 +46,7 @@ pub(super) struct Reports {
     number: u64,
     last: Instant,
     next: Instant,
-    /// Whom the next report asks to report at once.
+    /// The daemons that the next reports ask to report at once.
     asked: VecDeque<Seat>,
     /// Where the measures of the next report begin, among all paths.
     cursor: usize,
@@ -66,7 +66,7 @@ fn quiet_interval(daemons: usize) -> Duration {
     shared.clamp(QUIET_INTERVAL, QUIET_LIMIT)
 }
 
-/// What a report says besides what was measured.
+/// The parts of a report that were not measured.
 #[derive(Debug)]
 pub(in crate::multipath) struct Said<'a> {
     pub(in crate::multipath) networks: u8,

@@ -63,7 +63,7 @@ pub(super) struct Track {
     struck: Instant,
 }
 
-/// What is known of the other daemon whatever the path.
+/// Knowledge of the other daemon that does not depend on the path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vantage {
     /// How long a silence means something.
@@ -141,7 +141,7 @@ impl Track {
         self.state == PathState::Probation && self.run >= self.probation() && self.enter(now, PathState::Healthy)
     }
 
-    /// Another life of the daemon numbers its reports anew.
+    /// Another life of the daemon numbers its reports from the start.
     pub(super) fn forget_numbers(&mut self) {
         (self.numbers, self.echo) = (Numbers::default(), None);
     }
@@ -255,7 +255,7 @@ impl Numbers {
         if self.first == 0 || newest < self.first {
             return (0, 0);
         }
-        // Of what was shifted out nothing is known, so it is not judged.
+        // Reports that were shifted out are not known, so they are not judged.
         let (bits, known) = match newest.checked_sub(self.highest) {
             Some(behind) => (shl(self.bits, behind), u64::from(u128::BITS)),
             None => {

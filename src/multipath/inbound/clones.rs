@@ -8,7 +8,7 @@
 use crate::time::{Duration, Instant};
 use crate::wire::Incarnation;
 
-/// What is known of two lives that take turns.
+/// Two lives that take turns, if there are such.
 #[derive(Debug, Default)]
 pub(super) struct Clones(Option<Rivals>);
 
@@ -24,12 +24,12 @@ struct Rivals {
     heard: Option<Instant>,
 }
 
-/// Lives that have taken so many turns, for so long, are two hosts. Late packets of an earlier life do not come for that long.
+/// Lives that have taken this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
 const TURNS: u32 = 6;
 const LASTING: Duration = Duration::from_millis(500);
-/// A pause after which turns are counted anew.
+/// After a pause of this length turns are counted from the start.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The one that gave way is heard when the other was silent for so long.
+/// The one that gave way is heard when the other was silent for this long.
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Clones {

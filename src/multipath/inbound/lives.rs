@@ -11,7 +11,7 @@ use crate::wire::{Header, Incarnation};
 #[derive(Debug, Default)]
 pub(super) struct Lives(Vec<Life>);
 
-/// What came of one life.
+/// The packets of one life.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) incarnation: Incarnation,
@@ -22,7 +22,7 @@ pub(super) struct Life {
 /// How many lives of a daemon are remembered.
 const LIFE_LIMIT: usize = 8;
 
-/// What a packet is that is no copy of a present one.
+/// Why a packet does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Old {
     /// It is left over from an earlier life.

@@ -40,12 +40,12 @@ pub(super) struct Inbound {
     clones: BySeat<Clones>,
 }
 
-/// What is believed of the lives of others.
+/// Which lives of the others are believed.
 #[derive(Debug)]
 enum Believing {
-    /// There is no key: what is heard.
+    /// There is no key: every life that is heard.
     Heard(BySeat<Lives>),
-    /// What is sealed and has answered.
+    /// Those that are sealed and have answered.
     Proved(Gate),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Read {
     body: usize,
 }
 
-/// What becomes of a packet once it is open.
+/// Where a packet goes once it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// It is for this daemon alone.
@@ -76,14 +76,14 @@ pub(super) struct Opened {
     pub(super) carried: Option<Slice>,
     /// As it was before it was sealed.
     pub(super) body: Slice,
-    /// With which key it was sealed.
+    /// The key that sealed it.
     pub(super) key: Option<KeyId>,
 }
 
 /// Why a datagram goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is told to the operator.
+    /// The operator learns of it.
     Told(Reason),
     /// It is not a packet.
     Malformed(DecodeError),
@@ -109,7 +109,7 @@ pub(super) enum Refusal {
     SecondHost([Incarnation; 2]),
 }
 
-/// What a packet of a life that is not believed led to.
+/// The result of a packet from a life that is not believed.
 #[derive(Debug, Default)]
 pub(super) struct Met {
     /// The greeting to send back.
@@ -177,7 +177,7 @@ impl Inbound {
         let other = || Header::other_version(datagram).map(|version| Refusal::Told(Reason::OtherVersion(version)));
         let parts = Head::decode(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
         let (header, tag, body) = parts?;
-        // What a network sends back is many packets, and opening them proves nothing: they are dropped whoever made them.
+        // A network may send back many of our packets. Opening them proves nothing, so they are dropped whoever made them.
         if header.sender == table.my_id() && header.incarnation == self.incarnation {
             return Err(Refusal::Own);
         }
@@ -213,7 +213,7 @@ impl Inbound {
         Ok(Opened { header, tag, carried, body, key })
     }
 
-    /// Whom a packet is from and how it came, if its sender is one of us and its life is believed. Nothing changes here.
+    /// Finds out who sent a packet and how it came. An error if the sender is not one of us or its life is not believed. Nothing changes here.
     pub(super) fn admit(&self, table: &Table, network: NetworkId, header: &Header) -> Result<Came, Refusal> {
         let sender = table.seat(header.sender).ok_or(Refusal::UnknownSender)?;
         let own = sender == table.me();
@@ -225,7 +225,7 @@ impl Inbound {
             _ if own => return Err(Refusal::SecondSelf),
             _ => {}
         }
-        // What came on another network than it was sent on says nothing about either.
+        // A packet that came on another network than it was sent on says nothing about either.
         let directly = (header.way != Way::Relayed && header.network == network).then_some(network);
         Ok(Came { sender, directly })
     }
@@ -294,7 +294,7 @@ impl Inbound {
         }
     }
 
-    /// A datagram is dropped, and that is told.
+    /// A datagram was dropped, and the operator may learn of it.
     pub(super) fn notify(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
         self.refusals.count(now, network, source, reason);
     }

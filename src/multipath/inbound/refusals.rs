@@ -1,5 +1,5 @@
-//! What is told of datagrams that are dropped on the way in: for each reason one line, which names the latest source, and then none for a
-//! while, however many come. This is all that a datagram can lead to whose seal does not open.
+//! Notices of datagrams that are dropped on the way in. Each reason gives one notice, which names the latest source, and then none for a
+//! while, however many come. A datagram whose seal does not open leads to nothing else.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ pub(super) struct Refusals {
     events: VecDeque<Notice>,
 }
 
-/// What was told of one reason.
+/// The last notice of one reason.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
     at: Option<Instant>,
@@ -29,7 +29,7 @@ impl Refusals {
     /// A datagram is dropped.
     pub(super) fn count(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
         let told = &mut self.told[reason.number()];
-        // Counted even while nothing is told, so that the next line says how many there were.
+        // Counted even between notices, so that the next one says how many there were.
         told.since += 1;
         if told.at.is_none_or(|at| now.since(at) >= PAUSE) {
             let count = std::mem::take(&mut told.since);
@@ -38,7 +38,7 @@ impl Refusals {
         }
     }
 
-    /// What is to be told.
+    /// The next notice.
     pub(super) fn poll(&mut self) -> Option<Notice> {
         self.events.pop_front()
     }

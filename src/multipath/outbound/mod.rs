@@ -27,13 +27,13 @@ use relay::Relay;
 use sealer::Sealer;
 use sites::Gateway;
 
-/// A report that may be needed is forwarded by one daemon in so many at most.
+/// A report that may be needed is forwarded by one daemon in this many at most.
 const BLIND_SHARE: usize = 4;
 
 /// How many daemons are asked to relay a greeting while nobody is known who could.
 const GREETING_RELAYS: usize = 4;
 
-/// What leaves, and by which ways.
+/// The way out of one daemon.
 #[derive(Debug)]
 pub(super) struct Outbound {
     incarnation: Incarnation,
@@ -50,7 +50,7 @@ pub(super) struct Outbound {
     transmits: VecDeque<Transmit>,
 }
 
-/// What is known at this moment of daemons and paths.
+/// Knowledge of daemons and paths at this moment.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) now: Instant,
@@ -118,7 +118,7 @@ impl Outbound {
         &mut self.chooser
     }
 
-    /// Makes the plan anew.
+    /// Computes the plan again.
     pub(super) fn replan(&mut self, known: Known<'_>) {
         self.plan = Plan::new(known.table, known.health.matrix(), self.chooser.all());
     }
@@ -276,7 +276,7 @@ impl Outbound {
         self.chooser.all().iter().flat_map(move |network| whom().map(move |to| (network, to)))
     }
 
-    /// Data from another site for all at this one, and for whom else only this daemon can reach.
+    /// Forwards data from another site to all daemons of this one, and to those elsewhere that only this daemon reaches.
     fn let_in(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
         if !self.relay.is_first(sender, &parcel.header) {
             return Relaying::NotNeeded;
@@ -386,7 +386,7 @@ fn load_of(kind: PacketKind) -> Load {
     if kind == PacketKind::Data { Load::Data } else { Load::Small }
 }
 
-/// Whether this daemon is the one to forward a report blindly. The counter is scrambled, lest a regular load always meet the same.
+/// Whether this daemon is the one to forward a report blindly. The counter is scrambled, so that a regular load does not always meet the same daemon.
 fn is_my_turn(table: &Table, counter: u64) -> bool {
     let turn = (counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
     turn % table.len().max(BLIND_SHARE) == table.me().number()

@@ -13,7 +13,7 @@ use super::super::table::Table;
 use super::sites::{Gateway, first_hands, gateways, is_served};
 use crate::wire::{DaemonId, NetworkId};
 
-/// A datagram's next hop: the network, and the one daemon there whom it must reach, or all.
+/// A datagram's next hop: the network, and one daemon there, or all.
 pub(super) type Hop = (NetworkId, Option<DaemonId>);
 
 /// Detours of our own packets and relays of others', as long as the matrix stays the same.
@@ -37,7 +37,7 @@ enum Sight {
     Blind,
 }
 
-/// What is relayed: the two kinds of load differ in how many copies they are worth.
+/// The kind of a load: the two kinds are worth different numbers of copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
     /// Data: one copy for everyone who needs one.
@@ -58,7 +58,7 @@ pub(super) struct Forward {
 /// The way of a packet through a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Detour {
-    /// Who relays.
+    /// The relay.
     pub(super) relay: Seat,
     /// The networks on which it hears us.
     pub(super) networks: Networks,

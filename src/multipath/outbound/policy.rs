@@ -263,7 +263,7 @@ mod tests {
     fn primary_takes_the_first_network_that_reaches_all() {
         assert_eq!(chosen(Policy::Primary, &[7], 2), [[0], [0]]);
         assert_eq!(chosen(Policy::Primary, &[7, 6], 1), [[1]]);
-        assert_eq!(chosen(Policy::Primary, &[7, 0], 1), [[0]], "whom none reaches has no say");
+        assert_eq!(chosen(Policy::Primary, &[7, 0], 1), [[0]], "a daemon that no network reaches does not count");
     }
 
     #[test]

@@ -16,17 +16,17 @@ use crate::wire::{DaemonId, Header, Incarnation, NetworkId};
 /// How many packets of one sender to one destination are remembered as relayed.
 const SPAN: usize = 1024;
 
-/// What is relayed here and elsewhere.
+/// The packets that were relayed, and the next relay to use.
 #[derive(Debug)]
 pub(super) struct Relay {
-    /// What was relayed, by sender.
+    /// The packets that were relayed here, by sender.
     relayed: BySeat<Relayed>,
     /// Whose turn it was to take a packet the scenic route.
     turn: usize,
 }
 
 /// Which packets of another daemon were relayed here already. A packet is relayed once, with its first copy that came directly, though a
-/// copy that was relayed by another daemon may have come before. Of a life that is over nothing is kept.
+/// copy that was relayed by another daemon may have come before. Nothing is kept of a life that is over.
 #[derive(Debug, Default)]
 struct Relayed {
     incarnation: Option<Incarnation>,

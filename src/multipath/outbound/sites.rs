@@ -28,7 +28,7 @@ pub(super) fn gateways(table: &Table, matrix: &Matrix, usable: Networks) -> Vec<
     sites.flat_map(|&site| gateways_at(table, matrix, usable, table.me(), site)).collect()
 }
 
-/// Who has data of `from` at first hand: all at its site, and the gateways of the others.
+/// The daemons that have data of `from` at first hand: all at its site, and the gateways of the others.
 pub(super) fn first_hands(table: &Table, matrix: &Matrix, from: Seat) -> BySeat<bool> {
     let home = table.site(from);
     let mut first_hands = BySeat::new(table.len(), |daemon| table.site(daemon) == home);
