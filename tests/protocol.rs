@@ -45,22 +45,7 @@ fn blocks(page: &str) -> Vec<Block> {
 
 /// The lengths that the code gives these layouts when every list is empty.
 fn lengths() -> BTreeMap<&'static str, usize> {
-    let token = Token {
-        ring: RING,
-        hop: 0,
-        seq: 0,
-        aru: 0,
-        aru_by: None,
-        owing_by: None,
-        delayed: 0,
-        sent: 0,
-        again: 0,
-        backlogged: 0,
-        window: 0,
-        barrier: 0,
-        handed: 0,
-        requests: Vec::new(),
-    };
+    let token = Token::new(RING, 0, 0);
     let join = Join {
         origin: DaemonId(1),
         incarnation: Incarnation(1),

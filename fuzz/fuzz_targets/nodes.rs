@@ -22,17 +22,6 @@ const FLYING_LIMIT: usize = 64;
 /// What happens at most, lest one input take long.
 const STEP_LIMIT: usize = 400;
 
-const KINDS: [PacketKind; 8] = [
-    PacketKind::Data,
-    PacketKind::Token,
-    PacketKind::Join,
-    PacketKind::Form,
-    PacketKind::Probe,
-    PacketKind::Hurry,
-    PacketKind::Report,
-    PacketKind::Greeting,
-];
-
 /// What happens is read from the input.
 struct Script<'a>(&'a [u8]);
 
@@ -147,7 +136,7 @@ impl World {
     /// Somebody writes a packet in the other daemon's name.
     fn write(&mut self, at: usize, script: &mut Script<'_>) {
         let how = script.byte().unwrap_or_default();
-        let kind = KINDS[usize::from(how & 7)];
+        let kind = PacketKind::ALL[usize::from(how) % PacketKind::ALL.len()];
         let sender = DaemonId(2 - at as u32);
         let counter = match script.byte().unwrap_or_default() {
             255 => u64::MAX,

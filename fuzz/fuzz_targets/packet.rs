@@ -4,24 +4,12 @@
 use libfuzzer_sys::fuzz_target;
 use spread::wire::{Header, Packet, PacketKind, Reader, Slice};
 
-const KINDS: [PacketKind; 9] = [
-    PacketKind::Data,
-    PacketKind::Token,
-    PacketKind::Join,
-    PacketKind::Form,
-    PacketKind::Probe,
-    PacketKind::Hurry,
-    PacketKind::Rest,
-    PacketKind::Have,
-    PacketKind::Handover,
-];
-
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(header) = Header::decode(&mut Reader::new(bytes)) {
         assert_eq!(header.encode(), bytes[..Header::SIZE]);
     }
     let body = Slice::copy_from(bytes);
-    for kind in KINDS {
+    for kind in PacketKind::ALL {
         if let Ok(packet) = Packet::decode(kind, &body) {
             let again = Packet::decode(kind, &packet.encode());
             assert_eq!(again.as_ref(), Ok(&packet));

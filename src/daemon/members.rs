@@ -110,23 +110,15 @@ mod tests {
     use super::*;
     use crate::multipath::PathState;
     use crate::ring::ConfigurationKind;
-    use crate::wire::{NetworkId, RingId};
+    use crate::wire::RingId;
 
     const A: DaemonId = DaemonId(1);
     const B: DaemonId = DaemonId(2);
 
     fn path(daemon: DaemonId, network: u8, last: Option<u64>) -> Path {
         Path {
-            daemon,
-            network: NetworkId(network),
-            state: PathState::Silent,
-            since: Instant::ZERO,
             last: last.map(Instant::from_millis),
-            heard: 0,
-            first: 0,
-            loss: None,
-            loss_there: None,
-            round_trip: None,
+            ..crate::daemon::testing::path(daemon.0, network, PathState::Silent)
         }
     }
 

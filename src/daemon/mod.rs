@@ -31,6 +31,8 @@ mod setup;
 mod silence;
 mod stream;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod transmit;
 #[cfg(unix)]
 mod unix_socket;

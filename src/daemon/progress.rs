@@ -102,23 +102,11 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
 
     const NOW: Duration = Duration::ZERO;
 
     fn path(network: u8, state: PathState) -> Path {
-        Path {
-            daemon: DaemonId(7),
-            network: NetworkId(network),
-            state,
-            since: Instant::ZERO,
-            last: None,
-            heard: 0,
-            first: 0,
-            loss: None,
-            loss_there: None,
-            round_trip: None,
-        }
+        crate::daemon::testing::path(7, network, state)
     }
 
     #[test]

@@ -272,24 +272,13 @@ fn write_networks(text: &mut String, names: &Names, status: &Status) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::testing::path;
     use crate::multipath::{Networks, Path, Policy};
     use crate::net::{Counters, LinkStatus};
     use crate::time::Instant;
 
     #[test]
     fn a_path_is_called_silent_only_while_its_daemon_is_not_heard_at_all() {
-        let path = |daemon, network, state| Path {
-            daemon: DaemonId(daemon),
-            network: NetworkId(network),
-            state,
-            since: Instant::ZERO,
-            last: None,
-            heard: 0,
-            first: 0,
-            loss: None,
-            loss_there: None,
-            round_trip: None,
-        };
         let [silent, healthy, faulty] = [PathState::Silent, PathState::Healthy, PathState::Faulty];
         let paths = vec![path(1, 0, silent), path(1, 1, healthy), path(2, 0, silent), path(2, 1, faulty)];
         let text = status_of("alpha", &Names::default(), &Status { paths, ..Status::default() });

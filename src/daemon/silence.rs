@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::multipath::PathState;
     use crate::net::{Kind, Peer};
-    use crate::wire::{DaemonId, NetworkId};
+    use crate::wire::DaemonId;
 
     fn network(kind: Kind) -> Network {
         let peer = Peer { daemon: DaemonId(2), address: "10.0.0.2:4803".parse().unwrap(), near: true };
@@ -74,18 +74,7 @@ mod tests {
     }
 
     fn path(heard: u64) -> Path {
-        Path {
-            daemon: DaemonId(2),
-            network: NetworkId(0),
-            state: PathState::Faulty,
-            since: Instant::ZERO,
-            heard,
-            last: None,
-            first: 0,
-            loss: None,
-            loss_there: None,
-            round_trip: None,
-        }
+        Path { heard, ..crate::daemon::testing::path(2, 0, PathState::Faulty) }
     }
 
     #[test]

@@ -89,23 +89,8 @@ impl Circulation {
 
     /// The first token of this ring.
     pub(crate) fn first_token(&self, core: &Core) -> Token {
-        let (hop, seq) = (self.hop + 1, self.window.aru());
-        Token {
-            ring: self.ring,
-            hop,
-            seq,
-            aru: seq,
-            aru_by: None,
-            owing_by: None,
-            delayed: 0,
-            sent: 0,
-            again: 0,
-            backlogged: 0,
-            window: Flow::first_window(&core.config, self.members.len()),
-            barrier: seq,
-            handed: 0,
-            requests: Vec::new(),
-        }
+        let window = Flow::first_window(&core.config, self.members.len());
+        Token { window, ..Token::new(self.ring, self.hop + 1, self.window.aru()) }
     }
 
     /// Whether this daemon is the only member.

@@ -243,22 +243,7 @@ mod tests {
     }
 
     fn token(window: u32) -> Token {
-        Token {
-            ring: RING,
-            hop: 1,
-            seq: 0,
-            aru: 0,
-            aru_by: None,
-            owing_by: None,
-            delayed: 0,
-            sent: 0,
-            again: 0,
-            backlogged: 0,
-            window,
-            barrier: 0,
-            handed: 0,
-            requests: Vec::new(),
-        }
+        Token { window, ..Token::new(RING, 1, 0) }
     }
 
     /// A ring in which all of the window is used, as the representative sees it.

@@ -123,11 +123,14 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    fn from_wire(number: u8) -> Option<PacketKind> {
+    /// All kinds, by their numbers.
+    pub const ALL: [PacketKind; 12] = {
         use PacketKind::*;
         [Data, Token, Join, Form, Probe, Hurry, Report, Rest, Have, Handover, Greeting, Knock]
-            .into_iter()
-            .find(|&kind| kind as u8 == number)
+    };
+
+    fn from_wire(number: u8) -> Option<PacketKind> {
+        PacketKind::ALL.into_iter().find(|&kind| kind as u8 == number)
     }
 }
 

@@ -66,6 +66,26 @@ impl Token {
     /// The largest distance between the first and the last requested packet. It bounds the work that a token can cause.
     pub const SPAN_LIMIT: u64 = 1 << 16;
 
+    /// A token before anything was done with it: packets and hops are counted from these numbers.
+    pub fn new(ring: RingId, hop: u64, seq: u64) -> Token {
+        Token {
+            ring,
+            hop,
+            seq,
+            aru: seq,
+            aru_by: None,
+            owing_by: None,
+            delayed: 0,
+            sent: 0,
+            again: 0,
+            backlogged: 0,
+            window: 0,
+            barrier: seq,
+            handed: 0,
+            requests: Vec::new(),
+        }
+    }
+
     /// Reads a token's body.
     pub fn decode(body: &[u8]) -> Result<Token, DecodeError> {
         let mut reader = Reader::new(body);
