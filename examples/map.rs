@@ -1,4 +1,4 @@
-//! map DAEMON NAME REPLICAS: one of so many replicas of a map; the input says `set KEY VALUE`, `get KEY`.
+//! map DAEMON NAME REPLICAS: one of this many replicas of a map; the input says `set KEY VALUE`, `get KEY`.
 //!
 //! Every replica applies the same changes in the same order. The rules at the edges:
 //!

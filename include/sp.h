@@ -277,7 +277,7 @@ struct dummy_scat_element {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_scat_element scat_element;
 
@@ -296,7 +296,7 @@ struct dummy_scatter {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_scatter scatter;
 
@@ -311,7 +311,7 @@ struct dummy_group_id {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_group_id group_id;
 
@@ -330,7 +330,7 @@ struct dummy_vs_set_info {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_vs_set_info vs_set_info;
 
@@ -357,7 +357,7 @@ struct dummy_membership_info {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_membership_info membership_info;
 

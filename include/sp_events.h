@@ -67,7 +67,7 @@ struct dummy_time {
 };
 
 /*
- What programs call it.
+ The name that programs use.
  */
 typedef struct dummy_time sp_time;
 

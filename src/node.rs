@@ -308,7 +308,7 @@ impl Node {
         self.slice = slice;
     }
 
-    /// Bodies of packets that are made from now on have at most so many bytes.
+    /// Bodies of packets that are made from now on have at most this many bytes.
     pub fn set_body_limit(&mut self, bytes: usize) {
         self.ring.set_body_limit(bytes);
     }

@@ -117,7 +117,7 @@ struct Member {
 }
 
 impl Flood {
-    /// Waits for a view with so many members.
+    /// Waits for a view with this many members.
     fn wait_for(&mut self, members: usize) -> Result<(), String> {
         if self.members.len() < members {
             say(format_args!("waiting for {members} members of {}", self.group));
@@ -174,7 +174,7 @@ impl Flood {
         body
     }
 
-    /// Receives until so many of our own messages came back.
+    /// Receives until this many of our own messages came back.
     fn wait_for_own(&mut self, count: u64) -> Result<(), String> {
         while self.returned < count {
             self.receive()?;
@@ -182,7 +182,7 @@ impl Flood {
         Ok(())
     }
 
-    /// Receives until every member that sends has sent so many.
+    /// Receives until every member that sends has sent this many.
     fn wait_for_the_slowest(&mut self, count: u64) -> Result<(), String> {
         let slowest = |members: &[Member]| members.iter().map(|member| member.received).filter(|&n| n > 0).min();
         while slowest(&self.members).is_none_or(|received| received < count) {

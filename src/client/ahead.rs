@@ -45,7 +45,7 @@ impl Ahead {
         self.begin == self.end
     }
 
-    /// Whether a look is worth it for so many bytes.
+    /// Whether a look is worth it for this many bytes.
     fn is_worth(&self, wanted: usize) -> bool {
         cfg!(unix) && !self.after_large && wanted < LARGE
     }

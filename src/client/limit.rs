@@ -30,7 +30,7 @@ impl MessageLimit {
         limit
     }
 
-    /// Whether so many bytes are too many. Asks the daemon of the stream if that must be known.
+    /// Whether this many bytes are too many. Asks the daemon of the stream if that must be known.
     pub fn is_below(&self, bytes: usize, stream: &Stream) -> bool {
         let surely = self.known.get().map_or(LIBRARY_LIMIT, |&known| known);
         bytes > surely && bytes > self.get(stream)

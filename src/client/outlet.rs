@@ -40,7 +40,7 @@ pub struct Outlet {
 /// The way on which frames go.
 #[derive(Debug)]
 enum Way {
-    /// The socket; after so many frames a pipe is offered.
+    /// The socket; after this many frames a pipe is offered.
     New(u32),
     /// The socket, to the end.
     Socket,

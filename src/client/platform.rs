@@ -137,7 +137,7 @@ pub fn ignore_default_sigpipe() {
     }
 }
 
-/// Waits until one of these has happened, for so long at most, or until a signal; says of each whether it has. A
+/// Waits until one of these has happened, for at most this long, or until a signal; says of each whether it has. A
 /// descriptor that is closed counts as ready: whoever uses it is told.
 pub fn wait_for(watches: &[WatchedFile], limit: Option<Duration>) -> Vec<bool> {
     let mut places = BTreeMap::new();
@@ -273,7 +273,7 @@ fn milliseconds(limit: Option<Duration>) -> i32 {
     limit.map_or(-1, |limit| i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX))
 }
 
-/// Sleeps for so long, or until a signal.
+/// Sleeps for this long, or until a signal.
 #[cfg(unix)]
 pub fn doze(time: Duration) {
     let time = libc::timespec {
@@ -284,7 +284,7 @@ pub fn doze(time: Duration) {
     unsafe { libc::nanosleep(&time, std::ptr::null_mut()) };
 }
 
-/// Sleeps for so long.
+/// Sleeps for this long.
 #[cfg(not(unix))]
 #[expect(clippy::disallowed_methods, reason = "above the I/O line")]
 pub fn doze(time: Duration) {

@@ -94,7 +94,7 @@ pub(super) enum Written {
 }
 
 impl Clients {
-    /// No clients yet; their poll tokens will begin with `first_token`. Their machines have gone if they acknowledge nothing for so long.
+    /// No clients yet; their poll tokens will begin with `first_token`. Their machines have gone if they acknowledge nothing for this long.
     pub(super) fn new(registry: Registry, first_token: usize, timeout: Duration) -> Clients {
         Clients {
             registry,

@@ -43,7 +43,7 @@ impl Identity {
         Identity::at(clock.min(AHEAD), state_file)
     }
 
-    /// A new life that begins at so many microseconds since 1970.
+    /// A new life that begins at this many microseconds since 1970.
     fn at(clock: u64, state_file: Option<&Path>) -> Identity {
         let sequence_horizon = clock + AHEAD;
         let remembered = state_file.and_then(|path| recall(path, sequence_horizon)).unwrap_or(0);

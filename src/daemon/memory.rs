@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The part of the memory, one of so many.
+/// The part of the memory, one of this many.
 const PART: usize = 4;
 /// The default lies between these, whatever the machine has.
 const LEAST: usize = 64 << 20;

@@ -69,7 +69,7 @@ impl Stream {
         Ok(ip.is_loopback() || near == Some(ip))
     }
 
-    /// Has the other machine asked after so many seconds more.
+    /// Has the other machine asked after this many seconds more.
     fn probe(&self, more: u16) -> io::Result<()> {
         let silence = SILENCE + Duration::from_secs(more.into());
         self.socket(|socket| socket.set_tcp_keepalive(&keepalive(silence)))

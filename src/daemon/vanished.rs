@@ -34,7 +34,7 @@ struct Silence {
 }
 
 impl MachineWatch {
-    /// Machines have gone that do not acknowledge anything for so long; zero to watch nobody.
+    /// Machines have gone that do not acknowledge anything for this long; zero to watch nobody.
     pub(super) fn new(timeout: Duration) -> MachineWatch {
         MachineWatch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
     }
@@ -100,7 +100,7 @@ mod tests {
     const CLIENT: SessionId = SessionId(7);
     const ACKNOWLEDGED: Delivery = Delivery { outstanding: false, silence: Duration::ZERO, repeated: 9, probes: 0 };
 
-    /// What comes of looking every second at a client that was written to, for so many seconds.
+    /// What comes of looking every second at a client that was written to, for this many seconds.
     fn check_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
         let mut watch = MachineWatch::new(SECOND * 4);
         watch.wrote(CLIENT);

@@ -247,7 +247,7 @@ pub unsafe extern "C" fn torc_paths(daemon: *mut torc_daemon, paths: *mut torc_p
     guard(|| {
         let embedded = find(daemon)?;
         let room = usize::try_from(count).map_err(|_| Failure::new(TORC_BAD_ARGUMENT, "count is negative"))?;
-        // SAFETY: the caller says that there are so many.
+        // SAFETY: the caller says that there are this many.
         let room = unsafe { memory::array_mut(paths, room) }.ok_or_else(|| Failure::missing("paths"))?;
         let paths = embedded.handle().status().paths;
         room.iter_mut().zip(&paths).for_each(|(place, path)| *place = told(&embedded, path));
@@ -320,7 +320,7 @@ extern "C" fn stop_all() {
     let _ = catch_unwind(embedded::stop_all);
 }
 
-/// Nothing: when the library is told of the end, all other threads are gone already, with whatever they held.
+/// Nothing: when the library is informed of the end, all other threads are gone already, with whatever they held.
 #[cfg(not(unix))]
 fn stop_at_exit() {}
 

@@ -45,7 +45,7 @@ pub struct dummy_time {
     /// Microseconds.
     pub usec: c_long,
 }
-/// What programs call it.
+/// The name that programs use.
 pub type sp_time = dummy_time;
 
 /// Microseconds of a second.

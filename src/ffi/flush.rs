@@ -240,7 +240,7 @@ pub unsafe extern "C" fn FL_receive(
             let mut outputs =
                 // SAFETY: the caller has all of this.
                 unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-            // SAFETY: the caller has so many bytes, and a number or NULL.
+            // SAFETY: the caller has this many bytes, and a number or NULL.
             let (body, more) = unsafe { (memory::bytes_mut(mess, max_mess_len)?, more_messages.as_mut()) };
             receive(flush, &mut outputs, &mut [IoSliceMut::new(body)], more)
         })
@@ -365,7 +365,7 @@ unsafe fn cast(
             To::All | To::One(_) => Vec::new(),
         };
         let kind = CastKind::new(FrameType(service_type as u32), mess_type)?;
-        // SAFETY: the caller has so many bytes, or a scatter, and a C string.
+        // SAFETY: the caller has this many bytes, or a scatter, and a C string.
         let (body, group) = unsafe { (pieces(body)?, memory::cut_name(group)?) };
         match to {
             To::All => flush.multicast(kind, group, &body)?,
@@ -392,7 +392,7 @@ unsafe fn receiver_names(receivers: *const [c_char; MAX_GROUP_NAME], count: c_in
 
 unsafe fn pieces<'a>(body: Body) -> Result<Vec<IoSlice<'a>>, Code> {
     let pieces = match body {
-        // SAFETY: the caller has so many bytes.
+        // SAFETY: the caller has this many bytes.
         Body::Flat(start, length) => vec![IoSlice::new(unsafe { memory::bytes(start, length)? })],
         // SAFETY: the caller has a scatter or NULL.
         Body::Pieces(message) => unsafe {

@@ -36,7 +36,7 @@ pub(super) fn connect(options: &ConnectOptions) -> Result<Mailbox, ConnectError>
 /// Says on standard error why there is no mailbox, for who asks for that: programs see a number only.
 fn explain(daemon: &str, error: &ConnectError) {
     if environment(EXPLAIN_VARIABLE).is_some() {
-        // Whoever closed the output does not want it.
+        // A reader that closed the output does not want it.
         let _ = writeln!(io::stderr(), "cannot connect to {daemon:?}: {error}");
     }
 }

@@ -145,7 +145,7 @@ unsafe fn vs_sets_of(
     my_vs_set_index: *mut c_uint,
 ) -> Result<c_int, Code> {
     let room = usize::try_from(room).map_err(|_| Code(BUFFER_TOO_SHORT))?;
-    // SAFETY: the caller has so many sets, and a number.
+    // SAFETY: the caller has this many sets, and a number.
     let (out, index) = unsafe { (memory::array_mut(vs_sets, room), my_vs_set_index.as_mut()) };
     let (Some(out), Some(index)) = (out, index) else { return Err(Code(ILLEGAL_MESSAGE)) };
     let mut sets = vec![VsSet::default(); out.len().min(body.sets()? as usize)];
@@ -161,7 +161,7 @@ unsafe fn members_of(
     (names, room): (*mut [c_char; MAX_GROUP_NAME], c_int),
 ) -> Result<c_int, Code> {
     let room = usize::try_from(room).map_err(|_| Code(BUFFER_TOO_SHORT))?;
-    // SAFETY: the caller has one set, and so many names; char arrays are byte arrays.
+    // SAFETY: the caller has one set, and this many names; char arrays are byte arrays.
     let (set, out) = unsafe { (vs_set.as_ref(), memory::array_mut(names.cast::<[u8; MAX_GROUP_NAME]>(), room)) };
     let (Some(set), Some(out)) = (set, out) else { return Err(Code(ILLEGAL_MESSAGE)) };
     let set = VsSet { members: set.num_members, offset: set.members_offset };

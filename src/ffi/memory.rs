@@ -72,24 +72,24 @@ fn length(count: c_int) -> Result<usize, Code> {
     usize::try_from(count).map_err(|_| Code(NET_ERROR_ON_SESSION))
 }
 
-/// `count` things to read; `None` if there cannot be so many there.
+/// `count` things to read; `None` if there cannot be this many there.
 pub unsafe fn array<'a, T>(start: *const T, count: usize) -> Option<&'a [T]> {
     match (count, possible::<T>(count)) {
         (0, _) => Some(&[]),
         (_, true) if !start.is_null() => {
-            // SAFETY: not NULL, not larger than memory, and the caller says that so many are there.
+            // SAFETY: not NULL, not larger than memory, and the caller says that this many are there.
             Some(unsafe { std::slice::from_raw_parts(start, count) })
         }
         _ => None,
     }
 }
 
-/// `count` things to write; `None` if there cannot be so many there.
+/// `count` things to write; `None` if there cannot be this many there.
 pub unsafe fn array_mut<'a, T>(start: *mut T, count: usize) -> Option<&'a mut [T]> {
     match (count, possible::<T>(count)) {
         (0, _) => Some(&mut []),
         (_, true) if !start.is_null() => {
-            // SAFETY: not NULL, not larger than memory, and the caller says that so many are there and nobody else uses
+            // SAFETY: not NULL, not larger than memory, and the caller says that this many are there and nobody else uses
             // them.
             Some(unsafe { std::slice::from_raw_parts_mut(start, count) })
         }

@@ -42,7 +42,7 @@ pub unsafe extern "C" fn SP_receive(
         let mut outputs =
             // SAFETY: the caller has all of this.
             unsafe { outputs(service_type, sender, (max_groups, groups), num_groups, mess_type, endian_mismatch)? };
-        // SAFETY: the caller has so many bytes.
+        // SAFETY: the caller has this many bytes.
         let body = unsafe { memory::bytes_mut(mess, max_mess_len)? };
         receive(mbox, &mut outputs, &mut [IoSliceMut::new(body)])
     })
@@ -86,7 +86,7 @@ pub(super) unsafe fn outputs<'a>(
     endian_mismatch: *mut c_int,
 ) -> Result<Outputs<'a>, Code> {
     let length = usize::try_from(max_groups).unwrap_or(0);
-    // SAFETY: the caller has so many groups, and numbers, and an array of 32 bytes; char arrays are byte arrays.
+    // SAFETY: the caller has this many groups, and numbers, and an array of 32 bytes; char arrays are byte arrays.
     unsafe {
         Ok(Outputs {
             service_type: service_type.as_mut().ok_or(Code(ILLEGAL_SERVICE))?,

@@ -110,7 +110,7 @@ pub struct dummy_scat_element {
     /// How many there are.
     pub len: usize,
 }
-/// What programs call it.
+/// The name that programs use.
 pub type scat_element = dummy_scat_element;
 
 /// A message in several pieces.
@@ -122,7 +122,7 @@ pub struct dummy_scatter {
     /// The pieces in order.
     pub elements: [scat_element; MAX_CLIENT_SCATTER_ELEMENTS],
 }
-/// What programs call it.
+/// The name that programs use.
 pub type scatter = dummy_scatter;
 
 /// The identity of one view of a group. Compare with SP_equal_group_ids.
@@ -132,7 +132,7 @@ pub struct dummy_group_id {
     /// Three numbers that have no meaning by themselves.
     pub id: [c_int; 3],
 }
-/// What programs call it.
+/// The name that programs use.
 pub type group_id = dummy_group_id;
 
 /// Members of a group that came to its view together.
@@ -144,7 +144,7 @@ pub struct dummy_vs_set_info {
     /// Where their names begin in the membership message.
     pub members_offset: c_uint,
 }
-/// What programs call it.
+/// The name that programs use.
 pub type vs_set_info = dummy_vs_set_info;
 
 /// The contents of a membership message.
@@ -160,5 +160,5 @@ pub struct dummy_membership_info {
     /// The set that the receiver belongs to.
     pub my_vs_set: vs_set_info,
 }
-/// What programs call it.
+/// The name that programs use.
 pub type membership_info = dummy_membership_info;

@@ -157,7 +157,7 @@ pub(super) struct Contradiction;
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub ring: RingId,
-    /// Who is in which group. The views that are broken begin anew: not all their members come from one view that lost nobody.
+    /// Who is in which group. The views that are broken begin again: not all their members come from one view that lost nobody.
     pub table: GroupTable,
     /// The component of each position, numbered in the order of vs sets.
     pub components: Vec<usize>,

@@ -65,7 +65,7 @@ pub enum Event {
     /// There may be room again for what was refused.
     RoomForPieces,
     /// Messages in a daemon's name contradict each other, so some of them are forged. The configuration is of no use any more: the ring
-    /// must form anew.
+    /// must form again.
     Forged,
     /// A join or leave of a client of this daemon has its place in the order.
     Changed,

@@ -23,7 +23,7 @@ pub(super) struct Change {
 enum Origin {
     /// One that is there already: only the daemons on it change.
     Present(Slot),
-    /// One that has the address, but must be opened anew when the other is closed.
+    /// One that has the address, but must be opened again when the other is closed.
     Reopened,
     /// One that is open and only listens until then.
     Opened(Box<Link>),

@@ -118,7 +118,7 @@ pub enum LinkEvent {
     Up(NetworkId),
     /// The link does not work, and why.
     Down(NetworkId, String),
-    /// Datagrams of at most so many bytes leave whole from now on.
+    /// Datagrams of at most this many bytes leave whole from now on.
     Limit(NetworkId, usize),
     /// Nobody listens at this daemon's port on a network, says its machine, or somebody in its name.
     Refused(NetworkId, DaemonId),

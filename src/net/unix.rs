@@ -25,7 +25,7 @@ pub(crate) fn claim(_socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets this process have as many descriptors as the system grants it, and says how many, if there is a limit.
+/// Lets this process have as many descriptors as the system grants, and says how many, if there is a limit.
 pub fn raise_descriptor_limit() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the system writes a valid rlimit and nothing else.

@@ -113,7 +113,7 @@ mod tests {
         Passwords::default().check(credentials)
     }
 
-    /// How many of so many attempts of a source may be compared by this time.
+    /// How many of this many attempts of a source may be compared by this time.
     fn compared(attempts: &mut Attempts, at: Instant) -> usize {
         std::iter::from_fn(|| attempts.poll(at)).count()
     }

@@ -15,7 +15,7 @@ pub(super) const BEHIND: usize = 256 << 10;
 /// The number of sessions that may be behind; or one quarter of those that want views, if that is more.
 const TOLERATED: usize = 8;
 const TOLERATED_PART: usize = 4;
-/// From so many sessions that want views on, the changes on their way are limited.
+/// From this many sessions that want views on, the changes on their way are limited.
 const CROWD: usize = 100;
 /// Changes of this daemon's clients on their way in a crowd.
 const IN_FLIGHT: usize = 64;

@@ -205,7 +205,7 @@ impl Bus {
         self.input(at, id, ClientInput::Bytes(&frame));
     }
 
-    /// Lets so many datagrams arrive.
+    /// Lets this many datagrams arrive.
     fn exchange(&mut self, datagrams: usize) {
         for _ in 0..datagrams {
             match self.flying.pop_front() {

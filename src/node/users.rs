@@ -35,7 +35,7 @@ impl Users {
         Users { max_sessions, max_memory, holdings: BTreeMap::new() }
     }
 
-    /// Other limits from now on. What sessions take must be told anew if it was not told before.
+    /// Other limits from now on. What sessions take must be told again if it was not told before.
     pub(super) fn set_limits(&mut self, max_sessions: usize, max_memory: usize) {
         (self.max_sessions, self.max_memory) = (max_sessions, max_memory);
     }

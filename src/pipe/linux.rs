@@ -18,7 +18,7 @@ use super::{FORMAT, Pipe};
 
 /// The client's promise: its size stays.
 const FIXED: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
-/// What the daemon adds: nobody maps it anew, takes parts out, or changes this.
+/// What the daemon adds: nobody maps it again, takes parts out, or changes this.
 const CLOSED: i32 = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SEAL;
 /// Where a control message says its level, its kind and one descriptor.
 const LEVEL: usize = size_of::<usize>();
@@ -89,7 +89,7 @@ impl Memory {
         unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, 1) };
     }
 
-    /// Waits for [`Memory::wake`] while a writer is said to wait, for so long at most.
+    /// Waits for [`Memory::wake`] while a writer is said to wait, for at most this long.
     pub(crate) fn wait(&self, limit: Duration) {
         let limit = libc::timespec {
             tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -196,7 +196,7 @@ mod tests {
         (OwnedFd::from(one).into(), OwnedFd::from(other).into())
     }
 
-    /// Memory of so many bytes with these seals.
+    /// Memory of this many bytes with these seals.
     fn memory(bytes: usize, seals: i32) -> File {
         // SAFETY: the name ends with a NUL, and the descriptor that comes back is nobody else's.
         let file = unsafe { File::from_raw_fd(libc::memfd_create(c"test".as_ptr(), libc::MFD_ALLOW_SEALING)) };

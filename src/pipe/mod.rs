@@ -2,7 +2,7 @@
 //!
 //! A client offers the memory to its daemon: it passes the descriptor along with a byte of the session's stream. A daemon
 //! that does not understand drops the descriptor and reads the byte as ever. One that does reads the rest of the stream in the order
-//! of the *records* in the pipe. A record either holds bytes of the stream, or says that so many come over the socket: from the
+//! of the *records* in the pipe. A record either holds bytes of the stream, or says that this many come over the socket: from the
 //! offer on, the records alone say what comes next. Nothing goes the other way; the socket stays open, and its end is the session's.
 //!
 //! ```text
@@ -137,7 +137,7 @@ fn place(position: u64) -> usize {
     position as usize & (WORDS - 1)
 }
 
-/// Words of a record with so many bytes.
+/// Words of a record with this many bytes.
 fn words_of(bytes: usize) -> usize {
     1 + bytes.div_ceil(size_of::<u64>())
 }

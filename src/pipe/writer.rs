@@ -50,7 +50,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Says that so many bytes of the stream come over the socket. They are written there after this.
+    /// Says that this many bytes of the stream come over the socket. They are written there after this.
     pub fn announce(&mut self, pipe: &Pipe, bytes: usize) -> Result<(), NotWritten> {
         self.make_room(pipe, 1)?;
         self.mark(pipe, head(kind::SOCKET, bytes));
@@ -107,7 +107,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure that so many words in a row are free at the place of the next record.
+    /// Makes sure that this many words in a row are free at the place of the next record.
     fn make_room(&mut self, pipe: &Pipe, words: usize) -> Result<(), NotWritten> {
         let rest = WORDS - place(self.written);
         let skipped = if words > rest { rest } else { 0 };

@@ -150,7 +150,7 @@ impl Circulation {
             _ => None,
         };
         match self.behind {
-            // The timer runs on from the first of these visits. Setting it anew at each would never let it expire.
+            // The timer runs on from the first of these visits. Setting it again at each would never let it expire.
             Some(behind) if before == Some(behind) => {}
             Some(_) => core.timers.set(Timer::Progress, now + core.config.token_timeout),
             None => core.timers.stop(Timer::Progress),
@@ -201,7 +201,7 @@ impl Circulation {
         let mut budget = core.config.personal_window;
         let mut left = Ranges::default();
         let members = self.members.len() as u64;
-        // In each rotation one member serves a request and then leaves it to the next. After so many hops all have.
+        // In each rotation one member serves a request and then leaves it to the next. After this many hops all have.
         let others_chance = members * (members - 1);
         self.served.retain(|_, hop| *hop + others_chance > token.hop);
         for (first, length) in std::mem::take(&mut token.requests) {

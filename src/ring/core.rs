@@ -72,7 +72,7 @@ const SHUN_FIRST: Duration = Duration::from_millis(500);
 const SILENCES: u32 = 3;
 const SHUN_LIMIT: Duration = Duration::from_secs(30);
 const SHUN_SILENT_LIMIT: Duration = Duration::from_secs(10);
-/// After this long without a failure the pauses begin anew.
+/// After this long without a failure the pauses begin again.
 const SHUN_MEMORY: Duration = Duration::from_secs(60);
 
 impl Core {
@@ -146,7 +146,7 @@ impl Core {
         let silences = if silent { before.map_or(0, |shun| shun.silences) + 1 } else { 0 };
         let limit = if silent { SHUN_SILENT_LIMIT } else { SHUN_LIMIT };
         let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(limit));
-        // Whoever falls silent so often, and is back each time, speaks and is not heard by everybody.
+        // A daemon that falls silent this often and is back each time does speak, but not everybody hears it.
         let silent = silent && silences <= SILENCES;
         self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent });
     }

@@ -72,7 +72,7 @@ const FIRST: u32 = 64;
 const LEAST_EACH: u32 = 4;
 
 impl Flow {
-    /// The window of a new ring of so many members.
+    /// The window of a new ring of this many members.
     pub(crate) fn first_window(config: &Config, members: usize) -> u32 {
         FIRST.clamp(least(config, members), config.window)
     }
@@ -268,7 +268,7 @@ mod tests {
             Model { flow, token, room: u32::MAX, chance: 0.0, way: MILLI, each: Duration::ZERO, rng, missing: 0 }
         }
 
-        /// The windows of so many rotations.
+        /// The windows of this many rotations.
         fn run(&mut self, rotations: usize) -> Vec<u32> {
             (0..rotations).map(|_| self.rotate()).collect()
         }

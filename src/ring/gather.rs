@@ -62,7 +62,7 @@ impl Gather {
         for daemons in [&mut self.present, &mut self.failed] {
             daemons.retain(|daemon| core.is_known(daemon));
         }
-        // What others said of those who may not be members is said anew.
+        // What others said of those who may not be members is said again.
         self.joins.retain(|daemon, join| core.is_known(daemon) && join.present.iter().all(|it| core.is_known(it)));
         if (self.present.len(), self.failed.len()) == before {
             return None;

@@ -189,7 +189,7 @@ impl Ring {
         self.on_submit(now);
     }
 
-    /// Bodies of packets that are made from now on have at most so many bytes, and need not have less than
+    /// Bodies of packets that are made from now on have at most this many bytes, and need not have less than
     /// [`Config::BODY_LIMIT_MIN`].
     pub fn set_body_limit(&mut self, bytes: usize) {
         self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
@@ -290,7 +290,7 @@ impl Ring {
     }
 
     /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
-    /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers anew.
+    /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers again.
     fn notice_absence(&mut self, now: Instant) {
         // A timer that is due and was not handled shows how long this daemon was not running.
         let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };

@@ -18,7 +18,7 @@ pub(crate) struct Stream {
     waiting: BTreeSet<u64>,
     /// Whole messages that are not delivered, in the order of the stream.
     whole: VecDeque<Whole>,
-    /// The first so many of them can only wait for the turn of the first one.
+    /// The first this many of them can only wait for the turn of the first one.
     blocked: usize,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Window {
 /// How many packets may lie between the first one kept and the last one.
 pub(crate) const SPAN_LIMIT: u64 = 32_768;
 
-/// How many payload bytes a window holds, unless so many of the largest packets have more.
+/// How many payload bytes a window holds, unless this many of the largest packets have more.
 const BYTES_LIMIT: usize = 64 << 20;
 const LARGE_PACKETS: usize = 4096;
 
@@ -54,7 +54,7 @@ impl Window {
         BYTES_LIMIT.max(LARGE_PACKETS * size)
     }
 
-    /// The packets behind this number, with at most so many payload bytes.
+    /// The packets behind this number, with at most this many payload bytes.
     pub(crate) fn behind(number: u64, bytes_limit: usize) -> Window {
         Window { forgotten: number, bytes: 0, bytes_limit, slots: VecDeque::new(), aru: number }
     }

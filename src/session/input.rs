@@ -62,7 +62,7 @@ impl Input {
         &self.bytes[self.read..]
     }
 
-    /// Reads `n` bytes, if so many are there.
+    /// Reads `n` bytes, if this many are there.
     pub(super) fn take(&mut self, n: usize) -> Option<&mut [u8]> {
         let taken = self.bytes[self.read..].get_mut(..n)?;
         self.read += n;

@@ -29,7 +29,7 @@ struct Content {
 }
 
 impl Frame {
-    /// A frame for so many clients.
+    /// A frame for this many clients.
     pub fn new(payload: Payload, receivers: usize) -> Frame {
         let kind = kind(&payload);
         let share = (!kind.intersects(FrameType::SERVICES)).then(|| PLACE + payload.len() / receivers.max(1));

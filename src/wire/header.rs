@@ -1,7 +1,7 @@
 //! The header of every datagram between daemons. Numbers are big-endian.
 //!
 //! Sender, life, destination and counter identify a packet from end to end. Only `network` and `way` belong to one hop, and a relay writes them
-//! anew. So a relayed copy is a copy like any other.
+//! again. So a relayed copy is a copy like any other.
 //!
 //! ```text
 //!  0  2  magic "TC"
@@ -192,7 +192,7 @@ impl Header {
         bytes
     }
 
-    /// The bytes that the seal authenticates: all but the two fields of the hop, which every relay writes anew.
+    /// The bytes that the seal authenticates: all but the two fields of the hop, which every relay writes itself.
     pub fn covered(&self) -> [u8; Header::SIZE] {
         // One seal serves all networks and relays. A false network or way gains nothing (seal/mod.rs).
         Header { network: NetworkId(0), way: Way::Direct, ..*self }.encode()

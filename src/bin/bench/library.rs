@@ -44,9 +44,9 @@ impl Service {
 /// What a session received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A message of so many bytes, which are in the buffer.
+    /// A message of this many bytes, which are in the buffer.
     Message(usize),
-    /// A view with so many members.
+    /// A view with this many members.
     View(usize),
     /// Anything else.
     Other,

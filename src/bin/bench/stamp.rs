@@ -66,7 +66,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// For so many senders.
+    /// For this many senders.
     pub fn new(senders: usize) -> Checker {
         Checker { next: vec![0; senders], ended: vec![false; senders], ..Checker::default() }
     }

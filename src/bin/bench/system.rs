@@ -50,7 +50,7 @@ impl System {
         self.name != "reference"
     }
 
-    /// Whether a message may have so many bytes.
+    /// Whether a message may have this many bytes.
     pub fn carries(&self, size: usize) -> bool {
         match (&self.daemons, self.name.as_str()) {
             (_, "reference") => size <= 100_000,

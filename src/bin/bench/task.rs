@@ -26,11 +26,11 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     Flow(Flow),
-    /// One worker more joins and leaves so many times; the others watch.
+    /// One worker more joins and leaves this many times; the others watch.
     Joins {
         rounds: usize,
     },
-    /// Tell of each view, once there were so many members.
+    /// Tell of each view, once there were this many members.
     Watch {
         members: usize,
     },

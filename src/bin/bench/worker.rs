@@ -95,7 +95,7 @@ fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Resul
     }
 }
 
-/// Once there were so many members, tells of each view with another number. Ends with the daemon, or the coordinator.
+/// Once there were this many members, tells of each view with another number. Ends with the daemon, or the coordinator.
 fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<(), String> {
     let session = connect(library, task, &format!("w{}", task.place), true)?;
     session.join(GROUP)?;

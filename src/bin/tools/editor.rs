@@ -35,7 +35,7 @@ impl Editor {
         let config = Config::builder().max_history_size(REMEMBERED).ok()?.auto_add_history(true).build();
         let mut editor = rustyline::Editor::with_config(config).ok()?;
         let mut printer = editor.create_external_printer().ok()?;
-        // Whoever closed our output does not want it, and the work goes on.
+        // A reader that closed our output does not want it, and the work goes on.
         let print = move |text: String| _ = printer.print(text);
         Some((Editor(editor), Box::new(print)))
     }

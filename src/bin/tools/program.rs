@@ -55,7 +55,7 @@ impl Status for ExitCode {
     }
 }
 
-/// Prints a line. Whoever closed our output does not want it, and the work goes on.
+/// Prints a line. A reader that closed our output does not want it, and the work goes on.
 pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -62,7 +62,7 @@ impl Screen {
         }
     }
 
-    /// Whoever closed our output does not want it, and the work goes on.
+    /// A reader that closed our output does not want it, and the work goes on.
     fn write(&self, text: &str) {
         let mut output = io::stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());

@@ -51,7 +51,7 @@ pub enum Call<T, H> {
     File(i32, H),
 }
 
-/// Serves what is registered until `exit` is asked for. `wait` waits for descriptors, for so long at most, and says
+/// Serves what is registered until `exit` is asked for. `wait` waits for descriptors, for at most this long, and says
 /// which are ready, in the order in which they were given.
 pub fn run<T: Ord + Copy, H: Copy>(
     shared: &Mutex<Events<T, H>>,

@@ -25,7 +25,7 @@ impl<T: Ord + Copy> Timers<T> {
         Timers { calls: BTreeMap::new(), dues: BTreeMap::new(), turns: 0 }
     }
 
-    /// Queues a call, anew if it is queued already; false if there are [`TIMER_LIMIT`] others.
+    /// Queues a call, again if it is queued already; false if there are [`TIMER_LIMIT`] others.
     pub fn queue(&mut self, call: T, due: Duration) -> bool {
         self.dequeue(&call);
         let room = self.dues.len() < TIMER_LIMIT;

@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::time::Duration;
 
 impl Daemon {
-    /// Waits for something to do. Whoever looks again and again for a while first is not woken so often, which takes its time.
+    /// Waits for something to do. A thread that polls for a while first is woken less often, and being woken takes time.
     pub(super) fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         if !self.node.waits_for_token() {
             self.clients.sleep_paused();

@@ -244,7 +244,7 @@ impl Health {
         self.ask(now);
     }
 
-    /// Checks for silence if it is time to. Returns whether plans must be made anew, or `None` if it was not time.
+    /// Checks for silence if it is time to. Returns whether plans must be made again, or `None` if it was not time.
     pub(super) fn check(&mut self, now: Instant, table: &Table) -> Option<Plans> {
         if now < self.next_look {
             return None;

@@ -75,7 +75,7 @@ impl Notices {
         self.events.pop_front()
     }
 
-    /// All paths as they are now, after so many changes.
+    /// All paths as they are now, after this many changes.
     pub(super) fn on_paths(&mut self, now: Instant, changes: u64, paths: impl Iterator<Item = Path>) {
         // Nearly always nothing changed, and then no path is looked at.
         if changes != self.seen || self.owing {
@@ -142,7 +142,7 @@ impl Notices {
         self.notify_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Notice::OtherWaits { daemon }));
     }
 
-    /// The table is another one: what was told of networks that go is forgotten, and so is what was told of tables.
+    /// The table is another one. Notices of networks that go, and of tables, are forgotten.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         let told = std::mem::take(&mut self.paths).into_iter();
         let stays = |daemon| moves.to.seat(daemon).is_some();

@@ -281,7 +281,7 @@ impl Paths {
 }
 
 impl Peer {
-    /// One that was not heard yet, on so many networks.
+    /// One that was not heard yet, on this many networks.
     fn new(networks: u8, usual: Duration) -> Peer {
         Peer {
             tracks: vec![Track::new(); usize::from(networks)],

@@ -55,12 +55,12 @@ pub(super) struct Reports {
     measures: Vec<MeasureBytes>,
 }
 
-/// The time between two regular reports of each of so many daemons.
+/// The time between two regular reports of each of this many daemons.
 pub(super) fn interval(daemons: usize) -> Duration {
     INTERVAL.max(Duration::from_secs(1) * daemons as u32 / REPORTS_PER_SECOND)
 }
 
-/// The time between two regular reports of each of so many daemons while nothing happens.
+/// The time between two regular reports of each of this many daemons while nothing happens.
 fn quiet_interval(daemons: usize) -> Duration {
     let shared = Duration::from_secs(1) * daemons as u32 / QUIET_REPORTS_PER_SECOND;
     shared.clamp(QUIET_INTERVAL, QUIET_LIMIT)
@@ -96,7 +96,7 @@ impl Reports {
         }
     }
 
-    /// The table has so many daemons from now on, and there is something new to say.
+    /// The table has this many daemons from now on, and there is something new to say.
     pub(super) fn adopt(&mut self, now: Instant, daemons: usize) {
         (self.interval, self.longest, self.cursor) = (interval(daemons), quiet_interval(daemons), 0);
         (self.pause, self.quick_until) = (self.interval, now + QUICK_SPAN);

@@ -2,7 +2,7 @@
 //!
 //! Only what came directly counts; that a send succeeded proves nothing. Every daemon reports several times within the time of silence
 //! that makes a path faulty, so silence on one network while the daemon is heard otherwise is a fault of the network. So is losing most
-//! of the reports. A path that was faulty is on probation until so many reports in a row have come on it, twice as many for each fault
+//! of the reports. A path that was faulty is on probation until this many reports in a row have come on it, twice as many for each fault
 //! that it had lately; so one that comes and goes is left alone in the end, and a good one is soon forgiven.
 //!
 //! Nothing stops on a path that is not healthy: it is sent on and listened to all the same. A false alarm costs some copies.

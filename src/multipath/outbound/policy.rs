@@ -47,7 +47,7 @@ impl Policy {
         Policy::from_words(word, Some(1)).is_some()
     }
 
-    /// What becomes of data on so many networks, in words. `preference` has the networks from the most to the least preferred.
+    /// What becomes of data on this many networks, in words. `preference` has the networks from the most to the least preferred.
     pub fn explain(self, networks: usize, preference: &[usize]) -> String {
         match self {
             Policy::Active => format!("active, every packet travels on all {networks} networks"),

@@ -37,7 +37,7 @@ fn a_full_daemon_gives_newcomers_the_places_of_silent_ones_from_elsewhere() {
     assert_eq!(bus.nodes[0].sessions(), 100);
 }
 
-/// A header that promises so many bytes.
+/// A header that promises this many bytes.
 pub(super) fn promise(name: &str, bytes: i32) -> Vec<u8> {
     let mut frame = frame(name, 0, FrameType::AGREED, &["g"], "");
     frame[44..48].copy_from_slice(&bytes.to_le_bytes());

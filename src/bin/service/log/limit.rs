@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How often lines may come: so many at once, and one more after each pause.
+/// How often lines may come: this many at once, and one more after each pause.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     burst: u32,
@@ -154,7 +154,7 @@ mod tests {
 
     const KIND: usize = 7;
 
-    /// How many of so many lines are logged.
+    /// How many of this many lines are logged.
     fn logged(limiter: &mut Limiter, now: Instant, count: usize, source: impl Fn(usize) -> String) -> usize {
         (0..count).filter(|&n| limiter.allows(now, KIND, Some(&source(n)))).count()
     }

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the thread adds on its own.
 pub trait Teller: Send + 'static {
-    /// A line, newline included, that says that so many lines were lost, and why the last of them was.
+    /// A line, newline included, that says that this many lines were lost, and why the last of them was.
     fn lost(&self, count: u64, reason: &str) -> String;
     /// A line that says that the file cannot be opened again.
     fn not_reopened(&self, error: &str) -> String;
