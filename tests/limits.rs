@@ -36,7 +36,7 @@ const TESTS: [(&str, Test); 11] = [
     ("destinations of a message", destinations),
     ("messages that wait for a client", waiting_messages),
     ("bytes that wait for a client", waiting_bytes),
-    ("bytes of a client that wait", unfinished_bytes),
+    ("bytes of an incomplete message", unfinished_bytes),
     ("bytes that wait for the token", waiting_for_the_token),
     ("a handshake", handshake),
     ("groups of a client", groups),

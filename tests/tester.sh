@@ -5,4 +5,5 @@ set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 PLANT=$target/known-bugs cargo test --quiet --locked --test known_bugs
-exec cargo test --locked --manifest-path "$target/known-bugs/Cargo.toml" --target-dir "$target" --test sim -- known_bugs "$@"
+# A target folder of its own: cargo would take the libraries of both trees for one.
+exec cargo test --locked --manifest-path "$target/known-bugs/Cargo.toml" --target-dir "$target/known-bugs/target" --test sim -- known_bugs "$@"
