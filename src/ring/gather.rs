@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::core::{Core, Failure};
+use super::core::{Core, Failure, Transmit};
 use super::form::{Collector, is_possible_at_first};
 use super::owed::Owed;
 use super::timer::Timer;
@@ -180,6 +180,10 @@ impl Gather {
             present: self.present.clone(),
             failed: self.failed.clone(),
         };
+        // Of two joins of one moment the first might arrive last, and would be believed until the next one.
+        if matches!(core.transmits.back(), Some(Transmit { packet: Packet::Join(before), .. }) if !before.leaving) {
+            core.transmits.pop_back();
+        }
         core.transmit(None, Packet::Join(join));
     }
 

@@ -78,7 +78,7 @@ fn a_daemon_that_is_killed_is_missed_within_a_tenth_of_a_second() {
                 }
                 world.act(Action::Crash(daemon));
                 let time = time_of_a_configuration(&mut world, 3);
-                assert!(time <= MILLI * 100, "daemon {daemon} on {networks} networks: {time:?}");
+                assert!(time <= MILLI * 100, "daemon {daemon} on {networks} networks, loaded {loaded}: {time:?}");
                 world.run(SECOND);
                 check_safety(&world.trace).unwrap_or_else(|broken| panic!("{broken}"));
             }
