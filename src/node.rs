@@ -19,12 +19,12 @@ use std::net::IpAddr;
 
 use crate::config::Live;
 use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Attempt, Multipath, System};
+use crate::multipath::{self, Attempt, Multipath, Networks, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Ring};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, NetworkId, Packet, Payload, SealTag, Slice};
+use crate::wire::{DaemonId, Header, NetworkId, Packet, Payload, Slice};
 use clients::{Clients, Demand};
 use lanes::{Lanes, PIECE, Submission};
 use memory::Elsewhere;
@@ -114,6 +114,9 @@ const SLICE_PAUSE: Duration = Duration::from_micros(1);
 /// The backlog of the groups above which the work is done without pauses.
 const BACKLOG_LIMIT: usize = 1 << 16;
 
+/// The bytes of a packet's body that fit a datagram on Ethernet.
+const USUAL_BODY: usize = 1436;
+
 /// Payload bytes that may wait for the token before clients are no longer read.
 const WAITING_LIMIT: usize = 1 << 20;
 
@@ -141,11 +144,12 @@ pub struct Node {
 impl Node {
     /// A daemon that begins to gather at `now`.
     pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
-        // What one visit of the token takes.
-        let visit = config.ring.personal_window as usize * config.ring.body_limit;
+        // What one visit of the token takes where packets are of the usual length.
+        let visit = config.ring.personal_window as usize * config.ring.body_limit.min(USUAL_BODY);
         let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
         let clients = Clients::new(&config);
-        let ring = Ring::new(fitted(&config), now)?;
+        let longest = config.ring.body_limit + Header::SIZE;
+        let ring = Ring::new(config.ring.clone(), now)?;
         let groups = Groups::new(config.ring.me, config.ring.daemons.iter().copied().zip(config.names));
         let paths = multipath::Config {
             me: config.ring.me,
@@ -157,6 +161,7 @@ impl Node {
             policy: config.live.policy,
             sources: config.sources,
             keys: config.keys,
+            longest,
             first_counter: 0,
         };
         let mut node = Node {
@@ -308,9 +313,15 @@ impl Node {
         self.slice = slice;
     }
 
-    /// Bodies of packets that are made from now on have at most this many bytes.
-    pub fn set_body_limit(&mut self, bytes: usize) {
-        self.ring.set_body_limit(bytes);
+    /// This is the longest datagram that leaves whole by the interface of a network from now on.
+    pub fn set_interface_limit(&mut self, now: Instant, network: NetworkId, bytes: usize) {
+        self.paths.set_interface_limit(now, network, bytes);
+        self.pump(now);
+    }
+
+    /// The networks on which less passes than their interfaces take, as far as is known.
+    pub fn short_networks(&self) -> Networks {
+        self.paths.short_networks()
     }
 
     /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
@@ -327,6 +338,8 @@ impl Node {
 
     /// Passes outputs from part to part until there are none.
     fn pump(&mut self, now: Instant) {
+        // Packets are as long as reaches everybody on every network, and no longer.
+        self.ring.set_body_limit(self.paths.datagram_limit().saturating_sub(self.paths.overhead()));
         self.clients.set_now(now);
         self.budget = self.slice_budget();
         self.pass_events(now);
@@ -443,15 +456,6 @@ impl Node {
         let attempt = if again { Attempt::Again } else { Attempt::First };
         self.paths.send(now, multipath::Outgoing { kind: packet.kind(), to, attempt, body });
     }
-}
-
-/// The ring's settings. The tag of a sealed packet reduces the room for its body.
-fn fitted(config: &Config) -> ring::Config {
-    let mut ring = config.ring.clone();
-    if !config.keys.is_empty() {
-        ring.body_limit = ring.body_limit.saturating_sub(SealTag::SIZE).max(ring::Config::BODY_LIMIT_MIN);
-    }
-    ring
 }
 
 #[cfg(test)]

@@ -44,12 +44,17 @@ const TESTS: [(&str, Test); 11] = [
 ];
 
 /// The limits that other tests run: the first words of a row, and where its test is.
-const ELSEWHERE: [(&str, &str, &str); 18] = [
+const ELSEWHERE: [(&str, &str, &str); 19] = [
     ("keys of a daemon", "src/seal/keys.rs", "what_is_wrong_with_keys_is_told_by_line"),
     (
         "bytes of packets that a daemon keeps",
         "src/ring/window.rs",
         "the_bytes_of_all_packets_have_a_limit_and_the_next_one_is_kept_all_the_same",
+    ),
+    (
+        "bytes of datagrams of one daemon",
+        "src/multipath/inbound/fragments.rs",
+        "what_is_kept_of_a_sender_is_bounded_in_bytes_and_time",
     ),
     (
         "bytes of all messages in pieces",

@@ -22,6 +22,8 @@ mod ring;
 mod site;
 #[path = "network/soak/mod.rs"]
 mod soak;
+#[path = "network/strangers.rs"]
+mod strangers;
 
 use std::fs;
 use std::net::UdpSocket;

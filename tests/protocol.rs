@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
 use spread::wire::{
-    DaemonId, Data, DecodeError, FormPart, FrameHeader, Greeting, Have, Header, Incarnation, Join, MonitorCommand,
-    MonitorRequest, Packet, PathReport, Reader, Rest, RingId, Slice, Token, explain,
+    DaemonId, Data, DecodeError, FormPart, Fragment, FrameHeader, Greeting, Have, Header, Incarnation, Join,
+    MonitorCommand, MonitorRequest, Packet, PathReport, Reader, Rest, RingId, SizeAnswer, SizeProbe, Slice, Token,
+    explain,
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md");
@@ -68,6 +69,9 @@ fn lengths() -> BTreeMap<&'static str, usize> {
     BTreeMap::from([
         ("header", Header::SIZE),
         ("greeting", Greeting::SIZE),
+        ("size probe", SizeProbe::SIZE),
+        ("sizes", SizeAnswer::encode_all(&[]).len()),
+        ("fragment", Fragment::OVERHEAD),
         ("report", report.len()),
         ("join", join.encode().len()),
         ("form", form.encode().len()),

@@ -2,13 +2,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spread::wire::{Header, Packet, PacketKind, Reader, Slice};
+use spread::wire::{Fragment, Header, Packet, PacketKind, Reader, SizeAnswer, Slice};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(header) = Header::decode(&mut Reader::new(bytes)) {
         assert_eq!(header.encode(), bytes[..Header::SIZE]);
     }
     let body = Slice::copy_from(bytes);
+    if let Ok(fragment) = Fragment::decode(&body) {
+        assert_eq!(fragment.encode(), bytes);
+    }
+    if let Ok(answers) = SizeAnswer::decode_all(bytes) {
+        assert_eq!(SizeAnswer::encode_all(&answers), bytes);
+    }
     for kind in PacketKind::ALL {
         if let Ok(packet) = Packet::decode(kind, &body) {
             let again = Packet::decode(kind, &packet.encode());

@@ -263,7 +263,7 @@ fn write_networks(text: &mut String, names: &Names, status: &Status) {
         let _ =
             write!(text, " received={} congested={} failed={}", counters.received, counters.congested, counters.failed);
         let _ = write!(text, " unsent={} lost_in_drill={}", counters.unsent, counters.drilled);
-        let _ = write!(text, " in_pieces={} refused={}", counters.in_pieces, counters.refused);
+        let _ = write!(text, " too_long={} refused={}", counters.too_long, counters.refused);
         let name = names.networks.get(usize::from(number)).cloned().flatten().unwrap_or_default();
         let _ = writeln!(text, " foreign={} name={}", counters.foreign, word(&name));
     }

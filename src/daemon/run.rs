@@ -35,12 +35,13 @@ use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::config::Live;
 use crate::groups::SessionId;
-use crate::net::{Arrived, Buffers, Links, Remainder, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
+use crate::multipath::Networks;
+use crate::net::{Arrived, Buffers, Links, Remainder, Runs, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::MonitorCommand;
+use crate::wire::{MonitorCommand, NetworkId};
 use succession::Next;
 
 /// Poll tokens: those of the networks are below, the doors above, and above those the clients.
@@ -83,7 +84,8 @@ pub struct Daemon {
     ready: [bool; SOCKET_LIMIT],
     arrived: Vec<Arrived>,
     /// Bytes of a packet's body that were set at the start.
-    body_limit: usize,
+    /// The networks on which less passes than their interfaces take.
+    short: Networks,
     configuration: Option<Configuration>,
     members: Members,
     next_status: Instant,
@@ -106,7 +108,6 @@ impl Daemon {
         let poll = Poll::new()?;
         let registry = || poll.registry().try_clone();
         let monitors = Monitors::of(&options);
-        let body_limit = options.node.ring.body_limit;
         let live = options.node.live.clone();
         if live.key_file.is_some() && options.node.keys.is_empty() {
             return Err(StartError::NoKeys);
@@ -146,7 +147,7 @@ impl Daemon {
             silence,
             ready: [false; SOCKET_LIMIT],
             arrived: Vec::new(),
-            body_limit,
+            short: Networks::NONE,
             configuration: None,
             members: Members::default(),
             next_status: Instant::ZERO,
@@ -315,11 +316,21 @@ impl Daemon {
         }
     }
 
-    /// Packets are as long as fits a datagram on every network, and no longer than was set at the start.
-    fn fit_packets(&mut self) {
-        let fits =
-            self.links.datagram_limit().map_or(self.body_limit, |limit| limit.saturating_sub(self.node.overhead()));
-        self.node.set_body_limit(fits.min(self.body_limit));
+    /// The node knows how long a datagram may be to leave whole by each interface.
+    fn tell_limits(&mut self, now: Instant) {
+        for (network, limit) in (0..).map(NetworkId).zip(self.links.datagram_limits().collect::<Vec<_>>()) {
+            if let Some(limit) = limit {
+                self.node.set_interface_limit(now, network, limit);
+            }
+        }
+    }
+
+    /// Whatever drops long frames may drop a run of datagrams before it is cut into them, so there each leaves by itself.
+    fn follow_lengths(&mut self) {
+        let short = self.node.short_networks();
+        if mem::replace(&mut self.short, short) != short {
+            self.links.set_runs(|network| if short.has(network) { Runs::Forbidden } else { Runs::Allowed });
+        }
     }
 
     fn publish(&mut self, now: Instant) -> Status {
@@ -426,6 +437,7 @@ impl Daemon {
         if self.node.take_adopted() {
             self.adopt();
         }
+        self.follow_lengths();
         self.outbound.collect(&mut self.node, &mut self.links);
         while let Some(event) = self.node.poll_event() {
             match event {

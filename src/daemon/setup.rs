@@ -14,11 +14,14 @@ use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
 use crate::time::Duration;
-use crate::wire::{DaemonId, NetworkId};
+use crate::wire::{DaemonId, Header, NetworkId};
 use crate::{net, node, ring};
 
 /// How long a client may take over its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of the longest datagram: what Ethernet with jumbo frames of 9000 bytes carries. Longer ones save nothing.
+const LONGEST_DATAGRAM: usize = 8972;
 
 impl Options {
     /// The daemon `me` of these settings.
@@ -29,6 +32,7 @@ impl Options {
         let Membership { daemons, names, segments, system, sources, networks } = Membership::of(settings, me);
         let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
+        ring.body_limit = LONGEST_DATAGRAM - Header::SIZE;
         settings.live.tune(&mut ring);
         let mut live = settings.live.clone();
         files::fit_memory(&mut live);

@@ -27,6 +27,8 @@ pub struct Config {
     pub sources: Vec<IpAddr>,
     /// The keys that seal packets; none for plain packets.
     pub keys: Keys,
+    /// Bytes of the longest datagram that anybody wants to send.
+    pub longest: usize,
     /// How many packets count as sent to each destination before the first. 0 but in tests of large numbers.
     pub first_counter: u64,
 }

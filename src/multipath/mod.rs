@@ -15,11 +15,14 @@ mod config;
 mod death;
 mod health;
 mod inbound;
+mod keys;
+mod lengths;
 mod moves;
 mod networks;
 mod notice;
 mod outbound;
 mod seat;
+mod sizes;
 mod stats;
 mod succession;
 mod table;
@@ -35,13 +38,13 @@ pub use stats::Stats;
 
 use std::net::IpAddr;
 
-use crate::seal::{KeyId, Keys};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, SealTag, Slice};
-use health::{Came, Copied, Health, Plans, Said};
+use health::{Came, Copied, Health, LOWEST, Plans, Said};
 use inbound::{After, Inbound, Opened, Refusal, Seen};
 use outbound::{Known, Outbound, Parcel, Relaying};
 use seat::Seat;
+use sizes::{Arrival, Form};
 use succession::Succession;
 use table::Table;
 
@@ -113,24 +116,23 @@ enum Numbering {
     Other,
 }
 
-/// A daemon that was heard within this time may still be there, so no key is used that it may not have.
-const KEY_PATIENCE: Duration = Duration::from_secs(10);
-
 impl Multipath {
     /// The networks of a daemon that starts at `now`.
     pub fn new(config: Config, now: Instant) -> Multipath {
         let table = Table::new(config.me, &config.daemons, &config.sites);
-        Multipath {
+        let mut multipath = Multipath {
             system: config.system,
             networks: config.networks,
-            keys: key_bytes(&config.keys),
+            keys: keys::bytes(&config.keys),
             outbound: Outbound::new(&config, &table),
-            health: Health::new(&table, config.networks, now),
+            health: Health::new(&table, &config, now),
             succession: Succession::new(config.sources.clone()),
             inbound: Inbound::new(config.incarnation, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),
-        }
+        };
+        multipath.follow_lengths();
+        multipath
     }
 
     /// A datagram arrived on a network from an address. Its header and body if it is the first copy of a packet for us.
@@ -141,7 +143,14 @@ impl Multipath {
         source: IpAddr,
         datagram: Slice,
     ) -> Option<(Header, Slice)> {
-        let opened = match self.open(now, network, source, datagram) {
+        let first = self.arrive(now, Arrival { network, source, form: Form::Whole }, datagram);
+        self.follow_lengths();
+        first
+    }
+
+    fn arrive(&mut self, now: Instant, arrival: Arrival, datagram: Slice) -> Option<(Header, Slice)> {
+        let Arrival { network, source, .. } = arrival;
+        let opened = match self.open(now, arrival, datagram) {
             Ok(opened) => opened,
             Err(refusal) => {
                 self.refuse(now, network, source, refusal);
@@ -150,12 +159,12 @@ impl Multipath {
         };
         // Only now, behind the open seal: a forged packet must not make this daemon change its table.
         let numbering = self.follow(now, &opened.header);
-        match self.pass(now, (network, numbering), &opened) {
+        match self.pass(now, (arrival, numbering), &opened) {
             Ok((came, _)) if self.is_for_another(&opened.header) => {
                 self.pass_on(now, came, &opened);
                 None
             }
-            Ok((came, copied)) => self.take(now, came, copied, opened),
+            Ok((came, copied)) => self.take(now, arrival, (came, copied), opened),
             Err(refusal) => {
                 self.refuse(now, network, source, refusal);
                 self.hear_of(now, network, &opened, refusal);
@@ -166,9 +175,10 @@ impl Multipath {
 
     /// Reads a datagram and opens its seal. A copy of what was opened before is not opened again, save now and then: it shows that its path
     /// works. Nothing changes here.
-    fn open(&self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) -> Result<Opened, Refusal> {
-        let read = self.inbound.read(&self.table, source, &datagram)?;
+    fn open(&self, now: Instant, arrival: Arrival, datagram: Slice) -> Result<Opened, Refusal> {
+        let read = self.inbound.read(&self.table, arrival.source, &datagram)?;
         let header = &read.header;
+        let network = arrival.network_of(header);
         // What may go on is opened in any case: its first *direct* copy goes on, even behind a relayed one.
         let goes_on = self.is_for_another(header) || self.outbound.may_forward(header);
         if !goes_on && header.network == network {
@@ -190,17 +200,20 @@ impl Multipath {
     fn pass(
         &mut self,
         now: Instant,
-        (network, numbering): (NetworkId, Numbering),
+        (arrival, numbering): (Arrival, Numbering),
         opened: &Opened,
     ) -> Result<(Came, Copied), Refusal> {
         let header = &opened.header;
+        let network = arrival.network_of(header);
         // Seats and network numbers mean something under one table only.
         if header.system != self.system.digest && !self.succession.overlaps(now, header, self.system.digest) {
             return Err(Refusal::OtherSystem);
         }
         let came = self.inbound.admit(&self.table, network, header)?;
         // Under another table the number of the network may be another one, so the packet says nothing about a path.
-        let came = if numbering == Numbering::Other { Came { directly: None, ..came } } else { came };
+        // Fragments may have come on several networks, and have been heard there themselves.
+        let unclear = numbering == Numbering::Other || arrival.form == Form::Joined;
+        let came = if unclear { Came { directly: None, ..came } } else { came };
         if self.is_for_another(header) {
             // A packet that goes on from here is counted there.
             return Ok((came, Copied::Later));
@@ -220,6 +233,12 @@ impl Multipath {
 
     /// The time that [`Multipath::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.check(now);
+        self.prove_lengths(now);
+        self.follow_lengths();
+    }
+
+    fn check(&mut self, now: Instant) {
         // Before health: it counts daemons and networks by their numbers in the present table.
         self.check_succession(now);
         self.health.check_deaths(now, &self.table);
@@ -255,6 +274,9 @@ impl Multipath {
         // A closed port refuses this packet as well as a knock, so the next knock can wait.
         if let Some(to) = packet.to.and_then(|to| self.table.seat(to)) {
             self.health.on_sent(now, to);
+        }
+        if packet.kind == PacketKind::Data && self.overhead() + packet.body.len() > usize::from(LOWEST) {
+            self.health.sizes_mut().on_data(now);
         }
         self.outbound.send(Known { now, table: &self.table, health: &self.health }, packet);
     }
@@ -299,32 +321,6 @@ impl Multipath {
     /// The networks that are switched on.
     pub fn enabled(&self) -> Networks {
         self.outbound.chooser().all()
-    }
-
-    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
-    /// daemon that started without keys takes none, and one that has keys does not lose them all.
-    pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
-        // A key that came while the daemon runs would cut it off from all who have none yet.
-        if self.keys.is_empty() || keys.is_empty() {
-            return false;
-        }
-        self.keys = key_bytes(&keys);
-        self.outbound.set_keys(&self.table, &keys);
-        self.inbound.set_keys(&self.table, keys);
-        // A new key opens at once. It seals only when all daemons in reach have it.
-        self.choose_key(now);
-        self.health.schedule_report(now);
-        true
-    }
-
-    /// The key with which packets are sealed, if they are.
-    pub fn key(&self) -> Option<KeyId> {
-        self.outbound.key()
-    }
-
-    /// The keys with which packets may be opened, the newest last.
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
-        self.keys.iter().map(|&bytes| KeyId(u32::from_be_bytes(bytes)))
     }
 
     /// Bytes of a datagram that are not a packet's body.
@@ -441,7 +437,13 @@ impl Multipath {
     }
 
     /// A packet for us, or for all, that did not come this way before.
-    fn take(&mut self, now: Instant, came: Came, copied: Copied, opened: Opened) -> Option<(Header, Slice)> {
+    fn take(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        (came, copied): (Came, Copied),
+        opened: Opened,
+    ) -> Option<(Header, Slice)> {
         let header = opened.header;
         // Copies too: each shows that its own path works.
         self.health.on_packet(now, came, copied);
@@ -474,24 +476,18 @@ impl Multipath {
                 self.health.on_knock(now);
                 return None;
             }
+            (PacketKind::SizeProbe | PacketKind::Sizes, _) => {
+                self.on_size(now, came, &opened);
+                return None;
+            }
             (_, Copied::Later) => {
                 self.stats.copies += 1;
                 return None;
             }
+            (PacketKind::Fragment, Copied::First) => return self.join(now, arrival, came, &opened),
             (_, Copied::First) => {}
         }
         self.stats.first += 1;
         Some((header, opened.body))
     }
-
-    fn choose_key(&mut self, now: Instant) {
-        let paths = self.health.paths();
-        // A daemon that is down does not delay a new key. When it comes back, its report says which keys it has.
-        let others = self.table.others().filter(|&other| paths.was_heard(now, other, KEY_PATIENCE));
-        self.outbound.choose_key(|key| others.clone().all(|other| self.inbound.has_key(other, key)));
-    }
-}
-
-fn key_bytes(keys: &Keys) -> Vec<KeyBytes> {
-    keys.ids().map(|id| id.0.to_be_bytes()).collect()
 }

@@ -41,6 +41,17 @@ pub enum Notice {
         /// Their lives, first that of the one that is heard.
         lives: [Incarnation; 2],
     },
+    /// Datagrams above a length vanish on a network, though its interface takes longer ones.
+    ShortPath {
+        /// A daemon that they do not reach.
+        daemon: DaemonId,
+        /// The network.
+        network: NetworkId,
+        /// Bytes of the longest datagram that passes.
+        passes: u16,
+        /// Bytes of the longest datagram that this machine's interface takes.
+        interface: u16,
+    },
     /// A daemon has another configuration; it cannot join this system.
     OtherTable {
         /// The daemon.
@@ -158,6 +169,14 @@ impl fmt::Display for Notice {
                     "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
                      is heard; stop one of them",
                     heard.0, dropped.0
+                )
+            }
+            Notice::ShortPath { daemon, network, passes, interface } => {
+                write!(
+                    f,
+                    "datagrams of {interface} bytes vanish on network {} on the way to {daemon}, those of {passes} bytes arrive: \
+                     packets are made shorter; let all switches and interfaces of this network take the same length",
+                    network.0
                 )
             }
             Notice::OtherSettings { daemon, differs } => {

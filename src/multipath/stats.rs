@@ -12,6 +12,14 @@ counters! {
         reports,
         /// First copies of knocks.
         knocks,
+        /// Probes of how long datagrams may be that came.
+        size_probes,
+        /// Fragments of datagrams that came.
+        fragments,
+        /// Datagrams that were complete with a fragment.
+        joined,
+        /// Fragments that did not fit together.
+        strange_fragments,
         /// Later copies.
         copies,
         /// Packets of an earlier life of their sender.

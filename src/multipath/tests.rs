@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::seal::Keys;
+use crate::time::Duration;
 use crate::wire::{Incarnation, Reader, Way};
 
 mod deaths;
@@ -41,6 +43,7 @@ pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> Config {
         policy: Policy::Primary,
         sources: Vec::new(),
         keys: Keys::NONE,
+        longest: 1472,
         first_counter: 0,
     }
 }

@@ -15,8 +15,8 @@ counters! {
         failed,
         /// Not sent because the link was down, or the daemon is not on this network.
         unsent,
-        /// Of those that were sent: too long for the network, so they left in pieces.
-        in_pieces,
+        /// Refused by the system: too long for the network.
+        too_long,
         /// Answered with word that nobody listens there.
         refused,
         /// Thrown away because they came by another interface than the network's.

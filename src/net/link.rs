@@ -40,8 +40,18 @@ pub(super) struct Link {
     counters: Counters,
     failures: Failures,
     limits: Limits,
+    runs: Runs,
     /// Daemons of which the system said that nobody listens at their port, until that is told.
     refusing: BTreeSet<DaemonId>,
+}
+
+/// How datagrams of equal size leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Many at once, which something on the way cuts into datagrams.
+    Allowed,
+    /// Each by itself.
+    Forbidden,
 }
 
 /// How long packets may be, headers included.
@@ -88,6 +98,7 @@ impl Link {
             counters: Counters::default(),
             failures: Failures::default(),
             limits: Limits::default(),
+            runs: Runs::Allowed,
             refusing: BTreeSet::new(),
         }
     }
@@ -138,6 +149,7 @@ impl Link {
                 let mut sockets = Sockets::open(&self.network, &interface, around).map_err(Fault::Open)?;
                 register(&mut sockets, self.slot, registry)
                     .map_err(|error| Fault::Interface(format!("the sockets cannot be polled: {error}")))?;
+                sockets.offload = self.runs == Runs::Allowed;
                 self.sockets = Some(sockets);
             }
         }
@@ -179,7 +191,7 @@ impl Link {
             return None;
         }
         if let Some(sockets) = &mut self.sockets {
-            sockets.offload = true;
+            sockets.offload = self.runs == Runs::Allowed;
         }
         Some(LinkEvent::Limit(self.id, limit))
     }
@@ -269,6 +281,15 @@ impl Link {
         self.drilled = drilled;
     }
 
+    /// How its datagrams leave from now on.
+    pub(super) fn set_runs(&mut self, runs: Runs) {
+        if std::mem::replace(&mut self.runs, runs) != runs
+            && let Some(sockets) = &mut self.sockets
+        {
+            sockets.offload = runs == Runs::Allowed;
+        }
+    }
+
     /// What is known of it.
     pub(super) fn status(&self) -> LinkStatus {
         LinkStatus { up: self.status == Some(Ok(())), drilled: self.drilled, counters: self.counters }
@@ -351,11 +372,10 @@ impl<'a> Tally<'a> {
         Tally { counters, failures, complained: false }
     }
 
-    /// One was sent in pieces, being too long for the network.
+    /// One was too long for the network. The next ones are shorter, and what was in it travels in fragments.
     #[cfg(target_os = "linux")]
-    pub(super) fn sent_in_pieces(&mut self) {
-        self.counters.sent += 1;
-        self.counters.in_pieces += 1;
+    pub(super) fn too_long(&mut self) {
+        self.counters.too_long += 1;
     }
 
     /// The system may have something to say.

@@ -8,7 +8,7 @@ use mio::{Registry, Token};
 use tracing::{debug, warn};
 
 use super::change::Change;
-use super::link::{Fault, Link};
+use super::link::{Fault, Link, Runs};
 use super::platform::Interfaces;
 use super::{
     Arrived, Batches, Buffers, Counters, Datagram, InterfaceWatch, LinkEvent, Network, OpenError, Remainder, wires,
@@ -219,9 +219,14 @@ impl Links {
         self.events.pop_front()
     }
 
-    /// How long datagrams may be to leave whole on every network, as far as that is known.
-    pub fn datagram_limit(&self) -> Option<usize> {
-        self.links.iter().filter_map(Link::datagram_limit).min()
+    /// How long datagrams may be to leave whole, by network, as far as that is known.
+    pub fn datagram_limits(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.links.iter().map(Link::datagram_limit)
+    }
+
+    /// How datagrams leave on each network from now on.
+    pub fn set_runs(&mut self, of: impl Fn(NetworkId) -> Runs) {
+        self.links.iter_mut().for_each(|link| link.set_runs(of(link.id())));
     }
 
     /// Each link's status, by network.
@@ -454,7 +459,7 @@ mod tests {
     fn the_length_of_datagrams_is_told_once() {
         let mut station = Station::open(vec![network(0, Kind::Unicast, free_port())]).unwrap();
         assert_eq!(station.links.poll_event(), Some(LinkEvent::Up(NetworkId(0))));
-        let limit = station.links.datagram_limit().unwrap();
+        let limit = station.links.datagram_limits().next().flatten().unwrap();
         assert!(limit > 1000);
         assert_eq!(station.links.poll_event(), Some(LinkEvent::Limit(NetworkId(0), limit)));
         station.links.handle_timeout(station.links.poll_timeout());

@@ -55,12 +55,11 @@ pub(super) fn hear_complaints(socket: &Socket, own: IpAddr) {
     }
 }
 
-/// Whether the system may send a datagram in pieces, rather than refuse it, when it is too long for the network.
-pub(super) fn allow_pieces(socket: &Socket, to: IpAddr, allowed: bool) -> io::Result<()> {
-    let discover = if allowed { libc::IP_PMTUDISC_DONT } else { libc::IP_PMTUDISC_DO };
-    match to {
-        IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &discover),
-        IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &discover),
+/// Lets nobody on the way cut a datagram in pieces: what is too long is refused, by this system or by a router.
+pub(super) fn forbid_pieces(socket: &Socket, own: IpAddr) -> io::Result<()> {
+    match own {
+        IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_DO),
+        IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &libc::IPV6_PMTUDISC_DO),
     }
 }
 

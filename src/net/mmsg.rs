@@ -11,10 +11,10 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 
 use mio::net::UdpSocket;
-use socket2::{SockAddr, SockRef};
+use socket2::SockAddr;
 
 use super::link::Tally;
-use super::{Arrived, Buffers, Datagram, Intake, Remainder, platform};
+use super::{Arrived, Buffers, Datagram, Intake, Remainder};
 use crate::wire::Slice;
 
 /// Datagrams that the kernel takes as one send.
@@ -101,10 +101,7 @@ impl Batches {
                     single = runs[0];
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) && is_second_try => {
-                    match send_in_pieces(socket, to, &rest[..1]) {
-                        Ok(()) => tally.sent_in_pieces(),
-                        Err(error) => tally.failed(1, error),
-                    }
+                    tally.too_long();
                     rest = &rest[1..];
                     single = single.saturating_sub(1);
                     is_second_try = false;
@@ -159,15 +156,6 @@ impl Batches {
         let remainder = if count < RECEIVE_BATCH { Remainder::Nothing } else { Remainder::Unknown };
         Ok(Intake { remainder, foreign })
     }
-}
-
-/// Sends one datagram that is too long for the network, in fragments. It was built when longer ones could pass, and cannot be rebuilt.
-fn send_in_pieces(socket: &UdpSocket, to: &SockAddr, one: &[Datagram<'_>]) -> io::Result<()> {
-    let address = to.as_socket().expect("a destination is made from an internet address").ip();
-    platform::allow_pieces(&SockRef::from(socket), address, true)?;
-    let result = send_runs(socket, to, one, &[1]);
-    platform::allow_pieces(&SockRef::from(socket), address, false)?;
-    result.map(|_| ())
 }
 
 /// Cuts the front of a batch into runs, by length. The first `single` datagrams go one by one.
@@ -340,6 +328,9 @@ fn parts(length: usize, segment: Option<usize>) -> impl Iterator<Item = Range<us
 mod tests {
     use std::net::SocketAddr;
 
+    use socket2::SockRef;
+
+    use super::super::platform;
     use super::*;
 
     static BYTES: [u8; RUN_BYTES] = [7; RUN_BYTES];
@@ -423,7 +414,7 @@ mod tests {
         sizes.insert(1, Datagram { header: &BYTES, body: &BYTES });
         let mut offload = true;
         let counters = Tally::of(|tally| _ = Batches::send(&from, &address, &sizes, &mut offload, tally));
-        assert_eq!((counters.sent, counters.failed), (2, 1));
+        assert_eq!((counters.sent, counters.too_long, counters.failed), (2, 1, 0));
         let mut arrived = Vec::new();
         Batches::new(Buffers::Shared).receive(&to, None, &mut arrived).unwrap();
         assert_eq!(arrived.iter().map(|arrived| arrived.bytes.len()).collect::<Vec<_>>(), [10, 20]);

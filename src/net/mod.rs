@@ -49,6 +49,7 @@ use {plain::Batches, silent::Complaints, unwatched::InterfaceWatch, windows as p
 
 pub use counters::Counters;
 pub(crate) use delivery::{Delivery, delivery};
+pub use link::Runs;
 pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub(crate) use platform::claim;

@@ -93,7 +93,7 @@ impl Sockets {
         let own = own_socket(network, address, interface, around).map_err(|error| OpenError { address, error })?;
         let only = held(&own);
         platform::hear_complaints(&own, network.own);
-        if let Err(error) = platform::allow_pieces(&own, network.own, false) {
+        if let Err(error) = platform::forbid_pieces(&own, network.own) {
             debug!(%error, "long datagrams leave in pieces");
         }
         let group = group(network, interface);

@@ -22,7 +22,7 @@ pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
 pub(super) fn hear_complaints(_socket: &Socket, _own: IpAddr) {}
 
 /// Nothing: the system sends in pieces what is too long.
-pub(super) fn allow_pieces(_socket: &Socket, _to: IpAddr, _allowed: bool) -> io::Result<()> {
+pub(super) fn forbid_pieces(_socket: &Socket, _own: IpAddr) -> io::Result<()> {
     Ok(())
 }
 

@@ -71,7 +71,7 @@ fn switch_off(socket: &Socket, control: u32) -> io::Result<()> {
 }
 
 /// Nothing: the system sends in pieces what is too long.
-pub(super) fn allow_pieces(_socket: &Socket, _to: IpAddr, _allowed: bool) -> io::Result<()> {
+pub(super) fn forbid_pieces(_socket: &Socket, _own: IpAddr) -> io::Result<()> {
     Ok(())
 }
 

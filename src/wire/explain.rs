@@ -2,8 +2,10 @@
 //!
 //! This is for people who read captures and for tests. Nothing in a running daemon depends on it.
 
-use super::{Data, Envelope, FrameHeader, Greeting, Head, Header, MESSAGE_PREFIX, Packet, PacketKind, PathReport};
-use super::{DecodeError, Payload, Protection, Reader, Service, Slice};
+use super::{
+    Data, Envelope, Fragment, FrameHeader, Greeting, Head, Header, MESSAGE_PREFIX, Packet, PacketKind, PathReport,
+};
+use super::{DecodeError, Payload, Protection, Reader, Service, SizeAnswer, SizeProbe, Slice};
 
 /// The lines that describe a datagram. A layer that cannot be read is the last one, with the reason.
 pub fn explain(datagram: &Slice) -> Vec<String> {
@@ -45,6 +47,12 @@ fn explain_body(lines: &mut Lines, kind: PacketKind, body: &Slice) {
         PacketKind::Report => lines.add_or_error(1, &PathReport::decode(body)),
         PacketKind::Greeting => lines.add_or_error(1, &Greeting::decode(body)),
         PacketKind::Knock => {}
+        PacketKind::SizeProbe => lines.add_or_error(1, &SizeProbe::decode(body)),
+        PacketKind::Fragment => lines.add_or_error(1, &Fragment::decode(body)),
+        PacketKind::Sizes => match SizeAnswer::decode_all(body) {
+            Ok(answers) => answers.iter().for_each(|answer| lines.add(1, answer)),
+            Err(error) => lines.add_or_error(1, &Err::<SizeAnswer, _>(error)),
+        },
         _ => {
             let packet = Packet::decode(kind, body);
             lines.add_or_error(1, &packet);

@@ -120,13 +120,22 @@ pub enum PacketKind {
     Greeting = 32,
     /// Knocks at a port: the receiver need not do anything, but if nobody has the port the system answers. It is no packet of a ring.
     Knock = 33,
+    /// Proves by its length how long a datagram may be. It is no packet of a ring.
+    SizeProbe = 34,
+    /// Which size probes came. It is no packet of a ring.
+    Sizes = 35,
+    /// A part of a datagram that is too long for a path as a whole. It is no packet of a ring.
+    Fragment = 36,
 }
 
 impl PacketKind {
     /// All kinds, by their numbers.
-    pub const ALL: [PacketKind; 12] = {
+    pub const ALL: [PacketKind; 15] = {
         use PacketKind::*;
-        [Data, Token, Join, Form, Probe, Hurry, Report, Rest, Have, Handover, Greeting, Knock]
+        [
+            Data, Token, Join, Form, Probe, Hurry, Report, Rest, Have, Handover, Greeting, Knock, SizeProbe, Sizes,
+            Fragment,
+        ]
     };
 
     fn from_wire(number: u8) -> Option<PacketKind> {
@@ -272,6 +281,9 @@ impl fmt::Display for PacketKind {
             PacketKind::Handover => "handover",
             PacketKind::Greeting => "greeting",
             PacketKind::Knock => "knock",
+            PacketKind::SizeProbe => "size probe",
+            PacketKind::Sizes => "sizes",
+            PacketKind::Fragment => "fragment",
         })
     }
 }

@@ -11,6 +11,7 @@ mod data;
 mod envelope;
 mod explain;
 mod form;
+mod fragment;
 mod frame;
 mod greeting;
 mod handshake;
@@ -25,6 +26,7 @@ mod packet;
 mod probe;
 mod report;
 mod rest;
+mod sizes;
 mod slice;
 mod token;
 
@@ -33,6 +35,7 @@ pub use data::{Data, MESSAGE_PREFIX};
 pub use envelope::{Basis, Envelope, GroupState, Piece, State};
 pub use explain::explain;
 pub use form::{Brings, Form, FormMember, FormPart};
+pub use fragment::Fragment;
 pub use frame::{
     ByteOrder, CLASSIC_DAEMON_LIMIT, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, MAX_GROUPS, MESSAGE_LIMIT,
     decode_names, encode_reject,
@@ -55,5 +58,6 @@ pub use packet::Packet;
 pub(crate) use report::{KeyBytes, MeasureBytes};
 pub use report::{Keys, Measure, Measures, PathReport};
 pub use rest::{Have, Rest};
+pub use sizes::{SizeAnswer, SizeProbe};
 pub use slice::{Payload, Slice};
 pub use token::Token;

@@ -1,4 +1,4 @@
-//! The body of a datagram for the ring, by kind. Reports, greetings and knocks are for multipath, and no ring reads them.
+//! The body of a datagram for the ring, by kind. Others, from reports to fragments, are for multipath, and no ring reads them.
 
 use std::fmt;
 
@@ -42,6 +42,9 @@ impl Packet {
             PacketKind::Have => Packet::Have(Have::decode(body)?),
             PacketKind::Handover => Packet::Handover(Data::decode(body)?),
             PacketKind::Report | PacketKind::Greeting | PacketKind::Knock => return Err(DecodeError::BadValue("kind")),
+            PacketKind::SizeProbe | PacketKind::Sizes | PacketKind::Fragment => {
+                return Err(DecodeError::BadValue("kind"));
+            }
         })
     }
 

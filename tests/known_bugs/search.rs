@@ -16,6 +16,8 @@ type Search = fn(u64) -> bool;
 
 /// Random histories of rings alone.
 const RINGS: Search = |seed| crate::history(seed, Log::Nothing).is_err();
+/// Random histories in which every two daemons keep a way.
+const MASKED: Search = |seed| crate::masked_history(seed, Log::Nothing).is_err();
 /// Random histories of whole daemons with clients.
 const CLIENTS: Search = |seed| clients::history(seed, Log::Nothing).is_err();
 /// Recoveries that break at every hop of their token.
@@ -41,6 +43,8 @@ const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::AnswersKept, RINGS, 400),
     (KnownBug::MergesMissed, RINGS, 400),
     (KnownBug::ExchangeOvertaken, CLIENTS, 400),
+    (KnownBug::SizeUnproved, MASKED, 400),
+    (KnownBug::SizeKept, MASKED, 400),
 ];
 
 #[test]

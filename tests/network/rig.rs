@@ -235,6 +235,26 @@ impl Rig {
         self.set_lengths(length);
     }
 
+    /// From now on all interfaces and bridges take packets of this length at most, longer than usual.
+    pub fn widen(&mut self, length: usize) {
+        let port = |network| (0..self.nodes).map(move |node| port(node, network));
+        let ports = (0..self.networks).flat_map(port);
+        ip_in(&self.switch(), &ports.map(|port| format!("link set {port} mtu {length}\n")).collect::<String>());
+        self.set_lengths(length);
+    }
+
+    /// From now on packets longer than this vanish in a network on the way to some nodes.
+    pub fn swallow(&mut self, network: usize, nodes: Range<usize>, length: usize) {
+        self.faults.push(format!("oifname {} meta length > {length} drop", ports(nodes, network)));
+        self.apply_faults();
+    }
+
+    /// From now on a node's interface takes packets of this length at most.
+    pub fn narrow_one(&mut self, node: usize, network: usize, length: usize) {
+        ip_in(&self.node(node), &format!("link set net{network} mtu {length}\n"));
+        ip_in(&self.switch(), &format!("link set {} mtu {length}\n", port(node, network)));
+    }
+
     /// From now on packets that were cut in pieces vanish.
     pub fn drop_pieces(&mut self) {
         self.faults.push("ether type ip ip frag-off & 0x3fff != 0 drop".to_string());

@@ -4,7 +4,7 @@ use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
 use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Ring, Stats};
 use spread::seal::Keys;
 use spread::time::Instant;
-use spread::wire::{DaemonId, Header, NetworkId, Packet, Reader, Service, Slice};
+use spread::wire::{DaemonId, Header, NetworkId, Packet, PacketKind, Reader, Service, Slice};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::tables::{Table, Wires};
@@ -59,6 +59,8 @@ pub struct RingDaemon {
     wires: Wires,
     /// The daemons of the table that comes next.
     next: Vec<DaemonId>,
+    /// The longest datagram that it wants to send.
+    longest: usize,
     /// The time of the last input.
     now: Instant,
     assembly: Assembly,
@@ -134,13 +136,30 @@ impl RingDaemon {
             policy: policy(&config),
             sources: Vec::new(),
             keys: wiring.keys,
+            longest: config.body_limit + Header::SIZE,
             first_counter: wiring.counted,
         };
+        let longest = paths.longest;
         let multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
         let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
-        RingDaemon { ring, multipath, filtered, me, sites: wiring.sites, wires, next, now, assembly }
+        let sites = wiring.sites;
+        let mut daemon = RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly };
+        daemon.tell_limits(now);
+        daemon
+    }
+
+    /// All interfaces take whatever anybody wants to send.
+    fn tell_limits(&mut self, now: Instant) {
+        for network in (0..NetworkId::LIMIT as u8).map(NetworkId) {
+            self.multipath.set_interface_limit(now, network, self.longest);
+        }
+    }
+
+    /// Packets are as long as the paths carry.
+    fn fit(&mut self) {
+        self.ring.set_body_limit(self.multipath.datagram_limit() - self.multipath.overhead());
     }
 
     /// The same daemon without the filter for copies.
@@ -168,15 +187,16 @@ impl RingDaemon {
         if self.multipath.take_adopted() {
             self.wires.adopt();
             self.ring.readmit(now, std::mem::take(&mut self.next));
+            self.tell_limits(now);
         }
     }
 
     fn first_copy(&mut self, now: Instant, network: NetworkId, datagram: &Slice) -> Option<(Header, Slice)> {
         let first = self.multipath.handle_datagram(now, network, SOMEWHERE, datagram.clone());
-        if self.filtered {
+        let header = Header::decode(&mut Reader::new(datagram)).ok()?;
+        if self.filtered || header.kind == PacketKind::Fragment {
             return first;
         }
-        let header = Header::decode(&mut Reader::new(datagram)).ok()?;
         let ours = header.system == SYSTEM && header.destination.is_none_or(|to| to == self.me);
         ours.then(|| (header, datagram.tail(Header::SIZE)))
     }
@@ -188,6 +208,7 @@ impl Actor for RingDaemon {
         let Some(network) = self.wires.arrival(network) else { return };
         let first = self.first_copy(now, network, datagram);
         self.follow_table(now);
+        self.fit();
         let Some((header, body)) = first else { return };
         if let Ok(packet) = Packet::decode(header.kind, &body) {
             self.ring.handle_packet(now, header.sender, packet);
@@ -203,6 +224,7 @@ impl Actor for RingDaemon {
         self.now = now;
         self.multipath.handle_timeout(now);
         self.follow_table(now);
+        self.fit();
         while let Some(daemon) = self.multipath.poll_death() {
             self.ring.suspect(now, daemon);
         }

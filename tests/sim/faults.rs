@@ -13,7 +13,7 @@ use spread::wire::{DaemonId, Incarnation, Service};
 
 use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::forger::Listener;
-use crate::links::{Quality, Which};
+use crate::links::{NO_LIMIT, Quality, Which};
 use crate::seeds::daemons;
 use crate::tables::{Table, TablePlan};
 use crate::world::{Action, Log, Starter, World};
@@ -54,6 +54,8 @@ pub struct Plan {
     pub sites: Vec<usize>,
     pub keys: KeyPlan,
     pub tables: TablePlan,
+    /// For a masked history: the links that carry everything, as (network, from, to).
+    kept: Vec<(usize, usize, usize)>,
     /// For a masked history: the links that may fail by themselves, as (network, from, to).
     bad_links: Vec<(usize, usize, usize, f64)>,
 }
@@ -145,6 +147,7 @@ impl Plan {
             brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
             sites: vec![0; daemons],
+            kept: Vec::new(),
             bad_links: Vec::new(),
             keys: KeyPlan::default(),
             tables: TablePlan::constant(daemons, networks),
@@ -165,6 +168,7 @@ impl Plan {
             plan.draw_tables(&mut rng.fork());
         }
         plan.draw_keyless(&mut rng.fork());
+        plan.draw_sizes(&mut rng.fork());
         plan
     }
 
@@ -333,6 +337,7 @@ impl Plan {
     /// For each pair a way is kept; everything else may be cut, at times or for good, in one direction or both.
     fn draw_masked_faults(&mut self, rng: &mut Rng, mode: Mode) {
         let kept = if rng.chance(0.3) || mode == Mode::Sleeper { self.draw_pairs(rng) } else { self.draw_ways(rng) };
+        self.kept = kept.clone();
         let badness = [0.1, 0.5, 0.95][rng.below(3) as usize];
         for network in 0..self.networks {
             for from in 0..self.daemons {
@@ -343,6 +348,42 @@ impl Plan {
                 }
             }
         }
+    }
+
+    /// In every other history daemons want to send long datagrams, and some links do not carry them: in one direction or in both, for all or
+    /// for some, from the start or from some moment on, for a while or for good.
+    fn draw_sizes(&mut self, rng: &mut Rng) {
+        if rng.chance(0.5) {
+            return;
+        }
+        self.body_limit = [1436, 4000, 8936][rng.below(3) as usize];
+        for _ in 0..rng.below(20) {
+            let (at, daemon) = (self.moment(rng), rng.below(self.daemons as u64) as usize);
+            let (service, size) = (service(rng), rng.below(30_000) as usize);
+            self.actions.push((at, Action::Submit { daemon, service, size }));
+        }
+        for _ in 0..1 + rng.below(8) {
+            let mut any = |of: usize| rng.chance(0.5).then(|| rng.below(of as u64) as usize);
+            let which = Which { network: any(self.networks), from: any(self.daemons), to: any(self.daemons) };
+            let limit = self.draw_limit(rng, which);
+            let at = if rng.chance(0.3) { Instant::ZERO } else { self.moment(rng) };
+            self.actions.push((at, Action::Narrow(which, limit)));
+            if rng.chance(0.6) {
+                let later = if rng.chance(0.5) { NO_LIMIT } else { self.draw_limit(rng, which) };
+                self.actions.push((at + millis(rng, 1, 4000), Action::Narrow(which, later)));
+            }
+        }
+    }
+
+    /// What is carried at least where a masked history needs it is what every network carries.
+    fn draw_limit(&self, rng: &mut Rng, which: Which) -> usize {
+        let fits = |wanted: Option<usize>, is| wanted.is_none_or(|wanted| wanted == is);
+        let is_meant = |&(network, from, to): &(usize, usize, usize)| {
+            fits(which.network, network) && fits(which.from, from) && fits(which.to, to)
+        };
+        let needed = self.masked && self.kept.iter().any(is_meant);
+        let limits = [1232, 1300, 1400, 1472, 2000, 5000, 8000, 600, 300];
+        limits[rng.below(if needed { 7 } else { 9 }) as usize]
     }
 
     /// For each two daemons one network, both ways.

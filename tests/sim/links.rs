@@ -41,7 +41,12 @@ impl Quality {
 pub struct Link {
     pub quality: Quality,
     pub cut: bool,
+    /// Longer datagrams vanish.
+    pub limit: usize,
 }
+
+/// No datagram is too long.
+pub const NO_LIMIT: usize = usize::MAX;
 
 /// Which links a fault concerns; `None` means all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +66,7 @@ pub struct Links {
 
 impl Links {
     pub fn new(daemons: usize, networks: usize) -> Links {
-        let link = Link { quality: Quality::good(), cut: false };
+        let link = Link { quality: Quality::good(), cut: false, limit: NO_LIMIT };
         Links { daemons, links: vec![link; networks * daemons * daemons], sides: vec![0; daemons] }
     }
 
@@ -92,7 +97,7 @@ impl Links {
     /// Every link becomes as good as this, and nothing is cut.
     pub fn heal(&mut self, quality: &Quality) {
         self.sides.fill(0);
-        self.select(Which::default()).for_each(|link| *link = Link { quality: *quality, cut: false });
+        self.select(Which::default()).for_each(|link| *link = Link { quality: *quality, cut: false, limit: NO_LIMIT });
     }
 
     /// Whether anything gets through at all.

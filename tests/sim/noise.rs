@@ -1,7 +1,9 @@
 //! Datagrams that no daemon sent like this, or not now: each must lead to nothing.
 
 use spread::rng::Rng;
-use spread::wire::{Data, Header, NetworkId, Packet, PacketKind, PathReport, Reader, Slice};
+use spread::wire::{
+    Data, Fragment, Header, NetworkId, Packet, PacketKind, PathReport, Reader, SizeAnswer, SizeProbe, Slice,
+};
 
 use crate::tally::Fault;
 
@@ -69,8 +71,11 @@ fn spoil(rng: &mut Rng, datagram: &Slice, fault: Fault) -> Slice {
     match fault {
         Fault::Truncated => {
             // Less of a data packet's payload is a shorter packet; less than its head is none.
-            let has_payload = matches!(kind, PacketKind::Data | PacketKind::Handover);
-            let longest = if has_payload { Header::SIZE + DATA_HEAD } else { bytes.len() };
+            let longest = match kind {
+                PacketKind::Data | PacketKind::Handover => Header::SIZE + DATA_HEAD,
+                PacketKind::Fragment => Header::SIZE + Fragment::OVERHEAD,
+                _ => bytes.len(),
+            };
             bytes.truncate(rng.below(longest.min(bytes.len()) as u64) as usize);
         }
         Fault::Corrupted => corrupt(rng, &mut bytes, kind),
@@ -99,6 +104,9 @@ fn corrupt(rng: &mut Rng, bytes: &mut [u8], kind: PacketKind) {
         let body = Slice::copy_from(&bytes[Header::SIZE..]);
         let unreadable = match kind {
             PacketKind::Report => PathReport::decode(&body).is_err(),
+            PacketKind::SizeProbe => SizeProbe::decode(&body).is_err(),
+            PacketKind::Sizes => SizeAnswer::decode_all(&body).is_err(),
+            PacketKind::Fragment => Fragment::decode(&body).is_err(),
             _ => Packet::decode(kind, &body).is_err(),
         };
         if unreadable {

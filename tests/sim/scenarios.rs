@@ -3,6 +3,7 @@
 mod absence;
 mod copies;
 mod flow;
+mod holes;
 mod large;
 mod membership;
 mod order;
@@ -21,12 +22,12 @@ use spread::ring::{Config, Stats};
 use spread::rng::Rng;
 use spread::seal::Keys;
 use spread::time::{Duration, Instant};
-use spread::wire::{DaemonId, NetworkId, PacketKind, Service};
+use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Service};
 
 use crate::actor::{Actor, RingDaemon, Wiring};
 use crate::checker::{check_awake, check_masking, check_quiescence, check_safety};
 use crate::faults::config;
-use crate::links::{Quality, Which};
+use crate::links::{NO_LIMIT, Quality, Which};
 use crate::tables::Table;
 use crate::world::{Action, Log, World};
 

@@ -12,6 +12,8 @@ pub enum Fault {
     Lost,
     /// A datagram met a cut link or another side of a partition.
     Cut,
+    /// A datagram was too long for a link.
+    TooLong,
     /// A datagram came twice.
     Duplicated,
     /// A datagram came cut short.
@@ -34,6 +36,8 @@ pub enum Fault {
     LinksCut,
     /// The networks fell apart.
     Partition,
+    /// Links carry shorter datagrams, or longer ones again.
+    LinksNarrowed,
     /// Links became lossy.
     LossyLinks,
     /// A daemon was killed.
@@ -50,9 +54,10 @@ pub enum Fault {
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 19] = [
+    pub const ALL: [(Fault, &str); 21] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
+        (Fault::TooLong, "datagrams too long"),
         (Fault::Duplicated, "datagrams duplicated"),
         (Fault::Truncated, "datagrams truncated"),
         (Fault::Corrupted, "datagrams corrupted"),
@@ -64,6 +69,7 @@ impl Fault {
         (Fault::StrayRefusal, "stray refusals"),
         (Fault::LinksCut, "cuts of links"),
         (Fault::Partition, "partitions"),
+        (Fault::LinksNarrowed, "changes of the longest datagram"),
         (Fault::LossyLinks, "rises of loss"),
         (Fault::Crash, "crashes"),
         (Fault::Leave, "departures"),

@@ -39,6 +39,8 @@ pub enum Action {
     },
     Cut(Which, bool),
     Loss(Which, f64),
+    /// Longer datagrams vanish on these links.
+    Narrow(Which, usize),
     Partition(Vec<u8>),
     /// Something arrives that no daemon sent like this, or not now.
     Noise(usize),
@@ -230,6 +232,10 @@ impl<A: Actor> World<A> {
             Action::Loss(which, loss) => {
                 self.links.select(which).for_each(|link| link.quality.loss = loss);
                 self.tally.note(Fault::LossyLinks);
+            }
+            Action::Narrow(which, limit) => {
+                self.links.select(which).for_each(|link| link.limit = limit);
+                self.tally.note(Fault::LinksNarrowed);
             }
             Action::Partition(sides) => {
                 self.links.partition(&sides);

@@ -25,6 +25,9 @@ impl Daemon {
             }
             multipath::Notice::Crossed { daemon, .. } => warn!(name: "networks_crossed", %daemon, "{notice}"),
             multipath::Notice::Clones { daemon, .. } => warn!(name: "two_hosts", %daemon, "{notice}"),
+            multipath::Notice::ShortPath { daemon, network, passes, .. } => {
+                warn!(name: "path_short", %daemon, network = network.0, passes, "{notice}");
+            }
             multipath::Notice::Refused { source, .. } => warn!(name: "datagrams_refused", %source, "{notice}"),
             multipath::Notice::SecondSelf { .. } => warn!(name: "second_self", "{notice}"),
             multipath::Notice::OtherSettings { daemon, .. } => warn!(name: "other_settings", %daemon, "{notice}"),
@@ -51,7 +54,8 @@ impl Daemon {
             }
             LinkEvent::Limit(network, bytes) => {
                 debug!(network = network.0, bytes, "longest datagram");
-                self.fit_packets();
+                self.node.set_interface_limit(now, network, bytes);
+                self.drain();
             }
             LinkEvent::Refused(network, daemon) => {
                 debug!(network = network.0, %daemon, "nobody has the port of a daemon");
@@ -70,6 +74,7 @@ fn notice_name(notice: &multipath::Notice) -> &'static str {
         multipath::Notice::Path { .. } => "path",
         multipath::Notice::Crossed { .. } => "networks_crossed",
         multipath::Notice::Clones { .. } => "two_hosts",
+        multipath::Notice::ShortPath { .. } => "path_short",
         multipath::Notice::Refused { .. } => "datagrams_refused",
         multipath::Notice::SecondSelf { .. } => "second_self",
         multipath::Notice::OtherSettings { .. } => "other_settings",

@@ -69,7 +69,7 @@ impl Daemon {
         self.monitors.adopt(daemons, system.digest, segments);
         (self.live.policy, self.live.priorities) = (policy, priorities);
         self.node.apply(now, &self.live);
-        self.fit_packets();
+        self.tell_limits(now);
         self.next_status = now;
     }
 }

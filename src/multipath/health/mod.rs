@@ -9,6 +9,7 @@ mod matrix;
 mod notices;
 mod paths;
 mod reports;
+mod sizes;
 mod track;
 
 pub(super) use deaths::Doors;
@@ -17,8 +18,10 @@ pub use notices::Differs;
 pub(super) use notices::Notices;
 pub use paths::Path;
 pub(super) use reports::Said;
+pub(super) use sizes::{LOWEST, Round, Sizes};
 pub use track::PathState;
 
+use super::config::Config;
 use super::moves::Moves;
 use super::networks::Networks;
 use super::notice::Notice;
@@ -49,6 +52,7 @@ pub(super) struct Health {
     reports: Reports,
     notices: Notices,
     deaths: Deaths,
+    sizes: Sizes,
     looked: Instant,
     next_look: Instant,
     /// When daemons on probation are asked again to report often.
@@ -84,13 +88,15 @@ pub(super) enum Plans {
 }
 
 impl Health {
-    pub(super) fn new(table: &Table, networks: u8, now: Instant) -> Health {
+    pub(super) fn new(table: &Table, config: &Config, now: Instant) -> Health {
+        let networks = config.networks;
         Health {
             paths: Paths::new(table, networks, reports::interval(table.len())),
             matrix: Matrix::new(table),
             reports: Reports::new(table.len(), now),
             notices: Notices::default(),
             deaths: Deaths::new(table, now),
+            sizes: Sizes::new(table, networks, config.longest),
             looked: Instant::ZERO,
             next_look: now,
             next_plea: now,
@@ -104,6 +110,7 @@ impl Health {
         self.matrix.adopt(moves);
         self.reports.adopt(now, moves.to.len());
         self.deaths.adopt(moves);
+        self.sizes.adopt(moves);
         self.notices.adopt(moves);
         self.stir(now);
     }
@@ -122,6 +129,7 @@ impl Health {
     /// A report of this life of its sender came.
     pub(super) fn on_report(&mut self, now: Instant, me: Seat, came: Came, life: Incarnation, report: &PathReport<'_>) {
         let paths = self.paths.on_report(now, came, life, report);
+        self.sizes.on_life(came.sender, life);
         // By the pause that this report promises, so a quiet daemon's row lives longer.
         let until = now + self.paths.pause(came.sender) * LIFETIME;
         // Not `||`: both must learn from every report.
@@ -232,7 +240,8 @@ impl Health {
 
     /// When to look and to report.
     pub(super) fn poll_timeout(&self) -> Instant {
-        self.next_look.min(self.reports.due()).min(self.deaths.due())
+        let due = self.next_look.min(self.reports.due()).min(self.deaths.due());
+        self.sizes.due().map_or(due, |sizes| sizes.min(due))
     }
 
     /// Judges who has died, and knocks.
@@ -262,6 +271,11 @@ impl Health {
             self.next_plea = now + PLEA_INTERVAL;
             let waiting = table.others().filter(|&other| self.paths.is_on_probation(other));
             waiting.filter(|&other| self.paths.is_alive(now, other)).for_each(|other| self.reports.ask(now, other));
+        }
+        self.sizes.update(now, table, &self.paths, &self.matrix);
+        for short in self.sizes.short(now, table) {
+            let (daemon, network) = (table.id(short.daemon), short.network);
+            self.notices.on_short(now, daemon, network, (short.passes, short.interface));
         }
         // After the paths were judged, so that the operator hears of the present state.
         self.notices.on_paths(now, self.paths.changes(), self.paths.iter(table));
@@ -300,6 +314,11 @@ impl Health {
     /// Whether this daemon was heard lately, on whatever way.
     pub(super) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
         self.paths.is_alive(now, daemon)
+    }
+
+    /// How long datagrams may be.
+    pub(super) fn sizes_mut(&mut self) -> &mut Sizes {
+        &mut self.sizes
     }
 
     /// Which daemon hears which other one.

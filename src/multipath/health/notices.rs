@@ -63,6 +63,7 @@ enum Topic {
     Crossed(DaemonId, NetworkId, NetworkId),
     SecondSelf,
     Clones(DaemonId),
+    Short(NetworkId),
     OtherTable(DaemonId),
     OtherSettings(DaemonId),
     WaitsForOther(DaemonId),
@@ -119,6 +120,17 @@ impl Notices {
         self.notify(now, Topic::Clones(daemon), Notice::Clones { daemon, lives });
     }
 
+    /// A path carries less than the interface of its network takes: so much, and so much.
+    pub(super) fn on_short(
+        &mut self,
+        now: Instant,
+        daemon: DaemonId,
+        network: NetworkId,
+        (passes, interface): (u16, u16),
+    ) {
+        self.notify(now, Topic::Short(network), Notice::ShortPath { daemon, network, passes, interface });
+    }
+
     /// A daemon has another membership table.
     pub(in crate::multipath) fn on_other_table(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_tables();
@@ -149,7 +161,7 @@ impl Notices {
         let moved = |((daemon, network), what)| Some(((daemon, moves.network(network)?), what));
         self.paths = told.filter(|((daemon, _), _)| stays(*daemon)).filter_map(moved).collect();
         self.since.clear();
-        self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherTable(_)));
+        self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherTable(_) | Topic::Short(_)));
     }
 
     /// Files differ, with this notice, or do not. The operator learns of it when it lasts.

@@ -6,6 +6,7 @@
 
 mod clones;
 mod duplicates;
+mod fragments;
 mod gate;
 mod lives;
 mod refusals;
@@ -13,6 +14,7 @@ mod refusals;
 mod tests;
 
 pub(super) use duplicates::{Copies, Mark, Seen, Trust};
+pub(super) use fragments::Joined;
 
 use std::net::IpAddr;
 
@@ -23,8 +25,11 @@ use super::seat::{BySeat, Seat};
 use super::table::Table;
 use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
-use crate::wire::{DecodeError, Greeting, Head, Header, Incarnation, NetworkId, Protection, SealTag, Slice, Way};
+use crate::wire::{
+    DecodeError, Fragment, Greeting, Head, Header, Incarnation, NetworkId, Protection, SealTag, Slice, Way,
+};
 use clones::Clones;
+use fragments::Fragments;
 use gate::{Gate, Standing};
 use lives::{Lives, Old};
 use refusals::Refusals;
@@ -38,6 +43,7 @@ pub(super) struct Inbound {
     trust: Believing,
     refusals: Refusals,
     clones: BySeat<Clones>,
+    fragments: Fragments,
 }
 
 /// Which lives of the others are believed.
@@ -141,7 +147,8 @@ impl Inbound {
             true => Believing::Heard(BySeat::new(table.len(), |_| Lives::default())),
             false => Believing::Proved(Gate::new(keys, table.len())),
         };
-        Inbound { incarnation, sources, trust, clones, refusals: Refusals::default() }
+        let fragments = Fragments::new(table);
+        Inbound { incarnation, sources, trust, clones, fragments, refusals: Refusals::default() }
     }
 
     /// Takes datagrams from these addresses, sorted, if there is no key; from any if there is none.
@@ -152,6 +159,7 @@ impl Inbound {
     /// The table is another one: who stays is known as before.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.clones, |_| Clones::default());
+        self.fragments.adopt(moves);
         match &mut self.trust {
             Believing::Heard(lives) => moves.daemons(lives, |_| Lives::default()),
             Believing::Proved(gate) => gate.adopt(moves),
@@ -285,6 +293,11 @@ impl Inbound {
     /// Whether a daemon is known to have this key.
     pub(super) fn has_key(&self, daemon: Seat, key: KeyId) -> bool {
         matches!(&self.trust, Believing::Proved(gate) if gate.has_key(daemon, key))
+    }
+
+    /// A fragment came. The datagram, if it is complete.
+    pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
+        self.fragments.join(now, sender, life, fragment)
     }
 
     /// These are the keys from now on. Only a daemon that has had some gets others.

@@ -1,5 +1,6 @@
 //! Putting datagrams on networks: what this daemon sends to all, to one, by a detour and to other sites, and what it relays for others.
 
+mod fragments;
 mod plan;
 mod policy;
 mod relay;
@@ -12,7 +13,8 @@ pub(super) use sealer::Parcel;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::config::Config;
-use super::health::{Doors, Health};
+use super::health::{Doors, Health, LOWEST, Round};
+use super::lengths::Lengths;
 use super::moves::Moves;
 use super::networks::Networks;
 use super::seat::Seat;
@@ -20,7 +22,9 @@ use super::table::Table;
 use super::{Attempt, Outgoing, Transmit};
 use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, Slice, Way};
+use crate::wire::{
+    DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, SealTag, SizeProbe, Slice, Way,
+};
 use plan::{Hop, Load, Plan};
 use policy::Chooser;
 use relay::Relay;
@@ -36,6 +40,7 @@ const GREETING_RELAYS: usize = 4;
 /// The way out of one daemon.
 #[derive(Debug)]
 pub(super) struct Outbound {
+    me: DaemonId,
     incarnation: Incarnation,
     system: u32,
     chooser: Chooser,
@@ -48,6 +53,10 @@ pub(super) struct Outbound {
     /// How often this daemon has knocked at one port.
     knocks: usize,
     transmits: VecDeque<Transmit>,
+    /// How long a datagram may be for whom.
+    lengths: Lengths,
+    /// The last datagram that was cut in fragments.
+    fragmented: u32,
 }
 
 /// Knowledge of daemons and paths at this moment.
@@ -71,6 +80,7 @@ pub(super) enum Relaying {
 impl Outbound {
     pub(super) fn new(config: &Config, table: &Table) -> Outbound {
         Outbound {
+            me: config.me,
             incarnation: config.incarnation,
             system: config.system.digest,
             chooser: Chooser::new(config.policy, config.networks),
@@ -81,6 +91,8 @@ impl Outbound {
             relay: Relay::new(table),
             knocks: 0,
             transmits: VecDeque::new(),
+            lengths: Lengths::default(),
+            fragmented: 0,
         }
     }
 
@@ -139,7 +151,7 @@ impl Outbound {
             (PacketKind::Data, Attempt::First) => self.choose(known),
             _ => self.chooser.all(),
         };
-        let header = self.next_header(known.table, kind, to);
+        let header = self.next_header(kind, to);
         // Once for all networks and relays: the seal does not cover the network.
         let parcel = self.sealer.seal(header, body, None);
         self.put(&parcel, networks, to);
@@ -162,16 +174,38 @@ impl Outbound {
             _ => self.chooser.all(),
         };
         let to = known.table.id(to);
-        let header = self.next_header(known.table, PacketKind::Knock, Some(to));
+        let header = self.next_header(PacketKind::Knock, Some(to));
         let parcel = self.sealer.seal(header, Slice::default(), None);
         self.put(&parcel, networks, Some(to));
+    }
+
+    /// Sends a round of probes to all on a network.
+    pub(super) fn probe(&mut self, known: Known<'_>, round: &Round) {
+        for &length in &round.lengths {
+            let head = Header::SIZE + if self.sealer.current().is_some() { SealTag::SIZE } else { 0 };
+            let body = SizeProbe { round: round.number }.encode(usize::from(length).saturating_sub(head));
+            let header = self.next_header(PacketKind::SizeProbe, None);
+            let parcel = self.sealer.seal(header, body.into(), None);
+            let whom = std::iter::once(None).chain(known.table.far().map(|far| Some(known.table.id(far))));
+            whom.for_each(|to| self.put_whole(&parcel, round.network.into(), to));
+        }
+    }
+
+    /// So long may datagrams be from now on.
+    pub(super) fn set_lengths(&mut self, lengths: Lengths) {
+        self.lengths = lengths;
+    }
+
+    /// How long they may be.
+    pub(super) fn lengths(&self) -> &Lengths {
+        &self.lengths
     }
 
     /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
     /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
     pub(super) fn greet(&mut self, known: Known<'_>, to: Seat, greeting: Greeting, key: Option<KeyId>) {
         let Known { now, table, health } = known;
-        let header = self.next_header(table, PacketKind::Greeting, Some(table.id(to)));
+        let header = self.next_header(PacketKind::Greeting, Some(table.id(to)));
         let parcel = self.sealer.seal(header, greeting.encode().into(), key);
         let all = self.chooser.all();
         self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
@@ -216,7 +250,7 @@ impl Outbound {
     /// Whether a packet to all might have to go on from here.
     pub(super) fn may_forward(&self, header: &Header) -> bool {
         match header.way {
-            _ if header.destination.is_some() => false,
+            _ if header.destination.is_some() || is_of_one_hop(header.kind) => false,
             Way::Direct => !self.plan.is_idle() || self.plan.is_blind(),
             // A packet is relayed once, so none runs in circles.
             Way::Relayed => false,
@@ -227,6 +261,9 @@ impl Outbound {
     /// Relays a packet to all that came directly, if somebody is known to need it, or if it is a report that somebody may need.
     pub(super) fn forward(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
         let header = &parcel.header;
+        if is_of_one_hop(header.kind) {
+            return Relaying::NotNeeded;
+        }
         if header.way == Way::Crossing {
             return self.let_in(known, sender, parcel);
         }
@@ -253,7 +290,7 @@ impl Outbound {
     }
 
     /// The header of the next packet to a destination. Its counter is used once in this life.
-    fn next_header(&mut self, table: &Table, kind: PacketKind, to: Option<DaemonId>) -> Header {
+    fn next_header(&mut self, kind: PacketKind, to: Option<DaemonId>) -> Header {
         let counter = self.counters.entry(to).or_insert(self.first_counter);
         // Used once in a life: it is the nonce of the seal, and the receivers' key to copies.
         *counter += 1;
@@ -262,7 +299,7 @@ impl Outbound {
             network: NetworkId(0),
             protection: Protection::Plain,
             way: Way::Direct,
-            sender: table.my_id(),
+            sender: self.me,
             destination: to,
             system: self.system,
             incarnation: self.incarnation,
@@ -355,7 +392,18 @@ impl Outbound {
         }
     }
 
+    /// Puts a packet on networks, in fragments where it is too long.
     fn put(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
+        let length = Header::SIZE + parcel.tag.map_or(0, |_| SealTag::SIZE) + parcel.body.len();
+        if length <= usize::from(LOWEST) {
+            return self.put_whole(parcel, networks, to);
+        }
+        let fits = networks.iter().filter(|&network| length <= self.lengths.of(to, network)).collect();
+        self.put_whole(parcel, fits, to);
+        self.put_in_fragments(parcel, networks - fits, to);
+    }
+
+    fn put_whole(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
         for network in networks.iter() {
             let header = Head::new(&Header { network, ..parcel.header }, parcel.tag.as_ref());
             self.transmits.push_back(Transmit { network, to, header, body: parcel.body.clone() });
@@ -374,6 +422,11 @@ impl Parcel {
     fn relayed(&self) -> Parcel {
         Parcel { header: Header { way: Way::Relayed, ..self.header }, ..self.clone() }
     }
+}
+
+/// Whether packets of this kind are about the path on which they came, and so never go on from there.
+fn is_of_one_hop(kind: PacketKind) -> bool {
+    matches!(kind, PacketKind::SizeProbe | PacketKind::Fragment)
 }
 
 /// Whether a packet is for a third daemon, and came from its sender itself.

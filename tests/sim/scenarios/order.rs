@@ -12,8 +12,8 @@ use crate::world::Flight;
 
 /// What travels in a datagram; nothing if that is no matter of rings.
 fn packet(flight: &Flight<'_>) -> Option<Packet> {
-    let of_rings = !matches!(flight.kind(), PacketKind::Report | PacketKind::Knock);
-    of_rings.then(|| Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
+    (!flight.is_of_paths())
+        .then(|| Packet::decode(flight.kind(), &flight.bytes.tail(Header::SIZE)).expect("daemons send packets"))
 }
 
 /// Who made it; somebody else may have relayed it.

@@ -1,7 +1,7 @@
 //! Datagrams on their way: what links, and the fault of a scenario, make of each.
 
 use spread::time::{Duration, Instant};
-use spread::wire::{Header, NetworkId, Packet, PacketKind, Reader, Slice};
+use spread::wire::{Header, NetworkId, Packet, PacketKind, Reader, Slice, explain};
 
 use super::{Happening, Log, World};
 use crate::actor::{Actor, Datagram};
@@ -27,6 +27,12 @@ impl Flight<'_> {
 
     pub fn kind(&self) -> PacketKind {
         self.header().kind
+    }
+
+    /// Whether it is about paths, and no ring reads it.
+    pub fn is_of_paths(&self) -> bool {
+        use PacketKind::{Fragment, Greeting, Knock, Report, SizeProbe, Sizes};
+        matches!(self.kind(), Report | Greeting | Knock | SizeProbe | Sizes | Fragment)
     }
 }
 
@@ -66,6 +72,10 @@ impl<A: Actor> World<A> {
         if !self.links.is_open(index(network), from, to) {
             self.tally.note(Fault::Cut);
             return self.note_flight(flight, "cut");
+        }
+        if flight.bytes.len() > self.links.link(index(network), from, to).limit {
+            self.tally.note(Fault::TooLong);
+            return self.note_flight(flight, "too long");
         }
         let copies = self.rule.as_mut().map(|rule| rule(flight));
         let quality = self.links.link(index(network), from, to).quality;
@@ -124,7 +134,10 @@ impl<A: Actor> World<A> {
 
     fn print_flight(&self, flight: &Flight<'_>, fate: &str) {
         let header = flight.header();
-        let body = Packet::decode(header.kind, &flight.bytes.tail(Header::SIZE));
-        println!("{:?} {}>{} net {} {body:?} {fate}", flight.now, header.sender, flight.to + 1, flight.network.0);
+        let body = match Packet::decode(header.kind, &flight.bytes.tail(Header::SIZE)) {
+            Ok(packet) => format!("{packet:?}"),
+            Err(_) => explain(flight.bytes).join(";"),
+        };
+        println!("{:?} {}>{} net {} {body} {fate}", flight.now, header.sender, flight.to + 1, flight.network.0);
     }
 }

@@ -1,0 +1,212 @@
+//! Puts fragments together again.
+//!
+//! A sender may have several datagrams under way, and some of their fragments may never come. So what is kept of each sender is bounded,
+//! and old: whatever is not complete after [`PATIENCE`] is dropped, and the oldest gives way to the newest. Fragments that do not fit
+//! together are dropped and counted.
+
+use std::collections::VecDeque;
+
+use super::super::moves::Moves;
+use super::super::seat::{BySeat, Seat};
+use super::super::table::Table;
+use crate::time::{Duration, Instant};
+use crate::wire::{Fragment, Incarnation, Slice};
+
+/// Bytes of incomplete datagrams that are kept of one sender.
+pub(super) const BYTES_LIMIT: usize = 256 << 10;
+/// How long an incomplete datagram is kept. By then what was in it has been requested again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Stretches of a datagram that are here while others between them are missing.
+const PARTS_LIMIT: usize = 512;
+
+/// The incomplete datagrams of all senders.
+#[derive(Debug)]
+pub(super) struct Fragments(BySeat<Incomplete>);
+
+/// Those of one sender, the oldest first.
+#[derive(Debug, Default)]
+struct Incomplete {
+    life: Option<Incarnation>,
+    datagrams: VecDeque<Partial>,
+}
+
+/// A datagram of which fragments are missing.
+#[derive(Debug)]
+struct Partial {
+    number: u32,
+    since: Instant,
+    bytes: Vec<u8>,
+    /// What is here: the first byte and the one behind the last, without overlap, in order.
+    parts: Vec<(usize, usize)>,
+}
+
+/// What a fragment led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::multipath) enum Joined {
+    /// The datagram is complete.
+    Whole(Slice),
+    /// Others are missing.
+    Waits,
+    /// It contradicts what is here.
+    Contradicts,
+}
+
+impl Fragments {
+    pub(super) fn new(table: &Table) -> Fragments {
+        Fragments(BySeat::new(table.len(), |_| Incomplete::default()))
+    }
+
+    /// The table is another one.
+    pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
+        moves.daemons(&mut self.0, |_| Incomplete::default());
+    }
+
+    /// A fragment came from this life of a sender.
+    pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
+        let incomplete = &mut self.0[sender];
+        if incomplete.life != Some(life) {
+            *incomplete = Incomplete { life: Some(life), datagrams: VecDeque::new() };
+        }
+        incomplete.join(now, fragment)
+    }
+}
+
+impl Incomplete {
+    fn join(&mut self, now: Instant, fragment: &Fragment) -> Joined {
+        let is_old = |partial: &Partial| now.since(partial.since) >= PATIENCE;
+        while self.datagrams.front().is_some_and(is_old) {
+            self.datagrams.pop_front();
+        }
+        let (number, total) = (fragment.number, usize::from(fragment.total));
+        let known = self.datagrams.iter().position(|partial| partial.number == number);
+        let place = known.unwrap_or_else(|| {
+            self.make_room(total);
+            self.datagrams.push_back(Partial { number, since: now, bytes: vec![0; total], parts: Vec::new() });
+            self.datagrams.len() - 1
+        });
+        let partial = &mut self.datagrams[place];
+        if !partial.add(fragment) {
+            return Joined::Contradicts;
+        }
+        if !partial.is_whole() {
+            return Joined::Waits;
+        }
+        let whole = self.datagrams.remove(place).map(|partial| partial.bytes);
+        Joined::Whole(whole.unwrap_or_default().into())
+    }
+
+    fn make_room(&mut self, total: usize) {
+        let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
+        while !self.datagrams.is_empty() && held(&self.datagrams) + total > BYTES_LIMIT {
+            self.datagrams.pop_front();
+        }
+    }
+}
+
+impl Partial {
+    /// Whether the fragment fits.
+    fn add(&mut self, fragment: &Fragment) -> bool {
+        let start = usize::from(fragment.offset);
+        let end = start + fragment.part.len();
+        let place = self.parts.partition_point(|&(_, before)| before <= start);
+        let overlaps = self.parts.get(place).is_some_and(|&(next, _)| next < end);
+        if usize::from(fragment.total) != self.bytes.len() || overlaps || self.parts.len() >= PARTS_LIMIT {
+            return false;
+        }
+        self.bytes[start..end].copy_from_slice(&fragment.part);
+        let joins_before = place > 0 && self.parts[place - 1].1 == start;
+        let joins_next = self.parts.get(place).is_some_and(|&(next, _)| next == end);
+        match (joins_before, joins_next) {
+            (true, true) => {
+                self.parts[place - 1].1 = self.parts[place].1;
+                self.parts.remove(place);
+            }
+            (true, false) => self.parts[place - 1].1 = end,
+            (false, true) => self.parts[place].0 = start,
+            (false, false) => self.parts.insert(place, (start, end)),
+        }
+        true
+    }
+
+    fn is_whole(&self) -> bool {
+        self.parts == [(0, self.bytes.len())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crate::wire::DaemonId;
+
+    const LIFE: Incarnation = Incarnation(7);
+
+    fn fragment(number: u32, total: u16, offset: u16, part: &[u8]) -> Fragment {
+        Fragment { number, total, offset, part: Slice::copy_from(part) }
+    }
+
+    fn fragments() -> (Fragments, Seat) {
+        let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
+        (Fragments::new(&table), Seat::new(1))
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn in_whatever_order_they_come_the_datagram_is_whole_with_the_last_one() {
+        let (mut fragments, sender) = fragments();
+        let mut rng = Rng::new(3);
+        let datagram: Vec<u8> = (0..=255).cycle().take(9000).collect();
+        for number in 0..50 {
+            let mut cuts: Vec<usize> = (0..9000).step_by(1 + rng.below(3000) as usize).collect();
+            for last in (1..cuts.len()).rev() {
+                cuts.swap(last, rng.below(last as u64 + 1) as usize);
+            }
+            let mut starts = cuts.clone();
+            starts.sort_unstable();
+            let end = |start| starts.iter().copied().find(|&next| next > start).unwrap_or(9000);
+            let part = |&start: &usize| fragment(number, 9000, start as u16, &datagram[start..end(start)]);
+            let joined: Vec<_> = cuts.iter().map(|cut| fragments.join(at(0), sender, LIFE, &part(cut))).collect();
+            let (last, before) = joined.split_last().unwrap();
+            assert!(before.iter().all(|joined| *joined == Joined::Waits));
+            assert_eq!(*last, Joined::Whole(Slice::copy_from(&datagram)));
+        }
+        assert!(fragments.0[sender].datagrams.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_and_breaks_nothing() {
+        let (mut fragments, sender) = fragments();
+        let mut join = |fragment| fragments.join(at(0), sender, LIFE, &fragment);
+        assert_eq!(join(fragment(1, 6, 2, b"cd")), Joined::Waits);
+        let strange =
+            [fragment(1, 7, 4, b"ef"), fragment(1, 6, 1, b"bb"), fragment(1, 6, 3, b"d"), fragment(1, 6, 0, b"abcdef")];
+        assert!(strange.into_iter().all(|fragment| join(fragment) == Joined::Contradicts));
+        assert_eq!(join(fragment(1, 6, 0, b"ab")), Joined::Waits);
+        assert_eq!(join(fragment(1, 6, 4, b"ef")), Joined::Whole(Slice::copy_from(b"abcdef")));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_sender_is_bounded_in_bytes_and_time() {
+        let (mut fragments, sender) = fragments();
+        for number in 0..1000 {
+            assert_eq!(fragments.join(at(0), sender, LIFE, &fragment(number, u16::MAX, 9, b"a")), Joined::Waits);
+            let held: usize = fragments.0[sender].datagrams.iter().map(|partial| partial.bytes.len()).sum();
+            assert!(held <= BYTES_LIMIT, "{held}");
+        }
+        assert_eq!(fragments.0[sender].datagrams.len(), 4);
+        assert_eq!(fragments.join(at(1000), sender, LIFE, &fragment(1000, 2, 0, b"a")), Joined::Waits);
+        assert_eq!(fragments.0[sender].datagrams.len(), 1, "the others are too old");
+    }
+
+    #[test]
+    fn another_life_numbers_anew() {
+        let (mut fragments, sender) = fragments();
+        assert_eq!(fragments.join(at(0), sender, LIFE, &fragment(1, 2, 0, b"a")), Joined::Waits);
+        let other = fragments.join(at(0), sender, Incarnation(8), &fragment(1, 2, 1, b"z"));
+        assert_eq!(other, Joined::Waits);
+    }
+}

@@ -1,0 +1,49 @@
+//! Which keys this daemon has, and with which of them it seals: the newest that everybody has who may still be there.
+
+use super::Multipath;
+use crate::seal::{KeyId, Keys};
+use crate::time::{Duration, Instant};
+use crate::wire::KeyBytes;
+
+/// A daemon that was heard within this time may still be there, so no key is used that it may not have.
+const KEY_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Multipath {
+    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
+    /// daemon that started without keys takes none, and one that has keys does not lose them all.
+    pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
+        // A key that came while the daemon runs would cut it off from all who have none yet.
+        if self.keys.is_empty() || keys.is_empty() {
+            return false;
+        }
+        self.keys = bytes(&keys);
+        self.outbound.set_keys(&self.table, &keys);
+        self.inbound.set_keys(&self.table, keys);
+        // A new key opens at once. It seals only when all daemons in reach have it.
+        self.choose_key(now);
+        self.health.schedule_report(now);
+        true
+    }
+
+    /// The key with which packets are sealed, if they are.
+    pub fn key(&self) -> Option<KeyId> {
+        self.outbound.key()
+    }
+
+    /// The keys with which packets may be opened, the newest last.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
+        self.keys.iter().map(|&bytes| KeyId(u32::from_be_bytes(bytes)))
+    }
+
+    pub(super) fn choose_key(&mut self, now: Instant) {
+        let paths = self.health.paths();
+        // A daemon that is down does not delay a new key. When it comes back, its report says which keys it has.
+        let others = self.table.others().filter(|&other| paths.was_heard(now, other, KEY_PATIENCE));
+        self.outbound.choose_key(|key| others.clone().all(|other| self.inbound.has_key(other, key)));
+    }
+}
+
+/// The ids of these keys as reports say them.
+pub(super) fn bytes(keys: &Keys) -> Vec<KeyBytes> {
+    keys.ids().map(|id| id.0.to_be_bytes()).collect()
+}

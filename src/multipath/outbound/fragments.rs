@@ -1,0 +1,39 @@
+//! Cuts a datagram that is too long for a path into fragments.
+//!
+//! This is for what was made when longer datagrams passed, or by a daemon for which they pass, and cannot be made anew: packets that
+//! have a number, and packets of others that are relayed. What is made now fits.
+
+use super::super::networks::Networks;
+use super::{Outbound, Parcel};
+use crate::wire::{DaemonId, Fragment, Head, Header, NetworkId, PacketKind, SealTag, Slice};
+
+/// No path is so short that a fragment has less room than this.
+const SHORTEST_PART: usize = 128;
+
+impl Outbound {
+    /// Sends a packet in fragments on networks that do not carry it whole. All of these networks carry the same fragments, so one of each
+    /// is enough.
+    pub(super) fn put_in_fragments(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
+        let Some(first) = networks.iter().next() else { return };
+        let limit = networks.iter().map(|network| self.lengths.of(to, network)).min().unwrap_or_default();
+        let overhead = Header::SIZE + SealTag::SIZE + Fragment::OVERHEAD;
+        let size = limit.saturating_sub(overhead).max(SHORTEST_PART);
+        let datagram = whole(parcel, first);
+        // Nothing that comes here is longer than a datagram can be.
+        let Ok(total) = u16::try_from(datagram.len()) else { return };
+        self.fragmented = self.fragmented.wrapping_add(1);
+        for start in (0..datagram.len()).step_by(size) {
+            let part = datagram.part(start, datagram.len().min(start + size));
+            let fragment = Fragment { number: self.fragmented, total, offset: start as u16, part };
+            let header = self.next_header(PacketKind::Fragment, to);
+            let parcel = self.sealer.seal(header, fragment.encode().into(), None);
+            self.put_whole(&parcel, networks, to);
+        }
+    }
+}
+
+/// The datagram that this packet is on a network.
+fn whole(parcel: &Parcel, network: NetworkId) -> Slice {
+    let head = Head::new(&Header { network, ..parcel.header }, parcel.tag.as_ref());
+    [&head[..], &parcel.body].concat().into()
+}

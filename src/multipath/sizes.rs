@@ -1,0 +1,130 @@
+//! How long datagrams may be, and what is done with those that are too long: what [`super::health`] proves is what [`super::outbound`] keeps
+//! to, and fragments that arrive are put together and taken as the datagram that they are.
+
+use std::net::IpAddr;
+
+use super::health::Came;
+use super::inbound::{Joined, Opened};
+use super::networks::Networks;
+use super::outbound::Known;
+use super::{Attempt, Multipath, Outgoing};
+use crate::time::Instant;
+use crate::wire::{Fragment, Header, NetworkId, PacketKind, SizeAnswer, SizeProbe, Slice};
+
+/// How a datagram came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) network: NetworkId,
+    pub(super) source: IpAddr,
+    pub(super) form: Form,
+}
+
+/// Whether a datagram came as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    /// It was put together from fragments.
+    Joined,
+}
+
+impl Arrival {
+    /// The network on which a datagram with this header came. One that came in fragments may have come on several.
+    pub(super) fn network_of(&self, header: &Header) -> NetworkId {
+        if self.form == Form::Joined { header.network } else { self.network }
+    }
+}
+
+impl Multipath {
+    /// This is the longest datagram that leaves whole by the interface of a network from now on.
+    pub fn set_interface_limit(&mut self, now: Instant, network: NetworkId, bytes: usize) {
+        self.health.sizes_mut().set_interface(now, network, bytes);
+        self.follow_lengths();
+    }
+
+    /// How long a datagram may be that reaches everybody on every network that is switched on, as far as that is proved. What is longer
+    /// travels in fragments.
+    pub fn datagram_limit(&self) -> usize {
+        self.outbound.lengths().everywhere(self.enabled())
+    }
+
+    /// The networks on which less passes than their interfaces take, as far as is known.
+    pub fn short_networks(&self) -> Networks {
+        self.outbound.lengths().short()
+    }
+
+    /// Sends the probes and answers that are due.
+    pub(super) fn prove_lengths(&mut self, now: Instant) {
+        while let Some(round) = self.health.sizes_mut().poll_round(now) {
+            self.outbound.probe(Known { now, table: &self.table, health: &self.health }, &round);
+        }
+        while let Some(answers) = self.health.sizes_mut().poll_answers(now, &self.table) {
+            let body = SizeAnswer::encode_all(&answers).into();
+            self.send(now, Outgoing { kind: PacketKind::Sizes, to: None, attempt: Attempt::First, body });
+        }
+    }
+
+    /// What leaves is as long as is proved.
+    pub(super) fn follow_lengths(&mut self) {
+        if let Some(lengths) = self.health.sizes_mut().take_lengths(&self.table) {
+            self.outbound.set_lengths(lengths);
+        }
+    }
+
+    /// A probe came, or word of ours.
+    pub(super) fn on_size(&mut self, now: Instant, came: Came, opened: &Opened) {
+        let header = &opened.header;
+        // Networks and daemons have other numbers in another table.
+        if header.system != self.system.digest {
+            return;
+        }
+        match header.kind {
+            PacketKind::SizeProbe => self.on_size_probe(now, came, opened),
+            _ => self.on_sizes(now, came, opened),
+        }
+    }
+
+    fn on_size_probe(&mut self, now: Instant, came: Came, opened: &Opened) {
+        let Ok(probe) = SizeProbe::decode(&opened.body) else { return self.count_malformed() };
+        self.stats.size_probes += 1;
+        if let Some(network) = came.directly {
+            let length = self.overhead() + opened.body.len();
+            self.health.sizes_mut().on_probe(now, came.sender, network, (probe.round, length));
+        }
+    }
+
+    fn on_sizes(&mut self, now: Instant, came: Came, opened: &Opened) {
+        let Ok(answers) = SizeAnswer::decode_all(&opened.body) else { return self.count_malformed() };
+        let me = self.table.me().to_wire();
+        for answer in answers.iter().filter(|answer| answer.daemon == me) {
+            self.health.sizes_mut().on_answer(now, came.sender, answer);
+        }
+    }
+
+    /// A fragment came. The datagram that it completes is taken as if it had come whole.
+    pub(super) fn join(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        came: Came,
+        opened: &Opened,
+    ) -> Option<(Header, Slice)> {
+        // A datagram in fragments is not cut once more.
+        let fragment = Fragment::decode(&opened.body).ok().filter(|_| arrival.form == Form::Whole);
+        let Some(fragment) = fragment else {
+            self.count_malformed();
+            return None;
+        };
+        self.stats.fragments += 1;
+        match self.inbound.join(now, came.sender, opened.header.incarnation, &fragment) {
+            Joined::Waits => None,
+            Joined::Contradicts => {
+                self.stats.strange_fragments += 1;
+                None
+            }
+            Joined::Whole(datagram) => {
+                self.stats.joined += 1;
+                self.arrive(now, Arrival { form: Form::Joined, ..arrival }, datagram)
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What people who run systems of this family ran into: each trouble that needs real networks, with what must come of it.
+
+use std::time::{Duration, Instant};
+
+use spread::client::{ConnectOptions, Mailbox, Received, doze};
+use spread::wire::{FrameType, Name};
+
+use crate::rig::Rig;
+use crate::site::{Plan, Site, Wire};
+
+const JUMBO: usize = 9000;
+/// What passes where long frames vanish.
+const ETHERNET: usize = 1500;
+const PAIR: Plan = Plan { nodes: 2, segments: &[2], wires: &[Wire::Multicast], policy: "active", without: 0 };
+const TRIO: Plan = Plan { nodes: 3, segments: &[3], ..PAIR };
+
+/// How long a message may take. Only a test that has failed waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A client at each daemon; all are in one group.
+struct Talk(Vec<Mailbox>);
+
+impl Talk {
+    fn begin(site: &Site) -> Talk {
+        let group = group();
+        let mailboxes: Vec<Mailbox> = (0..site.daemons.len()).map(|node| site.rig.inside(node, connect)).collect();
+        mailboxes.iter().for_each(|mailbox| mailbox.join(group).unwrap());
+        for mailbox in &mailboxes {
+            let all = mailboxes.len();
+            while !matches!(mailbox.receive(), Ok(Received::View(view)) if view.members.len() == all) {}
+        }
+        Talk(mailboxes)
+    }
+
+    /// One message of this size from a node; it must come everywhere, and nothing else.
+    fn say(&self, node: usize, size: usize) {
+        let body: Vec<u8> = (0..size).map(|n| n as u8).collect();
+        let begin = Instant::now();
+        self.0[node].multicast(FrameType::AGREED, &[group()], 7, &body).unwrap();
+        for (at, mailbox) in self.0.iter().enumerate() {
+            match mailbox.receive() {
+                Ok(Received::Message(message)) => assert_eq!(message.body[..], body[..], "at {at}"),
+                other => panic!("node {at} got {other:?} in place of the message of node {node}"),
+            }
+            assert!(begin.elapsed() < PATIENCE, "at {at} only after {:?}", begin.elapsed());
+        }
+    }
+
+    /// Messages of this size now and then, from each node in turn.
+    fn now_and_then(&self, count: usize, size: usize) {
+        for n in 0..count {
+            self.say(n % self.0.len(), size);
+            doze(Duration::from_millis(700));
+        }
+    }
+}
+
+fn group() -> Name {
+    Name::new(b"strangers").unwrap()
+}
+
+fn connect() -> Mailbox {
+    let options = ConnectOptions { daemon: "4803@127.0.0.1".into(), ..ConnectOptions::default() };
+    let begin = Instant::now();
+    loop {
+        match Mailbox::connect(&options) {
+            Ok(mailbox) => return mailbox,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "no daemon: {error}"),
+        }
+        doze(Duration::from_millis(50));
+    }
+}
+
+fn lines<'a>(log: &'a str, text: &'a str) -> Vec<&'a str> {
+    log.lines().filter(|line| line.contains(text)).collect()
+}
+
+/// One line of each of these nodes says what vanishes on the network.
+fn expect_one_warning(site: &Site, warned: &[usize]) {
+    for node in 0..site.daemons.len() {
+        let log = site.log(node);
+        assert_eq!(lines(&log, "vanish on network").len(), usize::from(warned.contains(&node)), "node {node}\n{log}");
+    }
+}
+
+#[test]
+fn frames_that_vanish_above_a_size_break_no_ring_and_stop_no_message() {
+    for (plan, size) in [(PAIR, 3000), (TRIO, 8000), (Plan { wires: &[Wire::Unicast; 2], ..TRIO }, 8000)] {
+        let hole = |rig: &mut Rig| {
+            rig.widen(JUMBO);
+            (0..rig.networks()).for_each(|network| rig.swallow(network, 0..plan.nodes, ETHERNET));
+        };
+        let Some(site) = Site::start_after(&plan, hole) else { return };
+        (0..plan.nodes).for_each(|node| site.await_members(node, plan.nodes));
+        let (talk, rings) = (Talk::begin(&site), site.rings(0));
+        talk.now_and_then(8, size);
+        assert_eq!(site.rings(0), rings);
+        for node in 0..plan.nodes {
+            let (log, each) = (site.log(node), plan.wires.len());
+            assert_eq!(lines(&log, "vanish on network").len(), each, "node {node}\n{log}");
+        }
+    }
+}
+
+#[test]
+fn a_hole_that_opens_later_breaks_no_ring() {
+    let Some(mut site) = Site::start_after(&TRIO, |rig| rig.widen(JUMBO)) else { return };
+    (0..3).for_each(|node| site.await_members(node, 3));
+    let (talk, rings) = (Talk::begin(&site), site.rings(0));
+    talk.now_and_then(2, 8000);
+    site.rig.swallow(0, 0..3, ETHERNET);
+    talk.now_and_then(6, 8000);
+    // It moves, and is there in one direction only.
+    site.rig.heal();
+    site.rig.swallow(0, 1..2, 4000);
+    talk.now_and_then(6, 60_000);
+    site.rig.heal();
+    talk.now_and_then(3, 8000);
+    assert_eq!(site.rings(0), rings);
+    expect_one_warning(&site, &[0, 1, 2]);
+}
+
+#[test]
+fn daemons_whose_interfaces_take_different_lengths_are_one_ring() {
+    let mixed = |rig: &mut Rig| {
+        rig.widen(JUMBO);
+        rig.narrow_one(2, 0, ETHERNET);
+    };
+    let Some(site) = Site::start_after(&TRIO, mixed) else { return };
+    (0..3).for_each(|node| site.await_members(node, 3));
+    let (talk, rings) = (Talk::begin(&site), site.rings(0));
+    talk.now_and_then(6, 8000);
+    assert_eq!(site.rings(0), rings);
+    expect_one_warning(&site, &[0, 1]);
+}
