@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use spread::client::{ConnectError, ConnectOptions, Mailbox, Received, doze};
 use spread::config::{Change, Settings};
-use spread::daemon::{Options, ReloadError, Running, Status, spawn};
+use spread::daemon::{Options, PathState, ReloadError, Running, Status, spawn};
 use spread::multipath::Policy;
 use spread::wire::{FrameType, Name};
 
@@ -102,7 +102,17 @@ struct Ring {
     daemons: Vec<(&'static str, Running)>,
 }
 
+/// Whether a ring of so many daemons stands.
+fn members(count: usize) -> impl Fn(&Status) -> bool {
+    move |status| status.configuration.as_ref().is_some_and(|it| it.members.len() == count)
+}
+
 impl Ring {
+    fn new() -> Ring {
+        let port = TcpListener::bind("127.0.85.1:0").unwrap().local_addr().unwrap().port();
+        Ring { port, daemons: Vec::new() }
+    }
+
     /// A file with these daemons, on networks with these numbers.
     fn file(&self, daemons: &[&str], networks: &[u8]) -> Settings {
         let port = self.port;
@@ -149,10 +159,7 @@ impl Ring {
 /// A daemon comes, a network goes and another one has its number, an address is another one, a daemon goes; clients see one order.
 #[test]
 fn daemons_and_networks_come_and_go_under_load() {
-    let port = TcpListener::bind("127.0.85.1:0").unwrap().local_addr().unwrap().port();
-    let mut ring = Ring { port, daemons: Vec::new() };
-    let members =
-        |count| move |status: &Status| status.configuration.as_ref().is_some_and(|it| it.members.len() == count);
+    let mut ring = Ring::new();
     let first = ring.file(&["a", "b"], &[0, 1]);
     ring.start("a", &first);
     ring.start("b", &first);
@@ -201,6 +208,42 @@ fn daemons_and_networks_come_and_go_under_load() {
     let mut sorted = received[0].clone();
     sorted.sort_unstable();
     assert!(sorted.into_iter().eq(0..400), "each message once");
+}
+
+/// The sockets of a network that goes are open for some time yet, as others may still use it.
+#[test]
+fn a_network_that_went_a_moment_ago_comes_back() {
+    let mut ring = Ring::new();
+    let first = ring.file(&["a", "b"], &[0, 1]);
+    ["a", "b"].into_iter().for_each(|name| ring.start(name, &first));
+    ring.await_all(members(2));
+    for networks in [&[1][..], &[0, 1], &[0], &[1, 0], &[1], &[0]] {
+        let file = ring.file(&["a", "b"], networks);
+        ring.reload(&file);
+        let digest = file.table.digest();
+        let healthy = |status: &Status| {
+            let healthy = status.paths.iter().filter(|path| path.state == PathState::Healthy).count();
+            status.links.iter().filter(|link| link.up).count() == networks.len() && healthy == networks.len()
+        };
+        ring.await_all(|status| status.system == digest && healthy(status));
+    }
+    ring.await_all(|status| status.ring.configurations < 4);
+}
+
+#[test]
+fn a_file_that_waits_goes_on_waiting_when_the_next_one_is_refused() {
+    let mut ring = Ring::new();
+    let first = ring.file(&["a", "b"], &[0]);
+    ["a", "b"].into_iter().for_each(|name| ring.start(name, &first));
+    ring.await_all(members(2));
+    let (next, refused) = (ring.file(&["a", "b"], &[0, 1]), ring.file(&["a", "b"], &[2, 1]));
+    let taken = UdpSocket::bind(("127.2.85.1", ring.port)).unwrap();
+    ring.daemons[0].1.handle().reload(next.clone()).unwrap();
+    let error = ring.daemons[0].1.handle().reload(refused).unwrap_err().to_string();
+    assert!(error.contains("is in use"), "{error}");
+    drop(taken);
+    ring.daemons[1].1.handle().reload(next.clone()).unwrap();
+    ring.await_all(|status| status.system == next.table.digest());
 }
 
 #[test]

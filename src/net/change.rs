@@ -27,6 +27,8 @@ enum Origin {
     Reopened,
     /// One that is open and only listens until then.
     Opened(Box<Link>),
+    /// One that was left a moment ago and is still heard.
+    Left(Slot),
 }
 
 impl Change {
@@ -34,7 +36,7 @@ impl Change {
     pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
         let next = self.next.iter().filter_map(|(_, origin)| match origin {
             Origin::Opened(link) => Some(&**link),
-            Origin::Present(_) | Origin::Reopened => None,
+            Origin::Present(_) | Origin::Reopened | Origin::Left(_) => None,
         });
         next.chain(self.left.iter().map(|(link, _)| link))
     }
@@ -43,14 +45,30 @@ impl Change {
     pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
         let next = self.next.iter_mut().filter_map(|(_, origin)| match origin {
             Origin::Opened(link) => Some(&mut **link),
-            Origin::Present(_) | Origin::Reopened => None,
+            Origin::Present(_) | Origin::Reopened | Origin::Left(_) => None,
         });
         next.chain(self.left.iter_mut().map(|(link, _)| link))
     }
 
-    /// Closes what was left long enough ago.
+    /// Closes what was left long enough ago and does not come back.
     pub(super) fn forget(&mut self, now: Instant) {
-        self.left.retain(|(_, until)| now < *until);
+        let next = &self.next;
+        let comes_back = |slot| next.iter().any(|(_, origin)| matches!(origin, Origin::Left(left) if *left == slot));
+        self.left.retain(|(link, until)| now < *until || comes_back(link.slot()));
+    }
+
+    /// The link that was left and has the sockets for this network. One that only holds the port is closed.
+    fn find_left(&mut self, network: &Network) -> Option<Slot> {
+        let in_place = |(link, _): &&(Link, Instant)| link.network().is_same_place(network);
+        let found = self.left.iter().find(in_place).map(|(link, _)| link.slot());
+        let place = (network.own, network.port);
+        self.left.retain(|(link, _)| found == Some(link.slot()) || (link.network().own, link.network().port) != place);
+        found
+    }
+
+    fn take_left(&mut self, slot: Slot) -> Option<Link> {
+        let at = self.left.iter().position(|(link, _)| link.slot() == slot)?;
+        Some(self.left.remove(at).0)
     }
 }
 
@@ -74,23 +92,26 @@ impl Links {
             let origin = match self.links.iter().find(|link| link.network().own == network.own) {
                 Some(link) if link.network().is_same_place(&network) => Origin::Present(link.slot()),
                 Some(link) if link.network().port == network.port => Origin::Reopened,
-                _ => {
-                    let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
-                    let outcome =
-                        interfaces.as_ref().map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
-                    match outcome {
-                        Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
-                        // What is not there yet is looked for again.
-                        _ => Origin::Opened(Box::new(link)),
+                _ => match self.change.find_left(&network) {
+                    Some(slot) => Origin::Left(slot),
+                    None => {
+                        let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
+                        let outcome =
+                            interfaces.as_ref().map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
+                        match outcome {
+                            Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
+                            // What is not there yet is looked for again.
+                            _ => Origin::Opened(Box::new(link)),
+                        }
                     }
-                }
+                },
             };
             next.push((network, origin));
         }
         let at = |network: &Network| self.links.iter().find(|link| link.network().own == network.own);
         let is = |(network, origin): &(Network, Origin)| match origin {
             Origin::Present(_) | Origin::Reopened => at(network).map(Link::id),
-            Origin::Opened(_) => None,
+            Origin::Opened(_) | Origin::Left(_) => None,
         };
         let before = next.iter().map(is).collect();
         self.change.next = next;
@@ -112,6 +133,13 @@ impl Links {
                 |slot| move |link: &&mut Option<Link>| link.as_ref().is_some_and(|link: &Link| link.slot() == slot);
             let link = match origin {
                 Origin::Opened(link) => *link,
+                Origin::Left(slot) => match self.change.take_left(slot) {
+                    Some(mut link) => {
+                        link.come_back(id, network, several);
+                        link
+                    }
+                    None => Link::new(id, slot, network, several),
+                },
                 Origin::Present(slot) => match present.iter_mut().find(with(slot)).and_then(Option::take) {
                     Some(mut link) => {
                         link.renew(id, network, several);
@@ -142,7 +170,7 @@ impl Links {
     fn free_slot(&self, next: &[(Network, Origin)]) -> Slot {
         let opened = next.iter().filter_map(|(_, origin)| match origin {
             Origin::Opened(link) => Some(link.slot()),
-            Origin::Present(_) | Origin::Reopened => None,
+            Origin::Present(_) | Origin::Reopened | Origin::Left(_) => None,
         });
         let taken: Vec<Slot> = self.links.iter().chain(self.change.links()).map(Link::slot).chain(opened).collect();
         Slot::all().find(|slot| !taken.contains(slot)).expect("there are slots for all present, next and left networks")

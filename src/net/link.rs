@@ -121,6 +121,12 @@ impl Link {
         (self.id, self.network, self.several_networks, self.readdressed) = (id, network, several_networks, true);
     }
 
+    /// It was left and is the link of this network again. Nobody knows yet that it is up, and no drill goes on.
+    pub(super) fn come_back(&mut self, id: NetworkId, network: Network, several_networks: bool) {
+        self.renew(id, network, several_networks);
+        (self.status, self.drilled) = (None, false);
+    }
+
     /// What it is on.
     pub(super) fn network(&self) -> &Network {
         &self.network

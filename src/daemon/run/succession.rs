@@ -8,6 +8,7 @@ use crate::daemon::setup::Membership;
 use crate::multipath::{self, Policy};
 use crate::node;
 use crate::seal::Keys;
+use crate::time::Instant;
 
 /// What waits for the other daemons.
 #[derive(Debug)]
@@ -31,9 +32,8 @@ impl Daemon {
             let networks = match self.links.prepare(membership.networks.clone()) {
                 Ok(networks) => networks,
                 Err(error) => {
-                    self.node.prepare(now, None);
-                    (self.next, self.reload_error) = (None, Some(error.to_string()));
-                    return;
+                    self.reload_error = Some(error.to_string());
+                    return self.prepare_again(now);
                 }
             };
             self.node.prepare(now, Some(next_table(&membership, networks)));
@@ -50,6 +50,19 @@ impl Daemon {
         self.node.apply(now, &live);
         self.live = live;
         self.drain();
+    }
+
+    /// What was to come before still is to come.
+    fn prepare_again(&mut self, now: Instant) {
+        let prepared = self.next.as_ref().and_then(|next| {
+            let networks = self.links.prepare(next.membership.networks.clone()).ok()?;
+            Some(next_table(&next.membership, networks))
+        });
+        if prepared.is_none() {
+            self.links.stay();
+            self.next = None;
+        }
+        self.node.prepare(now, prepared);
     }
 
     /// The node has changed the table: sockets and everybody else follow before anything leaves that the node says from then on.
