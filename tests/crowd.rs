@@ -100,7 +100,7 @@ fn clients_that_take_memory_together_stay_below_the_ceiling_of_a_real_daemon() {
         _ = crowd.try_write(session, &[frame, vec![7; 2 << 20]].concat());
     }
     let status = pair.until(0, |status| status.client_stats.greedy > 30);
-    assert!(status.client_stats.memory <= LIMIT as u64, "{:?}", status.client_stats);
+    assert!(status.client_stats.memory_bytes <= LIMIT as u64, "{:?}", status.client_stats);
     let mut other = Crowd::connect(&pair, 1, 1);
     other.echo(0);
     assert!(pair.is_whole(), "the ring breaks");
@@ -183,7 +183,7 @@ impl Pair {
     /// Waits until the sessions of the first daemon are forgotten, and says how long the longest echo of another took.
     fn until_groups_are_gone(&self, watcher: &mut Crowd) -> Duration {
         let (end, mut longest) = (Instant::now() + PATIENCE, Duration::ZERO);
-        while self.daemons[0].handle().status().client_stats.memory > 0 {
+        while self.daemons[0].handle().status().client_stats.memory_bytes > 0 {
             let began = Instant::now();
             watcher.echo(0);
             longest = longest.max(began.elapsed());

@@ -9,12 +9,19 @@
 mod browser;
 mod solo;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use browser::Browser;
+use spread::counters::{Counter, Value};
+use spread::daemon::Status;
+use spread::net::{Counters, LinkStatus};
+
 use solo::{PATIENCE, Setup, Solo, eventually, free_port};
 
 /// Two daemons on two loopback networks; the first one shows itself.
@@ -138,13 +145,58 @@ fn a_port_in_use_is_an_error_at_the_start_and_a_warning_at_a_reload() {
     daemon.expect_well();
 }
 
+/// The names of all counters, as one place tells them.
+type Names = BTreeSet<(String, String, Option<u64>)>;
+
+/// What is counted is told to programs of all kinds: on the control socket, as JSON, by HTTP and to Prometheus.
+#[test]
+fn no_counter_is_unreachable() {
+    let pair = Pair::start("tree");
+    let links = vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }; 2];
+    let (mut all, mut metrics) = (Names::new(), BTreeSet::new());
+    Status { links, ..Status::default() }.visit(&mut |network, Counter { section, key, value, .. }| {
+        all.insert((section.to_owned(), key.to_owned(), network.map(|network| network.0.into())));
+        let ending = match value {
+            Value::Count(_) => "_total",
+            Value::Level(_) => "",
+            Value::Times(_) => "_seconds",
+        };
+        let label = network.map_or(String::new(), |network| format!("{{network=\"{}\"}}", network.0));
+        let shown = if ending == "_seconds" { "_seconds_count" } else { ending };
+        metrics.insert(format!("torc_{section}_{key}{shown}{label}"));
+    });
+    let (_, text) = get(pair.metrics, "/metrics");
+    let told: BTreeSet<String> = text.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect();
+    assert_eq!(metrics.difference(&told).collect::<Vec<_>>(), [""; 0]);
+    let records = |text: &str| -> Names {
+        let counters = text.lines().filter(|line| line.starts_with("counter ") || line.starts_with("times "));
+        let value = |line: &str, key: &str| {
+            line.split(' ').find_map(|word| word.strip_prefix(key)).unwrap_or_default().to_owned()
+        };
+        let name = |line| (value(line, "section="), value(line, "key="), value(line, "network=").parse().ok());
+        counters.map(name).collect()
+    };
+    assert_eq!(records(&pair.ask("counters")), all);
+    let mut socket = UnixStream::connect(format!("/tmp/{}.control", pair.one.port)).unwrap();
+    socket.write_all(b"counters\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert_eq!(records(&answer), all);
+    let port = pair.one.port.to_string();
+    let monitor = Command::new(env!("CARGO_BIN_EXE_spmonitor")).args(["counters", "--json", "-s", &port]).output();
+    let json: serde_json::Value = serde_json::from_slice(&monitor.unwrap().stdout).unwrap();
+    let name = |it: &serde_json::Value| {
+        let text = |key: &str| it[key].as_str().unwrap().to_owned();
+        (text("section"), text("key"), it["network"].as_u64())
+    };
+    let of = |kind: &str| json[kind].as_array().unwrap().iter().map(name).collect::<Vec<_>>();
+    assert_eq!(of("counter").into_iter().chain(of("times")).collect::<Names>(), all);
+}
+
 /// Reads the metrics as Prometheus does, and prints some.
 const SCRAPE: &str = r#"
 import sys
-try:
-    from prometheus_client.parser import text_string_to_metric_families
-except ImportError:
-    sys.exit(77)
+from prometheus_client.parser import text_string_to_metric_families
 families = {family.name: family for family in text_string_to_metric_families(sys.stdin.read())}
 assert all(family.documentation and family.samples for family in families.values())
 value = lambda name: [(sample.labels, sample.value) for sample in families[name].samples]
@@ -152,22 +204,49 @@ assert value("torc_ring_members") == [({}, 2.0)], value("torc_ring_members")
 assert sorted(labels["network"] for labels, up in value("torc_network_up") if up == 1.0) == ["0", "1"]
 assert [labels["daemon"] for labels, healthy in value("torc_path_healthy")] == ["127.0.0.2"] * 2
 assert families["torc_ring_tokens"].type == "counter" and value("torc_ring_tokens")[0][1] > 0
+for name in ["torc_ring_token_rotation_seconds", "torc_ring_delivery_seconds"]:
+    assert families[name].type == "histogram", name
+    buckets = [sample for sample in families[name].samples if sample.name == name + "_bucket"]
+    counts = [sample.value for sample in buckets]
+    [count] = [sample.value for sample in families[name].samples if sample.name == name + "_count"]
+    assert buckets[-1].labels == {"le": "+Inf"} and counts == sorted(counts) and counts[-1] == count, buckets
+assert families["torc_clients_memory_bytes"].type == "gauge"
 print(len(families))
 "#;
+
+/// An interpreter that has the library of Prometheus: that of the system, or one in a directory of its own.
+fn python_with_prometheus() -> Option<PathBuf> {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
+    let (system, own) = (PathBuf::from("python3"), place.join("bin/python"));
+    let runs = |python: &Path, words: &[&str]| {
+        let status = Command::new(python).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let has_it = |python: &Path| runs(python, &["-c", "import prometheus_client"]);
+    if has_it(&system) {
+        return Some(system);
+    }
+    if !has_it(&own) {
+        runs(&system, &["-m", "venv", place.to_str()?]);
+        runs(&own, &["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "prometheus-client"]);
+    }
+    has_it(&own).then_some(own)
+}
 
 #[test]
 fn prometheus_reads_every_metric() {
     let pair = Pair::start("metrics");
     let (head, metrics) = get(pair.metrics, "/metrics");
     assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
-    let mut python = Command::new("python3");
+    let Some(python) = python_with_prometheus() else {
+        return eprintln!("skipped: needs python3 and its module prometheus_client, or a package index");
+    };
+    let mut python = Command::new(python);
     python.args(["-c", SCRAPE]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let Ok(mut python) = python.spawn() else { return eprintln!("skipped: needs python3") };
+    let mut python = python.spawn().unwrap();
     python.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = python.wait_with_output().unwrap();
-    if output.status.code() == Some(77) {
-        return eprintln!("skipped: needs the Python module prometheus_client");
-    }
+    assert!(output.status.success());
     let families: usize = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
     assert!(families > 70, "{families}");
 }
@@ -186,6 +265,8 @@ fn a_browser_draws_the_ring_and_sees_a_cut() {
     assert!(
         browser.value("document.getElementById('events').textContent").contains("a ring of 2 daemons is installed")
     );
+    let times = browser.value("document.getElementById('times').textContent");
+    assert!(times.starts_with("delivery ") && times.contains("token "), "{times}");
     let back = "getComputedStyle(document.body).backgroundColor";
     let [light, dark] = ["light", "dark"].map(|scheme| {
         browser.prefer(scheme);

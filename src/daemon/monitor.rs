@@ -11,7 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use tracing::{debug, warn};
 
-use super::Options;
+use super::{Options, tally};
+use crate::counters::{Counter, Value};
 use crate::groups::Status as GroupStatus;
 use crate::node::Node;
 use crate::ring::{Configuration, Windows};
@@ -20,6 +21,21 @@ use crate::wire::{DaemonId, FlowControl, Header, MonitorCommand, MonitorRequest,
 
 /// How long a partition lasts that is not repeated.
 const PARTITION_TIME: Duration = Duration::from_secs(60);
+
+/// Puts a number into a report.
+type Store = fn(&mut Report, u32);
+
+/// The counters that a report has, and where. It has no place for others.
+const COUNTED: [(&str, &str, Store); 8] = [
+    ("ring", "packets_sent", |report, value| report.packets_sent = value),
+    ("ring", "retransmitted", |report, value| report.retransmitted = value),
+    ("ring", "retransmitted", |report, value| report.retransmitted_to_all = value),
+    ("ring", "tokens_retransmitted", |report, value| report.tokens_retransmitted = value),
+    ("ring", "tokens", |report, value| report.tokens = value),
+    ("ring", "messages", |report, value| report.messages = value),
+    ("ring", "configurations", |report, value| report.configurations = value as u16),
+    ("packets", "first", |report, value| report.packets_received = value),
+];
 
 /// What monitors may do, and what they are told of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,28 +180,20 @@ impl Monitors {
 
     /// What this daemon has to report.
     pub(super) fn report(&self, now: Instant, node: &Node, configuration: Option<&Configuration>) -> Report {
-        let (ring, packets, windows) = (node.ring_stats(), node.multipath_stats(), node.windows());
+        let windows = node.windows();
         let (progress, version) = (node.progress(), |part: &str| part.parse().unwrap_or_default());
         let members = configuration.map_or(&[][..], |configuration| &configuration.members);
         let representative = configuration.map_or(self.me, |configuration| configuration.ring.representative);
-        Report {
+        let mut report = Report {
             seconds: now.since(Instant::ZERO).as_secs() as u32,
             ring_state: ring_state(node.ring_state()),
             group_state: group_state(node.group_status()),
-            packets_sent: ring.packets_sent as u32,
-            packets_received: packets.first as u32,
             packets_delivered: progress.aru as u32,
-            retransmitted: ring.retransmitted as u32,
-            retransmitted_to_all: ring.retransmitted as u32,
             safe: progress.safe as u32,
             aru: progress.aru as u32,
             highest: progress.highest as u32,
-            tokens_retransmitted: ring.tokens_retransmitted as u32,
-            tokens: ring.tokens as u32,
             me: self.me.0,
             representative: representative.0,
-            messages: ring.messages as u32,
-            configurations: ring.configurations as u16,
             daemons: members.len() as u16,
             segments: self.segments(members),
             window: windows.ring as u16,
@@ -198,7 +206,14 @@ impl Monitors {
             minor: version(env!("CARGO_PKG_VERSION_MINOR")),
             patch: version(env!("CARGO_PKG_VERSION_PATCH")),
             ..Report::default()
-        }
+        };
+        tally::visit_node(node, &mut |Counter { section, key, value, .. }| {
+            let Value::Count(value) = value else { return };
+            COUNTED.iter().filter(|counted| (counted.0, counted.1) == (section, key)).for_each(|(_, _, store)| {
+                store(&mut report, value as u32);
+            });
+        });
+        report
     }
 
     fn try_send(&mut self, to: SocketAddr, report: &Report) -> io::Result<()> {
@@ -366,6 +381,20 @@ mod tests {
         assert_eq!(order, Some(Order::Windows { ring: None, personal: Some(30) }));
         let before = Windows { ring: 512, personal: 128 };
         assert_eq!(changed(before, None, Some(30)), Windows { ring: 512, personal: 30 });
+    }
+
+    #[test]
+    fn every_counter_of_a_report_is_counted() {
+        let mut found = Vec::new();
+        crate::daemon::Status::default().visit(&mut |_, Counter { section, key, value, .. }| {
+            found.extend(matches!(value, Value::Count(_)).then_some((section, key)));
+        });
+        for (section, key, store) in COUNTED {
+            assert!(found.contains(&(section, key)), "{section} {key}");
+            let mut report = Report::default();
+            store(&mut report, 7);
+            assert_ne!(report, Report::default());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::handle::{Handle, Request, Status};
 use super::journal::Happening;
-use crate::counters::Counter;
+use crate::counters::{Counter, Times, Value};
 use crate::groups::SessionId;
 use crate::multipath::{self, Hearing, PathState};
 use crate::seal::KeyId;
@@ -188,6 +188,7 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
         ring.duplicates, ring.tokens, ring.tokens_retransmitted
     );
     let _ = writeln!(text, " configurations={} gathers={}", ring.configurations, ring.gathers);
+    write_all_times(&mut text, status);
     let packets = &status.packets;
     let _ = write!(text, "packets first={} copies={} malformed={}", packets.first, packets.copies, packets.malformed);
     let _ = write!(text, " other_system={} unknown_sender={}", packets.other_system, packets.unknown_sender);
@@ -226,11 +227,42 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
 /// Every counter as a record.
 fn counters(status: &Status) -> String {
     let mut text = String::new();
-    status.visit(&mut |network, Counter { section, key, value, .. }| {
+    status.visit(&mut |network, Counter { section, key, meaning, value }| {
         let network = network.map_or("-".to_owned(), |network| network.0.to_string());
-        let _ = writeln!(text, "counter section={section} key={key} network={network} value={value}");
+        let _ = match value {
+            Value::Count(number) | Value::Level(number) => {
+                let front = format!("counter section={section} key={key} network={network}");
+                writeln!(text, "{front} value={number} text={meaning}")
+            }
+            Value::Times(times) => {
+                write_times(&mut text, section, key, &times);
+                let ranges = times.ranges().filter(|(_, count)| *count > 0);
+                let ranges: Vec<String> =
+                    ranges.map(|(bound, count)| format!("{}:{count}", bound.as_micros())).collect();
+                let sum = times.sum().as_micros();
+                writeln!(text, " sum_us={sum} to_us={} text={meaning}", or_dash(ranges.join(",")))
+            }
+        };
     });
     text
+}
+
+/// How long something took, without the end of the line.
+fn write_times(text: &mut String, section: &str, key: &str, times: &Times) {
+    let micros =
+        |percent| or_dash(times.percentile(percent).map(|time| time.as_micros().to_string()).unwrap_or_default());
+    let _ = write!(text, "times section={section} key={key} count={}", times.count());
+    let _ = write!(text, " p50_us={} p99_us={}", micros(50), micros(99));
+}
+
+/// All that is measured as times.
+fn write_all_times(text: &mut String, status: &Status) {
+    status.visit(&mut |_, Counter { section, key, value, .. }| {
+        if let Value::Times(times) = value {
+            write_times(text, section, key, &times);
+            text.push('\n');
+        }
+    });
 }
 
 /// A path is silent if its daemon is not heard at all. One that was switched on just now has yet to show that it works.
@@ -286,6 +318,73 @@ mod tests {
         assert_eq!(states.collect::<Vec<_>>(), ["probation", "healthy", "silent", "faulty"]);
     }
 
+    /// All kinds of records, each with all its keys.
+    fn everything() -> String {
+        let daemon = DaemonId(0x0a00_0002);
+        let path = Path {
+            daemon,
+            network: NetworkId(0),
+            state: PathState::Faulty,
+            since: Instant::ZERO,
+            last: None,
+            heard: 0,
+            first: 0,
+            loss: None,
+            loss_there: None,
+            round_trip: None,
+        };
+        let ring = crate::wire::RingId { sequence: 1, representative: daemon };
+        let kind = crate::ring::ConfigurationKind::Regular;
+        let status = Status {
+            configuration: Some(crate::ring::Configuration { kind, ring, members: vec![daemon], next: None }),
+            paths: vec![path],
+            matrix: vec![Hearing { by: daemon, of: daemon, networks: Networks::NONE }],
+            links: vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }],
+            waits_for: Some(vec![daemon]),
+            differing: vec![(daemon, multipath::Differs::default())],
+            ..Status::default()
+        };
+        let names = Names { daemons: vec![(daemon, "beta".to_owned())], networks: vec![] };
+        let session =
+            SessionLine { id: SessionId(1), name: String::new(), from: String::new(), groups: 0, frames: 0, bytes: 0 };
+        let lists =
+            Lists { groups: vec![("g".to_owned(), 1, 1)], sessions: vec![session], more_groups: 1, more_sessions: 0 };
+        let event = Happening { number: 1, at_ms: 1, event: "path", text: String::new() };
+        [
+            status_of("alpha", &names, &status),
+            ring_of("alpha", &names, &status),
+            counters(&status),
+            events(&[event]),
+            events(&[]),
+            groups(&lists),
+            sessions(&lists),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn the_manual_explains_every_key() {
+        let page = include_str!("../../docs/man/spmonitor.1");
+        let all = everything();
+        let mut kinds = 0;
+        for line in all.lines() {
+            let kind = line.split(' ').next().unwrap_or_default();
+            let section = page.split(".Ss ").find(|section| section.lines().next() == Some(kind));
+            let section = section.unwrap_or_else(|| panic!("spmonitor.1 has no part {kind}"));
+            let explained: Vec<&str> = section
+                .lines()
+                .filter_map(|line| line.strip_prefix(".It Li "))
+                .flat_map(|names| names.split(" , "))
+                .collect();
+            let text = line.find(" text=").map(|_| "text");
+            let front = line.split(" text=").next().unwrap_or_default();
+            let keys = front.split(' ').skip(1).filter_map(|word| word.split('=').next()).chain(text);
+            keys.for_each(|key| assert!(explained.contains(&key), "spmonitor.1, {kind}: {key}"));
+            kinds += 1;
+        }
+        assert!(kinds > 100);
+    }
+
     #[test]
     fn every_record_is_a_line_of_keys_and_values() {
         let path = Path {
@@ -318,16 +417,17 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
-        assert_eq!(lines[3], "seal key=- keys=-");
-        assert_eq!(lines[4], "data policy=active copies=2");
+        assert_eq!(lines[2], "times section=ring key=token_rotation count=0 p50_us=- p99_us=-");
+        assert_eq!(lines[5], "seal key=- keys=-");
+        assert_eq!(lines[6], "data policy=active copies=2");
         let network = "network network=0 link=up switched=off drill=off priority=7 sent=0 ";
-        assert!(lines[5].starts_with(network), "{}", lines[5]);
+        assert!(lines[7].starts_with(network), "{}", lines[7]);
         assert_eq!(
-            lines[6],
+            lines[8],
             "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
         );
-        assert_eq!(lines[7], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
-        assert_eq!(lines[8], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
+        assert_eq!(lines[9], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
+        assert_eq!(lines[10], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
         assert!(lines.iter().all(|line| line.split(' ').skip(1).all(|word| word.split('=').count() == 2)), "{text}");
     }
 }

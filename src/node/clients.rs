@@ -181,7 +181,7 @@ impl Clients {
 
     /// What was counted.
     pub(super) fn stats(&self) -> ClientStats {
-        ClientStats { memory: self.memory.used() as u64, ..self.stats }
+        ClientStats { memory_bytes: self.memory.used() as u64, ..self.stats }
     }
 
     /// An input begins at this time.

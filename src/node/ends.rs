@@ -15,8 +15,10 @@ counters! {
         slow_by_messages,
         /// Sessions ended because too many bytes waited for their clients.
         slow_by_bytes,
-        /// Sessions ended because they were the largest when all clients, or all of one user, exceeded their memory limit.
+        /// Sessions ended because they were the largest when all clients exceeded their memory limit.
         greedy,
+        /// Sessions ended because they were the largest of a user who exceeded the memory limit of one.
+        greedy_for_user,
         /// How often a client was stopped because a receiver of its messages did not read.
         stopped_senders,
         /// How often a join or leave was delayed because many members were behind with their views.
@@ -40,7 +42,7 @@ counters! {
         /// Clients that did not finish their handshake in time.
         handshake_timeouts,
         /// Bytes that are kept for clients now: frames, sessions, groups.
-        memory,
+        memory_bytes as level,
     }
 }
 
@@ -100,7 +102,8 @@ impl ClientStats {
         let counter = match reason {
             EndReason::Slow(Overflow::Messages) => &mut self.slow_by_messages,
             EndReason::Slow(Overflow::Bytes) => &mut self.slow_by_bytes,
-            EndReason::Greedy | EndReason::GreedyUser => &mut self.greedy,
+            EndReason::Greedy => &mut self.greedy,
+            EndReason::GreedyUser => &mut self.greedy_for_user,
             EndReason::Violation(_) => &mut self.violations,
             EndReason::Refused(_) => &mut self.refused,
             EndReason::CrowdedOut => &mut self.crowded_out,

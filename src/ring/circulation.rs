@@ -125,7 +125,10 @@ impl Circulation {
         self.watch_progress(core, now, token);
         // A rotation with a retransmission measures a timer, not the ring (Karn's rule).
         let undisturbed = self.passed.as_ref().is_some_and(|passed| token.delayed < passed.hop);
-        self.rotation.end(now, if undisturbed { Trip::Undisturbed } else { Trip::Delayed });
+        let trip = if undisturbed { Trip::Undisturbed } else { Trip::Delayed };
+        if let Some(took) = self.rotation.end(now, trip) {
+            core.stats.token_rotation.record(took);
+        }
         true
     }
 

@@ -172,12 +172,14 @@ impl Ring {
 
     /// Sends a message to all members, this daemon included, when the token comes.
     pub fn submit(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.core.sender.set_now(now);
         self.core.sender.push(service, payload);
         self.on_submit(now);
     }
 
     /// Like [`Ring::submit`] with the agreed service, but the message is a barrier: no message overtakes it, whatever its service.
     pub fn submit_barrier(&mut self, now: Instant, payload: Payload) {
+        self.core.sender.set_now(now);
         self.core.sender.push_barrier(payload);
         self.on_submit(now);
     }
@@ -185,6 +187,7 @@ impl Ring {
     /// Like [`Ring::submit`], but before everything that waits, a barrier, and for this ring only: dropped if it breaks first. Only
     /// in answer to [`Event::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
+        self.core.sender.set_now(now);
         self.core.sender.push_first(service, payload);
         self.on_submit(now);
     }
@@ -256,11 +259,20 @@ impl Ring {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.core.events.pop_front()?;
+        let core = &mut self.core;
+        let event = core.events.pop_front()?;
         match &event {
-            Event::Message(_) => self.core.stats.messages += 1,
+            Event::Message(message) => {
+                core.stats.messages += 1;
+                if message.origin == core.me()
+                    && let Some(took) = core.sender.delivered(message.service)
+                {
+                    core.stats.delivery.record(took);
+                }
+            }
             Event::Configuration(configuration) if configuration.kind == ConfigurationKind::Regular => {
-                self.core.stats.configurations += 1;
+                core.stats.configurations += 1;
+                core.sender.begin_ring();
             }
             Event::Configuration(_) => {}
         }
@@ -292,6 +304,7 @@ impl Ring {
     /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
     /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers again.
     fn notice_absence(&mut self, now: Instant) {
+        self.core.sender.set_now(now);
         // A timer that is due and was not handled shows how long this daemon was not running.
         let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };
         let patience = match &self.state {

@@ -32,14 +32,16 @@ impl Rotation {
         self.passed_at = Some(now);
     }
 
-    /// The token came.
-    pub(crate) fn end(&mut self, now: Instant, trip: Trip) {
+    /// The token came. The time of the rotation, if it says how long one takes.
+    pub(crate) fn end(&mut self, now: Instant, trip: Trip) -> Option<Duration> {
         // Taken, so that one start gives one measurement, however many tokens come.
-        let Some(passed_at) = self.passed_at.take() else { return };
-        self.took = now.since(passed_at);
+        self.took = now.since(self.passed_at.take()?);
         match trip {
-            Trip::Undisturbed => self.learn(self.took),
-            Trip::Delayed => {}
+            Trip::Undisturbed => {
+                self.learn(self.took);
+                Some(self.took)
+            }
+            Trip::Delayed => None,
         }
     }
 
@@ -83,7 +85,7 @@ mod tests {
         let mut rotation = Rotation::default();
         for &(millis, trip) in rotations {
             rotation.begin(Instant::ZERO);
-            rotation.end(Instant::ZERO + MILLI * millis, trip);
+            let _ = rotation.end(Instant::ZERO + MILLI * millis, trip);
         }
         rotation
     }

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use crate::time::{Duration, Instant};
 use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
 
 /// The messages of this daemon that have no number yet.
@@ -24,6 +25,11 @@ pub(crate) struct Sender {
     /// What the stretch that is lent has taken, in order, and what `offset` and `written` were before.
     lent: Vec<(Queue, Outgoing)>,
     before: (u64, usize),
+    /// When it is.
+    now: Instant,
+    /// When the messages were pushed that are whole in packets and not delivered here yet, apart for those that may pass others and those
+    /// that may not. `None` stands where another ring begins.
+    underway: [VecDeque<Option<Instant>>; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,7 @@ enum Queue {
 struct Outgoing {
     service: Service,
     barrier: bool,
+    pushed: Instant,
     payload: Payload,
 }
 
@@ -51,16 +58,21 @@ pub(crate) struct Stretch {
 }
 
 impl Sender {
+    /// What happens from here on happens now.
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     /// Adds a message behind the others.
     pub(crate) fn push(&mut self, service: Service, payload: Payload) {
         self.bytes += payload.len();
-        self.queue.push_back(Outgoing { service, barrier: false, payload });
+        self.queue.push_back(Outgoing { service, barrier: false, pushed: self.now, payload });
     }
 
     /// Adds an agreed message that nothing overtakes.
     pub(crate) fn push_barrier(&mut self, payload: Payload) {
         self.bytes += payload.len();
-        self.queue.push_back(Outgoing { service: Service::Agreed, barrier: true, payload });
+        self.queue.push_back(Outgoing { service: Service::Agreed, barrier: true, pushed: self.now, payload });
     }
 
     /// Adds a message that nothing overtakes, before all others but those added this way before. It is for this ring only: if the
@@ -69,7 +81,7 @@ impl Sender {
         // A stream has one message open at a time. Its receivers could not tell two apart.
         assert!(self.written == 0 || !self.first.is_empty(), "a message cannot pass one that has begun");
         self.bytes += payload.len();
-        self.first.push_back(Outgoing { service, barrier: true, payload });
+        self.first.push_back(Outgoing { service, barrier: true, pushed: self.now, payload });
     }
 
     /// Payload bytes that wait.
@@ -88,6 +100,22 @@ impl Sender {
         self.bytes -= self.first.drain(..).map(|message| message.payload.len()).sum::<usize>();
         // Receivers of a new ring expect every stream at 0, and have nothing of a message that had begun.
         (self.offset, self.written) = (0, 0);
+        self.underway.iter_mut().for_each(|underway| underway.push_back(None));
+    }
+
+    /// The next message of this daemon with this service is delivered to it. How long that took since it was pushed; `None` if that is not
+    /// known.
+    pub(crate) fn delivered(&mut self, service: Service) -> Option<Duration> {
+        // Nothing of the next ring comes before its configuration.
+        let pushed = self.underway[lane(service)].pop_front_if(|pushed| pushed.is_some())?;
+        pushed.map(|pushed| self.now.since(pushed))
+    }
+
+    /// The configuration of the next ring is delivered: what was sent in the ring before it is delivered, or never will be.
+    pub(crate) fn begin_ring(&mut self) {
+        for underway in &mut self.underway {
+            while underway.pop_front().is_some_and(|pushed| pushed.is_some()) {}
+        }
     }
 
     /// The next stretch of at most `room` bytes. No stretch is lent.
@@ -112,6 +140,7 @@ impl Sender {
         // Backwards, so that the first one ends up in front.
         for (queue, message) in self.lent.drain(..).rev() {
             self.bytes += message.payload.len();
+            self.underway[lane(message.service)].pop_back();
             match queue {
                 Queue::First => self.first.push_front(message),
                 Queue::Rest => self.queue.push_front(message),
@@ -146,6 +175,7 @@ impl Sender {
                 barrier |= message.barrier;
                 self.bytes -= message.payload.len();
                 self.written = 0;
+                self.underway[lane(message.service)].push_back(Some(message.pushed));
                 self.lent.extend(queue.pop_front().map(|message| (kind, message)));
             }
         }
@@ -156,6 +186,11 @@ impl Sender {
         self.offset += payload.len() as u64;
         Some(Stretch { offset, first_message, service, barrier, payload: payload.into() })
     }
+}
+
+/// Messages of one lane are delivered in the order in which they were sent.
+fn lane(service: Service) -> usize {
+    usize::from(service >= Service::Fifo)
 }
 
 impl Outgoing {
@@ -212,6 +247,42 @@ mod tests {
         assert_eq!(stretches.iter().map(|s| s.first_message).collect::<Vec<_>>(), [Some(0), None, Some(1), None]);
         assert_eq!(stretches.iter().map(|s| s.service.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
         assert_eq!(stretches[3].offset, 18);
+    }
+
+    #[test]
+    fn each_message_took_from_its_push_to_its_delivery() {
+        let (mut sender, at) = (Sender::default(), Instant::from_millis);
+        let push = |sender: &mut Sender, millis, service| {
+            sender.set_now(at(millis));
+            sender.push(service, message("a"));
+        };
+        push(&mut sender, 1, Service::Agreed);
+        push(&mut sender, 2, Service::Reliable);
+        push(&mut sender, 3, Service::Safe);
+        sender.stretch(100).unwrap();
+        push(&mut sender, 4, Service::Agreed);
+        sender.lend(100).unwrap();
+        sender.set_now(at(10));
+        let took = |sender: &mut Sender, service| sender.delivered(service).map(|took| took.as_millis());
+        assert_eq!(took(&mut sender, Service::Reliable), Some(8), "it passed the one before it");
+        assert_eq!(took(&mut sender, Service::Agreed), Some(9));
+        // The ring breaks before the last two are delivered; one of them is delivered in the old ring, one is sent again.
+        sender.take_back();
+        sender.restart();
+        assert_eq!(took(&mut sender, Service::Safe), Some(7));
+        assert_eq!(took(&mut sender, Service::Agreed), None, "nothing is under way");
+        sender.begin_ring();
+        sender.stretch(100).unwrap();
+        assert_eq!(took(&mut sender, Service::Agreed), Some(6));
+        // What was sent and got lost with its ring is not waited for.
+        push(&mut sender, 10, Service::Agreed);
+        sender.stretch(100).unwrap();
+        sender.restart();
+        sender.begin_ring();
+        push(&mut sender, 11, Service::Agreed);
+        sender.stretch(100).unwrap();
+        sender.set_now(at(12));
+        assert_eq!(took(&mut sender, Service::Agreed), Some(1));
     }
 
     #[test]

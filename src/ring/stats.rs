@@ -32,6 +32,10 @@ counters! {
         configurations,
         /// Gathers begun after the first one.
         gathers,
+        /// How long the token took to come round, when it did not rest and was not sent again.
+        token_rotation as times,
+        /// How long messages of this daemon's clients took from the ring's queue to their delivery here.
+        delivery as times,
         ../// Gathers begun, by reason.
         reasons: Gathers,
         ../// Packets that led to nothing, by reason.

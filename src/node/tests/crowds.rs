@@ -55,7 +55,7 @@ fn unfinished_frames_of_all_clients_together_stay_below_the_ceiling() {
         bus.input(0, id, ClientInput::Bytes(&MethodChoice([Some(MethodName::NULL), None, None]).encode()));
         bus.input(0, id, ClientInput::Bytes(&promise(&name, 1 << 20)));
         bus.input(0, id, ClientInput::Bytes(&vec![0; (1 << 20) - 1]));
-        assert!(bus.nodes[0].client_stats().memory <= LIMIT as u64);
+        assert!(bus.nodes[0].client_stats().memory_bytes <= LIMIT as u64);
     }
     let stats = bus.nodes[0].client_stats();
     assert!(stats.refused > 70 && stats.greedy < 5, "{stats:?}: newcomers are refused first");
@@ -89,10 +89,14 @@ fn what_waits_for_readers_stays_below_the_ceiling_and_counts_once() {
     };
     (0..40).for_each(|_| say(&mut bus, "g"));
     assert_eq!(bus.closed, [], "4 MB for forty readers are 4 MB");
-    assert!((4_000_000..5_000_000).contains(&bus.nodes[0].client_stats().memory), "{:?}", bus.nodes[0].client_stats());
+    assert!(
+        (4_000_000..5_000_000).contains(&bus.nodes[0].client_stats().memory_bytes),
+        "{:?}",
+        bus.nodes[0].client_stats()
+    );
     (0..60).for_each(|_| say(&mut bus, "#c7#d1"));
     assert_eq!(bus.closed, [(0, SessionId(7), EndReason::Greedy)]);
-    assert!(bus.nodes[0].client_stats().memory <= LIMIT as u64);
+    assert!(bus.nodes[0].client_stats().memory_bytes <= LIMIT as u64);
 }
 
 #[test]

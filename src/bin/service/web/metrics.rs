@@ -1,10 +1,12 @@
 //! The daemon's counters and what it knows of ring and paths, in the text format of Prometheus.
 //!
-//! A counter is `torc_SECTION_KEY_total`; its help is what the source says of it. So a new counter is here without a change.
+//! A count is `torc_SECTION_KEY_total`, a level `torc_SECTION_KEY`, and times are the histogram `torc_SECTION_KEY_seconds`; the help is what
+//! the source says of it. So a new counter is here without a change.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use spread::counters::{Counter, Times, Value};
 use spread::daemon::{PathState, Status};
 use spread::wire::NetworkId;
 
@@ -29,7 +31,6 @@ pub fn text(name: &str, status: &Status) -> String {
     let members = status.configuration.as_ref().map_or(0, |it| it.members.len());
     families.gauge("torc_ring_members", "Daemons in the ring.", &[], members as f64);
     families.gauge("torc_client_connections", "Clients that are connected.", &[], status.clients as f64);
-    families.gauge("torc_client_memory_bytes", "Bytes kept for clients.", &[], status.client_stats.memory as f64);
     for (link, network) in status.links.iter().zip(0_u8..) {
         let labels = [("network", &*network.to_string())];
         families.gauge("torc_network_up", "Whether our side of a network works: 1 or 0.", &labels, flag(link.up));
@@ -50,14 +51,15 @@ pub fn text(name: &str, status: &Status) -> String {
             families.gauge("torc_path_round_trip_seconds", help, &labels, trip.as_secs_f64());
         }
     }
-    status.visit(&mut |network, counter| {
-        if (counter.section, counter.key) == ("clients", "memory") {
-            return; // It is no counter: see above.
-        }
-        let name = format!("torc_{}_{}_total", counter.section, counter.key);
+    status.visit(&mut |network, Counter { section, key, meaning, value }| {
+        let name = format!("torc_{section}_{key}");
         let network = network.map(|network| network.0.to_string());
         let labels: Vec<(&str, &str)> = network.iter().map(|network| ("network", &**network)).collect();
-        families.add(&name, counter.meaning, "counter", &labels, counter.value as f64);
+        match value {
+            Value::Count(value) => families.add(&format!("{name}_total"), meaning, "counter", &labels, value as f64),
+            Value::Level(value) => families.gauge(&name, meaning, &labels, value as f64),
+            Value::Times(times) => families.times(&format!("{name}_seconds"), meaning, &labels, &times),
+        }
     });
     families.text()
 }
@@ -72,11 +74,28 @@ impl Families {
     }
 
     fn add(&mut self, name: &str, help: &str, kind: &'static str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.family(name, help, kind).samples.push(sample(name, labels, value));
+    }
+
+    /// Each bucket has what the ones before it have too.
+    fn times(&mut self, name: &str, help: &str, labels: &[(&str, &str)], times: &Times) {
+        let family = self.family(name, help, "histogram");
+        let mut up_to = 0;
+        let bounds = times.ranges().map(|(bound, count)| {
+            up_to += count;
+            (bound.as_secs_f64().to_string(), up_to)
+        });
+        for (bound, count) in bounds.chain([("+Inf".to_owned(), times.count())]) {
+            let labels = [labels, &[("le", &bound)]].concat();
+            family.samples.push(sample(&format!("{name}_bucket"), &labels, count as f64));
+        }
+        family.samples.push(sample(&format!("{name}_sum"), labels, times.sum().as_secs_f64()));
+        family.samples.push(sample(&format!("{name}_count"), labels, times.count() as f64));
+    }
+
+    fn family(&mut self, name: &str, help: &str, kind: &'static str) -> &mut Family {
         let new = || Family { help: help.replace('\\', "\\\\"), kind, samples: Vec::new() };
-        let family = self.0.entry(name.to_owned()).or_insert_with(new);
-        family.samples.push(format!("{name}{labels} {value}"));
+        self.0.entry(name.to_owned()).or_insert_with(new)
     }
 
     fn text(&self) -> String {
@@ -86,6 +105,12 @@ impl Families {
         }
         text
     }
+}
+
+fn sample(name: &str, labels: &[(&str, &str)], value: f64) -> String {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    format!("{name}{labels} {value}")
 }
 
 fn escaped(value: &str) -> String {
@@ -106,5 +131,9 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), helps.len());
         assert!(text.contains("\ntorc_gathers_token_lost_total 0\n"), "{text}");
+        assert!(text.contains("# TYPE torc_clients_memory_bytes gauge\ntorc_clients_memory_bytes 0\n"), "{text}");
+        assert!(text.contains("# TYPE torc_ring_delivery_seconds histogram\n"), "{text}");
+        assert!(text.contains("\ntorc_ring_delivery_seconds_bucket{le=\"0.00001\"} 0\n"), "{text}");
+        assert!(text.contains("_bucket{le=\"+Inf\"} 0\ntorc_ring_delivery_seconds_sum 0\n"), "{text}");
     }
 }
