@@ -94,6 +94,21 @@ extern "C" {
 #define TORC_NAME_SIZE 20
 
 /*
+ The counter says how often something happened since the daemon started.
+ */
+#define TORC_COUNT 0
+
+/*
+ The counter says how much of something there is now.
+ */
+#define TORC_LEVEL 1
+
+/*
+ The counter says how long something took, each time since the daemon started.
+ */
+#define TORC_TIMES 2
+
+/*
  A daemon inside this process. It is never read or written by the program.
  */
 typedef struct torc_daemon torc_daemon;
@@ -180,6 +195,52 @@ typedef struct torc_path {
 } torc_path;
 
 /*
+ Something that a daemon counts or measures, at most a second old.
+ */
+typedef struct torc_counter {
+    /*
+     The part of the daemon that counts. This text, like the next two, is never freed.
+     */
+    const char *section;
+    /*
+     What is counted, unique in its section.
+     */
+    const char *key;
+    /*
+     The same in a sentence.
+     */
+    const char *meaning;
+    /*
+     TORC_COUNT, TORC_LEVEL or TORC_TIMES.
+     */
+    int kind;
+    /*
+     The network, counted from 0, or -1 if it is not of one network.
+     */
+    int network;
+    /*
+     The number; of times, how often they were measured.
+     */
+    uint64_t value;
+    /*
+     All times together, in microseconds; otherwise 0.
+     */
+    uint64_t sum;
+    /*
+     The time that half of all times do not exceed, in microseconds, or TORC_UNKNOWN.
+     */
+    int64_t p50;
+    /*
+     The time that 99 of a hundred do not exceed, in microseconds, or TORC_UNKNOWN.
+     */
+    int64_t p99;
+    /*
+     Zero, for later versions.
+     */
+    uint64_t reserved[2];
+} torc_counter;
+
+/*
  Starts a daemon inside this process; its ports are open when this returns.
  configuration is the name of a file, or the text of one if it has a brace. NULL or "" is the daemon "localhost" on
  127.0.0.1, port 4803. name is the daemon's name in the configuration; NULL or "" is the only one, or the one that has
@@ -197,10 +258,11 @@ int torc_stop(struct torc_daemon *daemon);
 
 /*
  Reads the configuration of a daemon again and takes over what it says otherwise: policy, priorities, times, limits and
- rules for clients. configuration is as for torc_start; NULL is the file or text that the daemon works by.
+ rules for clients at once, other daemons and networks when all of the ring have read it. configuration is as for torc_start; NULL is the file or text that the daemon works by.
  After an error, whose reason torc_error says, everything is as it was. Returns TORC_OK or a negative code.
  */
-int torc_reload(struct torc_daemon *daemon, const char *configuration);
+int torc_reload(struct torc_daemon *daemon,
+                const char *configuration);
 
 /*
  What a daemon is doing. Returns TORC_OK or a negative code.
@@ -236,6 +298,12 @@ const char *torc_error(void);
  The version of this library, which is not that of the interface.
  */
 const char *torc_version(void);
+
+/*
+ Everything that a daemon counts, up to count of it. Returns how many counters there are, perhaps more than count, or
+ a negative code.
+ */
+int torc_counters(struct torc_daemon *daemon, struct torc_counter *counters, int count);
 
 /*
  The most bytes that one message of a mailbox can have: body and group names, 32 bytes for each name. Asks the daemon, on a

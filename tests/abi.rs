@@ -19,7 +19,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("sp_events", &["events"]),
     ("sp_func", &["connect", "send", "receive", "memb", "errors"]),
     ("fl", &["flush"]),
-    ("torc", &["embedded", "limits"]),
+    ("torc", &["embedded", "tally", "limits"]),
 ];
 
 /// What no header declares. Old programs load these or declare them for themselves.

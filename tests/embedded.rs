@@ -11,14 +11,21 @@ mod process;
 #[expect(dead_code, reason = "shared with the tests of networks")]
 mod rig;
 
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::ptr;
 
 use c_programs::{C, CXX, Library, ROOT};
 use process::Process;
 use rig::Rig;
+use spread::counters::{Counter, Value};
+use spread::daemon::Status;
+use spread::ffi;
+use spread::net::{Counters, LinkStatus};
 
 /// The daemons one and two on loopback, on a port of their own.
 struct Site {
@@ -58,6 +65,41 @@ fn a_thousand_starts_and_stops_leave_no_descriptor_and_no_thread() {
 fn cxx_programs_have_daemons_too() {
     let (library, site) = (Library::prepare("embedded"), Site::new());
     library.run(&source("embedded"), &CXX[0], &[&site.configuration, &site.port.to_string(), "3"]);
+}
+
+/// C programs reach everything that any monitor shows of a daemon with one network.
+#[test]
+fn no_counter_is_unreachable_for_c() {
+    let configuration = CString::new(Site::new().configuration).unwrap();
+    let mut daemon = ptr::null_mut();
+    // SAFETY: all of these are ours.
+    assert_eq!(unsafe { ffi::torc_start(configuration.as_ptr(), c"one".as_ptr(), &mut daemon) }, ffi::TORC_OK);
+    let mut counters: Vec<ffi::torc_counter> = Vec::with_capacity(1000);
+    // Those of the network are told when the daemon has looked at it.
+    while counters.last().is_none_or(|last| last.network < 0) {
+        counters.clear();
+        // SAFETY: there is room for a thousand, and the counters are as many as is said.
+        unsafe {
+            let count = usize::try_from(ffi::torc_counters(daemon, counters.as_mut_ptr(), 1000)).unwrap();
+            counters.set_len(count.min(1000));
+        }
+    }
+    // SAFETY: the names are texts that stay.
+    let text = |name| unsafe { CStr::from_ptr(name) }.to_str().unwrap().to_owned();
+    let found: BTreeSet<_> = counters.iter().map(|it| (text(it.section), text(it.key), it.kind)).collect();
+    assert_eq!(found.len(), counters.len(), "each once");
+    let mut all = BTreeSet::new();
+    let links = vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }];
+    Status { links, ..Status::default() }.visit(&mut |_, Counter { section, key, value, .. }| {
+        let kind = match value {
+            Value::Count(_) => ffi::TORC_COUNT,
+            Value::Level(_) => ffi::TORC_LEVEL,
+            Value::Times(_) => ffi::TORC_TIMES,
+        };
+        all.insert((section.to_owned(), key.to_owned(), kind));
+    });
+    assert_eq!(found, all);
+    assert_eq!(ffi::torc_stop(daemon), ffi::TORC_OK);
 }
 
 /// Runs the program that knows of no daemon with this variable.

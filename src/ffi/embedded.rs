@@ -106,10 +106,10 @@ pub struct torc_path {
 }
 
 /// Why a function failed: the code, and what torc_error says.
-struct Failure(c_int, String);
+pub(super) struct Failure(c_int, String);
 
 impl Failure {
-    fn new(code: c_int, text: impl Display) -> Failure {
+    pub(super) fn new(code: c_int, text: impl Display) -> Failure {
         Failure(code, text.to_string())
     }
 
@@ -117,7 +117,7 @@ impl Failure {
         Failure::new(TORC_UNKNOWN_DAEMON, "there is no such daemon in this process; perhaps it was stopped before")
     }
 
-    fn missing(what: &str) -> Failure {
+    pub(super) fn missing(what: &str) -> Failure {
         Failure(TORC_BAD_ARGUMENT, format!("{what} is NULL"))
     }
 }
@@ -157,7 +157,7 @@ thread_local! {
 }
 
 /// Runs an exported function and remembers why it failed.
-fn guard(function: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
+pub(super) fn guard(function: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
     let result = catch_unwind(AssertUnwindSafe(function))
         .unwrap_or_else(|_| Err(Failure::new(TORC_BUG, "a fault inside the library")));
     let (code, text) = result.map_or_else(|Failure(code, text)| (code, text), |number| (number, String::new()));
@@ -203,7 +203,7 @@ pub extern "C" fn torc_stop(daemon: *mut torc_daemon) -> c_int {
 }
 
 /// Reads the configuration of a daemon again and takes over what it says otherwise: policy, priorities, times, limits and
-/// rules for clients. configuration is as for torc_start; NULL is the file or text that the daemon works by.
+/// rules for clients at once, other daemons and networks when all of the ring have read it. configuration is as for torc_start; NULL is the file or text that the daemon works by.
 /// After an error, whose reason torc_error says, everything is as it was. Returns TORC_OK or a negative code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn torc_reload(daemon: *mut torc_daemon, configuration: *const c_char) -> c_int {
@@ -358,7 +358,7 @@ fn number(daemon: *mut torc_daemon) -> Result<u64, Failure> {
     if daemon.is_null() { Err(Failure::missing("daemon")) } else { Ok(daemon.addr() as u64) }
 }
 
-fn find(daemon: *mut torc_daemon) -> Result<Arc<Embedded>, Failure> {
+pub(super) fn find(daemon: *mut torc_daemon) -> Result<Arc<Embedded>, Failure> {
     embedded::find(number(daemon)?).ok_or_else(Failure::unknown)
 }
 

@@ -22,6 +22,7 @@ mod memb;
 mod memory;
 mod receive;
 mod send;
+mod tally;
 mod types;
 mod undeclared;
 
@@ -37,6 +38,7 @@ pub use limits::*;
 pub use memb::*;
 pub use receive::*;
 pub use send::*;
+pub use tally::*;
 pub use types::*;
 pub use undeclared::*;
 

@@ -111,6 +111,46 @@ static void two_at_once(void)
     CHECK_NUMBER(torc_stop(one), TORC_OK);
 }
 
+/* Everything that a daemon counts, those of its network included, under names that stay. */
+static void counted(void)
+{
+    torc_daemon *daemon;
+    torc_counter counters[1000], again[1000];
+    int count, place, sessions = 0, delivered = 0, sent = 0;
+
+    CHECK_NUMBER(torc_start(configuration, "one", &daemon), TORC_OK);
+    /* Those of the network are told when the daemon has looked at it. */
+    do {
+        count = torc_counters(daemon, counters, 1000);
+        CHECK(count > 80 && count < 1000);
+    } while (strcmp(counters[count - 1].section, "network") != 0);
+    CHECK_NUMBER(torc_counters(daemon, NULL, 0), count);
+    counters[1].section = NULL;
+    CHECK_NUMBER(torc_counters(daemon, counters, 1), count);
+    CHECK(counters[0].section != NULL && counters[1].section == NULL);
+    CHECK_NUMBER(torc_counters(daemon, counters, 1000), count);
+    do {
+        talk(port);
+        CHECK_NUMBER(torc_counters(daemon, again, 1000), count);
+        for (place = 0; place < count; place++) {
+            const torc_counter *it = &again[place];
+
+            CHECK(it->section == counters[place].section && it->key == counters[place].key && it->meaning[0] != '\0');
+            CHECK(it->kind == TORC_COUNT || it->kind == TORC_LEVEL || it->kind == TORC_TIMES);
+            CHECK(it->network == (strcmp(it->section, "network") == 0 ? 0 : -1));
+            CHECK(it->kind == TORC_TIMES || (it->sum == 0 && it->p50 == TORC_UNKNOWN && it->p99 == TORC_UNKNOWN));
+            if (strcmp(it->key, "disconnected") == 0 && it->value > 0) sessions = 1;
+            if (strcmp(it->key, "sent") == 0 && it->value > 0) sent = 1;
+            if (strcmp(it->key, "delivery") == 0 && it->value > 0) {
+                CHECK(it->kind == TORC_TIMES && it->p50 > 0 && it->p99 >= it->p50);
+                delivered = 1;
+            }
+        }
+    } while (!sessions || !delivered || !sent);
+    CHECK_NUMBER(torc_stop(daemon), TORC_OK);
+    CHECK_NUMBER(torc_counters(daemon, NULL, 0), TORC_UNKNOWN_DAEMON);
+}
+
 static void other_settings(void)
 {
     torc_daemon *daemon;
@@ -221,6 +261,7 @@ int main(int count, char **arguments)
     strncpy(port, arguments[2], sizeof port - 1);
     other_settings();
     mistakes();
+    counted();
     two_at_once();
     start_and_stop(atoi(arguments[3]));
     child_of_a_fork();

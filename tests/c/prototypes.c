@@ -95,6 +95,7 @@ static int (*const torc_status_)(torc_daemon *, torc_state *) = torc_status;
 static int (*const torc_reload_)(torc_daemon *, const char *) = torc_reload;
 static int (*const torc_paths_)(torc_daemon *, torc_path *, int) = torc_paths;
 static int (*const torc_next_path_)(torc_daemon *, uint64_t *, torc_path *, int) = torc_next_path;
+static int (*const torc_counters_)(torc_daemon *, torc_counter *, int) = torc_counters;
 static int (*const torc_drill_)(torc_daemon *, int, int) = torc_drill;
 static int (*const torc_message_limit_)(int) = torc_message_limit;
 static const char *(*const torc_error_)(void) = torc_error;
@@ -103,7 +104,7 @@ static const char *(*const torc_version_)(void) = torc_version;
 int main(void)
 {
     CHECK(torc_start_ && torc_stop_ && torc_reload_ && torc_status_ && torc_paths_ && torc_next_path_);
-    CHECK(torc_drill_ && torc_message_limit_ && torc_error_ && torc_version_);
+    CHECK(torc_counters_ && torc_drill_ && torc_message_limit_ && torc_error_ && torc_version_);
     CHECK(init_ && time_ && time_monotonic_ && add_time_ && sub_time_ && neg_time_ && compare_time_);
     CHECK(queue_ && dequeue_ && delay_ && attach_ && detach_ && activate_ && deactivate_);
     CHECK(threshold_ && num_active_ && handle_ && exit_);

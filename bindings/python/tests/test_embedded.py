@@ -79,6 +79,22 @@ def test_paths_and_their_changes_are_told(make_spread_ring):
         ring.drill(7)
 
 
+def test_everything_that_is_counted_is_told(spread_ring):
+    daemon, mailbox = spread_ring.daemons[0], spread_ring.connect("me")
+    mailbox.join("group")
+    mailbox.receive()
+    while True:
+        counters = {(counter.section, counter.key, counter.network): counter for counter in daemon.counters()}
+        if counters["ring", "delivery", None].value > 0:
+            break
+    assert len(counters) == len(daemon.counters()) > 80
+    assert all(counter.meaning.endswith(".") for counter in counters.values())
+    delivery, memory = counters["ring", "delivery", None], counters["clients", "memory_bytes", None]
+    assert delivery.kind == "times" and 0 < delivery.p50 <= delivery.p99 and delivery.sum >= 0
+    assert memory.kind == "level" and memory.value > 0 and memory.sum is None
+    assert counters["network", "sent", 0].kind == "count"
+
+
 def test_a_ring_carries_messages_from_every_daemon_to_every_other(make_spread_ring):
     ring = make_spread_ring(size=3, networks=2)
     mailboxes = [ring.connect(f"m{number}", number) for number in range(3)]

@@ -18,7 +18,7 @@ from importlib import metadata as _metadata
 from . import _constants
 from ._constants import *  # noqa: F403 - the classic constants
 from ._constants import ServiceType
-from ._embedded import Daemon, DaemonError, Path, PathState, Ring, Status
+from ._embedded import Counter, Daemon, DaemonError, Path, PathState, Ring, Status
 from ._errors import ConnectError, ConnectionClosed, IllegalGroup, IllegalSession, MessageTooLong, error
 from ._mailbox import Mailbox, Message, connect, version
 from ._messages import GroupId, MembershipMsg, RegularMsg
@@ -35,7 +35,7 @@ except _metadata.PackageNotFoundError:
 
 __all__ = [
     *_constants.CLASSIC,
-    "ConnectError", "ConnectionClosed", "Daemon", "DaemonError", "GroupId", "IllegalGroup", "IllegalSession", "Mailbox",
+    "ConnectError", "ConnectionClosed", "Counter", "Daemon", "DaemonError", "GroupId", "IllegalGroup", "IllegalSession", "Mailbox",
     "MailboxType", "MembershipMsg", "MembershipMsgType", "Message", "MessageTooLong", "Path", "PathState", "RegularMsg",
     "RegularMsgType", "Ring", "ServiceType", "SpreadError", "Status", "connect", "error", "version",
 ]

@@ -76,6 +76,30 @@ class Status:
     messages: int
 
 
+@dataclass(frozen=True)
+class Counter:
+    """Something that a daemon counts or measures, at most a second old."""
+
+    #: The part of the daemon that counts.
+    section: str
+    #: What is counted, unique in its section.
+    key: str
+    #: The same in a sentence.
+    meaning: str
+    #: "count" since the start, "level" now, or "times" that something took.
+    kind: str
+    #: The network, or None if it is not of one network.
+    network: Optional[int]
+    #: The number; of times, how often they were measured.
+    value: int
+    #: All times together, in seconds; None if it is no times.
+    sum: Optional[float] = None
+    #: Seconds that half of all times do not exceed; None before the first.
+    p50: Optional[float] = None
+    #: Seconds that 99 of a hundred do not exceed.
+    p99: Optional[float] = None
+
+
 def _checked(result: int) -> int:
     if result < 0:
         raise DaemonError(result, ffi.string(lib.torc_error()).decode("utf-8", "replace"))
@@ -121,6 +145,13 @@ class Daemon:
         found = _checked(lib.torc_paths(self._daemon, paths, count))
         return [_path(paths[place]) for place in range(min(found, count))]
 
+    def counters(self) -> List[Counter]:
+        """Everything that it counts and measures."""
+        count = _checked(lib.torc_counters(self._daemon, ffi.NULL, 0))
+        counters = ffi.new("torc_counter[]", max(1, count))
+        found = _checked(lib.torc_counters(self._daemon, counters, count))
+        return [_counter(counters[place]) for place in range(min(found, count))]
+
     def path_events(self, timeout: Optional[float] = None) -> Iterator[Path]:
         """The changes of paths since the daemon started, one by one, until none came for so many seconds."""
         number, path = ffi.new("uint64_t *"), ffi.new("torc_path *")
@@ -154,6 +185,16 @@ def _path(path: Any) -> Path:
     loss, loss_there = _measure(path.loss, 1000), _measure(path.loss_there, 1000)
     round_trip = _measure(path.round_trip, 1_000_000)
     return Path(name, path.network, PathState(path.state), path.heard, path.first, loss, loss_there, round_trip)
+
+
+def _counter(counter: Any) -> Counter:
+    section, key, meaning = (ffi.string(text).decode() for text in (counter.section, counter.key, counter.meaning))
+    network = None if counter.network < 0 else counter.network
+    kind = ("count", "level", "times")[counter.kind]
+    if kind != "times":
+        return Counter(section, key, meaning, kind, network, counter.value)
+    p50, p99 = _measure(counter.p50, 1_000_000), _measure(counter.p99, 1_000_000)
+    return Counter(section, key, meaning, kind, network, counter.value, counter.sum / 1_000_000, p50, p99)
 
 
 def _measure(number: int, unit: int) -> Optional[float]:
