@@ -12,21 +12,22 @@ mod tools {
     #[expect(dead_code, reason = "its menu reads plain lines")]
     pub mod editor;
     pub mod health;
+    pub mod live;
     pub mod monitor;
     #[cfg(unix)]
     pub mod plain;
     pub mod program;
     pub mod report;
     pub mod screen;
+    pub mod tables;
 }
 
 use std::env;
 use std::fmt;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -34,8 +35,10 @@ use spread::multipath::Policy;
 use tools::control;
 use tools::decode;
 use tools::health::Health;
+use tools::live::{self, Live};
 use tools::monitor::{self, Settings};
 use tools::program::{self, say};
+use tools::tables::{folded, tables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,7 +47,7 @@ Examples:
                                  a script: ask every daemon once, from the machine of alpha
   spmonitor status               what the daemon of this machine is doing
   spmonitor paths -s 4900        its networks and paths; of the daemon with client port 4900
-  spmonitor paths --watch        the same, again every two seconds
+  spmonitor status --watch       one screen with the ring, networks and paths, again every two seconds
   spmonitor counters --json      everything that it counts, for a program
   spmonitor health               one line, and the exit status 0 if all is well, 2 if something is amiss, 3 if it does not work
   spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
@@ -205,7 +208,7 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
         Some(Request::Counters(view)) => show(view, "counters", |_| true),
         Some(Request::Health(door)) => {
             let health = Health::of(&control::ask(&door.daemon, "status").unwrap_or_default());
-            say(&health.words);
+            say(folded(&health.words, live::terminal().map(|size| size.columns)));
             return Ok(health.exit_code());
         }
         Some(Request::Network { number, switch, door }) => {
@@ -243,19 +246,28 @@ fn order(door: &Door, request: &str, done: fmt::Arguments<'_>) -> Result<(), Str
 
 /// Prints the records of these kinds in the answer to a request, once or again and again.
 fn show(view: &View, request: &str, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
+    let mut picture = Live::default();
     loop {
         let answer = control::ask(&view.door.daemon, request)?;
-        let text = match view.json {
-            true => control::json(&answer, &wanted),
-            false => control::tables(&answer, &wanted),
-        };
+        let terminal = live::terminal();
+        let shown = || tables(&answer, &wanted, terminal.map(|size| size.columns));
         let Some(seconds) = view.watch else {
-            say(text);
+            say(if view.json { control::json(&answer, &wanted) } else { shown() });
             return Ok(());
         };
-        // On a terminal each picture takes the place of the last one.
-        let clear = if io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
-        say(format_args!("{clear}{text}"));
+        match terminal {
+            _ if view.json => say(control::json(&answer, &wanted)),
+            // Each picture takes the place of the last one.
+            Some(size) if request == "status" => {
+                say(format_args!("{CLEAR}{}", picture.picture(&answer, Instant::now(), size)))
+            }
+            Some(size) if request == "events" => say(format_args!("{CLEAR}{}", live::fit_end(&shown(), size))),
+            Some(size) => say(format_args!("{CLEAR}{}", live::fit(&shown(), size))),
+            None => say(shown()),
+        }
         thread::sleep(Duration::from_secs(seconds));
     }
 }
+
+/// Empties a terminal's screen.
+const CLEAR: &str = "\x1b[H\x1b[2J";

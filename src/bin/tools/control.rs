@@ -1,9 +1,5 @@
-//! The other end of a daemon's control socket, and its records as tables for a person.
-//!
-//! Records of a kind that follow each other become one table with a column for each key, a single one a list, whatever the keys
-//! are: what a daemon learns to tell is shown without a change here.
+//! The other end of a daemon's control socket, and its records for programs. What a daemon learns to tell is there without a change here.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -124,7 +120,8 @@ mod socket {
 pub struct Record<'a> {
     /// What it is about.
     pub kind: &'a str,
-    fields: Vec<(&'a str, &'a str)>,
+    /// Its keys and their values.
+    pub fields: Vec<(&'a str, &'a str)>,
 }
 
 impl Record<'_> {
@@ -132,16 +129,6 @@ impl Record<'_> {
     pub fn value(&self, key: &str) -> &str {
         self.fields.iter().find(|(other, _)| *other == key).map_or("-", |(_, value)| *value)
     }
-}
-
-/// The records of the wanted kinds.
-pub fn tables(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
-    let records: Vec<Record<'_>> = answer.lines().filter_map(record).filter(|record| wanted(record.kind)).collect();
-    let groups = records.chunk_by(|one, next| one.kind == next.kind && is_tabular(one));
-    groups
-        .map(|group| if is_tabular(&group[0]) { table(group) } else { list(&group[0]) })
-        .collect::<Vec<_>>()
-        .join("\n\n")
 }
 
 /// The records of the wanted kinds for programs: an object with a list for each kind of which there may be several, and an object for
@@ -183,39 +170,11 @@ fn record(line: &str) -> Option<Record<'_>> {
 }
 
 /// Whether there may be several of a kind: then the first key says which one it is.
-fn is_tabular(record: &Record<'_>) -> bool {
+pub fn is_tabular(record: &Record<'_>) -> bool {
     matches!(
         record.fields.first(),
         Some(("network" | "daemon" | "from" | "section" | "number" | "group" | "session", _))
     )
-}
-
-fn list(record: &Record<'_>) -> String {
-    let width = record.fields.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
-    let mut text = record.kind.to_owned();
-    for (key, value) in &record.fields {
-        let _ = write!(text, "\n  {:width$}  {value}", key.replace('_', " "));
-    }
-    text
-}
-
-/// A column for each key of the first record; values stand under their keys.
-fn table(records: &[Record<'_>]) -> String {
-    let keys: Vec<&str> = records[0].fields.iter().map(|&(key, _)| key).collect();
-    let value = |record: &Record<'_>, key: &str| {
-        let found = record.fields.iter().find(|(other, _)| *other == key);
-        found.map_or("-".to_owned(), |(_, value)| (*value).to_owned())
-    };
-    let heading = keys.iter().map(|key| key.replace('_', " ")).collect();
-    let mut rows: Vec<Vec<String>> = vec![heading];
-    rows.extend(records.iter().map(|record| keys.iter().map(|key| value(record, key)).collect()));
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..keys.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -226,15 +185,6 @@ mod tests {
 network network=0 link=up sent=1
 network network=1 link=down sent=100
 path daemon=10.0.0.2 network=0 state=healthy new_key=7";
-
-    #[test]
-    fn records_become_a_list_or_a_table_with_whatever_keys() {
-        let lines = "daemon\n  name     alpha\n  clients  2";
-        let networks = "network  link  sent\n0        up    1\n1        down  100";
-        let paths = "daemon    network  state    new key\n10.0.0.2  0        healthy  7";
-        assert_eq!(tables(ANSWER, |_| true), [lines, networks, paths].join("\n\n"));
-        assert_eq!(tables(ANSWER, |kind| kind == "path"), paths);
-    }
 
     #[test]
     fn records_are_json_for_programs() {

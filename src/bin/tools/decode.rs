@@ -6,7 +6,9 @@ use std::io::{self, BufRead};
 
 use spread::wire::{Slice, explain};
 
+use super::live::terminal;
 use super::program::say;
+use super::tables::folded;
 
 /// The first bytes of every datagram between daemons.
 const MAGIC: &[u8] = b"TC";
@@ -51,7 +53,8 @@ fn flush(parts: &mut String) -> Result<(), String> {
 fn show(text: &str) -> Result<(), String> {
     let bytes = bytes_of(text).ok_or_else(|| format!("{text}: expected an even number of hexadecimal digits"))?;
     let start = bytes.windows(MAGIC.len()).position(|window| window == MAGIC).unwrap_or(0);
-    explain(&Slice::copy_from(&bytes[start..])).iter().for_each(say);
+    let width = terminal().map(|size| size.columns);
+    explain(&Slice::copy_from(&bytes[start..])).iter().for_each(|line| say(folded(line, width)));
     Ok(())
 }
 

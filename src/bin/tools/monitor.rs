@@ -1,6 +1,7 @@
 //! The monitor's menu: what it knows of the daemons, what it repeats, and the loop that waits for lines, reports and timers at once.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -14,8 +15,10 @@ use spread::daemon::files;
 use spread::net;
 use spread::wire::{DaemonId, FlowControl, MonitorCommand, MonitorRequest, NetworkId, Report};
 
+use super::live::terminal;
 use super::report;
 use super::screen::Screen;
+use super::tables::folded;
 
 /// How often a partition is said again, because daemons forget it.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(25);
@@ -71,7 +74,7 @@ pub fn run(settings: &Settings<'_>) -> Result<(), String> {
         last: None,
         table,
     };
-    monitor.screen.print(format_args!("{daemons} daemons, reports at port {port}\n{MENU}"));
+    monitor.print(format_args!("{daemons} daemons, reports at port {port}\n{MENU}"));
     while let Some(line) = monitor.ask("spmonitor> ") {
         if monitor.obey(&line).is_break() {
             return Ok(());
@@ -210,33 +213,33 @@ impl Monitor {
             Some('2') => {
                 self.send_all(&MonitorRequest::Partition(self.partition.clone()));
                 self.sent = Some((self.partition.clone(), Instant::now() + REPEAT_INTERVAL));
-                self.screen.print("partition sent, and again every 25 s until it is ended");
+                self.print("partition sent, and again every 25 s until it is ended");
             }
             Some('3') => match &self.sent {
-                Some((components, _)) => self.screen.print(self.map(components)),
-                None => self.screen.print("no partition is in force"),
+                Some((components, _)) => self.print(self.map(components)),
+                None => self.print("no partition is in force"),
             },
             Some('4') => {
                 self.sent = None;
                 self.send_all(&MonitorRequest::Partition(vec![0; self.partition.len()]));
-                self.screen.print("partition ended");
+                self.print("partition ended");
             }
             Some('5') => self.define_flow(),
             Some('6') => {
                 self.send_all(&MonitorRequest::FlowControl(self.flow.clone()));
-                self.screen.print("flow control sent");
+                self.print("flow control sent");
             }
-            Some('7') => self.screen.print(self.windows()),
+            Some('7') => self.print(self.windows()),
             Some('8') => self.terminate(),
             Some('r') => {
                 self.send_all(&MonitorRequest::Reload);
-                self.screen.print(
+                self.print(
                     "asked for a reload; daemons refuse that to a datagram: use spmonitor reload on their machines",
                 );
             }
             Some('9' | 'q') => return Break(()),
             None => {}
-            Some(other) => self.screen.print(format_args!("unknown command: {}\n{MENU}", other.escape_default())),
+            Some(other) => self.print(format_args!("unknown command: {}\n{MENU}", other.escape_default())),
         }
         Continue(())
     }
@@ -256,7 +259,7 @@ impl Monitor {
                 "none" => chosen.clear(),
                 name => match self.table.daemons.iter().position(|daemon| daemon.name == name) {
                     Some(place) => _ = chosen.insert(place),
-                    None => self.screen.print(format_args!("there is no daemon {}", name.escape_default())),
+                    None => self.print(format_args!("there is no daemon {}", name.escape_default())),
                 },
             }
         }
@@ -265,29 +268,29 @@ impl Monitor {
 
     fn define_partition(&mut self) {
         for place in 0..self.partition.len() {
-            self.screen.print(format_args!("component of {}", self.table.daemons[place].name));
+            self.print(format_args!("component of {}", self.table.daemons[place].name));
             while let Some(word) = self.ask("number> ") {
                 match word.parse() {
                     Ok(component) if component >= 0 => self.partition[place] = component,
                     _ => {
-                        self.screen.print("a component is a number from 0 to 32767");
+                        self.print("a component is a number from 0 to 32767");
                         continue;
                     }
                 }
                 break;
             }
         }
-        self.screen.print(self.map(&self.partition));
+        self.print(self.map(&self.partition));
     }
 
     fn define_flow(&mut self) {
-        self.screen.print("window of the ring");
+        self.print("window of the ring");
         self.flow.ring = self.ask_window();
         for place in 0..self.flow.personal.len() {
-            self.screen.print(format_args!("window of {}", self.table.daemons[place].name));
+            self.print(format_args!("window of {}", self.table.daemons[place].name));
             self.flow.personal[place] = self.ask_window();
         }
-        self.screen.print(self.windows());
+        self.print(self.windows());
     }
 
     fn ask_window(&mut self) -> Option<u16> {
@@ -295,7 +298,7 @@ impl Monitor {
             let word = self.ask("packets, empty line for no change> ").filter(|word| !word.is_empty())?;
             match word.parse() {
                 Ok(window) if (1..=i16::MAX as u16).contains(&window) => return Some(window),
-                _ => self.screen.print("a window is a number from 1 to 32767"),
+                _ => self.print("a window is a number from 1 to 32767"),
             }
         }
     }
@@ -306,7 +309,7 @@ impl Monitor {
         chosen.iter().for_each(|&place| components[place] = MonitorCommand::TERMINATE);
         let request = MonitorRequest::Partition(components);
         chosen.iter().for_each(|&place| self.send(place, &request, COPIES));
-        self.screen.print(format_args!(
+        self.print(format_args!(
             "asked {} daemons to end; daemons refuse that to a datagram: use spmonitor terminate on their machines",
             chosen.len()
         ));
@@ -329,23 +332,27 @@ impl Monitor {
             |to| (0..copies).try_for_each(|_| self.socket.send_to(&command.encode(), to).map(|_| ())),
         );
         if let Err(error) = sent {
-            self.screen.print(format_args!("cannot send to {}: {error}", daemon.name));
+            self.print(format_args!("cannot send to {}: {error}", daemon.name));
         }
+    }
+
+    fn print(&self, text: impl Display) {
+        self.screen.print(folded(&text.to_string(), terminal().map(|size| size.columns)));
     }
 
     fn print_report(&mut self, datagram: &[u8]) {
         let Ok(report) = Report::decode(datagram) else {
-            self.screen.print("something that is not a report came");
+            self.print("something that is not a report came");
             return;
         };
         let name = |id| self.table.daemons.iter().find(|daemon| daemon.id == DaemonId(id)).map(|daemon| &daemon.name);
         let Some(daemon) = name(report.me) else {
             let stranger = DaemonId(report.me);
-            self.screen.print(format_args!("an illegal report: {stranger} is not in the configuration"));
+            self.print(format_args!("an illegal report: {stranger} is not in the configuration"));
             return;
         };
         let leader = name(report.representative).map_or("nobody", String::as_str);
-        self.screen.print(report::describe(&report, daemon, leader, self.last.as_ref()));
+        self.print(report::describe(&report, daemon, leader, self.last.as_ref()));
         self.last = Some(report);
     }
 
