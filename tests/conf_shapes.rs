@@ -26,7 +26,24 @@ const SHAPES: &[(&str, Verdict)] = &[
     ("Spread_Segment 127.0.0.255:4803 {\n  one 127.0.0.1\n  two 127.0.0.2\n}", Silent),
     ("Spread_Segment 127.0.0.255:4803 { box 172.20.0.9 }", Silent),
     ("Spread_Segment 10.3.7.255:4804 {\n a 10.3.0.9\n b 10.3.2.8\n c 10.3.7.7\n}", Silent),
-    ("Spread_Segment 10.3.7.255 { a 10.3.0.9 { D 10.3.0.9\n C 127.0.0.1 } }\nDangerousMonitor = yes", Silent),
+    ("Spread_Segment 10.3.7.255 { a 10.3.0.9 { D 10.3.0.9\n C 127.0.0.1 } }\nDangerousMonitor = no", Silent),
+    (
+        "Spread_Segment 10.3.7.255 { a 10.3.0.9 } DangerousMonitor = yes",
+        Warned("lets everybody who can send datagrams"),
+    ),
+    ("Spread_Segment 10.3.7.255 { a 10.3.0.9 } KeyFile = k DangerousMonitor = yes", Warned("no effect with KeyFile")),
+    (
+        "Spread_Segment unicast unicast { a 10.3.0.9 10.4.0.9 b 10.3.0.8 10.4.0.8 c 10.4.0.7 10.3.0.7 }",
+        Warned("the addresses of c on networks 0 and 1 look swapped"),
+    ),
+    (
+        "Spread_Segment unicast unicast { a 10.3.0.9 10.4.0.9 b 10.4.0.8 10.3.0.8 }",
+        Warned("the addresses of b on networks 0 and 1 look swapped"),
+    ),
+    (
+        "Spread_Segment unicast unicast { a 10.3.0.9 10.4.0.9 } Spread_Segment unicast unicast { b 10.5.0.8 10.3.0.8 }",
+        Silent,
+    ),
     ("Spread_Segment 10.3.7.255:4803{a 10.3.0.9{D 10.3.0.9 C 127.0.0.1}b 10.3.0.8}#end", Silent),
     ("Spread_Segment 10.3.7.255:65535 { a 10.3.0.9 }", Silent),
     ("Spread_Segment 10.3.7.255:0 { a 10.3.0.9 }", Warned("port 0 counts as 4803")),

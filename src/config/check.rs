@@ -32,7 +32,8 @@ pub(super) fn check(tree: Tree, hosts: &Hosts<'_>, findings: &mut Findings) -> S
     for segment in written.iter().take(Table::SEGMENT_LIMIT) {
         members.segment(segment, &stanzas, findings);
     }
-    let Members { segments, mut daemons, .. } = members;
+    let Members { segments, mut daemons, names, .. } = members;
+    networks::warn_of_swapped_addresses(&daemons, &names, findings);
     if !findings.has_errors()
         && let Err(mistake) = check_whole(&written, &segments, &daemons, draft.policy)
     {

@@ -38,6 +38,8 @@ pub(super) struct Draft {
     pub max_memory: Option<Spanned<usize>>,
     /// Where `MaxSessionMessages = 0` stands.
     silence: Option<Position>,
+    /// Where `DangerousMonitor` is switched on.
+    dangerous: Option<Position>,
 }
 
 impl Draft {
@@ -46,11 +48,25 @@ impl Draft {
         self.silence = (number.value == 0).then_some(number.at);
     }
 
+    pub(super) fn set_dangerous_monitor(&mut self, boolean: Spanned<bool>) {
+        self.live.dangerous_monitor = boolean.value;
+        self.dangerous = boolean.value.then_some(boolean.at);
+    }
+
     /// Applies the rules between parameters. Only meaningful if nothing was found wrong.
     pub(super) fn apply_rules(&mut self, findings: &mut Findings) {
         self.check_access_policy(findings);
         if let Some(at) = self.silence {
             findings.warning(at, "with MaxSessionMessages = 0 every client is disconnected at its first message");
+        }
+        if let Some(at) = self.dangerous {
+            let message = match self.live.key_file {
+                Some(_) => "DangerousMonitor has no effect with KeyFile: the commands of monitors carry no seal",
+                None => {
+                    "DangerousMonitor lets everybody who can send datagrams to this daemon part and throttle it: leave it out where the networks are not private"
+                }
+            };
+            findings.warning(at, message);
         }
         if let Some((allowed, required)) = self.authentication(findings) {
             (self.live.session.allowed, self.live.session.required) = (allowed, required);

@@ -137,7 +137,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
         |s| s.live.log.time_stamp.as_deref().map(print::quoted),
     ),
     live("EventPreciseTimeStamp", Form::Bare(|d| d.live.log.precise = true), |s| s.live.log.precise.then(String::new)),
-    live("DangerousMonitor", Form::Boolean(|d, boolean| d.live.dangerous_monitor = boolean.value), |s| {
+    live("DangerousMonitor", Form::Boolean(Draft::set_dangerous_monitor), |s| {
         Some(s.live.dangerous_monitor.to_string())
     }),
     live("MetricsAddress", Form::Place(Web::METRICS_PORT, |d, place| d.live.web.metrics = Some(place)), |s| {

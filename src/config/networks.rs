@@ -3,6 +3,7 @@
 //! A group address is multicast. Loopback has no broadcast, and the address of one of the daemons is none, so these mean
 //! unicast, as does the word. Any other IPv4 address is taken for the broadcast address of its subnet, as it always was.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::error::{Findings, Mistake, Position, shown};
@@ -169,6 +170,50 @@ pub(super) fn check_loopback(
 fn addresses_on(segment: usize, network: usize, daemons: &[Daemon]) -> Vec<IpAddr> {
     let here = daemons.iter().filter(|daemon| daemon.segment == segment);
     here.filter_map(|daemon| daemon.addresses[network]).collect()
+}
+
+/// Daemons whose addresses on two networks look as if they stood in the wrong order: each is in the subnet in which most others have
+/// theirs on the other network. Nobody knows the masks, so a subnet is what is usual.
+pub(super) fn warn_of_swapped_addresses(
+    daemons: &[Daemon],
+    places: &BTreeMap<String, Position>,
+    findings: &mut Findings,
+) {
+    for (number, daemon) in daemons.iter().enumerate() {
+        let others: Vec<&Daemon> = daemons.iter().filter(|other| other.id != daemon.id).collect();
+        // Of two daemons either may be wrong: the later one is named.
+        if others.is_empty() || (others.len() == 1 && number == 0) {
+            continue;
+        }
+        for (one, other) in pairs(daemon.addresses.len()) {
+            let near = |mine: usize, peer: &Daemon, theirs: usize| {
+                let address = |daemon: &Daemon, network: usize| daemon.addresses.get(network).copied().flatten();
+                address(daemon, mine).zip(address(peer, theirs)).is_some_and(|(mine, theirs)| is_near(mine, theirs))
+            };
+            let crossed = |peer: &&&Daemon| near(one, peer, other) && near(other, peer, one) && !near(one, peer, one);
+            let count = others.iter().filter(crossed).count();
+            if let Some(at) = places.get(&daemon.name).filter(|_| 2 * count > others.len()) {
+                let message = format!(
+                    "the addresses of {} on networks {one} and {other} look swapped: write them in the order of the others",
+                    daemon.name
+                );
+                findings.warning(*at, message);
+            }
+        }
+    }
+}
+
+fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).flat_map(move |one| (one + 1..count).map(move |other| (one, other)))
+}
+
+/// Whether two addresses are in one subnet of the usual size.
+fn is_near(one: IpAddr, other: IpAddr) -> bool {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => one.octets()[..3] == other.octets()[..3],
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
+        _ => false,
+    }
 }
 
 #[cfg(test)]
