@@ -388,6 +388,15 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_broadcast_address_of_no_interface_is_told_with_what_to_write() {
+        let mut station =
+            Station::open(vec![network(0, Kind::Broadcast([203, 0, 113, 255].into()), free_port())]).unwrap();
+        let Some(LinkEvent::Down(_, reason)) = station.links.poll_event() else { panic!("it cannot be up") };
+        assert!(reason.contains("no interface of this machine has this broadcast address"), "{reason}");
+    }
+
+    #[test]
     fn what_is_for_one_reaches_one() {
         let [mut a, mut b, mut c] = stations(Kind::Unicast);
         a.send(Some(daemon(1)), &[b"for b".to_vec()]);

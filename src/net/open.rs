@@ -100,6 +100,7 @@ impl Sockets {
         let mut listener = None;
         if let Some(address) = group {
             let opened = group_socket(network, &own, address, interface);
+            let opened = opened.map_err(|error| explained(error, network));
             listener = opened.map_err(|error| OpenError { address, error })?;
             if let Some(listener) = &listener {
                 let _ = held(listener);
@@ -130,6 +131,20 @@ impl Sockets {
         let scoped_again = |address: SocketAddr| scoped(address.ip(), address.port(), interface).into();
         self.everybody = everybody.map(scoped_again).collect();
         self.peers = peers.into_iter().map(|(daemon, address)| (daemon, scoped_again(address))).collect();
+    }
+}
+
+/// What the system says, and what to do if it does not know the address that is for all.
+fn explained(error: io::Error, network: &Network) -> io::Error {
+    match network.kind {
+        Kind::Broadcast(_) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            let own = network.own;
+            let message = format!(
+                "no interface of this machine has this broadcast address: write the one of the subnet of {own}, or the word unicast"
+            );
+            io::Error::new(error.kind(), message)
+        }
+        _ => error,
     }
 }
 
