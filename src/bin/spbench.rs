@@ -233,10 +233,17 @@ fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
     })
 }
 
+/// The daemon beside this program, or where `make install` puts it; otherwise the one that the shell would find.
+fn daemon_of(program: Option<&Path>) -> PathBuf {
+    let beside = program.map(|program| program.with_file_name("spread"));
+    let installed = program.and_then(|program| Some(program.parent()?.parent()?.join("sbin/spread")));
+    let found = beside.into_iter().chain(installed).find(|place| place.is_file());
+    found.unwrap_or_else(|| PathBuf::from("spread"))
+}
+
 /// Our system first, then the ones to compare with. A system that cannot be used is an error before anything is measured.
 fn systems(arguments: &Arguments) -> Result<Vec<System>, String> {
-    let own = arguments.daemon.clone().or_else(|| Some(env::current_exe().ok()?.with_file_name("spread")));
-    let own = own.unwrap_or_else(|| PathBuf::from("spread"));
+    let own = arguments.daemon.clone().unwrap_or_else(|| daemon_of(env::current_exe().ok().as_deref()));
     let daemons = if arguments.at.is_empty() {
         system::check_program(&own)?;
         Daemons::Classic { program: own, settings: String::new() }
@@ -265,4 +272,23 @@ fn systems(arguments: &Arguments) -> Result<Vec<System>, String> {
         systems.push(System { name, library, daemons: Daemons::Corosync });
     }
     Ok(systems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_daemon_is_found_where_it_is_installed_or_built() {
+        let root = env::temp_dir().join(format!("spbench-{}", std::process::id()));
+        let [bin, sbin] = ["bin", "sbin"].map(|folder| root.join(folder));
+        [&bin, &sbin].into_iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+        let program = bin.join("spbench");
+        assert_eq!(daemon_of(Some(&program)), PathBuf::from("spread"));
+        fs::write(sbin.join("spread"), "").unwrap();
+        assert_eq!(daemon_of(Some(&program)), sbin.join("spread"));
+        fs::write(bin.join("spread"), "").unwrap();
+        assert_eq!(daemon_of(Some(&program)), bin.join("spread"));
+        fs::remove_dir_all(root).unwrap();
+    }
 }
