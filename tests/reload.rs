@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_types, reason = "a test that fails ends after a time")]
 
 use std::net::{TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectError, ConnectOptions, Mailbox, Received, doze};
@@ -145,6 +146,35 @@ impl Ring {
         Mailbox::connect(&ConnectOptions { daemon, ..ConnectOptions::default() }).unwrap()
     }
 
+    /// The numbers of the messages that each mailbox gets, so many.
+    fn await_numbers<const N: usize>(&self, mailboxes: [Mailbox; N], count: usize) -> [Vec<i16>; N] {
+        let all = mailboxes.map(|mailbox| {
+            let numbers = Arc::new(Mutex::new(Vec::new()));
+            let mine = Arc::clone(&numbers);
+            std::thread::spawn(move || {
+                while mine.lock().unwrap().len() < count {
+                    if let Ok(Received::Message(message)) = mailbox.receive() {
+                        mine.lock().unwrap().push(message.mess_type);
+                    }
+                }
+            });
+            numbers
+        });
+        let end = Instant::now() + Duration::from_secs(30);
+        while !all.iter().all(|numbers| numbers.lock().unwrap().len() == count) {
+            if Instant::now() > end {
+                let missing = |numbers: &Vec<i16>| {
+                    (0..count as i16).filter(|number| !numbers.contains(number)).collect::<Vec<_>>()
+                };
+                let missing = all.each_ref().map(|numbers| missing(&numbers.lock().unwrap()));
+                let seen: Vec<Status> = self.daemons.iter().map(|(_, daemon)| daemon.handle().status()).collect();
+                panic!("missing: {missing:?}\n{seen:#?}");
+            }
+            doze(Duration::from_millis(20));
+        }
+        all.map(|numbers| numbers.lock().unwrap().clone())
+    }
+
     /// Waits until all daemons are as they should be.
     fn await_all(&self, what: impl Fn(&Status) -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
@@ -195,15 +225,7 @@ fn daemons_and_networks_come_and_go_under_load() {
         drop(removed);
         send(50);
     }
-    let received = mailboxes.each_ref().map(|mailbox| {
-        let mut numbers = Vec::new();
-        while numbers.len() < 400 {
-            if let Received::Message(message) = mailbox.receive().unwrap() {
-                numbers.push(message.mess_type);
-            }
-        }
-        numbers
-    });
+    let received = ring.await_numbers(mailboxes, 400);
     assert_eq!(received[0], received[1]);
     let mut sorted = received[0].clone();
     sorted.sort_unstable();
