@@ -352,6 +352,9 @@ impl Node {
         if !self.takes_client_input() {
             self.clients.record_unread();
         }
+        if self.paths.is_asked() {
+            self.agree(now);
+        }
         self.collect_events();
         while let Some(transmit) = self.ring.poll_transmit() {
             self.transmit(now, transmit);
@@ -410,6 +413,7 @@ impl Node {
                 // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
                 self.budget = usize::MAX;
                 self.paths.set_company(&configuration.members);
+                self.ring.set_handover(self.handover());
             }
             self.events.push_back(Event::Configuration(configuration.clone()));
         }

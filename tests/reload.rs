@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-#![expect(clippy::disallowed_types, reason = "a test that fails ends after a time")]
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test that fails ends after a time")]
 
 use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};

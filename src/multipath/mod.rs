@@ -252,7 +252,7 @@ impl Multipath {
             self.choose_key(now);
         }
         let off = Networks::first(self.networks) - self.outbound.chooser().all();
-        let (digests, next) = (self.system.parts, self.succession.next_digest());
+        let (digests, next) = (self.system.parts, self.succession.announced_digest());
         let said = Said { networks: self.networks, off, digests, next, keys: &self.keys };
         if let Some(report) = self.health.report(now, &self.table, &said) {
             let body = report.encode().into();

@@ -5,6 +5,9 @@
 //! already, so the others follow the first one within one packet. For [`OVERLAP`] it goes on hearing the members that have announced
 //! the new table and still speak under the old one.
 //!
+//! A daemon that hands packets over to others announces a table that leaves out a member only when none of them is under way: whether the
+//! member has numbered it, nobody could ask any more.
+//!
 //! A daemon that was started with the new table is no member of the ring yet, so it hurries nobody.
 
 use std::collections::BTreeMap;
@@ -32,6 +35,8 @@ pub(super) struct Succession {
     company: Vec<DaemonId>,
     /// The sources of the present table.
     sources: Vec<IpAddr>,
+    /// This daemon may be left by who has the next table: it has announced it.
+    agreed: bool,
     /// The table was changed, and nobody has asked yet.
     adopted: bool,
 }
@@ -75,7 +80,7 @@ impl Succession {
 
     /// This table is to come next, or none.
     pub(super) fn prepare(&mut self, next: Option<NextTable>) {
-        self.next = next;
+        (self.next, self.agreed) = (next, false);
     }
 
     /// The members of the ring.
@@ -86,6 +91,17 @@ impl Succession {
     /// The digest of the table that comes next; 0 for none.
     pub(super) fn next_digest(&self) -> u32 {
         self.next.as_ref().map_or(0, |next| next.system.digest)
+    }
+
+    /// The same, if this daemon may announce it; otherwise 0.
+    pub(super) fn announced_digest(&self) -> u32 {
+        if self.agreed { self.next_digest() } else { 0 }
+    }
+
+    /// Whether the table that comes next leaves out a member of the ring.
+    fn parts_company(&self) -> bool {
+        let next = self.next.as_ref();
+        next.is_some_and(|next| self.company.iter().any(|member| !next.daemons.contains(member)))
     }
 
     /// Whether a daemon is in the table that comes next.
@@ -190,6 +206,22 @@ impl Multipath {
         self.health.stir(now);
     }
 
+    /// Whether the table that comes next leaves out a member of the ring.
+    pub fn parts_company(&self) -> bool {
+        self.succession.parts_company()
+    }
+
+    /// Whether a table comes next that this daemon has not agreed to.
+    pub fn is_asked(&self) -> bool {
+        self.succession.next.is_some() && !self.succession.agreed
+    }
+
+    /// Announces the table that comes next.
+    pub fn agree(&mut self, now: Instant) {
+        self.succession.agreed = true;
+        self.health.schedule_report(now);
+    }
+
     /// The ring has these members.
     pub fn set_company(&mut self, members: &[DaemonId]) {
         self.succession.set_company(members);
@@ -237,7 +269,7 @@ impl Multipath {
 
     /// Changes over if all have the next table, and forgets the last one in time.
     pub(super) fn check_succession(&mut self, now: Instant) {
-        if self.waits_for().is_some_and(|daemons| daemons.is_empty()) {
+        if self.succession.agreed && self.waits_for().is_some_and(|daemons| daemons.is_empty()) {
             self.adopt(now);
         } else if self.succession.expire(now) {
             self.inbound.set_sources(self.succession.sources());

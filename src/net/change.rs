@@ -96,8 +96,9 @@ impl Links {
                     Some(slot) => Origin::Left(slot),
                     None => {
                         let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
-                        let outcome =
-                            interfaces.as_ref().map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
+                        let outcome = interfaces
+                            .as_ref()
+                            .map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
                         match outcome {
                             Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
                             // What is not there yet is looked for again.

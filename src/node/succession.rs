@@ -2,6 +2,7 @@
 
 use super::Node;
 use crate::multipath::{self, Differs};
+use crate::ring::Handover;
 use crate::time::Instant;
 use crate::wire::DaemonId;
 
@@ -29,6 +30,20 @@ impl Node {
         let daemons = paths.iter().flat_map(|paths: &multipath::NextTable| paths.daemons.iter().copied());
         self.next_daemons = daemons.zip(names.unwrap_or_default()).collect();
         self.paths.prepare(now, paths);
+        self.agree(now);
+    }
+
+    /// Announces the next table as soon as it leaves no doubt: nothing that was handed over is under way when it leaves out a member.
+    pub(super) fn agree(&mut self, now: Instant) {
+        self.ring.set_handover(self.handover());
+        if self.paths.is_asked() && !(self.paths.parts_company() && self.ring.has_handed_over()) {
+            self.paths.agree(now);
+        }
+    }
+
+    /// Whether packets may be handed over to a member that the next table may leave out.
+    pub(super) fn handover(&self) -> Handover {
+        if self.paths.parts_company() { Handover::Stopped } else { Handover::Allowed }
     }
 
     /// The members of the ring that have not read the table that comes next; `None` if nothing comes.
@@ -56,6 +71,7 @@ impl Node {
         if !self.paths.take_adopted() {
             return Followed::Nothing;
         }
+        self.ring.set_handover(Handover::Allowed);
         let daemons = std::mem::take(&mut self.next_daemons);
         self.ring.readmit(now, daemons.iter().map(|(daemon, _)| *daemon).collect());
         self.groups.meet(daemons);

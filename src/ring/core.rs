@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::handover::Handover;
 use super::hearsay::{Hearsay, Worth};
 use super::sender::Sender;
 use super::timer::Timers;
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) sender: Sender,
+    pub(crate) handover: Handover,
     pub(crate) stats: Stats,
     /// The highest ring sequence known, from joins and form tokens.
     pub(crate) sequence: u64,
@@ -87,6 +89,7 @@ impl Core {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             sender: Sender::default(),
+            handover: Handover::Allowed,
             stats: Stats::default(),
             shunned: BTreeMap::new(),
         }

@@ -22,6 +22,15 @@ pub(crate) struct Handed {
     tries: u32,
 }
 
+/// Whether packets may be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// To the daemon at which the token rests.
+    Allowed,
+    /// They wait for the token, which is asked to go round: the daemon that would get them may go for good.
+    Stopped,
+}
+
 /// How often a packet is handed over again before the token shall go round.
 const TRIES: u32 = 3;
 /// Packets' worth of waiting bytes for which the token shall go round.
@@ -41,9 +50,15 @@ impl Operational {
     /// Hands over the next packet, if the token rests elsewhere. If one is handed over already, a new holder gets that one again.
     pub(super) fn hand_over(&mut self, core: &mut Core, now: Instant) {
         let room = core.payload_room();
-        let Place::There(resting) = &self.place else { return };
+        let Place::There(resting) = &mut self.place else { return };
         let holder = resting.holder;
         if self.handed.is_none() {
+            if core.handover == Handover::Stopped {
+                if !core.sender.is_empty() && !std::mem::replace(&mut resting.hurried, true) {
+                    self.hurry(core);
+                }
+                return;
+            }
             // Lent, not taken: if the ring breaks before it has a number, its messages are still here.
             let Some(stretch) = core.sender.lend(room) else { return };
             let data = Data { seq: 1, ..packet(core.me(), self.circulation.ring, stretch) };

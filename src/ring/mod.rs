@@ -35,6 +35,7 @@ mod window;
 
 pub use self::core::Transmit;
 pub use config::{Config, ConfigError};
+pub use handover::Handover;
 pub use stats::{Dropped, Stats};
 pub use transition::GatherReason;
 
@@ -244,6 +245,22 @@ impl Ring {
     pub fn retune(&mut self, tune: impl FnOnce(&mut Config)) {
         tune(&mut self.core.config);
         assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
+    }
+
+    /// Whether packets may be handed over from now on.
+    pub fn set_handover(&mut self, handover: Handover) {
+        self.core.handover = handover;
+    }
+
+    /// Whether a packet was handed over of which it is not known here yet whether it has a number.
+    pub fn has_handed_over(&self) -> bool {
+        match &self.state {
+            State::Gather(gather) => gather.owed.is_in_doubt(),
+            State::Form(forming) => forming.owed.is_in_doubt(),
+            State::Recovery(recovery) => recovery.owed.is_in_doubt(),
+            State::Operational(operational) => operational.handed.is_some(),
+            State::Between => false,
+        }
     }
 
     /// How far the packets of the present ring have come.

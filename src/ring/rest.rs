@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
+use super::handover::Handover;
 use super::operational::Operational;
 use super::possible::Verdict;
 use super::timer::Timer;
@@ -320,6 +321,10 @@ impl Operational {
             (false, _) => {}
         }
         self.miss(core, now);
+        if let (Place::There(resting), Handover::Stopped) = (&mut self.place, core.handover) {
+            // The holder has not heard that the token is wanted, or it came back to it.
+            resting.hurried = false;
+        }
         self.hand_over(core, now);
         None
     }

@@ -1,7 +1,7 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
 use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
-use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Ring, Stats};
+use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Handover, Ring, Stats};
 use spread::seal::Keys;
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, PacketKind, Reader, Service, Slice};
@@ -185,9 +185,19 @@ impl RingDaemon {
     /// Ring and sockets follow the paths, if these have changed the table.
     fn follow_table(&mut self, now: Instant) {
         if self.multipath.take_adopted() {
+            self.ring.set_handover(Handover::Allowed);
             self.wires.adopt();
             self.ring.readmit(now, std::mem::take(&mut self.next));
             self.tell_limits(now);
+        }
+    }
+
+    /// Announces the next table as a whole daemon does.
+    fn agree(&mut self, now: Instant) {
+        let parts = self.multipath.parts_company();
+        self.ring.set_handover(if parts { Handover::Stopped } else { Handover::Allowed });
+        if self.multipath.is_asked() && !(parts && self.ring.has_handed_over()) {
+            self.multipath.agree(now);
         }
     }
 
@@ -213,6 +223,7 @@ impl Actor for RingDaemon {
         if let Ok(packet) = Packet::decode(header.kind, &body) {
             self.ring.handle_packet(now, header.sender, packet);
         }
+        self.agree(now);
     }
 
     fn set_keys(&mut self, now: Instant, keys: Keys) {
@@ -229,6 +240,7 @@ impl Actor for RingDaemon {
             self.ring.suspect(now, daemon);
         }
         self.ring.handle_timeout(now);
+        self.agree(now);
     }
 
     fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
@@ -242,6 +254,7 @@ impl Actor for RingDaemon {
         self.wires.prepare(next);
         self.next = table.daemons.clone();
         self.multipath.prepare(now, next.map(|table| table.next(&self.sites, &self.wires)));
+        self.agree(now);
     }
 
     fn submit(&mut self, now: Instant, service: Service, size: usize, mut scribe: Scribe<'_>) {
@@ -276,6 +289,7 @@ impl Actor for RingDaemon {
         let event = self.ring.poll_event()?;
         if let Event::Configuration(Configuration { kind: ConfigurationKind::Regular, members, .. }) = &event {
             self.multipath.set_company(members);
+            self.agree(self.now);
         }
         Some(event)
     }

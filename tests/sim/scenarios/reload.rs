@@ -96,6 +96,29 @@ fn a_daemon_that_runs_is_removed_by_one_configuration_change() {
     check_safety(&world.trace).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
+/// Those that stay deliver the same, whatever was handed over to the daemon that goes, and at which moment.
+#[test]
+fn those_who_stay_when_a_daemon_is_removed_stay_together() {
+    for step in 0..40 {
+        let mut world = world(4, 2, tables(Table::new(1..=4, &[0, 1], 1), Table::new([4, 3, 1], &[0, 1], 2), 4));
+        world.run(Instant::from_millis(2000).since(world.now()));
+        world.run(MILLI * 7 * step);
+        for daemon in [0, 3, 1, 2] {
+            world.act(Action::Reload(daemon));
+        }
+        world.run(SECOND * 8);
+        for daemon in [1, 3, 4] {
+            let of_it = world.trace.processes.iter().filter(|process| process.daemon == DaemonId(daemon));
+            let mut transitional = of_it.flat_map(|process| &process.events).filter_map(|event| match event {
+                Event::Configuration(it) if it.kind == ConfigurationKind::Transitional => Some(it.members.len()),
+                _ => None,
+            });
+            assert_eq!(transitional.next_back(), Some(3), "at {daemon} in step {step}");
+        }
+        check_safety(&world.trace).unwrap_or_else(|broken| panic!("{broken}"));
+    }
+}
+
 /// Network 0 goes, so that network 1 has its number.
 #[test]
 fn networks_come_and_go_without_a_configuration_change() {
