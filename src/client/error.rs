@@ -1,4 +1,4 @@
-//! What can go wrong, a small enum for each kind of call. The classic numbers for them are in `ffi`, in one table.
+//! Errors, a small enum for each kind of call. The classic numbers for them are in `ffi`, in one table.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ pub enum ConnectError {
     Closed,
     /// The time was up during the handshake.
     TimedOut,
-    /// This process has as many mailboxes as it may.
+    /// This process has reached its limit of mailboxes.
     TooManyMailboxes,
 }
 
-/// The connection to the daemon is no more; only disconnecting helps.
+/// The connection to the daemon is lost; only disconnecting helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// It broke or was closed during this call.

@@ -71,7 +71,7 @@ impl Outlet {
         Outlet { way: Mutex::new(way), forked: AtomicBool::new(false), forks: registry::forks() }
     }
 
-    /// Sends a frame. Waits while the daemon takes no more.
+    /// Sends a frame. Waits while the daemon has no room for it.
     pub fn send(self: &Arc<Outlet>, stream: &Stream, mut frame: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut way = self.way.lock();
         if let Way::New(left) = &mut *way {

@@ -9,7 +9,7 @@ use crate::wire::{ByteOrder, Cause, FrameType, GroupId, MembershipBody, Name};
 /// Most bytes of groups and body for which [`Mailbox::receive`] takes memory; far above what any daemon lets through.
 const RECEIVE_LIMIT: usize = 64 << 20;
 
-/// What a mailbox receives.
+/// A message or membership that a mailbox receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A message from a client.

@@ -16,11 +16,11 @@ pub struct Room<'a, 'b> {
     pub groups: &'a mut [[u8; Name::SIZE]],
     /// Room for the body, in order.
     pub body: &'a mut [IoSliceMut<'b>],
-    /// What becomes of a message that does not fit.
+    /// How a receive call treats a message that does not fit.
     pub excess: Excess,
 }
 
-/// What becomes of a message for which there is no room.
+/// How a message is treated for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
     /// It stays and is offered again.
@@ -42,7 +42,7 @@ impl Excess {
     }
 }
 
-/// What became of a message.
+/// The result for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is in the caller's memory, except for what does not fit.

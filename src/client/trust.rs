@@ -1,4 +1,4 @@
-//! Whom a client believes to be the daemon of this machine.
+//! How a client decides whether a process is the daemon of this machine.
 //!
 //! Anybody may listen at a name in /tmp before the daemon does. So the system is asked who listens, and only root, the daemon's user
 //! and the client's own user are believed. The daemon's user is the owner of the runtime directory, which only root can have made,

@@ -1,4 +1,4 @@
-//! What differs between two readings of a file: for the log at a reload, and to refuse what only a restart can do.
+//! The differences between two readings of a file: for the log at a reload, and to refuse changes that need a restart.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, as values that name the place.
+//! Mistakes in a configuration file, as values that name the place.
 //!
 //! Reading goes on after a mistake wherever the rest still makes sense, so that one look shows all of them; [`FINDING_LIMIT`]
 //! keeps a file that is no configuration at all from filling the screen.
@@ -29,7 +29,7 @@ pub struct Diagnostic {
     pub file: Arc<str>,
     /// Where it is.
     pub at: Position,
-    /// What is wrong, and what to write instead.
+    /// The mistake, and the words to write instead.
     pub message: String,
 }
 

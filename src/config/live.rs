@@ -1,4 +1,4 @@
-//! What may change while the daemon runs, in the terms of the parts that it is for.
+//! The settings that may change while the daemon runs, in the terms of the parts that obey them.
 //!
 //! [`Live::default`] is the one place of defaults; where a part of the core has its own, they are taken from there. The classic
 //! timers time another membership protocol, so they stay as the file has them and scale the ring's own times: see [`Live::tune`].
@@ -25,7 +25,7 @@ pub struct Live {
     pub windows: Windows,
     /// The timers of the file.
     pub timers: Timers,
-    /// What clients must show and may use, without what stands in other files.
+    /// What clients must prove and may use, without the contents of other files.
     pub session: session::Config,
     /// Bytes that a daemon keeps for all its clients together. Default a quarter of the machine's memory, which
     /// [`session::Config::max_memory`] gets where the machine is known.
@@ -38,7 +38,7 @@ pub struct Live {
     pub busy_poll: Duration,
     /// Whether monitors may partition, throttle and stop the daemon. Default no.
     pub dangerous_monitor: bool,
-    /// What is logged, and where.
+    /// The settings of the log.
     pub log: Log,
     /// Where the program shows what the daemon does, by HTTP.
     pub web: Web,
@@ -140,7 +140,7 @@ impl Default for Timers {
     }
 }
 
-/// What is logged, and where.
+/// The settings of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// The least important lines. Default INFO.
@@ -148,7 +148,7 @@ pub struct Log {
     /// Flags of the parts that log what is for who searches a fault, each with a `!` if it takes a part away. Without the keyword all do
     /// so or none, as the priority says.
     pub flags: Option<Vec<String>>,
-    /// For whom lines are. Default text.
+    /// The format of lines. Default text.
     pub format: LogFormat,
     /// The file, `%h` and `%H` standing for the host name; default standard output. See [`Log::path`].
     pub file: Option<String>,
@@ -184,7 +184,7 @@ impl Web {
     pub const STATUS_PORT: u16 = 4880;
 }
 
-/// For whom log lines are.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -212,7 +212,7 @@ pub enum Priority {
     Fatal,
 }
 
-/// What a process takes over before it serves anybody; only a restart changes it.
+/// The settings that a process takes over before it serves anybody; only a restart changes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The root directory after a start as root. Default `/var/run/spread`.

@@ -48,13 +48,13 @@ use error::Findings;
 /// Everything that a file says.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Who is in the system: the same at all daemons.
+    /// The daemons and networks of the system: the same at all daemons.
     pub table: Table,
-    /// What a running daemon takes over when it reads the file again.
+    /// The settings that a running daemon takes over when it reads the file again.
     pub live: Live,
-    /// What the process is; only a restart changes it.
+    /// The settings of the process; only a restart changes them.
     pub process: Process,
-    /// What is allowed, but does less than its author may think.
+    /// Words that are allowed, but do less than their author may think.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -68,7 +68,7 @@ impl Settings {
     /// The largest file that is read, in bytes.
     pub const FILE_LIMIT: usize = 1 << 20;
 
-    /// What `spread` is without any file: one daemon named `localhost`, on 127.0.0.1 port 4803 only.
+    /// The configuration of `spread` without any file: one daemon named `localhost`, on 127.0.0.1 port 4803 only.
     pub fn localhost() -> Settings {
         let (live, process) = (Live { priorities: vec![0], ..Live::default() }, Process::default());
         Settings { table: Table::localhost(), live, process, warnings: Vec::new() }

@@ -36,7 +36,7 @@ pub(super) enum Work {
     Break { at: Cursor, lost: Vec<usize> },
     /// A regular configuration begins.
     Begin(ring::Configuration),
-    /// What this daemon says in an exchange.
+    /// The states that this daemon sends in an exchange.
     Say(Box<Speech>),
 }
 

@@ -141,7 +141,7 @@ pub(super) struct Parting {
     pub remaining: Vec<DaemonId>,
 }
 
-/// What one daemon has said so far.
+/// The parts of one daemon that have arrived.
 #[derive(Debug)]
 struct Report {
     basis: Basis,
@@ -153,7 +153,7 @@ struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Contradiction;
 
-/// What a complete exchange led to.
+/// The result of a complete exchange.
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub ring: RingId,
@@ -181,7 +181,7 @@ impl Exchange {
         self.parting = Some(parting);
     }
 
-    /// A part of a daemon's table arrived. What that cost.
+    /// A part of a daemon's table arrived. Returns the cost.
     pub fn on_state(
         &mut self,
         origin: DaemonId,

@@ -39,7 +39,7 @@ pub use sessions::{NameInUse, Session, SessionId};
 pub use table::{GROUPS_PER_MEMBER, Memberships};
 use views::Views;
 
-/// What the level above must do, in order.
+/// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Submit these bytes to the ring, ahead of every message of a client that still waits there.
@@ -53,7 +53,7 @@ pub enum Event {
     Deliver {
         /// The receivers, each once.
         to: Arc<[SessionId]>,
-        /// What their sockets get.
+        /// The bytes for their sockets.
         frame: Payload,
     },
     /// The disconnection of this session is ordered everywhere: its name may be used again.
@@ -74,7 +74,7 @@ pub enum Event {
 }
 
 counters! {
-    /// What was not carried out, by reason.
+    /// Requests that were dropped, by reason.
     pub struct Dropped in "groups_dropped" {
         /// Messages and frames that could not be read, and states from outside the configuration.
         malformed,
@@ -224,12 +224,12 @@ impl Groups {
         self.views.table.count_groups_of(private_group)
     }
 
-    /// What was not carried out so far.
+    /// The requests that were dropped so far, by reason.
     pub fn dropped(&self) -> &Dropped {
         &self.views.dropped
     }
 
-    /// Carries out a step of the work. What it cost; nothing if there is none.
+    /// Carries out a step of the work and returns its cost; `None` if there is no work.
     fn step(&mut self) -> Option<usize> {
         // Freeing old tables is the last thing to do, because nobody waits for it.
         let Some(work) = self.agenda.next() else { return self.agenda.clear_some() };

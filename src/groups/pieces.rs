@@ -21,7 +21,7 @@ const LENGTH_LIMIT: usize = (256 << 20) + (64 << 10);
 /// How many bytes all messages may have that have begun and not ended.
 const BYTES_LIMIT: usize = 2 * LENGTH_LIMIT;
 
-/// What has begun to arrive.
+/// The frames that have begun to arrive.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     ring: Option<RingId>,
@@ -32,7 +32,7 @@ pub(super) struct Pieces {
     refused: bool,
 }
 
-/// What a piece led to.
+/// The result of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Added {
     /// More must come, or it was dropped.

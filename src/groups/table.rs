@@ -73,7 +73,7 @@ fn first_at(at: usize) -> Member {
     Member { at, name: Name::from_field(&[0; Name::SIZE]) }
 }
 
-/// What a join led to.
+/// The result of a join.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     /// The member is in now; the view it came into, if the group was there.

@@ -25,11 +25,11 @@ pub(super) struct Views {
     pub pieces: Pieces,
     pub events: Events,
     pub dropped: Dropped,
-    /// What the present step has cost so far, in names that were copied.
+    /// The cost of the present step so far, in names that were copied.
     pub spent: usize,
 }
 
-/// What a complete exchange leaves to be done.
+/// The work that a complete exchange leaves.
 pub(super) struct Installed {
     /// The tables that nobody needs any more.
     pub old: GroupTable,

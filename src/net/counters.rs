@@ -1,4 +1,4 @@
-//! What happened to the datagrams of one network, by reason: nothing is dropped without being counted.
+//! The counters of one network's datagrams, by reason: every datagram that is dropped is counted.
 
 use crate::counters::counters;
 

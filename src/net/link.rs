@@ -84,7 +84,7 @@ pub(super) enum Fault {
 }
 
 impl Link {
-    /// A link that nobody has looked at yet.
+    /// A link that was not checked yet.
     pub(super) fn new(id: NetworkId, slot: Slot, network: Network, several_networks: bool) -> Link {
         Link {
             id,
@@ -113,7 +113,7 @@ impl Link {
         self.slot
     }
 
-    /// It is the link of this network from now on, which is the same but for the daemons on it. What waits leaves for those it was for.
+    /// It is the link of this network from now on, which is the same but for the daemons on it. Datagrams that wait still leave for their old destinations.
     pub(super) fn renew(&mut self, id: NetworkId, network: Network, several_networks: bool) {
         if id != self.id {
             self.status = None;
@@ -127,7 +127,7 @@ impl Link {
         (self.status, self.drilled) = (None, false);
     }
 
-    /// What it is on.
+    /// Its network.
     pub(super) fn network(&self) -> &Network {
         &self.network
     }
@@ -296,7 +296,7 @@ impl Link {
         }
     }
 
-    /// What is known of it.
+    /// Its state.
     pub(super) fn status(&self) -> LinkStatus {
         LinkStatus { up: self.status == Some(Ok(())), drilled: self.drilled, counters: self.counters }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
-/// How often every link is looked at, even if nothing is said to have changed.
+/// How often every link is checked, even if the system reports no change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The same while all links work and the kernel tells when something changes.
 const RARE_LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,12 +59,12 @@ impl Slot {
     }
 }
 
-/// What a socket receives.
+/// The traffic that a socket receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// What is for all.
+    /// Datagrams for all.
     Group,
-    /// What is for this daemon alone.
+    /// Datagrams for this daemon alone.
     Own,
 }
 
@@ -95,14 +95,14 @@ impl SocketId {
     }
 }
 
-/// What is known of one link.
+/// The state of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkStatus {
     /// Whether it works as far as this machine can see.
     pub up: bool,
     /// Whether a failure drill is on.
     pub drilled: bool,
-    /// What happened so far.
+    /// Its counters.
     pub counters: Counters,
 }
 

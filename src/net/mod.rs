@@ -104,7 +104,7 @@ pub enum Remainder {
     Nothing,
 }
 
-/// What was taken out of a socket.
+/// A batch of datagrams from a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Intake {
     remainder: Remainder,

@@ -1,4 +1,4 @@
-//! What a network is, in plain values: nothing here reads a configuration file.
+//! The description of a network in plain values: nothing here reads a configuration file.
 
 use std::net::{IpAddr, SocketAddr};
 

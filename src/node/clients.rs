@@ -124,7 +124,7 @@ enum Holder {
     Leaving { next: Option<(SessionId, bool)> },
 }
 
-/// What a client requests from the rest of the daemon.
+/// A request of a client to the rest of the daemon.
 #[derive(Debug)]
 pub(super) enum Demand {
     /// The session is open.
@@ -179,7 +179,7 @@ impl Clients {
         self.sessions.len()
     }
 
-    /// What was counted.
+    /// The counters.
     pub(super) fn stats(&self) -> ClientStats {
         ClientStats { memory_bytes: self.memory.used() as u64, ..self.stats }
     }
@@ -291,7 +291,7 @@ impl Clients {
         }
     }
 
-    /// A client's socket takes no more for now.
+    /// A client's socket is full for now.
     pub(super) fn blocked(&mut self, id: SessionId) {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.outbox_mut().block();
@@ -358,7 +358,7 @@ impl Clients {
         }
     }
 
-    /// What waits for a client.
+    /// The outbox of a client.
     pub(super) fn outbox(&self, id: SessionId) -> Option<&Outbox> {
         Some(self.sessions.get(&id)?.session.outbox())
     }

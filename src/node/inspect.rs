@@ -1,4 +1,4 @@
-//! What can be asked of a node: its keys, paths, counters and stand. Nothing changes here.
+//! Questions to a node: its keys, paths, counters and progress. Nothing changes here.
 
 use super::{ClientStats, Node};
 use crate::groups;
@@ -39,7 +39,7 @@ impl Node {
         self.paths.overhead()
     }
 
-    /// By which policy data travels.
+    /// The policy by which data travels.
     pub fn policy(&self) -> Policy {
         self.paths.policy()
     }
@@ -54,7 +54,7 @@ impl Node {
         self.paths.enabled()
     }
 
-    /// What is known of every path.
+    /// All paths.
     pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
         self.paths.paths()
     }
@@ -64,7 +64,7 @@ impl Node {
         self.paths.path_changes()
     }
 
-    /// Who hears whom on which networks, as far as it is known here.
+    /// Which daemon hears which other one on which networks, as far as it is known here.
     pub fn matrix(&self) -> impl Iterator<Item = Hearing> + '_ {
         self.paths.matrix()
     }
@@ -79,7 +79,7 @@ impl Node {
         self.paths.stats()
     }
 
-    /// What the groups did not carry out.
+    /// Requests that the groups dropped, by reason.
     pub fn group_stats(&self) -> &groups::Dropped {
         self.groups.dropped()
     }

@@ -16,12 +16,12 @@ pub(super) const MEMBERSHIP: usize = 192;
 /// The fraction of the limit (one of this many parts) that is reserved for this daemon's clients against memberships of other daemons.
 const OWN_PART: usize = 4;
 
-/// What is kept for clients elsewhere in the daemon.
+/// Memory for clients elsewhere in the daemon.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Elsewhere {
     /// Large messages on their way to the ring.
     pub lanes: usize,
-    /// Who is in which group.
+    /// The members of all groups.
     pub groups: groups::Memberships,
 }
 
@@ -38,13 +38,13 @@ pub(super) enum Fill {
     Over,
 }
 
-/// What the clients take.
+/// The memory of the clients.
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
     /// Input, and frames that wait.
     clients: usize,
-    /// What sessions that have ended still take.
+    /// The memory of sessions that have ended.
     departing: usize,
     elsewhere: Elsewhere,
     warned: bool,
@@ -75,7 +75,7 @@ impl Memory {
         self.departing -= bytes;
     }
 
-    /// What is kept elsewhere now.
+    /// The memory elsewhere, as it is now.
     pub(super) fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
         self.elsewhere = elsewhere;
     }

@@ -15,14 +15,14 @@ pub(super) enum User {
     Named(Arc<str>),
 }
 
-/// What a user has.
+/// The sessions and memory of one user.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holding {
     sessions: usize,
     memory: usize,
 }
 
-/// What all users have, as far as there are limits.
+/// The sessions and memory of all users, as far as there are limits.
 #[derive(Debug)]
 pub(super) struct Users {
     max_sessions: usize,
@@ -35,12 +35,12 @@ impl Users {
         Users { max_sessions, max_memory, holdings: BTreeMap::new() }
     }
 
-    /// Other limits from now on. What sessions take must be told again if it was not told before.
+    /// Other limits from now on. If there was none before, each session must report its memory again.
     pub(super) fn set_limits(&mut self, max_sessions: usize, max_memory: usize) {
         (self.max_sessions, self.max_memory) = (max_sessions, max_memory);
     }
 
-    /// Those whose sessions take too much together.
+    /// The users whose sessions together take too much.
     pub(super) fn greedy(&self) -> Vec<User> {
         self.holdings.keys().filter(|user| self.is_greedy(user)).cloned().collect()
     }
@@ -50,7 +50,7 @@ impl Users {
         self.holdings.get(user).is_some_and(|holding| holding.memory > self.max_memory)
     }
 
-    /// Whether what sessions take must be told.
+    /// Whether sessions must report their memory.
     pub(super) fn counts_memory(&self) -> bool {
         self.max_memory != usize::MAX
     }

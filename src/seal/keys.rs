@@ -23,7 +23,7 @@ pub struct Key {
     id: KeyId,
 }
 
-/// What tells keys apart and may be said in the open: it is derived from the key, and the key does not follow from it.
+/// The public name of a key: it is derived from the key, and the key does not follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId(pub u32);
 
@@ -31,7 +31,7 @@ pub struct KeyId(pub u32);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys(Vec<Key>);
 
-/// What is wrong with a text of keys, and in which line.
+/// A mistake in a text of keys, with its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
     /// There is no key in it.

@@ -80,7 +80,7 @@ impl Source {
     }
 }
 
-/// What a client asks of its daemon, in the order of its bytes.
+/// A request of a client, in the order of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The client says who it is. Answer with [`Session::admit`] or [`Session::refuse`]; nothing else comes before.
@@ -110,7 +110,7 @@ pub enum Request {
     Violation(Violation),
 }
 
-/// What became of a password.
+/// The result of a password check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is right.
@@ -176,7 +176,7 @@ enum State {
     Closed,
 }
 
-/// What a state makes of the bytes so far.
+/// The result of reading the bytes so far.
 struct Step {
     request: Option<Request>,
     output: Option<Vec<u8>>,
@@ -305,7 +305,7 @@ impl Session {
         matches!(self.state, State::Open(_))
     }
 
-    /// What waits for the client.
+    /// The outbox of the client.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }

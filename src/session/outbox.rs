@@ -84,7 +84,7 @@ fn kind(payload: &Payload) -> FrameType {
     payload.front(4).first_chunk().map_or(FrameType(0), |bytes| FrameType::decode(*bytes))
 }
 
-/// What waits for one client.
+/// The frames that wait for one client.
 #[derive(Debug)]
 pub struct Outbox {
     /// None is empty.
@@ -238,12 +238,12 @@ impl Outbox {
         }
     }
 
-    /// The client's socket takes no more for now. Messages count against the limit until [`Outbox::wrote`].
+    /// The client's socket is full for now. Messages count against the limit until [`Outbox::wrote`].
     pub fn block(&mut self) {
         self.blocked = true;
     }
 
-    /// Whether the client's socket took no more.
+    /// Whether the client's socket is full.
     pub fn is_blocked(&self) -> bool {
         self.blocked
     }

@@ -1,4 +1,4 @@
-//! Who may join a group, send to it, or be told who is in it.
+//! The clients that may join a group, send to it, or learn its members.
 //!
 //! A group that no rule names is open to everybody, as without rules. Of the rules that name a group, those with the most exact name
 //! count, and one of them must have the client.
@@ -13,18 +13,18 @@ use crate::wire::Name;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupRules(Arc<[GroupRule]>);
 
-/// What a client does with a group.
+/// An action of a client on a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Be a member.
     Join,
     /// Send to its members.
     Send,
-    /// Be a member that is told who else is.
+    /// Be a member that learns the other members.
     Monitor,
 }
 
-/// Who a client has shown itself to be.
+/// The proved identity of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Where it comes from.

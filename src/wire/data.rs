@@ -29,7 +29,7 @@ pub struct Data {
     pub ring: RingId,
     /// Place in the total order.
     pub seq: u64,
-    /// Who made it. Another daemon may have numbered it.
+    /// The daemon that made it. Another daemon may have numbered it.
     pub origin: DaemonId,
     /// Place of the payload in the origin's stream.
     pub offset: u64,

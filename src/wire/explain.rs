@@ -1,4 +1,4 @@
-//! What a captured datagram says, in words: one line for each layer, the inner ones indented.
+//! A captured datagram in words: one line for each layer, the inner ones indented.
 //!
 //! This is for people who read captures and for tests. Nothing in a running daemon depends on it.
 

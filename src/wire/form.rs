@@ -41,11 +41,11 @@ pub struct FormMember {
     pub daemon: DaemonId,
     /// Its life.
     pub incarnation: Incarnation,
-    /// What it brings; `None` until it has filled this in.
+    /// Its packets and obligations of the old ring; `None` until it has filled this in.
     pub brings: Option<Brings>,
 }
 
-/// What a daemon brings from its old ring.
+/// The packets and obligations that a daemon brings from its old ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brings {
     /// The old ring.

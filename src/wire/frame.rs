@@ -88,7 +88,7 @@ impl ByteOrder {
     }
 }
 
-/// What a frame is: service and kind bits, without the byte-order marking.
+/// The type of a frame: service and kind bits, without the byte-order marking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameType(pub u32);
 
@@ -247,7 +247,7 @@ impl Hint {
 /// The fixed front of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// What the frame is.
+    /// The type of the frame.
     pub kind: FrameType,
     /// The sender's private group, or the group of a membership frame.
     pub name: Name,

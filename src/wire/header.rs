@@ -34,7 +34,7 @@ const VERSION: u8 = 2;
 /// The header of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the body is.
+    /// The kind of the body.
     pub kind: PacketKind,
     /// The network it was sent on.
     pub network: NetworkId,
@@ -42,9 +42,9 @@ pub struct Header {
     pub protection: Protection,
     /// How it came onto that network.
     pub way: Way,
-    /// Who made it.
+    /// The daemon that made it.
     pub sender: DaemonId,
-    /// Whom it is for; `None` for all.
+    /// Its destination; `None` for all.
     pub destination: Option<DaemonId>,
     /// Digest of the sender's membership table.
     pub system: u32,
@@ -67,7 +67,7 @@ pub enum Protection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealTag(pub [u8; SealTag::SIZE]);
 
-/// What precedes a body in a datagram: the header, and the tag of a sealed one.
+/// The bytes before a body in a datagram: the header, and the tag of a sealed one.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     bytes: [u8; Head::LONGEST],
@@ -108,11 +108,11 @@ pub enum PacketKind {
     Probe = 5,
     /// Asks the daemon at which the token rests to let it go round.
     Hurry = 6,
-    /// Whom its sender hears on which network. It is no packet of a ring.
+    /// The daemons that its sender hears on each network. It is no packet of a ring.
     Report = 7,
     /// The token rests at the sender.
     Rest = 8,
-    /// What the sender has, to the daemon at which the token rests.
+    /// The packets that the sender has, for the daemon at which the token rests.
     Have = 9,
     /// A packet that the daemon at which the token rests may number.
     Handover = 10,

@@ -35,11 +35,11 @@ pub struct MonitorCommand {
     pub reply_port: u16,
     /// Hash of the monitor's configuration, or [`MonitorCommand::ANY_CONFIGURATION`].
     pub configuration: u32,
-    /// What to do.
+    /// The action.
     pub request: MonitorRequest,
 }
 
-/// What a monitor wants.
+/// An action that a monitor asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MonitorRequest {
     /// A report.
@@ -119,7 +119,7 @@ fn padded(words: impl Iterator<Item = i16>, count: usize) -> Vec<u8> {
     words.chain(std::iter::repeat(0)).take(count).flat_map(i16::to_le_bytes).collect()
 }
 
-/// What a daemon reports, in the order of the bytes.
+/// A daemon's report, in the order of the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the format; the manual of the monitor explains them")]
 pub struct Report {

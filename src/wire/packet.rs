@@ -22,7 +22,7 @@ pub enum Packet {
     Hurry(RingId),
     /// The token rests at the sender.
     Rest(Rest),
-    /// What the sender has, to the daemon at which the token rests.
+    /// The packets that the sender has, for the daemon at which the token rests.
     Have(Have),
     /// A data packet that the daemon at which the token rests may number. Its own number means nothing.
     Handover(Data),
@@ -62,7 +62,7 @@ impl Packet {
         .into()
     }
 
-    /// What kind of packet this is.
+    /// The kind of this packet.
     pub fn kind(&self) -> PacketKind {
         match self {
             Packet::Data(_) => PacketKind::Data,

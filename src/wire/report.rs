@@ -48,7 +48,7 @@ pub struct PathReport<'a> {
     pub asks: Option<u8>,
     /// By daemon: the networks on which it is heard, as bits.
     pub hears: &'a [u8],
-    /// What was measured since.
+    /// The measures since the last report.
     pub measures: Measures<'a>,
     /// The keys that it has, the newest last.
     pub keys: Keys<'a>,
@@ -71,7 +71,7 @@ pub struct Measures<'a>(&'a [MeasureBytes]);
 /// A measure as it travels.
 pub(crate) type MeasureBytes = [u8; Measure::SIZE];
 
-/// What a daemon has measured on one path towards it.
+/// A daemon's measures of one path towards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
     /// The number of the daemon that was heard.

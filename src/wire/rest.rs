@@ -38,7 +38,7 @@ pub struct Rest {
     pub asks: bool,
 }
 
-/// What a member has, said to the daemon at which the token rests.
+/// The packets that a member has, for the daemon at which the token rests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Have {
     /// The ring.

@@ -37,9 +37,9 @@ pub struct Token {
     pub seq: u64,
     /// All received up to here, by all members.
     pub aru: u64,
-    /// Who lowered `aru`.
+    /// The member that lowered `aru`.
     pub aru_by: Option<DaemonId>,
-    /// Who still owes old packets, during recovery.
+    /// A member that still owes old packets, during recovery.
     pub owing_by: Option<DaemonId>,
     /// The last hop at which it was held back or sent again.
     pub delayed: u64,

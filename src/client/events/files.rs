@@ -27,7 +27,7 @@ impl Priority {
     pub const ALL: [Priority; 3] = [Priority::High, Priority::Medium, Priority::Low];
 }
 
-/// What can happen to a descriptor.
+/// An event of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileEvent {
     /// Reading does not wait.
@@ -47,7 +47,7 @@ pub struct WatchedFile {
     pub event: FileEvent,
 }
 
-/// What became of an attachment.
+/// The result of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attached {
     /// There is a new entry.
@@ -104,13 +104,13 @@ impl<H: Copy> Files<H> {
         Some(Attached::New)
     }
 
-    /// Watches it no more, at whatever priority; false if it was watched at none.
+    /// Stops watching it at all priorities; false if it was watched at none.
     pub fn detach(&mut self, watch: WatchedFile) -> bool {
         let at = |priority| self.detach_at(watch, priority);
         Priority::ALL.map(at).contains(&true)
     }
 
-    /// Watches it no more at this priority; false if it was not watched there.
+    /// Stops watching it at this priority; false if it was not watched there.
     pub fn detach_at(&mut self, watch: WatchedFile, priority: Priority) -> bool {
         let table = &mut self.tables[priority as usize];
         let before = table.len();
