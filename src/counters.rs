@@ -72,8 +72,9 @@ pub(crate) use counters;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Times, Value};
-    use crate::time::Duration;
 
     counters! {
         /// Counters of an engine.

@@ -2,7 +2,7 @@
 //!
 //! The bounds are the same for everything that is measured, so that histograms of different daemons can be added up.
 
-use crate::time::Duration;
+use std::time::Duration;
 
 /// Upper bounds of the ranges, in microseconds. What takes longer is in one more range.
 const BOUNDS: [u64; 20] = [

@@ -247,22 +247,6 @@ impl Ring {
         assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
     }
 
-    /// Whether packets may be handed over from now on.
-    pub fn set_handover(&mut self, handover: Handover) {
-        self.core.handover = handover;
-    }
-
-    /// Whether a packet was handed over of which it is not known here yet whether it has a number.
-    pub fn has_handed_over(&self) -> bool {
-        match &self.state {
-            State::Gather(gather) => gather.owed.is_in_doubt(),
-            State::Form(forming) => forming.owed.is_in_doubt(),
-            State::Recovery(recovery) => recovery.owed.is_in_doubt(),
-            State::Operational(operational) => operational.handed.is_some(),
-            State::Between => false,
-        }
-    }
-
     /// How far the packets of the present ring have come.
     pub fn progress(&self) -> Progress {
         let State::Operational(operational) = &self.state else { return Progress::default() };

@@ -6,11 +6,27 @@
 
 use super::state::State;
 use super::transition::{GatherReason, Transition};
-use super::{Config, Ring};
+use super::{Config, Handover, Ring};
 use crate::time::Instant;
 use crate::wire::DaemonId;
 
 impl Ring {
+    /// Whether packets may be handed over from now on.
+    pub fn set_handover(&mut self, handover: Handover) {
+        self.core.handover = handover;
+    }
+
+    /// Whether a packet was handed over of which it is not known here yet whether it has a number.
+    pub fn has_handed_over(&self) -> bool {
+        match &self.state {
+            State::Gather(gather) => gather.owed.is_in_doubt(),
+            State::Form(forming) => forming.owed.is_in_doubt(),
+            State::Recovery(recovery) => recovery.owed.is_in_doubt(),
+            State::Operational(operational) => operational.handed.is_some(),
+            State::Between => false,
+        }
+    }
+
     /// These daemons may be members from now on, in this ring order, this daemon included. [`Config::check`] has accepted them.
     pub fn readmit(&mut self, now: Instant, daemons: Vec<DaemonId>) {
         self.core.config.daemons = daemons;
