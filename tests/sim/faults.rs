@@ -71,20 +71,18 @@ impl Plan {
     pub fn draw_hostile(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0xf0e5_0000_0000);
         let mut plan = Plan::of_mode(Mode::AnythingGoes, rng.fork());
-        let (quality, all) = (plan.calm(), plan.actions.clone());
         if rng.chance(0.5) {
-            // Nothing but the forger, in a ring that would be well without him.
-            plan.quality = quality;
-            plan.actions.retain(|(_, action)| matches!(action, Action::Start(_) | Action::Submit { .. }));
+            // Nothing but the forger and what operators do, in a ring that would be well without him.
+            plan.quality = plan.calm();
+            plan.actions.retain(|(_, action)| {
+                matches!(action, Action::Start(_) | Action::Submit { .. } | Action::Rekey(_) | Action::Reload(_))
+            });
         }
         plan.draw_forgeries(&mut rng);
-        plan.actions.retain(|(_, action)| !matches!(action, Action::Reload(_)));
         // In half of the histories in which files change they change while he forges.
         if rng.chance(0.5) {
-            let reloads = all.into_iter().filter(|(_, action)| matches!(action, Action::Reload(_)));
-            plan.actions.extend(reloads);
-        } else {
             plan.tables = TablePlan::constant(plan.daemons, plan.networks);
+            plan.actions.retain(|(_, action)| !matches!(action, Action::Reload(_)));
         }
         plan
     }
