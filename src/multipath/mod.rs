@@ -13,6 +13,7 @@
 
 mod config;
 mod death;
+mod double;
 mod health;
 mod inbound;
 mod keys;
@@ -32,14 +33,15 @@ mod tests;
 pub use config::{Config, NextTable, System};
 pub use health::{Differs, Path, PathState};
 pub use networks::Networks;
-pub use notice::{Notice, Reason};
+pub use notice::{Host, Notice, Reason};
 pub use outbound::Policy;
 pub use stats::Stats;
 
 use std::net::IpAddr;
 
 use crate::time::Instant;
-use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, SealTag, Slice};
+use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, Slice};
+use double::Shown;
 use health::{Came, Copied, Health, LOWEST, Plans, Said};
 use inbound::{After, Inbound, Opened, Refusal, Seen};
 use outbound::{Known, Outbound, Parcel, Relaying};
@@ -104,6 +106,7 @@ pub struct Multipath {
     table: Table,
     succession: Succession,
     inbound: Inbound,
+    shown: Shown,
     health: Health,
     outbound: Outbound,
     stats: Stats,
@@ -127,6 +130,7 @@ impl Multipath {
             outbound: Outbound::new(&config, &table),
             health: Health::new(&table, &config, now),
             succession: Succession::new(config.sources.clone()),
+            shown: Shown::default(),
             inbound: Inbound::new(config.incarnation, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),
@@ -159,6 +163,7 @@ impl Multipath {
         };
         // Only now, behind the open seal: a forged packet must not make this daemon change its table.
         let numbering = self.follow(now, &opened.header);
+        self.show_double(now, &opened);
         match self.pass(now, (arrival, numbering), &opened) {
             Ok((came, _)) if self.is_for_another(&opened.header) => {
                 self.pass_on(now, came, &opened);
@@ -167,7 +172,7 @@ impl Multipath {
             Ok((came, copied)) => self.take(now, arrival, (came, copied), opened),
             Err(refusal) => {
                 self.refuse(now, network, source, refusal);
-                self.hear_of(now, network, &opened, refusal);
+                self.hear_of(now, arrival, &opened, refusal);
                 None
             }
         }
@@ -180,7 +185,7 @@ impl Multipath {
         let header = &read.header;
         let network = arrival.network_of(header);
         // What may go on is opened in any case: its first *direct* copy goes on, even behind a relayed one.
-        let goes_on = self.is_for_another(header) || self.outbound.may_forward(header);
+        let goes_on = self.is_for_another(header) || self.outbound.may_forward(header) || self.is_to_be_shown(header);
         if !goes_on && header.network == network {
             match self.inbound.seen(&self.table, network, header) {
                 (Seen::Thus, _) => return Err(Refusal::Repeated),
@@ -210,6 +215,10 @@ impl Multipath {
             return Err(Refusal::OtherSystem);
         }
         let came = self.inbound.admit(&self.table, network, header)?;
+        // A daemon that nobody hears would only disturb itself by what it hears.
+        if self.inbound.gives_way(now, self.table.me()) {
+            return Err(Refusal::Rival);
+        }
         // Under another table the number of the network may be another one, so the packet says nothing about a path.
         // Fragments may have come on several networks, and have been heard there themselves.
         let unclear = numbering == Numbering::Other || arrival.form == Form::Joined;
@@ -219,7 +228,7 @@ impl Multipath {
             return Ok((came, Copied::Later));
         }
         // Last, because it is the first step that changes anything: nothing that was refused above moves the window.
-        let copied = self.inbound.record(now, came, network, header)?;
+        let copied = self.inbound.record(now, came, (network, arrival.origin(header)), header)?;
         if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
             self.health.on_crossed(now, header.sender, header.network, network);
@@ -235,6 +244,7 @@ impl Multipath {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.check(now);
         self.prove_lengths(now);
+        self.follow_clones();
         self.follow_lengths();
     }
 
@@ -323,11 +333,6 @@ impl Multipath {
         self.outbound.chooser().all()
     }
 
-    /// Bytes of a datagram that are not a packet's body.
-    pub fn overhead(&self) -> usize {
-        Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
-    }
-
     /// The next thing that an operator should know.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.inbound.poll_notice().or_else(|| self.health.poll_notice())
@@ -384,18 +389,18 @@ impl Multipath {
     }
 
     /// Uses an opened packet that is not admitted.
-    fn hear_of(&mut self, now: Instant, network: NetworkId, opened: &Opened, refusal: Refusal) {
+    fn hear_of(&mut self, now: Instant, arrival: Arrival, opened: &Opened, refusal: Refusal) {
         match refusal {
             Refusal::OtherSystem => self.on_other_system(now, &opened.header, &opened.body),
-            Refusal::SecondSelf => self.health.on_second_self(now, network, opened.header.incarnation),
-            Refusal::Stranger(sender) => self.on_stranger(now, sender, opened),
-            Refusal::SecondHost(lives) => self.health.on_clones(now, opened.header.sender, lives),
+            Refusal::SecondSelf => self.on_second_self(now, arrival, &opened.header),
+            Refusal::Stranger(sender) => self.on_stranger(now, (sender, arrival.origin(&opened.header)), opened),
+            Refusal::SecondHost(hosts) => self.on_clones(now, opened.header.sender, hosts),
             _ => {}
         }
     }
 
     /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
-    fn on_stranger(&mut self, now: Instant, sender: Seat, opened: &Opened) {
+    fn on_stranger(&mut self, now: Instant, (sender, source): (Seat, Option<IpAddr>), opened: &Opened) {
         let header = &opened.header;
         if self.inbound.is_rival(now, sender, header) {
             self.stats.clones += 1;
@@ -411,13 +416,14 @@ impl Multipath {
             return;
         }
         let greeting = if greets { Greeting::decode(&opened.body).ok() } else { None };
-        self.greet(now, sender, opened, greeting);
+        self.greet(now, (sender, source), opened, greeting);
     }
 
-    fn greet(&mut self, now: Instant, sender: Seat, opened: &Opened, greeting: Option<Greeting>) {
-        let met = self.inbound.meet(now, sender, opened, greeting);
-        if let Some(lives) = met.second_host {
-            self.health.on_clones(now, opened.header.sender, lives);
+    fn greet(&mut self, now: Instant, from: (Seat, Option<IpAddr>), opened: &Opened, greeting: Option<Greeting>) {
+        let sender = from.0;
+        let met = self.inbound.meet(now, from, opened, greeting);
+        if let Some(hosts) = met.second_host {
+            self.on_clones(now, opened.header.sender, hosts);
         }
         if let Some(reply) = met.greeting {
             let known = Known { now, table: &self.table, health: &self.health };
@@ -466,7 +472,7 @@ impl Multipath {
             }
             (PacketKind::Greeting, Copied::First) => {
                 match Greeting::decode(&opened.body) {
-                    Ok(greeting) => self.greet(now, came.sender, &opened, Some(greeting)),
+                    Ok(greeting) => self.greet(now, (came.sender, arrival.origin(&header)), &opened, Some(greeting)),
                     Err(_) => self.count_malformed(),
                 }
                 return None;

@@ -33,13 +33,17 @@ pub enum Notice {
     SecondSelf {
         /// The network on which it is heard.
         network: NetworkId,
+        /// The life of this one.
+        life: Incarnation,
+        /// The other host.
+        other: Host,
     },
     /// Two hosts run as one daemon.
     Clones {
         /// The daemon.
         daemon: DaemonId,
-        /// Their lives, first that of the one that is heard.
-        lives: [Incarnation; 2],
+        /// They, first the one that is heard.
+        hosts: [Host; 2],
     },
     /// Datagrams above a length vanish on a network, though its interface takes longer ones.
     ShortPath {
@@ -87,6 +91,24 @@ pub enum Notice {
         /// How many there were since the last notice of this kind.
         count: u64,
     },
+}
+
+/// A host that runs as a daemon which is running elsewhere too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The life of its daemon.
+    pub life: Incarnation,
+    /// Where its latest datagram came from; `None` if that came through another daemon.
+    pub address: Option<IpAddr>,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "the host at {address} with the life {}", self.life),
+            None => write!(f, "the host with the life {}", self.life),
+        }
+    }
 }
 
 /// Why a datagram is dropped before it is believed.
@@ -156,19 +178,18 @@ impl fmt::Display for Notice {
                     "{count} datagrams are dropped since the last such line, one from {source} on network {network}: {reason}"
                 )
             }
-            Notice::SecondSelf { network } => {
+            Notice::SecondSelf { network, life, other } => {
+                let who = if other.life.0 < life.0 { "this one gives way" } else { "the other one gives way" };
                 write!(
                     f,
-                    "another daemon with the identity of this one is heard on network {}: stop one of them",
+                    "another host runs as this daemon, which has the life {life}: {other} on network {}; {who}, stop one of them",
                     network.0
                 )
             }
-            Notice::Clones { daemon, lives: [heard, dropped] } => {
+            Notice::Clones { daemon, hosts: [heard, dropped] } => {
                 write!(
                     f,
-                    "two hosts run as {daemon}, in the lives {:016x} and {:016x}: what the second one sends is dropped while the first \
-                     is heard; stop one of them",
-                    heard.0, dropped.0
+                    "two hosts run as {daemon}: {heard} is heard, {dropped} gives way and is not heard meanwhile; stop one of them"
                 )
             }
             Notice::ShortPath { daemon, network, passes, interface } => {

@@ -9,7 +9,7 @@ use super::networks::Networks;
 use super::outbound::Known;
 use super::{Attempt, Multipath, Outgoing};
 use crate::time::Instant;
-use crate::wire::{Fragment, Header, NetworkId, PacketKind, SizeAnswer, SizeProbe, Slice};
+use crate::wire::{Fragment, Header, NetworkId, PacketKind, SealTag, SizeAnswer, SizeProbe, Slice, Way};
 
 /// How a datagram came.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,11 @@ pub(super) enum Form {
 }
 
 impl Arrival {
+    /// Where a datagram with this header was sent, if that is known.
+    pub(super) fn origin(&self, header: &Header) -> Option<IpAddr> {
+        (header.way != Way::Relayed).then_some(self.source)
+    }
+
     /// The network on which a datagram with this header came. One that came in fragments may have come on several.
     pub(super) fn network_of(&self, header: &Header) -> NetworkId {
         if self.form == Form::Joined { header.network } else { self.network }
@@ -39,6 +44,11 @@ impl Multipath {
     pub fn set_interface_limit(&mut self, now: Instant, network: NetworkId, bytes: usize) {
         self.health.sizes_mut().set_interface(now, network, bytes);
         self.follow_lengths();
+    }
+
+    /// Bytes of a datagram that are not a packet's body.
+    pub fn overhead(&self) -> usize {
+        Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
     }
 
     /// How long a datagram may be that reaches everybody on every network that is switched on, as far as that is proved. What is longer

@@ -441,9 +441,11 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
         b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, bytes.clone());
     }
     let differs = Notice::OtherTable { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
+    let other = Host { life: Incarnation(2), address: Some(SOMEWHERE) };
+    let second = Notice::SecondSelf { network: NetworkId(0), life: Incarnation(1), other };
     let crossed = Notice::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };
     let events: Vec<Notice> = std::iter::from_fn(|| b.poll_notice()).collect();
-    assert_eq!(events, [crossed, differs, Notice::SecondSelf { network: NetworkId(0) }]);
+    assert_eq!(events, [crossed, differs, second]);
 }
 
 #[test]

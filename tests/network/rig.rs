@@ -249,6 +249,15 @@ impl Rig {
         self.apply_faults();
     }
 
+    /// From now on a node has the address of another one, as a machine that was cloned.
+    pub fn clone_address(&self, node: usize, of: usize, network: usize) {
+        let (own, other) = (Rig::address(network, node), Rig::address(network, of));
+        ip_in(
+            &self.node(node),
+            &format!("addr del {own}/24 dev net{network}\naddr add {other}/24 brd + dev net{network}\n"),
+        );
+    }
+
     /// From now on a node's interface takes packets of this length at most.
     pub fn narrow_one(&mut self, node: usize, network: usize, length: usize) {
         ip_in(&self.node(node), &format!("link set net{network} mtu {length}\n"));

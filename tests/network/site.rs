@@ -176,8 +176,13 @@ impl Site {
 
     /// Starts the daemon of a node.
     pub fn start_daemon(&self, node: usize) -> Process {
+        self.start_daemon_as(node, node, NAMES[node])
+    }
+
+    /// Starts a daemon in a node as that of another one, with this name for its log.
+    pub fn start_daemon_as(&self, node: usize, other: usize, log: &str) -> Process {
         let mut command = self.rig.command(node, Path::new(env!("CARGO_BIN_EXE_spread")));
-        command.arg("-c").arg(&self.file).args(["-n", NAMES[node]]);
-        Process::start(command, &self.rig.directory().join(NAMES[node]))
+        command.arg("-c").arg(&self.file).args(["-n", NAMES[other]]);
+        Process::start(command, &self.rig.directory().join(log))
     }
 }

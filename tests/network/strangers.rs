@@ -1,5 +1,6 @@
 //! What people who run systems of this family ran into: each trouble that needs real networks, with what must come of it.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received, doze};
@@ -132,4 +133,51 @@ fn daemons_whose_interfaces_take_different_lengths_are_one_ring() {
     talk.now_and_then(6, 8000);
     assert_eq!(site.rings(0), rings);
     expect_one_warning(&site, &[0, 1]);
+}
+
+/// How long the others may take until they are one ring with one of two hosts that have one identity: wide room for what takes a second.
+const SETTLING: Duration = Duration::from_secs(4);
+
+#[test]
+fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
+    let Some(site) = Site::start_some(&Plan { nodes: 4, segments: &[4], ..TRIO }, &TRIO) else { return };
+    (0..3).for_each(|node| site.await_members(node, 3));
+    let talk = Talk::begin(&site);
+    site.rig.clone_address(3, 0, 0);
+    let clone = site.start_daemon_as(3, 0, "clone");
+    let begin = Instant::now();
+    for node in [1, 2] {
+        while lines(&site.log(node), "two hosts run as").is_empty() {
+            assert!(begin.elapsed() < PATIENCE, "node {node} says nothing\n{}", site.log(node));
+            doze(Duration::from_millis(20));
+        }
+    }
+    println!("told after {:?}", begin.elapsed());
+    doze(SETTLING);
+    let rings = [1, 2].map(|node| site.rings(node));
+    for (node, mailbox) in talk.0.iter().enumerate().skip(1) {
+        let body = [node as u8; 3000];
+        mailbox.multicast(FrameType::AGREED, &[group()], 9, &body).unwrap();
+        for at in [1, 2] {
+            while !matches!(talk.0[at].receive().unwrap(), Received::Message(message) if message.body[..] == body[..]) {
+            }
+        }
+    }
+    doze(2 * SETTLING);
+    assert_eq!([1, 2].map(|node| site.rings(node)), rings, "{}", site.log(1));
+    for node in [1, 2] {
+        let log = site.log(node);
+        let told = lines(&log, "two hosts run as");
+        assert_eq!(told.len(), 1, "node {node}\n{log}");
+        assert_eq!(told[0].matches("the host at alpha (10.77.0.1) with the life").count(), 2, "{}", told[0]);
+        let last = lines(&log, "is installed").last().copied().unwrap_or_default().to_owned();
+        assert!(last.contains("a ring of 3 daemons"), "node {node}: {last}\n{log}");
+    }
+    let both = [site.rig.directory().join("alpha"), site.rig.directory().join("clone")];
+    for log in both.map(|file| fs::read_to_string(file.with_extension("out")).unwrap()) {
+        assert_eq!(lines(&log, "another host runs as this daemon").len(), 1, "{log}");
+        // The one that gives way does not try again and again.
+        assert!(lines(&log, "is installed").len() <= 8, "{log}");
+    }
+    drop(clone);
 }

@@ -24,7 +24,7 @@ pub use track::PathState;
 use super::config::Config;
 use super::moves::Moves;
 use super::networks::Networks;
-use super::notice::Notice;
+use super::notice::{Host, Notice};
 use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
@@ -156,13 +156,13 @@ impl Health {
     }
 
     /// A packet came that is from this daemon as it says, but of another life.
-    pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation) {
-        self.notices.on_second_self(now, network, life);
+    pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation, other: Host) {
+        self.notices.on_second_self(now, network, life, other);
     }
 
     /// Two hosts have one identity: these lives, first the one that is heard from now on.
-    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
-        self.notices.on_clones(now, daemon, lives);
+    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
+        self.notices.on_clones(now, daemon, hosts);
     }
 
     /// Notices about other daemons' files.

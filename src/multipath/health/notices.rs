@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::super::moves::Moves;
-use super::super::notice::Notice;
+use super::super::notice::{Host, Notice};
 use super::paths::Path;
 use super::track::PathState;
 use crate::time::{Duration, Instant};
@@ -40,7 +40,9 @@ const TOLD_LIMIT: usize = 256;
 /// Events that may wait; what comes then is not told.
 const EVENT_LIMIT: usize = 1024;
 /// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
-const LASTING: Duration = Duration::from_secs(2);
+const LASTING: Duration = Duration::from_millis(500);
+/// After a pause of this length the time begins anew.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Files may differ for this long without a notice: an operator changes one after the other.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -104,20 +106,20 @@ impl Notices {
     }
 
     /// A packet with this daemon's id came that it did not send.
-    pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation) {
+    pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation, other: Host) {
         let first = match self.second {
-            Some((before, first, last)) if before == life && now.since(last) < LASTING => first,
+            Some((before, first, last)) if before == other.life && now.since(last) < PAUSE => first,
             _ => now,
         };
-        self.second = Some((life, first, now));
+        self.second = Some((other.life, first, now));
         if now.since(first) >= LASTING {
-            self.notify(now, Topic::SecondSelf, Notice::SecondSelf { network });
+            self.notify(now, Topic::SecondSelf, Notice::SecondSelf { network, life, other });
         }
     }
 
-    /// Two hosts run as one daemon, in these lives; the first one is heard.
-    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, lives: [Incarnation; 2]) {
-        self.notify(now, Topic::Clones(daemon), Notice::Clones { daemon, lives });
+    /// Two hosts run as one daemon; the first one is heard.
+    pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
+        self.notify(now, Topic::Clones(daemon), Notice::Clones { daemon, hosts });
     }
 
     /// A path carries less than the interface of its network takes: so much, and so much.
@@ -318,13 +320,17 @@ mod tests {
     #[test]
     fn the_last_packets_of_an_earlier_life_are_no_second_daemon() {
         let mut notices = Notices::default();
-        for millis in [0, 100, 900, 5000, 5100] {
-            notices.on_second_self(at(millis), NetworkId(1), Incarnation(4));
+        let other = Host { life: Incarnation(4), address: Some([10, 0, 0, 1].into()) };
+        for millis in [0, 100, 400, 5000, 5100] {
+            notices.on_second_self(at(millis), NetworkId(1), Incarnation(9), other);
         }
         assert_eq!(all(&mut notices), []);
         for millis in (6000..9000).step_by(500) {
-            notices.on_second_self(at(millis), NetworkId(1), Incarnation(4));
+            notices.on_second_self(at(millis), NetworkId(1), Incarnation(9), other);
         }
-        assert_eq!(all(&mut notices), [Notice::SecondSelf { network: NetworkId(1) }]);
+        let texts: Vec<String> = all(&mut notices).iter().map(Notice::to_string).collect();
+        let text = "another host runs as this daemon, which has the life 0000000000000009: the host at 10.0.0.1 with the life \
+                    0000000000000004 on network 1; this one gives way, stop one of them";
+        assert_eq!(texts, [text]);
     }
 }

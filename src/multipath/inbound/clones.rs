@@ -3,8 +3,9 @@
 //! The lives of a daemon that was started again follow each other; of the earlier one a few packets may come late. Two lives that go on
 //! taking turns are two hosts. Heard both, they break every ring that either is in. So one gives way, by a rule that needs no agreement
 //! and gives the same at all daemons: the life with the smaller number is heard, the other one only when that has been silent for
-//! [`SILENCE`].
+//! [`SILENCE`]. The one that gives way hears nobody meanwhile, so that it is alone and quiet.
 
+use super::super::notice::Host;
 use crate::time::{Duration, Instant};
 use crate::wire::Incarnation;
 
@@ -15,8 +16,8 @@ pub(super) struct Clones(Option<Rivals>);
 #[derive(Debug)]
 struct Rivals {
     /// The one that is heard if both are.
-    first: Incarnation,
-    second: Incarnation,
+    first: Host,
+    second: Host,
     since: Instant,
     last_turn: Instant,
     turns: u32,
@@ -25,8 +26,8 @@ struct Rivals {
 }
 
 /// Lives that have taken this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
-const TURNS: u32 = 6;
-const LASTING: Duration = Duration::from_millis(500);
+const TURNS: u32 = 8;
+const LASTING: Duration = Duration::from_millis(300);
 /// After a pause of this length turns are counted from the start.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The one that gave way is heard when the other was silent for this long.
@@ -38,44 +39,54 @@ impl Clones {
         let Some(rivals) = &mut self.0 else { return false };
         let Some(heard) = rivals.heard else { return false };
         // Only the life that is heard renews this. Otherwise the one that gives way could never take over.
-        if life == rivals.first {
+        if life == rivals.first.life {
             rivals.heard = Some(now);
         }
         if now.since(heard) >= SILENCE {
             self.0 = None;
             return false;
         }
-        life == rivals.second
+        life == rivals.second.life
     }
 
-    /// A packet of `life` is heard after those of `before`: as [`Clones::take_turns`] if these are two lives.
-    pub(super) fn follow(
-        &mut self,
-        now: Instant,
-        before: Option<Incarnation>,
-        life: Incarnation,
-    ) -> Option<[Incarnation; 2]> {
-        let other = before.filter(|&before| before != life)?;
-        self.take_turns(now, other, life)
+    /// Whether it is known that there are two hosts.
+    pub(super) fn are_two(&self) -> bool {
+        self.0.as_ref().is_some_and(|rivals| rivals.heard.is_some())
+    }
+
+    /// A packet of this host is heard after those of the life `before`: as [`Clones::take_turns`] if these are two lives.
+    pub(super) fn follow(&mut self, now: Instant, before: Option<Incarnation>, host: Host) -> Option<[Host; 2]> {
+        let other = before.filter(|&before| before != host.life)?;
+        self.take_turns(now, other, host)
     }
 
     /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
     /// first the one that is heard from now on.
-    fn take_turns(&mut self, now: Instant, one: Incarnation, other: Incarnation) -> Option<[Incarnation; 2]> {
+    fn take_turns(&mut self, now: Instant, before: Incarnation, host: Host) -> Option<[Host; 2]> {
+        // The address of the other one is known when its turn comes.
+        let other = Host { life: before, address: host.address };
         // By number, so that all daemons choose the same one without a word to each other.
-        let (first, second) = if one.0 < other.0 { (one, other) } else { (other, one) };
-        let same = |rivals: &&mut Rivals| (rivals.first, rivals.second) == (first, second);
+        let (first, second) = if before.0 < host.life.0 { (other, host) } else { (host, other) };
+        let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
             Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
             None => self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None }),
         }
         let rivals = self.0.as_mut()?;
+        rivals.hear(host);
         // Turns and time: a restart gives many turns within a moment, and late packets give a few over a long time.
         let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
         clear.then(|| {
             rivals.heard = Some(now);
-            [first, second]
+            [rivals.first, rivals.second]
         })
+    }
+}
+
+impl Rivals {
+    fn hear(&mut self, host: Host) {
+        let known = if host.life == self.first.life { &mut self.first } else { &mut self.second };
+        known.address = host.address.or(known.address);
     }
 }
 
@@ -90,12 +101,17 @@ mod tests {
         Instant::from_millis(millis)
     }
 
+    fn host(life: Incarnation) -> Host {
+        Host { life, address: Some([10, 0, 0, life.0 as u8].into()) }
+    }
+
     fn rivals() -> Clones {
         let mut clones = Clones::default();
         let lives = |n: u64| if n.is_multiple_of(2) { (A, B) } else { (B, A) };
-        let turn = |n| clones.take_turns(at(n * 100), lives(n).0, lives(n).1);
-        let told: Vec<_> = (0..9).filter_map(turn).collect();
-        assert_eq!(told, [[A, B]], "once");
+        let turn = |n| clones.take_turns(at(n * 50), lives(n).0, host(lives(n).1));
+        let told: Vec<_> = (0..20).filter_map(turn).collect();
+        assert_eq!(told, [[host(A), host(B)]], "once, with the address of each");
+        assert!(clones.are_two());
         clones
     }
 
@@ -113,10 +129,10 @@ mod tests {
     fn late_packets_of_an_earlier_life_are_no_second_host() {
         let mut clones = Clones::default();
         for n in 0..20 {
-            assert_eq!(clones.take_turns(at(n * 10), A, B), None, "all within a moment");
+            assert_eq!(clones.take_turns(at(n * 10), A, host(B)), None, "all within a moment");
         }
         for n in 0..20 {
-            assert_eq!(clones.take_turns(at(1000 + n * 1500), A, B), None, "now and then");
+            assert_eq!(clones.take_turns(at(1000 + n * 1500), A, host(B)), None, "now and then");
         }
         assert!(!clones.give_way(at(40_000), B));
     }

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 
 use super::health::{Came, Copied};
 use super::moves::Moves;
-use super::notice::{Notice, Reason};
+use super::notice::{Host, Notice, Reason};
 use super::seat::{BySeat, Seat};
 use super::table::Table;
 use crate::seal::{KeyId, Keys};
@@ -112,7 +112,7 @@ pub(super) enum Refusal {
     /// It is of one of two hosts with one identity, which gives way to the other.
     Rival,
     /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
-    SecondHost([Incarnation; 2]),
+    SecondHost([Host; 2]),
 }
 
 /// The result of a packet from a life that is not believed.
@@ -121,7 +121,7 @@ pub(super) struct Met {
     /// The greeting to send back.
     pub(super) greeting: Option<Greeting>,
     /// Two hosts have one identity: these lives, first the one that is heard from now on.
-    pub(super) second_host: Option<[Incarnation; 2]>,
+    pub(super) second_host: Option<[Host; 2]>,
 }
 
 impl Came {
@@ -243,10 +243,11 @@ impl Inbound {
         &mut self,
         now: Instant,
         came: Came,
-        network: NetworkId,
+        (network, source): (NetworkId, Option<IpAddr>),
         header: &Header,
     ) -> Result<Copied, Refusal> {
         let mark = came.mark(network);
+        let host = Host { life: header.incarnation, address: source };
         let clones = &mut self.clones[came.sender];
         // Before the window: a packet of the host that gave way must not move it.
         if clones.give_way(now, header.incarnation) {
@@ -257,7 +258,7 @@ impl Inbound {
                 // Read first, because the next line may change it.
                 let before = lives[came.sender].present();
                 let copied = lives[came.sender].record(header, mark)?;
-                match clones.follow(now, before, header.incarnation) {
+                match clones.follow(now, before, host) {
                     Some(hosts) => Err(Refusal::SecondHost(hosts)),
                     None => Ok(copied),
                 }
@@ -273,14 +274,43 @@ impl Inbound {
     }
 
     /// A packet came from a life that is not believed, or a greeting from any.
-    pub(super) fn meet(&mut self, now: Instant, sender: Seat, opened: &Opened, greeting: Option<Greeting>) -> Met {
+    pub(super) fn meet(
+        &mut self,
+        now: Instant,
+        (sender, source): (Seat, Option<IpAddr>),
+        opened: &Opened,
+        greeting: Option<Greeting>,
+    ) -> Met {
         let Believing::Proved(gate) = &mut self.trust else { return Met::default() };
         let before = gate.present(sender);
         let greeting = gate.meet(now, self.incarnation, sender, opened, greeting);
         // A clone has the keys too, so it is believed in its turn.
         let present = gate.present(sender);
-        let second_host = present.and_then(|present| self.clones[sender].follow(now, before, present));
+        let host = present.map(|life| Host { life, address: source });
+        let second_host = host.and_then(|host| self.clones[sender].follow(now, before, host));
         Met { greeting, second_host }
+    }
+
+    /// Another host runs as this daemon, as it says.
+    pub(super) fn meet_second_self(&mut self, now: Instant, me: Seat, other: Host) {
+        let clones = &mut self.clones[me];
+        clones.give_way(now, other.life);
+        clones.follow(now, Some(self.incarnation), other);
+    }
+
+    /// Whether this daemon gives way to another host with its identity: nobody hears it, so it hears nobody either.
+    pub(super) fn gives_way(&mut self, now: Instant, me: Seat) -> bool {
+        self.clones[me].give_way(now, self.incarnation)
+    }
+
+    /// The life of this daemon itself.
+    pub(super) fn life(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Whether two hosts run as this daemon, as far as is known.
+    pub(super) fn is_double(&self, daemon: Seat) -> bool {
+        self.clones[daemon].are_two()
     }
 
     /// A daemon says which keys it has.

@@ -10,7 +10,7 @@ mod sites;
 pub use policy::Policy;
 pub(super) use sealer::Parcel;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::config::Config;
 use super::health::{Doors, Health, LOWEST, Round};
@@ -55,6 +55,8 @@ pub(super) struct Outbound {
     transmits: VecDeque<Transmit>,
     /// How long a datagram may be for whom.
     lengths: Lengths,
+    /// Daemons as which two hosts run.
+    double: BTreeSet<DaemonId>,
     /// The last datagram that was cut in fragments.
     fragmented: u32,
 }
@@ -92,6 +94,7 @@ impl Outbound {
             knocks: 0,
             transmits: VecDeque::new(),
             lengths: Lengths::default(),
+            double: BTreeSet::new(),
             fragmented: 0,
         }
     }
@@ -194,6 +197,22 @@ impl Outbound {
     /// So long may datagrams be from now on.
     pub(super) fn set_lengths(&mut self, lengths: Lengths) {
         self.lengths = lengths;
+    }
+
+    /// Two hosts run as these daemons. What is for one of them alone goes to all, because its address leads to either host. It is marked as
+    /// relayed, so that nobody passes it on.
+    pub(super) fn set_double(&mut self, double: BTreeSet<DaemonId>) {
+        self.double = double;
+    }
+
+    /// Puts a packet on all networks once more, for a host that does not hear it otherwise.
+    pub(super) fn show(&mut self, parcel: &Parcel) {
+        self.put_whole(&parcel.relayed(), self.chooser.all(), None);
+    }
+
+    /// As which daemons two hosts run.
+    pub(super) fn double(&self) -> &BTreeSet<DaemonId> {
+        &self.double
     }
 
     /// How long they may be.
@@ -404,6 +423,9 @@ impl Outbound {
     }
 
     fn put_whole(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
+        if to.is_some_and(|to| parcel.header.destination == Some(to) && self.double.contains(&to)) {
+            return self.put_whole(&parcel.relayed(), networks, None);
+        }
         for network in networks.iter() {
             let header = Head::new(&Header { network, ..parcel.header }, parcel.tag.as_ref());
             self.transmits.push_back(Transmit { network, to, header, body: parcel.body.clone() });

@@ -46,3 +46,38 @@ fn another_version_of_the_protocol_is_told_as_such() {
     let told = b.poll_notice().unwrap().to_string();
     assert!(told.contains("another version of the protocol between daemons (1)"), "{told}");
 }
+
+#[test]
+fn of_two_hosts_with_one_identity_the_smaller_life_is_heard_and_the_other_one_is_alone() {
+    let (mut first, mut second, mut b) = (daemon(A, 4), daemon(A, 9), daemon(B, 1));
+    let at = Instant::from_millis;
+    let mut heard = |millis: u64| {
+        let now = at(millis);
+        let mut heard = Vec::new();
+        for (network, bytes) in datagrams(&mut b, None) {
+            heard.extend(first.handle_datagram(now, network, SOMEWHERE, bytes.clone()).map(|_| "first hears b"));
+            heard.extend(second.handle_datagram(now, network, SOMEWHERE, bytes).map(|_| "second hears b"));
+        }
+        for (network, bytes) in datagrams(&mut first, None) {
+            heard.extend(b.handle_datagram(now, network, SOMEWHERE, bytes.clone()).map(|_| "b hears first"));
+            second.handle_datagram(now, network, SOMEWHERE, bytes);
+        }
+        for (network, bytes) in datagrams(&mut second, None) {
+            heard.extend(b.handle_datagram(now, network, SOMEWHERE, bytes.clone()).map(|_| "b hears second"));
+            first.handle_datagram(now, network, SOMEWHERE, bytes);
+        }
+        heard
+    };
+    assert_eq!(heard(0), ["first hears b", "second hears b", "b hears first", "b hears second"]);
+    for n in 1..20 {
+        heard(n * 20);
+    }
+    assert_eq!(heard(400), ["first hears b", "b hears first"]);
+    // Its address leads to either host.
+    let sent = send(&mut b, Some(A), Attempt::First);
+    assert_eq!(sent.iter().map(|transmit| transmit.to).collect::<Vec<_>>(), [None, None]);
+    let told: Vec<String> = std::iter::from_fn(|| b.poll_notice()).map(|notice| notice.to_string()).collect();
+    let text = "two hosts run as 0.0.0.1: the host at 0.0.0.0 with the life 0000000000000004 is heard, the host at 0.0.0.0 with the life \
+                0000000000000009 gives way and is not heard meanwhile; stop one of them";
+    assert_eq!(told, [text]);
+}
