@@ -84,15 +84,17 @@ impl Scenario {
 
 fn recode(datagram: &Slice) -> usize {
     let header = Header::decode(&mut Reader::new(datagram)).expect("a node made it");
-    if header.kind == PacketKind::Knock {
-        return header.encode().len();
-    }
-    if header.kind == PacketKind::Report {
-        let report = PathReport::decode(&datagram[Header::SIZE..]).expect("a node made it");
-        return header.encode().len() + report.encode().len();
-    }
-    let packet = Packet::decode(header.kind, &datagram.tail(Header::SIZE)).expect("a node made it");
-    header.encode().len() + packet.encode().len()
+    let body = match header.kind {
+        PacketKind::Report => {
+            let report = PathReport::decode(&datagram[Header::SIZE..]).expect("a node made it");
+            report.encode().len()
+        }
+        PacketKind::Greeting | PacketKind::Knock | PacketKind::SizeProbe | PacketKind::Sizes | PacketKind::Fragment => {
+            0
+        }
+        kind => Packet::decode(kind, &datagram.tail(Header::SIZE)).expect("a node made it").encode().len(),
+    };
+    header.encode().len() + body
 }
 
 /// Two nodes after some traffic, and everything that the first one sent.
