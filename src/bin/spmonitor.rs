@@ -14,7 +14,6 @@ mod tools {
     pub mod health;
     pub mod live;
     pub mod monitor;
-    #[cfg(unix)]
     pub mod plain;
     pub mod program;
     pub mod report;

@@ -13,7 +13,7 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 
 use super::origin::Origin;
 use crate::net::{Delivery, delivery};
-use crate::pipe::{self, Memory};
+use crate::pipe::Memory;
 use crate::session::Peer;
 use crate::time::Duration;
 
@@ -139,7 +139,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => Ok((stream.read(buffer)?, None)),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.try_io(|| pipe::receive(&SockRef::from(&*stream), buffer)),
+            Stream::Unix(stream) => stream.try_io(|| crate::pipe::receive(&SockRef::from(&*stream), buffer)),
         }
     }
 

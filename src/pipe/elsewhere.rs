@@ -36,6 +36,7 @@ pub(crate) fn offer(_socket: &Socket, _byte: u8, _flags: i32) -> io::Result<Memo
 }
 
 /// Reads what is there.
+#[cfg(unix)]
 pub(crate) fn receive(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
     Ok((io::Read::read(&mut socket, buffer)?, None))
 }

@@ -93,7 +93,7 @@ impl Memory {
     pub(crate) fn wait(&self, limit: Duration) {
         let limit = libc::timespec {
             tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
+            tv_nsec: limit.subsec_nanos() as libc::c_long,
         };
         let word = self.waiting.0.as_ptr();
         // SAFETY: the word is in the mapping, and the time lives until the call returns.

@@ -32,8 +32,10 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use elsewhere::receive;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Memory, offer, receive};
+pub(crate) use elsewhere::{Memory, offer};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Memory, offer, receive};
 pub use reader::{Next, Reader};
