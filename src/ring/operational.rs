@@ -104,8 +104,8 @@ impl Operational {
     pub(crate) fn on_submit(&mut self, core: &mut Core, now: Instant) {
         match self.place {
             Place::Underway => {}
-            // The level above answers the configuration of a ring of one first.
-            Place::Here(_) if core.timers.is_due(Timer::Rest, now) => {}
+            // The level above answers the configuration of a ring of one first, and then the timer sends. No other ring's timer does.
+            Place::Here(_) if self.circulation.is_alone() && core.timers.is_due(Timer::Rest, now) => {}
             Place::Here(_) => self.send_at_rest(core, now),
             Place::There(_) => {
                 if self.handed.is_none() {

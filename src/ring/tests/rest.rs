@@ -36,6 +36,16 @@ fn a_message_takes_two_hops_and_no_token_moves() {
 }
 
 #[test]
+fn a_message_does_not_wait_because_the_holder_is_late() {
+    let mut bus = resting();
+    // The time to tell the others has passed, and a client's message is read before timers are handled.
+    bus.now += MILLI * 150;
+    bus.submit(1, Service::Agreed, "hello");
+    bus.run(MILLI);
+    (1..=3).for_each(|at| assert_eq!(bus.take(at), ["hello"], "at {at}"));
+}
+
+#[test]
 fn a_safe_message_takes_four_hops() {
     let mut bus = resting();
     bus.submit(2, Service::Safe, "hello");
