@@ -1,5 +1,6 @@
 //! Two machines with a cable between them, as network namespaces. A machine of Wine is where its server runs, so each has its own.
 
+use std::env;
 use std::process::Command;
 
 /// The addresses of the machines, and what reaches everybody in their subnet.
@@ -36,6 +37,12 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
+        // Wine's server opens the sockets of its programs, and outlives them: the next test would use the network of these machines.
+        if let (Some(server), Some(prefix)) = (env::var_os("TORC_WINE_SERVER"), env::var_os("TORC_WINE_PREFIX_APART")) {
+            for order in ["--kill", "--wait"] {
+                let _ = Command::new(&server).arg(order).env("WINEPREFIX", &prefix).status();
+            }
+        }
         for name in &self.names {
             let _ = Command::new("ip").args(["netns", "delete", name]).status();
         }
