@@ -184,9 +184,19 @@ impl System {
 
     /// Runs a program, which must succeed; gives what it printed, with the newlines of this system.
     pub fn run(&self, program: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> String {
+        self.run_with(program, arguments, None)
+    }
+
+    /// As [`System::run`], with one more variable in its environment.
+    fn run_with(
+        &self,
+        program: &Path,
+        arguments: &[impl AsRef<std::ffi::OsStr>],
+        variable: Option<(&str, &str)>,
+    ) -> String {
         let inner = self.command(program);
         let mut command = Command::new("timeout");
-        command.arg(HANGING).arg(inner.get_program()).args(inner.get_args()).args(arguments);
+        command.arg(HANGING).arg(inner.get_program()).args(inner.get_args()).args(arguments).envs(variable);
         let output = command.current_dir(&self.scratch).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -198,7 +208,7 @@ impl System {
     pub fn play(&self, name: &str) {
         let program = self.compile(&format!("tests/c/{name}.c"));
         for stage in Stage::all_of(name) {
-            self.run(&program, &stage.arguments);
+            self.run_with(&program, &stage.arguments, stage.environment());
             stage.end();
         }
         println!("{}: {name} passed", self.name);
