@@ -38,6 +38,10 @@ need_std() {
         need /usr/bin/rustc rustc-web
         need /usr/bin/cargo cargo-web
         need /usr/lib/rustlib/src/rust/library/std/Cargo.toml rust-web-src
+        oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+        found=$(/usr/bin/rustc --version | cut -d ' ' -f 2)
+        [ "$(printf '%s\n' "$oldest" "$found" | sort -V | head -n 1)" = "$oldest" ] ||
+            fail "/usr/bin/rustc is $found, and $oldest is needed; renew the packages: apt-get install rustc-web cargo-web rust-web-src"
         /usr/bin/rustc --print target-list | grep -qx -e "$1" || fail "$1 is no system that rustc knows"
     }
 }

@@ -29,14 +29,16 @@ need() {
 try() { cargo test --locked --test systems -- --ignored --nocapture --test-threads 1 "$@"; }
 
 find_wine() {
-    installed wine64 || [ -x /usr/lib/wine/wine64 ] || need wine64 wine64
+    installed wine64 || [ -x /usr/lib/wine/wine64 ] || need /usr/lib/wine/wine64 wine64
     for wine in wine64 /usr/lib/wine/wine64; do
         ! installed "$wine" || break
     done
     TORC_WINE=$(command -v "$wine") || fail "wine64 is missing; install the package: apt-get install wine64 wine"
     export TORC_WINE
     for server in wineserver wineserver64 /usr/lib/wine/wineserver64 /usr/lib/wine/wineserver; do
-        if installed "$server"; then return 0; fi
+        TORC_WINE_SERVER=$(command -v "$server") || continue
+        export TORC_WINE_SERVER
+        return 0
     done
     fail "wineserver is missing; install the package: apt-get install wine64 wine"
 }
@@ -45,7 +47,7 @@ scratch=''
 end_wine() {
     [ -n "$scratch" ] || return 0
     for prefix in prefix apart; do
-        WINEPREFIX="$scratch/$prefix" "$server" -k 2>/dev/null && WINEPREFIX="$scratch/$prefix" "$server" -w 2>/dev/null || :
+        WINEPREFIX="$scratch/$prefix" "$TORC_WINE_SERVER" -k 2>/dev/null && WINEPREFIX="$scratch/$prefix" "$TORC_WINE_SERVER" -w 2>/dev/null || :
     done
     rm -rf "$scratch"
 }
@@ -59,8 +61,7 @@ start_wine() {
     # Wine offers to install its own browser and .NET without these.
     export WINEDLLOVERRIDES='mscoree,mshtml='
     "$TORC_WINE" wineboot --init >/dev/null 2>&1 || fail "Wine does not start"
-    "$server" -w
-    cp -a "$WINEPREFIX" "$TORC_WINE_PREFIX_APART"
+    "$TORC_WINE_SERVER" -w
     cat > "$scratch/stand_in.c" <<'END'
 #include <windows.h>
 BOOLEAN WINAPI SystemFunction036(PVOID, ULONG);
@@ -69,27 +70,37 @@ END
     x86_64-w64-mingw32-gcc -shared -o "$TORC_WINDOWS/bcryptprimitives.dll" "$scratch/stand_in.c" -ladvapi32
 }
 
-# build_windows TARGET: makes the DLL, or the programs too. Nobody gets what is built, so it may say where it was built.
-build_windows() {
+# make_windows TARGET: builds the DLL, or the programs too, or the archive of all.
+make_windows() {
     packaging/cross.sh --prepare "$(packaging/cross.sh --target windows)" || exit
-    make --no-print-directory "$1" DLL_PROFILE=dev DLL_DIR="$TORC_WINDOWS" RUSTFLAGS=
+    # What is run once is not worth an optimization, and may say where it was built.
+    CARGO_PROFILE_DEV_OPT_LEVEL=0 make --no-print-directory "$1" DLL_PROFILE=dev DLL_DIR="$TORC_WINDOWS" RUSTFLAGS=
+}
+
+# Runs what compiles; then the compiler says again what it warned of, which fails.
+without_warnings() {
+    "$@"
+    if "$@" 2>&1 | grep '^warning'; then
+        echo "systems: warnings are errors" >&2
+        exit 1
+    fi
 }
 
 quick() {
     say "the library for Windows"
-    # What is run only once is not worth an optimization.
-    (export CARGO_PROFILE_DEV_OPT_LEVEL=0 && build_windows dll)
+    without_warnings make_windows dll
     start_wine
     try windows_programs_do windows_programs_link windows_the_library
 }
 
 windows() {
     say "Windows"
-    build_windows windows
+    without_warnings make_windows windows
     start_wine
+    cp -a "$WINEPREFIX" "$TORC_WINE_PREFIX_APART"
     try windows_
     say "the archive for Windows"
-    make --no-print-directory dist-windows DLL_PROFILE=dev DLL_DIR="$TORC_WINDOWS" RUSTFLAGS=
+    make_windows dist-windows
     python3 - "$target"/dist/torc-*-windows-x86_64.zip <<'END'
 import sys, zipfile
 found = {name.split("/", 1)[1] for name in zipfile.ZipFile(sys.argv[1]).namelist()}
@@ -101,13 +112,13 @@ missing = sorted(wanted - found)
 sys.exit(f"the archive lacks {missing}" if missing else 0)
 END
     say "the Python wheel for Windows"
-    ./tests/windows/wheel.sh
+    CARGO_PROFILE_DEV_OPT_LEVEL=0 ./tests/windows/wheel.sh
 }
 
 others() {
     for system in aarch64-apple-darwin x86_64-unknown-freebsd aarch64-unknown-linux-gnu i686-unknown-linux-gnu; do
         say "$system"
-        packaging/cross.sh $system check --locked --lib --bins
+        without_warnings packaging/cross.sh $system check --locked --lib --bins
     done
 }
 
@@ -120,7 +131,7 @@ byte_order() {
         # Compiling takes longer than running does.
         export CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0
         packaging/cross.sh s390x-unknown-linux-gnu build --locked --lib --bin spread
-        packaging/cross.sh s390x-unknown-linux-gnu test --locked --lib -- wire:: client:: ffi::
+        packaging/cross.sh s390x-unknown-linux-gnu test --locked --lib -- wire:: client:: ffi:: pipe::
     )
     export TORC_S390X="$target/s390x-unknown-linux-gnu/debug"
     ln -sf libspread.so "$TORC_S390X/libspread.so.3"
