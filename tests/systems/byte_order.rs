@@ -6,8 +6,8 @@ use std::fs;
 use super::ring;
 use super::system::{System, free_port};
 
-const PROGRAMS: [&str; 9] =
-    ["constants", "macros", "calls", "threads", "arguments", "answers", "core", "flush", "select"];
+const PROGRAMS: [&str; 11] =
+    ["constants", "macros", "calls", "threads", "arguments", "answers", "core", "flush", "select", "load", "large"];
 
 #[test]
 #[ignore = "make check-systems builds what it tries"]

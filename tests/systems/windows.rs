@@ -8,11 +8,12 @@ use super::ring;
 use super::system::{ROOT, System, free_port};
 
 /// The C programs, but for those that fork and those that look at what only Unix has.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 18] = [
     "constants",
     "macros",
     "prototypes",
     "undeclared",
+    "tags",
     "calls",
     "hostile",
     "events",
@@ -24,6 +25,8 @@ const PROGRAMS: [&str; 15] = [
     "flush",
     "lost",
     "select",
+    "load",
+    "large",
 ];
 
 /// The libraries that every Windows has.
