@@ -54,6 +54,14 @@ say "the model"
 make --no-print-directory model
 say "Python"
 ./tests/python.sh
+say "other systems"
+code=0
+./tests/systems.sh quick || code=$?
+case $code in
+0) ;;
+3) say "other systems: skipped for the reason above" ;;
+*) exit "$code" ;;
+esac
 say "instructions"
 cargo bench --locked --profile dev --bench instructions
 say "the demonstration"
