@@ -154,6 +154,18 @@ fn windows_tools_talk_through_a_daemon_of_this_system() {
 
 #[test]
 #[ignore = "make check-windows builds what it tries"]
+fn windows_shows_a_daemon_where_its_file_says() {
+    let windows = System::windows();
+    let file = solo(&windows, free_port());
+    let shown = format!("127.0.0.1:{}", free_port());
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &format!("StatusAddress = {shown}\n")).unwrap();
+    let _daemon = windows.daemon(&file, "solo");
+    let printed = windows.run(&windows.program("spmonitor"), &["status", "-s", &shown]);
+    assert!(printed.contains("solo") && printed.contains("operational"), "{printed}");
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
 fn windows_needs_nothing_but_libraries_of_the_system() {
     let windows = System::windows();
     let built = windows.program("spread").parent().unwrap().to_owned();

@@ -69,7 +69,7 @@ mod page {
 #[cfg(not(unix))]
 mod socket {
     pub fn ask(_daemon: &str, _request: &str) -> Result<String, String> {
-        Err("this system has no control socket for daemons: use the menu, which spmonitor shows without a command"
+        Err("this system has no control socket for daemons: say -s with a daemon's StatusAddress, or use the menu without a command"
             .to_owned())
     }
 }
