@@ -131,7 +131,9 @@ byte_order() {
         # Compiling takes longer than running does.
         export CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0
         packaging/cross.sh s390x-unknown-linux-gnu build --locked --lib --bin spread
-        packaging/cross.sh s390x-unknown-linux-gnu test --locked --lib -- wire:: client:: ffi:: pipe::
+        # Two tests are of the kernel. qemu answers the calls of one itself, and keeps the descriptors that the other has no room for.
+        packaging/cross.sh s390x-unknown-linux-gnu test --locked --lib -- wire:: client:: ffi:: pipe:: \
+            --skip no_part_of_it_can_be_taken_out --skip of_several_descriptors_none_stays_open
     )
     export TORC_S390X="$target/s390x-unknown-linux-gnu/debug"
     ln -sf libspread.so "$TORC_S390X/libspread.so.3"
