@@ -18,6 +18,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use solo::{Setup, Solo, eventually};
+use spread::client::{ConnectOptions, Mailbox};
 use spread::wire::{DaemonId, MonitorCommand, MonitorRequest};
 
 /// A daemon whose log has more than any pipe holds.
@@ -119,6 +120,16 @@ fn a_client_that_breaks_the_protocol_does_not_fill_the_log() {
     // A hundred lines of a kind that names no source, and few of the one that does.
     assert!(daemon.log().len() < 20_000, "{} bytes", daemon.log().len());
     daemon.expect_log(&["suppressed", "more like this", "127.0.0.1"]);
+}
+
+#[test]
+fn who_is_not_let_in_is_logged_with_the_reason_and_does_not_fill_the_log() {
+    let daemon = Setup::new("refused", "MaxSessions = 1").start();
+    let _first = daemon.connect();
+    let options = ConnectOptions { daemon: format!("{}@127.0.0.1", daemon.port), ..Default::default() };
+    (0..100).for_each(|_| assert!(Mailbox::connect(&options).is_err()));
+    daemon.expect_log(&["WARN client_refused: ", "from=solo (127.0.0.1):", "reason=too many sessions"]);
+    assert!(daemon.log().matches("client_refused").count() < 20, "{}", daemon.log());
 }
 
 #[test]

@@ -41,7 +41,7 @@ use crate::node::{ClientInput, EndReason, Event, Node};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::{MonitorCommand, NetworkId};
+use crate::wire::{MonitorCommand, NetworkId, Refusal};
 use succession::Next;
 
 /// Poll tokens: those of the networks are below, the doors above, and above those the clients.
@@ -447,6 +447,10 @@ impl Daemon {
                 Event::Close { id, reason, rest } => {
                     let from = self.clients.origin(id);
                     match reason {
+                        // Others will try another name, or again; who is not let in needs an operator.
+                        EndReason::Refused(Refusal::AUTH | Refusal::QUOTA) => {
+                            warn!(name: "client_refused", client = id.0, %from, %reason, "a client is not let in");
+                        }
                         EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::CrowdedOut => {
                             debug!(client = id.0, %from, %reason, "client closed");
                         }

@@ -83,7 +83,7 @@ impl fmt::Display for EndReason {
         match self {
             EndReason::Kill => write!(f, "disconnected"),
             EndReason::Gone => write!(f, "connection ended"),
-            EndReason::Refused(refusal) => write!(f, "refused ({})", refusal.0),
+            EndReason::Refused(refusal) => write!(f, "{refusal}"),
             EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
             EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
             EndReason::CrowdedOut => write!(f, "did not finish the handshake while others needed its place"),
