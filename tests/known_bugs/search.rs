@@ -43,7 +43,6 @@ const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::AnswersKept, RINGS, 400),
     (KnownBug::MergesMissed, RINGS, 400),
     (KnownBug::ExchangeOvertaken, CLIENTS, 400),
-    (KnownBug::SizeUnproved, MASKED, 400),
     (KnownBug::SizeKept, MASKED, 400),
 ];
 
