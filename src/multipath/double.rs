@@ -37,7 +37,6 @@ impl Multipath {
     /// A packet came that is from this daemon as it says, but of this other life.
     pub(super) fn on_second_self(&mut self, now: Instant, arrival: Arrival, header: &Header) {
         let other = Host { life: header.incarnation, address: arrival.origin(header) };
-        self.inbound.meet_second_self(now, self.table.me(), other);
         self.health.on_second_self(now, arrival.network, self.inbound.life(), other);
     }
 

@@ -215,10 +215,6 @@ impl Multipath {
             return Err(Refusal::OtherSystem);
         }
         let came = self.inbound.admit(&self.table, network, header)?;
-        // A daemon that nobody hears would only disturb itself by what it hears.
-        if self.inbound.gives_way(now, self.table.me()) {
-            return Err(Refusal::Rival);
-        }
         // Under another table the number of the network may be another one, so the packet says nothing about a path.
         // Fragments may have come on several networks, and have been heard there themselves.
         let unclear = numbering == Numbering::Other || arrival.form == Form::Joined;

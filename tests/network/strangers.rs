@@ -176,8 +176,6 @@ fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
     let both = [site.rig.directory().join("alpha"), site.rig.directory().join("clone")];
     for log in both.map(|file| fs::read_to_string(file.with_extension("out")).unwrap()) {
         assert_eq!(lines(&log, "another host runs as this daemon").len(), 1, "{log}");
-        // The one that gives way does not try again and again.
-        assert!(lines(&log, "is installed").len() <= 8, "{log}");
     }
     drop(clone);
 }

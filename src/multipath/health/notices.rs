@@ -40,7 +40,7 @@ const TOLD_LIMIT: usize = 256;
 /// Events that may wait; what comes then is not told.
 const EVENT_LIMIT: usize = 1024;
 /// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
-const LASTING: Duration = Duration::from_millis(500);
+const LASTING: Duration = Duration::from_secs(2);
 /// After a pause of this length the time begins anew.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Files may differ for this long without a notice: an operator changes one after the other.

@@ -3,7 +3,7 @@
 //! The lives of a daemon that was started again follow each other; of the earlier one a few packets may come late. Two lives that go on
 //! taking turns are two hosts. Heard both, they break every ring that either is in. So one gives way, by a rule that needs no agreement
 //! and gives the same at all daemons: the life with the smaller number is heard, the other one only when that has been silent for
-//! [`SILENCE`]. The one that gives way hears nobody meanwhile, so that it is alone and quiet.
+//! [`SILENCE`].
 
 use super::super::notice::Host;
 use crate::time::{Duration, Instant};

@@ -291,18 +291,6 @@ impl Inbound {
         Met { greeting, second_host }
     }
 
-    /// Another host runs as this daemon, as it says.
-    pub(super) fn meet_second_self(&mut self, now: Instant, me: Seat, other: Host) {
-        let clones = &mut self.clones[me];
-        clones.give_way(now, other.life);
-        clones.follow(now, Some(self.incarnation), other);
-    }
-
-    /// Whether this daemon gives way to another host with its identity: nobody hears it, so it hears nobody either.
-    pub(super) fn gives_way(&mut self, now: Instant, me: Seat) -> bool {
-        self.clones[me].give_way(now, self.incarnation)
-    }
-
     /// The life of this daemon itself.
     pub(super) fn life(&self) -> Incarnation {
         self.incarnation
