@@ -64,7 +64,7 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         configuration: MonitorCommand::ANY_CONFIGURATION,
         request: MonitorRequest::Status,
     };
-    let rest = Rest { ring: RING, hop: 0, count: 0, seq: 0, safe: 0, gone: false, asks: false };
+    let rest = Rest { ring: RING, hop: 0, count: 0, seq: 0, safe: 0, gone: false, asks: false, pause: 100 };
     let have = Have { ring: RING, hop: 0, count: 0, aru: 0, requests: Vec::new() };
     BTreeMap::from([
         ("header", Header::SIZE),

@@ -42,7 +42,7 @@ pub use stats::{Dropped, Stats};
 pub use transition::GatherReason;
 
 use self::core::Core;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
 use form::Forming;
 use gather::Gather;
@@ -206,6 +206,11 @@ impl Ring {
         assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
     }
 
+    /// A silence after which a daemon is taken for gone, whoever notices it: well below the silence of the token that ends a ring.
+    pub fn believed_silence(&self) -> Duration {
+        self.core.config.token_timeout * 2 / 5
+    }
+
     /// How far the packets of the present ring have come.
     pub fn progress(&self) -> Progress {
         let State::Operational(operational) = &self.state else { return Progress::default() };
@@ -305,7 +310,7 @@ impl Ring {
         match packet {
             Packet::Hurry(ring) => operational.on_hurry(core, now, ring),
             Packet::Rest(rest) => return operational.on_rest(core, now, from, rest),
-            Packet::Have(have) => operational.on_have(core, from, &have),
+            Packet::Have(have) => operational.on_have(core, now, from, &have),
             Packet::Handover(data) => operational.on_handover(core, now, from, data),
             _ => {}
         }

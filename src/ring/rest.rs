@@ -4,6 +4,9 @@
 //! announces where the token is, the highest number, and what everybody has. Each member answers.
 //!
 //! - *Silence.* A member that does not answer for [`SILENT_TICKS`] intervals is given up; so is a silent holder, half an interval later.
+//!   A member that misses the holder asks it several times before.
+//! - *Quiet.* The intervals become longer while nothing is sent, and the holder says how long they are. A daemon that dies then is missed
+//!   below the ring first (multipath/health/deaths.rs).
 //! - *Retransmission.* A member that lacks a packet asks the holder, which has everything. If that does not help, the member asks for
 //!   the token to go round, and the requests go round with it.
 
@@ -38,6 +41,8 @@ pub(crate) struct Holding {
     /// Intervals in this rest.
     tick: u32,
     next_tick: Instant,
+    /// Intervals in a row without a packet.
+    quiet: u32,
     /// When the next packets are announced, and when the first of those was numbered.
     announce: Option<Instant>,
     unannounced: Option<Instant>,
@@ -60,6 +65,8 @@ struct Answer {
     count: u64,
     aru: u64,
     tick: u32,
+    /// When it was told again what it had missed.
+    told: Instant,
 }
 
 /// The token rests at another daemon.
@@ -70,7 +77,9 @@ pub(crate) struct Resting {
     count: u64,
     /// The highest number that the holder has announced.
     seq: u64,
-    /// Intervals in a row without an announcement.
+    /// The time within which the holder announces again, as it says.
+    pause: Duration,
+    /// How often in a row no announcement was there when one should have been.
     misses: u32,
     /// The aru of the last answer, and the last packet that must be acknowledged.
     told: u64,
@@ -84,6 +93,11 @@ pub(crate) struct Resting {
 /// Intervals without an answer after which a member is given up. Both sides count intervals in which they were awake, so a daemon that
 /// stood still does not believe that all others are gone.
 pub(crate) const SILENT_TICKS: u32 = 4;
+/// How often in an interval a member looks for a silent holder, and asks it.
+const LOOKS: u32 = 4;
+/// Intervals without a packet after which the intervals become twice as long, and how often they do.
+const QUIET_TICKS: u32 = 8;
+const STRETCHES: u32 = 2;
 /// A packet is announced after the interval divided by this, and silent members are asked again after it.
 const SOON: u32 = 10;
 /// How often missing packets are requested in vain before the token shall go round.
@@ -97,6 +111,7 @@ impl Holding {
             count: 0,
             tick: 0,
             next_tick: now,
+            quiet: 0,
             announce: None,
             unannounced: None,
             again: None,
@@ -108,6 +123,8 @@ impl Holding {
     /// A packet was numbered. It is announced soon, and at the latest after half an interval.
     pub(crate) fn numbered(&mut self, core: &mut Core, now: Instant) {
         let interval = core.config.rest_interval;
+        self.quiet = 0;
+        self.next_tick = self.next_tick.min(now + interval);
         let first = *self.unannounced.get_or_insert(now);
         self.announce = Some((now + interval / SOON).min(first + interval / 2));
         self.arm(core);
@@ -119,13 +136,18 @@ impl Holding {
         core.timers.set(Timer::Rest, next);
     }
 
+    /// The present interval.
+    fn pause(&self, core: &Core) -> Duration {
+        core.config.rest_interval * (1 << (self.quiet / QUIET_TICKS).min(STRETCHES))
+    }
+
     /// Announces to all where the token is and what everybody has.
     fn announce(&mut self, core: &mut Core, now: Instant, safe: u64) {
         (self.announce, self.unannounced, self.tries) = (None, None, 0);
         // A new number for each announcement: an answer shows which one it answers.
         self.count += 1;
         self.again = Some(now + core.config.rest_interval / SOON);
-        core.transmit(None, self.packet(safe, Asks::All));
+        core.transmit(None, self.packet(core, safe, Asks::All));
         self.arm(core);
     }
 
@@ -136,16 +158,19 @@ impl Holding {
         self.tries += 1;
         let pause = (core.config.rest_interval / SOON) * (1 << self.tries.min(8));
         self.again = (!silent.is_empty()).then_some(now + pause);
-        silent.into_iter().for_each(|member| core.transmit_again(Some(member), self.packet(safe, Asks::All)));
+        for member in silent {
+            core.transmit_again(Some(member), self.packet(core, safe, Asks::All));
+        }
     }
 
     fn silent(&self, is_silent: impl Fn(&Answer) -> bool) -> impl Iterator<Item = DaemonId> {
         self.answers.iter().filter(move |(_, answer)| is_silent(answer)).map(|(&member, _)| member)
     }
 
-    fn packet(&self, safe: u64, asks: Asks) -> Packet {
+    fn packet(&self, core: &Core, safe: u64, asks: Asks) -> Packet {
         let Token { ring, hop, seq, .. } = self.token;
-        Packet::Rest(Rest { ring, hop, count: self.count, seq, safe, gone: false, asks: asks == Asks::All })
+        let pause = millis(self.pause(core));
+        Packet::Rest(Rest { ring, hop, count: self.count, seq, safe, gone: false, asks: asks == Asks::All, pause })
     }
 
     /// Takes a member's answer, and returns the number up to which all members have everything.
@@ -161,6 +186,20 @@ impl Holding {
         }
         // Safe is what all have, as on a rotating token.
         self.answers.values().map(|answer| answer.aru).min().unwrap_or(self.token.seq)
+    }
+}
+
+impl Holding {
+    /// Whether a member has missed what all were told last, so that it may give this daemon up: it is told again. Not as often as it
+    /// says so, as old words of it may be repeated by anybody.
+    fn has_missed(&mut self, core: &Core, now: Instant, from: DaemonId) -> bool {
+        let pause = core.config.rest_interval / LOOKS;
+        let Some(answer) = self.answers.get_mut(&from) else { return false };
+        let missed = answer.count < self.count && now.since(answer.told) >= pause;
+        if missed {
+            answer.told = now;
+        }
+        missed
     }
 }
 
@@ -195,7 +234,8 @@ impl Operational {
                 return Some(Transition::gather_without(GatherReason::MemberSilent, silent));
             }
             holding.tick += 1;
-            holding.next_tick = now + core.config.rest_interval;
+            holding.quiet = holding.quiet.saturating_add(1);
+            holding.next_tick = now + holding.pause(core);
             holding.announce(core, now, safe);
         } else if holding.announce.is_some_and(|at| at <= now) {
             holding.announce(core, now, safe);
@@ -213,12 +253,13 @@ impl Operational {
         // A member that has answered knows. Its token was on its way before it did.
         let knows = holding.answers.get(&from).is_none_or(|answer| answer.count > 0);
         if token.hop == holding.token.hop && token.ring == holding.token.ring && !knows {
-            core.transmit_again(Some(from), holding.packet(safe, Asks::All));
+            let packet = holding.packet(core, safe, Asks::All);
+            core.transmit_again(Some(from), packet);
         }
     }
 
     /// A member has answered.
-    pub(super) fn on_have(&mut self, core: &mut Core, from: DaemonId, have: &Have) {
+    pub(super) fn on_have(&mut self, core: &mut Core, now: Instant, from: DaemonId, have: &Have) {
         let Place::Here(holding) = &mut self.place else { return };
         if have.ring != holding.token.ring || have.hop != holding.token.hop {
             return;
@@ -230,6 +271,10 @@ impl Operational {
         }
         let safe = holding.hear(from, have);
         holding.arm(core);
+        if holding.has_missed(core, now, from) {
+            let packet = holding.packet(core, self.circulation.safe, Asks::All);
+            core.transmit_again(Some(from), packet);
+        }
         // To this member only. The others have it, or ask for themselves.
         self.circulation.send_again_to(core, from, &have.requests);
         self.raise_safe(core, safe);
@@ -246,7 +291,8 @@ impl Operational {
         let is_safe = |seq| self.circulation.window.packet(seq).is_some_and(|data| data.service >= Some(Service::Safe));
         if (before + 1..=safe).any(is_safe) {
             // At once, so that a safe message need not wait for the next interval. No answer is wanted: all have it.
-            core.transmit(None, holding.packet(safe, Asks::Nobody));
+            let packet = holding.packet(core, safe, Asks::Nobody);
+            core.transmit(None, packet);
         }
         self.deliver_and_forget(core);
     }
@@ -277,6 +323,7 @@ impl Operational {
                 safe: self.circulation.safe,
                 gone: true,
                 asks: false,
+                pause: millis(core.config.rest_interval),
             }),
         );
     }
@@ -309,8 +356,13 @@ impl Operational {
             return None;
         }
         self.know_rest(core, from, rest);
-        // Half an interval more than the holder takes, so that chance does not make it look silent.
-        core.timers.set(Timer::HolderSilence, now + core.config.rest_interval * 3 / 2);
+        if let Place::There(resting) = &mut self.place {
+            let usual = core.config.rest_interval;
+            // A forged word must not stretch the time for ever.
+            resting.pause = Duration::from_millis(rest.pause.into()).clamp(usual, usual * (1 << STRETCHES));
+            // Half an interval more than the holder takes, so that chance does not make it look silent.
+            core.timers.set(Timer::HolderSilence, now + resting.pause * 3 / 2);
+        }
         if rest.safe > self.circulation.safe {
             self.circulation.safe = rest.safe;
             self.deliver_and_forget(core);
@@ -346,6 +398,7 @@ impl Operational {
                     hop,
                     count,
                     seq,
+                    pause: Duration::ZERO,
                     misses: 0,
                     told: 0,
                     wanted: 0,
@@ -363,14 +416,16 @@ impl Operational {
         self.place = Place::Underway;
     }
 
-    /// The holder was silent for an interval.
+    /// The holder was silent when it should have announced. It is asked, and soon missed again.
     pub(super) fn on_holder_silence(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
-        if resting.misses >= SILENT_TICKS {
+        if resting.misses > (SILENT_TICKS - 1) * LOOKS {
             return Some(Transition::gather_without(GatherReason::HolderSilent, [resting.holder]));
         }
-        core.timers.set(Timer::HolderSilence, now + core.config.rest_interval);
+        core.timers.set(Timer::HolderSilence, now + resting.pause / LOOKS);
+        // This answers an old announcement, so the holder says where it is.
+        self.answer_again(core, Vec::new());
         None
     }
 
@@ -460,4 +515,9 @@ impl Operational {
 /// How long a daemon may stand still while the token rests. After that the others may have gone on without it.
 pub(crate) fn patience_at_rest(interval: Duration) -> Duration {
     interval * SILENT_TICKS
+}
+
+/// As packets say a time.
+fn millis(time: Duration) -> u16 {
+    u16::try_from(time.as_millis()).unwrap_or(u16::MAX)
 }

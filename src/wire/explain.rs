@@ -244,8 +244,8 @@ mod tests {
         assert_eq!(packet(&Packet::Form(form.parts().next().unwrap())), [expected]);
         assert_eq!(packet(&Packet::Probe(RING)), ["  ring 10.77.0.1/4"]);
         assert_eq!(packet(&Packet::Hurry(RING)), ["  ring 10.77.0.1/4"]);
-        let rest = Rest { ring: RING, hop: 13, count: 2, seq: 9, safe: 8, gone: false, asks: true };
-        let expected = "  ring 10.77.0.1/4, token rests at hop 13, count 2, seq 9, safe 8, asks";
+        let rest = Rest { ring: RING, hop: 13, count: 2, seq: 9, safe: 8, gone: false, asks: true, pause: 100 };
+        let expected = "  ring 10.77.0.1/4, token rests at hop 13, count 2, seq 9, safe 8, again within 100 ms, asks";
         assert_eq!(packet(&Packet::Rest(rest)), [expected]);
         let have = Have { ring: RING, hop: 13, count: 2, aru: 7, requests: vec![(8, 2)] };
         assert_eq!(packet(&Packet::Have(have)), ["  ring 10.77.0.1/4, hop 13, count 2, aru 7, requests 8-9"]);

@@ -12,6 +12,8 @@
 //! 36  8  safe: every member has everything   36     requests, as in a token
 //!        up to here
 //! 44  1  flags: 1 = the token has gone on, 2 = an answer is wanted
+//! 45  2  pause: ms within which the next
+//!        rest follows
 //! ```
 
 use std::fmt;
@@ -36,6 +38,8 @@ pub struct Rest {
     pub gone: bool,
     /// Whether the sender wants an answer.
     pub asks: bool,
+    /// The milliseconds within which the sender says so again.
+    pub pause: u16,
 }
 
 /// The packets that a member has, for the daemon at which the token rests.
@@ -62,7 +66,7 @@ impl Rest {
         let mut reader = Reader::new(body);
         let (ring, hop) = (RingId::decode(&mut reader)?, reader.counted("hop")?);
         let (count, seq) = (reader.counted("count")?, reader.counted("seq")?);
-        let (safe, flags) = (reader.counted("safe")?, reader.u8()?);
+        let (safe, flags, pause) = (reader.counted("safe")?, reader.u8()?, reader.u16()?);
         reader.end()?;
         // The ring counts from one to the other, so it is checked here once.
         if safe > seq {
@@ -71,16 +75,17 @@ impl Rest {
         if flags & !(GONE | ASKS) != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
-        Ok(Rest { ring, hop, count, seq, safe, gone: flags & GONE != 0, asks: flags & ASKS != 0 })
+        Ok(Rest { ring, hop, count, seq, safe, gone: flags & GONE != 0, asks: flags & ASKS != 0, pause })
     }
 
     /// The bytes of the body.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(45);
+        let mut writer = Writer::with_capacity(47);
         self.ring.encode(&mut writer);
         [self.hop, self.count, self.seq, self.safe].into_iter().for_each(|number| writer.u64(number));
         let flag = |bit: u8, set: bool| if set { bit } else { 0 };
         writer.u8(flag(GONE, self.gone) | flag(ASKS, self.asks));
+        writer.u16(self.pause);
         writer.finish()
     }
 }
@@ -108,13 +113,13 @@ impl Have {
 
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rest { ring, hop, count, seq, safe, gone, asks } = self;
+        let Rest { ring, hop, count, seq, safe, gone, asks, pause } = self;
         write!(
             f,
             "ring {ring}, token {} at hop {hop}, count {count}, seq {seq}, safe {safe}",
             if *gone { "gone" } else { "rests" }
         )?;
-        f.write_str(if *asks { ", asks" } else { "" })
+        write!(f, ", again within {pause} ms{}", if *asks { ", asks" } else { "" })
     }
 }
 
@@ -135,12 +140,12 @@ mod tests {
 
     #[test]
     fn literal_bytes_of_a_rest() {
-        let rest = Rest { ring: RING, hop: 5, count: 6, seq: 8, safe: 7, gone: true, asks: true };
+        let rest = Rest { ring: RING, hop: 5, count: 6, seq: 8, safe: 7, gone: true, asks: true, pause: 100 };
         let mut bytes = vec![0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4];
         for number in [5, 6, 8, 7] {
             bytes.extend([0, 0, 0, 0, 0, 0, 0, number]);
         }
-        bytes.push(3);
+        bytes.extend([3, 0, 100]);
         assert_eq!(rest.encode(), bytes);
         assert_eq!(Rest::decode(&bytes), Ok(rest));
         assert!((0..bytes.len()).all(|n| Rest::decode(&bytes[..n]).is_err()));

@@ -231,7 +231,7 @@ fn write_key(file: &Path, text: &str) {
 
 /// Bytes that begin like a packet and go on by chance.
 fn noise(rng: &mut Rng) -> Vec<u8> {
-    let mut bytes = b"TC\x02".to_vec();
+    let mut bytes = b"TC\x03".to_vec();
     let length = rng.below(200);
     bytes.extend((0..length).map(|_| rng.next_u64() as u8));
     bytes
