@@ -178,6 +178,7 @@ impl Node {
             events: VecDeque::new(),
         };
         node.paths.set_priorities(&config.live.priorities);
+        node.paths.set_believed_silence(node.ring.believed_silence());
         node.pump(now);
         Ok(node)
     }
@@ -249,6 +250,7 @@ impl Node {
         self.paths.set_priorities(&live.priorities);
         self.paths.set_settings(live.digests());
         self.ring.retune(|ring| live.tune(ring));
+        self.paths.set_believed_silence(self.ring.believed_silence());
         self.clients.configure(&live.session);
         self.pump(now);
     }

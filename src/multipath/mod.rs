@@ -39,7 +39,7 @@ pub use stats::Stats;
 
 use std::net::IpAddr;
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, Slice};
 use double::Shown;
 use health::{Came, Copied, Health, LOWEST, Plans, Said};
@@ -295,6 +295,11 @@ impl Multipath {
     /// Data travels by this policy from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.outbound.chooser_mut().set_policy(policy);
+    }
+
+    /// Takes a daemon for gone that is silent so long, and longer only where silences are usual.
+    pub fn set_believed_silence(&mut self, silence: Duration) {
+        self.health.set_believed(silence);
     }
 
     /// Which networks are preferred from now on where the policy has a choice: those with higher numbers, and the first of equals. A

@@ -153,6 +153,8 @@ pub(super) struct Site {
     relayed: usize,
     /// Datagrams that crossed to another site.
     crossing: usize,
+    /// How often any daemon was woken, by what came or by its time.
+    wakes: usize,
     /// Where the daemons are, unless all are at one site.
     sites: Vec<usize>,
 }
@@ -187,6 +189,7 @@ impl Site {
             got: Vec::new(),
             relayed: 0,
             crossing: 0,
+            wakes: 0,
             sites: sites.to_vec(),
         }
     }
@@ -194,6 +197,7 @@ impl Site {
     pub(super) fn run(&mut self, millis: u32) {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
+            let mut woken = vec![false; self.daemons.len()];
             for (at, network, daemon) in std::mem::take(&mut self.refusals) {
                 self.daemons[at].handle_refusal(self.now, network, daemon);
                 self.drain(at);
@@ -203,14 +207,17 @@ impl Site {
                 {
                     self.got.push((to as u32 + 1, header.sender.0));
                 }
+                woken[to] = true;
                 self.drain(to);
             }
-            for at in 0..self.daemons.len() {
+            for (at, woken) in woken.iter_mut().enumerate() {
                 if self.daemons[at].poll_timeout().is_some_and(|at| at <= self.now) {
+                    *woken = true;
                     self.daemons[at].handle_timeout(self.now);
                     self.drain(at);
                 }
             }
+            self.wakes += woken.into_iter().filter(|&woken| woken).count();
         }
     }
 

@@ -140,9 +140,10 @@ impl RingDaemon {
             first_counter: wiring.counted,
         };
         let longest = paths.longest;
-        let multipath = Multipath::new(paths, now);
+        let mut multipath = Multipath::new(paths, now);
         let me = config.me;
         let ring = Ring::new(config, now).expect("the simulator's settings are sound");
+        multipath.set_believed_silence(ring.believed_silence());
         let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
         let sites = wiring.sites;
         let mut daemon = RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly };

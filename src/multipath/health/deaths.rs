@@ -7,6 +7,10 @@
 //! Anybody can forge a refusal, and a firewall can make true ones. So a refusal is only a *doubt*: the daemon is asked, on all networks.
 //! It is dead if it says nothing, on whatever way, and every network on which it was heard well refuses the question too. If it is heard,
 //! refusals count for nothing for a while.
+//!
+//! A machine that is cut off, or a daemon that is stopped, refuses nothing. But it knocks no more either: a daemon that does not hear the
+//! one before it for some knocks is in doubt about it, and asks. It takes that one for gone when the silence has lasted far longer than
+//! any that was heard from it of late, and when it is known how each path is doing: a third daemon would have relayed a word of it.
 
 use std::collections::VecDeque;
 
@@ -15,15 +19,30 @@ use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
 use super::ABSENCE;
+use super::matrix::Matrix;
 use super::paths::Paths;
+use super::reports::Reports;
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
 /// How often a daemon knocks at the port of the next one.
 const KNOCK_INTERVAL: Duration = Duration::from_millis(60);
+/// How much longer all but the first daemon wait: so the first one's knock goes round, and wakes each once.
+const KNOCK_SLACK: Duration = Duration::from_millis(10);
+/// The silence of the daemon before this one that makes a doubt: two of its knocks are missing.
+const DOUBTED: Duration = Duration::from_millis(130);
+/// The shortest silence that is believed, whatever was set.
+const BELIEVED_MIN: Duration = Duration::from_millis(300);
+/// How much longer than the longest of late a silence is that is believed, and how much longer than was set such a silence may have to be.
+const LONGER: u32 = 4;
+const BELIEVED_MAX: u32 = 3;
+/// Of the longest silence, how much is forgotten at each check.
+const FADING: u32 = 32;
+/// How long after its last word a daemon is the one before this one.
+const LATELY: Duration = Duration::from_secs(2);
 /// How long a daemon that is in doubt has to answer, besides the time that the way there and back takes.
 const ANSWER_TIME: Duration = Duration::from_millis(20);
-/// How often a daemon that does not answer is asked while some network does not refuse.
+/// How often a daemon is asked that was refused.
 const QUESTIONS: u32 = 3;
 /// How long refusals count for nothing after a daemon was heard all the same.
 const DISBELIEF: Duration = Duration::from_secs(1);
@@ -37,6 +56,15 @@ pub(super) struct Deaths {
     /// When each daemon was sent something that a closed port refuses.
     sent: BySeat<Instant>,
     next_knock: Instant,
+    /// The daemon before this one, whose knocks are expected.
+    before: Option<Seat>,
+    /// Since when they are.
+    listening: Instant,
+    /// How long it was silent at most, of late, and how long it is by now.
+    longest: Duration,
+    lasts: Duration,
+    /// The silence that is believed, if there was none as long of late.
+    believed: Duration,
     /// When to look next.
     due: Instant,
     dead: VecDeque<Seat>,
@@ -60,6 +88,7 @@ pub(in crate::multipath) enum Doors {
 enum Doubt {
     /// It was asked.
     Asked {
+        why: Why,
         /// When it was asked first.
         since: Instant,
         /// When it should have answered.
@@ -72,12 +101,24 @@ enum Doubt {
     Dispelled(Instant),
 }
 
+/// Why a daemon is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Refused,
+    Silent,
+}
+
 impl Deaths {
     pub(super) fn new(table: &Table, now: Instant) -> Deaths {
         Deaths {
             doubts: BySeat::new(table.len(), |_| None),
             sent: BySeat::new(table.len(), |_| Instant::ZERO),
             next_knock: now,
+            before: None,
+            listening: now,
+            longest: Duration::ZERO,
+            lasts: Duration::ZERO,
+            believed: BELIEVED_MIN,
             due: now,
             dead: VecDeque::new(),
             knocks: VecDeque::new(),
@@ -89,9 +130,15 @@ impl Deaths {
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.sent, |_| Instant::ZERO);
         self.doubts = BySeat::new(moves.to.len(), |_| None);
+        self.before = None;
         self.dead.clear();
         self.knocks.clear();
         self.asked.clear();
+    }
+
+    /// Takes a daemon for gone that is silent so long, and longer only where silences are usual.
+    pub(super) fn set_believed(&mut self, silence: Duration) {
+        self.believed = silence.max(BELIEVED_MIN);
     }
 
     /// A daemon that was silent is heard: it may be the next one.
@@ -120,8 +167,9 @@ impl Deaths {
             Some(Doubt::Dispelled(until)) if now < *until => {}
             Some(Doubt::Asked { refused, .. }) => *refused = *refused | network.into(),
             doubt => {
-                let until = now + answer_time(daemon, paths);
-                *doubt = Some(Doubt::Asked { since: now, until, questions: 1, refused: Networks::NONE });
+                let until = now + answer_time(Why::Refused, daemon, paths);
+                let why = Why::Refused;
+                *doubt = Some(Doubt::Asked { why, since: now, until, questions: 1, refused: Networks::NONE });
                 self.ask(daemon);
                 self.due = self.due.min(until);
             }
@@ -134,13 +182,18 @@ impl Deaths {
     }
 
     /// Judges the daemons in doubt, and knocks, if it is time to. Returns whether a daemon is dead.
-    pub(super) fn check(&mut self, now: Instant, table: &Table, paths: &mut Paths) -> bool {
+    pub(super) fn check(&mut self, now: Instant, table: &Table, paths: &mut Paths, others: &Others<'_>) -> bool {
         if now < self.due {
             return false;
         }
-        for daemon in table.others() {
-            self.judge(now, daemon, paths);
+        if now.since(self.due) > ABSENCE {
+            // This daemon stood still, and what was said meanwhile may wait to be read.
+            self.listening = now;
         }
+        for daemon in table.others() {
+            self.judge(now, daemon, table, paths, others);
+        }
+        self.listen(now, table, paths);
         if now >= self.next_knock {
             self.knock(now, table, paths);
         }
@@ -177,8 +230,10 @@ impl Deaths {
         self.knocks.push_back((daemon, Doors::All));
     }
 
-    fn judge(&mut self, now: Instant, daemon: Seat, paths: &mut Paths) {
-        let Some(Doubt::Asked { since, until, questions, refused }) = &mut self.doubts[daemon] else { return };
+    fn judge(&mut self, now: Instant, daemon: Seat, table: &Table, paths: &mut Paths, others: &Others<'_>) {
+        let is_before = self.before == Some(daemon);
+        let believed = is_before && self.silence(now, daemon, paths) >= self.deadly();
+        let Some(Doubt::Asked { why, since, until, questions, refused }) = &mut self.doubts[daemon] else { return };
         if now < *until {
             return;
         }
@@ -190,18 +245,62 @@ impl Deaths {
         // If this daemon stood still, the answer may wait in its own socket.
         let (sound, stood_still) = (paths.sound(daemon), now.since(*until) > ABSENCE);
         // A daemon that is heard through others only has no port that would be refused to this one.
-        if !stood_still && !sound.is_empty() && (sound - *refused).is_empty() {
+        // Nor does a refusal count in a long doubt: a forged one would come in time.
+        let is_refused = *why == Why::Refused && !stood_still && !sound.is_empty() && (sound - *refused).is_empty();
+        let is_refused = is_refused && *questions == QUESTIONS;
+        // Whoever is heard by another one has lost its networks to this daemon only. After a quiet time that is not known at once.
+        let is_silent = *why == Why::Silent && believed && others.miss(now, daemon, table, paths);
+        if is_refused || is_silent {
             self.doubts[daemon] = None;
             paths.on_death(daemon);
             self.dead.push_back(daemon);
             // The next one may have died with it.
             self.next_knock = now;
-        } else if *questions < QUESTIONS {
-            (*questions, *until) = (*questions + 1, now + answer_time(daemon, paths));
+        } else if *questions < QUESTIONS || *why == Why::Silent && is_before {
+            // One question alone, or its answer, may be lost.
+            (*questions, *until) = (*questions + 1, now + answer_time(*why, daemon, paths));
             self.ask(daemon);
         } else {
             self.doubts[daemon] = Some(Doubt::Dispelled(now + DISBELIEF));
         }
+    }
+
+    /// Doubts the daemon before this one if it is silent.
+    fn listen(&mut self, now: Instant, table: &Table, paths: &Paths) {
+        let me = table.me();
+        let before = table.others().filter(|&other| other < me).rev();
+        let mut round = before.chain(table.others().filter(|&other| other > me).rev());
+        // Its paths are faulty sooner than it is gone: what was heard of it lately counts too, until it is decided what has become of it.
+        let is_near = |other: Seat| paths.is_alive(now, other) && !paths.sound(other).is_empty();
+        let before = round.find(|&other| is_near(other) || paths.was_near(now, other, LATELY));
+        if before != self.before {
+            (self.before, self.listening) = (before, now);
+            (self.longest, self.lasts) = (Duration::ZERO, Duration::ZERO);
+        }
+        let Some(before) = before else { return };
+        let silence = self.silence(now, before, paths);
+        // One that has not ended yet is no measure for itself.
+        let ended = if silence < self.lasts { self.lasts } else { Duration::ZERO };
+        self.longest = ended.max(self.longest - self.longest / FADING);
+        self.lasts = silence;
+        if silence < DOUBTED.max(self.longest * LONGER / 2) {
+            return;
+        }
+        if self.doubts[before].as_ref().is_none_or(|doubt| doubt.is_over(now)) {
+            let (why, until) = (Why::Silent, now + answer_time(Why::Silent, before, paths));
+            self.doubts[before] = Some(Doubt::Asked { why, since: now, until, questions: 1, refused: Networks::NONE });
+            self.ask(before);
+        }
+    }
+
+    /// How long a daemon has said nothing while this one listened.
+    fn silence(&self, now: Instant, daemon: Seat, paths: &Paths) -> Duration {
+        now.since(paths.last_heard(daemon).max(self.listening))
+    }
+
+    /// The silence that is believed.
+    fn deadly(&self) -> Duration {
+        (self.longest * LONGER).clamp(self.believed, self.believed * BELIEVED_MAX)
     }
 
     /// Knocks at the next daemon that lives, unless something else was sent to it just now.
@@ -212,16 +311,44 @@ impl Deaths {
             self.next_knock = now + NOBODY_NEAR;
             return;
         };
-        // The token that went there a moment ago was as good as a knock.
-        if now.since(self.sent[next]) >= KNOCK_INTERVAL {
+        // What went there a moment ago was as good as a knock.
+        if now.since(self.sent[next]) >= KNOCK_INTERVAL / 2 {
             self.knocks.push_back((next, Doors::InTurn));
             self.sent[next] = now;
         }
-        self.next_knock = self.sent[next] + KNOCK_INTERVAL;
+        let leads = table.others().take_while(|&other| other < me).all(|other| !paths.is_alive(now, other));
+        let slack = if leads { Duration::ZERO } else { KNOCK_SLACK };
+        self.next_knock = self.sent[next] + KNOCK_INTERVAL + slack;
     }
 }
 
-/// How long this daemon may take to answer.
-fn answer_time(daemon: Seat, paths: &Paths) -> Duration {
-    ANSWER_TIME + 2 * paths.round_trip(daemon)
+/// What the others report.
+#[derive(Debug)]
+pub(super) struct Others<'a> {
+    pub(super) matrix: &'a Matrix,
+    pub(super) reports: &'a Reports,
+}
+
+impl Others<'_> {
+    /// Whether none of those that are heard hears this daemon, as far as that is known by now.
+    fn miss(&self, now: Instant, daemon: Seat, table: &Table, paths: &Paths) -> bool {
+        let mut near = table.others().filter(|&other| other != daemon && paths.is_alive(now, other));
+        self.reports.is_certain(now) && near.all(|other| self.matrix.hears(other, daemon).is_empty())
+    }
+}
+
+impl Doubt {
+    /// Whether there is reason for a new one.
+    fn is_over(&self, now: Instant) -> bool {
+        matches!(self, Doubt::Dispelled(until) if now >= *until)
+    }
+}
+
+/// How long after a question the next one is due. All that follow a refusal together take [`ANSWER_TIME`].
+fn answer_time(why: Why, daemon: Seat, paths: &Paths) -> Duration {
+    let time = ANSWER_TIME + 2 * paths.round_trip(daemon);
+    match why {
+        Why::Refused => time / QUESTIONS,
+        Why::Silent => time,
+    }
 }

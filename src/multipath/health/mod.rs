@@ -29,7 +29,7 @@ use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
-use deaths::Deaths;
+use deaths::{Deaths, Others};
 use paths::Paths;
 use reports::{NEWS_GAP, Reports};
 
@@ -136,9 +136,12 @@ impl Health {
         if paths | self.matrix.learn(until, came.sender, life, report) {
             self.stir(now);
         }
-        if report.asks.map(Seat::from_wire) == Some(me) {
+        if let Some(asked) = report.asks.map(Seat::from_wire) {
+            // A doubt concerns all: soon each says whom it hears.
             self.quicken(now);
-            self.reports.schedule(now);
+            if asked == me {
+                self.reports.schedule(now);
+            }
         }
         // A daemon that promises reports sooner must also be missed sooner.
         self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
@@ -208,6 +211,11 @@ impl Health {
         self.deaths.on_sent(now, to);
     }
 
+    /// Takes a daemon for gone that is silent so long.
+    pub(super) fn set_believed(&mut self, silence: Duration) {
+        self.deaths.set_believed(silence);
+    }
+
     /// Somebody knocks.
     pub(super) fn on_knock(&mut self, now: Instant) {
         self.deaths.on_knock(now);
@@ -234,6 +242,8 @@ impl Health {
 
     fn ask(&mut self, now: Instant) {
         while let Some(daemon) = self.deaths.poll_asked() {
+            // The answer may have to be relayed: it must be known soon how each path is doing.
+            self.quicken(now);
             self.reports.ask(now, daemon);
         }
     }
@@ -246,7 +256,8 @@ impl Health {
 
     /// Judges who has died, and knocks.
     pub(super) fn check_deaths(&mut self, now: Instant, table: &Table) {
-        if self.deaths.check(now, table, &mut self.paths) {
+        let others = Others { matrix: &self.matrix, reports: &self.reports };
+        if self.deaths.check(now, table, &mut self.paths, &others) {
             self.deaths.dead().for_each(|daemon| self.matrix.forget(daemon));
             self.stir(now);
         }

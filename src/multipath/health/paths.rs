@@ -191,6 +191,17 @@ impl Paths {
         self.peers[daemon].heard.is_some_and(|heard| heard > since)
     }
 
+    /// When this daemon was heard last, on whatever way.
+    pub(super) fn last_heard(&self, daemon: Seat) -> Instant {
+        self.peers[daemon].heard.unwrap_or(Instant::ZERO)
+    }
+
+    /// Whether something came from this daemon itself in the last `span`, and it has not died since.
+    pub(super) fn was_near(&self, now: Instant, daemon: Seat, span: Duration) -> bool {
+        let Peer { tracks, heard, .. } = &self.peers[daemon];
+        heard.is_some() && tracks.iter().filter_map(|track| track.last).any(|last| now.since(last) <= span)
+    }
+
     /// A daemon has died: it is not waited for.
     pub(super) fn on_death(&mut self, daemon: Seat) {
         // All its paths fall silent at the next look, and not faulty: the networks did nothing wrong.

@@ -55,8 +55,69 @@ fn a_daemon_is_not_dead_while_a_network_on_which_it_was_heard_says_nothing() {
     site.run(6000);
     site.close(&[0, 1], 2);
     site.closed.retain(|&(network, _)| network == 0);
-    site.run(1000);
+    site.run(300);
     assert_eq!(site.deaths, []);
+}
+
+#[test]
+fn a_daemon_that_says_no_more_is_missed_by_the_one_after_it() {
+    for (pause, within) in [(8000, 550), (1000, 450)] {
+        for gone in 1..=4 {
+            let mut site = Site::new(4);
+            site.run(pause);
+            (0..2).for_each(|network| (1..=4).for_each(|other| site.cut_between(network, gone, other)));
+            site.run(250);
+            assert_eq!(site.deaths, [], "silence must last");
+            site.run(within - 250);
+            let after = gone % 4 + 1;
+            let others = site.deaths.iter().find(|(by, _)| *by != gone);
+            assert_eq!(others, Some(&(after, gone)), "{pause}");
+        }
+    }
+}
+
+#[test]
+fn two_that_say_no_more_are_missed_one_after_the_other() {
+    let mut site = Site::new(4);
+    site.run(8000);
+    for (network, other) in (0..2).flat_map(|network| [1, 4].map(|other| (network, other))) {
+        [2, 3].into_iter().for_each(|gone| site.cut_between(network, gone, other));
+    }
+    site.run(1200);
+    let missed: Vec<_> = site.deaths.iter().filter(|(by, _)| *by == 4).collect();
+    assert_eq!(missed, [&(4, 3), &(4, 2)]);
+}
+
+#[test]
+fn a_daemon_that_only_a_third_one_hears_is_not_missed() {
+    for pause in [1000, 8000] {
+        for policy in [Policy::Active, Policy::Primary] {
+            let mut site = Site::new(3);
+            site.daemons.iter_mut().for_each(|daemon| daemon.set_policy(policy));
+            site.run(pause);
+            (0..2).for_each(|network| site.cut_between(network, 1, 2));
+            site.run(10_000);
+            assert_eq!(site.deaths, [], "{policy}");
+        }
+    }
+}
+
+#[test]
+fn where_daemons_stand_still_now_and_then_a_longer_silence_is_believed() {
+    let mut site = Site::new(2);
+    let silence = |site: &mut Site, millis| {
+        (0..2).for_each(|network| site.cut.push((network, 1, 2)));
+        site.run(millis);
+        site.cut.clear();
+        site.run(400);
+    };
+    site.run(1000);
+    (0..3).for_each(|_| silence(&mut site, 160));
+    silence(&mut site, 450);
+    assert_eq!(site.deaths, [], "silences of 160 ms are usual");
+    site.run(20_000);
+    silence(&mut site, 520);
+    assert_eq!(site.deaths, [(2, 1)], "and then they are not any more");
 }
 
 #[test]

@@ -26,6 +26,17 @@ fn a_system_in_which_nothing_happens_says_little() {
 }
 
 #[test]
+fn the_daemons_of_a_quiet_system_are_woken_by_one_that_knocks_first() {
+    let mut site = Site::new(8);
+    site.run(8000);
+    site.wakes = 0;
+    site.run(10_000);
+    // For each a knock in 60 to 70 ms, and for its own report and those of the seven others once a second.
+    let each = site.wakes / 8 / 10;
+    assert!((14..=17 + 8).contains(&each), "{each} times a second");
+}
+
+#[test]
 fn the_first_message_brings_the_usual_pace_back_everywhere() {
     let mut site = Site::new(4);
     site.run(10_000);
