@@ -9,6 +9,7 @@ mod circulation;
 mod config;
 mod core;
 mod delivery;
+mod elsewhere;
 mod event;
 mod flow;
 mod form;
