@@ -166,7 +166,13 @@ impl Core {
 
     /// Whether merging with this daemon should not be tried now.
     pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId, hears_us: HearsUs) -> bool {
-        self.shunned.get(&daemon).is_some_and(|shun| now < shun.until && !(shun.silent && hears_us == HearsUs::Shown))
+        self.shunned.get(&daemon).is_some_and(|shun| match hears_us {
+            HearsUs::Shown if shun.silent => false,
+            // Two that shun each other for equal times would never try in the same moment. For one of them half of its time is over when
+            // the other one tries.
+            HearsUs::Shown => now + shun.pause / 2 < shun.until,
+            HearsUs::Unknown => now < shun.until,
+        })
     }
 
     /// The members in ring order.

@@ -64,3 +64,27 @@ fn a_member_that_is_suspected_wrongly_comes_back() {
         assert_eq!(bus.take(id).last().unwrap(), "Regular[1, 2, 3]");
     }
 }
+
+#[test]
+fn two_that_have_given_each_other_up_often_meet_again() {
+    for late in [20, 170, 290] {
+        let mut bus = Bus::new(2);
+        bus.partition(&[1]);
+        bus.run(SECOND);
+        bus.partition(&[]);
+        // Each hears that the other one is there, and none hears that it answers.
+        bus.drop = Box::new(|_, _, packet| matches!(packet, Packet::Join(_)));
+        bus.run(SECOND * 60);
+        // They do not try in the same moment from now on.
+        bus.partition(&[2]);
+        bus.run(SECOND / 1000 * late);
+        bus.partition(&[]);
+        bus.run(SECOND * 30);
+        bus.drop = Box::new(|_, _, _| false);
+        (1..=2).for_each(|id| drop(bus.take(id)));
+        bus.run(SECOND * 21);
+        for id in 1..=2 {
+            assert_eq!(bus.take(id).last().map(String::as_str), Some("Regular[1, 2]"), "{id}, {late} ms");
+        }
+    }
+}
