@@ -245,8 +245,12 @@ impl Deaths {
         // If this daemon stood still, the answer may wait in its own socket.
         let (sound, stood_still) = (paths.sound(daemon), now.since(*until) > ABSENCE);
         // A daemon that is heard through others only has no port that would be refused to this one.
-        // Nor does a refusal count in a long doubt: a forged one would come in time.
-        let is_refused = *why == Why::Refused && !stood_still && !sound.is_empty() && (sound - *refused).is_empty();
+        // Nor does a refusal count in a long doubt: a forged one would come in time. Where no round trip was measured the daemon may not hear
+        // the question, and its answer to one that was relayed takes longer.
+        let is_refused = *why == Why::Refused
+            && !stood_still
+            && !sound.is_empty()
+            && (sound - (*refused & paths.measured(daemon))).is_empty();
         let is_refused = is_refused && *questions == QUESTIONS;
         // Whoever is heard by another one has lost its networks to this daemon only. After a quiet time that is not known at once.
         let is_silent = *why == Why::Silent && believed && others.miss(now, daemon, table, paths);

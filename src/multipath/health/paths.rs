@@ -257,6 +257,12 @@ impl Paths {
         tracks.filter(|(_, track)| track.state == PathState::Healthy).map(|(network, _)| network).collect()
     }
 
+    /// The networks on which the time to this daemon and back is known: it hears this daemon there.
+    pub(super) fn measured(&self, daemon: Seat) -> Networks {
+        let tracks = (0..).map(NetworkId).zip(&self.peers[daemon].tracks);
+        tracks.filter(|(_, track)| track.round_trip.is_some()).map(|(network, _)| network).collect()
+    }
+
     /// The measure of this path, if there is one.
     pub(super) fn measure(&self, now: Instant, daemon: Seat, network: NetworkId) -> Option<Measure> {
         let peer = &self.peers[daemon];
