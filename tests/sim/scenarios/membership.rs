@@ -95,7 +95,7 @@ pub(super) fn a_full_window_with_holes_everywhere_is_recovered() {
 /// S25: the network falls apart and together in new ways all the time, mostly faster than any timeout.
 #[test]
 pub(super) fn partitions_may_follow_faster_than_any_timeout() {
-    for seed in 0..40 {
+    for seed in 0..240 {
         let mut world = whole(6, 1);
         let mut rng = Rng::new(seed);
         load(&mut world, SECOND * 4, 600);
@@ -107,8 +107,7 @@ pub(super) fn partitions_may_follow_faster_than_any_timeout() {
         }
         world.act(Action::Partition(vec![0; 6]));
         world.run(SECOND * 4);
-        // Daemons that often heard each other in vain make pauses of up to 30 s.
-        assert_healed(&mut world, crate::HEAL_BOUND);
+        assert_healed(&mut world, SECOND * 10);
     }
 }
 
