@@ -321,18 +321,7 @@ mod tests {
     /// All kinds of records, each with all its keys.
     fn everything() -> String {
         let daemon = DaemonId(0x0a00_0002);
-        let path = Path {
-            daemon,
-            network: NetworkId(0),
-            state: PathState::Faulty,
-            since: Instant::ZERO,
-            last: None,
-            heard: 0,
-            first: 0,
-            loss: None,
-            loss_there: None,
-            round_trip: None,
-        };
+        let path = path(daemon.0, 0, PathState::Faulty);
         let ring = crate::wire::RingId { sequence: 1, representative: daemon };
         let kind = crate::ring::ConfigurationKind::Regular;
         let status = Status {

@@ -178,10 +178,11 @@ pub fn is_tabular(record: &Record<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const ANSWER: &str = "daemon name=alpha clients=2
+    /// What a daemon answers, shortened.
+    pub(crate) const ANSWER: &str = "daemon name=alpha clients=2
 network network=0 link=up sent=1
 network network=1 link=down sent=100
 path daemon=10.0.0.2 network=0 state=healthy new_key=7";

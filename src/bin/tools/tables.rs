@@ -150,11 +150,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ANSWER: &str = "daemon name=alpha clients=2
-network network=0 link=up sent=1
-network network=1 link=down sent=100
-path daemon=10.0.0.2 network=0 state=healthy new_key=7";
+    use crate::control::tests::ANSWER;
 
     #[test]
     fn records_become_a_list_or_a_table_with_whatever_keys() {
