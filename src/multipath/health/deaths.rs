@@ -8,9 +8,9 @@
 //! It is dead if it says nothing, on whatever way, and every network on which it was heard well refuses the question too. If it is heard,
 //! refusals count for nothing for a while.
 //!
-//! A machine that is cut off, or a daemon that is stopped, refuses nothing. But it knocks no more either: a daemon that does not hear the
-//! one before it for some knocks is in doubt about it, and asks. It takes that one for gone when the silence has lasted far longer than
-//! any that was heard from it of late, and when it is known how each path is doing: a third daemon would have relayed a word of it.
+//! A daemon that is stopped, or whose machine is cut off, refuses nothing. But it does not knock either. So a daemon that has missed two
+//! knocks of the one before it asks that one. It takes it for gone when the silence is four times as long as the longest of late, and no
+//! other daemon reports that it hears it.
 
 use std::collections::VecDeque;
 
@@ -27,16 +27,16 @@ use crate::wire::NetworkId;
 
 /// How often a daemon knocks at the port of the next one.
 const KNOCK_INTERVAL: Duration = Duration::from_millis(60);
-/// How much longer all but the first daemon wait: so the first one's knock goes round, and wakes each once.
+/// All daemons but the first wait this much longer. So the knock of the first one goes round, and each is woken once.
 const KNOCK_SLACK: Duration = Duration::from_millis(10);
-/// The silence of the daemon before this one that makes a doubt: two of its knocks are missing.
+/// A silence of the daemon before this one that makes a doubt: two of its knocks are missing.
 const DOUBTED: Duration = Duration::from_millis(130);
-/// The shortest silence that is believed, whatever was set.
+/// No shorter silence is believed, whatever was set: a busy machine lets a daemon wait for a good part of it.
 const BELIEVED_MIN: Duration = Duration::from_millis(300);
-/// How much longer than the longest of late a silence is that is believed, and how much longer than was set such a silence may have to be.
+/// A silence is believed that lasts so many times as long as the longest of late; but at most so many times as long as was set.
 const LONGER: u32 = 4;
 const BELIEVED_MAX: u32 = 3;
-/// Of the longest silence, how much is forgotten at each check.
+/// At each check this part of the longest silence is forgotten.
 const FADING: u32 = 32;
 /// How long after its last word a daemon is the one before this one.
 const LATELY: Duration = Duration::from_secs(2);
@@ -244,15 +244,11 @@ impl Deaths {
         }
         // If this daemon stood still, the answer may wait in its own socket.
         let (sound, stood_still) = (paths.sound(daemon), now.since(*until) > ABSENCE);
-        // A daemon that is heard through others only has no port that would be refused to this one.
-        // Nor does a refusal count in a long doubt: a forged one would come in time. Where no round trip was measured the daemon may not hear
-        // the question, and its answer to one that was relayed takes longer.
-        let is_refused = *why == Why::Refused
-            && !stood_still
-            && !sound.is_empty()
-            && (sound - (*refused & paths.measured(daemon))).is_empty();
-        let is_refused = is_refused && *questions == QUESTIONS;
-        // Whoever is heard by another one has lost its networks to this daemon only. After a quiet time that is not known at once.
+        // A daemon that is heard through others only has no port that would be refused to this one. Where no round trip was measured it may
+        // not hear the question, and a relayed one takes longer. In a long doubt a forged refusal would come in time, so none counts.
+        let all_refuse = !sound.is_empty() && (sound - (*refused & paths.measured(daemon))).is_empty();
+        let is_refused = *why == Why::Refused && *questions == QUESTIONS && !stood_still && all_refuse;
+        // A daemon that another one hears has lost its networks to this one only. After a quiet time that is not known at once.
         let is_silent = *why == Why::Silent && believed && others.miss(now, daemon, table, paths);
         if is_refused || is_silent {
             self.doubts[daemon] = None;
@@ -274,7 +270,7 @@ impl Deaths {
         let me = table.me();
         let before = table.others().filter(|&other| other < me).rev();
         let mut round = before.chain(table.others().filter(|&other| other > me).rev());
-        // Its paths are faulty sooner than it is gone: what was heard of it lately counts too, until it is decided what has become of it.
+        // Its paths become faulty before its silence is believed. So what was heard of it lately counts too.
         let is_near = |other: Seat| paths.is_alive(now, other) && !paths.sound(other).is_empty();
         let before = round.find(|&other| is_near(other) || paths.was_near(now, other, LATELY));
         if before != self.before {
@@ -283,7 +279,7 @@ impl Deaths {
         }
         let Some(before) = before else { return };
         let silence = self.silence(now, before, paths);
-        // One that has not ended yet is no measure for itself.
+        // A silence that goes on must not raise its own limit.
         let ended = if silence < self.lasts { self.lasts } else { Duration::ZERO };
         self.longest = ended.max(self.longest - self.longest / FADING);
         self.lasts = silence;
