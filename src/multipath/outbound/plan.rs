@@ -99,7 +99,7 @@ impl Plan {
         self.gateways.iter().filter(move |gateway| gateway.site == site)
     }
 
-    /// How packets to this daemon are sent detour, if they are.
+    /// The detour of packets to this daemon, if they take one.
     pub(super) fn detour(&self, to: Seat) -> Option<Detour> {
         self.detour.get(to).copied().flatten()
     }
