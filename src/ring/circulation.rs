@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::core::Core;
 use super::flow::Flow;
+use super::handover::is_same;
 use super::rotation::{Rotation, Trip};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
@@ -248,7 +249,11 @@ impl Circulation {
     pub(crate) fn number(&mut self, token: &mut Token, mut data: Data) -> Data {
         token.seq += 1;
         self.flow.count_sent(token);
-        data.seq = token.seq;
+        if data.seq == 0 {
+            // Nobody knows of it yet, so it need not stand before anything that is numbered already.
+            data.seq = token.seq;
+        }
+        data.set_number(token.seq);
         if data.barrier_distance == 0 {
             // It goes round with the token, so each packet can say how far behind the last barrier it is.
             token.barrier = data.seq;
@@ -348,12 +353,12 @@ impl Circulation {
         }
     }
 
-    /// Retransmits to a member its own packet at this place of its stream: it has a number that the member does not know.
-    pub(crate) fn send_again_from(&self, core: &mut Core, origin: DaemonId, offset: u64) {
+    /// Retransmits a packet to its origin, which handed it over and does not know that it has a number.
+    pub(crate) fn send_again_as(&self, core: &mut Core, handed: &Data) {
         let numbers = self.window.forgotten() + 1..=self.window.high();
-        let theirs = |data: &&Data| data.origin == origin && data.offset == offset;
-        if let Some(data) = numbers.filter_map(|seq| self.window.packet(seq)).find(theirs) {
-            core.transmit_again(Some(origin), Packet::Data(data.clone()));
+        // Not for an older claim of the same packet: the origin claimed again, so it hears what is numbered.
+        if let Some(data) = numbers.filter_map(|seq| self.window.packet(seq)).find(|data| is_same(handed, data)) {
+            core.transmit_again(Some(handed.origin), Packet::Data(data.clone()));
             core.stats.retransmitted += 1;
         }
     }

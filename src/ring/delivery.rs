@@ -78,8 +78,8 @@ impl Delivery {
     }
 }
 
-fn message(origin: DaemonId, Whole { service, payload, .. }: Whole) -> Event {
-    Event::Message(Message { origin, service, payload })
+fn message(origin: DaemonId, Whole { service, payload, numbered, .. }: Whole) -> Event {
+    Event::Message(Message { origin, service, payload, numbered })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) struct Resting {
     hop: u64,
     count: u64,
     /// The highest number that the holder has announced.
-    seq: u64,
+    pub(super) seq: u64,
     /// The time within which the holder announces again, as it says.
     pause: Duration,
     /// How often in a row no announcement was there when one should have been.

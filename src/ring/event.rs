@@ -34,6 +34,8 @@ pub struct Message {
     pub service: Service,
     /// Its bytes.
     pub payload: Payload,
+    /// Whether it has a number in its ring. If not, perhaps only those have it who left the ring together with its origin.
+    pub numbered: bool,
 }
 
 /// An event for the level above, in order.

@@ -2,9 +2,11 @@
 //!
 //! - *Once.* A packet gets a number only if it continues its origin's stream. A copy, however late and at whatever holder, does not.
 //! - *In order.* A daemon hands over one packet at a time. What it sends later waits until that one has a number.
-//! - *In doubt.* If the ring breaks in between, perhaps only lost daemons know the number. The exchange decides that if the old holder or
-//!   all old members take part. Otherwise the origin delivers the packet in the old ring, behind all else, and goes on to the next ring
-//!   apart from the others, in a transitional configuration of its own (owed.rs).
+//! - *Claims.* A packet that is handed over claims the first number that is free as far as its origin knows. The holder numbers packets in
+//!   the order of their claims only, and of equal claims in the order of their origins. When the turn of a claim has passed, the origin
+//!   sees that from the packets that have come, and claims again.
+//! - *In doubt.* If the ring breaks in between, perhaps only lost daemons know the number. But everybody knows the claim, so those who are
+//!   left deliver the packet at its place, whether it has a number or not (owed.rs).
 
 use std::cmp::Ordering;
 
@@ -13,13 +15,16 @@ use super::operational::{Operational, packet};
 use super::rest::Place;
 use super::timer::Timer;
 use crate::time::Instant;
-use crate::wire::{DaemonId, Data, Packet};
+use crate::wire::{Claim, DaemonId, Data, Packet};
 
-/// A packet that was handed over, and how often it was retransmitted.
+/// A packet that was handed over.
 #[derive(Debug)]
 pub(crate) struct Handed {
+    /// Its number is its claim.
     pub(crate) data: Data,
+    /// How often it was retransmitted with this claim, and how often it had to claim again.
     tries: u32,
+    claims: u32,
 }
 
 /// Whether packets may be handed over.
@@ -33,13 +38,15 @@ pub enum Handover {
 
 /// How often a packet is handed over again before the token shall go round.
 const TRIES: u32 = 3;
+/// How often a packet claims a number in vain before the token shall go round.
+const CLAIMS: u32 = 8;
 /// Packets' worth of waiting bytes for which the token shall go round.
 const BACKLOG: usize = 2;
 
 /// Whether this numbered packet is the one that was handed over.
 pub(crate) fn is_same(handed: &Data, data: &Data) -> bool {
     let barriers = [handed, data].map(|data| data.barrier_distance == 0);
-    handed.origin == data.origin
+    handed.claim() == data.claim()
         && (handed.ring, handed.offset) == (data.ring, data.offset)
         && (handed.first_message, handed.service, data.recovered) == (data.first_message, data.service, false)
         && barriers[0] == barriers[1]
@@ -52,6 +59,7 @@ impl Operational {
         let room = core.payload_room();
         let Place::There(resting) = &mut self.place else { return };
         let holder = resting.holder;
+        let (free, passed) = (self.circulation.window.high().max(resting.seq) + 1, self.circulation.window.claim());
         if self.handed.is_none() {
             if core.handover == Handover::Stopped {
                 if !core.sender.is_empty() && !std::mem::replace(&mut resting.hurried, true) {
@@ -61,9 +69,13 @@ impl Operational {
             }
             // Lent, not taken: if the ring breaks before it has a number, its messages are still here.
             let Some(stretch) = core.sender.lend(room) else { return };
-            let data = Data { seq: 1, ..packet(core.me(), self.circulation.ring, stretch) };
-            self.handed = Some(Handed { data, tries: 0 });
+            let data = Data { seq: free, ..packet(core.me(), self.circulation.ring, stretch) };
+            self.handed = Some(Handed { data, tries: 0, claims: 0 });
             core.stats.handed_over += 1;
+        } else if let Some(handed) = self.handed.as_mut().filter(|handed| handed.data.claim() < passed) {
+            // Everything up to a higher claim is here, so this packet has no number, and with this claim it gets none.
+            *handed = Handed { data: Data { seq: free, ..handed.data.clone() }, tries: 0, claims: handed.claims + 1 };
+            core.stats.claimed_again += 1;
         // It is on its way. Only silence, or a new holder, sends it again.
         } else if core.timers.is_set(Timer::Handover) {
             return;
@@ -71,7 +83,17 @@ impl Operational {
         let handed = self.handed.as_ref().expect("it was just handed over");
         core.transmit(Some(holder), Packet::Handover(handed.data.clone()));
         core.timers.set(Timer::Handover, now + self.circulation.patience(core));
+        if handed.claims >= CLAIMS {
+            self.hurry(core);
+        }
         self.ask_if_much_waits(core);
+    }
+
+    /// A packet arrived. If the turn of this daemon's claim has passed with it, its packet claims another number.
+    pub(super) fn claim_again(&mut self, core: &mut Core, now: Instant) {
+        if self.handed.as_ref().is_some_and(|handed| handed.data.claim() < self.circulation.window.claim()) {
+            self.hand_over(core, now);
+        }
     }
 
     /// Asks the holder once to let the token go round, if more waits than it should carry.
@@ -116,7 +138,7 @@ impl Operational {
         if self.circulation.window.aru() < token.handed || self.circulation.allowance(core, token) == 0 {
             return false;
         }
-        numbered.push(self.circulation.number(token, handed.data.clone()));
+        numbered.push(self.circulation.number(token, Data { seq: 0, ..handed.data.clone() }));
         self.handed = None;
         core.sender.keep();
         true
@@ -129,13 +151,21 @@ impl Operational {
             return;
         }
         // Nobody hands over in another's name.
-        let sound = data.origin == from && self.circulation.members.contains(&from) && !data.recovered;
+        let sound =
+            data.origin == from && self.circulation.members.contains(&from) && !data.recovered && !data.is_numbered();
         if !sound || data.payload.is_empty() {
             core.stats.dropped.impossible_rest += 1;
             return;
         }
         let Place::Here(holding) = &self.place else { return };
+        if data.seq > holding.token.seq + 1 {
+            // Nobody knows of a number that was not given.
+            core.stats.dropped.impossible_rest += 1;
+            return;
+        }
         match data.offset.cmp(&self.delivery.position(from)) {
+            // If the ring breaks, the others know from the claims what was before what. The origin will claim again.
+            Ordering::Equal if data.claim() <= self.circulation.window.claim() => core.stats.claims_refused += 1,
             // Only the packet that continues the stream: so a late copy is never numbered twice.
             Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),
             Ordering::Equal => {
@@ -144,7 +174,7 @@ impl Operational {
                 self.number_at_rest(core, now, data);
             }
             // It has a number already, which the origin seems not to know.
-            Ordering::Less => self.circulation.send_again_from(core, from, data.offset),
+            Ordering::Less => self.circulation.send_again_as(core, &data),
             // An honest origin waits until its last packet has a number, and then that packet is here.
             Ordering::Greater => {}
         }
@@ -160,7 +190,8 @@ impl Operational {
                 return self.let_go(core, now);
             }
             let Some(stretch) = core.sender.stretch(room) else { return };
-            let data = packet(core.me(), self.circulation.ring, stretch);
+            let claim = lowest_claim(core.me(), self.circulation.window.claim());
+            let data = Data { seq: claim, ..packet(core.me(), self.circulation.ring, stretch) };
             core.stats.packets_sent += 1;
             self.number_at_rest(core, now, data);
         }
@@ -183,4 +214,9 @@ impl Operational {
             self.let_go(core, now);
         }
     }
+}
+
+/// The lowest number that a packet of the holder may claim behind `last`. So it does not pass the claims that are on their way here.
+fn lowest_claim(me: DaemonId, last: Claim) -> u64 {
+    if me > last.origin { last.number } else { last.number + 1 }
 }

@@ -143,6 +143,8 @@ impl Operational {
                 self.deliver(core);
                 if handed_back {
                     self.on_handed_back(core, now);
+                } else {
+                    self.claim_again(core, now);
                 }
                 self.arrived_at_rest(core, now, seq, service);
                 self.regather_if_torn(core)
@@ -308,9 +310,10 @@ impl Operational {
     }
 }
 
-/// A packet that carries this stretch, without a number.
+/// A packet that carries this stretch, without a number and without a claim: it takes the next number with the token.
 pub(super) fn packet(origin: DaemonId, ring: RingId, stretch: Stretch) -> Data {
     let Stretch { offset, first_message, service, barrier, payload } = stretch;
     let barrier_distance = if barrier { 0 } else { Data::NO_BARRIER };
-    Data { ring, seq: 0, origin, offset, first_message, service, recovered: false, barrier_distance, payload }
+    let (recovered, claim_distance) = (false, Data::NO_NUMBER);
+    Data { ring, seq: 0, origin, offset, first_message, service, recovered, barrier_distance, claim_distance, payload }
 }

@@ -5,15 +5,18 @@
 //! So all of them deliver the same, in this order: in the regular configuration the packets before the first hole, as far as their
 //! service allows; then the transitional configuration; then the rest. Behind a hole only packets of *trusted* origins count. A peer has
 //! contributed all packets on which its own ones depend, so nothing of a peer depends on a packet that is missing.
+//!
+//! *Claims.* A peer may have handed over a packet of which nobody here knows whether it has a number. If it has one, somebody who is lost
+//! may have delivered the packet. Its claim shows between which others that was. So all peers deliver it there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::core::Core;
 use super::delivery::Delivery;
 use super::handover::is_same;
 use super::window::{Inserted, Window};
 use super::{Configuration, ConfigurationKind, Event};
-use crate::wire::{Brings, DaemonId, Data, RingId, Service};
+use crate::wire::{Brings, Claim, DaemonId, Data, RingId, Service};
 
 /// A ring that was left.
 #[derive(Debug)]
@@ -35,9 +38,15 @@ pub(crate) struct Owed {
 enum Handed {
     /// Somebody may have given it a number.
     InDoubt(Data),
+    /// The same, and the exchange of a ring that this daemon has not installed yet is complete. The others may install that ring and
+    /// deliver the packet.
+    Promised(Data),
     /// It has no number and will get none.
     Void,
 }
+
+/// Packets of the peers that may have a number or not.
+pub(crate) type Claims = BTreeMap<Claim, Data>;
 
 impl Owed {
     /// What is owed to a ring that broke.
@@ -69,7 +78,7 @@ impl Owed {
             high: self.window.high(),
             trusted: self.trusted,
             holds: self.holds,
-            in_doubt: self.is_in_doubt(),
+            apart: self.is_apart(),
         }
     }
 
@@ -85,6 +94,10 @@ impl Owed {
 
     /// Takes a packet of this ring, and says whether it is new. `me` is this daemon.
     pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
+        if self.is_apart() {
+            // Others may have delivered what they had when the packet was promised. This daemon delivers just the same.
+            return false;
+        }
         let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
         // What this daemon made is here already, so this is a copy or a forgery. Only a packet that it handed over can be new.
         if data.origin == me && !handed {
@@ -99,7 +112,21 @@ impl Owed {
 
     /// Whether it is not known what became of a packet that was handed over.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(self.handed, Some(Handed::InDoubt(_)))
+        matches!(self.handed, Some(Handed::InDoubt(_) | Handed::Promised(_)))
+    }
+
+    /// Whether this daemon promised a packet to peers. If it does not install the ring for which it did, it cannot know whether they
+    /// delivered it. So it delivers it, and goes on to the next ring alone.
+    pub(crate) fn is_apart(&self) -> bool {
+        matches!(self.handed, Some(Handed::Promised(_)))
+    }
+
+    /// The packet of which it is not known whether it has a number.
+    pub(crate) fn claimed(&self) -> Option<&Data> {
+        match &self.handed {
+            Some(Handed::InDoubt(data) | Handed::Promised(data)) => Some(data),
+            Some(Handed::Void) | None => None,
+        }
     }
 
     /// Whether what was handed over has no number and will get none.
@@ -107,11 +134,25 @@ impl Owed {
         matches!(self.handed, Some(Handed::Void))
     }
 
-    /// All packets that have a number are here now: what was handed over and is not among them has none.
-    pub(crate) fn know_all(&mut self) {
-        if self.is_in_doubt() {
-            self.handed = Some(Handed::Void);
+    /// The exchange is complete. Leaves those claims whose packets may have a number that nobody here knows. `shows_all` says whether
+    /// all numbers that were given are known.
+    pub(crate) fn settle(&mut self, claims: &mut Claims, shows_all: bool) {
+        if self.is_apart() {
+            return;
         }
+        // A packet that was numbered stands before every higher claim. So where nothing is missing before one, there was no number.
+        claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
+        self.handed = match self.handed.take() {
+            Some(Handed::InDoubt(data)) if claims.contains_key(&data.claim()) => Some(Handed::Promised(data)),
+            Some(Handed::InDoubt(_)) => Some(Handed::Void),
+            settled => settled,
+        };
+    }
+
+    /// Whether this packet that was claimed is here with a number.
+    fn has(&self, claimed: &Data) -> bool {
+        let numbers = claimed.seq.max(self.window.forgotten() + 1)..=self.window.high();
+        numbers.filter_map(|seq| self.window.packet(seq)).any(|data| is_same(claimed, data))
     }
 
     /// The exchange among `peers` is complete; `inherited` is what they trusted before. A peer may install the new ring from here on, and
@@ -127,9 +168,10 @@ impl Owed {
         }
     }
 
-    /// Delivers all that is owed, with the transitional configuration at its place, which leads to `next`. The exchange among
-    /// `peers` is complete.
-    pub(crate) fn pay(mut self, peers: Vec<DaemonId>, line: u64, next: RingId, events: &mut VecDeque<Event>) {
+    /// Delivers all that is owed, with the transitional configuration at its place, which leads to the next ring. The exchange among
+    /// the peers is complete.
+    pub(crate) fn pay(mut self, payment: Payment, events: &mut VecDeque<Event>) {
+        let Payment { peers, line, claims, next } = payment;
         if self.members.is_empty() {
             return;
         }
@@ -138,7 +180,7 @@ impl Owed {
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
         events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers, next }));
-        self.deliver_transitional(events);
+        self.deliver_transitional(&claims, events);
     }
 
     fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<Event>) {
@@ -153,27 +195,35 @@ impl Owed {
         self.delivery.overtake(&self.window, events);
     }
 
-    fn deliver_transitional(&mut self, events: &mut VecDeque<Event>) {
+    fn deliver_transitional(&mut self, claims: &Claims, events: &mut VecDeque<Event>) {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             self.delivery.deliver(data, events);
         }
         self.delivery.overtake(&self.window, events);
         // From here on packets are missing for good. An origin that is no peer may have seen them before it sent.
-        for seq in self.delivery.delivered + 1..=self.window.high() {
-            if let Some(data) = self.window.packet(seq).filter(|data| self.trusts(data.origin)) {
-                self.delivery.deliver_behind_hole(data, events);
-            }
-        }
-        if let Some(Handed::InDoubt(data)) = &self.handed {
-            // Behind all else: if it had a number, that was above every number that is known here.
-            let behind = Data { seq: self.window.high() + 1, ..data.clone() };
-            self.delivery.deliver_behind_hole(&behind, events);
-        }
+        let numbers = self.delivery.delivered + 1..=self.window.high();
+        let known = numbers.filter_map(|seq| self.window.packet(seq)).filter(|data| self.trusts(data.origin));
+        // By claims, not by numbers: so each that may have no number comes where its number would be.
+        let all: BTreeMap<Claim, &Data> = claims.values().chain(known).map(|data| (data.claim(), data)).collect();
+        all.into_values().for_each(|data| self.delivery.deliver_behind_hole(data, events));
     }
 
     fn trusts(&self, origin: DaemonId) -> bool {
         self.members.iter().position(|&member| member == origin).is_some_and(|place| self.trusted & (1 << place) != 0)
     }
+}
+
+/// What is delivered of a ring that was left, and how.
+#[derive(Debug)]
+pub(crate) struct Payment {
+    /// Those who go on together with this daemon.
+    pub(crate) peers: Vec<DaemonId>,
+    /// How far a peer has delivered in order.
+    pub(crate) line: u64,
+    /// Packets of the peers that may have a number or not.
+    pub(crate) claims: Claims,
+    /// The ring in which they go on.
+    pub(crate) next: RingId,
 }
 
 #[cfg(test)]
@@ -197,7 +247,8 @@ mod tests {
     fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
         owed.trust(peers, 0);
         let mut events = VecDeque::new();
-        owed.pay(peers.to_vec(), line, RingId { sequence: 2, representative: A }, &mut events);
+        let next = RingId { sequence: 2, representative: A };
+        owed.pay(Payment { peers: peers.to_vec(), line, claims: Claims::new(), next }, &mut events);
         let text = |event| match event {
             Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
             Event::Configuration(configuration) => format!("{:?} {}", configuration.kind, configuration.members.len()),

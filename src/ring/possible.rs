@@ -58,7 +58,7 @@ impl Circulation {
 
     /// Whether this data packet of the ring can be a true one.
     pub(crate) fn is_possible_data(&self, data: &Data) -> bool {
-        data.seq <= self.numbered()
+        data.is_numbered() && data.seq <= self.numbered()
     }
 
     /// Whether this packet, which is not here, would have been made by this daemon, which keeps all that it makes.

@@ -11,12 +11,12 @@ use super::circulation::{Circulation, Received};
 use super::core::Core;
 use super::form::{PassedForm, after_agreement};
 use super::operational::Operational;
-use super::owed::Owed;
+use super::owed::{Claims, Owed, Payment};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::{Configuration, ConfigurationKind, Event};
 use crate::time::Instant;
-use crate::wire::{Brings, DaemonId, Data, Form, Join, Packet, Slice, Token};
+use crate::wire::{Brings, Claim, DaemonId, Data, Form, Join, Packet, Token};
 
 /// At this calm visit in a row all members have been calm, so the exchange is complete, and trust is extended (owed.rs).
 const COMPLETE: u32 = 2;
@@ -36,8 +36,12 @@ pub(crate) struct Recovery {
     inherited: u128,
     /// Whether the exchange among the peers shows all packets that have a number.
     shows_all: bool,
+    /// Packets of the peers that may have a number that nobody here knows.
+    claims: Claims,
     /// Packets of the old ring that this daemon has to send.
     owing: BTreeSet<u64>,
+    /// The claim of the packet that it had handed over, if it has to send that too.
+    owing_claim: Option<Claim>,
     calm_visits: u32,
     /// In a ring of one, the token that came back from the last visit.
     returned: Option<Token>,
@@ -55,7 +59,10 @@ impl Recovery {
         // The peer with the lowest aru may lack anything above it, and nothing below.
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
         let low = low.max(owed.window.forgotten());
-        let owing = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some()).collect();
+        // Who goes apart shares nothing: what the others deliver is not changed by it.
+        let shares = !owed.is_apart();
+        let owing = (low + 1..=owed.window.high()).filter(|&seq| shares && owed.window.packet(seq).is_some()).collect();
+        let owing_claim = owed.claimed().filter(|_| shares && !from.show_all).map(Data::claim);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         Recovery {
             circulation,
@@ -64,7 +71,9 @@ impl Recovery {
             line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
             inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
             shows_all: from.show_all,
+            claims: owed.claimed().map(|data| (data.claim(), data.clone())).into_iter().collect(),
             owing,
+            owing_claim,
             calm_visits: 0,
             returned: None,
             passed: Some(PassedForm::pass(core, now, form)),
@@ -112,9 +121,7 @@ impl Recovery {
             if self.calm_visits == COMPLETE {
                 // Before anybody installs the ring: whoever fails from here on still delivers what others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
-                if self.shows_all {
-                    self.owed.know_all();
-                }
+                self.owed.settle(&mut self.claims, self.shows_all);
             }
             if self.calm_visits == INSTALL {
                 self.returned = token;
@@ -141,9 +148,8 @@ impl Recovery {
             core.stats.dropped.contradictions += 1;
             return Some(Transition::gather(GatherReason::Contradiction));
         }
-        let payload = data.payload.clone();
-        match self.circulation.receive(core, data) {
-            Received::New => self.keep(core, &payload),
+        match self.circulation.receive(core, data.clone()) {
+            Received::New => self.keep(core, &data),
             Received::Nothing => {}
             Received::Contradiction => return Some(Transition::gather(GatherReason::Contradiction)),
         }
@@ -174,36 +180,45 @@ impl Recovery {
             core.sender.take_back();
         }
         // In one step with the new configuration: no input may come between what is owed and what is next.
-        self.owed.pay(self.peers, self.line, self.circulation.ring, &mut core.events);
+        let Recovery { peers, line, claims, circulation, .. } = self;
+        self.owed.pay(Payment { peers, line, claims, next: circulation.ring }, &mut core.events);
         let configuration = Configuration {
             kind: ConfigurationKind::Regular,
-            ring: self.circulation.ring,
-            members: self.circulation.members.clone(),
+            ring: circulation.ring,
+            members: circulation.members.clone(),
             next: None,
         };
         core.events.push_back(Event::Configuration(configuration));
-        core.forgive(now, &self.circulation.members);
+        core.forgive(now, &circulation.members);
         // Last, because settling may have put messages back.
         core.sender.restart();
-        Operational::enter(core, now, self.circulation, self.returned)
+        Operational::enter(core, now, circulation, self.returned)
     }
 
     fn send_owing(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
         let mut numbered = Vec::new();
         for _ in 0..self.circulation.allowance(core, token) {
             // From the lowest: a gap low in the order holds back the most.
-            let Some(seq) = self.owing.pop_first() else { break };
-            let Some(old) = self.owed.window.packet(seq) else { continue };
-            let wrapped = wrap(core.me(), &self.circulation, old);
+            let old = match self.owing.pop_first() {
+                Some(seq) => self.owed.window.packet(seq).cloned(),
+                None => match self.owing_claim.take() {
+                    // Not if a peer has shown meanwhile that it has a number.
+                    Some(_) => self.owed.claimed().cloned(),
+                    None => break,
+                },
+            };
+            let Some(old) = old else { continue };
+            let wrapped = wrap(core.me(), &self.circulation, &old);
             numbered.push(self.circulation.number(token, wrapped));
         }
-        if !self.owing.is_empty() {
+        let owes = !self.owing.is_empty() || self.owing_claim.is_some();
+        if owes {
             self.circulation.flow.count_backlog(token);
         }
         let me = core.me();
         match token.owing_by {
             // What was numbered now counts as owed until the next visit, so that all others see that this one is not calm.
-            _ if !self.owing.is_empty() || !numbered.is_empty() => token.owing_by = Some(me),
+            _ if owes || !numbered.is_empty() => token.owing_by = Some(me),
             // Only the member that wrote its name removes it, as with aru.
             Some(by) if by == me => token.owing_by = None,
             _ => {}
@@ -211,14 +226,21 @@ impl Recovery {
         numbered
     }
 
-    fn keep(&mut self, core: &mut Core, payload: &Slice) {
-        match Data::decode(payload) {
-            Ok(old) if old.ring == self.owed.ring && self.owed.members.contains(&old.origin) => {
+    /// Keeps what a packet of recovery carries.
+    fn keep(&mut self, core: &mut Core, recovered: &Data) {
+        match Data::decode(&recovered.payload) {
+            Ok(old) if old.ring != self.owed.ring || !self.owed.members.contains(&old.origin) => {}
+            // Nobody claims in another's name, and who goes apart does not count.
+            Ok(old) if !old.is_numbered() => {
+                if old.origin == recovered.origin && self.peers.contains(&old.origin) {
+                    self.claims.insert(old.claim(), old);
+                }
+            }
+            Ok(old) => {
                 // A peer has sent it to everybody. A second copy would only cost time.
                 self.owing.remove(&old.seq);
                 self.owed.insert(core.me(), old);
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "a recovered packet is malformed");
                 core.stats.dropped.malformed += 1;
@@ -229,7 +251,7 @@ impl Recovery {
 
 /// The members of a new ring that come from this daemon's old one.
 struct Origins {
-    /// All of them that are in no doubt; the others go on alone.
+    /// All of them but those who promised a packet in an exchange that failed. Each of these goes on alone.
     together: Vec<(DaemonId, Brings)>,
     all: Vec<(DaemonId, Brings)>,
     /// Whether what they have among them is all that has a number.
@@ -240,10 +262,9 @@ impl Origins {
     fn of(owed: &Owed, form: &Form) -> Origins {
         let brings = form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
         let all: Vec<_> = brings.filter(|(_, brings)| brings.ring == owed.ring).collect();
-        // Each keeps what it has numbered, and who holds the token has all.
-        let show_all = all.len() == owed.members.len() || all.iter().any(|(_, brings)| brings.holds);
-        // A daemon in doubt may deliver a packet that the others never see. So it does not share their configuration.
-        let together = all.iter().copied().filter(|(_, brings)| show_all || !brings.in_doubt).collect();
+        let together: Vec<_> = all.iter().copied().filter(|(_, brings)| !brings.apart).collect();
+        // Each keeps what it has numbered, and who holds the token has all. Who goes apart shares nothing.
+        let show_all = together.len() == owed.members.len() || together.iter().any(|(_, brings)| brings.holds);
         Origins { together, all, show_all }
     }
 
@@ -267,6 +288,7 @@ fn wrap(me: DaemonId, circulation: &Circulation, old: &Data) -> Data {
         service: None,
         recovered: true,
         barrier_distance: Data::NO_BARRIER,
+        claim_distance: Data::NO_NUMBER,
         // Whole, with its old header: the receiver puts it into the window of the old ring as if it had come in time.
         payload: Packet::Data(old.clone()).encode(),
     }

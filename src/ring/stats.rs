@@ -16,6 +16,10 @@ counters! {
         packets_sent,
         /// Data packets handed over to the daemon at which the token rested.
         handed_over,
+        /// How often such a packet claimed another number, because others had passed it.
+        claimed_again,
+        /// Data packets of others that were not numbered here, because the turn of their claim had passed.
+        claims_refused,
         /// Data packets of others, of those numbered here.
         taken_over,
         /// How often the token came to rest here.

@@ -28,6 +28,8 @@ pub(crate) struct Whole {
     /// The packet in which it ends: its place in the order.
     seq: u64,
     barrier: u64,
+    /// Whether that packet has a number, and not only a claim.
+    pub(crate) numbered: bool,
     pub(crate) service: Service,
     pub(crate) payload: Payload,
 }
@@ -95,8 +97,9 @@ impl Stream {
 
     fn read(&mut self, data: &Data) {
         self.read = data.seq;
-        let (seq, barrier) = (data.seq, data.barrier());
-        self.assembly.feed(data, |service, payload| self.whole.push_back(Whole { seq, barrier, service, payload }));
+        let (seq, barrier, numbered) = (data.seq, data.barrier(), data.is_numbered());
+        let whole = |service, payload| Whole { seq, barrier, numbered, service, payload };
+        self.assembly.feed(data, |service, payload| self.whole.push_back(whole(service, payload)));
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn packet_of(seq: u64, stretch: Stretch) -> Data {
         service: stretch.service,
         recovered: false,
         barrier_distance: if stretch.barrier { 0 } else { Data::NO_BARRIER },
+        claim_distance: 0,
         payload: stretch.payload,
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::Data;
+use crate::wire::{Claim, DaemonId, Data};
 
 /// The packets of one ring.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Window {
     slots: VecDeque<Option<Data>>,
     /// Everything up to here has been here.
     aru: u64,
+    /// The claim of the last of these. Those of all before it are lower.
+    claim: Claim,
 }
 
 /// How many packets may lie between the first one kept and the last one.
@@ -56,12 +58,18 @@ impl Window {
 
     /// The packets behind this number, with at most this many payload bytes.
     pub(crate) fn behind(number: u64, bytes_limit: usize) -> Window {
-        Window { forgotten: number, bytes: 0, bytes_limit, slots: VecDeque::new(), aru: number }
+        let claim = Claim { number, origin: DaemonId(u32::MAX) };
+        Window { forgotten: number, bytes: 0, bytes_limit, slots: VecDeque::new(), aru: number, claim }
     }
 
     /// Everything up to here has been here.
     pub(crate) fn aru(&self) -> u64 {
         self.aru
+    }
+
+    /// The claim of the last packet up to which everything has been here.
+    pub(crate) fn claim(&self) -> Claim {
+        self.claim
     }
 
     /// The highest number that has been here.
@@ -108,8 +116,8 @@ impl Window {
         }
         self.bytes += data.payload.len();
         self.slots[index] = Some(data);
-        while self.packet(self.aru + 1).is_some() {
-            self.aru += 1;
+        while let Some(next) = self.packet(self.aru + 1) {
+            (self.aru, self.claim) = (next.seq, next.claim());
         }
         Inserted::New
     }

@@ -11,7 +11,9 @@
 //! 35  1  flags: 1 = recovered, the payload is a data packet of an older ring
 //! 36  2  distance to the barrier: how far before this packet the last one lies that carries a barrier message; 0 = this
 //!        packet does; 0xffff = there is none, or it lies that far back or farther
-//! 38     payload
+//! 38  2  distance to the claim: how far above the number that it claimed its number lies; 0 = its origin numbered it;
+//!        0xffff = it has no number, and seq is the claim
+//! 40     payload
 //! ```
 //!
 //! The messages of an origin are one stream of bytes: each is a 32-bit length, a service byte and its bytes. Small messages share a packet,
@@ -41,8 +43,20 @@ pub struct Data {
     pub recovered: bool,
     /// How far before this packet the last one lies that carries a barrier message, at most [`Data::NO_BARRIER`].
     pub barrier_distance: u16,
+    /// How far its number lies above the one that its origin claimed; [`Data::NO_NUMBER`] while it has none, and `seq` is the claim.
+    pub claim_distance: u16,
     /// The stretch of stream.
     pub payload: Slice,
+}
+
+/// The place in the order that a packet claims. Packets are numbered in the order of their claims, so a packet of which nobody knows whether
+/// it has a number still has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// The first number that was free, as far as the origin knew.
+    pub number: u64,
+    /// The origin.
+    pub origin: DaemonId,
 }
 
 /// Bytes before each message in the stream: length and service.
@@ -53,13 +67,33 @@ const RECOVERED: u8 = 1;
 
 impl Data {
     /// Bytes of the body before the payload.
-    pub const OVERHEAD: usize = 38;
+    pub const OVERHEAD: usize = 40;
 
     /// Bytes that a body has at most.
     pub const BODY_LIMIT: usize = 65_000;
 
     /// The distance to a barrier that is too far back to be told, or that is not there. Farther than a daemon may lag behind.
     pub const NO_BARRIER: u16 = 0xffff;
+
+    /// The distance to a claim while there is no number.
+    pub const NO_NUMBER: u16 = 0xffff;
+
+    /// Whether it has a number. Otherwise it has a claim only.
+    pub fn is_numbered(&self) -> bool {
+        self.claim_distance != Data::NO_NUMBER
+    }
+
+    /// The place in the order that it claims.
+    pub fn claim(&self) -> Claim {
+        let distance = if self.is_numbered() { u64::from(self.claim_distance) } else { 0 };
+        Claim { number: self.seq.saturating_sub(distance), origin: self.origin }
+    }
+
+    /// Gives it a number, which is not below the one that it claims.
+    pub fn set_number(&mut self, seq: u64) {
+        let distance = seq - self.claim().number;
+        (self.seq, self.claim_distance) = (seq, u16::try_from(distance).unwrap_or(u16::MAX).min(Data::NO_NUMBER - 1));
+    }
 
     /// Everything up to here must be delivered before a message of this packet may be delivered ahead of its turn.
     pub fn barrier(&self) -> u64 {
@@ -92,7 +126,11 @@ impl Data {
         if flags & !RECOVERED != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
-        let barrier_distance = reader.u16()?;
+        let (barrier_distance, claim_distance) = (reader.u16()?, reader.u16()?);
+        // Claims begin at 1, as numbers do.
+        if claim_distance != Data::NO_NUMBER && u64::from(claim_distance) >= seq {
+            return Err(DecodeError::BadValue("claim"));
+        }
         // A part of the datagram, not a copy: it goes to the clients' sockets as it is.
         let payload = body.tail(Data::OVERHEAD);
         // The stream is read from there after a loss, so it must lie inside.
@@ -105,7 +143,18 @@ impl Data {
         if payload.len() > Data::BODY_LIMIT - heads * Data::OVERHEAD {
             return Err(DecodeError::TooLarge("payload"));
         }
-        Ok(Data { ring, seq, origin, offset, first_message, service, recovered, barrier_distance, payload })
+        Ok(Data {
+            ring,
+            seq,
+            origin,
+            offset,
+            first_message,
+            service,
+            recovered,
+            barrier_distance,
+            claim_distance,
+            payload,
+        })
     }
 
     /// The bytes of the body.
@@ -119,6 +168,7 @@ impl Data {
         writer.u8(self.service.map_or(0, |service| service as u8));
         writer.u8(if self.recovered { RECOVERED } else { 0 });
         writer.u16(self.barrier_distance);
+        writer.u16(self.claim_distance);
         writer.bytes(&self.payload);
         writer.finish()
     }
@@ -154,6 +204,11 @@ impl fmt::Display for Data {
         if self.barrier_distance != Data::NO_BARRIER {
             write!(f, ", barrier at {}", self.barrier())?;
         }
+        match self.claim_distance {
+            0 => {}
+            Data::NO_NUMBER => f.write_str(", claimed only")?,
+            _ => write!(f, ", claimed {}", self.claim().number)?,
+        }
         if self.recovered { write!(f, ", recovered") } else { Ok(()) }
     }
 }
@@ -172,6 +227,7 @@ mod tests {
             service: Some(Service::Agreed),
             recovered: true,
             barrier_distance: 2,
+            claim_distance: 3,
             payload: Slice::copy_from(b"ab"),
         }
     }
@@ -180,7 +236,7 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 5, 1,
-            0, 2, b'a', b'b',
+            0, 2, 0, 3, b'a', b'b',
         ];
         assert_eq!(data().encode(), bytes);
         assert_eq!(Data::decode(&Slice::copy_from(&bytes)), Ok(data()));
@@ -196,6 +252,15 @@ mod tests {
         data.seq = 5;
         data.set_barrier(0);
         assert_eq!(data.barrier(), 0);
+    }
+
+    #[test]
+    fn a_claim_stays_when_the_packet_gets_its_number() {
+        let mut data = Data { claim_distance: Data::NO_NUMBER, ..data() };
+        let claim = Claim { number: 5, origin: DaemonId(6) };
+        assert_eq!((data.is_numbered(), data.claim()), (false, claim));
+        data.set_number(9);
+        assert_eq!((data.is_numbered(), data.seq, data.claim()), (true, 9, claim));
     }
 
     #[test]
@@ -218,7 +283,7 @@ mod tests {
 
     #[test]
     fn values_without_meaning_are_refused() {
-        for (at, value) in [(19, 0), (23, 0), (34, 7), (35, 2), (33, 2)] {
+        for (at, value) in [(19, 0), (23, 0), (34, 7), (35, 2), (33, 2), (39, 5)] {
             let mut bytes = data().encode();
             bytes[at] = value;
             assert!(Data::decode(&bytes.into()).is_err(), "byte {at}");

@@ -151,6 +151,7 @@ mod tests {
             service: Some(Service::Agreed),
             recovered: false,
             barrier_distance: Data::NO_BARRIER,
+            claim_distance: 0,
             payload,
         }
     }
@@ -195,7 +196,7 @@ mod tests {
         let inner = Data { first_message: None, service: None, barrier_distance: 2, ..data(b"rest".to_vec().into()) };
         let outer = Data { recovered: true, first_message: None, service: None, ..data(inner.encode().into()) };
         let expected = [
-            "  ring 10.77.0.1/4, seq 12 of 10.77.0.2, stream bytes 100..142, recovered",
+            "  ring 10.77.0.1/4, seq 12 of 10.77.0.2, stream bytes 100..144, recovered",
             "    ring 10.77.0.1/4, seq 12 of 10.77.0.2, stream bytes 100..104, barrier at 10",
         ];
         assert_eq!(packet(&Packet::Data(outer)), expected);
@@ -233,7 +234,7 @@ mod tests {
         let expected = "  10.77.0.2, life 0000000000000001, highest ring sequence 4, present {10.77.0.1, 10.77.0.2}, \
                         failed {10.77.0.1}, leaving";
         assert_eq!(packet(&Packet::Join(join)), [expected]);
-        let brings = Brings { ring: RING, aru: 5, delivered: 6, high: 7, trusted: 3, holds: true, in_doubt: false };
+        let brings = Brings { ring: RING, aru: 5, delivered: 6, high: 7, trusted: 3, holds: true, apart: false };
         let members = vec![
             FormMember { daemon: ALPHA, incarnation: Incarnation(1), brings: Some(brings) },
             FormMember { daemon: BETA, incarnation: Incarnation(2), brings: None },

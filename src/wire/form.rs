@@ -60,8 +60,8 @@ pub struct Brings {
     pub trusted: u128,
     /// The token of the old ring rested here when the ring broke, so nobody has given a number since.
     pub holds: bool,
-    /// It had handed a packet over and does not know whether that got a number.
-    pub in_doubt: bool,
+    /// It promised a packet to others in an exchange that failed, so it delivers that one and goes on alone.
+    pub apart: bool,
 }
 
 /// A part of a form token, as it travels.
@@ -84,7 +84,7 @@ pub const PART_ENTRIES: usize = 16;
 
 const FILLED: u8 = 1;
 const HOLDS: u8 = 2;
-const IN_DOUBT: u8 = 4;
+const APART: u8 = 4;
 const ENTRY_SIZE: usize = 65;
 
 impl Form {
@@ -145,7 +145,7 @@ impl FormMember {
         let incarnation = Incarnation(reader.u64()?);
         let flags = reader.u8()?;
         // An entry that is not filled in says nothing, so it must have no other flag.
-        if flags & !(FILLED | HOLDS | IN_DOUBT) != 0 || flags & FILLED == 0 && flags != 0 {
+        if flags & !(FILLED | HOLDS | APART) != 0 || flags & FILLED == 0 && flags != 0 {
             return Err(DecodeError::BadValue("flags"));
         }
         if flags & FILLED == 0 {
@@ -160,7 +160,7 @@ impl FormMember {
             high: reader.counted("high")?,
             trusted: u128::from_be_bytes(reader.array()?),
             holds: flags & HOLDS != 0,
-            in_doubt: flags & IN_DOUBT != 0,
+            apart: flags & APART != 0,
         };
         Ok(FormMember { daemon, incarnation, brings: Some(brings) })
     }
@@ -174,7 +174,7 @@ impl FormMember {
             return;
         };
         let flag = |bit: u8, set: bool| if set { bit } else { 0 };
-        writer.u8(FILLED | flag(HOLDS, brings.holds) | flag(IN_DOUBT, brings.in_doubt));
+        writer.u8(FILLED | flag(HOLDS, brings.holds) | flag(APART, brings.apart));
         brings.ring.encode(writer);
         writer.u64(brings.aru);
         writer.u64(brings.delivered);
@@ -197,10 +197,10 @@ impl fmt::Display for FormPart {
 impl fmt::Display for FormMember {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.daemon)?;
-        let Some(Brings { ring, aru, delivered, high, trusted, holds, in_doubt }) = self.brings else { return Ok(()) };
+        let Some(Brings { ring, aru, delivered, high, trusted, holds, apart }) = self.brings else { return Ok(()) };
         write!(f, " brings ring {ring} aru {aru} delivered {delivered} high {high} trusted {trusted:b}")?;
         f.write_str(if holds { " holds the token" } else { "" })?;
-        f.write_str(if in_doubt { " in doubt" } else { "" })
+        f.write_str(if apart { " goes apart" } else { "" })
     }
 }
 
@@ -216,7 +216,7 @@ mod tests {
             high: 12,
             trusted: 5,
             holds: false,
-            in_doubt: true,
+            apart: true,
         };
         FormMember { daemon: DaemonId(n), incarnation: Incarnation(7), brings: (n % 2 == 1).then_some(brings) }
     }

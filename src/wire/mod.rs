@@ -31,7 +31,7 @@ mod slice;
 mod token;
 
 pub use codec::{DecodeError, Reader, Writer};
-pub use data::{Data, MESSAGE_PREFIX};
+pub use data::{Claim, Data, MESSAGE_PREFIX};
 pub use envelope::{Basis, Envelope, GroupState, Piece, State};
 pub use explain::explain;
 pub use form::{Brings, Form, FormMember, FormPart};

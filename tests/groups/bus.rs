@@ -132,7 +132,7 @@ impl Bus {
         let Some((payload, service)) = daemon.first.pop_front().or_else(|| daemon.queue.pop_front()) else {
             return false;
         };
-        let message = Message { origin: DaemonId(id), service, payload };
+        let message = Message { origin: DaemonId(id), service, payload, numbered: true };
         self.rings.get_mut(&ring).unwrap().log.push(message);
         true
     }

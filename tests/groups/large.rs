@@ -72,7 +72,8 @@ impl Pair {
     }
 
     fn deliver(&mut self, at: u32, origin: u32, payload: &Payload) {
-        let message = Message { origin: DaemonId(origin), service: Service::Agreed, payload: payload.clone() };
+        let message =
+            Message { origin: DaemonId(origin), service: Service::Agreed, payload: payload.clone(), numbered: true };
         let groups = self.groups.get_mut(&at).unwrap();
         groups.handle_event(ring::Event::Message(message));
         drain(groups, &mut self.delivered);

@@ -203,7 +203,8 @@ fn a_daemon_goes_through_the_states_that_monitors_know() {
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
         ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
     };
-    let message = |(payload, service)| ring::Event::Message(Message { origin: DaemonId(1), service, payload });
+    let message =
+        |(payload, service)| ring::Event::Message(Message { origin: DaemonId(1), service, payload, numbered: true });
     let mut groups = Groups::new(DaemonId(1), [(DaemonId(1), "d1".to_string())]);
     let table = hear(&mut groups, ring::Event::Configuration(regular(ring)));
     assert_eq!(groups.status(), Status::Exchanging);

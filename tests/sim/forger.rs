@@ -200,6 +200,7 @@ impl Pen<'_> {
             service: Service::from_wire(self.rng.below(7) as u8),
             recovered: data.recovered ^ self.dares(),
             barrier_distance: self.number(data.barrier_distance.into()) as u16,
+            claim_distance: self.number(data.claim_distance.into()) as u16,
             payload,
         }
     }
@@ -321,7 +322,7 @@ impl Pen<'_> {
                 brings.high = self.number(brings.high);
                 brings.trusted ^= u128::from(self.number(0));
                 brings.holds ^= self.dares();
-                brings.in_doubt ^= self.dares();
+                brings.apart ^= self.dares();
             }
         }
         part

@@ -2,6 +2,7 @@
 //! deliveries, in order. It knows messages by number; what travels as payload is derived from the number, so that a message that
 //! nobody sent or that was altered on its way is noticed when it comes out.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use spread::ring::{Configuration, ConfigurationKind, Message};
@@ -59,6 +60,8 @@ impl Sent {
 pub struct Trace {
     pub processes: Vec<Process>,
     pub messages: Vec<Sent>,
+    /// Those that somebody delivered without a number in their ring.
+    pub claimed: BTreeSet<MessageNumber>,
     /// Deliveries of something that was not submitted like this.
     pub forged: Vec<String>,
 }
@@ -114,6 +117,7 @@ impl Trace {
 
     pub fn deliver(&mut self, process: ProcessNumber, message: &Message) -> Option<MessageNumber> {
         let number = self.identify(message);
+        self.claimed.extend(number.filter(|_| !message.numbered));
         match number {
             Some(number) => self.processes[process].events.push(Event::Deliver(number)),
             None => self.forged.push(format!(

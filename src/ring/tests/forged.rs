@@ -35,8 +35,9 @@ impl Bus {
     /// A data packet of the present ring.
     fn data(&self, origin: DaemonId, seq: u64, payload: &[u8]) -> Data {
         let (offset, first_message, service) = (0, None, None);
-        let (recovered, barrier_distance, payload) = (false, Data::NO_BARRIER, Slice::copy_from(payload));
-        Data { ring: self.ring(), seq, origin, offset, first_message, service, recovered, barrier_distance, payload }
+        let (recovered, barrier_distance, claim_distance) = (false, Data::NO_BARRIER, 0);
+        let (ring, payload) = (self.ring(), Slice::copy_from(payload));
+        Data { ring, seq, origin, offset, first_message, service, recovered, barrier_distance, claim_distance, payload }
     }
 
     /// Everything works again a second after the lies have ended.

@@ -93,17 +93,42 @@ fn a_token_with_much_to_carry_goes_round_and_rests_where_most_was_sent() {
 }
 
 #[test]
-fn who_is_in_doubt_goes_on_apart_and_delivers_its_own() {
+fn those_who_are_left_deliver_what_only_the_lost_holder_numbered() {
+    for claimants in [[2, 2], [2, 3], [3, 2]] {
+        let mut bus = resting();
+        // The holder numbers the packets, and nobody else hears of that before it is gone.
+        bus.drop = Box::new(|from, _, packet| from == DaemonId(1) && matches!(packet, Packet::Data(_)));
+        let mut sent: Vec<String> = claimants.iter().map(|id| format!("of {id}")).collect();
+        sent.dedup();
+        for (id, text) in claimants.iter().zip(&sent) {
+            bus.submit(*id, Service::Agreed, text);
+        }
+        bus.run(Duration::from_micros(20));
+        bus.partition(&[1]);
+        bus.run(SECOND);
+        let (first, second) = (bus.take(2), bus.take(3));
+        assert_eq!(first, second, "those who go on together deliver the same");
+        let delivered = |log: &[String]| log.iter().filter(|line| line.starts_with("of")).cloned().collect::<Vec<_>>();
+        let (lost, left) = (delivered(&bus.take(1)), delivered(&first));
+        let mut common = left.clone();
+        common.retain(|line| lost.contains(line));
+        assert_eq!(common, lost, "in the order of the holder");
+        sent.sort_unstable();
+        assert_eq!((left, &first[0][..]), (sent, "Transitional[2, 3]"));
+    }
+}
+
+#[test]
+fn a_packet_whose_turn_has_passed_claims_another_number() {
     let mut bus = resting();
-    // The holder numbers the packet, and nobody else hears of that before it is gone.
-    bus.drop = Box::new(|from, _, packet| from == DaemonId(1) && matches!(packet, Packet::Data(_)));
-    bus.submit(2, Service::Agreed, "in doubt");
-    bus.run(Duration::from_micros(20));
-    bus.partition(&[1]);
-    bus.run(SECOND);
-    assert_eq!(bus.take(1), ["in doubt", "Transitional[1]", "Regular[1]"]);
-    assert_eq!(bus.take(2), ["Transitional[2]", "in doubt", "Regular[2, 3]"]);
-    assert_eq!(bus.take(3), ["Transitional[3]", "Regular[2, 3]"]);
+    // At the same time, so both claim the same number. The holder hears the higher one first.
+    bus.submit(3, Service::Agreed, "first");
+    bus.run(Duration::from_micros(2));
+    bus.submit(2, Service::Agreed, "second");
+    bus.run(MILLI);
+    (1..=3).for_each(|id| assert_eq!(bus.take(id), ["first", "second"], "at {id}"));
+    let (origin, holder) = (bus.rings[&DaemonId(2)].stats(), bus.rings[&DaemonId(1)].stats());
+    assert_eq!((origin.claimed_again, holder.claims_refused), (1, 1));
 }
 
 #[test]

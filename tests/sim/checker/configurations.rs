@@ -1,6 +1,6 @@
 //! Rules about configurations: identities are unique, members agree on the members, and a transitional configuration holds exactly
 //! those who go from one regular configuration to the next together (Totem SRP §4). Apart from them, and each of them alone, go those
-//! who are in doubt about a message of their own.
+//! who promised a message of their own in an exchange that failed.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn companions_come_from_both_sides(stay: &Stay) -> Verdict {
 }
 
 /// Those who installed the same next configuration from the same previous one, and nobody else, are companions; all list the same. But
-/// whoever is in doubt goes there without companions.
+/// whoever promised a message in an exchange that failed goes there without companions.
 fn transitional_means_together(stays: &[Stay]) -> Verdict {
     let mut arrivals: BTreeMap<RingId, Vec<&Stay>> = BTreeMap::new();
     for stay in stays {
@@ -73,7 +73,7 @@ fn transitional_means_together(stays: &[Stay]) -> Verdict {
         let companions = stay.companions();
         let arrived = arrivals.get(&next).expect("this process itself arrived there");
         let members = &arrived[0].configuration.members;
-        // Where all of a ring come along, their exchange leaves nobody in doubt.
+        // Where all of a ring come along, their exchange decides about every message.
         let came = |member: &DaemonId| {
             arrived.iter().any(|other| other.daemon == *member && other.previous == Some(stay.ring()))
         };

@@ -1,5 +1,8 @@
 //! Ordered deliveries have no holes (6.3): who delivers a message has delivered everything that anybody delivered before it, unless
 //! the sender of what is missing is not in the configuration of the delivery.
+//!
+//! Numbers have no holes, so this is said of messages with a number. One that has none is known only to those who leave its ring
+//! together with its sender; they all deliver it.
 
 use super::{Chapter, Stay, Verdict, broken};
 use crate::trace::{MessageNumber, Trace};
@@ -29,7 +32,8 @@ fn compare(trace: &Trace, chapter: &Chapter<'_>, receiver: usize, theirs: (&Stay
     }
     for (place, &number) in ordered.iter().enumerate().take(common.max(common_regular)) {
         let sender = trace.processes[trace.messages[number].process].daemon;
-        let needed = place < common_regular || stay.companions().contains(&sender);
+        let has_number = !trace.claimed.contains(&number);
+        let needed = place < common_regular && has_number || stay.companions().contains(&sender);
         if needed && chapter.place(receiver, number).is_none() {
             let (daemon, ring, has) = (stay.daemon, stay.ring(), other.daemon);
             return Err(broken("6.3", format!("{daemon} has a hole in {ring}: message {number} that {has} delivered")));

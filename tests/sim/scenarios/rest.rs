@@ -1,6 +1,9 @@
 //! A token that rests: its holder goes, the load comes and goes, a network dies while nobody sends.
 
+use spread::ring::ConfigurationKind;
+
 use super::*;
+use crate::trace::Event;
 
 /// S60: the holder dies, is cut off, or leaves, at every stage of messages that others have handed over to it. Each is delivered once,
 /// in its sender's order, by all who go on; nobody who goes on is parted from another for longer than that.
@@ -51,6 +54,38 @@ fn the_holder_may_go_with_those_who_know_more() {
         world.clear_rule();
         world.act(Action::Partition(vec![0; 4]));
         assert_healed(&mut world, SECOND * 3);
+    }
+}
+
+/// S60: the network falls apart while everybody has a message on its way to the holder. Those of a side go on together, and deliver the
+/// same messages.
+#[test]
+fn those_who_are_cut_off_together_stay_together() {
+    for step in 0..40_u32 {
+        for sides in [[1, 0, 0, 0, 0], [0, 0, 1, 1, 1], [0, 1, 0, 1, 1], [0, 1, 1, 2, 2]] {
+            let mut world = whole(5, 1);
+            world.run(MILLI * 200);
+            load(&mut world, SECOND, 500);
+            world.run(MILLI * 50 + MILLI / 20 * step);
+            world.act(Action::Partition(sides.to_vec()));
+            world.run(SECOND * 3);
+            check_safety(&world.trace).unwrap_or_else(|broken| panic!("step {step}, {sides:?}: {broken}"));
+            for (daemon, process) in world.trace.processes.iter().enumerate() {
+                let side: Vec<DaemonId> = (0..5)
+                    .filter(|&other| sides[other] == sides[daemon])
+                    .map(|other| DaemonId(other as u32 + 1))
+                    .collect();
+                let transitional = process.events.iter().find_map(|event| match event {
+                    Event::Configuration(configuration) if configuration.kind == ConfigurationKind::Transitional => {
+                        Some(&configuration.members)
+                    }
+                    _ => None,
+                });
+                assert_eq!(transitional, Some(&side), "step {step}, {sides:?}: {} goes on", process.daemon);
+            }
+            world.act(Action::Partition(vec![0; 5]));
+            assert_healed(&mut world, SECOND * 3);
+        }
     }
 }
 
