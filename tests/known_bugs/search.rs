@@ -44,6 +44,12 @@ const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::MergesMissed, RINGS, 400),
     (KnownBug::ExchangeOvertaken, CLIENTS, 400),
     (KnownBug::SizeKept, MASKED, 400),
+    (KnownBug::OrderedTwice, RINGS, 400),
+    (KnownBug::LostWithHolder, RINGS, 400),
+    (KnownBug::LaterMessagesPass, RINGS, 400),
+    (KnownBug::RestSafeTooEarly, RINGS, 400),
+    (KnownBug::TwoHolders, RINGS, 400),
+    (KnownBug::ClaimsIgnored, RINGS, 400),
 ];
 
 #[test]
