@@ -170,9 +170,11 @@ check-windows:
 check-systems:
 	./tests/systems.sh windows others byte-order
 
+# What is played: `make sim HISTORIES=files_change …` plays those alone in which daemons read new files.
+HISTORIES ?= seeds_keep a_way_through
 sim:
 	TORC_SIM_SEEDS=$(FROM)..$$(($(FROM) + $(N))) TORC_SIM_PROGRESS=1 $(if $(SECONDS),TORC_SIM_SECONDS=$(SECONDS)) \
-		$(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture --test-threads 3 seeds_keep a_way_through
+		$(CARGO) test --profile sim --locked --no-default-features --test sim -- --nocapture --test-threads 3 $(HISTORIES)
 
 # Puts known bugs back and shows in how many histories the simulator finds each.
 test-the-tester:

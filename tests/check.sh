@@ -43,7 +43,7 @@ fi
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --quiet
 say "tests"
-# Each seed is five histories of the simulator.
+# Each seed is seven histories of the simulator.
 : "${TORC_SIM_SEEDS:=1500}"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests

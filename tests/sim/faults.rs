@@ -67,6 +67,18 @@ impl Plan {
         Plan::of_mode(mode, rng)
     }
 
+    /// A history with anything in which daemons read new files under way.
+    pub fn draw_changing(seed: u64) -> Plan {
+        let mut rng = Rng::new(seed ^ 0xc4a6_0000_0000);
+        // About one plan in three has them.
+        loop {
+            let plan = Plan::of_mode(Mode::AnythingGoes, rng.fork());
+            if plan.tables.change() {
+                return plan;
+            }
+        }
+    }
+
     /// A history in which somebody forges datagrams besides all faults but those of a masked one.
     pub fn draw_hostile(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0xf0e5_0000_0000);

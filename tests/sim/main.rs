@@ -9,6 +9,7 @@
 //!     TORC_SIM_LOG=datagrams …                           and every datagram
 
 mod actor;
+mod changes;
 mod checker;
 mod clients;
 mod faults;
@@ -70,9 +71,13 @@ fn masked_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
 }
 
 fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
-    let plan = Plan::draw(seed);
+    played(&Plan::draw(seed), log)
+}
+
+/// What comes of a plan.
+pub fn played(plan: &Plan, log: Log) -> Result<Outcome, Violation> {
     let mut world = plan.world(log);
-    let healing = if plan.masked { masked(&plan, &mut world)? } else { anything_goes(&plan, &mut world)? };
+    let healing = if plan.masked { masked(plan, &mut world)? } else { anything_goes(plan, &mut world)? };
     let simulated = world.now().since(Instant::ZERO);
     Ok(Outcome { digest: world.trace.digest(), tally: world.tally(), simulated, healing })
 }

@@ -130,6 +130,11 @@ impl TablePlan {
         self.written.push(written);
     }
 
+    /// Whether there is a second table.
+    pub fn change(&self) -> bool {
+        self.tables.len() > 1
+    }
+
     /// Some daemons of the first table only are there at first.
     pub fn begin_with(&mut self, table: Table) {
         self.tables[0] = table;

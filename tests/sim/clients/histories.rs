@@ -30,12 +30,16 @@ fn seeds_keep_the_promises_to_clients() {
 }
 
 pub fn history(seed: u64, log: Log) -> Result<Outcome, Violation> {
-    let plan = Plan::draw(seed);
+    played(&Plan::draw(seed), seed, log)
+}
+
+/// What comes of a plan; the seed says what the clients do in it.
+pub fn played(plan: &Plan, seed: u64, log: Log) -> Result<Outcome, Violation> {
     let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
-    let mut world = world(&plan, seed, &journal, log);
+    let mut world = world(plan, seed, &journal, log);
     world.answers_configurations = false;
     let healing =
-        if plan.masked { masked(&plan, &mut world, &journal) } else { anything_goes(&plan, &mut world, &journal) };
+        if plan.masked { masked(plan, &mut world, &journal) } else { anything_goes(plan, &mut world, &journal) };
     if log >= Log::Events {
         journal.borrow().show();
     }

@@ -10,3 +10,4 @@ mod journal;
 mod node_daemon;
 
 pub use histories::hostile_history;
+pub use histories::played;
