@@ -44,8 +44,26 @@ impl Daemon {
         Ok(changes.now.into_iter().chain(changes.at_restart).map(|change| change.to_string()).collect())
     }
 
+    /// Reloads a file in which the daemon has these addresses; the changes, as told.
+    fn move_to(&self, addresses: &str) -> Result<String, ReloadError> {
+        self.move_with(addresses, "")
+    }
+
+    fn move_with(&self, addresses: &str, parameters: &str) -> Result<String, ReloadError> {
+        let port = self.port;
+        let text =
+            format!("Spread_Segment unicast:{port} unicast:{port} {{ solo 127.0.82.1 {addresses} }} {parameters}");
+        let changes = self.running.handle().reload(Settings::parse("f", text.as_bytes()).unwrap())?;
+        assert_eq!((changes.once_all_have_it.len(), changes.at_restart.len()), (0, 0), "{changes}");
+        Ok(changes.to_string())
+    }
+
     fn connect(&self, name: &str) -> Result<Mailbox, ConnectError> {
-        let daemon = format!("{}@127.0.82.1", self.port);
+        self.connect_at("127.0.82.1", name)
+    }
+
+    fn connect_at(&self, address: &str, name: &str) -> Result<Mailbox, ConnectError> {
+        let daemon = format!("{}@{address}", self.port);
         Mailbox::connect(&ConnectOptions { daemon, private_name: name.into(), ..ConnectOptions::default() })
     }
 }
@@ -95,6 +113,68 @@ fn a_file_counts_at_once_and_says_what_it_changes() {
     daemon.connect("two").unwrap();
     first.join(Name::new(b"still").unwrap()).unwrap();
     assert!(matches!(first.receive().unwrap(), Received::View(_)));
+}
+
+#[test]
+fn clients_come_in_at_other_addresses_after_a_reload_and_those_who_are_in_stay() {
+    let daemon = Daemon::start();
+    let first = daemon.connect("first").unwrap();
+    let group = Name::new(b"group").unwrap();
+    first.join(group).unwrap();
+    assert!(matches!(first.receive().unwrap(), Received::View(_)));
+    let networks = "D 127.0.82.1 D 127.0.83.1";
+    let said = daemon.move_to(&format!("{{ {networks} C 127.0.82.9 C 127.0.82.1 }}")).unwrap();
+    assert_eq!(said, "solo served clients at 127.0.82.1 and serves them at 127.0.82.9, 127.0.82.1");
+    let places = ["127.0.82.1", "127.0.82.9", "127.0.82.77"];
+    let open = || places.map(|place| daemon.connect_at(place, "one").is_ok());
+    assert_eq!(open(), [true, true, false]);
+    // Every address, one of these alone, and back: the system gives nobody both at once.
+    let steps = [
+        ("127.0.83.1".to_owned(), [true, true, true]),
+        (format!("{{ {networks} C 127.0.82.77 }}"), [false, false, true]),
+        (format!("{{ {networks} C 127.0.82.9 }}"), [false, true, false]),
+        (format!("{{ {networks} }}"), [false, false, false]),
+        (format!("{{ {networks} C 127.0.82.1 }}"), [true, false, false]),
+    ];
+    for (number, (addresses, expected)) in steps.iter().enumerate() {
+        daemon.move_to(addresses).unwrap();
+        assert_eq!(open(), *expected, "{addresses}");
+        first.multicast(FrameType::SAFE, &[group], number as i16, b"there?").unwrap();
+        assert!(matches!(first.receive().unwrap(), Received::Message(message) if message.mess_type == number as i16));
+    }
+}
+
+#[test]
+fn a_client_address_in_use_changes_nothing() {
+    let daemon = Daemon::start();
+    let networks = "D 127.0.82.1 D 127.0.83.1";
+    let taken = ["127.0.82.9", "127.0.0.1"].map(|place| TcpListener::bind((place, daemon.port)).unwrap());
+    for addresses in [format!("{{ {networks} C 127.0.82.8 C 127.0.82.9 }}"), "127.0.83.1".to_owned()] {
+        let error = daemon.move_with(&addresses, "MaxSessions = 1").unwrap_err();
+        let reason = format!("TCP port {} of ", daemon.port);
+        assert!(error.to_string().contains(&reason) && error.to_string().contains("is in use"), "{error}");
+        assert!(daemon.connect_at("127.0.82.8", "one").is_err(), "{addresses}");
+        let both = ["one", "two"].map(|name| daemon.connect(name).unwrap());
+        assert_eq!(both.len(), 2);
+    }
+    drop(taken);
+    daemon.move_to(&format!("{{ {networks} C 127.0.82.8 C 127.0.82.9 }}")).unwrap();
+    assert!(daemon.connect_at("127.0.82.9", "one").is_ok() && daemon.connect("one").is_err());
+}
+
+/// Whoever has connected is served, though the door is closed before the daemon looks.
+#[test]
+fn who_stands_at_a_door_that_is_closed_is_let_in() {
+    let daemon = Daemon::start();
+    let networks = "D 127.0.82.1 D 127.0.83.1";
+    for (from, to) in [("127.0.82.1", "127.0.82.9"), ("127.0.82.9", "127.0.82.1")].repeat(5) {
+        let waiting = std::net::TcpStream::connect((from, daemon.port)).unwrap();
+        daemon.move_to(&format!("{{ {networks} C {to} }}")).unwrap();
+        // It has been accepted and is waited for: its end is not a refusal.
+        waiting.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let error = std::io::Read::read(&mut &waiting, &mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    }
 }
 
 /// Daemons of one machine on networks of loopback addresses.

@@ -151,7 +151,8 @@ fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<Difference>) {
         texts.push(start(format!("{} has another interface", new.name)));
     }
     if old.clients != new.clients {
-        texts.push(start(format!("{} serves clients at other addresses", new.name)));
+        let text = format!("{} served clients at {} and serves them at {}", new.name, old.clients, new.clients);
+        texts.push(Difference { change: Change::Live, text });
     }
 }
 
@@ -188,6 +189,10 @@ mod tests {
             (
                 "Spread_Segment 239.77.0.1 239.77.1.1 { b 10.77.0.2 10.77.1.2 a 10.77.0.1 10.77.1.1 }".to_string(),
                 "the daemons stand in another order",
+            ),
+            (
+                FILE.replace("b 10.77.0.2 10.77.1.2", "b 10.77.0.2 { D 10.77.0.2 D 10.77.1.2 C 10.77.1.2 C ::1 }"),
+                "b served clients at every address and serves them at 10.77.1.2, ::1",
             ),
         ] {
             assert_eq!(differences(&text), [told], "{text}");

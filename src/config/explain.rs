@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Settings;
-use super::table::{ClientAddresses, Daemon, Segment};
+use super::table::{Daemon, Segment};
 
 /// What settings mean: its networks, its policy, its daemons with `me` marked, and its warnings.
 pub fn explain(settings: &Settings, me: Option<&Daemon>) -> String {
@@ -63,12 +63,7 @@ fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bo
             writeln!(text, "    network {id} at {address}")?;
         }
     }
-    let clients = match &daemon.clients {
-        ClientAddresses::All => "every address".to_string(),
-        ClientAddresses::Only(addresses) if addresses.is_empty() => "the unix socket only".to_string(),
-        ClientAddresses::Only(addresses) => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
-    writeln!(text, "    clients at {clients}")
+    writeln!(text, "    clients at {}", daemon.clients)
 }
 
 fn policy(settings: &Settings) -> String {

@@ -238,6 +238,19 @@ impl NetworkKind {
     }
 }
 
+impl fmt::Display for ClientAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientAddresses::All => f.write_str("every address"),
+            ClientAddresses::Only(addresses) if addresses.is_empty() => f.write_str("the unix socket only"),
+            ClientAddresses::Only(addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                f.write_str(&addresses.join(", "))
+            }
+        }
+    }
+}
+
 impl fmt::Display for NetworkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

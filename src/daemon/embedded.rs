@@ -38,8 +38,6 @@ pub struct Embedded {
     configuration: Mutex<String>,
     #[cfg(unix)]
     client_port: u16,
-    #[cfg(unix)]
-    client_addresses: ClientAddresses,
     handle: Handle,
     running: Mutex<Option<Running>>,
 }
@@ -85,9 +83,11 @@ impl Embedded {
     /// Whether clients that want this port, on this host if they name one, mean this daemon.
     #[cfg(unix)]
     fn serves(&self, port: u16, host: Option<IpAddr>) -> bool {
-        let at = |host: IpAddr| match &self.client_addresses {
-            ClientAddresses::All => host.is_loopback(),
-            ClientAddresses::Only(addresses) => addresses.contains(&host),
+        let in_force = self.handle.in_force();
+        let me = in_force.settings.table.daemons.iter().find(|daemon| daemon.name == self.name);
+        let at = |host: IpAddr| match me.map(|me| &me.clients) {
+            Some(ClientAddresses::Only(addresses)) => addresses.contains(&host),
+            _ => host.is_loopback(),
         };
         self.client_port == port && host.is_none_or(at)
     }
@@ -269,8 +269,6 @@ impl Wanted<'_> {
             configuration: Mutex::new(self.configuration.to_owned()),
             #[cfg(unix)]
             client_port: table.segment_of(me).client_port(),
-            #[cfg(unix)]
-            client_addresses: me.clients.clone(),
             handle: daemon.handle().clone(),
             running: Mutex::new(Some(daemon)),
         }))

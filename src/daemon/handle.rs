@@ -20,7 +20,7 @@ use super::progress::{Life, PathEvent, Progress};
 use super::records::Lists;
 use super::reload::InForce;
 use super::setup::Membership;
-use crate::config::Live;
+use crate::config::{ClientAddresses, Live};
 use crate::groups;
 use crate::multipath::{self, Differs, Hearing, Networks, Path, Policy};
 use crate::net::LinkStatus;
@@ -89,8 +89,8 @@ const REQUEST_LIMIT: usize = 64;
 /// A request to the loop.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    /// Work by these settings, seal with these keys if there are any, and take this membership table as soon as all have it.
-    Settings { live: Box<Live>, keys: Keys, membership: Box<Membership> },
+    /// Work by settings that were read again.
+    Settings(Box<News>),
     /// Begin or end a failure drill.
     Drill { network: NetworkId, on: bool },
     /// Switch a network on or off.
@@ -103,6 +103,19 @@ pub(super) enum Request {
     Rekey,
     /// List groups and sessions, at most this many of each.
     List { limit: usize },
+}
+
+/// What a reload brings.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    /// To work by at once.
+    pub live: Live,
+    /// To seal with, if there are any.
+    pub keys: Keys,
+    /// The membership table, for when all have it.
+    pub membership: Membership,
+    /// Where TCP clients come in, if that is another place.
+    pub clients: Option<ClientAddresses>,
 }
 
 /// Requests that wait, and how many there were in all.

@@ -3,6 +3,9 @@
 //! A port in use is an error at start. An address that is not there yet is tried again every second. The unix socket is a
 //! convenience as long as there is TCP: several daemons on one machine may share a port number, and only one has the file.
 
+mod change;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,7 +72,12 @@ impl std::error::Error for ListenError {
 pub(super) struct Listeners {
     registry: Registry,
     first_token: usize,
+    /// The TCP port.
+    port: u16,
+    /// Each has the poll token of its place, and a door that was closed leaves its place to the next one.
     doors: Vec<Door>,
+    /// Those who stood at doors that were closed.
+    late: VecDeque<(Stream, Peer)>,
     /// Nobody is accepted before this.
     paused: Option<Instant>,
     /// When doors that are missing are tried again.
@@ -85,6 +93,8 @@ struct Door {
 
 #[derive(Debug)]
 enum Listener {
+    /// Nobody comes in here any more.
+    Closed,
     /// An address that is not there yet.
     Missing(SocketAddr),
     Tcp(TcpListener),
@@ -93,6 +103,9 @@ enum Listener {
 }
 
 impl Listeners {
+    /// How many doors there may be, each with a poll token: those of two files of ten addresses, and the unix sockets.
+    pub(super) const LIMIT: usize = 32;
+
     /// Opens the TCP doors; their poll tokens begin with `first_token`.
     pub(super) fn open(
         addresses: &ClientAddresses,
@@ -100,33 +113,40 @@ impl Listeners {
         registry: Registry,
         first_token: usize,
     ) -> Result<Listeners, ListenError> {
-        let mut listeners = Listeners { registry, first_token, doors: Vec::new(), paused: None, retry: None };
+        let (doors, late) = (Vec::new(), VecDeque::new());
+        let mut listeners = Listeners { registry, first_token, port, doors, late, paused: None, retry: None };
         for address in tcp_addresses(addresses, port) {
-            let listener = match bind(address) {
-                Ok(listener) => Listener::Tcp(listener),
-                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
-                    warn!(
-                        name: "address_missing",
-                        %address,
-                        "this machine does not have the address yet: clients cannot connect to it"
-                    );
-                    listeners.retry = Some(Instant::ZERO);
-                    Listener::Missing(address)
-                }
-                Err(error) if error.kind() == ErrorKind::AddrInUse && !is_served(address) => {
-                    warn!(
-                        name: "port_held",
-                        %address,
-                        "connections that ended lately still hold the port: clients can connect as soon as the system frees it, in a minute or two"
-                    );
-                    listeners.retry = Some(Instant::ZERO);
-                    Listener::Missing(address)
-                }
-                Err(error) => return Err(ListenError { place: place(address), error }),
-            };
-            listeners.add(listener).map_err(|error| ListenError { place: place(address), error })?;
+            listeners.open_at(address)?;
         }
         Ok(listeners)
+    }
+
+    /// Opens a TCP door, at once or as soon as the machine has its address.
+    fn open_at(&mut self, address: SocketAddr) -> Result<(), ListenError> {
+        let listener = match bind(address) {
+            Ok(listener) => Listener::Tcp(listener),
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                warn!(
+                    name: "address_missing",
+                    %address,
+                    "this machine does not have the address yet: clients cannot connect to it"
+                );
+                Listener::Missing(address)
+            }
+            Err(error) if error.kind() == ErrorKind::AddrInUse && !is_served(address) => {
+                warn!(
+                    name: "port_held",
+                    %address,
+                    "connections that ended lately still hold the port: clients can connect as soon as the system frees it, in a minute or two"
+                );
+                Listener::Missing(address)
+            }
+            Err(error) => return Err(ListenError { place: place(address), error }),
+        };
+        if matches!(listener, Listener::Missing(_)) {
+            self.retry = Some(Instant::ZERO);
+        }
+        self.add(listener).map_err(|error| ListenError { place: place(address), error })
     }
 
     /// Opens the unix sockets. One that cannot be opened is an error only if there is no other place for clients.
@@ -151,11 +171,6 @@ impl Listeners {
     #[cfg(not(unix))]
     pub(super) fn open_unix(&mut self, _paths: &[PathBuf], _owner: Option<(u32, u32)>) -> Result<(), ListenError> {
         Ok(())
-    }
-
-    /// How many doors there are; each has a poll token.
-    pub(super) fn len(&self) -> usize {
-        self.doors.len()
     }
 
     /// The poll tells that somebody waits at the door with this token, if it is one of ours.
@@ -184,11 +199,14 @@ impl Listeners {
 
     /// Whether somebody may be waiting who could be accepted now.
     pub(super) fn is_ready(&self) -> bool {
-        self.paused.is_none() && self.doors.iter().any(|door| door.ready)
+        !self.late.is_empty() || (self.paused.is_none() && self.doors.iter().any(|door| door.ready))
     }
 
     /// The next client.
     pub(super) fn accept(&mut self, now: Instant) -> Option<(Stream, Peer)> {
+        if let Some(client) = self.late.pop_front() {
+            return Some(client);
+        }
         let mut failures = 0;
         while failures < FAILURE_LIMIT && self.paused.is_none() {
             let door = self.doors.iter_mut().find(|door| door.ready)?;
@@ -207,9 +225,14 @@ impl Listeners {
 
     fn add(&mut self, listener: Listener) -> io::Result<()> {
         let mut door = Door { listener, ready: false };
-        let token = Token(self.first_token + self.doors.len());
-        register(&mut door.listener, &self.registry, token)?;
-        self.doors.push(door);
+        let is_closed = |door: &Door| matches!(door.listener, Listener::Closed);
+        let place = self.doors.iter().position(is_closed).unwrap_or(self.doors.len());
+        assert!(place < Listeners::LIMIT, "no file has so many addresses");
+        register(&mut door.listener, &self.registry, Token(self.first_token + place))?;
+        match self.doors.get_mut(place) {
+            Some(closed) => *closed = door,
+            None => self.doors.push(door),
+        }
         Ok(())
     }
 
@@ -291,7 +314,7 @@ fn place(address: SocketAddr) -> String {
 
 fn register(listener: &mut Listener, registry: &Registry, token: Token) -> io::Result<()> {
     let source: &mut dyn Source = match listener {
-        Listener::Missing(_) => return Ok(()),
+        Listener::Closed | Listener::Missing(_) => return Ok(()),
         Listener::Tcp(listener) => listener,
         #[cfg(unix)]
         Listener::Unix(socket) => &mut socket.listener,
@@ -301,7 +324,7 @@ fn register(listener: &mut Listener, registry: &Registry, token: Token) -> io::R
 
 fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
     match listener {
-        Listener::Missing(_) => Err(ErrorKind::WouldBlock.into()),
+        Listener::Closed | Listener::Missing(_) => Err(ErrorKind::WouldBlock.into()),
         Listener::Tcp(listener) => {
             let (stream, from) = listener.accept()?;
             let stream = Stream::tcp(stream)?;

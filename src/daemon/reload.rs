@@ -8,9 +8,9 @@ use std::fmt;
 use tracing::{info, warn};
 
 use super::files::{self, FileError};
-use super::handle::{Handle, Request};
+use super::handle::{Handle, News, Request};
 use super::setup::Membership;
-use crate::config::{Change, Difference, Live, Settings};
+use crate::config::{Change, ClientAddresses, Daemon, Difference, Live, Settings};
 use crate::ring;
 use crate::seal::Keys;
 use crate::time::Duration;
@@ -126,8 +126,18 @@ impl InForce {
 
     /// What these settings say of all daemons and networks.
     fn membership(&self, settings: &Settings) -> Membership {
+        Membership::of(settings, self.own(settings))
+    }
+
+    /// Where TCP clients come in, if these settings say another place for this daemon.
+    fn other_clients(&self, settings: &Settings) -> Option<ClientAddresses> {
+        let [before, now] = [&self.settings, settings].map(|settings| &self.own(settings).clients);
+        (before != now).then(|| now.clone())
+    }
+
+    fn own<'a>(&self, settings: &'a Settings) -> &'a Daemon {
         let me = settings.table.daemons.iter().find(|daemon| daemon.id == self.me);
-        Membership::of(settings, me.expect("a file without this daemon is refused"))
+        me.expect("a file without this daemon is refused")
     }
 }
 
@@ -163,8 +173,13 @@ impl Handle {
             files::fit_descriptors(&mut settings.live.session, count);
         }
         settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
-        let (live, membership) = (Box::new(settings.live.clone()), Box::new(in_force.membership(&settings)));
-        if !self.obey(Request::Settings { live, keys, membership }, PATIENCE) {
+        let news = News {
+            live: settings.live.clone(),
+            keys,
+            membership: in_force.membership(&settings),
+            clients: in_force.other_clients(&settings),
+        };
+        if !self.obey(Request::Settings(Box::new(news)), PATIENCE) {
             return Err(ReloadError::Busy);
         }
         if let Some(reason) = self.status().reload_error {

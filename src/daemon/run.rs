@@ -83,7 +83,6 @@ pub struct Daemon {
     /// Sockets that may have something.
     ready: [bool; SOCKET_LIMIT],
     arrived: Vec<Arrived>,
-    /// Bytes of a packet's body that were set at the start.
     /// The networks on which less passes than their interfaces take.
     short: Networks,
     configuration: Option<Configuration>,
@@ -127,7 +126,7 @@ impl Daemon {
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
         listeners.open_unix(&options.unix_sockets, options.owner).map_err(StartError::Clients)?;
-        let clients = Clients::new(registry()?, FIRST_DOOR + listeners.len(), live.client_timeout);
+        let clients = Clients::new(registry()?, FIRST_DOOR + Listeners::LIMIT, live.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
         #[cfg(unix)]
         let control = control::open(&options.control_sockets, options.owner, &Handle::new(Arc::clone(&shared)));

@@ -17,7 +17,7 @@ impl Daemon {
                 warn!(name: "drill", network = network.0, on, "failure drill");
                 self.links.set_drilled(network, on);
             }
-            Request::Settings { live, keys, membership } => self.take_over(*live, keys, *membership),
+            Request::Settings(news) => self.take_over(*news),
             Request::Rekey => self.rekey(),
             Request::List { limit } => self.shared.list(self.lists(limit)),
             Request::Policy(policy) => {

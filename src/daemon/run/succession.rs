@@ -3,12 +3,13 @@
 use tracing::info;
 
 use super::Daemon;
-use crate::config::Live;
+use crate::config::ClientAddresses;
+use crate::daemon::handle::News;
 use crate::daemon::setup::Membership;
 use crate::multipath::{self, Policy};
 use crate::node;
-use crate::seal::Keys;
 use crate::time::Instant;
+use crate::wire::NetworkId;
 
 /// What waits for the other daemons.
 #[derive(Debug)]
@@ -19,28 +20,35 @@ pub(super) struct Next {
     priorities: Vec<u8>,
 }
 
+/// The present number of each network of a new table; `None` if the table is not new.
+type Numbers = Option<Vec<Option<NetworkId>>>;
+
 impl Daemon {
-    /// Works by these settings, and seals with these keys if there are any. If a port for a new network cannot be opened, nothing changes.
-    pub(super) fn take_over(&mut self, mut live: Live, keys: Keys, membership: Membership) {
+    /// Works by settings that were read again. If a port for a network or for clients cannot be opened, nothing changes.
+    pub(super) fn take_over(&mut self, news: News) {
+        let News { mut live, keys, membership, clients } = news;
         let now = self.clock.now();
+        let networks = match self.open_all(&membership, clients.as_ref()) {
+            Ok(networks) => networks,
+            Err(reason) => {
+                self.reload_error = Some(reason);
+                return self.prepare_again(now);
+            }
+        };
         self.reload_error = None;
-        if membership.system.digest == self.node.system_digest() {
-            self.links.stay();
-            self.node.prepare(now, None);
-            self.next = None;
-        } else {
-            let networks = match self.links.prepare(membership.networks.clone()) {
-                Ok(networks) => networks,
-                Err(error) => {
-                    self.reload_error = Some(error.to_string());
-                    return self.prepare_again(now);
-                }
-            };
-            self.node.prepare(now, Some(next_table(&membership, networks)));
-            let (policy, priorities) = (self.live.policy, self.live.priorities.clone());
-            let policy = std::mem::replace(&mut live.policy, policy);
-            let priorities = std::mem::replace(&mut live.priorities, priorities);
-            self.next = Some(Next { membership, policy, priorities });
+        match networks {
+            None => {
+                self.links.stay();
+                self.node.prepare(now, None);
+                self.next = None;
+            }
+            Some(networks) => {
+                self.node.prepare(now, Some(next_table(&membership, networks)));
+                let (policy, priorities) = (self.live.policy, self.live.priorities.clone());
+                let policy = std::mem::replace(&mut live.policy, policy);
+                let priorities = std::mem::replace(&mut live.priorities, priorities);
+                self.next = Some(Next { membership, policy, priorities });
+            }
         }
         if !keys.is_empty() {
             self.set_keys(keys);
@@ -50,6 +58,16 @@ impl Daemon {
         self.node.apply(now, &live);
         self.live = live;
         self.drain();
+    }
+
+    /// Opens the ports of new networks, with the numbers that the present ones have among them, and those for clients.
+    fn open_all(&mut self, membership: &Membership, clients: Option<&ClientAddresses>) -> Result<Numbers, String> {
+        let is_new = membership.system.digest != self.node.system_digest();
+        let networks = is_new.then(|| self.links.prepare(membership.networks.clone())).transpose();
+        let networks = networks.map_err(|error| error.to_string())?;
+        let changed = clients.map_or(Ok(()), |addresses| self.listeners.change(addresses));
+        changed.map_err(|error| error.to_string())?;
+        Ok(networks)
     }
 
     /// What was to come before still is to come.
@@ -87,7 +105,7 @@ impl Daemon {
     }
 }
 
-fn next_table(membership: &Membership, networks: Vec<Option<crate::wire::NetworkId>>) -> node::NextTable {
+fn next_table(membership: &Membership, networks: Vec<Option<NetworkId>>) -> node::NextTable {
     let Membership { daemons, names, segments, system, sources, .. } = membership.clone();
     node::NextTable { paths: multipath::NextTable { system, daemons, sites: segments, networks, sources }, names }
 }
