@@ -89,7 +89,7 @@ fn what_is_asked_by_http_is_answered_and_nothing_else() {
     let pair = Pair::start("ask");
     let status = pair.ask("status");
     assert!(status.contains("member daemon=127.0.0.2 name=other ring=in"), "{status}");
-    assert!(pair.ask("events").contains("event=member_joined text=127.0.0.2 is in the ring"), "{}", pair.ask("events"));
+    assert!(pair.ask("events").contains("event=member_joined text=other (127.0.0.2) is in the ring"), "{}", pair.ask("events"));
     let _client = pair.one.connect();
     assert!(pair.ask("sessions").contains("session session="), "{}", pair.ask("sessions"));
     let heads = [

@@ -22,15 +22,14 @@ mod tools {
 
 use std::fs;
 use std::io::{self, Write};
-use std::iter;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use parking_lot::Mutex;
-use service::log::{self, Levels, Log, Names, Stamp};
+use service::log::{self, Levels, Log, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
 #[cfg(unix)]
@@ -38,7 +37,7 @@ use service::unix as system;
 use service::web::Web;
 #[cfg(windows)]
 use service::windows as system;
-use spread::config::{self, EntryError, LogFormat, Settings};
+use spread::config::{self, EntryError, LogFormat, Names, Settings};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
 use spread::net;
 use tracing::{debug, info, warn};
@@ -229,7 +228,7 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let descriptors = net::raise_descriptor_limit();
     let addresses = net::local_addresses().map_err(text)?;
     let me = own_entry(&settings, arguments.name.as_deref(), &addresses)?;
-    log.set_names(names(&settings.table));
+    log.set_names(Names::of(&settings.table));
     let mut options = Options::from_settings(&settings, me);
     options.owner = plan.owner();
     options.read_files().map_err(text)?;
@@ -292,7 +291,7 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     let mut settings = files::read(file).map_err(text)?;
     arguments.overrule(&mut settings);
     let (wanted, places) = (settings.live.log.clone(), settings.live.web);
-    let known = names(&settings.table);
+    let known = Names::of(&settings.table);
     let changes = handle.reload(settings).map_err(text)?;
     log.set_names(known);
     if let Err(error) = shown.web.lock().change(&places) {
@@ -414,20 +413,6 @@ fn log_file(settings: &config::Log) -> Result<Option<PathBuf>, String> {
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// The names that operators know, by what the parts of the daemon know.
-fn names(table: &config::Table) -> Names {
-    let networks = table.networks.iter().map(|notes| notes.name.clone());
-    let daemons = table.daemons.iter().flat_map(|daemon| {
-        let ids = iter::once(Ipv4Addr::from_bits(daemon.id.0));
-        let addresses = daemon.addresses.iter().filter_map(|address| match address {
-            Some(IpAddr::V4(address)) => Some(*address),
-            _ => None,
-        });
-        ids.chain(addresses).map(|address| (address, daemon.name.clone()))
-    });
-    Names::new(daemons, networks.collect())
 }
 
 fn host_name() -> String {

@@ -27,6 +27,7 @@ mod hosts;
 mod keywords;
 mod lexer;
 mod live;
+mod names;
 mod networks;
 mod parser;
 mod print;
@@ -41,6 +42,7 @@ pub use explain::explain;
 pub use hosts::Hosts;
 pub use keywords::{Change, Keyword};
 pub use live::{Live, Log, LogFormat, Priority, Process, Timers, Web};
+pub use names::Names;
 pub use table::{ClientAddresses, Daemon, Network, NetworkKind, NetworkNotes, Segment, Table};
 
 use error::Findings;

@@ -2,7 +2,10 @@
 //! both, and looks for the name.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Table;
 
 /// The names of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,19 @@ pub struct Names {
 }
 
 impl Names {
+    /// The names of a table: daemons by their ids and IPv4 addresses.
+    pub fn of(table: &Table) -> Names {
+        let networks = table.networks.iter().map(|notes| notes.name.clone());
+        let daemons = table.daemons.iter().flat_map(|daemon| {
+            let addresses = daemon.addresses.iter().filter_map(|address| match address {
+                Some(IpAddr::V4(address)) => Some(*address),
+                _ => None,
+            });
+            iter::once(Ipv4Addr::from_bits(daemon.id.0)).chain(addresses).map(|address| (address, daemon.name.clone()))
+        });
+        Names::new(daemons, networks.collect())
+    }
+
     /// Daemons by their addresses, and networks by number as far as they have names.
     pub fn new(daemons: impl Iterator<Item = (Ipv4Addr, String)>, networks: Vec<Option<String>>) -> Names {
         Names { daemons: daemons.collect(), networks }

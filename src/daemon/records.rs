@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::handle::{Handle, Request, Status};
 use super::journal::Happening;
+use crate::config;
 use crate::counters::{Counter, Times, Value};
 use crate::groups::SessionId;
 use crate::multipath::{self, Hearing, PathState};
@@ -61,7 +62,7 @@ impl Handle {
             "status" => status_of(&name, &self.names(), &self.status()),
             "ring" => ring_of(&name, &self.names(), &self.status()),
             "counters" => counters(&self.status()),
-            "events" => events(&self.happenings()),
+            "events" => events(&self.happenings(), &config::Names::of(&self.in_force().settings.table)),
             "groups" => groups(&self.lists()),
             "sessions" => sessions(&self.lists()),
             _ => return None,
@@ -115,9 +116,10 @@ fn write_members(text: &mut String, names: &Names, status: &Status) {
     }
 }
 
-fn events(happenings: &[Happening]) -> String {
+fn events(happenings: &[Happening], names: &config::Names) -> String {
     let mut text = String::new();
     for Happening { number, at_ms, event, text: what } in happenings {
+        let what = names.beside_numbers(&names.beside_addresses(what));
         let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let _ = writeln!(text, "event number={number} at_ms={at_ms} event={event} text={what}");
     }
@@ -343,8 +345,8 @@ mod tests {
             status_of("alpha", &names, &status),
             ring_of("alpha", &names, &status),
             counters(&status),
-            events(&[event]),
-            events(&[]),
+            events(&[event], &config::Names::default()),
+            events(&[], &config::Names::default()),
             groups(&lists),
             sessions(&lists),
         ]

@@ -201,7 +201,7 @@ fn health_is_a_line_and_a_status_for_scripts() {
     await_health(&system, 0, "well: a ring of 3");
     system.daemons.pop().unwrap().stop();
     let line = await_health(&system, 2, "degraded: a ring of 2; ");
-    assert!(line.contains("127.78.0.3 is not heard"), "{line}");
+    assert!(line.contains(" (127.78.0.3) is not heard"), "{line}");
     let output = run(Command::new(SPMONITOR).args(["health", "-s", "/nowhere"]), "");
     assert_eq!((output.status.code(), text(&output.stdout).trim()), (Some(3), "failed: the daemon does not answer"));
 }

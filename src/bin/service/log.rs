@@ -6,7 +6,6 @@
 mod levels;
 mod limit;
 mod line;
-mod names;
 mod queue;
 mod stamp;
 
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{io, panic};
 
 use parking_lot::{Mutex, RwLock};
-use spread::config::LogFormat;
+use spread::config::{LogFormat, Names};
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -25,7 +24,6 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::Levels;
-pub use names::Names;
 pub use stamp::Stamp;
 
 use crate::system;

@@ -25,6 +25,10 @@ impl Health {
     /// What an answer to `status` says; empty if there was none.
     pub fn of(answer: &str) -> Health {
         let (mut state, mut members, mut troubles) = (None, 0, Vec::new());
+        let known = control::records(answer).filter(|record| record.kind == "member");
+        let names: BTreeMap<String, String> =
+            known.map(|record| (record.value("daemon").to_owned(), record.value("name").to_owned())).collect();
+        let named = |daemon: &str| names.get(daemon).map_or(daemon.to_owned(), |name| format!("{name} ({daemon})"));
         let mut silent: BTreeMap<String, bool> = BTreeMap::new();
         for record in control::records(answer) {
             let value = |key: &str| record.value(key).to_owned();
@@ -42,13 +46,18 @@ impl Health {
                     let (daemon, state) = (value("daemon"), value("state"));
                     *silent.entry(daemon.clone()).or_insert(true) &= state == "silent";
                     if !["healthy", "silent"].contains(&state.as_str()) {
-                        troubles.push(format!("the path to {daemon} on network {} is {state}", value("network")));
+                        troubles.push(format!(
+                            "the path to {} on network {} is {state}",
+                            named(&daemon),
+                            value("network")
+                        ));
                     }
                 }
                 _ => {}
             }
         }
-        let gone = silent.iter().filter(|(_, silent)| **silent).map(|(daemon, _)| format!("{daemon} is not heard"));
+        let gone =
+            silent.iter().filter(|(_, silent)| **silent).map(|(daemon, _)| format!("{} is not heard", named(daemon)));
         troubles.splice(0..0, gone);
         Health::grade(state.as_deref(), members, &troubles)
     }
@@ -82,7 +91,7 @@ mod tests {
     fn health(state: &str, link: &str, paths: [&str; 2]) -> (Grade, String) {
         let paths = paths.map(|state| format!("path daemon=10.0.0.2 network=0 state={state}\n")).concat();
         let answer = format!(
-            "daemon name=a state={state}\nring id=x daemons=2\nnetwork network=0 link={link} switched=on drill=off\n{paths}"
+            "daemon name=a state={state}\nring id=x daemons=2\nnetwork network=0 link={link} switched=on drill=off\n{paths}member daemon=10.0.0.2 name=beta ring=in"
         );
         let Health { grade, words } = Health::of(&answer);
         (grade, words)
@@ -93,10 +102,10 @@ mod tests {
         let well = health("operational", "up", ["healthy", "healthy"]);
         assert_eq!(well, (Grade::Well, "well: a ring of 2, every path is healthy".to_owned()));
         let path = health("operational", "up", ["healthy", "faulty"]);
-        let words = "degraded: a ring of 2; the path to 10.0.0.2 on network 0 is faulty";
+        let words = "degraded: a ring of 2; the path to beta (10.0.0.2) on network 0 is faulty";
         assert_eq!(path, (Grade::Degraded, words.to_owned()));
         let gone = health("operational", "up", ["silent", "silent"]);
-        assert_eq!(gone, (Grade::Degraded, "degraded: a ring of 2; 10.0.0.2 is not heard".to_owned()));
+        assert_eq!(gone, (Grade::Degraded, "degraded: a ring of 2; beta (10.0.0.2) is not heard".to_owned()));
         assert_eq!(health("operational", "down", ["healthy", "healthy"]).0, Grade::Degraded);
         assert_eq!(health("gather", "up", ["healthy", "healthy"]).0, Grade::Failed);
         assert_eq!(Health::of("").grade, Grade::Failed);

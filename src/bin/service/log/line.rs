@@ -11,11 +11,10 @@
 use std::fmt::{Debug, Write};
 
 use jiff::{Timestamp, ZonedDateTime};
-use spread::config::LogFormat;
+use spread::config::{LogFormat, Names};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
-use super::names::Names;
 use super::stamp::Stamp;
 use crate::tools::plain::plain;
 
