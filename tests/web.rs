@@ -89,7 +89,11 @@ fn what_is_asked_by_http_is_answered_and_nothing_else() {
     let pair = Pair::start("ask");
     let status = pair.ask("status");
     assert!(status.contains("member daemon=127.0.0.2 name=other ring=in"), "{status}");
-    assert!(pair.ask("events").contains("event=member_joined text=other (127.0.0.2) is in the ring"), "{}", pair.ask("events"));
+    assert!(
+        pair.ask("events").contains("event=member_joined text=other (127.0.0.2) is in the ring"),
+        "{}",
+        pair.ask("events")
+    );
     let _client = pair.one.connect();
     assert!(pair.ask("sessions").contains("session session="), "{}", pair.ask("sessions"));
     let heads = [
@@ -139,6 +143,13 @@ fn a_port_in_use_is_an_error_at_the_start_and_a_warning_at_a_reload() {
     daemon.signal("-HUP");
     eventually(|| TcpStream::connect(("127.0.0.1", port)).ok());
     assert!(get(port, "/metrics").1.contains("torc_ring_operational"));
+    // The same port at every address, and at one again: the system allows only one of these at a time.
+    for (place, elsewhere) in [(format!("0.0.0.0:{port}"), true), (format!("127.0.0.1:{port}"), false)] {
+        fs::write(&file, format!("{text}MetricsAddress = {place}\n")).unwrap();
+        daemon.signal("-HUP");
+        let open = |host: &str| TcpStream::connect((host, port)).is_ok();
+        eventually(|| (open("127.0.0.9") == elsewhere && open("127.0.0.1")).then_some(()));
+    }
     fs::write(&file, text).unwrap();
     daemon.signal("-HUP");
     eventually(|| TcpStream::connect(("127.0.0.1", port)).is_err().then_some(()));

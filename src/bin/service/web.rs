@@ -54,7 +54,9 @@ impl Web {
     pub fn change(&mut self, settings: &config::Web) -> Result<(), String> {
         let handle = &self.handle;
         let metrics = renew(&mut self.metrics, settings.metrics, Site::Metrics, handle);
-        metrics.and(renew(&mut self.status, settings.status, Site::Status, handle))
+        let status = renew(&mut self.status, settings.status, Site::Status, handle);
+        let failed: Vec<String> = [metrics, status].into_iter().filter_map(Result::err).collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 }
 
@@ -63,9 +65,22 @@ fn renew(server: &mut Option<Server>, address: Option<SocketAddr>, site: Site, h
     if server.as_ref().map(|server| server.address) == address {
         return Ok(());
     }
-    // The new one is open before the old one closes.
-    *server = address.map(|address| Server::open(address, site, handle.clone())).transpose()?;
-    Ok(())
+    let open = |address| Server::open(address, site, handle.clone());
+    // The new one is open before the old one closes, but where the system does not allow both.
+    let before = server.as_ref().map(|server| server.address);
+    let is_elsewhere = before.map(|before| before.port()) != address.map(|address| address.port());
+    let closed = if is_elsewhere { None } else { server.take().and(before) };
+    match address.map(open).transpose() {
+        Ok(opened) => {
+            *server = opened;
+            Ok(())
+        }
+        Err(error) => {
+            // Whoever was served a moment ago can most likely be served again.
+            *server = server.take().or_else(|| open(closed?).ok());
+            Err(error)
+        }
+    }
 }
 
 /// One address and the thread that serves it. Dropping it ends both.
