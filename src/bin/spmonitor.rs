@@ -168,7 +168,7 @@ struct View {
 #[derive(Debug, clap::Args)]
 struct Door {
     /// The daemon's client port, or the file of its control socket; to ask one elsewhere, its StatusAddress
-    #[arg(short = 's', value_name = "PORT|FILE|HOST:PORT", default_value = "4803")]
+    #[arg(short = 's', value_name = "PORT|FILE|HOST[:PORT]", default_value = "4803")]
     daemon: String,
 }
 

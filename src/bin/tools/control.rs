@@ -1,17 +1,20 @@
 //! The other end of a daemon's control socket, and its records for programs. What a daemon learns to tell is there without a change here.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use spread::config::Web;
 
 use crate::tools::plain::plain;
 
-/// Asks the daemon with this client port or control socket, or the one that shows itself at this `host:port`, and returns its answer
-/// without the final newline.
+/// Asks the daemon with this client port or control socket, or the one that shows itself at this host, and returns its answer without
+/// the final newline.
 pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
-    let answer = match daemon.rsplit_once(':') {
-        Some((host, _)) if !host.is_empty() && !daemon.contains('/') => page::ask(daemon, request)?,
-        _ => socket::ask(daemon, request)?,
+    let answer = match page_of(daemon) {
+        Some(page) => page::ask(&page, request)?,
+        None => socket::ask(daemon, request)?,
     };
     // The records stay lines; what else they have in them is theirs.
     let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
@@ -19,6 +22,21 @@ pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
         Some(error) => Err(error.trim_end().to_owned()),
         None if answer.is_empty() => Err(format!("{daemon}: the daemon gives no answer")),
         None => Ok(answer.trim_end().to_owned()),
+    }
+}
+
+/// The host and port where a daemon elsewhere shows itself; `None` if the daemon is one of this machine.
+fn page_of(daemon: &str) -> Option<String> {
+    let port = Web::STATUS_PORT;
+    match daemon.parse::<IpAddr>() {
+        Ok(ip) => return Some(SocketAddr::new(ip, port).to_string()),
+        _ if daemon.contains('/') || daemon.parse::<u16>().is_ok() || Path::new(daemon).exists() => return None,
+        _ => {}
+    }
+    match daemon.rsplit_once(':') {
+        Some(("", _)) => None,
+        Some(_) => Some(daemon.to_owned()),
+        None => Some(format!("{daemon}:{port}")),
     }
 }
 
@@ -193,6 +211,23 @@ path daemon=10.0.0.2 network=0 state=healthy new_key=7";
         assert_eq!(json(ANSWER, |kind| kind != "path"), expected);
         assert_eq!(json("path daemon=10.0.0.2 loss=-", |_| true), r#"{"path":[{"daemon":"10.0.0.2","loss":null}]}"#);
         assert_eq!(json("", |_| true), "{}");
+    }
+
+    #[test]
+    fn a_host_may_have_a_port() {
+        for (daemon, page) in [
+            ("10.0.0.2", Some("10.0.0.2:4880")),
+            ("10.0.0.2:99", Some("10.0.0.2:99")),
+            ("::1", Some("[::1]:4880")),
+            ("[::1]:99", Some("[::1]:99")),
+            ("beta.example", Some("beta.example:4880")),
+            ("4803", None),
+            ("/run/spread/4803.control", None),
+            ("./4803:control", None),
+            ("Cargo.toml", None),
+        ] {
+            assert_eq!(page_of(daemon).as_deref(), page, "{daemon}");
+        }
     }
 
     #[test]
