@@ -133,6 +133,15 @@ fn a_file_that_has_changed_counts_and_one_with_a_mistake_does_not() {
     daemon.signal("-HUP");
     daemon.expect_log(&["setting_changed", "SlowClient was disconnect and is block-senders"]);
     daemon.expect_log(&["reloaded", "the configuration is read again"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    fs::write(&file, format!("{before}DaemonUser = other\nMetricsAddress = {address}\n")).unwrap();
+    let told = spmonitor(&daemon, &["reload"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.starts_with("the daemon has read its files again: MetricsAddress was not set and is "), "{told}");
+    assert!(told.contains("; SlowClient was block-senders and is disconnect; "), "{told}");
+    assert!(told.contains("only after a restart: DaemonUser was \"root\" and is \"other\""), "{told}");
+    assert!(told.contains(&format!("; but MetricsAddress: port {} of 127.0.0.1 is in use", address.port())), "{told}");
     fs::write(&file, format!("{before}MaxSessions = many\n")).unwrap();
     let refused = spmonitor(&daemon, &["reload"]);
     let says = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -214,16 +223,26 @@ fn root_without_another_user_is_a_warning_and_a_user_that_is_not_there_an_error(
 
 /// Two daemons of one ring.
 fn pair(test: &str) -> [Solo; 2] {
+    ring(test, [("alpha", ""), ("beta", "")])
+}
+
+/// Daemons of one ring, each with these lines in its file besides those of all.
+fn ring<const N: usize>(test: &str, daemons: [(&str, &str); N]) -> [Solo; N] {
     let port = solo::free_port();
-    let segment = format!(
-        "Spread_Segment unicast:{port} {{ alpha 127.88.0.1 {{ D 127.88.0.1 C 127.88.0.1 }} beta 127.88.0.2 {{ D 127.88.0.2 C 127.88.0.2 }} }}"
-    );
-    let common =
-        "Network 0 { Name = office }\nDaemonUser = root\nDaemonGroup = root\nRuntimeDir = /no/such/directory\n";
-    ["alpha", "beta"].map(|name| {
+    let entry = |(number, (name, _)): (usize, &(&str, &str))| {
+        let address = format!("127.88.0.{}", number + 1);
+        format!("{name} {address} {{ D {address} C {address} }} ")
+    };
+    let entries: String = daemons.iter().enumerate().map(entry).collect();
+    let segment = format!("Spread_Segment unicast:{port} {{ {entries} }}");
+    let common = "Network 0 { Name = office }\nDaemonUser = root\nDaemonGroup = root\n";
+    daemons.map(|(name, lines)| {
         let mut setup = Setup::new(&format!("{test}-{name}"), "");
         let file = setup.directory.join("pair.conf");
-        fs::write(&file, format!("{segment}\n{common}")).unwrap();
+        // They share a port, so each has its own place for its sockets.
+        let place = format!("RuntimeDir = {}\n", setup.directory.display());
+        fs::write(&file, format!("{segment}\n{common}{place}{lines}")).unwrap();
+        setup.port = port;
         let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
         command.arg("-c").arg(file).args(["-n", name]).env_remove("SPREAD_LOG");
         setup.command = command;
@@ -246,6 +265,60 @@ fn a_member_that_is_lost_is_a_warning_with_its_name_and_one_that_stops_is_not() 
     assert!(!alpha.log().contains("member_lost"), "a planned stop is no loss");
     assert!(!alpha.log().lines().any(|line| line.contains("WARN") && line.contains("beta")), "{}", alpha.log());
     alpha.expect_log(&["network=0 (office)"]);
+}
+
+/// The daemons whose files differ from that of this one, and what differs, as its status says.
+fn differing(daemon: &Solo) -> Vec<String> {
+    let socket = daemon.directory.join(format!("{}.control", daemon.port));
+    let spmonitor = Command::new(env!("CARGO_BIN_EXE_spmonitor")).args(["status", "--json", "-s"]).arg(socket).output();
+    let status = spmonitor.unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let word = |record: &serde_json::Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let records = status["differs"].as_array().cloned().unwrap_or_default();
+    records.iter().map(|record| format!("{} {}", word(record, "daemon"), word(record, "in"))).collect()
+}
+
+#[test]
+fn a_daemon_whose_policy_or_timers_differ_is_named_by_the_others_with_what_differs() {
+    let [alpha, beta, gamma] =
+        ring("differ", [("alpha", ""), ("beta", "NetworkPolicy = passive"), ("gamma", "TokenTimeout = 1100")]);
+    let [of_beta, of_gamma] = [
+        ["WARN other_settings: beta (127.88.0.2) works by other settings: the policy should be the same in both files"],
+        ["WARN other_settings: gamma (127.88.0.3) works by other settings: the timers and windows should be the same"],
+    ];
+    alpha.expect_log(&of_beta);
+    alpha.expect_log(&of_gamma);
+    gamma.expect_log(&["other_settings: beta (127.88.0.2)", "the policy and the timers and windows"]);
+    beta.expect_log(&["other_settings: alpha (127.88.0.1)", "the policy should be"]);
+    assert_eq!(differing(&alpha), ["127.88.0.2 policy", "127.88.0.3 timers"]);
+    // The operator mends the files.
+    for (daemon, lines) in [(&beta, "NetworkPolicy = passive"), (&gamma, "TokenTimeout = 1100")] {
+        let file = daemon.directory.join("pair.conf");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.strip_suffix(lines).unwrap()).unwrap();
+        daemon.signal("-HUP");
+        daemon.expect_log(&[" reloaded: "]);
+    }
+    eventually(|| differing(&alpha).is_empty().then_some(()));
+}
+
+/// A daemon that is not in the same ring, because its file has other networks, is named with the first thing that differs.
+#[test]
+fn a_daemon_with_another_table_is_named_by_the_others_with_what_differs() {
+    let [alpha, beta] = pair("other-table");
+    alpha.expect_log(&["member_joined: beta"]);
+    beta.signal("-KILL");
+    let file = beta.directory.join("pair.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("alpha ", "alfa ")).unwrap();
+    let mut again = Setup::new("other-table-again", "");
+    again.command = Command::new(env!("CARGO_BIN_EXE_spread"));
+    again.command.arg("-c").arg(file).args(["-n", "beta"]).env_remove("SPREAD_LOG");
+    let again = again.start();
+    let told = "has another configuration, so it is not heard: the daemons' names must be the same in both files";
+    alpha.expect_log(&["WARN other_configuration: beta (127.88.0.2)", told]);
+    again.expect_log(&["WARN other_configuration: alfa (127.88.0.1)", told]);
+    eventually(|| (differing(&alpha) == ["127.88.0.2 names"]).then_some(()));
 }
 
 #[test]

@@ -238,8 +238,9 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
 
 /// Lets the daemon do something, and says what is so then.
 fn order(door: &Door, request: &str, done: fmt::Arguments<'_>) -> Result<(), String> {
-    control::ask(&door.daemon, request)?;
-    say(done);
+    let answer = control::ask(&door.daemon, request)?;
+    let told = answer.strip_prefix("ok ").map_or(String::new(), |told| format!(": {told}"));
+    say(folded(&format!("{done}{told}"), live::terminal().map(|size| size.columns)));
     Ok(())
 }
 

@@ -110,8 +110,8 @@ impl Arguments {
     }
 }
 
-/// What a reload does.
-type Reload = Box<dyn Fn() -> Result<(), String> + Send>;
+/// What a reload does, and what it says of the changes.
+type Reload = Box<dyn Fn() -> Result<String, String> + Send>;
 
 /// Takes the daemon that runs: whoever is behind this will tell it to stop, or to reload.
 type Watch = dyn Fn(Handle, Reload) -> Result<(), String>;
@@ -277,16 +277,17 @@ struct Shown {
     web: Mutex<Web>,
 }
 
-/// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon.
-fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &Shown) -> Result<(), String> {
+/// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon. Returns what it changes.
+fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &Shown) -> Result<String, String> {
     let log = &shown.log;
     let Some(file) = file else {
         log.reopen();
         if arguments.key_file.is_some() {
             handle.rekey();
         }
-        info!(name: "reloaded", "the log file is opened again; there is no configuration file");
-        return Ok(());
+        let changes = "the log file is opened again; there is no configuration file";
+        info!(name: "reloaded", "{changes}");
+        return Ok(changes.to_owned());
     };
     let mut settings = files::read(file).map_err(text)?;
     arguments.overrule(&mut settings);
@@ -294,7 +295,9 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     let known = Names::of(&settings.table);
     let changes = handle.reload(settings).map_err(text)?;
     log.set_names(known);
+    let mut told = changes.to_string();
     if let Err(error) = shown.web.lock().change(&places) {
+        told += &format!("; but {error}");
         warn!(name: "web_closed", "something that the daemon shows by HTTP is not where it should be: {error}");
     }
     let path = log_file(&wanted)?;
@@ -306,13 +309,13 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
         log.set_levels(&Levels::of(wanted.priority, wanted.flags.as_deref()))?;
     }
     info!(name: "reloaded", "the configuration is read again: {changes}");
-    Ok(())
+    Ok(told)
 }
 
 /// Lets the log have other lines from now on.
-fn level_setter(log: &Log) -> impl Fn(&str) -> Result<(), String> + Send + Sync + 'static {
+fn level_setter(log: &Log) -> impl Fn(&str) -> Result<String, String> + Send + Sync + 'static {
     let log = log.clone();
-    move |levels| log.set_levels(&levels.parse()?)
+    move |levels| log.set_levels(&levels.parse()?).map(|()| String::new())
 }
 
 /// Makes the directory where the sockets lie, as far as that is possible: there is another place for them. The one that all programs

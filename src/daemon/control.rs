@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use super::handle::Handle;
+use super::handle::{Handle, Outcome};
 use super::origin::Origin;
 use super::unix_socket::{Access, UnixSocket};
 use crate::multipath::Policy;
@@ -154,22 +154,23 @@ impl Server {
         if result.is_ok() {
             self.handle.happened("operator_command", format!("an operator: {request}"));
         }
-        result.map_or_else(|error| format!("error {error}\n"), |()| "ok\n".to_owned())
+        result.map_or_else(|error| format!("error {error}\n"), |told| format!("ok {told}").trim_end().to_owned() + "\n")
     }
 
-    /// Does what changes the daemon.
-    fn obey(&self, words: &[&str]) -> Result<(), String> {
-        match *words {
+    /// Does what changes the daemon, and returns what there is to tell of it.
+    fn obey(&self, words: &[&str]) -> Outcome {
+        let done = match *words {
+            ["log", levels] => return (self.handle.program()?.set_log)(levels),
+            ["reload"] => return (self.handle.program()?.reload)(),
             ["network", number, switch @ ("on" | "off")] => self.switch(number, switch == "on"),
             ["drill", number, "on"] => self.drill(number, Handle::begin_drill),
             ["drill", number, "off"] => self.drill(number, Handle::end_drill),
             ["policy", ref policy @ ..] => self.set_policy(policy),
             ["rekey"] => self.rekey(),
-            ["log", levels] => (self.handle.program()?.set_log)(levels),
-            ["reload"] => (self.handle.program()?.reload)(),
             _ if [TERMINATE, RESTART].contains(&words.join(" ").as_str()) => Ok(()),
             _ => Err("unknown request".to_owned()),
-        }
+        };
+        done.map(|()| String::new())
     }
 
     fn switch(&self, number: &str, on: bool) -> Result<(), String> {
@@ -224,9 +225,9 @@ impl Server {
 }
 
 /// Who changed what.
-fn log_command(command: &str, by: Origin, result: &Result<(), String>) {
+fn log_command(command: &str, by: Origin, result: &Outcome) {
     match result {
-        Ok(()) => info!(name: "operator_command", command, %by, "an operator's command is done"),
+        Ok(_) => info!(name: "operator_command", command, %by, "an operator's command is done"),
         Err(error) => warn!(name: "operator_refused", command, %by, error, "an operator's command is not done"),
     }
 }

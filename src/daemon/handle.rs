@@ -141,12 +141,12 @@ pub enum Exit {
     Restart,
 }
 
-/// The result of an operator's request: done, or the reason why not.
-pub type Outcome = Result<(), String>;
+/// The result of an operator's request: done, perhaps with something to tell, or the reason why not.
+pub type Outcome = Result<String, String>;
 
 /// Functions of the program around a daemon that an operator may call.
 pub struct Program {
-    /// Reads files again, and says what came of it.
+    /// Reads files again, and tells what that changes.
     pub reload: Box<dyn Fn() -> Outcome + Send + Sync>,
     /// Logs other lines from now on.
     pub set_log: Box<dyn Fn(&str) -> Outcome + Send + Sync>,

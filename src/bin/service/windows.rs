@@ -127,7 +127,7 @@ fn obey_manager(control: ServiceControl, daemon: Option<&(Handle, Mutex<Reload>)
             handle.stop();
         }
         (ServiceControl::ParamChange, Some((_, reload))) => {
-            let result = reload.lock().map_or(Ok(()), |reload| reload());
+            let result = reload.lock().map_or(Ok(String::new()), |reload| reload());
             if let Err(error) = result {
                 error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
             }

@@ -213,7 +213,9 @@ impl Monitor {
             Some('2') => {
                 self.send_all(&MonitorRequest::Partition(self.partition.clone()));
                 self.sent = Some((self.partition.clone(), Instant::now() + REPEAT_INTERVAL));
-                self.print("partition sent, and again every 25 s until it is ended");
+                self.print(
+                    "partition sent, and again every 25 s until it is ended; only daemons with DangerousMonitor obey",
+                );
             }
             Some('3') => match &self.sent {
                 Some((components, _)) => self.print(self.map(components)),
@@ -227,7 +229,7 @@ impl Monitor {
             Some('5') => self.define_flow(),
             Some('6') => {
                 self.send_all(&MonitorRequest::FlowControl(self.flow.clone()));
-                self.print("flow control sent");
+                self.print("flow control sent; only daemons with DangerousMonitor obey");
             }
             Some('7') => self.print(self.windows()),
             Some('8') => self.terminate(),
