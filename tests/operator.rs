@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -98,6 +99,24 @@ fn a_slow_operator_does_not_keep_the_others_out_for_long() {
     slow.write_all(b"s").unwrap();
     let status = eventually(|| Some(spmonitor(&daemon, &["status"])).filter(|output| output.status.success()));
     assert!(String::from_utf8_lossy(&status.stdout).contains("name     solo"));
+}
+
+#[test]
+fn another_user_is_told_who_may_ask() {
+    let daemon = Setup::new("other-user", "").start();
+    daemon.expect_well();
+    if !is_root() {
+        return eprintln!("skipped: needs root to be another user");
+    }
+    let port = daemon.port.to_string();
+    for words in [&["status"][..], &["reload"], &["terminate"]] {
+        let mut spmonitor = Command::new(env!("CARGO_BIN_EXE_spmonitor"));
+        let output = spmonitor.args(words).args(["-s", &port]).uid(65_534).gid(65_534).output().unwrap();
+        let says = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{says}");
+        assert!(says.contains("only the daemon's own user and root may ask it here"), "{says}");
+    }
+    daemon.expect_well();
 }
 
 #[test]

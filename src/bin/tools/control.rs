@@ -127,6 +127,10 @@ mod socket {
                     return Ok((place, stream));
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let place = place.display();
+                    return Err(format!("{place}: only the daemon's own user and root may ask it here ({error})"));
+                }
                 Err(error) => return Err(format!("{}: {error}", place.display())),
             }
         }
