@@ -29,6 +29,8 @@ use crate::wire::NetworkId;
 const KNOCK_INTERVAL: Duration = Duration::from_millis(60);
 /// All daemons but the first wait this much longer. So the knock of the first one goes round, and each is woken once.
 const KNOCK_SLACK: Duration = Duration::from_millis(10);
+/// What was sent so shortly before a knock is due takes its place.
+const JUST_SENT: Duration = Duration::from_millis(15);
 /// A silence of the daemon before this one that makes a doubt: two of its knocks are missing.
 const DOUBTED: Duration = Duration::from_millis(130);
 /// No shorter silence is believed, whatever was set: a busy machine lets a daemon wait for a good part of it.
@@ -311,8 +313,9 @@ impl Deaths {
             self.next_knock = now + NOBODY_NEAR;
             return;
         };
-        // What went there a moment ago was as good as a knock.
-        if now.since(self.sent[next]) >= KNOCK_INTERVAL / 2 {
+        // What went there a moment ago was as good as a knock. Not what went there earlier: the round of knocks would stop here, and the
+        // daemons behind would be woken a second time.
+        if now.since(self.sent[next]) >= JUST_SENT {
             self.knocks.push_back((next, Doors::InTurn));
             self.sent[next] = now;
         }
