@@ -25,6 +25,14 @@ struct Names {
     networks: Vec<Option<String>>,
 }
 
+impl Names {
+    /// The daemon's name; a dash if it has none here.
+    fn of(&self, daemon: DaemonId) -> String {
+        let known = self.daemons.iter().find(|(other, _)| *other == daemon);
+        known.map_or("-".to_owned(), |(_, name)| word(name))
+    }
+}
+
 /// What is asked of the loop, as it is too long to be told every second.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
@@ -203,12 +211,13 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
     let policy = status.policy.to_string();
     let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
     let _ = writeln!(text, "data policy={name} copies={copies}");
-    write_files(&mut text, status);
+    write_files(&mut text, names, status);
     write_members(&mut text, names, status);
     write_networks(&mut text, names, status);
     for path in &status.paths {
         let state = shown_state(path, &status.paths);
-        let _ = write!(text, "path daemon={} network={} state={state}", path.daemon, path.network.0);
+        let (daemon, network, name) = (path.daemon, path.network.0, names.of(path.daemon));
+        let _ = write!(text, "path daemon={daemon} network={network} name={name} state={state}");
         let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         let round_trip = path.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         let seconds = status.at.since(path.since).as_secs();
@@ -275,14 +284,14 @@ fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
 }
 
 /// What the files of daemons have that others do not.
-fn write_files(text: &mut String, status: &Status) {
+fn write_files(text: &mut String, names: &Names, status: &Status) {
     if let Some(daemons) = &status.waits_for {
         let daemons: Vec<String> = daemons.iter().map(ToString::to_string).collect();
         let daemons = if daemons.is_empty() { "-".to_owned() } else { daemons.join(",") };
         let _ = writeln!(text, "next waits_for={daemons}");
     }
     for (daemon, differs) in &status.differing {
-        let _ = writeln!(text, "differs daemon={daemon} in={}", differs.words().join(","));
+        let _ = writeln!(text, "differs daemon={daemon} name={} in={}", names.of(*daemon), differs.words().join(","));
     }
 }
 
@@ -415,7 +424,7 @@ mod tests {
         assert!(lines[7].starts_with(network), "{}", lines[7]);
         assert_eq!(
             lines[8],
-            "path daemon=10.0.0.2 network=1 state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
+            "path daemon=10.0.0.2 network=1 name=- state=faulty for_s=2 loss_percent=12 loss_there_percent=- round_trip_us=250 heard=7 first=3"
         );
         assert_eq!(lines[9], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=0,1");
         assert_eq!(lines[10], "matrix daemon=10.0.0.2 hears=10.0.0.3 networks=-");
