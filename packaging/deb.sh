@@ -23,7 +23,8 @@ rm -f "$stage/all/usr/share/doc/torc/licences.txt"
 find "$stage/all/usr/share/man" -type f -exec gzip -9n {} +
 
 # The newest version of the C library that a file of these asks for.
-glibc() { objdump -T "$@" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1 | sed 's/GLIBC_//'; }
+# Packed relocations have a name instead of a number: the loader knows them since 2.36.
+glibc() { objdump -p "$@" | sed -n 's/.* GLIBC_ABI_DT_RELR$/2.36/p; s/.* GLIBC_\([0-9.]*\)$/\1/p' | sort -Vu | tail -1; }
 needs="libc6 (>= $(glibc "$stage/all/usr/sbin/spread" "$stage/all/$libraries/libspread.so.3.0.0")), libgcc-s1 (>= 4.2)"
 
 # move PACKAGE PATTERN...: what matches below the staged root goes into the package.
