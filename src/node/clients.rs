@@ -120,8 +120,8 @@ impl OutboxState {
 enum Holder {
     /// A session, from its hello to its end.
     Session(SessionId),
-    /// A session that has ended; and the one that waits for the name, with its membership wish.
-    Leaving { next: Option<(SessionId, bool)> },
+    /// A session that has ended, and the one that waits for the name.
+    Leaving { next: Option<SessionId> },
 }
 
 /// A request of a client to the rest of the daemon.
@@ -342,7 +342,7 @@ impl Clients {
     /// A session is over that had a name, or waited for it, and was not open.
     fn give_name_back(&mut self, id: SessionId, name: Name) {
         match self.names.get_mut(&name) {
-            Some(Holder::Leaving { next }) => *next = next.filter(|&(waiting, _)| waiting != id),
+            Some(Holder::Leaving { next }) => *next = next.filter(|&waiting| waiting != id),
             _ => _ = self.names.remove(&name),
         }
     }
@@ -351,9 +351,9 @@ impl Clients {
     pub(super) fn released(&mut self, id: SessionId) {
         let Some(Leaving { name, memory }) = self.leaving.remove(&id) else { return };
         self.memory.forget(memory);
-        if let Some(Holder::Leaving { next: Some((next, membership)) }) = self.names.remove(&name) {
+        if let Some(Holder::Leaving { next: Some(next) }) = self.names.remove(&name) {
             let before = self.outbox(next).map_or(OutboxState::Filled, OutboxState::of);
-            self.admit(next, name, membership);
+            self.admit(next, name);
             self.requests(next, before);
         }
     }

@@ -23,26 +23,26 @@ impl Clients {
     }
 
     fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
-        if let Some(client) = self.sessions.get(&id) {
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.membership = hello.membership;
             // A client that has sent its name is not the first to go when the daemon is full.
             self.doorway.named(id, client.source);
         }
         let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
         match self.names.get_mut(&name) {
-            None => self.admit(id, name, hello.membership),
+            None => self.admit(id, name),
             // The old session has ended, but its disconnection has no place in the order yet: the client waits for the name.
             Some(Holder::Leaving { next: next @ None }) => {
-                *next = Some((id, hello.membership));
+                *next = Some(id);
                 self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
             }
             Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
         }
     }
 
-    pub(super) fn admit(&mut self, id: SessionId, name: Name, membership: bool) {
+    pub(super) fn admit(&mut self, id: SessionId, name: Name) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         client.private_group = Some(name);
-        client.membership = membership;
         client.session.admit(name);
         self.names.insert(name, Holder::Session(id));
     }
