@@ -210,7 +210,7 @@ impl Daemon {
 
     fn handle_events(&mut self, events: &Events) {
         for event in events {
-            self.links.handle_event(event.token(), event.is_writable());
+            self.links.handle_event(event);
             match SocketId::from_token(event.token()) {
                 Some(socket) => self.ready[socket.token().0] = true,
                 None => {

@@ -3,6 +3,7 @@
 
 use super::link::{Fault, Link};
 use super::links::{Links, Slot};
+use super::open::NetworkCount;
 use super::platform::Interfaces;
 use super::{Network, OpenError};
 use crate::time::{Duration, Instant};
@@ -86,7 +87,7 @@ impl Links {
     pub fn prepare(&mut self, networks: Vec<Network>) -> Result<Vec<Option<NetworkId>>, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         self.change.next.clear();
-        let (several, interfaces) = (networks.len() > 1, Interfaces::snapshot());
+        let (count, interfaces) = (NetworkCount::of(networks.len()), Interfaces::snapshot());
         let mut next = Vec::new();
         for (id, network) in (0..).map(NetworkId).zip(networks) {
             let origin = match self.links.iter().find(|link| link.network().own == network.own) {
@@ -95,7 +96,7 @@ impl Links {
                 _ => match self.change.find_left(&network) {
                     Some(slot) => Origin::Left(slot),
                     None => {
-                        let mut link = Link::new(id, self.free_slot(&next), network.clone(), several);
+                        let mut link = Link::new(id, self.free_slot(&next), network.clone(), count);
                         let outcome = interfaces
                             .as_ref()
                             .map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
@@ -127,7 +128,7 @@ impl Links {
     /// The networks that [`Links::prepare`] was told of are the present ones. The others are heard for some time yet.
     pub fn adopt(&mut self, now: Instant) {
         let networks = std::mem::take(&mut self.change.next);
-        let several = networks.len() > 1;
+        let count = NetworkCount::of(networks.len());
         let mut present: Vec<Option<Link>> = std::mem::take(&mut self.links).into_iter().map(Some).collect();
         for (id, (network, origin)) in (0..).map(NetworkId).zip(networks) {
             let with =
@@ -136,17 +137,17 @@ impl Links {
                 Origin::Opened(link) => *link,
                 Origin::Left(slot) => match self.change.take_left(slot) {
                     Some(mut link) => {
-                        link.come_back(id, network, several);
+                        link.come_back(id, network, count);
                         link
                     }
-                    None => Link::new(id, slot, network, several),
+                    None => Link::new(id, slot, network, count),
                 },
                 Origin::Present(slot) => match present.iter_mut().find(with(slot)).and_then(Option::take) {
                     Some(mut link) => {
-                        link.renew(id, network, several);
+                        link.renew(id, network, count);
                         link
                     }
-                    None => Link::new(id, slot, network, several),
+                    None => Link::new(id, slot, network, count),
                 },
                 Origin::Reopened => {
                     let holds = |link: &&mut Option<Link>| {
@@ -157,7 +158,7 @@ impl Links {
                     let before = present.iter_mut().find(holds).and_then(Option::take);
                     let slot = before.as_ref().map_or_else(|| self.free_slot(&[]), Link::slot);
                     drop(before);
-                    Link::new(id, slot, network, several)
+                    Link::new(id, slot, network, count)
                 }
             };
             self.links.push(link);

@@ -13,7 +13,7 @@ use socket2::SockAddr;
 use tracing::warn;
 
 use super::links::{LinkStatus, Role, Slot, SocketId};
-use super::open::{OpenError, Sockets, Surroundings};
+use super::open::{NetworkCount, OpenError, Sockets, Surroundings};
 use super::platform::{self, Interfaces};
 use super::{Arrived, Batches, Complaints, Counters, Datagram, LinkEvent, Network, Remainder};
 use crate::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(super) struct Link {
     network: Network,
     /// The daemons of the network are others than those that its sockets send to.
     readdressed: bool,
-    several_networks: bool,
+    network_count: NetworkCount,
     sockets: Option<Sockets>,
     status: Option<Result<(), String>>,
     drilled: bool,
@@ -85,13 +85,13 @@ pub(super) enum Fault {
 
 impl Link {
     /// A link that was not checked yet.
-    pub(super) fn new(id: NetworkId, slot: Slot, network: Network, several_networks: bool) -> Link {
+    pub(super) fn new(id: NetworkId, slot: Slot, network: Network, network_count: NetworkCount) -> Link {
         Link {
             id,
             slot,
             readdressed: false,
             network,
-            several_networks,
+            network_count,
             sockets: None,
             status: None,
             drilled: false,
@@ -114,16 +114,16 @@ impl Link {
     }
 
     /// It is the link of this network from now on, which is the same but for the daemons on it. Datagrams that wait still leave for their old destinations.
-    pub(super) fn renew(&mut self, id: NetworkId, network: Network, several_networks: bool) {
+    pub(super) fn renew(&mut self, id: NetworkId, network: Network, network_count: NetworkCount) {
         if id != self.id {
             self.status = None;
         }
-        (self.id, self.network, self.several_networks, self.readdressed) = (id, network, several_networks, true);
+        (self.id, self.network, self.network_count, self.readdressed) = (id, network, network_count, true);
     }
 
     /// It was left and is the link of this network again. Nobody knows yet that it is up, and no drill goes on.
-    pub(super) fn come_back(&mut self, id: NetworkId, network: Network, several_networks: bool) {
-        self.renew(id, network, several_networks);
+    pub(super) fn come_back(&mut self, id: NetworkId, network: Network, network_count: NetworkCount) {
+        self.renew(id, network, network_count);
         (self.status, self.drilled) = (None, false);
     }
 
@@ -142,7 +142,7 @@ impl Link {
         };
         let shared_host = self.network.peers.iter().any(|peer| interfaces.find(peer.address.ip(), None).is_some());
         let near_peers = self.network.peers.iter().any(|peer| peer.near);
-        let around = Surroundings { several_networks: self.several_networks, shared_host, near_peers };
+        let around = Surroundings { network_count: self.network_count, shared_host, near_peers };
         let fits = |sockets: &Sockets| sockets.interface == interface.index && sockets.around == around;
         match &mut self.sockets {
             Some(sockets) if fits(sockets) => {
@@ -443,7 +443,7 @@ mod tests {
             peers: vec![],
             interface: None,
         };
-        let mut link = Link::new(NetworkId(3), Slot::first(), network, false);
+        let mut link = Link::new(NetworkId(3), Slot::first(), network, NetworkCount::One);
         let fault = |reason: &str| Err(Fault::Interface(reason.to_string()));
         assert_eq!(
             link.record_outcome(Instant::ZERO, fault("a")),

@@ -4,11 +4,13 @@
 
 use std::collections::VecDeque;
 
+use mio::event::Event;
 use mio::{Registry, Token};
 use tracing::{debug, warn};
 
 use super::change::Change;
 use super::link::{Fault, Link, Runs};
+use super::open::NetworkCount;
 use super::platform::Interfaces;
 use super::{
     Arrived, Batches, Buffers, Counters, Datagram, InterfaceWatch, LinkEvent, Network, OpenError, Remainder, wires,
@@ -133,9 +135,9 @@ impl Links {
         now: Instant,
     ) -> Result<Links, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
-        let several = networks.len() > 1;
+        let count = NetworkCount::of(networks.len());
         let numbered = (0..).map(NetworkId).zip(Slot::all()).zip(networks);
-        let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, several)).collect();
+        let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, count)).collect();
         let batches = Batches::new(buffers);
         let watch = InterfaceWatch::open(&registry, WATCH);
         let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
@@ -182,14 +184,17 @@ impl Links {
         }
     }
 
-    /// The poll has something for this token; `writable` says that it is room.
-    pub fn handle_event(&mut self, token: Token, writable: bool) {
-        let socket = SocketId::from_token(token).filter(|socket| writable && socket.role == Role::Own);
-        if let Some(link) = self.links.iter_mut().find(|link| socket.is_some_and(|socket| socket.slot == link.slot())) {
+    /// The poll has something: room to send on a socket, or news of the interfaces.
+    pub fn handle_event(&mut self, event: &Event) {
+        if event.is_writable()
+            && let Some(socket) = SocketId::from_token(event.token())
+            && socket.role == Role::Own
+            && let Some(link) = self.links.iter_mut().find(|link| link.slot() == socket.slot)
+        {
             link.handle_room(&self.registry);
             self.events.extend(link.take_news());
         }
-        if token == WATCH && self.watch.as_ref().is_some_and(InterfaceWatch::take_news) {
+        if event.token() == WATCH && self.watch.as_ref().is_some_and(InterfaceWatch::take_news) {
             self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
         }
     }
@@ -517,7 +522,7 @@ mod tests {
         let mut station = Station::open(vec![here]).unwrap();
         let other = Station::open(vec![network(0, Kind::Unicast, port)]).unwrap();
         station.links.poll_event().unwrap();
-        station.links.links[0] = Link::new(NetworkId(0), Slot(0), network(0, Kind::Unicast, port), false);
+        station.links.links[0] = Link::new(NetworkId(0), Slot(0), network(0, Kind::Unicast, port), NetworkCount::One);
         station.links.handle_timeout(station.links.poll_timeout());
         assert!(matches!(station.links.poll_event(), Some(LinkEvent::Down(_, reason)) if reason.contains("in use")));
         drop(other);

@@ -50,11 +50,24 @@ impl std::error::Error for OpenError {
     }
 }
 
+/// How many networks the daemon has, as far as its sockets care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NetworkCount {
+    One,
+    Several,
+}
+
+impl NetworkCount {
+    pub(super) fn of(networks: usize) -> NetworkCount {
+        if networks > 1 { NetworkCount::Several } else { NetworkCount::One }
+    }
+}
+
 /// What surrounds a network on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// Whether there are other networks to tell it from.
-    pub several_networks: bool,
+    pub network_count: NetworkCount,
     /// Whether another of its daemons is on this machine.
     pub shared_host: bool,
     /// Whether another of its daemons is meant by what is sent to all.
@@ -87,7 +100,7 @@ pub(super) struct Sockets {
 impl Sockets {
     /// Makes the sockets.
     pub(super) fn open(network: &Network, interface: &Interface, around: Surroundings) -> Result<Sockets, OpenError> {
-        let hold = around.several_networks && !around.shared_host && !network.own.is_loopback();
+        let hold = around.network_count == NetworkCount::Several && !around.shared_host && !network.own.is_loopback();
         let held = |socket: &Socket| if hold { platform::hold_to(socket, interface) } else { None };
         let address = scoped(network.own, network.port, interface);
         let own = own_socket(network, address, interface, around).map_err(|error| OpenError { address, error })?;
