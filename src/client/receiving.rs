@@ -31,11 +31,11 @@ pub enum Excess {
     KeepAll,
 }
 
-impl Excess {
-    /// Whether a message stays, given whether there is room for it.
-    pub(super) fn keeps(self, fits: bool) -> bool {
-        match self {
-            Excess::Keep => !fits,
+impl Room<'_, '_> {
+    /// Whether a message with this many groups and bytes stays.
+    pub(super) fn keeps(&self, groups: usize, body_len: usize) -> bool {
+        match self.excess {
+            Excess::Keep => groups > self.groups.len() || body_len > capacity(self.body),
             Excess::Drop => false,
             Excess::KeepAll => true,
         }
@@ -76,8 +76,7 @@ impl Mailbox {
         self.check()?;
         let mut receiving = self.receiving.lock();
         let frame = self.next_frame(&mut receiving)?;
-        let fits = frame.groups <= room.groups.len() && frame.body_len <= capacity(room.body);
-        if room.excess.keeps(fits) {
+        if room.keeps(frame.groups, frame.body_len) {
             receiving.offered = Some(frame.header);
             return Ok(frame.envelope(Fate::Kept));
         }

@@ -120,8 +120,12 @@ impl<H: Copy> Files<H> {
 
     /// Wakes its entries or lets them sleep; false if there are none.
     pub fn set_active(&mut self, watch: WatchedFile, active: bool) -> bool {
-        let entries = self.tables.iter_mut().flatten().filter(|entry| entry.watch == watch);
-        entries.map(|entry| entry.active = active).count() > 0
+        let mut found = false;
+        for entry in self.tables.iter_mut().flatten().filter(|entry| entry.watch == watch) {
+            entry.active = active;
+            found = true;
+        }
+        found
     }
 
     /// Only events of this priority and above have a turn from now on.

@@ -221,8 +221,6 @@ fn size(message: &Message) -> usize {
 
 /// Puts a message where the caller wants it, or leaves it if it does not fit.
 fn fill(message: &Message, room: &mut Room<'_, '_>) -> Envelope {
-    let capacity = room.body.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
-    let (groups_fit, body_fits) = (message.groups.len() <= room.groups.len(), message.body.len() <= capacity);
     let is_membership = message.kind.intersects(FrameType::MEMBERSHIP) && !message.kind.contains(FrameType::REJECT);
     let mut envelope = Envelope {
         kind: message.kind,
@@ -233,14 +231,14 @@ fn fill(message: &Message, room: &mut Room<'_, '_>) -> Envelope {
         body_len: message.body.len(),
         fate: Fate::Taken,
     };
-    if room.excess.keeps(groups_fit && body_fits) {
+    if room.keeps(message.groups.len(), message.body.len()) {
         envelope.fate = Fate::Kept;
         envelope.mess_type = if is_membership { 0 } else { message.mess_type };
         return envelope;
     }
     room.groups.iter_mut().zip(&message.groups).for_each(|(field, group)| *field = *group.field());
     copy(&message.body, room.body);
-    if is_membership && !groups_fit {
+    if is_membership && message.groups.len() > room.groups.len() {
         envelope.mess_type = -1;
     }
     envelope
