@@ -5,8 +5,8 @@
 //! port@host    TCP to a host name or an address
 //! ```
 //!
-//! Programs in the field rely on the leniency of the classic parser (blanks, signs, numbers modulo 65536), so it is
-//! kept.
+//! The classic parser is lenient: it takes blanks, signs, and numbers modulo 65536. Existing programs rely on that, so
+//! this parser does the same.
 
 use super::ConnectError;
 
@@ -20,7 +20,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The name that an empty one stands for.
+    /// The name that is used in place of an empty one.
     const DEFAULT: &str = "4803";
     /// Most bytes of a daemon name: a host name of 64, a port and the `@`.
     pub const LIMIT: usize = 70;

@@ -1,10 +1,11 @@
-//! Looking ahead: one system call for many small messages, while the descriptor keeps telling the truth.
+//! Looking ahead: one system call reads many small messages, and the descriptor is still readable only while a message
+//! waits.
 //!
-//! A look copies what waits in the socket and leaves it there (`MSG_PEEK`). Messages are handed out of the copy; when all of it
-//! is handed out, it is taken out of the socket before the call returns. So the socket is readable exactly while something waits
-//! that was not handed out, for everybody who watches it, a duplicate of it, or the same one in a forked child.
+//! A look copies the bytes that wait in the socket and leaves them there (`MSG_PEEK`). Messages are handed out from the copy.
+//! When the whole copy is handed out, its bytes are taken out of the socket before the call returns. So the socket is readable
+//! exactly while it has bytes that were not handed out. This holds for a duplicate of the descriptor and for a forked child too.
 //!
-//! Large messages are read straight to where the caller wants them: copying them twice costs more than a system call.
+//! Large messages are read directly into the caller's memory, because copying them twice costs more than a system call.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::sync::atomic::Ordering;
@@ -12,12 +13,12 @@ use std::sync::atomic::Ordering;
 use super::transport::Stream;
 use crate::wire::FrameHeader;
 
-/// Bytes of the first look at a socket. Each look that fills them doubles them, up to [`LONGEST_LOOK`]: who gets little needs
-/// little memory.
+/// Bytes of the first look at a socket. Each look that fills the buffer doubles it, up to [`LONGEST_LOOK`]. So a client that
+/// receives little needs little memory.
 const FIRST_LOOK: usize = 2 << 10;
-/// Most bytes of a look, what a few hundred small messages take.
+/// Most bytes of a look: the size of a few hundred small messages.
 const LONGEST_LOOK: usize = 64 << 10;
-/// Bytes from which on a message is not looked at but read.
+/// Messages of this many bytes or more are read without a look.
 const LARGE: usize = 4 << 10;
 
 /// What a mailbox's receiver knows of the stream.
@@ -28,8 +29,7 @@ pub struct Receiving {
     pub ahead: Ahead,
 }
 
-/// What was looked at and not handed out. In front of it in the socket are the bytes that the stream still owes it: those that
-/// were handed out.
+/// The copy of the last look. The socket still has the bytes that were handed out from it, in front of those that were not.
 #[derive(Debug, Default)]
 pub struct Ahead {
     bytes: Vec<u8>,
@@ -87,7 +87,7 @@ impl Stream {
         if ahead.is_empty() { self.take_owed(ahead) } else { Ok(()) }
     }
 
-    /// Takes `count` bytes that nobody wants.
+    /// Takes and drops `count` bytes.
     pub fn skip(&self, ahead: &mut Ahead, mut count: usize) -> io::Result<()> {
         let mut bin = [0; LARGE];
         while count > 0 {
@@ -112,11 +112,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes out of the socket what was handed out. It is there, so nobody waits.
+    /// Takes the bytes that were handed out from the socket. They are there, so this does not wait.
     fn take_owed(&self, ahead: &mut Ahead) -> io::Result<()> {
         debug_assert!(ahead.is_empty());
         while let owed @ 1.. = self.owed.load(Ordering::Relaxed) {
-            // What was handed out needs its copy no more.
+            // The bytes that were handed out are not needed in the copy any more.
             ahead.bytes.resize(ahead.bytes.len().max(FIRST_LOOK), 0);
             let some = owed.min(ahead.bytes.len());
             let mut bin = [IoSliceMut::new(&mut ahead.bytes[..some])];

@@ -7,17 +7,18 @@ use crate::wire::Refusal;
 /// Why no mailbox was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectError {
-    /// The daemon's name cannot be understood or its host not resolved.
+    /// The daemon's name is malformed, or its host cannot be resolved.
     IllegalAddress,
-    /// Nobody answers at the address, or not in time.
+    /// Nobody answers at the address in time.
     Unreachable,
-    /// This user listens at the daemon's place, who is neither root nor the daemon's user nor the client's own: nothing is said to them.
+    /// This user listens at the daemon's address and is neither root, nor the daemon's user, nor the client's own. The client sends
+    /// nothing to such a process.
     Untrusted(u32),
-    /// The daemon's answer, if it is not a yes, or the same refusal from our side of the handshake.
+    /// The daemon refused the client, or the client's side of the handshake failed for the same reason.
     Refused(Refusal),
     /// The connection broke during the handshake.
     Closed,
-    /// The time was up during the handshake.
+    /// The handshake timed out.
     TimedOut,
     /// This process has reached its limit of mailboxes.
     TooManyMailboxes,
@@ -59,7 +60,8 @@ pub enum SendError {
 pub enum ReceiveError {
     /// The daemon sent something that is no message.
     Malformed,
-    /// The message is larger than memory is taken for. It stays, and can be received into memory of one's own.
+    /// The message is larger than the memory that this call allocates. It stays, and the program can receive it into
+    /// its own memory.
     TooLong,
     /// The connection is lost.
     Lost(Lost),

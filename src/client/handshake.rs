@@ -1,7 +1,7 @@
 //! The client's half of the handshake, from the connect request to the private group.
 //!
-//! Bytes are read one at a time: authentication methods and frames follow at once on the same stream and are not ours
-//! to read.
+//! Bytes are read one at a time. Authentication methods and frames follow on the same stream, and others must read
+//! them.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
@@ -38,7 +38,8 @@ pub fn open(
     Ok(answer.private_group)
 }
 
-/// The request. A long private name is cut, as it always was; one with other characters no daemon would take.
+/// The request. A long private name is cut, as in the classic library. A name with other characters is refused here,
+/// because every daemon would refuse it.
 fn request(options: &ConnectOptions) -> Result<ConnectRequest, ConnectError> {
     let name = options.private_name.as_bytes();
     let name = match &name[..name.len().min(PrivateName::LIMIT)] {

@@ -1,8 +1,8 @@
 //! How large a message a mailbox may send.
 //!
-//! Up to what every daemon in the field survives, nothing is asked. Beyond that the daemon is asked, once, on a connection of its
-//! own ([`Limits`]), so the session's stream is the classic one whatever the daemon is. One that does not understand the
-//! question is a classic daemon.
+//! The library asks nothing for messages of a size that every daemon takes. For a larger message it asks the daemon once, on a
+//! separate connection ([`Limits`]), so the session's stream stays the classic one with every daemon. A daemon that does not
+//! understand the question is a classic one.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::sync::OnceLock;
@@ -30,20 +30,20 @@ impl MessageLimit {
         limit
     }
 
-    /// Whether this many bytes are too many. Asks the daemon of the stream if that must be known.
+    /// Whether this many bytes are too many. Asks the daemon of the stream if the answer depends on it.
     pub fn is_below(&self, bytes: usize, stream: &Stream) -> bool {
         let surely = self.known.get().map_or(LIBRARY_LIMIT, |&known| known);
         bytes > surely && bytes > self.get(stream)
     }
 
-    /// The limit, for which the daemon of the stream is asked if it is not known yet.
+    /// The limit. Asks the daemon of the stream if the limit is not known yet.
     pub fn get(&self, stream: &Stream) -> usize {
         if let Some(&known) = self.known.get() {
             return known;
         }
         match ask(stream) {
             Ok(told) => {
-                // A daemon that takes less than any classic one cannot be meant.
+                // No daemon takes less than a classic one, so a lower answer is wrong.
                 let limit = told.map_or(LIBRARY_LIMIT, |limits| LIBRARY_LIMIT.max(limits.message as usize));
                 self.learn(limit);
                 limit
@@ -56,7 +56,7 @@ impl MessageLimit {
     }
 
     fn learn(&self, limit: usize) {
-        // Two threads may have asked at the same time; both were told the same.
+        // Two threads may have asked at the same time. Both got the same answer.
         let _ = self.known.set(limit);
     }
 }

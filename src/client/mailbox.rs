@@ -1,8 +1,8 @@
 //! A mailbox: one open session with a daemon, used by one receiver and many senders at once.
 //!
-//! Sends wait for each other and receives wait for each other, but never one for the other, and nobody waits for a lock
-//! to disconnect. The first call that finds the connection broken says so; every later one says that it was broken
-//! before.
+//! Sends wait for each other, and receives wait for each other. A send never waits for a receive, and a disconnect
+//! waits for no lock. The first call that finds the connection broken returns that it broke now; every later call
+//! returns that it was broken before.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::wire::{ByteOrder, FrameHeader, FrameType, Hint, MAX_GROUPS, Name};
 pub struct ConnectOptions {
     /// The daemon: `port` for the local one, `port@host`. Empty, the default, means port 4803.
     pub daemon: String,
-    /// The name wished for, cut to 10 bytes. Empty, the default, lets the daemon choose.
+    /// The wanted name, cut to 10 bytes. Empty, the default, lets the daemon choose.
     pub private_name: String,
     /// Transmitted as 0 or 1, the default 0; daemons make no use of it.
     pub priority: u8,
@@ -31,8 +31,8 @@ pub struct ConnectOptions {
     pub membership: bool,
     /// The most time that connecting may take, name resolution not counted. Default none.
     pub timeout: Option<Duration>,
-    /// Most bytes of body and group names in one message. Default what the daemon takes, or, if it does not say that, what every
-    /// classic daemon survives.
+    /// Most bytes of body and group names in one message. Default: what the daemon takes; if the daemon does not tell, what
+    /// every classic daemon survives.
     pub message_limit: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Mailbox {
         Mailbox::open(Stream::connect(&address, deadline)?, options, deadline)
     }
 
-    /// As [`Mailbox::connect`], over a stream to a daemon of this process; the daemon's name does not count.
+    /// As [`Mailbox::connect`], over a stream to a daemon of this process. The daemon's name in the options is ignored.
     #[cfg(unix)]
     pub fn connect_over(
         stream: std::os::unix::net::UnixStream,
@@ -167,8 +167,8 @@ impl Mailbox {
 
     /// Ends the session. Calls of other threads that are under way fail.
     ///
-    /// The end of the stream means the same to the daemon as a KILL frame. So where a frame of another thread is half
-    /// written or the socket is full, the frame is left out and nobody is waited for.
+    /// The end of the stream means the same to the daemon as a KILL frame. So this call leaves the KILL frame out,
+    /// instead of waiting, if another thread has written half a frame or the socket is full.
     pub fn disconnect(&self) {
         if !self.broken.load(Ordering::Acquire) {
             self.outlet.send_at_once(&self.stream, &self.front(FrameType::KILL, &[self.private_group], 0, 0));
@@ -181,21 +181,21 @@ impl Mailbox {
         if self.broken.load(Ordering::Acquire) { Err(Lost::Before) } else { Ok(()) }
     }
 
-    /// Notes that the connection broke in this call.
+    /// Records that the connection broke in this call.
     pub(super) fn lost(&self, error: io::Error) -> Lost {
         tracing::debug!(%error, mailbox = %self.private_group, "connection lost");
         self.broken.store(true, Ordering::Release);
         Lost::Now
     }
 
-    /// The same session for a forked child in which another thread's calls, and their locks, are gone. This one must be
-    /// forgotten, not dropped.
+    /// The same session for a forked child, in which the calls of other threads and their locks do not exist. The
+    /// caller must forget this mailbox and not drop it.
     #[cfg(unix)]
     pub(super) fn adopted(&self) -> Mailbox {
         let (stream, outlet) = (self.stream.adopted(), self.outlet.adopted());
         let mailbox = Mailbox::with(stream, self.private_group, self.message_limit.clone(), outlet);
         mailbox.broken.store(self.broken.load(Ordering::Acquire), Ordering::Release);
-        // What was looked at is still in the socket.
+        // The bytes of the last look are still in the socket.
         mailbox.receiving.lock().offered = self.receiving.try_lock().and_then(|receiving| receiving.offered);
         mailbox
     }

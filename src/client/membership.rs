@@ -1,7 +1,8 @@
 //! The data of a membership message as programs look at it, piece by piece, wherever it lies.
 //!
 //! Programs keep the body in memory of their own, flat or in pieces, and ask for parts of it by offset. `wire` decodes
-//! whole bodies; here nothing is decoded that was not asked for, because how long a flat body is nobody tells us.
+//! whole bodies. This file decodes only the parts that the program asks for, because the length of a flat body is not
+//! known.
 
 use super::MembershipError;
 use crate::wire::{ByteOrder, FrameType, GroupId, Name};
@@ -111,7 +112,7 @@ impl<B: BodyBytes> MembershipReader<B> {
     }
 }
 
-/// Turns the numbers of a body, or of the front of one, into local byte order.
+/// Converts the numbers of a body, or of its front part, to local byte order.
 pub fn to_native(body: &mut [u8], order: ByteOrder) {
     for at in [0, NUMBER, 2 * NUMBER, COUNT, OWN] {
         turn(body, at, order);
@@ -123,7 +124,7 @@ pub fn to_native(body: &mut [u8], order: ByteOrder) {
     }
 }
 
-/// Turns the number at `at` and returns it; `None` if it is not wholly there.
+/// Converts the number at `at` and returns it; `None` if the body ends before its end.
 fn turn(body: &mut [u8], at: usize, order: ByteOrder) -> Option<u32> {
     let field: &mut [u8; NUMBER] = body.get_mut(at..)?.first_chunk_mut()?;
     let number = order.u32(*field);

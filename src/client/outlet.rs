@@ -1,9 +1,10 @@
 //! Sending: over the socket, or through memory that is shared with the daemon.
 //!
-//! A session begins with the socket. One that sends much to a daemon of this machine offers it a pipe; once the daemon reads that,
-//! a message costs no system call. Only what is large goes over the socket then, in its turn.
+//! A session begins with the socket. A session that sends much to a daemon of this machine offers it a pipe. Once the daemon reads
+//! the pipe, a message costs no system call. Then only large messages go over the socket, in their turn.
 //!
-//! A pipe has one writer, so it ends before its process forks: parent and child go on with the socket, which they may share.
+//! A pipe has one writer, so it ends before its process forks. Parent and child continue with the socket, which they may
+//! share.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::pipe::{LARGE, Memory, NotWritten, Writer};
 use crate::system;
 
 /// The environment variable that says whether a program shares memory with its daemon: `never`, or `always`, from the first
-/// message on. Otherwise a session does that sends much.
+/// message on. Otherwise a session that sends much does so.
 const VARIABLE: &str = "SPREAD_SHARED_MEMORY";
 /// Frames after which a session is worth a pipe.
 const MANY: u32 = 32;
@@ -33,7 +34,7 @@ pub struct Outlet {
     way: Mutex<Way>,
     /// The process has forked, or is about to.
     forked: AtomicBool,
-    /// How often it had forked before.
+    /// How often the process had forked before.
     forks: u64,
 }
 
@@ -46,7 +47,7 @@ enum Way {
     Socket,
     /// A pipe was offered.
     Pipe(Box<PipeEnd>),
-    /// There is a pipe, of which only this process's parent knows how full it is.
+    /// There is a pipe, but only the parent of this process knows how full it is.
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing forks"))]
     Unknown,
 }
@@ -86,7 +87,7 @@ impl Outlet {
             way.end();
         }
         drop(way);
-        // A fork meanwhile found it locked.
+        // If the process forked meanwhile, the fork found the lock taken and could not end the pipe.
         if self.forked.load(Ordering::SeqCst)
             && let Some(mut way) = self.way.try_lock()
         {
@@ -95,7 +96,7 @@ impl Outlet {
         sent
     }
 
-    /// Sends a frame if nobody else is sending and nobody must be waited for.
+    /// Sends a frame if no other thread is sending and the call need not wait.
     pub fn send_at_once(&self, stream: &Stream, frame: &[u8]) {
         let Some(mut way) = self.way.try_lock() else { return };
         match &mut *way {
@@ -105,7 +106,7 @@ impl Outlet {
         }
     }
 
-    /// The sending side in a forked child, in which another thread's locks are gone.
+    /// The sending side in a forked child, in which the locks of other threads do not exist.
     #[cfg(unix)]
     pub fn adopted(&self) -> Outlet {
         let way = match self.way.try_lock().as_deref() {
@@ -124,7 +125,8 @@ impl Outlet {
         }
     }
 
-    /// Offers a pipe if the daemon is on this machine, and takes the byte that is sent with it off the frame.
+    /// Offers a pipe if the daemon is on this machine. The offer carries the first byte of the frame, which is removed
+    /// from the frame.
     fn offer(self: &Arc<Outlet>, way: &mut Way, stream: &Stream, frame: &mut &mut [IoSlice<'_>]) {
         *way = Way::Socket;
         IoSlice::advance_slices(frame, 0);
@@ -161,7 +163,7 @@ impl Way {
     /// The pipe ends; the socket goes on.
     fn end(&mut self) {
         if let Way::Pipe(pipe) = self {
-            // The daemon finds that when the socket has something next.
+            // The daemon learns this from the next bytes on the socket.
             pipe.writer.end(&pipe.memory);
         }
         if !matches!(self, Way::Unknown) {
@@ -171,7 +173,7 @@ impl Way {
 }
 
 impl PipeEnd {
-    /// Sends a frame; false if the daemon does not take the pipe, which is full of nothing but notes.
+    /// Sends a frame. False if the daemon does not take the pipe; then the pipe is full of notes.
     fn send(&mut self, stream: &Stream, frame: &mut [IoSlice<'_>]) -> io::Result<bool> {
         let length = frame.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
         self.is_taken = self.is_taken || self.writer.is_read(&self.memory);
@@ -189,7 +191,7 @@ impl PipeEnd {
         }
         if self.writer.must_ring(&self.memory) {
             self.looked = Instant::now();
-            // Where the socket is full the daemon has something to read in any case.
+            // If the socket is full, the daemon has something to read in any case.
             if stream.ring()? && !is_written(self.writer.bell(&self.memory))? {
                 return Err(broken());
             }
@@ -207,7 +209,7 @@ impl PipeEnd {
         Ok(())
     }
 
-    /// Nothing else tells a sender that nobody reads any more.
+    /// This is the only sign for a sender that nobody reads any more.
     fn check_alive(&mut self, stream: &Stream) -> io::Result<()> {
         self.looked = Instant::now();
         if stream.has_ended() { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }

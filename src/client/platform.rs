@@ -97,7 +97,7 @@ pub fn peek(socket: &Socket, bytes: &mut [u8]) -> io::Result<usize> {
     socket.peek(bytes)
 }
 
-/// A second owner of the same descriptor number. The first must be forgotten, not dropped.
+/// A second owner of the same descriptor number. The caller must forget the first and not drop it.
 #[cfg(unix)]
 pub fn adopt(socket: &Socket) -> Socket {
     use std::os::fd::FromRawFd;
@@ -122,7 +122,7 @@ pub fn around_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
     }
 }
 
-/// Ignores SIGPIPE in this process unless the program has chosen what becomes of it.
+/// Ignores SIGPIPE in this process unless the program has chosen a disposition.
 #[cfg(unix)]
 pub fn ignore_default_sigpipe() {
     // SAFETY: zeroes are a disposition, which the system overwrites; it only writes to the place that it is given.
@@ -137,8 +137,8 @@ pub fn ignore_default_sigpipe() {
     }
 }
 
-/// Waits until one of these has happened, for at most this long, or until a signal; says of each whether it has. A
-/// descriptor that is closed counts as ready: whoever uses it is told.
+/// Waits for at most this long until one of these has happened or a signal comes. Returns for each whether it has
+/// happened. A closed descriptor counts as ready, so that the next call on it returns the error.
 pub fn wait_for(watches: &[WatchedFile], limit: Option<Duration>) -> Vec<bool> {
     let mut places = BTreeMap::new();
     let mut polled: Vec<polling::Polled> = Vec::new();
@@ -155,8 +155,8 @@ pub fn wait_for(watches: &[WatchedFile], limit: Option<Duration>) -> Vec<bool> {
     }
     let happened = |watch: &WatchedFile| {
         let entry = &polled[places[&watch.descriptor]];
-        // The end of a connection shows even where only exceptions are watched. Somebody must be told, or we never
-        // rest.
+        // The system reports the end of a connection even if only exceptions are watched. A handler must be called for
+        // it, otherwise this wait returns at once forever.
         let end = if entry.events == polling::asked(FileEvent::Exceptional) { polling::END } else { 0 };
         entry.revents & (polling::answered(watch.event) | end) != 0
     };
@@ -219,7 +219,7 @@ mod polling {
 
     use super::FileEvent;
 
-    /// Nothing rings here when a loop is told to end, so no wait is longer.
+    /// This system has no bell that ends a wait, so no wait is longer than this.
     const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
     /// The connection hung up or failed, or the socket is closed.

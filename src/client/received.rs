@@ -6,7 +6,7 @@ use super::receiving::{Envelope, Excess, Frame, Room};
 use super::{Mailbox, ReceiveError};
 use crate::wire::{ByteOrder, Cause, FrameType, GroupId, MembershipBody, Name};
 
-/// Most bytes of groups and body for which [`Mailbox::receive`] takes memory; far above what any daemon lets through.
+/// Most bytes of groups and body for which [`Mailbox::receive`] allocates memory; far above the limit of every daemon.
 const RECEIVE_LIMIT: usize = 64 << 20;
 
 /// A message or membership that a mailbox receives.
@@ -14,12 +14,12 @@ const RECEIVE_LIMIT: usize = 64 << 20;
 pub enum Received {
     /// A message from a client.
     Message(Message),
-    /// A message or request of one's own, refused by the daemon's access control.
+    /// A message or request of this client, refused by the daemon's access control.
     Refused(Message),
     /// A group's new regular membership.
     View(View),
-    /// The view of this id is ending: until the next one, deliveries are only promised among those who leave it
-    /// together.
+    /// The view with this id is ending. Until the next view the promises hold only among the members that leave this
+    /// one together.
     Transition(Name, GroupId),
     /// The mailbox is no longer a member of this group.
     Left(Name),
@@ -53,9 +53,9 @@ pub struct View {
     pub members: Vec<Name>,
     /// The view's identity.
     pub id: GroupId,
-    /// Who came here together; for a join, leave or disconnect the one that changed.
+    /// The sets of members that came here together; for a join, leave or disconnect the one member that changed.
     pub vs_sets: Vec<Vec<Name>>,
-    /// Which of the sets is one's own.
+    /// Which of the sets contains this client.
     pub own: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Receiving into the caller's memory: a header, then groups and body straight to where the caller wants them.
 //!
-//! A message that does not fit stays, and is offered again by the next call; its header is then already read. Or the
-//! caller takes what fits and drops the rest.
+//! A message that does not fit stays, and the next call offers it again; its header is then already read. A caller can
+//! also take the part that fits and drop the rest.
 
 use std::io::{self, IoSliceMut};
 
@@ -20,14 +20,14 @@ pub struct Room<'a, 'b> {
     pub excess: Excess,
 }
 
-/// How a message is treated for which there is no room.
+/// How a receive call treats a message that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
     /// It stays and is offered again.
     Keep,
-    /// It is taken; what does not fit is dropped.
+    /// It is taken, and the part that does not fit is dropped.
     Drop,
-    /// No message has room: whatever comes stays and is offered again.
+    /// No message has room: every message stays and is offered again.
     KeepAll,
 }
 
@@ -134,7 +134,7 @@ impl Mailbox {
         Ok(FrameHeader::decode(&bytes))
     }
 
-    /// Takes a membership body of the other byte order: the numbers in it are turned on the way.
+    /// Takes a membership body of the other byte order and converts its numbers.
     fn take_foreign_body(&self, ahead: &mut Ahead, frame: &Frame, room: &mut [IoSliceMut<'_>]) -> io::Result<()> {
         let mut body = vec![0; frame.body_len.min(capacity(room))];
         self.stream.receive_all(ahead, &mut [IoSliceMut::new(&mut body)])?;

@@ -1,9 +1,10 @@
-//! What a process knows by number, for the C functions: its open mailboxes, and the authentication methods for new
+//! The registry of a process for the C functions: its open mailboxes by number, and the authentication methods for new
 //! ones.
 //!
-//! The lock is only held to look up or change an entry, never across a call that can block. A mailbox leaves the
-//! registry before its descriptor is closed, so a number never means two sessions. The lock is the standard library's:
-//! unlike parking_lot's it keeps nothing about its waiters outside itself, so a forked child can release it.
+//! The lock is held only to look up or change an entry, never during a call that can block. A mailbox leaves the
+//! registry before its descriptor is closed, so a number never means two sessions. The lock comes from the standard
+//! library. Unlike the one of parking_lot it keeps no data about its waiters elsewhere, so a forked child can release
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,16 +21,16 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
 #[derive(Debug)]
 struct Registry {
     mailboxes: BTreeMap<i32, Arc<Mailbox>>,
-    /// Those of the mailboxes that have the Flush layer on top.
+    /// The mailboxes that have the Flush layer on top.
     flushing: BTreeMap<i32, Arc<FlushMailbox>>,
     /// `None` until a program registers some.
     methods: Option<Arc<[AuthMethod]>>,
-    /// Those that share memory with a daemon, whether or not a number leads to them.
+    /// The outlets that share memory with a daemon, also those of mailboxes that are not in the registry.
     outlets: Vec<Weak<Outlet>>,
     forks: u64,
 }
 
-/// Takes in a mailbox that is known by its descriptor from now on.
+/// Registers a mailbox under its descriptor.
 pub fn enter(mailbox: Mailbox) -> Result<Arc<Mailbox>, ConnectError> {
     forks::watch();
     let mailbox = Arc::new(mailbox);
@@ -73,7 +74,7 @@ pub fn forget_flush(descriptor: i32) -> Option<Arc<FlushMailbox>> {
     Some(flush)
 }
 
-/// Takes this mailbox out of the registry, if it is there and its number does not mean another one by now.
+/// Takes this mailbox out of the registry, unless it is not there or its number now means another mailbox.
 pub fn forget_this(flush: &Arc<FlushMailbox>) {
     let (mut registry, descriptor) = (lock(), flush.mailbox().descriptor());
     if registry.flushing.get(&descriptor).is_some_and(|known| Arc::ptr_eq(known, flush)) {
@@ -103,7 +104,8 @@ pub fn forks() -> u64 {
     lock().forks
 }
 
-/// Takes in an outlet that is about to share memory, which ends when the process forks. False if it has forked since this count.
+/// Registers an outlet that will share memory; the sharing ends when the process forks. False if the process has forked since
+/// this count.
 pub fn enter_outlet(outlet: &Arc<Outlet>, forks: u64) -> bool {
     let mut registry = lock();
     registry.outlets.retain(|known| known.strong_count() > 0);
@@ -131,7 +133,8 @@ impl Registry {
             return Err(ConnectError::TooManyMailboxes);
         }
         if let Some(stale) = self.mailboxes.insert(descriptor, mailbox) {
-            // The program closed the old descriptor itself. Dropping the entry would close the new one.
+            // The program has closed the old descriptor itself, and the number belongs to a new one. Dropping the entry
+            // would close the new one.
             std::mem::forget(stale);
             self.flushing.remove(&descriptor);
         }
@@ -180,7 +183,7 @@ mod forks {
     extern "C" fn before() {
         let mut guard = lock();
         guard.fork();
-        // A thread that is ending has no place for the guard any more and forks unguarded.
+        // A thread that is ending cannot store the guard any more, so it forks without it.
         let _ = HELD.try_with(|held| *held.borrow_mut() = Some(guard));
     }
 
@@ -188,7 +191,7 @@ mod forks {
         let _ = HELD.try_with(|held| *held.borrow_mut() = None);
     }
 
-    /// Other threads are gone in the child, but what they held stays held.
+    /// The child does not have the other threads, but the locks that they held are still locked.
     extern "C" fn in_child() {
         let _ = HELD.try_with(|held| {
             if let Some(registry) = &mut *held.borrow_mut() {

@@ -1,7 +1,7 @@
 //! The stream to a daemon: connecting within a time, and whole reads and writes on a blocking socket.
 //!
-//! Signals end no call here: what they interrupt is taken up again. Nothing is read ahead of what the caller asked for here;
-//! `ahead` looks at what waits and leaves it.
+//! Signals do not end the calls here: an interrupted system call is repeated. This file reads only the bytes that the caller
+//! asked for; `ahead` copies bytes that wait and leaves them in the socket.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
@@ -18,7 +18,7 @@ use crate::pipe::{self, Memory};
 
 /// The socket buffers that are asked for, each way.
 const SOCKET_BUFFER: usize = 200 * 1024;
-/// By how much less is asked for when the system refuses.
+/// The step by which the request is lowered when the system refuses it.
 const SOCKET_BUFFER_STEP: usize = 5 * 1024;
 /// The longest wait for a TCP connection when the caller sets none; systems give up long before.
 const CONNECT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,8 +32,8 @@ pub type Deadline = Option<Instant>;
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
-    /// Bytes at the front of the socket that were handed out from a look and are still to be taken out of it. Outside the
-    /// receiver's lock, so that a forked child knows them whatever that thread was doing.
+    /// Bytes at the front of the socket that were handed out from a look and must still be taken out. The number is
+    /// outside the receiver's lock, so that a forked child knows it even if a thread held the lock at the fork.
     pub(super) owed: AtomicUsize,
 }
 
@@ -60,7 +60,7 @@ impl Stream {
         Stream::new(socket)
     }
 
-    /// A new stream to whom this one leads to.
+    /// A new stream to the peer of this one.
     pub fn another(&self, deadline: Deadline) -> io::Result<Stream> {
         let address = self.socket.peer_addr()?;
         let socket = match address.as_socket() {
@@ -162,14 +162,14 @@ impl Stream {
 
     /// Bytes that can be read without waiting; 0 on a broken stream.
     pub fn bytes_waiting(&self) -> usize {
-        // First: what a receiver takes out meanwhile must not count as waiting.
+        // This is read first, because bytes that a receiver takes out meanwhile must not count as waiting.
         let owed = self.owed.load(Ordering::Relaxed);
         platform::bytes_waiting(&self.socket).unwrap_or(0).saturating_sub(owed)
     }
 
-    /// Ends the stream both ways and wakes whoever is blocked on it.
+    /// Ends the stream both ways and wakes every thread that is blocked on it.
     pub fn shut_down(&self) {
-        // The error that the stream is broken already changes nothing.
+        // An error means that the stream is broken already, which is as good.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
@@ -195,7 +195,7 @@ fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> 
         let address = SockAddr::unix(place).map_err(|_| ConnectError::IllegalAddress)?;
         match connect_trusted(&address, deadline) {
             Ok(socket) => return Ok(socket),
-            // That nobody listens at the other place says less.
+            // Nobody listens at this path. An error of the other path says more, so it is kept.
             Err(ConnectError::Unreachable) => {}
             Err(error) => failure = error,
         }
@@ -212,7 +212,7 @@ fn connect_again(address: &SockAddr, deadline: Deadline) -> io::Result<Socket> {
     connect_trusted(address, deadline).map_err(|_| ErrorKind::ConnectionRefused.into())
 }
 
-/// There are no other sockets here.
+/// This system has no unix sockets, so there is nothing to connect to.
 #[cfg(not(unix))]
 fn connect_again(_address: &SockAddr, _deadline: Deadline) -> io::Result<Socket> {
     Err(ErrorKind::AddrNotAvailable.into())
@@ -230,7 +230,7 @@ fn connect_trusted(address: &SockAddr, deadline: Deadline) -> Result<Socket, Con
 fn connect_unix(address: &SockAddr, deadline: Deadline) -> Result<Socket, ConnectError> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(|_| ConnectError::Unreachable)?;
     loop {
-        // A full backlog blocks a unix connect like a write.
+        // If the backlog is full, a unix connect blocks in the same way as a write.
         socket.set_write_timeout(remaining(deadline)?).map_err(|_| ConnectError::Unreachable)?;
         match socket.connect(address) {
             Ok(()) => return Ok(socket),
@@ -240,8 +240,8 @@ fn connect_unix(address: &SockAddr, deadline: Deadline) -> Result<Socket, Connec
     }
 }
 
-/// Connects to the loopback address of either family. The name `localhost` would be asked for IPv6 first, where most daemons do
-/// not listen, and Windows takes two seconds to find that out.
+/// Connects to the loopback address of either family. The name `localhost` would give the IPv6 address first. Most daemons do
+/// not listen there, and Windows takes two seconds to find that out.
 #[cfg(not(unix))]
 fn connect_local(port: u16, deadline: Deadline) -> Result<Socket, ConnectError> {
     connect_host("127.0.0.1", port, deadline).or_else(|_| connect_host("::1", port, deadline))

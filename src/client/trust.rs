@@ -1,8 +1,8 @@
 //! How a client decides whether a process is the daemon of this machine.
 //!
-//! Anybody may listen at a name in /tmp before the daemon does. So the system is asked who listens, and only root, the daemon's user
-//! and the client's own user are believed. The daemon's user is the owner of the runtime directory, which only root can have made,
-//! or the user `spread` of the machine, or one that `SPREAD_TRUST_USER` names.
+//! Any user can listen at a name in /tmp before the daemon does. So the client asks the system which user listens, and trusts only
+//! root, the daemon's user and its own user. The daemon's user is the owner of the runtime directory, which only root can have made,
+//! or the user `spread` of the machine, or the user that `SPREAD_TRUST_USER` names.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -14,7 +14,7 @@ use crate::system::{self, RUNTIME_DIRECTORY};
 
 pub use crate::system::{CONTROL, places};
 
-/// The variable that names a user, by name or number, who is believed too.
+/// The variable that names one more trusted user, by name or number.
 const VARIABLE: &str = "SPREAD_TRUST_USER";
 /// The user that daemons have by default.
 const DAEMON_USER: &str = "spread";
@@ -23,9 +23,9 @@ const USERS: &str = "/etc/passwd";
 /// Write permission for others than the owner.
 const WRITABLE: u32 = 0o022;
 
-/// Whether whoever listens at the other end of this socket is believed.
+/// Whether the process at the other end of this socket is trusted.
 pub fn check(socket: &impl AsRawFd) -> Result<(), ConnectError> {
-    // A system that does not say who listens cannot be asked.
+    // Some systems cannot tell who listens.
     let Ok((_, user)) = system::peer_credentials(socket) else { return Ok(()) };
     let believed = user == 0 || user == system::effective_user() || is_daemons(user);
     if believed { Ok(()) } else { Err(ConnectError::Untrusted(user)) }

@@ -133,7 +133,7 @@ fn limit(time: sp_time) -> Option<Duration> {
     Some(time.duration()).filter(|limit| !limit.is_zero())
 }
 
-/// Leaves the reason where C programs look for it.
+/// Stores the reason in errno, where C programs look for it.
 fn set_timeout_errno() {
     #[cfg(target_os = "linux")]
     // SAFETY: the address is this thread's own errno.
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn SP_version(
     })
 }
 
-/// The mailbox that a program names. The one that never is open counts as one whose connection is lost.
+/// The mailbox of this number. The number -1 is never open, and counts as a mailbox with a lost connection.
 pub(super) fn find(mbox: mailbox) -> Result<Arc<Mailbox>, Code> {
     let unknown = if mbox == NO_MAILBOX { NET_ERROR_ON_SESSION } else { ILLEGAL_SESSION };
     registry::find(mbox).ok_or(Code(unknown))

@@ -56,7 +56,7 @@ impl sp_time {
         i128::from(self.sec) * MICROSECONDS + i128::from(self.usec)
     }
 
-    /// The time with microseconds from 0 to 999999; the longest one if it is longer than can be told.
+    /// The time with microseconds from 0 to 999999; the longest time if this one is out of range.
     fn from_microseconds(time: i128) -> sp_time {
         let seconds = time.div_euclid(MICROSECONDS).clamp(c_long::MIN.into(), c_long::MAX.into());
         sp_time { sec: seconds as c_long, usec: time.rem_euclid(MICROSECONDS) as c_long }

@@ -313,7 +313,7 @@ fn find(mbox: mailbox) -> Result<Arc<FlushMailbox>, Code> {
     registry::find_flush(mbox).ok_or(Code(ILLEGAL_SESSION))
 }
 
-/// Makes a call on a mailbox. If it finds the connection broken, that ends the mailbox too, which programs rely on: they
+/// Makes a call on a mailbox. If the call finds the connection broken, the mailbox ends too. Programs rely on that: they
 /// connect again without a disconnect.
 fn call_on(mbox: mailbox, call: impl FnOnce(&FlushMailbox) -> Result<c_int, Code>) -> Result<c_int, Code> {
     let flush = find(mbox)?;

@@ -10,7 +10,7 @@ use super::{guard, memory};
 use crate::client::{Envelope, Excess, Fate, Room};
 use crate::wire::FrameType;
 
-/// Where a program wants to know about a message.
+/// Where a program wants the properties of a message.
 pub(super) struct Outputs<'a> {
     service_type: &'a mut service,
     sender: &'a mut [u8; MAX_GROUP_NAME],

@@ -1,8 +1,8 @@
-//! How a loop is told to end, from a handler, another thread or a signal handler.
+//! The request to end a loop, from a handler, another thread or a signal handler.
 //!
-//! A flag alone would be missed by a loop that has looked at it and is just about to wait. So there is a bell too, a
-//! descriptor that the loop watches. Asking does nothing but change an atomic number and write a byte, which signal
-//! handlers may do.
+//! A loop that has just read a flag and is about to wait would miss a change of it. So there is also a bell: a
+//! descriptor that the loop watches. A request only changes an atomic number and writes a byte, which a signal handler
+//! may do.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,12 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Not asked for.
+    /// No request yet.
     pub const fn new() -> Exit {
         Exit { asked: AtomicBool::new(false), bell: OnceLock::new() }
     }
 
-    /// Takes back what was asked, and hangs up the bell: a loop begins.
+    /// A loop begins: drops an earlier request and installs the bell.
     pub fn rearm(&self) {
         if let Some(bell) = self.bell.get_or_init(bell::Bell::new) {
             bell.silence();

@@ -1,14 +1,14 @@
 //! The descriptors that an event loop watches, in three priorities, and whose turn it is when some are ready.
 //!
-//! All that are ready at the high priority have their turn, or if there is none all of the medium one; then at most one
-//! of the low priority, round robin. An entry has a ticket for each attachment, so what a handler detaches in the
-//! middle of a round is not called any more, even if another descriptor takes its number.
+//! In each round all ready entries of high priority are called; if there are none, all of medium priority. Then at most
+//! one of low priority is called, round robin. Each attachment has its own ticket. So an entry that a handler detaches
+//! in the middle of a round is not called any more, even if another descriptor gets its number.
 
 use std::collections::BTreeSet;
 
 /// Most entries at each priority.
 pub const ENTRY_LIMIT: usize = 2000;
-/// Descriptors are below this, as ever where select watches them.
+/// Descriptors must be below this, as select requires.
 pub const DESCRIPTOR_LIMIT: i32 = 1024;
 
 /// How urgent a descriptor's events are.

@@ -1,12 +1,11 @@
 //! The event loop of classic programs: timers, and descriptors with priorities.
 //!
-//! What is registered ([`Events`]) knows no clock and no socket; [`run`] is handed both, so its rules are tested
-//! without either. A handler may call everything, also to detach itself or to run the loop once more: nothing is locked
-//! while it runs.
+//! The registrations ([`Events`]) use no clock and no socket. [`run`] gets both as arguments, so tests need neither. No
+//! lock is held while a handler runs, so it may call every function: it may detach itself, or run the loop again.
 //!
 //! - Timers that are due come first, in the order of their times. When a loop begins they wait until a round has had no
 //!   event of the high or medium priority.
-//! - Then the loop waits for descriptors until the next timer; whose turn it is, `files` says.
+//! - Then the loop waits for descriptors until the next timer; `files` chooses the handlers to call.
 
 mod exit;
 mod files;

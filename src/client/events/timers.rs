@@ -59,7 +59,7 @@ impl<T: Ord + Copy> Timers<T> {
     }
 
     /// Takes the first call that is due, unless it was queued after `mark`. So calls that queue themselves again at
-    /// once do not keep everything else from its turn.
+    /// once do not block everything else.
     pub fn take_due(&mut self, now: Duration, mark: u64) -> Option<T> {
         let (&(due, turn), &call) = self.calls.first_key_value()?;
         (due <= now && turn < mark).then(|| {

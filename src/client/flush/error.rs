@@ -1,4 +1,4 @@
-//! What can go wrong in the Flush layer, beyond what can below it.
+//! The errors of the Flush layer, besides those of the mailbox below it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::client::{GroupError, Lost, ReceiveError, SendError};
 pub enum FlushError {
     /// Not a member, or leaving; for a join, a member already; or no name of a group.
     IllegalGroup,
-    /// Nobody asked for it, or the next view must come first.
+    /// There was no flush request, or the next view must come first.
     IllegalState,
     /// The connection is lost.
     Lost(Lost),
@@ -26,7 +26,7 @@ pub enum CastError {
     Group(FlushError),
     /// A receiver is no member of the view.
     IllegalReceivers,
-    /// It was not sent by the layer below.
+    /// The layer below did not send it.
     Send(SendError),
 }
 
@@ -35,7 +35,7 @@ pub enum CastError {
 pub enum FlushReceiveError {
     /// Nothing is there, and the caller does not want to wait.
     WouldBlock,
-    /// Nothing was received from the layer below.
+    /// The layer below received nothing.
     Receive(ReceiveError),
 }
 

@@ -1,4 +1,4 @@
-//! What the Flush layer puts into ordinary messages; the daemon knows nothing of it.
+//! The data that the Flush layer adds to ordinary messages. The daemon does not know of it.
 //!
 //! ```text
 //! message type  body
@@ -73,8 +73,8 @@ pub enum Opened {
     Data(Option<GroupId>),
 }
 
-/// Looks into a message and takes out what the layer had put in: the program's message is left, and the groups of a
-/// subgroup cast are its receivers and then the group. `None` if the message is not as long as it must be.
+/// Removes the data of the layer from a message, so that the program's own message is left. The groups of a subgroup
+/// cast are its receivers and then the group. `None` if the message is too short.
 pub fn open(message: &mut Message) -> Option<Opened> {
     let order = if message.foreign_order { FOREIGN } else { ByteOrder::NATIVE };
     if let FLUSH_OK | FLUSH_RECEIVED = message.mess_type {

@@ -7,9 +7,10 @@
 //! Verify ── membership ───────────┘        joining ─┘
 //! ```
 //!
-//! Between its flush ok and the next view a member sends nothing, so every message belongs to one view, the same at all
-//! who go on together. A message without causal order may still come to a member that has not entered the sender's
-//! view; until all said flush received, such messages carry the view's id and are held until it is entered.
+//! A member sends nothing between its flush ok and the next view. So every message belongs to one view, which is the
+//! same at all members that stay together. A message without causal order may reach a member that has not entered the
+//! sender's view yet. So such messages carry the id of the view until all members have said flush received, and a
+//! member holds them until it enters that view.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -25,14 +26,14 @@ use crate::wire::{Cause, FrameType, GroupId, Name};
 /// Most bytes of messages that are held for a view that is being agreed upon.
 pub const HELD_LIMIT: usize = 64 << 20;
 
-/// What a group leads to.
+/// A result of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// The program gets this.
     Deliver(Message),
     /// The group gets this.
     Send(Control),
-    /// A limit is reached that cannot be kept and the promises too: the connection must end.
+    /// A limit is reached. The group cannot keep both the limit and its promises, so the connection must end.
     GiveUp(&'static str),
 }
 
@@ -58,7 +59,7 @@ struct View {
     transitional: bool,
 }
 
-/// The states. Those that still miss a flush received know from whom.
+/// The states. A state that waits for flush received knows the members that have not said it.
 #[derive(Clone, Debug)]
 enum State {
     /// All members are in the view.
@@ -172,7 +173,7 @@ impl Group {
         }
     }
 
-    /// A member, or who was or will be one, says something about a membership.
+    /// A present, former or future member says something about a membership.
     pub fn handle_control(&mut self, sender: Name, control: Control) {
         match control {
             Control::FlushOk(id) => {
@@ -222,7 +223,7 @@ impl Group {
     /// Asks the program for its flush.
     fn authorize(&mut self, missing: BTreeSet<Name>, pending: Pending) {
         self.state = State::Authorize { missing, pending };
-        // Who leaves cannot flush any more.
+        // A member that is leaving cannot flush any more.
         if !self.leaving {
             self.deliver_bare(FLUSH_REQ);
         }
@@ -244,8 +245,8 @@ impl Group {
         }
     }
 
-    /// Enters a view: tells the program, hands out what was held for it, and goes on to the next membership if one
-    /// waits.
+    /// Enters a view: tells the program, hands out the messages that were held for the view, and continues with the
+    /// next membership if one waits.
     fn enter(&mut self, membership: Membership, held: Held, rest: Option<Pending>) {
         let view = self.view_message(&membership);
         self.outputs.push_back(Output::Deliver(view));
@@ -303,7 +304,7 @@ impl Group {
         }
     }
 
-    /// Tells the program something that is all in its type.
+    /// Gives the program a message that consists only of its type.
     fn deliver_bare(&mut self, kind: FrameType) {
         self.outputs.push_back(Output::Deliver(bare(kind, self.name, 0)));
     }

@@ -1,5 +1,5 @@
-//! All groups of one mailbox, without I/O: what comes from the daemon finds its group, and what the groups lead to
-//! comes out in order.
+//! All groups of one mailbox, without I/O. Messages from the daemon go to their group, and the results of the groups
+//! come out in order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -87,7 +87,7 @@ impl Layer {
         self.given_up
     }
 
-    /// Whether a group may be joined: not if it already is.
+    /// Whether the program may join a group: not if it has joined it already.
     pub fn check_join(&self, name: Name) -> Result<(), FlushError> {
         if self.groups.contains_key(&name) { Err(FlushError::IllegalGroup) } else { Ok(()) }
     }
@@ -153,7 +153,7 @@ impl Layer {
         }
     }
 
-    /// Takes what a group leads to.
+    /// Takes the results of a group.
     fn collect(&mut self, name: Name) {
         let Some(group) = self.groups.get_mut(&name) else { return };
         while let Some(output) = group.poll_output() {

@@ -1,7 +1,7 @@
 //! The Flush layer on a mailbox: the same calls, but groups are closed and views are entered together.
 //!
-//! The layer moves on only while the program receives. One lock keeps a program's own messages and its flush oks in
-//! order, one lets receivers in one by one; the layer itself is locked only to look at it or change it.
+//! The layer makes progress only while the program receives. One lock keeps a program's own messages and its flush oks
+//! in order. Another one admits one receiver at a time. The layer itself is locked only to read or change it.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl FlushMailbox {
         Ok(self.mailbox.join(group)?)
     }
 
-    /// Asks to leave a group. The answer is that it is left.
+    /// Asks to leave a group. The answer is the notice that the membership has ended.
     pub fn leave(&self, group: Name) -> Result<(), FlushError> {
         let _sending = self.sending.lock();
         self.layer.lock().leave(group)?;

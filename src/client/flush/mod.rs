@@ -1,9 +1,9 @@
 //! The Flush layer: closed groups whose members enter each view together, on top of a mailbox and entirely in the
 //! library.
 //!
-//! When the members of a group change, each program is asked to flush; it finishes what it was sending and says so, and
-//! when all members of the coming view have said so, they enter it. So a message is received in the view in which it
-//! was sent, and who goes from one view to the next together has received the same messages. All members of a group
+//! When the members of a group change, the layer asks each program to flush. The program finishes sending and says so.
+//! The members enter the next view when all of them have said so. So a message is received in the view in which it was
+//! sent, and members that go from one view to the next together have received the same messages. All members of a group
 //! must use the layer.
 //!
 //! The files: `format` what the layer adds to messages; `pending` the memberships to come; `group` the states of one

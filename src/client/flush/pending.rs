@@ -1,8 +1,8 @@
-//! Memberships that the daemon has announced and the members have not yet agreed to enter, and the flush oks for them.
+//! Memberships that the daemon has announced and that not all members have agreed to enter, and the flush oks for them.
 //!
-//! The oldest is agreed upon first. One that can never be agreed upon, because a member was lost that had not said its
-//! flush ok, is dropped, and the next takes its place; all that stay together see the same oks before the same losses,
-//! so all drop the same.
+//! The members agree on the oldest membership first. If a member is lost before its flush ok, the others can never
+//! agree on that membership. They drop it, and the next one takes its place. All members that stay together see the
+//! same oks before the same losses, so all of them drop the same memberships.
 
 use std::collections::{BTreeSet, VecDeque};
 
