@@ -1,5 +1,5 @@
-//! Other networks while the daemon runs: sockets that will be needed are opened before, and those that are not needed any more are
-//! closed some time after, as other daemons change a little earlier or later.
+//! A change of networks while the daemon runs. New sockets are opened before the change, and old ones are closed some time after
+//! it, because other daemons change a little earlier or later.
 
 use super::link::{Fault, Link};
 use super::links::{Links, Slot};
@@ -9,7 +9,7 @@ use super::{Network, OpenError};
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
-/// How long what was left is still heard.
+/// How long a network is still heard after the daemon has left it.
 const OVERLAP: Duration = Duration::from_secs(10);
 
 /// The networks that come next, and those that were left.
@@ -19,16 +19,16 @@ pub(super) struct Change {
     left: Vec<(Link, Instant)>,
 }
 
-/// Which link a network that comes next will have.
+/// The link of a network that comes next.
 #[derive(Debug)]
 enum Origin {
-    /// One that is there already: only the daemons on it change.
+    /// A link that is there already: only the daemons on it change.
     Present(Slot),
-    /// One that has the address, but must be opened again when the other is closed.
+    /// A link for an address that a present link holds: it is opened when that one is closed.
     Reopened,
-    /// One that is open and only listens until then.
+    /// A link that is open already and only listens until then.
     Opened(Box<Link>),
-    /// One that was left a moment ago and is still heard.
+    /// A link that was left a moment ago and is still heard.
     Left(Slot),
 }
 
@@ -51,7 +51,7 @@ impl Change {
         next.chain(self.left.iter_mut().map(|(link, _)| link))
     }
 
-    /// Closes what was left long enough ago and does not come back.
+    /// Closes links that were left long enough ago and are not used again.
     pub(super) fn forget(&mut self, now: Instant) {
         let next = &self.next;
         let comes_back = |slot| next.iter().any(|(_, origin)| matches!(origin, Origin::Left(left) if *left == slot));
@@ -74,7 +74,7 @@ impl Change {
 }
 
 impl Network {
-    /// Whether the sockets of the other one do for this one.
+    /// Whether the sockets of the other network can serve this one.
     pub fn is_same_place(&self, other: &Network) -> bool {
         let place = |network: &Network| (network.kind, network.port, network.own, network.interface.clone());
         place(self) == place(other)
@@ -82,8 +82,9 @@ impl Network {
 }
 
 impl Links {
-    /// Opens the sockets for networks that come next; they only listen until [`Links::adopt`]. Those that were to come before are
-    /// forgotten. For each, the present network that it is, if it is one. An error if a port cannot be opened.
+    /// Opens the sockets for networks that come next; they only listen until [`Links::adopt`]. Earlier announced networks are
+    /// forgotten. Returns for each network the present network with the same address, if there is one. An error if a port cannot
+    /// be opened.
     pub fn prepare(&mut self, networks: Vec<Network>) -> Result<Vec<Option<NetworkId>>, OpenError> {
         assert!(networks.len() <= NetworkId::LIMIT, "{} networks", networks.len());
         self.change.next.clear();
@@ -102,7 +103,7 @@ impl Links {
                             .map(|interfaces| link.check(self.last_look, interfaces, &self.registry));
                         match outcome {
                             Ok(Err(Fault::Open(error))) if error.is_lasting() => return Err(error),
-                            // What is not there yet is looked for again.
+                            // A missing interface may appear later, so the link is checked again.
                             _ => Origin::Opened(Box::new(link)),
                         }
                     }

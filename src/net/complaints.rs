@@ -1,6 +1,6 @@
 //! Errors that Linux reports after it has accepted a datagram: the error queue of a socket.
 //!
-//! Such an error also makes the next call on the socket fail, although that call has nothing to do with it.
+//! Such an error also makes the next call on the socket fail, although the error is not about that call.
 
 use std::io;
 use std::mem;
@@ -10,9 +10,9 @@ use std::os::fd::AsRawFd;
 use mio::net::UdpSocket;
 use socket2::{SockAddr, SockAddrStorage};
 
-/// Words taken from a socket in one call.
+/// Reports that one call takes from a socket.
 const COMPLAINT_LIMIT: usize = 256;
-/// Room for the control messages of one word: the error and who complains.
+/// Room for the control messages of one report: the error, and the address that reports it.
 const CONTROL_SIZE: usize = 256;
 
 #[derive(Clone, Copy)]
@@ -51,13 +51,13 @@ impl Complaints {
     }
 }
 
-/// One word about a datagram, and where that was sent.
+/// One report about a datagram, and the datagram's destination.
 struct Word {
     error: libc::sock_extended_err,
     to: Option<SocketAddr>,
 }
 
-/// The next word; none in it if it is not about a datagram.
+/// The next report; empty if it is not about a datagram.
 fn next(socket: &UdpSocket) -> io::Result<Option<Word>> {
     let mut control = Control([0; CONTROL_SIZE]);
     let mut to = SockAddrStorage::zeroed();

@@ -1,5 +1,5 @@
-//! How far the bytes of a TCP connection have come, as the system sees it. Only Linux gives enough to tell a dead machine from one whose
-//! program does not read. The call needs unsafe code, so it stands here.
+//! The system's knowledge about the bytes of a TCP connection. Only Linux tells enough to distinguish a dead machine from a program that
+//! does not read. The call needs unsafe code, so it is in this folder.
 
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
@@ -11,7 +11,7 @@ use crate::time::Duration;
 pub(crate) struct Delivery {
     /// Some have not been acknowledged.
     pub outstanding: bool,
-    /// How long ago the other machine said anything at all.
+    /// The time since the last packet from the other machine.
     pub silence: Duration,
     /// Packets that were sent again, since the beginning.
     pub repeated: u32,
@@ -36,7 +36,7 @@ pub(crate) fn delivery(socket: &impl AsRawFd) -> Option<Delivery> {
     })
 }
 
-/// How far what was written has come, which this system does not say.
+/// The progress of the written bytes, which this system does not tell.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn delivery<T>(_socket: &T) -> Option<Delivery> {
     None

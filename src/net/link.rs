@@ -31,7 +31,7 @@ pub(super) struct Link {
     /// Which sockets it has among those that are polled.
     slot: Slot,
     network: Network,
-    /// The daemons of the network are others than those that its sockets send to.
+    /// The daemons of the network have changed, and its sockets still send to the old ones.
     readdressed: bool,
     network_count: NetworkCount,
     sockets: Option<Sockets>,
@@ -41,7 +41,7 @@ pub(super) struct Link {
     failures: Failures,
     limits: Limits,
     runs: Runs,
-    /// Daemons of which the system said that nobody listens at their port, until that is told.
+    /// Daemons that refuse datagrams, according to the system, until this is reported.
     refusing: BTreeSet<DaemonId>,
 }
 
@@ -63,7 +63,7 @@ struct Limits {
     path: Option<usize>,
     /// The time of the first check after that report.
     path_seen: Option<Instant>,
-    /// What was told last.
+    /// The limit that was reported last.
     told: Option<usize>,
 }
 
@@ -113,7 +113,7 @@ impl Link {
         self.slot
     }
 
-    /// It is the link of this network from now on, which is the same but for the daemons on it. Datagrams that wait still leave for their old destinations.
+    /// Makes this the link of the given network, which differs only in its daemons. Waiting datagrams still go to their old destinations.
     pub(super) fn renew(&mut self, id: NetworkId, network: Network, network_count: NetworkCount) {
         if id != self.id {
             self.status = None;
@@ -121,7 +121,8 @@ impl Link {
         (self.id, self.network, self.network_count, self.readdressed) = (id, network, network_count, true);
     }
 
-    /// It was left and is the link of this network again. Nobody knows yet that it is up, and no drill goes on.
+    /// A link that was left becomes the link of this network again. It has not reported yet that it is up, and a drill
+    /// has ended.
     pub(super) fn come_back(&mut self, id: NetworkId, network: Network, network_count: NetworkCount) {
         self.renew(id, network, network_count);
         (self.status, self.drilled) = (None, false);
@@ -190,7 +191,7 @@ impl Link {
         Some(self.limits.packet()?.saturating_sub(ip_header + UDP_HEADER))
     }
 
-    /// The same, if it is another one than was taken last.
+    /// The same, if it has changed since the last call.
     fn take_limit(&mut self) -> Option<LinkEvent> {
         let limit = self.datagram_limit()?;
         if self.limits.told.replace(limit) == Some(limit) {
@@ -202,7 +203,7 @@ impl Link {
         Some(LinkEvent::Limit(self.id, limit))
     }
 
-    /// What the system said since it was asked last: who refuses datagrams, and another limit of their length.
+    /// The system's reports since the last call: daemons that refuse datagrams, and a new limit of length.
     pub(super) fn take_news(&mut self) -> impl Iterator<Item = LinkEvent> + use<> {
         let (network, limit) = (self.id, self.take_limit());
         let refusing = std::mem::take(&mut self.refusing).into_iter();
@@ -341,7 +342,8 @@ impl Link {
     }
 }
 
-/// Whether two addresses are the same but for what belongs to this machine in them, as the number of an interface does.
+/// Whether two addresses are equal apart from parts that have a meaning on this machine only, such as the number of an
+/// interface.
 fn is_same_place(one: SocketAddr, other: SocketAddr) -> bool {
     (one.ip(), one.port()) == (other.ip(), other.port())
 }
@@ -354,7 +356,7 @@ fn register(sockets: &mut Sockets, slot: Slot, registry: &Registry) -> io::Resul
     }
 }
 
-/// Where the outcome of sending is noted.
+/// Where the results of sending are recorded.
 pub(super) struct Tally<'a> {
     counters: &'a mut Counters,
     failures: &'a mut Failures,
@@ -378,29 +380,29 @@ impl<'a> Tally<'a> {
         Tally { counters, failures, complained: false }
     }
 
-    /// One was too long for the network. The next ones are shorter, and what was in it travels in fragments.
+    /// A datagram was too long for the network. The next ones are shorter, and its content is sent again in fragments.
     #[cfg(target_os = "linux")]
     pub(super) fn too_long(&mut self) {
         self.counters.too_long += 1;
     }
 
-    /// The system may have something to say.
+    /// The system may have reported an error.
     #[cfg(target_os = "linux")]
     pub(super) fn complained(&mut self) {
         self.complained = true;
     }
 
-    /// This many datagrams were taken.
+    /// The system accepted this many datagrams.
     pub(super) fn sent(&mut self, count: usize) {
         self.counters.sent += count as u64;
     }
 
-    /// This many found no room.
+    /// There was no room for this many.
     pub(super) fn congested(&mut self, count: usize) {
         self.counters.congested += count as u64;
     }
 
-    /// This many were refused.
+    /// The system refused this many.
     pub(super) fn failed(&mut self, count: usize, error: io::Error) {
         self.counters.failed += count as u64;
         self.failures.count += count as u64;

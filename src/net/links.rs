@@ -1,6 +1,6 @@
 //! All networks of one daemon: the interface of [`crate::net`].
 //!
-//! Its verbs are those of the core, with sockets behind them: send and receive, a time when it must be called again, events.
+//! It has the verbs of the core, with sockets behind them: send, receive, the time of the next call, events.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The same while all links work and the kernel tells when something changes.
 const RARE_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The shortest time between two looks, however much changes.
+/// The shortest time between two checks, however much changes.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many links there may be: those of the present networks, of the next ones, and of those that were left.
@@ -44,7 +44,8 @@ pub struct SocketId {
     pub(super) role: Role,
 }
 
-/// The place of a link among those whose sockets are polled. A link keeps it, whatever the number of its network is.
+/// The place of a link among the links with polled sockets. A link keeps its place when its network gets another
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u8);
 
@@ -171,7 +172,7 @@ impl Links {
         remainder
     }
 
-    /// The network that a socket is on, by its present number. One of the networks that come next has the number that it will have.
+    /// The present number of the network that a socket belongs to. For a network that comes next it is the future number.
     pub fn network_of(&self, socket: SocketId) -> NetworkId {
         let link = self.links.iter().chain(self.change.links()).find(|link| link.slot() == socket.slot);
         link.map_or(NetworkId(0), Link::id)
@@ -219,12 +220,12 @@ impl Links {
         !self.events.is_empty()
     }
 
-    /// The next change of a link, or word of the system.
+    /// The next change of a link, or report of the system.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
         self.events.pop_front()
     }
 
-    /// How long datagrams may be to leave whole, by network, as far as that is known.
+    /// The length of the longest datagram that leaves whole, by network, if it is known.
     pub fn datagram_limits(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         self.links.iter().map(Link::datagram_limit)
     }

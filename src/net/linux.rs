@@ -20,8 +20,8 @@ pub use super::unix::{local_addresses, local_subnets, raise_descriptor_limit};
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;
 
-/// Holds a socket to an interface. Where this process may not, every datagram says by which interface it came; then this gives
-/// back the only one to accept.
+/// Holds a socket to an interface. If this process has no right to do that, every datagram tells the interface by which it
+/// came. Then this returns the only interface to accept.
 pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
     let error = socket.bind_device(Some(interface.name.as_bytes())).err()?;
     debug!(interface = interface.name, %error, "sockets cannot be held to the interface");
@@ -34,7 +34,7 @@ pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
     }
 }
 
-/// Lets every datagram say by which interface it came.
+/// Makes every datagram tell the interface by which it came.
 pub(super) fn request_interfaces(socket: &Socket, own: IpAddr) -> io::Result<()> {
     let on: libc::c_int = 1;
     match own {
@@ -43,7 +43,7 @@ pub(super) fn request_interfaces(socket: &Socket, own: IpAddr) -> io::Result<()>
     }
 }
 
-/// Lets the system keep what it learns of datagrams after it took them.
+/// Makes the system keep the errors of datagrams that it has accepted.
 pub(super) fn hear_complaints(socket: &Socket, own: IpAddr) {
     let on: libc::c_int = 1;
     let result = match own {
@@ -55,7 +55,8 @@ pub(super) fn hear_complaints(socket: &Socket, own: IpAddr) {
     }
 }
 
-/// Lets nobody on the way cut a datagram in pieces: what is too long is refused, by this system or by a router.
+/// Forbids everyone on the way to cut a datagram in pieces. This system or a router refuses a datagram that is too
+/// long.
 pub(super) fn forbid_pieces(socket: &Socket, own: IpAddr) -> io::Result<()> {
     match own {
         IpAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_DO),

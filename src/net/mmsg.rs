@@ -73,7 +73,8 @@ impl Batches {
     /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. `offload` says whether runs may
     /// be sent as one, and is cleared when the kernel cannot.
     ///
-    /// An error may be about an earlier datagram. It is told once, so what was refused is tried again once.
+    /// An error may be about an earlier datagram. The system reports it once, so the refused datagram is tried again
+    /// once.
     pub(super) fn send(
         socket: &UdpSocket,
         to: &SockAddr,
@@ -121,7 +122,7 @@ impl Batches {
         batch.len()
     }
 
-    /// Takes what is in a socket, up to one batch; only what came by one interface, if one is given.
+    /// Takes datagrams from a socket, up to one batch; only those from one interface, if one is given.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,

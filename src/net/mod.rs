@@ -112,7 +112,7 @@ struct Intake {
     foreign: u64,
 }
 
-/// A change of our side of a network, or word of the system about another side.
+/// A change of this machine's side of a network, or a report of the system about the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// The link works.
@@ -121,7 +121,7 @@ pub enum LinkEvent {
     Down(NetworkId, String),
     /// Datagrams of at most this many bytes leave whole from now on.
     Limit(NetworkId, usize),
-    /// Nobody listens at this daemon's port on a network, says its machine, or somebody in its name.
+    /// The machine of this daemon reports that nobody listens at its port on this network. The report can be forged.
     Refused(NetworkId, DaemonId),
 }
 

@@ -1,7 +1,7 @@
 //! Making the sockets of one network.
 //!
-//! Everything is sent from the *own* socket, so that every datagram carries this network's source address; it never shares its
-//! port, so that no second daemon can take the tokens away unnoticed. The *group* socket only listens.
+//! The *own* socket sends everything, so that every datagram carries this network's source address. It never shares its port,
+//! so that no second daemon can receive the tokens unnoticed. The *group* socket only listens.
 
 use std::fmt;
 use std::io;
@@ -70,7 +70,7 @@ pub(super) struct Surroundings {
     pub network_count: NetworkCount,
     /// Whether another of its daemons is on this machine.
     pub shared_host: bool,
-    /// Whether another of its daemons is meant by what is sent to all.
+    /// Whether datagrams to all are meant for another of its daemons.
     pub near_peers: bool,
 }
 
@@ -81,15 +81,15 @@ pub(super) struct Sockets {
     pub interface: u32,
     /// What was around them then.
     pub around: Surroundings,
-    /// The only interface by which datagrams may come, where the sockets themselves take them from any.
+    /// The only interface from which datagrams are accepted, if the sockets themselves receive from any.
     pub only: Option<u32>,
     /// Sends everything, receives what is for this daemon alone.
     pub own: UdpSocket,
     /// Receives what is for all, on platforms that need a separate socket for it.
     pub group: Option<UdpSocket>,
-    /// Where to send what is for all: the group, and those who do not hear it.
+    /// The destinations of datagrams to all: the group, and the daemons that do not hear it.
     pub everybody: Vec<SockAddr>,
-    /// Where to send what is for one, by daemon.
+    /// The destination of datagrams to one daemon, by daemon.
     pub peers: Vec<(DaemonId, SockAddr)>,
     /// Whether the system takes many datagrams of equal size at once.
     pub offload: bool,
@@ -147,7 +147,7 @@ impl Sockets {
     }
 }
 
-/// What the system says, and what to do if it does not know the address that is for all.
+/// The system's error, with advice if the machine does not know the group or broadcast address.
 fn explained(error: io::Error, network: &Network) -> io::Error {
     match network.kind {
         Kind::Broadcast(_) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -161,7 +161,7 @@ fn explained(error: io::Error, network: &Network) -> io::Error {
     }
 }
 
-/// Where what is for all is sent and heard, if that is one address.
+/// The one address to which datagrams to all are sent, if there is one.
 fn group(network: &Network, interface: &Interface) -> Option<SocketAddr> {
     if !network.peers.iter().any(|peer| peer.near) {
         return None;
@@ -226,7 +226,7 @@ fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The address with the interface in it, where it means nothing without.
+/// The address, with the interface in it if it is a link-local one.
 fn scoped(ip: IpAddr, port: u16, interface: &Interface) -> SocketAddr {
     match ip {
         IpAddr::V6(ip) if ip.is_unicast_link_local() || ip.is_multicast() => {

@@ -18,10 +18,10 @@ pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
     None
 }
 
-/// Nothing: the system tells nothing that we read.
+/// Nothing: this daemon reads no reports of the system here.
 pub(super) fn hear_complaints(_socket: &Socket, _own: IpAddr) {}
 
-/// Nothing: the system sends in pieces what is too long.
+/// Nothing: the system sends long datagrams in pieces.
 pub(super) fn forbid_pieces(_socket: &Socket, _own: IpAddr) -> io::Result<()> {
     Ok(())
 }
@@ -29,7 +29,7 @@ pub(super) fn forbid_pieces(_socket: &Socket, _own: IpAddr) -> io::Result<()> {
 /// Whether a socket bound to a group or broadcast address hears it.
 pub(super) const BINDS_TO_GROUP: bool = true;
 
-/// Nothing: the source address and the joined interface must do.
+/// Nothing: the source address and the joined interface must be enough.
 pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) -> Option<u32> {
     None
 }

@@ -1,4 +1,4 @@
-//! Datagrams one by one, with nothing but what every system has.
+//! Datagrams one by one, with only the calls that every system has.
 
 use std::io;
 
@@ -49,7 +49,7 @@ impl Batches {
         batch.len()
     }
 
-    /// Takes what is in a socket, up to one batch. By which interface it came is not known here.
+    /// Takes datagrams from a socket, up to one batch. The interface by which they came is not known here.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,

@@ -27,6 +27,6 @@ pub struct Peer {
     pub daemon: DaemonId,
     /// Where it receives.
     pub address: SocketAddr,
-    /// Whether it is meant by what is sent to all on the network: it is at the same site.
+    /// Whether datagrams to all on the network are meant for it: it is at the same site.
     pub near: bool,
 }

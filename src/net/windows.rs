@@ -1,7 +1,7 @@
 //! What is different on Windows: a group or broadcast address cannot be bound.
 //!
-//! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. Interfaces are not listed: whether an
-//! address is there shows when one binds to it. A refused datagram is no error of the socket that sent it.
+//! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. Interfaces are not listed: an attempt
+//! to bind to an address shows whether it is there. A refused datagram is no error of the socket that sent it.
 
 use std::ffi::c_void;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) fn packet_limit(_interface: &str) -> Option<usize> {
     None
 }
 
-/// The opposite of what is done elsewhere: a datagram that nobody took, or that travelled too far, is not to break the next receive.
+/// This is the opposite of other systems: a refused datagram, or one that travelled too far, must not break the next receive.
 pub(super) fn hear_complaints(socket: &Socket, _own: IpAddr) {
     for control in [SIO_UDP_CONNRESET, SIO_UDP_NETRESET] {
         if let Err(error) = switch_off(socket, control) {
@@ -70,7 +70,7 @@ fn switch_off(socket: &Socket, control: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Nothing: the system sends in pieces what is too long.
+/// Nothing: the system sends long datagrams in pieces.
 pub(super) fn forbid_pieces(_socket: &Socket, _own: IpAddr) -> io::Result<()> {
     Ok(())
 }
@@ -117,7 +117,7 @@ pub fn raise_descriptor_limit() -> Option<usize> {
     None
 }
 
-/// Nothing: the source address must do.
+/// Nothing: the source address must be enough.
 pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) -> Option<u32> {
     None
 }

@@ -1,16 +1,17 @@
 //! Detects networks that are not separate: two on one interface, in one subnet, or with one group.
 //!
-//! They work, as far as the platform can tell them apart, but one fault may break both. So this is a warning and never an error.
+//! Such networks work if the platform can tell them apart, but one fault may break both. So this is a warning and never an
+//! error.
 
 use super::platform::Interfaces;
 use super::{Interface, Network};
 
-/// Which of these networks are not apart on this machine as it is now, in words.
+/// A text that names those of these networks that are not separate on this machine now.
 pub fn shared_wires(networks: &[Network]) -> Vec<String> {
     Interfaces::snapshot().map(|interfaces| among(networks.iter(), &interfaces)).unwrap_or_default()
 }
 
-/// The same, the interfaces being known.
+/// The same for known interfaces.
 pub(super) fn among<'a>(networks: impl Iterator<Item = &'a Network>, interfaces: &Interfaces) -> Vec<String> {
     let find = |network: &'a Network| (network, interfaces.find(network.own, network.interface.as_deref()));
     let found: Vec<(&Network, Option<Interface>)> = networks.map(find).collect();

@@ -23,7 +23,7 @@ pub struct Key {
     id: KeyId,
 }
 
-/// The public name of a key: it is derived from the key, and the key does not follow from it.
+/// The public name of a key. It is derived from the key, and nobody can compute the key from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyId(pub u32);
 
@@ -79,7 +79,7 @@ impl Key {
         key
     }
 
-    /// What tells it from others.
+    /// The id that distinguishes it from others.
     pub fn id(&self) -> KeyId {
         self.id
     }
@@ -127,7 +127,7 @@ impl fmt::Display for KeyId {
 }
 
 impl Keys {
-    /// How many keys a daemon may have: enough for a rotation that is overtaken by another.
+    /// How many keys a daemon may have: enough for a rotation that begins before the last one has ended.
     pub const LIMIT: usize = 8;
 
     /// No key: packets are not sealed.

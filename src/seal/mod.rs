@@ -5,12 +5,13 @@
 //! in a life, and an incarnation is 64 bits of chance, so no nonce repeats under one key. Copies on other networks and relayed copies
 //! are the same bytes, sealed once.
 //!
-//! The header travels in the open and is covered, but for the two fields of the hop (network, way). They may be forged, and gain nothing:
-//! a false network makes a copy look like one that came on a crossed cable, which counts for no path; a false way makes a daemon relay
-//! once what it may relay anyway, or not relay what then comes by retransmission. Whoever can do that can also drop the datagram.
+//! The header is not encrypted, but the seal covers it, apart from the two fields of the hop (network, way). An attacker gains nothing by
+//! forging them. With a false network a copy looks as if it came on a crossed cable, which counts for no path. With a false way a daemon
+//! relays a packet once that it may relay anyway, or does not relay a packet, which then comes by retransmission. An attacker who can do
+//! that can also drop the datagram.
 //!
-//! `keys` is what is shared, this file what is made of it for one life. What is believed of a packet once it is open (which life is alive,
-//! which counter is new) is the matter of `multipath`.
+//! `keys` has the shared keys, and this file the key of one life, which is derived from them. `multipath` decides about open packets:
+//! which life is present, and which counter is new.
 
 mod keys;
 
