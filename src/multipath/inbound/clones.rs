@@ -1,9 +1,9 @@
 //! Two hosts that say they are one daemon: a machine that was cloned, with its address, name and file.
 //!
-//! The lives of a daemon that was started again follow each other; of the earlier one a few packets may come late. Two lives that go on
-//! taking turns are two hosts. Heard both, they break every ring that either is in. So one gives way, by a rule that needs no agreement
-//! and gives the same at all daemons: the life with the smaller number is heard, the other one only when that has been silent for
-//! [`SILENCE`].
+//! When a daemon starts again, its new life follows the old one, and a few packets of the old one may come late. If packets of two
+//! lives come in turn for a while, there are two hosts. If both were heard, they would break every ring of either. So one gives way.
+//! The rule needs no agreement and gives the same result at all daemons: the life with the smaller number is heard. The other one is
+//! heard only when the first has been silent for [`SILENCE`].
 
 use super::super::notice::Host;
 use crate::time::{Duration, Instant};
@@ -21,11 +21,11 @@ struct Rivals {
     since: Instant,
     last_turn: Instant,
     turns: u32,
-    /// When the first one was heard last; it is known that there are two.
+    /// When the first one was heard last, once it is known that there are two.
     heard: Option<Instant>,
 }
 
-/// Lives that have taken this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
+/// Two lives that took this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
 const TURNS: u32 = 8;
 const LASTING: Duration = Duration::from_millis(300);
 /// After a pause of this length turns are counted from the start.
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Clones {
-    /// Whether a packet of this life is not to be heard, because another host with this identity is.
+    /// Whether a packet of this life must be dropped, because another host with this identity is heard.
     pub(super) fn give_way(&mut self, now: Instant, life: Incarnation) -> bool {
         let Some(rivals) = &mut self.0 else { return false };
         let Some(heard) = rivals.heard else { return false };

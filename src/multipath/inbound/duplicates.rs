@@ -13,7 +13,7 @@ pub(in crate::multipath) const SPAN: usize = 8192;
 pub(in crate::multipath) struct Copies {
     trust: Trust,
     span: u64,
-    /// The highest counter seen; nothing was seen before there are marks.
+    /// The highest counter seen; no counter was seen if there are no marks.
     highest: u64,
     /// The ways by which each counter came, at its place modulo the span.
     marks: Vec<u16>,
@@ -33,7 +33,7 @@ pub(in crate::multipath) enum Seen {
     Never,
     /// One did, another way.
     Otherwise,
-    /// One did, this way; or it would be too late to tell.
+    /// One did, this way; or the counter is too old to tell.
     Thus,
 }
 
@@ -58,7 +58,8 @@ impl Copies {
         Copies { trust, span: span as u64, highest: 0, marks: Vec::new() }
     }
 
-    /// Which copy this is; it is remembered. `None` if it came this way before, or is too late to tell.
+    /// Records a copy and returns which one it is. `None` if it came this way before, or its counter is too old to
+    /// tell.
     pub(in crate::multipath) fn record(&mut self, counter: u64, mark: Mark) -> Option<Copied> {
         if self.marks.is_empty() {
             // The first packet sets the window. A window that starts at 0 would take the first packets of a long life for packets far ahead.
@@ -85,7 +86,7 @@ impl Copies {
         }
     }
 
-    /// Whether a copy came before, by what its header says; nothing is remembered.
+    /// Whether a copy came before, according to its header. Nothing is recorded.
     pub(in crate::multipath) fn seen(&self, counter: u64, mark: Mark) -> Seen {
         if self.marks.is_empty() || counter > self.highest {
             return Seen::Never;

@@ -1,8 +1,8 @@
 //! Puts fragments together again.
 //!
-//! A sender may have several datagrams under way, and some of their fragments may never come. So what is kept of each sender is bounded,
-//! and old: whatever is not complete after [`PATIENCE`] is dropped, and the oldest gives way to the newest. Fragments that do not fit
-//! together are dropped and counted.
+//! A sender may have several datagrams under way, and some of their fragments may never come. So the bytes that are kept for each sender
+//! have a limit. A datagram that is not complete after [`PATIENCE`] is dropped, and at the limit the oldest one is dropped for the
+//! newest. Fragments that do not fit together are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::wire::{Fragment, Incarnation, Slice};
 
 /// Bytes of incomplete datagrams that are kept of one sender.
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
-/// How long an incomplete datagram is kept. By then what was in it has been requested again.
+/// How long an incomplete datagram is kept. After this time its packet has been requested again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Stretches of a datagram that are here while others between them are missing.

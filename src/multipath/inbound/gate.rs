@@ -4,8 +4,8 @@
 //! once it has answered a question that this life of the receiver asked. Until then a packet leads to that question and to nothing else.
 //! A question has a new number each time that a life is believed, and after [`QUESTION_LIFETIME`], so an answer is no use later.
 //!
-//! Questions of anybody are answered: an answer is sealed, and worth something to the one only who asked, now. A daemon that asks is
-//! asked back in the same packet, so two daemons believe each other after one and a half round trips.
+//! A question is answered whoever asks it. The answer is sealed, and only the asking life can use it, and only now. The same packet
+//! asks the other daemon back, so two daemons believe each other after one and a half round trips.
 
 use std::borrow::Borrow;
 
@@ -109,7 +109,8 @@ impl Gate {
         }
     }
 
-    /// Whether a copy of a packet came before, if it is of the life that it says; only a packet of a life that is believed can be one.
+    /// Whether a copy of a packet came before, if its header tells the truth about its life. Only a packet of a believed life can be a
+    /// copy.
     pub(super) fn seen(&self, sender: Seat, header: &Header, mark: Mark) -> Seen {
         let believed = self.peers[sender].believed.as_ref();
         let believed = believed.filter(|believed| believed.life.incarnation == header.incarnation);
@@ -195,7 +196,8 @@ impl Peer {
         Peer { believed: None, question: Question { number: 1, asked: None }, answered: None }
     }
 
-    /// The answer to a question of this life, unless it was given just now: its copies on all networks need one answer.
+    /// The answer to a question of this life, unless it was given a moment ago: the copies of a question on all
+    /// networks need only one answer.
     fn answer(&mut self, now: Instant, asker: Incarnation, number: u64) -> Option<(Incarnation, u64)> {
         let same = |&(life, answered, at): &(Incarnation, u64, Instant)| {
             (life, answered) == (asker, number) && now.since(at) < QUESTION_GAP
@@ -214,7 +216,7 @@ impl Question {
         match self.asked {
             Some((_, last)) if now.since(last) < QUESTION_GAP => return None,
             Some((first, _)) if now.since(first) < QUESTION_LIFETIME => self.asked = Some((first, now)),
-            // Too old: whoever recorded it could answer it late.
+            // The question is too old: somebody who recorded the answer could send it late.
             _ => (self.number, self.asked) = (self.number + 1, Some((now, now))),
         }
         Some(self.number)

@@ -1,8 +1,9 @@
-//! The way in: what a datagram must pass before anything is known of it.
+//! The way in: the checks that a datagram must pass before any other part sees it.
 //!
-//! The order is: source address, header, seal, life, replay window, first copy. [`Inbound::read`] and [`Inbound::open`] take `&self`, so
-//! nothing changes before the seal is open, and a copy of what was opened before can be dropped unopened; and what follows takes the [`Opened`] packet that it gives, so no step can be left out. Only then do
-//! [`super::health`] and the ring hear of the packet. Without keys the seal is empty, and a life is believed when it is heard.
+//! The order is: source address, header, seal, life, replay window, first copy. [`Inbound::read`] and [`Inbound::open`] take `&self`, so nothing
+//! changes before the seal is open, and a copy of an opened packet can be dropped unopened. The later steps take the [`Opened`] packet that
+//! these return, so no step can be left out. Only then do [`super::health`] and the ring learn of the packet. Without keys the seal is empty,
+//! and a life is believed when it is heard.
 
 mod clones;
 mod duplicates;
@@ -49,9 +50,9 @@ pub(super) struct Inbound {
 /// Which lives of the others are believed.
 #[derive(Debug)]
 enum Believing {
-    /// There is no key: every life that is heard.
+    /// There is no key: every life that is heard is believed.
     Heard(BySeat<Lives>),
-    /// Those that are sealed and have answered.
+    /// There are keys: a life is believed if it seals its packets and has answered a question.
     Proved(Gate),
 }
 
@@ -107,9 +108,9 @@ pub(super) enum Refusal {
     PastLife,
     /// It came this way before.
     Repeated,
-    /// It came another way before, and so lately that opening it would tell nothing.
+    /// A copy came another way a moment ago, so opening this one would show nothing new.
     Needless,
-    /// It is of one of two hosts with one identity, which gives way to the other.
+    /// Two hosts have one identity, and its sender is the one that gives way.
     Rival,
     /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
     SecondHost([Host; 2]),
@@ -151,12 +152,12 @@ impl Inbound {
         Inbound { incarnation, sources, trust, clones, fragments, refusals: Refusals::default() }
     }
 
-    /// Takes datagrams from these addresses, sorted, if there is no key; from any if there is none.
+    /// Without a key, takes datagrams only from these sorted addresses, or from any if there are none.
     pub(super) fn set_sources(&mut self, sources: Vec<IpAddr>) {
         self.sources = sources;
     }
 
-    /// The table is another one: who stays is known as before.
+    /// The table has changed. What is known about daemons that stay is kept.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.clones, |_| Clones::default());
         self.fragments.adopt(moves);
@@ -192,7 +193,7 @@ impl Inbound {
         Ok(Read { header, tag, body })
     }
 
-    /// Whether a copy of a sealed packet came before, by what its head says. Nothing proves that yet, but if it is so it need not be opened.
+    /// Whether a copy of a sealed packet came before, according to its head. The head is not proved yet, but a copy need not be opened.
     pub(super) fn seen(&self, table: &Table, network: NetworkId, header: &Header) -> (Seen, Option<Came>) {
         let (Believing::Proved(gate), Ok(came)) = (&self.trust, self.admit(table, network, header)) else {
             return (Seen::Never, None);

@@ -8,7 +8,7 @@ use super::super::notice::{Notice, Reason};
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
-/// How long a reason is not told again.
+/// How long no other notice is given for the same reason.
 const PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

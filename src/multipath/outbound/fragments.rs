@@ -1,7 +1,7 @@
 //! Cuts a datagram that is too long for a path into fragments.
 //!
-//! This is for what was made when longer datagrams passed, or by a daemon for which they pass, and cannot be made anew: packets that
-//! have a number, and packets of others that are relayed. What is made now fits.
+//! New packets fit their paths. Fragments are for packets that cannot be made again: numbered packets from a time when longer
+//! datagrams passed, and relayed packets of a daemon for which longer datagrams pass.
 
 use super::super::networks::Networks;
 use super::{Outbound, Parcel};
@@ -19,7 +19,7 @@ impl Outbound {
         let overhead = Header::SIZE + SealTag::SIZE + Fragment::OVERHEAD;
         let size = limit.saturating_sub(overhead).max(SHORTEST_PART);
         let datagram = whole(parcel, first);
-        // Nothing that comes here is longer than a datagram can be.
+        // No packet here is longer than a datagram can be.
         let Ok(total) = u16::try_from(datagram.len()) else { return };
         self.fragmented = self.fragmented.wrapping_add(1);
         for start in (0..datagram.len()).step_by(size) {

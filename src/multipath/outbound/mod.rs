@@ -53,9 +53,9 @@ pub(super) struct Outbound {
     /// How often this daemon has knocked at one port.
     knocks: usize,
     transmits: VecDeque<Transmit>,
-    /// How long a datagram may be for whom.
+    /// How long a datagram may be, by destination.
     lengths: Lengths,
-    /// Daemons as which two hosts run.
+    /// Daemons whose identity two hosts have.
     double: BTreeSet<DaemonId>,
     /// The last datagram that was cut in fragments.
     fragmented: u32,
@@ -73,9 +73,9 @@ pub(super) struct Known<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relaying {
     Relayed,
-    /// It did before, or nobody needs it.
+    /// It was relayed before, or nobody needs it.
     NotNeeded,
-    /// It is for nobody we know, or was relayed to us already.
+    /// Its destination is unknown, or it was relayed to this daemon already.
     Astray,
 }
 
@@ -194,13 +194,13 @@ impl Outbound {
         }
     }
 
-    /// So long may datagrams be from now on.
+    /// Sets how long datagrams may be.
     pub(super) fn set_lengths(&mut self, lengths: Lengths) {
         self.lengths = lengths;
     }
 
-    /// Two hosts run as these daemons. What is for one of them alone goes to all, because its address leads to either host. It is marked as
-    /// relayed, so that nobody passes it on.
+    /// Sets the daemons whose identity two hosts have. A packet for one of them goes to all, because the address may lead to either host.
+    /// The packet is marked as relayed, so that nobody relays it.
     pub(super) fn set_double(&mut self, double: BTreeSet<DaemonId>) {
         self.double = double;
     }
@@ -210,7 +210,7 @@ impl Outbound {
         self.put_whole(&parcel.relayed(), self.chooser.all(), None);
     }
 
-    /// As which daemons two hosts run.
+    /// The daemons whose identity two hosts have.
     pub(super) fn double(&self) -> &BTreeSet<DaemonId> {
         &self.double
     }
@@ -220,8 +220,9 @@ impl Outbound {
         &self.lengths
     }
 
-    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
-    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
+    /// Greets a daemon by every possible way, because its packets arrive but nobody knows whether it hears this daemon. The greeting is
+    /// sealed with a key that the other daemon has shown to have. A greeting to this daemon's own id is for another host with the same
+    /// identity.
     pub(super) fn greet(&mut self, known: Known<'_>, to: Seat, greeting: Greeting, key: Option<KeyId>) {
         let Known { now, table, health } = known;
         let header = self.next_header(PacketKind::Greeting, Some(table.id(to)));
@@ -256,8 +257,8 @@ impl Outbound {
         Relaying::Relayed
     }
 
-    /// A greeting for another daemon, of a life that is not believed here. Those two may need us to believe each other, so it goes on; but
-    /// nothing is remembered of it.
+    /// A greeting for another daemon, from a life that is not believed here. Those two daemons may need this relay to believe each other,
+    /// so the greeting goes on. Nothing is recorded.
     pub(super) fn pass_on_greeting(&mut self, known: Known<'_>, sender: Seat, parcel: &Parcel) -> Relaying {
         if !is_to_be_relayed(known.table, sender, &parcel.header) {
             return Relaying::Astray;

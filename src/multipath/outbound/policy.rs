@@ -131,7 +131,7 @@ impl Chooser {
         self.priorities.iter_mut().zip(priorities).for_each(|(ours, &new)| *ours = new);
     }
 
-    /// Switches a network on or off, unless it is the last one. Whether it is as wanted.
+    /// Switches a network on or off. False if there is no such network or it is the last one that is on.
     pub(in crate::multipath) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
         let one = if network.0 < self.networks { Networks::from(network) } else { Networks::NONE };
         let all = if enabled { self.all | one } else { self.all - one };
@@ -152,7 +152,7 @@ impl Chooser {
         self.held = std::array::from_fn(|network| before.get(network).copied().unwrap_or(Instant::ZERO));
         self.networks = moves.network_count();
         let all = new | kept;
-        // Only networks that were off may stay: then they are what there is.
+        // If all networks that stay were off, they are switched on, because there are no others.
         self.all = if all.is_empty() { Networks::first(self.networks) } else { all };
         self.reach = Reach::Each(if kept.is_empty() { self.all } else { kept });
     }
