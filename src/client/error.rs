@@ -97,7 +97,7 @@ impl From<Lost> for ReceiveError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::IllegalAddress => write!(f, "no such daemon name or host"),
+            ConnectError::IllegalAddress => write!(f, "the daemon's name is malformed, or its host is unknown"),
             ConnectError::Unreachable => write!(f, "no daemon reached"),
             ConnectError::Untrusted(user) => write!(
                 f,
@@ -106,7 +106,7 @@ impl fmt::Display for ConnectError {
             ),
             ConnectError::Refused(refusal) => write!(f, "refused: {refusal}"),
             ConnectError::Closed => write!(f, "connection closed during the handshake"),
-            ConnectError::TimedOut => write!(f, "time is up"),
+            ConnectError::TimedOut => write!(f, "the connection was not open in time"),
             ConnectError::TooManyMailboxes => write!(f, "too many mailboxes in this process"),
         }
     }

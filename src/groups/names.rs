@@ -15,7 +15,7 @@ impl Names {
         Names(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())).collect())
     }
 
-    /// Daemons that may come have these names; who is known keeps his until he has gone.
+    /// Sets the names of daemons that may come. A known daemon keeps its name until it has gone.
     pub fn extend(&mut self, names: impl IntoIterator<Item = (DaemonId, String)>) {
         self.0.extend(Names::new(names).0);
     }

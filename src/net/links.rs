@@ -72,8 +72,8 @@ pub(super) enum Role {
 }
 
 impl SocketId {
-    /// All that may exist, in the order in which to empty them. Data goes to all and the token to one daemon, so the data that the token counts
-    /// is read first.
+    /// All that may exist, in the order in which the daemon empties them. Data goes to all and the token to one daemon, so the data that the
+    /// token counts is read first.
     pub fn all() -> impl Iterator<Item = SocketId> {
         (0..SOCKET_LIMIT).filter_map(|number| SocketId::from_token(Token(number)))
     }
@@ -141,7 +141,7 @@ impl Links {
         let links = numbered.map(|((id, slot), network)| Link::new(id, slot, network, count)).collect();
         let batches = Batches::new(buffers);
         let watch = InterfaceWatch::open(&registry, WATCH);
-        let watch = watch.inspect_err(|error| debug!(%error, "changes of interfaces are found by looking only")).ok();
+        let watch = watch.inspect_err(|error| debug!(%error, "only the timer finds changes of interfaces")).ok();
         let events = VecDeque::new();
         let (last_look, next_look, shared_wires) = (now, now, Vec::new());
         let change = Change::default();

@@ -28,7 +28,7 @@ pub(super) fn hold_to(socket: &Socket, interface: &Interface) -> Option<u32> {
     match request_interfaces(socket, interface.address) {
         Ok(()) => Some(interface.index),
         Err(error) => {
-            debug!(interface = interface.name, %error, "datagrams do not say how they came");
+            debug!(interface = interface.name, %error, "the system does not tell by which interface datagrams come");
             None
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn hear_complaints(socket: &Socket, own: IpAddr) {
         IpAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &on),
     };
     if let Err(error) = result {
-        debug!(%error, "the system does not tell what became of datagrams");
+        debug!(%error, "the system does not report errors of sent datagrams");
     }
 }
 

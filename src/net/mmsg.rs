@@ -42,7 +42,7 @@ struct Source([u8; 28]);
 
 const EMPTY_SOURCE: Source = Source([0; 28]);
 
-/// What a receive buffer was filled with.
+/// The content of a receive buffer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Arrival {
     length: usize,

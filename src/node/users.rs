@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::session::Source;
 
-/// Whose a session is.
+/// The user of a session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum User {
-    /// Of whoever comes from there.
+    /// Anybody from this source.
     From(Source),
-    /// Of a user of the password file.
+    /// A user of the password file.
     Named(Arc<str>),
 }
 
@@ -60,12 +60,12 @@ impl Users {
         self.holdings.get(user).is_none_or(|holding| holding.sessions < self.max_sessions)
     }
 
-    /// A session begins to be this user's.
+    /// A session of this user begins.
     pub(super) fn enter(&mut self, user: User) {
         self.holdings.entry(user).or_default().sessions += 1;
     }
 
-    /// A session of a user, which took so much, is over.
+    /// A session of this user, which took this much memory, is over.
     pub(super) fn leave(&mut self, user: &User, memory: usize) {
         let Some(holding) = self.holdings.get_mut(user) else { return };
         holding.sessions -= 1;

@@ -100,13 +100,13 @@ pub enum Request {
         /// The whole frame as receivers get it: a little-endian header, names without garbage, hint and data untouched.
         frame: Slice,
     },
-    /// The client ends the session. Nothing follows; what the outbox holds is not worth writing.
+    /// The client ends the session. Nothing follows, and the outbox need not be written.
     Kill,
     /// The client may not connect; the outbox holds the refusal. Nothing follows; a name given by `admit` is free again.
     Refused(Refusal),
-    /// The client does not read what it is told. Nothing follows; close without a word.
+    /// The client reads too slowly. Nothing follows; close the connection without an answer.
     Slow(Overflow),
-    /// The client broke the protocol. Nothing follows; close without a word.
+    /// The client broke the protocol. Nothing follows; close the connection without an answer.
     Violation(Violation),
 }
 
@@ -146,8 +146,8 @@ impl fmt::Display for Violation {
             Violation::Sender => "another sender than the session",
             Violation::Groups => "a number of groups out of range",
             Violation::Hint => "unknown bits in the hint",
-            Violation::Length => "a message out of range",
-            Violation::Flood => "bytes far ahead of the handshake",
+            Violation::Length => "a length of a message out of range",
+            Violation::Flood => "too many bytes before the end of the handshake",
         })
     }
 }

@@ -81,8 +81,8 @@ impl From<ReceiveError> for FlushReceiveError {
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FlushError::IllegalGroup => write!(f, "not for this group"),
-            FlushError::IllegalState => write!(f, "not at this time"),
+            FlushError::IllegalGroup => write!(f, "not possible for this group"),
+            FlushError::IllegalState => write!(f, "not possible at this time"),
             FlushError::Lost(lost) => lost.fmt(f),
         }
     }

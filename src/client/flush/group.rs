@@ -186,7 +186,7 @@ impl Group {
             Control::FlushReceived(id) if self.view.id == Some(id) => self.verify(sender),
             Control::FlushReceived(id) => match self.pending().and_then(|pending| pending.find(id)) {
                 Some(membership) => _ = membership.received.insert(sender),
-                None => debug!(group = %self.name, %sender, "flush received for a view that is no more"),
+                None => debug!(group = %self.name, %sender, "ignored a flush received for a view that has ended"),
             },
         }
     }

@@ -129,7 +129,7 @@ impl Layer {
     fn handle_message(&mut self, mut message: Message) {
         let opened = open(&mut message);
         let Some(name) = self.destination(&message) else {
-            debug!(sender = %message.sender, "message to a group that was left dropped");
+            debug!(sender = %message.sender, "dropped a message to a group that the program has left");
             return;
         };
         match (opened, self.groups.get_mut(&name)) {
