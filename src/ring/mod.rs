@@ -451,7 +451,7 @@ fn into_owed(state: State) -> Owed {
     match state {
         State::Gather(gather) => gather.owed,
         State::Form(forming) => forming.owed,
-        State::Recovery(recovery) => recovery.owed,
+        State::Recovery(recovery) => recovery.give_up(),
         State::Operational(operational) => operational.into_owed(),
         State::Between => unreachable!("a state is carried over once"),
     }

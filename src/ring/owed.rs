@@ -31,6 +31,8 @@ pub(crate) struct Owed {
     /// The ring's token rested here when it broke, so nobody has given a number since.
     holds: bool,
     handed: Option<Handed>,
+    /// Packets of an exchange of a ring that this daemon has not installed. The others may have installed that ring and delivered them.
+    promised: Claims,
 }
 
 /// What this daemon had handed over, and has not seen in the order.
@@ -38,9 +40,6 @@ pub(crate) struct Owed {
 enum Handed {
     /// Somebody may have given it a number.
     InDoubt(Data),
-    /// The same, and the exchange of a ring that this daemon has not installed yet is complete. The others may install that ring and
-    /// deliver the packet.
-    Promised(Data),
     /// It has no number and will get none.
     Void,
 }
@@ -51,7 +50,7 @@ pub(crate) type Claims = BTreeMap<Claim, Data>;
 impl Owed {
     /// What is owed to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
-        Owed { ring, members, window, delivery, trusted: 0, holds: false, handed: None }
+        Owed { ring, members, window, delivery, trusted: 0, holds: false, handed: None, promised: Claims::new() }
     }
 
     /// Its token rested here when it broke.
@@ -95,7 +94,7 @@ impl Owed {
     /// Takes a packet of this ring, and says whether it is new. `me` is this daemon.
     pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
         if self.is_apart() {
-            // Others may have delivered what they had when the packet was promised. This daemon delivers just the same.
+            // Others may have delivered what they had when packets were promised. This daemon delivers just the same.
             return false;
         }
         let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
@@ -112,20 +111,35 @@ impl Owed {
 
     /// Whether it is not known what became of a packet that was handed over.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(self.handed, Some(Handed::InDoubt(_) | Handed::Promised(_)))
+        matches!(self.handed, Some(Handed::InDoubt(_)))
     }
 
-    /// Whether this daemon promised a packet to peers. If it does not install the ring for which it did, it cannot know whether they
-    /// delivered it. So it delivers it, and goes on to the next ring alone.
+    /// Whether this daemon has promised packets to peers. If it does not install the ring for which it did, it cannot know whether they
+    /// delivered them. So it delivers them, and goes on to the next ring alone.
     pub(crate) fn is_apart(&self) -> bool {
-        matches!(self.handed, Some(Handed::Promised(_)))
+        !self.promised.is_empty()
     }
 
-    /// The packet of which it is not known whether it has a number.
+    /// The packet of this daemon of which it is not known whether it has a number.
     pub(crate) fn claimed(&self) -> Option<&Data> {
         match &self.handed {
-            Some(Handed::InDoubt(data) | Handed::Promised(data)) => Some(data),
+            Some(Handed::InDoubt(data)) => Some(data),
             Some(Handed::Void) | None => None,
+        }
+    }
+
+    /// The packets that this daemon brings to an exchange without numbers.
+    pub(crate) fn claims(&self) -> Claims {
+        match self.is_apart() {
+            true => self.promised.clone(),
+            false => self.claimed().map(|data| (data.claim(), data.clone())).into_iter().collect(),
+        }
+    }
+
+    /// An exchange failed when others may have completed it. If they have this daemon's packet, they have promised it.
+    pub(crate) fn expose(&mut self) {
+        if !self.is_apart() {
+            self.promised = self.claims();
         }
     }
 
@@ -143,10 +157,10 @@ impl Owed {
         // A packet that was numbered stands before every higher claim. So where nothing is missing before one, there was no number.
         claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
         self.handed = match self.handed.take() {
-            Some(Handed::InDoubt(data)) if claims.contains_key(&data.claim()) => Some(Handed::Promised(data)),
-            Some(Handed::InDoubt(_)) => Some(Handed::Void),
+            Some(Handed::InDoubt(data)) if !claims.contains_key(&data.claim()) => Some(Handed::Void),
             settled => settled,
         };
+        self.promised.clone_from(claims);
     }
 
     /// Whether this packet that was claimed is here with a number.
@@ -307,6 +321,53 @@ mod tests {
         let mut owed = owed(vec![message_packet(2, C, Service::Agreed, 0)]);
         owed.trust(&[A, C], 0);
         assert_eq!(settled(owed, &[A], 0), ["Transitional 1", "0"]);
+    }
+
+    /// A packet of this origin without a number.
+    fn claimed(seq: u64, origin: DaemonId, digit: u64) -> Data {
+        Data { claim_distance: Data::NO_NUMBER, ..message_packet(seq, origin, Service::Safe, digit) }
+    }
+
+    #[test]
+    fn claims_are_delivered_in_their_order_among_packets_with_numbers() {
+        let mut owed = owed(vec![message_packet(1, A, Service::Agreed, 0), message_packet(4, B, Service::Agreed, 0)]);
+        owed.trust(&[A, B, C], 0);
+        let claims = [claimed(2, C, 0), claimed(2, A, 1), claimed(5, B, 1)].map(|data| (data.claim(), data));
+        let mut events = VecDeque::new();
+        let next = RingId { sequence: 2, representative: A };
+        owed.pay(Payment { peers: vec![A, B, C], line: 0, claims: Claims::from(claims), next }, &mut events);
+        let origins: Vec<u32> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Message(message) => Some(message.origin.0),
+                Event::Configuration(_) => None,
+            })
+            .collect();
+        assert_eq!(origins, [1, 1, 3, 2, 2]);
+    }
+
+    #[test]
+    fn a_claim_is_void_where_a_higher_one_has_a_number_and_nothing_is_missing() {
+        let (own, other) = (claimed(2, A, 0), claimed(3, C, 0));
+        let packets = || vec![message_packet(1, A, Service::Agreed, 9), message_packet(2, B, Service::Agreed, 0)];
+        let mut claims = Claims::from([&own, &other].map(|data| (data.claim(), data.clone())));
+        let mut lost = owed(packets()).with_handed(own);
+        lost.settle(&mut claims, false);
+        assert!(lost.is_void() && lost.is_apart(), "it sends its own again, and has promised the other");
+        assert!(claims.into_values().eq([other.clone()]));
+        let mut shown = owed(packets()).with_handed(other.clone());
+        shown.settle(&mut Claims::from([(other.claim(), other)]), true);
+        assert!(shown.is_void() && !shown.is_apart());
+    }
+
+    #[test]
+    fn who_has_promised_takes_nothing_more_and_brings_it_to_every_exchange() {
+        let theirs = claimed(2, C, 0);
+        let mut owed = owed(vec![message_packet(1, A, Service::Agreed, 0)]);
+        owed.settle(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
+        assert!(owed.brings().apart && !owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
+        owed.settle(&mut Claims::new(), true);
+        assert!(owed.claims().into_values().eq([theirs]));
     }
 
     #[test]

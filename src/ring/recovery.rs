@@ -71,7 +71,7 @@ impl Recovery {
             line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
             inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
             shows_all: from.show_all,
-            claims: owed.claimed().map(|data| (data.claim(), data.clone())).into_iter().collect(),
+            claims: owed.claims(),
             owing,
             owing_claim,
             calm_visits: 0,
@@ -129,6 +129,15 @@ impl Recovery {
             }
         }
         None
+    }
+
+    /// The new ring is given up. What the old one owes is still owed.
+    pub(crate) fn give_up(mut self) -> Owed {
+        // A member that has been calm twice knows that all have been calm, and promises. This one has been calm once at least then.
+        if self.calm_visits > 0 && !self.shows_all {
+            self.owed.expose();
+        }
+        self.owed
     }
 
     /// A data packet arrived.
