@@ -1,6 +1,8 @@
-//! Which keys this daemon has, and with which of them it seals: the newest that everybody has who may still be there.
+//! Which keys this daemon has, and with which of them it seals: the newest that everybody has who may still be there. If no key is
+//! everybody's, those who are heard now decide: a daemon that sleeps or has gone must not cut off the others.
 
 use super::Multipath;
+use super::outbound::KnownTo;
 use crate::seal::{KeyId, Keys};
 use crate::time::{Duration, Instant};
 use crate::wire::KeyBytes;
@@ -39,7 +41,12 @@ impl Multipath {
         let paths = self.health.paths();
         // A daemon that is down does not delay a new key. When it comes back, its report says which keys it has.
         let others = self.table.others().filter(|&other| paths.was_heard(now, other, KEY_PATIENCE));
-        self.outbound.choose_key(|key| others.clone().all(|other| self.inbound.has_key(other, key)));
+        let living = self.table.others().filter(|&other| paths.is_alive(now, other));
+        let known = |key| KnownTo {
+            all: others.clone().all(|other| self.inbound.has_key(other, key)),
+            living: living.clone().filter(|&other| self.inbound.has_key(other, key)).count(),
+        };
+        self.outbound.choose_key(known);
     }
 }
 

@@ -289,7 +289,10 @@ impl Multipath {
         if header.system == self.system.digest {
             self.health.on_report(now, self.table.me(), came, header.incarnation, &report);
         }
-        self.inbound.learn_keys(came.sender, report.keys.iter());
+        if self.inbound.learn_keys(came.sender, report.keys.iter()) {
+            // At once: a daemon that has lost the key in use hears nobody until then.
+            self.choose_key(now);
+        }
     }
 
     /// A packet of another membership table. If it is a report it tells what differs.

@@ -163,13 +163,14 @@ impl Gate {
         (asks.is_some() || answers.is_some()).then_some(Greeting { asks, answers })
     }
 
-    /// A daemon that is believed says which keys it has.
-    pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) {
-        if let Some(believed) = &mut self.peers[sender].believed
-            && !believed.has.iter().copied().eq(keys.clone().map(KeyId))
-        {
+    /// A daemon that is believed says which keys it has. Whether that is new.
+    pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) -> bool {
+        let Some(believed) = &mut self.peers[sender].believed else { return false };
+        let is_new = !believed.has.iter().copied().eq(keys.clone().map(KeyId));
+        if is_new {
             believed.has = keys.map(KeyId).collect();
         }
+        is_new
     }
 
     /// Whether this daemon is believed and has said that it has this key.

@@ -302,10 +302,11 @@ impl Inbound {
         self.clones[daemon].are_two()
     }
 
-    /// A daemon says which keys it has.
-    pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) {
-        if let Believing::Proved(gate) = &mut self.trust {
-            gate.learn_keys(sender, keys);
+    /// A daemon says which keys it has. Whether that is new.
+    pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) -> bool {
+        match &mut self.trust {
+            Believing::Proved(gate) => gate.learn_keys(sender, keys),
+            Believing::Heard(_) => false,
         }
     }
 

@@ -307,6 +307,25 @@ fn the_newest_key_that_all_have_is_used_and_a_rotation_loses_no_packet() {
     assert!(!site.daemons[0].set_keys(site.now, Keys::NONE), "keys are not lost by mistake");
 }
 
+/// A sleeper has said that it has the old key only, and the others lose that key before the sleeper is forgotten.
+#[test]
+fn a_daemon_that_is_not_heard_holds_nobody_to_a_key_that_others_have_lost() {
+    let mut site = Site::sealed(4, keys(&[1]));
+    site.run(300);
+    for other in 1..=3 {
+        (0..2).for_each(|network| site.cut_between(network, other, 4));
+    }
+    site.run(1000);
+    for (daemon, has) in [(0, &[1, 2][..]), (1, &[1, 2]), (2, &[1, 2]), (1, &[2])] {
+        let now = site.now;
+        assert!(site.daemons[daemon].set_keys(now, keys(has)));
+        site.run(10);
+    }
+    assert_eq!([0, 1, 2].map(|daemon| site.daemons[daemon].key()), [Some(key(2).id()); 3]);
+    assert_eq!(site.send(1, PacketKind::Token, None).0, [2, 3]);
+    assert_eq!(site.send(3, PacketKind::Token, None).0, [1, 2]);
+}
+
 #[test]
 fn who_shares_no_network_believes_each_other_through_a_third() {
     let mut site = Site::sealed(3, keys(&[1]));

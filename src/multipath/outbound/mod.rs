@@ -8,7 +8,7 @@ mod sealer;
 mod sites;
 
 pub use policy::Policy;
-pub(super) use sealer::Parcel;
+pub(super) use sealer::{KnownTo, Parcel};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -113,9 +113,9 @@ impl Outbound {
         self.sealer = Sealer::new(keys, table.my_id(), self.incarnation);
     }
 
-    /// Seals with the newest key that is known to all.
-    pub(super) fn choose_key(&mut self, known_to_all: impl Fn(KeyId) -> bool) {
-        self.sealer.choose(known_to_all);
+    /// Seals with the key that suits the others best.
+    pub(super) fn choose_key(&mut self, known: impl Fn(KeyId) -> KnownTo) {
+        self.sealer.choose(known);
     }
 
     /// The key in use.

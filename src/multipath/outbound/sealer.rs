@@ -12,6 +12,15 @@ pub(super) struct Sealer {
     current: usize,
 }
 
+/// Which other daemons have a key, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::multipath) struct KnownTo {
+    /// Whether all have it that may still be there.
+    pub(in crate::multipath) all: bool,
+    /// How many have it of those that are heard now.
+    pub(in crate::multipath) living: usize,
+}
+
 /// A packet as it travels: the same on all networks but for the hop.
 #[derive(Clone, Debug)]
 pub(in crate::multipath) struct Parcel {
@@ -33,10 +42,13 @@ impl Sealer {
         Sealer { current: keys.len().saturating_sub(1), keys }
     }
 
-    /// Takes the newest key that is known to all, or the oldest, which is the likeliest to be known, if there is none.
-    pub(super) fn choose(&mut self, known_to_all: impl Fn(KeyId) -> bool) {
-        // A key that somebody lacks would cut that daemon off. The oldest one is where everybody came from.
-        self.current = self.keys.iter().rposition(|key| known_to_all(key.id())).unwrap_or(0);
+    /// Takes the newest key that is known to all. If there is none, takes the newest of those that most of the living know.
+    pub(super) fn choose(&mut self, known: impl Fn(KeyId) -> KnownTo) {
+        // A key that somebody lacks cuts that daemon off.
+        let common = self.keys.iter().rposition(|key| known(key.id()).all);
+        // Of equal ones the last is taken, which is the newest.
+        let most = || (0..self.keys.len()).max_by_key(|&place| known(self.keys[place].id()).living);
+        self.current = common.or_else(most).unwrap_or(0);
     }
 
     /// The key in use.
