@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) sequence: u64,
     /// The sequence of the last form token accepted; an older one is stale.
     pub(crate) formed: u64,
+    /// The last join of this daemon. Those who have missed it may hear it until the ring has formed.
+    pub(crate) said: Option<Join>,
     hearsay: Hearsay,
     shunned: BTreeMap<DaemonId, Shun>,
 }
@@ -84,6 +86,7 @@ impl Core {
             // The floor is the clock at the start, so a ring id of an earlier life never comes again.
             sequence: config.sequence_floor,
             formed: config.sequence_floor,
+            said: None,
             config,
             timers: Timers::default(),
             transmits: VecDeque::new(),

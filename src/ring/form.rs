@@ -17,7 +17,12 @@ pub(crate) struct Forming {
     pub(crate) owed: Owed,
     collector: Collector,
     passed: PassedForm,
+    /// How often the last join was repeated since the agreement.
+    repeats: u32,
 }
+
+/// How often that is done.
+const REPEATS: u32 = 3;
 
 /// The form token as it was passed on, for sending it again until somebody answers.
 #[derive(Debug)]
@@ -37,8 +42,9 @@ impl Forming {
         // A daemon forms one ring of a sequence, so an older form token is stale from here on.
         core.formed = form.ring.sequence;
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
+        core.timers.set(Timer::Join, now + core.config.join_interval);
         let passed = PassedForm::pass(core, now, form);
-        Forming { owed, collector: Collector::default(), passed }
+        Forming { owed, collector: Collector::default(), passed, repeats: 0 }
     }
 
     /// The ring being formed, if this daemon is alone in it and there is nobody to pass the form token to.
@@ -99,9 +105,22 @@ impl Forming {
         match timer {
             Timer::TokenRetransmit => self.passed.again(core, now),
             Timer::Consensus => return Some(Transition::gather(GatherReason::FormTimeout)),
+            // The form token may be lost at a third daemon. Whoever waits behind it and has missed our join must not take us for silent.
+            Timer::Join => self.say_again(core, now),
             _ => {}
         }
         None
+    }
+
+    fn say_again(&mut self, core: &mut Core, now: Instant) {
+        // Not for long: whoever gathers anew meanwhile must not take the old join for a new one.
+        if self.repeats < REPEATS
+            && let Some(said) = core.said.clone()
+        {
+            self.repeats += 1;
+            core.transmit_again(None, Packet::Join(said));
+            core.timers.set(Timer::Join, now + core.config.join_interval);
+        }
     }
 }
 

@@ -184,6 +184,7 @@ impl Gather {
         if matches!(core.transmits.back(), Some(Transmit { packet: Packet::Join(before), .. }) if !before.leaving) {
             core.transmits.pop_back();
         }
+        core.said = Some(join.clone());
         core.transmit(None, Packet::Join(join));
     }
 

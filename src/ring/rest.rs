@@ -236,7 +236,7 @@ impl Operational {
 
     /// A member has answered.
     pub(super) fn on_have(&mut self, core: &mut Core, now: Instant, from: DaemonId, have: &Have) {
-        let Place::Here(holding) = &mut self.place else { return };
+        let Place::Here(holding) = &mut self.place else { return self.say_gone_to(core, from, have) };
         if have.ring != holding.token.ring || have.hop != holding.token.hop {
             return;
         }
@@ -287,21 +287,24 @@ impl Operational {
 
     /// Nobody answers the token that was let go, so the others may still believe that it rests here.
     pub(super) fn say_gone(&self, core: &mut Core) {
-        let (Some(count), Some(passed)) = (self.left, &self.circulation.passed) else { return };
-        let (ring, hop, count) = (passed.ring, passed.hop - 1, count + 1);
-        core.transmit(
-            None,
-            Packet::Rest(Rest {
-                ring,
-                hop,
-                count,
-                seq: passed.seq,
-                safe: self.circulation.safe,
-                gone: true,
-                asks: false,
-                pause: millis(core.config.rest_interval),
-            }),
-        );
+        if let Some(gone) = self.gone(core) {
+            core.transmit(None, Packet::Rest(gone));
+        }
+    }
+
+    /// A member still believes that the token rests here. The token may be lost at a third daemon, and this one must not be taken for it.
+    fn say_gone_to(&self, core: &mut Core, from: DaemonId, have: &Have) {
+        if let Some(gone) = self.gone(core).filter(|gone| (gone.ring, gone.hop) == (have.ring, have.hop)) {
+            core.transmit_again(Some(from), Packet::Rest(gone));
+        }
+    }
+
+    /// The last word about a rest here, until the token comes again.
+    fn gone(&self, core: &Core) -> Option<Rest> {
+        let (count, passed) = (self.left?, self.circulation.passed.as_ref()?);
+        let (ring, hop, count, seq) = (passed.ring, passed.hop - 1, count + 1, passed.seq);
+        let (safe, pause) = (self.circulation.safe, millis(core.config.rest_interval));
+        Some(Rest { ring, hop, count, seq, safe, gone: true, asks: false, pause })
     }
 }
 

@@ -112,12 +112,18 @@ impl Bus {
 
     /// The token goes round a few times.
     fn stir(&mut self) {
-        for id in self.rings.keys().copied().collect::<Vec<_>>() {
-            let ring = self.rings[&id].state.circulation().expect("the ring goes round").ring;
-            let from = self.rings.keys().copied().find(|&other| other != id).expect("there are several");
-            self.rings.get_mut(&id).unwrap().handle_packet(self.now, from, Packet::Hurry(ring));
-            self.drain(id);
+        for id in self.rings.keys().map(|id| id.0).collect::<Vec<_>>() {
+            let from = self.rings.keys().find(|other| other.0 != id).expect("there are several");
+            self.hurry(from.0, id);
         }
+    }
+
+    /// A daemon asks another one for the token.
+    fn hurry(&mut self, from: u32, id: u32) {
+        let id = DaemonId(id);
+        let ring = self.rings[&id].state.circulation().expect("the ring goes round").ring;
+        self.rings.get_mut(&id).unwrap().handle_packet(self.now, DaemonId(from), Packet::Hurry(ring));
+        self.drain(id);
     }
 
     fn holds(&self, id: u32) -> bool {
@@ -417,4 +423,20 @@ fn a_newcomer_that_does_not_hear_a_member_parts_nobody() {
     bus.drop = Box::new(|_, _, _| false);
     bus.run(SECOND * 10);
     assert_eq!(bus.take(1).last().unwrap(), "Regular[1, 2, 3]");
+}
+
+/// The form token is lost at a member. Who waits for it and has missed the joins of the representative must not take that one for silent.
+#[test]
+fn a_representative_whose_joins_were_missed_is_not_blamed_for_a_lost_form_token() {
+    let mut bus = Bus::new(4);
+    bus.drop = Box::new(|from, to, packet| match packet {
+        Packet::Join(_) => (from, to) == (DaemonId(1), DaemonId(4)),
+        _ => to == DaemonId(2),
+    });
+    while bus.rings[&DaemonId(1)].state_name() == "gather" {
+        bus.run(Duration::from_millis(1));
+    }
+    bus.drop = Box::new(|from, to, _| [from, to].contains(&DaemonId(2)));
+    bus.run(SECOND * 2);
+    [1, 3, 4].into_iter().for_each(|id| assert_eq!(bus.take(id), ["Regular[1, 3, 4]"]));
 }

@@ -175,6 +175,24 @@ fn a_member_that_hears_little_of_the_holder_asks_it_and_does_not_give_it_up() {
     (1..=3).for_each(|id| assert_eq!(bus.take(id), [""; 0], "at {id}"));
 }
 
+/// The token is lost behind the daemon at which it rested. Who has not seen it leave must not take that daemon for silent.
+#[test]
+fn a_holder_that_has_let_the_token_go_is_not_blamed_for_whoever_lost_it() {
+    let mut bus = Bus::new(4);
+    bus.run(SECOND);
+    bus.submit(1, Service::Agreed, "hello");
+    bus.run(MILLI * 20);
+    (1..=4).for_each(|id| drop(bus.take(id)));
+    bus.partition(&[3]);
+    bus.hurry(2, 1);
+    bus.submit(2, Service::Agreed, "its packet shows that the token has arrived there");
+    bus.run(SECOND * 2);
+    for id in [1, 2, 4] {
+        bus.log.get_mut(&DaemonId(id)).unwrap().retain(|line| !line.starts_with("its packet"));
+    }
+    [1, 2, 4].into_iter().for_each(|id| assert_eq!(bus.take(id), ["Transitional[1, 2, 4]", "Regular[1, 2, 4]"]));
+}
+
 #[test]
 fn a_short_silence_is_none() {
     for silent in 1..=3 {
