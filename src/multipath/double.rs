@@ -1,33 +1,103 @@
 //! Daemons as which two hosts run: what is sent to one of them follows what the way in has found out.
 //!
 //! Hosts with one address do not hear each other, because a system drops what seems to come from itself. So the others show each of them the
-//! reports of the other one, as relayed packets.
+//! reports of the other one, as relayed packets, and its greetings for it where there are keys.
+//!
+//! The host with the larger life finds out by these that it gives way. It *stands aside*: it takes no packet of a ring and sends none, so it is
+//! alone in a ring and stays so. It says once a second that it is there. When the other host has been silent for [`SILENCE`], it comes back.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::inbound::Opened;
-use super::outbound::Parcel;
+use super::inbound::{Opened, SILENCE};
+use super::outbound::{Parcel, Place, Voice};
 use super::sizes::Arrival;
 use super::{Host, Multipath};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Header, Incarnation, PacketKind, Way};
 
-/// How often each life is shown to the other one.
+/// How often a report of each life is shown to the other one.
 const SHOW_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Lives that are shown in that time, however many are forged.
+/// Packets that are shown in that time, however many are forged.
 const SHOW_LIMIT: usize = 8;
 
-/// Whose reports were shown lately.
+/// So many new reports of another life that were shown, over this time and without a longer pause, prove that another host runs as this
+/// daemon. The last packets of an earlier life are not shown.
+const WORDS: u32 = 4;
+const LASTING: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a daemon that stands aside says that it is there.
+const SIGN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whose packets were shown lately.
 #[derive(Debug, Default)]
-pub(super) struct Shown(Vec<(Incarnation, Instant)>);
+pub(super) struct Shown(Vec<(Header, Instant)>);
 
 impl Shown {
-    fn is_due(&mut self, now: Instant, life: Incarnation) -> bool {
+    fn is_due(&mut self, now: Instant, header: &Header) -> bool {
         self.0.retain(|&(_, at)| now.since(at) < SHOW_INTERVAL);
-        let is_due = self.0.len() < SHOW_LIMIT && self.0.iter().all(|&(shown, _)| shown != life);
+        let is_same = |(shown, _): &(Header, Instant)| {
+            // A question and an answer may follow each other at once, but each comes on several networks.
+            let again = header.kind == PacketKind::Report || header.counter == shown.counter;
+            (shown.incarnation, shown.kind) == (header.incarnation, header.kind) && again
+        };
+        let is_due = self.0.len() < SHOW_LIMIT && !self.0.iter().any(is_same);
         if is_due {
-            self.0.push((life, now));
+            self.0.push((*header, now));
+        }
+        is_due
+    }
+}
+
+/// Another host that runs as this daemon and has the smaller life, so that this one gives way to it.
+#[derive(Debug, Default)]
+pub(super) struct Senior {
+    heard: Option<Heard>,
+    /// When this daemon said last that it is there.
+    sign: Instant,
+}
+
+/// What was heard of it.
+#[derive(Debug)]
+struct Heard {
+    life: Incarnation,
+    /// The highest counter of its reports.
+    counter: u64,
+    since: Instant,
+    last: Instant,
+    words: u32,
+}
+
+impl Senior {
+    /// A report of a smaller life was shown.
+    fn hear(&mut self, now: Instant, header: &Header) {
+        let is_there = self.is_there(now);
+        let new = Heard { life: header.incarnation, counter: header.counter, since: now, last: now, words: 1 };
+        match &mut self.heard {
+            Some(heard) if heard.life == header.incarnation && (is_there || now.since(heard.last) < PAUSE) => {
+                // What is left over of an earlier life comes in any order. A host that runs counts on.
+                if header.counter > heard.counter {
+                    (heard.counter, heard.last, heard.words) = (header.counter, now, heard.words + 1);
+                }
+            }
+            // Of three hosts the smallest life is heard.
+            Some(heard) if is_there && heard.life.0 < header.incarnation.0 => {}
+            _ => self.heard = Some(new),
+        }
+    }
+
+    /// Whether it is there for certain.
+    fn is_there(&self, now: Instant) -> bool {
+        let is_host = |heard: &&Heard| heard.words >= WORDS && heard.last.since(heard.since) >= LASTING;
+        self.heard.as_ref().filter(is_host).is_some_and(|heard| now.since(heard.last) < SILENCE)
+    }
+
+    /// Whether it is time to say that this daemon is there too.
+    fn is_sign_due(&mut self, now: Instant) -> bool {
+        let is_due = now.since(self.sign) >= SIGN_INTERVAL;
+        if is_due {
+            self.sign = now;
         }
         is_due
     }
@@ -38,19 +108,44 @@ impl Multipath {
     pub(super) fn on_second_self(&mut self, now: Instant, arrival: Arrival, header: &Header) {
         let other = Host { life: header.incarnation, address: arrival.origin(header) };
         self.health.on_second_self(now, arrival.network, self.inbound.life(), other);
+        let is_shown = header.kind == PacketKind::Report && header.way == Way::Relayed;
+        if is_shown && header.incarnation.0 < self.inbound.life().0 {
+            self.senior.hear(now, header);
+            self.follow_senior(now);
+        }
     }
 
-    /// Whether this is a report of one of two hosts with one identity, which came directly.
+    /// Stands aside as long as a host is there to which this one gives way.
+    pub(super) fn follow_senior(&mut self, now: Instant) {
+        let voice = if self.senior.is_there(now) { Voice::Signs } else { Voice::Full };
+        self.outbound.set_voice(voice);
+    }
+
+    /// Whether this daemon gives way to another host that runs as it, and takes no part in a ring.
+    pub(super) fn stands_aside(&self) -> bool {
+        self.outbound.voice() == Voice::Signs
+    }
+
+    /// Whether a packet of this kind is not sent, because this daemon stands aside.
+    pub(super) fn keeps_back(&mut self, now: Instant, kind: PacketKind) -> bool {
+        self.stands_aside() && !(kind == PacketKind::Report && self.senior.is_sign_due(now))
+    }
+
+    /// Whether this is a report of one of two hosts with one identity, or a greeting for the other one, which came directly.
     pub(super) fn is_to_be_shown(&self, header: &Header) -> bool {
-        let is_report = header.kind == PacketKind::Report && header.way == Way::Direct && header.destination.is_none();
-        is_report && self.outbound.double().contains(&header.sender)
+        let is_meant = match header.kind {
+            PacketKind::Report => header.destination.is_none(),
+            PacketKind::Greeting => header.destination == Some(header.sender),
+            _ => false,
+        };
+        is_meant && header.way == Way::Direct && self.outbound.double().contains_key(&header.sender)
     }
 
     /// Shows it to the other one, now and then.
     pub(super) fn show_double(&mut self, now: Instant, opened: &Opened) {
         let header = &opened.header;
         if self.is_to_be_shown(header)
-            && self.shown.is_due(now, header.incarnation)
+            && self.shown.is_due(now, header)
             && let Some(parcel) = Parcel::of(opened)
         {
             self.outbound.show(&parcel);
@@ -60,16 +155,20 @@ impl Multipath {
     /// Two hosts run as one daemon, the first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
         self.health.on_clones(now, daemon, hosts);
-        self.follow_clones();
+        // Everybody reports often for a while, so the hosts soon hear of each other.
+        self.health.stir(now);
+        self.follow_clones(now);
     }
 
-    /// What is for a daemon as which two hosts run goes to all at this site, as long as that is so.
-    pub(super) fn follow_clones(&mut self) {
-        let near = self.table.others().filter(|&other| self.table.site(other) == self.table.site(self.table.me()));
-        let mut double =
-            near.filter(|&other| self.inbound.is_double(other)).map(|other| self.table.id(other)).peekable();
+    /// What is for a daemon as which two hosts run goes to all at this site, if it is here, as long as that is so.
+    pub(super) fn follow_clones(&mut self, now: Instant) {
+        let double = self.table.others().filter(|&other| self.inbound.is_double(now, other)).map(|other| {
+            let is_near = self.table.site(other) == self.table.site(self.table.me());
+            (self.table.id(other), if is_near { Place::Near } else { Place::Elsewhere })
+        });
+        let mut double = double.peekable();
         if double.peek().is_some() || !self.outbound.double().is_empty() {
-            let double: BTreeSet<DaemonId> = double.collect();
+            let double: BTreeMap<DaemonId, Place> = double.collect();
             self.outbound.set_double(double);
         }
     }

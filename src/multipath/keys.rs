@@ -1,11 +1,15 @@
 //! Which keys this daemon has, and with which of them it seals: the newest that everybody has who may still be there. If no key is
 //! everybody's, those who are heard now decide: a daemon that sleeps or has gone must not cut off the others.
 
+use std::net::IpAddr;
+
 use super::Multipath;
-use super::outbound::KnownTo;
+use super::inbound::Opened;
+use super::outbound::{Known, KnownTo, LifeMet, Parcel, Relaying};
+use super::seat::Seat;
 use crate::seal::{KeyId, Keys};
 use crate::time::{Duration, Instant};
-use crate::wire::KeyBytes;
+use crate::wire::{Greeting, KeyBytes, PacketKind};
 
 /// A daemon that was heard within this time may still be there, so no key is used that it may not have.
 const KEY_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +51,47 @@ impl Multipath {
             living: living.clone().filter(|&other| self.inbound.has_key(other, key)).count(),
         };
         self.outbound.choose_key(known);
+    }
+
+    /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
+    pub(super) fn on_stranger(&mut self, now: Instant, (sender, source): (Seat, Option<IpAddr>), opened: &Opened) {
+        let header = &opened.header;
+        if self.inbound.is_rival(now, sender, header) {
+            self.stats.clones += 1;
+            return;
+        }
+        let greets = header.kind == PacketKind::Greeting;
+        if greets && header.destination != Some(self.table.my_id()) {
+            let known = Known { now, table: &self.table, health: &self.health };
+            if let Some(parcel) = Parcel::of(opened) {
+                let relaying = self.outbound.pass_on_greeting(known, sender, &parcel);
+                self.stats.relayed += u64::from(relaying == Relaying::Relayed);
+            }
+            return;
+        }
+        let greeting = if greets { Greeting::decode(&opened.body).ok() } else { None };
+        self.greet(now, (sender, source), opened, greeting);
+    }
+
+    pub(super) fn greet(
+        &mut self,
+        now: Instant,
+        from: (Seat, Option<IpAddr>),
+        opened: &Opened,
+        greeting: Option<Greeting>,
+    ) {
+        let sender = from.0;
+        let believed = self.inbound.present(sender);
+        let met = self.inbound.meet(now, from, opened, greeting);
+        if let Some(hosts) = met.second_host {
+            self.on_clones(now, opened.header.sender, hosts);
+        }
+        if let Some(reply) = met.greeting {
+            let known = Known { now, table: &self.table, health: &self.health };
+            let is_other = believed.is_some_and(|life| life != opened.header.incarnation);
+            let life = if is_other { LifeMet::Another } else { LifeMet::Only };
+            self.outbound.greet(known, (sender, life), reply, opened.key);
+        }
     }
 }
 

@@ -41,11 +41,10 @@ use std::net::IpAddr;
 
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Greeting, Head, Header, KeyBytes, NetworkId, PacketKind, Slice};
-use double::Shown;
+use double::{Senior, Shown};
 use health::{Came, Copied, Health, LOWEST, Plans, Said};
 use inbound::{After, Inbound, Opened, Refusal, Seen};
 use outbound::{Known, Outbound, Parcel, Relaying};
-use seat::Seat;
 use sizes::{Arrival, Form};
 use succession::Succession;
 use table::Table;
@@ -107,6 +106,7 @@ pub struct Multipath {
     succession: Succession,
     inbound: Inbound,
     shown: Shown,
+    senior: Senior,
     health: Health,
     outbound: Outbound,
     stats: Stats,
@@ -131,6 +131,7 @@ impl Multipath {
             health: Health::new(&table, &config, now),
             succession: Succession::new(config.sources.clone()),
             shown: Shown::default(),
+            senior: Senior::default(),
             inbound: Inbound::new(config.incarnation, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),
@@ -240,7 +241,8 @@ impl Multipath {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.check(now);
         self.prove_lengths(now);
-        self.follow_clones();
+        self.follow_clones(now);
+        self.follow_senior(now);
         self.follow_lengths();
     }
 
@@ -273,6 +275,9 @@ impl Multipath {
 
     /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere.
     pub fn send(&mut self, now: Instant, packet: Outgoing) {
+        if self.keeps_back(now, packet.kind) {
+            return;
+        }
         match packet.kind {
             PacketKind::Data | PacketKind::Join | PacketKind::Form => self.health.on_traffic(now),
             _ => {}
@@ -400,38 +405,6 @@ impl Multipath {
         }
     }
 
-    /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
-    fn on_stranger(&mut self, now: Instant, (sender, source): (Seat, Option<IpAddr>), opened: &Opened) {
-        let header = &opened.header;
-        if self.inbound.is_rival(now, sender, header) {
-            self.stats.clones += 1;
-            return;
-        }
-        let greets = header.kind == PacketKind::Greeting;
-        if greets && header.destination != Some(self.table.my_id()) {
-            let known = Known { now, table: &self.table, health: &self.health };
-            if let Some(parcel) = Parcel::of(opened) {
-                let relaying = self.outbound.pass_on_greeting(known, sender, &parcel);
-                self.stats.relayed += u64::from(relaying == Relaying::Relayed);
-            }
-            return;
-        }
-        let greeting = if greets { Greeting::decode(&opened.body).ok() } else { None };
-        self.greet(now, (sender, source), opened, greeting);
-    }
-
-    fn greet(&mut self, now: Instant, from: (Seat, Option<IpAddr>), opened: &Opened, greeting: Option<Greeting>) {
-        let sender = from.0;
-        let met = self.inbound.meet(now, from, opened, greeting);
-        if let Some(hosts) = met.second_host {
-            self.on_clones(now, opened.header.sender, hosts);
-        }
-        if let Some(reply) = met.greeting {
-            let known = Known { now, table: &self.table, health: &self.health };
-            self.outbound.greet(known, sender, reply, opened.key);
-        }
-    }
-
     /// A packet for another daemon.
     fn pass_on(&mut self, now: Instant, came: Came, opened: &Opened) {
         let known = Known { now, table: &self.table, health: &self.health };
@@ -492,6 +465,11 @@ impl Multipath {
                 return None;
             }
             (PacketKind::Fragment, Copied::First) => return self.join(now, arrival, came, &opened),
+            // A ring of others is none for a host that gives way.
+            (_, Copied::First) if self.stands_aside() => {
+                self.stats.clones += 1;
+                return None;
+            }
             (_, Copied::First) => {}
         }
         self.stats.first += 1;

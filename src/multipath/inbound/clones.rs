@@ -23,6 +23,8 @@ struct Rivals {
     turns: u32,
     /// When the first one was heard last, once it is known that there are two.
     heard: Option<Instant>,
+    /// When the second one spoke last.
+    spoke: Instant,
 }
 
 /// Two lives that took this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
@@ -31,7 +33,9 @@ const LASTING: Duration = Duration::from_millis(300);
 /// After a pause of this length turns are counted from the start.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The one that gave way is heard when the other was silent for this long.
-const SILENCE: Duration = Duration::from_secs(5);
+pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
+/// The one that gives way has gone if it was silent for this long. It says once a second that it is there.
+const GONE: Duration = Duration::from_secs(10);
 
 impl Clones {
     /// Whether a packet of this life must be dropped, because another host with this identity is heard.
@@ -46,12 +50,17 @@ impl Clones {
             self.0 = None;
             return false;
         }
-        life == rivals.second.life
+        let gives_way = life == rivals.second.life;
+        if gives_way {
+            rivals.spoke = now;
+        }
+        gives_way
     }
 
     /// Whether it is known that there are two hosts.
-    pub(super) fn are_two(&self) -> bool {
-        self.0.as_ref().is_some_and(|rivals| rivals.heard.is_some())
+    pub(super) fn are_two(&self, now: Instant) -> bool {
+        let two = |rivals: &&Rivals| rivals.heard.is_some() && now.since(rivals.spoke) < GONE;
+        self.0.as_ref().filter(two).is_some()
     }
 
     /// A packet of this host is heard after those of the life `before`: as [`Clones::take_turns`] if these are two lives.
@@ -70,14 +79,16 @@ impl Clones {
         let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
             Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
-            None => self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None }),
+            None => {
+                self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None, spoke: now })
+            }
         }
         let rivals = self.0.as_mut()?;
         rivals.hear(host);
         // Turns and time: a restart gives many turns within a moment, and late packets give a few over a long time.
         let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
         clear.then(|| {
-            rivals.heard = Some(now);
+            (rivals.heard, rivals.spoke) = (Some(now), now);
             [rivals.first, rivals.second]
         })
     }
@@ -111,7 +122,7 @@ mod tests {
         let turn = |n| clones.take_turns(at(n * 50), lives(n).0, host(lives(n).1));
         let told: Vec<_> = (0..20).filter_map(turn).collect();
         assert_eq!(told, [[host(A), host(B)]], "once, with the address of each");
-        assert!(clones.are_two());
+        assert!(clones.are_two(at(1000)));
         clones
     }
 
@@ -123,6 +134,18 @@ mod tests {
         assert!(clones.give_way(at(9900), B), "a while ago");
         assert!(!clones.give_way(at(10_000), B), "silent for five seconds");
         assert!(!clones.give_way(at(10_001), B));
+    }
+
+    #[test]
+    fn there_is_one_host_again_when_the_other_has_not_spoken_for_long() {
+        let mut clones = rivals();
+        for second in 1..30 {
+            assert!(!clones.give_way(at(second * 1000), A));
+            if second <= 5 {
+                assert!(clones.give_way(at(second * 1000), B));
+            }
+            assert_eq!(clones.are_two(at(second * 1000)), second < 15, "after {second} s");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::wire::{
     DecodeError, Fragment, Greeting, Head, Header, Incarnation, NetworkId, Protection, SealTag, Slice, Way,
 };
 use clones::Clones;
+pub(super) use clones::SILENCE;
 use fragments::Fragments;
 use gate::{Gate, Standing};
 use lives::{Lives, Old};
@@ -298,8 +299,8 @@ impl Inbound {
     }
 
     /// Whether two hosts run as this daemon, as far as is known.
-    pub(super) fn is_double(&self, daemon: Seat) -> bool {
-        self.clones[daemon].are_two()
+    pub(super) fn is_double(&self, now: Instant, daemon: Seat) -> bool {
+        self.clones[daemon].are_two(now)
     }
 
     /// A daemon says which keys it has. Whether that is new.

@@ -6,11 +6,13 @@ mod policy;
 mod relay;
 mod sealer;
 mod sites;
+mod voice;
 
 pub use policy::Policy;
 pub(super) use sealer::{KnownTo, Parcel};
+pub(super) use voice::{LifeMet, Place, Voice};
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::config::Config;
 use super::health::{Doors, Health, LOWEST, Round};
@@ -55,8 +57,9 @@ pub(super) struct Outbound {
     transmits: VecDeque<Transmit>,
     /// How long a datagram may be, by destination.
     lengths: Lengths,
-    /// Daemons whose identity two hosts have.
-    double: BTreeSet<DaemonId>,
+    /// Daemons as which two hosts run.
+    double: BTreeMap<DaemonId, Place>,
+    voice: Voice,
     /// The last datagram that was cut in fragments.
     fragmented: u32,
 }
@@ -94,7 +97,8 @@ impl Outbound {
             knocks: 0,
             transmits: VecDeque::new(),
             lengths: Lengths::default(),
-            double: BTreeSet::new(),
+            double: BTreeMap::new(),
+            voice: Voice::Full,
             fragmented: 0,
         }
     }
@@ -199,19 +203,33 @@ impl Outbound {
         self.lengths = lengths;
     }
 
-    /// Sets the daemons whose identity two hosts have. A packet for one of them goes to all, because the address may lead to either host.
-    /// The packet is marked as relayed, so that nobody relays it.
-    pub(super) fn set_double(&mut self, double: BTreeSet<DaemonId>) {
+    /// Two hosts run as these daemons. What is for one of them alone that is near goes to all, because its address leads to either host. It is
+    /// marked as relayed, so that nobody passes it on.
+    pub(super) fn set_double(&mut self, double: BTreeMap<DaemonId, Place>) {
         self.double = double;
     }
 
     /// Puts a packet on all networks once more, for a host that does not hear it otherwise.
     pub(super) fn show(&mut self, parcel: &Parcel) {
-        self.put_whole(&parcel.relayed(), self.chooser.all(), None);
+        let whom = match self.double.get(&parcel.header.sender) {
+            Some(Place::Elsewhere) => Some(parcel.header.sender),
+            _ => None,
+        };
+        self.put_whole(&parcel.relayed(), self.chooser.all(), whom);
     }
 
-    /// The daemons whose identity two hosts have.
-    pub(super) fn double(&self) -> &BTreeSet<DaemonId> {
+    /// What this daemon may say from now on.
+    pub(super) fn set_voice(&mut self, voice: Voice) {
+        self.voice = voice;
+    }
+
+    /// What this daemon may say.
+    pub(super) fn voice(&self) -> Voice {
+        self.voice
+    }
+
+    /// As which daemons two hosts run.
+    pub(super) fn double(&self) -> &BTreeMap<DaemonId, Place> {
         &self.double
     }
 
@@ -220,14 +238,23 @@ impl Outbound {
         &self.lengths
     }
 
-    /// Greets a daemon by every possible way, because its packets arrive but nobody knows whether it hears this daemon. The greeting is
-    /// sealed with a key that the other daemon has shown to have. A greeting to this daemon's own id is for another host with the same
-    /// identity.
-    pub(super) fn greet(&mut self, known: Known<'_>, to: Seat, greeting: Greeting, key: Option<KeyId>) {
+    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
+    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
+    pub(super) fn greet(
+        &mut self,
+        known: Known<'_>,
+        (to, life): (Seat, LifeMet),
+        greeting: Greeting,
+        key: Option<KeyId>,
+    ) {
         let Known { now, table, health } = known;
         let header = self.next_header(PacketKind::Greeting, Some(table.id(to)));
         let parcel = self.sealer.seal(header, greeting.encode().into(), key);
         let all = self.chooser.all();
+        if life == LifeMet::Another {
+            // It may be a second host, and its address leads to either.
+            self.put_whole(&parcel.relayed(), all, None);
+        }
         self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
         if to == table.me() {
             return;
@@ -424,7 +451,14 @@ impl Outbound {
     }
 
     fn put_whole(&mut self, parcel: &Parcel, networks: Networks, to: Option<DaemonId>) {
-        if to.is_some_and(|to| parcel.header.destination == Some(to) && self.double.contains(&to)) {
+        let is_sign = matches!(parcel.header.kind, PacketKind::Report | PacketKind::Greeting);
+        if self.voice == Voice::Signs
+            && !(is_sign && parcel.header.sender == self.me && parcel.header.incarnation == self.incarnation)
+        {
+            return;
+        }
+        let is_near = |to: &DaemonId| self.double.get(to) == Some(&Place::Near);
+        if to.is_some_and(|to| parcel.header.destination == Some(to) && is_near(&to)) {
             return self.put_whole(&parcel.relayed(), networks, None);
         }
         for network in networks.iter() {

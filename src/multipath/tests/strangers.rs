@@ -81,3 +81,76 @@ fn of_two_hosts_with_one_identity_the_smaller_life_is_heard() {
                 0000000000000009 gives way and is not heard meanwhile; stop one of them";
     assert_eq!(told, [text]);
 }
+
+/// B and two hosts that run as A. The hosts do not hear each other, because they have one address.
+struct Doubled {
+    hosts: [Multipath; 3],
+    now: Instant,
+    flying: Vec<(usize, NetworkId, Slice)>,
+}
+
+impl Doubled {
+    fn new(keys: Keys) -> Doubled {
+        let host = |me, life| {
+            let incarnation = Incarnation(life);
+            Multipath::new(Config { incarnation, keys: keys.clone(), ..config(me, vec![A, B]) }, Instant::ZERO)
+        };
+        Doubled { hosts: [host(B, 1), host(A, 4), host(A, 9)], now: Instant::ZERO, flying: Vec::new() }
+    }
+
+    /// Lets time pass; only these run.
+    fn run(&mut self, millis: u32, running: &[usize]) {
+        for _ in 0..millis {
+            self.now += Duration::from_millis(1);
+            for (to, network, bytes) in std::mem::take(&mut self.flying) {
+                self.hosts[to].handle_datagram(self.now, network, SOMEWHERE, bytes);
+            }
+            for &at in running {
+                self.hosts[at].handle_timeout(self.now);
+                while let Some(transmit) = self.hosts[at].poll_transmit() {
+                    let (network, bytes) = datagram(&transmit);
+                    // What is for A alone comes to the first of its hosts.
+                    let heard: &[usize] = if at > 0 {
+                        &[0]
+                    } else if transmit.to.is_some() {
+                        &[1]
+                    } else {
+                        &[1, 2]
+                    };
+                    let heard = heard.iter().filter(|to| running.contains(to));
+                    self.flying.extend(heard.map(|&to| (to, network, bytes.clone())));
+                }
+            }
+        }
+    }
+
+    fn aside(&self) -> [bool; 3] {
+        [0, 1, 2].map(|at| self.hosts[at].stands_aside())
+    }
+}
+
+#[test]
+fn a_host_that_gives_way_stands_aside_until_the_other_is_gone_with_keys_too() {
+    for (n, keys) in [Keys::NONE, Keys::from_iter([crate::seal::Key::new(crate::seal::Cipher::Aes256Gcm, [1; 32])])]
+        .into_iter()
+        .enumerate()
+    {
+        let mut site = Doubled::new(keys);
+        site.run(500, &[0, 1]);
+        assert_eq!(site.aside(), [false; 3]);
+        site.run(1000, &[0, 1, 2]);
+        assert_eq!(
+            site.aside(),
+            [false, false, true],
+            "{n} keys, {:?} {:?}",
+            site.hosts[0].stats(),
+            site.hosts[2].stats()
+        );
+        site.run(20_000, &[0, 1, 2]);
+        assert_eq!(site.aside(), [false, false, true], "as long as the other one is there");
+        site.run(4500, &[0, 2]);
+        assert_eq!(site.aside(), [false, false, true]);
+        site.run(1500, &[0, 2]);
+        assert_eq!(site.aside(), [false; 3], "the other one has been silent for five seconds");
+    }
+}
