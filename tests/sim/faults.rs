@@ -22,9 +22,19 @@ use crate::world::{Action, Log, Starter, World};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Masked,
-    /// Masked, and one daemon stands still now and then.
+    /// Masked, and one daemon stands still now and then, or two hosts run as one.
     Sleeper,
     AnythingGoes,
+}
+
+/// For a masked history: a second host that runs as a daemon for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct TwinPlan {
+    pub of: usize,
+    /// Its life. The daemon's own is 1.
+    pub life: u64,
+    pub begin: Instant,
+    pub end: Instant,
 }
 
 /// Everything that is drawn.
@@ -45,6 +55,7 @@ pub struct Plan {
     pub numbers: Numbers,
     /// For a masked history: who stands still now and then.
     pub sleeper: Option<DaemonId>,
+    pub twin: Option<TwinPlan>,
     /// A daemon whose state file has an extreme number from its second life on.
     poisoned: Option<DaemonId>,
     /// Short timeouts, so that more faults meet a membership change.
@@ -111,12 +122,14 @@ impl Plan {
         }
     }
 
-    /// A masked history; where `TORC_SIM_SLEEPERS` is set, a daemon sleeps now and then in a quarter of those of three daemons or more.
-    /// About one in 250 of these still breaks the rule of sleepers (docs/testing.md), so they must be asked for.
+    /// A masked history. In a quarter of those of three daemons or more a daemon sleeps now and then, in a tenth of the others two hosts run
+    /// as one daemon for a while.
     pub fn draw_masked(seed: u64) -> Plan {
         let mut rng = Rng::new(seed ^ 0x51ee_0000_0000);
-        let sleeps = std::env::var_os("TORC_SIM_SLEEPERS").is_some() && !rng.chance(0.75);
-        if sleeps { Plan::draw_sleeper(seed, &mut rng) } else { Plan::draw_awake(seed) }
+        if !rng.chance(0.75) {
+            return Plan::draw_sleeper(seed, &mut rng);
+        }
+        if rng.chance(0.1) { Plan::draw_twin(seed, &mut rng) } else { Plan::draw_awake(seed) }
     }
 
     /// A masked history in which all are awake.
@@ -142,6 +155,23 @@ impl Plan {
         plan
     }
 
+    /// The second host begins when the ring is whole. Some stop before anybody can know that there are two.
+    fn draw_twin(seed: u64, rng: &mut Rng) -> Plan {
+        let mut plan = Plan::of_mode(Mode::Sleeper, Rng::new(seed ^ 0x3a5c_0000_0000));
+        if plan.daemons < 3 {
+            return Plan::draw_awake(seed);
+        }
+        let of = rng.below(plan.daemons as u64) as usize;
+        let begin = Instant::ZERO + millis(rng, 1700, 4000);
+        let lasts = [millis(rng, 1, 1000), millis(rng, 1000, 8000), millis(rng, 8000, 20_000)][rng.below(3) as usize];
+        let (end, life) = (begin + lasts, if rng.chance(0.5) { 2 } else { 0 });
+        plan.during(Action::Twin(of, life), Action::EndTwin, begin, end);
+        plan.twin = Some(TwinPlan { of, life, begin, end });
+        // It is not the ring that tells the two hosts apart.
+        plan.filtered = true;
+        plan
+    }
+
     fn of_mode(mode: Mode, mut rng: Rng) -> Plan {
         let masked = mode != Mode::AnythingGoes;
         let drawn = 2 + rng.below(5) as usize;
@@ -160,6 +190,7 @@ impl Plan {
             numbers: Numbers::draw(&mut rng),
             poisoned: None,
             sleeper: None,
+            twin: None,
             brisk: !masked && rng.chance(0.5),
             actions: Vec::new(),
             sites: vec![0; daemons],

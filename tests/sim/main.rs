@@ -24,6 +24,7 @@ mod services;
 mod tables;
 mod tally;
 mod trace;
+mod twin;
 mod world;
 
 use spread::time::{Duration, Instant};
@@ -83,6 +84,9 @@ pub fn played(plan: &Plan, log: Log) -> Result<Outcome, Violation> {
 }
 
 fn masked(plan: &Plan, world: &mut World<RingDaemon>) -> Result<Duration, Violation> {
+    if let Some(twin) = &plan.twin {
+        return twin::history(plan, world, twin);
+    }
     world.run_until_whole(HEAL_BOUND);
     let healing = world.now().since(Instant::ZERO);
     world.run(plan.span);

@@ -50,11 +50,13 @@ pub enum Fault {
     KeysChanged,
     /// A daemon read its file again.
     TableChanged,
+    /// A second host ran as a daemon.
+    Twin,
 }
 
 impl Fault {
     /// Each kind and how reports call it.
-    pub const ALL: [(Fault, &str); 21] = [
+    pub const ALL: [(Fault, &str); 22] = [
         (Fault::Lost, "datagrams lost"),
         (Fault::Cut, "datagrams at cut links"),
         (Fault::TooLong, "datagrams too long"),
@@ -76,6 +78,7 @@ impl Fault {
         (Fault::Pause, "pauses"),
         (Fault::KeysChanged, "changes of keys"),
         (Fault::TableChanged, "reloads of tables"),
+        (Fault::Twin, "second hosts as one daemon"),
     ];
 }
 

@@ -31,6 +31,20 @@ pub enum Event {
     Deliver(MessageNumber),
 }
 
+impl Process {
+    /// How many regular configurations it has installed.
+    pub fn configurations(&self) -> usize {
+        let regular = |event: &&Event| matches!(event, Event::Configuration(c) if c.kind == ConfigurationKind::Regular);
+        self.events.iter().filter(regular).count()
+    }
+
+    /// How many members its largest configuration had.
+    pub fn largest(&self) -> usize {
+        let members = |event: &Event| if let Event::Configuration(c) = event { c.members.len() } else { 0 };
+        self.events.iter().map(members).max().unwrap_or_default()
+    }
+}
+
 /// A message that was submitted.
 #[derive(Clone, Debug)]
 pub struct Sent {

@@ -4,6 +4,7 @@
 //! same history. A daemon takes no time to think; a paused one lets its input wait and then gets it all at once.
 
 mod flight;
+mod twin;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::tables::TablePlan;
 use crate::tally::{Fault, Tally};
 use crate::trace::{ProcessNumber, Scribe, Trace};
 pub use flight::{Flight, Rule};
+use twin::Twin;
 
 /// What is done to the world at a certain time.
 #[derive(Clone, Debug)]
@@ -52,6 +54,10 @@ pub enum Action {
     Rekey(usize),
     /// Its configuration file was changed, and it reads it again.
     Reload(usize),
+    /// A second host begins to run as this daemon, with this life.
+    Twin(usize, u64),
+    /// The second host stops.
+    EndTwin,
 }
 
 /// Makes a daemon: who, which life, and the time of its start.
@@ -85,6 +91,8 @@ pub struct World<A> {
     pub keys: KeyFiles,
     /// The membership table in each daemon's file at a time.
     pub tables: TablePlan,
+    /// The second host that runs as one of the daemons.
+    pub twin: Option<Twin>,
     now: Instant,
     queue: Queue<Happening, Action>,
     seats: Vec<Seat<A>>,
@@ -152,6 +160,7 @@ impl<A: Actor> World<A> {
             answers_configurations: true,
             keys: Box::new(|_, _| Keys::NONE),
             tables: TablePlan::constant(daemons, networks),
+            twin: None,
             now: Instant::ZERO,
             queue: Queue::new(),
             seats: (1..=daemons as u32).map(seat).collect(),
@@ -169,7 +178,8 @@ impl<A: Actor> World<A> {
     }
 
     pub fn daemons(&self) -> usize {
-        self.seats.len()
+        // The seat of a second host is behind the others.
+        self.seats.len() - usize::from(self.twin.is_some())
     }
 
     /// Adds a fault of a scenario.
@@ -246,6 +256,8 @@ impl<A: Actor> World<A> {
             Action::ForgeUnsealed(daemon) => self.hear_keyless(daemon),
             Action::Rekey(daemon) => self.rekey(daemon),
             Action::Reload(daemon) => self.reload(daemon),
+            Action::Twin(daemon, life) => self.begin_twin(daemon, life),
+            Action::EndTwin => self.end_twin(),
         }
     }
 
@@ -260,7 +272,7 @@ impl<A: Actor> World<A> {
     /// The living processes by daemon.
     pub fn living(&self) -> BTreeMap<usize, ProcessNumber> {
         let process = |(n, seat): (usize, &Seat<A>)| Some((n, seat.life.as_ref()?.process));
-        self.seats.iter().enumerate().filter_map(process).collect()
+        self.seats.iter().enumerate().take(self.daemons()).filter_map(process).collect()
     }
 
     /// A daemon that lives.
@@ -280,8 +292,8 @@ impl<A: Actor> World<A> {
         let living = self.living();
         let current = |process: &ProcessNumber| self.trace.current(*process);
         let first = living.values().next().and_then(current);
-        living.len() == self.seats.len()
-            && first.is_some_and(|c| c.members.len() == self.seats.len())
+        living.len() == self.daemons()
+            && first.is_some_and(|c| c.members.len() == self.daemons())
             && living.values().all(|process| current(process) == first)
     }
 
@@ -351,7 +363,7 @@ impl<A: Actor> World<A> {
 
     fn hear_noise(&mut self, daemon: usize) {
         if self.rng.chance(STRAY_REFUSALS) {
-            let of = self.rng.below(self.seats.len() as u64) as usize;
+            let of = self.rng.below(self.daemons() as u64) as usize;
             let network = NetworkId(self.rng.below(self.links.networks() as u64) as u8);
             self.tally.note(Fault::StrayRefusal);
             return self.hear_refusal(daemon, network, of);
@@ -365,7 +377,7 @@ impl<A: Actor> World<A> {
 
     /// Something arrives at a daemon with keys that somebody wrote who has none. It changes nothing.
     fn hear_keyless(&mut self, daemon: usize) {
-        let (daemons, to, now) = (self.seats.len(), self.seats[daemon].id, self.now);
+        let (daemons, to, now) = (self.daemons(), self.seats[daemon].id, self.now);
         let forged = self.listener.as_ref().and_then(|it| it.forge_unsealed(&mut self.rng, daemons, to));
         let Some((network, bytes)) = forged else { return };
         let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) else { return };
@@ -379,7 +391,7 @@ impl<A: Actor> World<A> {
     }
 
     fn hear_forger(&mut self, daemon: usize) {
-        let (daemons, to) = (self.seats.len(), self.seats[daemon].id);
+        let (daemons, to) = (self.daemons(), self.seats[daemon].id);
         let Some((network, bytes)) = self.listener.as_ref().and_then(|it| it.forge(&mut self.rng, daemons, to)) else {
             return;
         };
@@ -396,6 +408,8 @@ impl<A: Actor> World<A> {
         let keys = (self.keys)(self.seats[daemon].id, self.now);
         if self.seats[daemon].life.is_some() {
             self.tally.note(Fault::KeysChanged);
+            let twin = self.twin_of(daemon);
+            twin.into_iter().for_each(|twin| self.visit(twin, |actor, now| actor.set_keys(now, keys.clone())));
             self.visit(daemon, |actor, now| actor.set_keys(now, keys));
         }
     }
@@ -434,8 +448,9 @@ impl<A: Actor> World<A> {
 
     /// The machine of a daemon that does not run says that nobody has its port.
     fn refuse(&mut self, of: usize, network: NetworkId, to: usize) {
-        if self.links.is_open(links::index(network), of, to) {
-            let quality = self.links.link(links::index(network), of, to).quality;
+        let (of, to_place) = (self.place(of), self.place(to));
+        if self.links.is_open(links::index(network), of, to_place) {
+            let quality = self.links.link(links::index(network), of, to_place).quality;
             if !self.rng.chance(quality.loss) {
                 self.queue.plan_near(self.now + quality.delay, Happening::Refusal { to, network, of });
             }

@@ -47,10 +47,14 @@ impl<A: Actor> World<A> {
             listener.note(datagram.network, &datagram.bytes);
         }
         match datagram.to {
-            Some(id) => self.send_to(from, self.seat(id), datagram, Some(from)),
+            Some(id) => {
+                let to = self.seat(id);
+                let to = self.host(to);
+                self.send_to(from, to, datagram, Some(from));
+            }
             None => {
                 for to in 0..self.seats.len() {
-                    if self.sites[from] == self.sites[to] {
+                    if self.sites[self.place(from)] == self.sites[self.place(to)] {
                         self.send_to(from, to, datagram, None);
                     }
                 }
@@ -59,7 +63,8 @@ impl<A: Actor> World<A> {
     }
 
     fn send_to(&mut self, from: usize, to: usize, datagram: &Datagram, alone_from: Option<usize>) {
-        if to != from {
+        // Two hosts with one address do not hear each other.
+        if self.place(to) != self.place(from) {
             let (now, network) = (self.now, datagram.network);
             self.carry(&Flight { now, network, from, to, alone_from, bytes: &datagram.bytes });
         }
@@ -68,7 +73,8 @@ impl<A: Actor> World<A> {
     /// What the link, and the scenario's rule, make of a datagram.
     fn carry(&mut self, flight: &Flight<'_>) {
         self.tally.datagrams += 1;
-        let &Flight { network, from, to, .. } = flight;
+        let network = flight.network;
+        let (from, to) = (self.place(flight.from), self.place(flight.to));
         if !self.links.is_open(index(network), from, to) {
             self.tally.note(Fault::Cut);
             return self.note_flight(flight, "cut");
