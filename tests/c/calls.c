@@ -241,6 +241,8 @@ int main(void)
     scattered_membership(5);
     scattered_membership(32);
     scattered_membership(1000);
+    for (int code = -28; code < 0; code++)
+        SP_error(code);
     printf("before\n");
     SP_error(CONNECTION_CLOSED);
     SP_error(7);

@@ -32,6 +32,13 @@ fn play(program: &str) -> Vec<Vec<Vec<u8>>> {
 fn calls_without_a_daemon_answer_with_the_classic_codes() {
     for output in Library::prepare("calls").run_everywhere("calls") {
         let lines: Vec<_> = output.lines().collect();
+        let (each, lines) = lines.split_at_checked(28).unwrap_or_else(|| panic!("28 lines and more, not {lines:?}"));
+        for (code, line) in (-28..).zip(each) {
+            let text = line.strip_prefix(&format!("SP_error: ({code}) ")).unwrap_or_else(|| panic!("{code}: {line}"));
+            assert!(!text.trim().is_empty(), "{code} has no words");
+            // Those of the Flush layer and the number that was never given have none of their own.
+            assert_eq!(text == "not a known error code", code < -19 || code == -10, "{line}");
+        }
         let [before, closed, unknown, after] = lines[..] else { panic!("four lines, not {lines:?}") };
         assert_eq!((before, after), ("before", "after"), "SP_error keeps its place among the program's own output");
         assert!(closed.starts_with("SP_error: (-8) ") && unknown.starts_with("SP_error: (7) "), "{lines:?}");

@@ -103,7 +103,13 @@ impl Site {
 
     /// Starts the daemons of `some`, in networks that have room for those of the whole plan.
     pub fn start_some(plan: &Plan, some: &Plan) -> Option<Site> {
-        let rig = Site::networks(plan)?;
+        Site::start_some_after(plan, some, |_| {})
+    }
+
+    /// The same, after something was done to the networks.
+    pub fn start_some_after(plan: &Plan, some: &Plan, prepare: impl FnOnce(&mut Rig)) -> Option<Site> {
+        let mut rig = Site::networks(plan)?;
+        prepare(&mut rig);
         Some(Site::in_rig(rig, some))
     }
 

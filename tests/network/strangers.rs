@@ -1,9 +1,11 @@
 //! What people who run systems of this family ran into: each trouble that needs real networks, with what must come of it.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use spread::client::{ConnectOptions, Mailbox, Received, doze};
+use spread::daemon::make_key_file;
 use spread::wire::{FrameType, Name};
 
 use crate::rig::Rig;
@@ -140,7 +142,20 @@ const SETTLING: Duration = Duration::from_secs(4);
 
 #[test]
 fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
-    let Some(site) = Site::start_some(&Plan { nodes: 4, segments: &[4], ..TRIO }, &TRIO) else { return };
+    clone_alpha(&TRIO);
+}
+
+#[test]
+fn of_a_cloned_machine_with_keys_one_host_gives_way_and_all_are_told() {
+    clone_alpha(&Plan { policy: "active\nKeyFile = %d/spread.key", ..TRIO });
+}
+
+fn clone_alpha(plan: &Plan) {
+    let make_key = |rig: &mut Rig| {
+        make_key_file(&rig.directory().join("spread.key")).unwrap();
+    };
+    let room = Plan { nodes: 4, segments: &[4], ..*plan };
+    let Some(site) = Site::start_some_after(&room, plan, make_key) else { return };
     (0..3).for_each(|node| site.await_members(node, 3));
     let talk = Talk::begin(&site);
     site.rig.clone_address(3, 0, 0);
@@ -154,7 +169,9 @@ fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
     }
     println!("told after {:?}", begin.elapsed());
     doze(SETTLING);
-    let rings = [1, 2].map(|node| site.rings(node));
+    let hosts = ["alpha", "clone"].map(|log| site.rig.directory().join(log).with_extension("out"));
+    let installed = || hosts.each_ref().map(|log| lines(&fs::read_to_string(log).unwrap(), "is installed").len());
+    let rings = ([1, 2].map(|node| site.rings(node)), installed());
     for (node, mailbox) in talk.0.iter().enumerate().skip(1) {
         let body = [node as u8; 3000];
         mailbox.multicast(FrameType::AGREED, &[group()], 9, &body).unwrap();
@@ -164,7 +181,8 @@ fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
         }
     }
     doze(2 * SETTLING);
-    assert_eq!([1, 2].map(|node| site.rings(node)), rings, "{}", site.log(1));
+    // The host that gives way stays out too, and forms no ring alone again.
+    assert_eq!(([1, 2].map(|node| site.rings(node)), installed()), rings, "{}", site.log(1));
     for node in [1, 2] {
         let log = site.log(node);
         let told = lines(&log, "two hosts run as");
@@ -173,9 +191,74 @@ fn of_a_cloned_machine_one_host_gives_way_and_all_are_told() {
         let last = lines(&log, "is installed").last().copied().unwrap_or_default().to_owned();
         assert!(last.contains("a ring of 3 daemons"), "node {node}: {last}\n{log}");
     }
-    let both = [site.rig.directory().join("alpha"), site.rig.directory().join("clone")];
-    for log in both.map(|file| fs::read_to_string(file.with_extension("out")).unwrap()) {
+    for log in hosts.map(|file| fs::read_to_string(file).unwrap()) {
         assert_eq!(lines(&log, "another host runs as this daemon").len(), 1, "{log}");
     }
     drop(clone);
+}
+
+/// Where there is no multicast the address leads to one of the two hosts, as the tables of the others say. Those go on together all the same.
+#[test]
+fn a_cloned_machine_on_a_network_without_multicast_parts_nobody() {
+    let plan = Plan { wires: &[Wire::Unicast], ..TRIO };
+    let Some(site) = Site::start_some(&Plan { nodes: 4, segments: &[4], ..plan }, &plan) else { return };
+    (0..3).for_each(|node| site.await_members(node, 3));
+    let talk = Talk::begin(&site);
+    site.rig.clone_address(3, 0, 0);
+    let clone = site.start_daemon_as(3, 0, "clone");
+    doze(4 * SETTLING);
+    let before = lines(&site.log(1), "a ring of 1 daemons").len() + lines(&site.log(2), "a ring of 1 daemons").len();
+    for (from, at) in [(1, 2), (2, 1)] {
+        let body = [from as u8; 3000];
+        talk.0[from].multicast(FrameType::AGREED, &[group()], 9, &body).unwrap();
+        let begin = Instant::now();
+        while !matches!(talk.0[at].receive().unwrap(), Received::Message(message) if message.body[..] == body[..]) {}
+        assert!(begin.elapsed() < SETTLING, "{from} to {at} takes {:?}", begin.elapsed());
+    }
+    doze(SETTLING);
+    let after = lines(&site.log(1), "a ring of 1 daemons").len() + lines(&site.log(2), "a ring of 1 daemons").len();
+    assert_eq!((before, after), (0, 0), "{}", site.log(1));
+    assert_eq!([1, 2].map(|node| lines(&site.log(node), "two hosts run as").len()), [1, 1], "{}", site.log(1));
+    drop(clone);
+}
+
+/// A switch that does not pass multicast, from the start.
+#[test]
+fn who_hears_nobody_for_ten_seconds_is_told_once_what_to_try() {
+    let Some(site) = Site::start_after(&PAIR, |rig| rig.cut_network(0)) else { return };
+    doze(Duration::from_secs(8));
+    assert_eq!([0, 1].map(|node| lines(&site.log(node), "no other daemon was heard").len()), [0, 0], "too early");
+    doze(Duration::from_secs(6));
+    for node in 0..2 {
+        let log = site.log(node);
+        let told = lines(&log, "no other daemon was heard in 10 s");
+        assert_eq!(told.len(), 1, "node {node}\n{log}");
+        let own = Rig::address(0, node);
+        for part in
+            [&format!("({own}) to 239.77.0.1, port 4803"), "sprecv -a 239.77.0.1 -d", "spsend -a 239.77.0.1 -n 100"]
+        {
+            assert!(told[0].contains(part), "{part}\n{}", told[0]);
+        }
+    }
+}
+
+/// A daemon that is heard on one of two networks is never called silent on the other.
+#[test]
+fn spmonitor_calls_no_network_silent_while_its_daemon_is_heard_on_another() {
+    let plan = Plan { wires: &[Wire::Multicast; 2], ..PAIR };
+    let Some(mut site) = Site::start(&plan) else { return };
+    (0..2).for_each(|node| site.await_members(node, 2));
+    site.rig.cut(1, 1);
+    let begin = Instant::now();
+    loop {
+        let mut command = site.rig.command(0, Path::new(env!("CARGO_BIN_EXE_spmonitor")));
+        let output = command.args(["paths", "-s", "4803"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!said.contains("silent"), "{said}");
+        if said.contains("faulty") {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{said}{}", String::from_utf8_lossy(&output.stderr));
+        doze(Duration::from_millis(100));
+    }
 }
