@@ -63,6 +63,12 @@ fn what_is_sent_last_has_its_time_too() {
     masked(&plan, &mut plan.world(Log::Nothing)).map(drop).unwrap_or_else(|violation| panic!("{violation}"));
 }
 
+/// It has keys, and must be greeted through daemons at other sites, as nobody else is at its own.
+#[test]
+fn a_cloned_machine_that_is_alone_at_its_site_finds_out_too() {
+    masked_history(100_185, Log::Nothing).map(drop).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
 fn masked_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
     let plan = Plan::draw_masked(seed);
     let mut world = plan.world(log);

@@ -257,6 +257,8 @@ impl Outbound {
         }
         self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
         if to == table.me() {
+            // The other host is where this one is, so those elsewhere must be told one by one.
+            table.far().for_each(|far| self.put(&parcel, all, Some(table.id(far))));
             return;
         }
         let somebody = table.others().any(|other| other != to && health.is_alive(now, other));
