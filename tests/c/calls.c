@@ -234,6 +234,8 @@ static void scattered_membership(size_t step)
 
 int main(void)
 {
+    int code;
+
     wrong_arguments();
     authentication_methods();
     versions_and_texts();
@@ -241,7 +243,7 @@ int main(void)
     scattered_membership(5);
     scattered_membership(32);
     scattered_membership(1000);
-    for (int code = -28; code < 0; code++)
+    for (code = -28; code < 0; code++)
         SP_error(code);
     printf("before\n");
     SP_error(CONNECTION_CLOSED);
