@@ -156,7 +156,9 @@ try_wheel() {
 wheel() {
     say "the Python wheel"
     rm -f "$out"/torc_spread-*
+    before=$(cksum < "$target/release/libspread.so" 2>/dev/null || :)
     make --no-print-directory wheel
+    expect "$(cksum < "$target/release/libspread.so" 2>/dev/null || :)" "$before"
     file=$(ls "$out"/torc_spread-*-py3-none-manylinux*.whl) || fail "the wheel has no manylinux tag: $(ls "$out")"
     python3 -m zipfile -l "$file" | grep -q licenses/LICENSE-MIT || fail "the wheel has no licence"
     python3 -m zipfile -e "$file" "$scratch/wheel"
