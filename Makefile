@@ -216,7 +216,7 @@ soak:
 fuzz:
 	SECONDS_EACH=$(or $(SECONDS),60) ./tests/fuzz.sh
 
-# Checks a model of token and membership in every state that it can reach.
+# Checks models of token, membership and hand-over in every state that they can reach.
 model:
 	$(CARGO) run --release --locked --manifest-path model/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)/model
 
