@@ -8,7 +8,7 @@ use std::thread;
 use spread::known_bugs::{KnownBug, put_back};
 
 use crate::clients;
-use crate::scenarios::{BREAKS, a_recovery_breaks};
+use crate::scenarios::{BREAKS, a_recovery_breaks, a_recovery_with_claims_breaks};
 use crate::world::Log;
 
 /// A way to look for a bug: whether it shows in the history of this number.
@@ -22,6 +22,8 @@ const MASKED: Search = |seed| crate::masked_history(seed, Log::Nothing).is_err()
 const CLIENTS: Search = |seed| clients::history(seed, Log::Nothing).is_err();
 /// Recoveries that break at every hop of their token.
 const RECOVERIES: Search = |number| a_recovery_breaks(number).is_err();
+/// The same with packets that have claims only.
+const CLAIMS: Search = |number| a_recovery_with_claims_breaks(number).is_err();
 
 /// Each bug, where it is looked for, and in how many histories it must show.
 const BUGS: &[(KnownBug, Search, u64)] = &[
@@ -46,6 +48,7 @@ const BUGS: &[(KnownBug, Search, u64)] = &[
     (KnownBug::SizeKept, MASKED, 400),
     (KnownBug::OrderedTwice, RINGS, 400),
     (KnownBug::LostWithHolder, RINGS, 400),
+    (KnownBug::PromiseForgotten, CLAIMS, BREAKS),
     (KnownBug::LaterMessagesPass, RINGS, 400),
     (KnownBug::RestSafeTooEarly, RINGS, 400),
     (KnownBug::TwoHolders, RINGS, 400),

@@ -23,9 +23,18 @@ const LATE: u64 = HOPS * 3;
 /// before it has given anybody up. In most histories one of the three leaves at that moment, so that its companions need not wait for
 /// a timeout.
 pub fn a_recovery_breaks(history: u64) -> Verdict {
+    a_recovery_of(Lost::Packets, history)
+}
+
+/// The same, but what is lost are the numbers that daemon 3 gave to packets of the others, which were handed over to it.
+pub fn a_recovery_with_claims_breaks(history: u64) -> Verdict {
+    a_recovery_of(Lost::Numbers, history)
+}
+
+fn a_recovery_of(lost: Lost, history: u64) -> Verdict {
     let splits = SPLITS.len() as u64;
     let (hop, split, leaver) = (1 + history / splits / 4, SPLITS[(history % splits) as usize], history / splits % 4);
-    let mut story = Story::begin(hop, true);
+    let mut story = Story::begin(lost, hop, true);
     story.world.act(Action::Partition(split.to_vec()));
     if leaver < 3 {
         story.world.act(Action::Leave(leaver as usize));
@@ -35,10 +44,17 @@ pub fn a_recovery_breaks(history: u64) -> Verdict {
 
 /// The same, but nothing breaks the recovery; at a certain hop the lost packet arrives at one of the three.
 fn a_packet_comes_late(history: u64) -> Verdict {
-    let mut story = Story::begin(1 + history / 3, false);
+    let mut story = Story::begin(Lost::Packets, 1 + history / 3, false);
     let (network, packet) = story.watch.borrow_mut().lost.take().expect("daemon 3 has sent one");
     story.world.visit((history % 3) as usize, |daemon, now| daemon.handle_datagram(now, network, &packet));
     story.end()
+}
+
+/// What only daemon 3 has, which dies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Packets,
+    Numbers,
 }
 
 struct Story {
@@ -59,15 +75,25 @@ struct Watch {
 
 impl Story {
     /// Until the hop, at which the token is lost if it `breaks`.
-    fn begin(hop: u64, breaks: bool) -> Story {
+    fn begin(lost: Lost, hop: u64, breaks: bool) -> Story {
         let mut world = whole(5, 1);
         world.run(SECOND / 10);
+        // So much that it needs the token, and numbers most of it itself.
+        let flood = |world: &mut World<RingDaemon>| {
+            (0..8).for_each(|_| world.act(Action::Submit { daemon: 3, service: Service::Agreed, size: 1400 }));
+        };
+        if lost == Lost::Numbers {
+            // And then the token rests there.
+            flood(&mut world);
+            world.run(SECOND / 5);
+        }
         let mut story = Story { world, watch: Rc::default() };
         story.lose(hop, breaks);
         let world = &mut story.world;
-        // So much that it needs the token, and numbers most of it itself.
-        (0..8).for_each(|_| world.act(Action::Submit { daemon: 3, service: Service::Agreed, size: 1400 }));
-        world.run(MILLI * 3);
+        if lost == Lost::Packets {
+            flood(world);
+            world.run(MILLI * 3);
+        }
         for daemon in [0, 1, 2, 4] {
             world.act(Action::Submit { daemon, service: Service::Safe, size: 100 });
             world.act(Action::Submit { daemon, service: Service::Agreed, size: 100 });
@@ -124,6 +150,14 @@ impl Story {
 fn what_a_broken_recovery_has_delivered_binds_everybody() {
     for history in 0..BREAKS {
         a_recovery_breaks(history).unwrap_or_else(|broken| panic!("history {history}: {broken}"));
+    }
+}
+
+/// S60: those who have promised to deliver a packet by its claim stick to it too.
+#[test]
+fn what_a_broken_recovery_has_promised_binds_everybody() {
+    for history in 0..BREAKS {
+        a_recovery_with_claims_breaks(history).unwrap_or_else(|broken| panic!("history {history}: {broken}"));
     }
 }
 
