@@ -22,7 +22,7 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(50);
 const SHOW_LIMIT: usize = 8;
 
 /// So many new reports of another life that were shown, over this time and without a longer pause, prove that another host runs as this
-/// daemon. The last packets of an earlier life are not shown.
+/// daemon. What a network kept of an earlier life and brings minutes later is not fresh, so it does not count.
 const WORDS: u32 = 4;
 const LASTING: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(2);
@@ -105,11 +105,13 @@ impl Senior {
 
 impl Multipath {
     /// A packet came that is from this daemon as it says, but of this other life.
-    pub(super) fn on_second_self(&mut self, now: Instant, arrival: Arrival, header: &Header) {
+    pub(super) fn on_second_self(&mut self, now: Instant, arrival: Arrival, opened: &Opened) {
+        let header = &opened.header;
         let other = Host { life: header.incarnation, address: arrival.origin(header) };
         self.health.on_second_self(now, arrival.network, self.inbound.life(), other);
         let is_shown = header.kind == PacketKind::Report && header.way == Way::Relayed;
-        if is_shown && header.incarnation.0 < self.inbound.life().0 {
+        let is_senior = header.incarnation.0 < self.inbound.life().0;
+        if is_shown && is_senior && self.health.is_fresh(now, &self.table, &opened.body) {
             self.senior.hear(now, header);
             self.follow_senior(now);
         }

@@ -398,7 +398,7 @@ impl Multipath {
     fn hear_of(&mut self, now: Instant, arrival: Arrival, opened: &Opened, refusal: Refusal) {
         match refusal {
             Refusal::OtherSystem => self.on_other_system(now, &opened.header, &opened.body),
-            Refusal::SecondSelf => self.on_second_self(now, arrival, &opened.header),
+            Refusal::SecondSelf => self.on_second_self(now, arrival, opened),
             Refusal::Stranger(sender) => self.on_stranger(now, (sender, arrival.origin(&opened.header)), opened),
             Refusal::SecondHost(hosts) => self.on_clones(now, opened.header.sender, hosts),
             _ => {}

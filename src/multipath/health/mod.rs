@@ -28,13 +28,17 @@ use super::notice::{Host, Notice};
 use super::seat::Seat;
 use super::table::Table;
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
+use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 use deaths::{Deaths, Others};
 use paths::Paths;
 use reports::{NEWS_GAP, Reports};
 
 /// How often silence is looked for while reports are frequent; otherwise as often as they come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// A report is fresh if it names another daemon's clock as it was so lately: twice the longest time between two reports. And how much
+/// farther that clock may be than this daemon has heard.
+const FRESH: Duration = Duration::from_secs(10);
+const AHEAD: Duration = Duration::from_secs(1);
 /// Reports that may fail to come before silence means something, and before a row is unknown.
 const SILENCE: u32 = 4;
 const LIFETIME: u32 = 10;
@@ -151,6 +155,18 @@ impl Health {
             let ours = report.measures.iter().filter(|measure| Seat::from_wire(measure.daemon) == me);
             ours.for_each(|measure| self.paths.on_measure(now, came.sender, network, &measure));
         }
+    }
+
+    /// Whether a report was made lately: it names the clocks of other daemons, which this daemon hears too.
+    pub(super) fn is_fresh(&self, now: Instant, table: &Table, report: &[u8]) -> bool {
+        let Ok(report) = PathReport::decode(report) else { return false };
+        let age = |theirs: Measure| {
+            let daemon = table.others().find(|other| other.to_wire() == theirs.daemon)?;
+            let ours = self.paths.measure(now, daemon, theirs.network)?;
+            let ahead = AHEAD.as_micros() as u32;
+            Some(Duration::from_micros(ours.echo.wrapping_add(ours.held + ahead).wrapping_sub(theirs.echo).into()))
+        };
+        report.measures.iter().filter_map(age).any(|age| age < FRESH + AHEAD)
     }
 
     /// A packet came on another network than it was sent on.
