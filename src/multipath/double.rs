@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::inbound::{Opened, SILENCE};
-use super::outbound::{Parcel, Place, Voice};
+use super::outbound::{Distance, Parcel, Voice};
 use super::sizes::Arrival;
 use super::{Host, Multipath};
 use crate::time::{Duration, Instant};
@@ -166,11 +166,11 @@ impl Multipath {
     pub(super) fn follow_clones(&mut self, now: Instant) {
         let double = self.table.others().filter(|&other| self.inbound.is_double(now, other)).map(|other| {
             let is_near = self.table.site(other) == self.table.site(self.table.me());
-            (self.table.id(other), if is_near { Place::Near } else { Place::Elsewhere })
+            (self.table.id(other), if is_near { Distance::Near } else { Distance::Far })
         });
         let mut double = double.peekable();
         if double.peek().is_some() || !self.outbound.double().is_empty() {
-            let double: BTreeMap<DaemonId, Place> = double.collect();
+            let double: BTreeMap<DaemonId, Distance> = double.collect();
             self.outbound.set_double(double);
         }
     }

@@ -10,7 +10,7 @@ mod voice;
 
 pub use policy::Policy;
 pub(super) use sealer::{KnownTo, Parcel};
-pub(super) use voice::{LifeMet, Place, Voice};
+pub(super) use voice::{Distance, LifeMet, Voice};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +25,7 @@ use super::{Attempt, Outgoing, Transmit};
 use crate::seal::{KeyId, Keys};
 use crate::time::Instant;
 use crate::wire::{
-    DaemonId, Greeting, Head, Header, Incarnation, NetworkId, PacketKind, Protection, SealTag, SizeProbe, Slice, Way,
+    DaemonId, Head, Header, Incarnation, NetworkId, PacketKind, Protection, SealTag, SizeProbe, Slice, Way,
 };
 use plan::{Hop, Load, Plan};
 use policy::Chooser;
@@ -58,7 +58,7 @@ pub(super) struct Outbound {
     /// How long a datagram may be, by destination.
     lengths: Lengths,
     /// Daemons as which two hosts run.
-    double: BTreeMap<DaemonId, Place>,
+    double: BTreeMap<DaemonId, Distance>,
     voice: Voice,
     /// The last datagram that was cut in fragments.
     fragmented: u32,
@@ -203,74 +203,9 @@ impl Outbound {
         self.lengths = lengths;
     }
 
-    /// Two hosts run as these daemons. What is for one of them alone that is near goes to all, because its address leads to either host. It is
-    /// marked as relayed, so that nobody passes it on.
-    pub(super) fn set_double(&mut self, double: BTreeMap<DaemonId, Place>) {
-        self.double = double;
-    }
-
-    /// Puts a packet on all networks once more, for a host that does not hear it otherwise.
-    pub(super) fn show(&mut self, parcel: &Parcel) {
-        let whom = match self.double.get(&parcel.header.sender) {
-            Some(Place::Elsewhere) => Some(parcel.header.sender),
-            _ => None,
-        };
-        self.put_whole(&parcel.relayed(), self.chooser.all(), whom);
-    }
-
-    /// What this daemon may say from now on.
-    pub(super) fn set_voice(&mut self, voice: Voice) {
-        self.voice = voice;
-    }
-
-    /// What this daemon may say.
-    pub(super) fn voice(&self) -> Voice {
-        self.voice
-    }
-
-    /// As which daemons two hosts run.
-    pub(super) fn double(&self) -> &BTreeMap<DaemonId, Place> {
-        &self.double
-    }
-
     /// How long they may be.
     pub(super) fn lengths(&self) -> &Lengths {
         &self.lengths
-    }
-
-    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
-    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
-    pub(super) fn greet(
-        &mut self,
-        known: Known<'_>,
-        (to, life): (Seat, LifeMet),
-        greeting: Greeting,
-        key: Option<KeyId>,
-    ) {
-        let Known { now, table, health } = known;
-        let header = self.next_header(PacketKind::Greeting, Some(table.id(to)));
-        let parcel = self.sealer.seal(header, greeting.encode().into(), key);
-        let all = self.chooser.all();
-        if life == LifeMet::Another {
-            // It may be a second host, and its address leads to either.
-            self.put_whole(&parcel.relayed(), all, None);
-        }
-        self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
-        if to == table.me() {
-            // The other host is where this one is, so those elsewhere must be told one by one.
-            table.far().for_each(|far| self.put(&parcel, all, Some(table.id(far))));
-            return;
-        }
-        let somebody = table.others().any(|other| other != to && health.is_alive(now, other));
-        if somebody {
-            return self.send_by_detour(known, &parcel, to, Attempt::Again);
-        }
-        for _ in 0..GREETING_RELAYS.min(table.len().saturating_sub(2)) {
-            let relay = self.relay.next(table, to, |_| true);
-            if let Some(relay) = relay {
-                self.put(&parcel, all, Some(table.id(relay)));
-            }
-        }
     }
 
     /// A packet for another daemon: its sender wants it relayed.
@@ -459,7 +394,7 @@ impl Outbound {
         {
             return;
         }
-        let is_near = |to: &DaemonId| self.double.get(to) == Some(&Place::Near);
+        let is_near = |to: &DaemonId| self.double.get(to) == Some(&Distance::Near);
         if to.is_some_and(|to| parcel.header.destination == Some(to) && is_near(&to)) {
             return self.put_whole(&parcel.relayed(), networks, None);
         }

@@ -1,4 +1,13 @@
-//! How a daemon speaks where two hosts may run as one daemon.
+//! How a daemon speaks where two hosts may run as one daemon: what goes to both of them, greetings for a life that is not believed, and
+//! how a daemon that gives way keeps quiet.
+
+use std::collections::BTreeMap;
+
+use super::sealer::Parcel;
+use super::{Attempt, GREETING_RELAYS, Known, Outbound};
+use crate::multipath::seat::Seat;
+use crate::seal::KeyId;
+use crate::wire::{DaemonId, Greeting, PacketKind};
 
 /// Which life of a daemon is greeted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +26,78 @@ pub(in crate::multipath) enum Voice {
     Signs,
 }
 
-/// Where a daemon is.
+/// How far away a daemon is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::multipath) enum Place {
+pub(in crate::multipath) enum Distance {
     /// At the site of this one.
     Near,
     /// At another site, where it is reached by its address only.
-    Elsewhere,
+    Far,
+}
+
+impl Outbound {
+    /// Two hosts run as these daemons. What is for one of them alone that is near goes to all, because its address leads to either host. It is
+    /// marked as relayed, so that nobody passes it on.
+    pub(in crate::multipath) fn set_double(&mut self, double: BTreeMap<DaemonId, Distance>) {
+        self.double = double;
+    }
+
+    /// Puts a packet on all networks once more, for a host that does not hear it otherwise.
+    pub(in crate::multipath) fn show(&mut self, parcel: &Parcel) {
+        let whom = match self.double.get(&parcel.header.sender) {
+            Some(Distance::Far) => Some(parcel.header.sender),
+            _ => None,
+        };
+        self.put_whole(&parcel.relayed(), self.chooser.all(), whom);
+    }
+
+    /// What this daemon may say from now on.
+    pub(in crate::multipath) fn set_voice(&mut self, voice: Voice) {
+        self.voice = voice;
+    }
+
+    /// What this daemon may say.
+    pub(in crate::multipath) fn voice(&self) -> Voice {
+        self.voice
+    }
+
+    /// As which daemons two hosts run.
+    pub(in crate::multipath) fn double(&self) -> &BTreeMap<DaemonId, Distance> {
+        &self.double
+    }
+
+    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
+    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
+    pub(in crate::multipath) fn greet(
+        &mut self,
+        known: Known<'_>,
+        (to, life): (Seat, LifeMet),
+        greeting: Greeting,
+        key: Option<KeyId>,
+    ) {
+        let Known { now, table, health } = known;
+        let header = self.next_header(PacketKind::Greeting, Some(table.id(to)));
+        let parcel = self.sealer.seal(header, greeting.encode().into(), key);
+        let all = self.chooser.all();
+        if life == LifeMet::Another {
+            // It may be a second host, and its address leads to either.
+            self.put_whole(&parcel.relayed(), all, None);
+        }
+        self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
+        if to == table.me() {
+            // The other host is where this one is, so those elsewhere must be told one by one.
+            table.far().for_each(|far| self.put(&parcel, all, Some(table.id(far))));
+            return;
+        }
+        let somebody = table.others().any(|other| other != to && health.is_alive(now, other));
+        if somebody {
+            return self.send_by_detour(known, &parcel, to, Attempt::Again);
+        }
+        for _ in 0..GREETING_RELAYS.min(table.len().saturating_sub(2)) {
+            let relay = self.relay.next(table, to, |_| true);
+            if let Some(relay) = relay {
+                self.put(&parcel, all, Some(table.id(relay)));
+            }
+        }
+    }
 }
