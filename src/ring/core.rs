@@ -35,7 +35,7 @@ pub(crate) struct Core {
     pub(crate) sequence: u64,
     /// The sequence of the last form token accepted; an older one is stale.
     pub(crate) formed: u64,
-    /// The last join of this daemon. Those who have missed it may hear it until the ring has formed.
+    /// The last join of this daemon. It is repeated while the ring is formed, for those who have missed it.
     pub(crate) said: Option<Join>,
     hearsay: Hearsay,
     shunned: BTreeMap<DaemonId, Shun>,

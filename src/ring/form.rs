@@ -11,6 +11,9 @@ use super::transition::{GatherReason, Transition};
 use crate::time::Instant;
 use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
+/// How often the last join is repeated while the form token is on its way.
+const REPEATS: u32 = 3;
+
 /// Waiting for the form token to come back.
 #[derive(Debug)]
 pub(crate) struct Forming {
@@ -20,9 +23,6 @@ pub(crate) struct Forming {
     /// How often the last join was repeated since the agreement.
     repeats: u32,
 }
-
-/// How often that is done.
-const REPEATS: u32 = 3;
 
 /// The form token as it was passed on, for sending it again until somebody answers.
 #[derive(Debug)]

@@ -130,10 +130,10 @@ impl Owed {
 
     /// The packets that this daemon brings to an exchange without numbers.
     pub(crate) fn claims(&self) -> Claims {
-        match self.is_apart() {
-            true => self.promised.clone(),
-            false => self.claimed().map(|data| (data.claim(), data.clone())).into_iter().collect(),
+        if self.is_apart() {
+            return self.promised.clone();
         }
+        self.claimed().map(|data| (data.claim(), data.clone())).into_iter().collect()
     }
 
     /// An exchange failed when others may have completed it. If they have this daemon's packet, they have promised it.

@@ -61,8 +61,11 @@ impl Recovery {
         let low = low.max(owed.window.forgotten());
         // Who goes apart shares nothing: what the others deliver is not changed by it.
         let shares = !owed.is_apart();
-        let owing = (low + 1..=owed.window.high()).filter(|&seq| shares && owed.window.packet(seq).is_some()).collect();
-        let owing_claim = owed.claimed().filter(|_| shares && !from.show_all).map(Data::claim);
+        let held = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some());
+        let owing = if shares { held.collect() } else { BTreeSet::new() };
+        // Where all numbers are known, a packet that has none is sent again in the new ring.
+        let claimed = if shares && !from.show_all { owed.claimed() } else { None };
+        let owing_claim = claimed.map(Data::claim);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         Recovery {
             circulation,
@@ -241,7 +244,9 @@ impl Recovery {
             Ok(old) if old.ring != self.owed.ring || !self.owed.members.contains(&old.origin) => {}
             // Nobody claims in another's name, and who goes apart does not count.
             Ok(old) if !old.is_numbered() => {
-                if old.origin == recovered.origin && self.peers.contains(&old.origin) {
+                // And an origin has one claim only, so forged ones take no memory.
+                let is_first = self.claims.keys().all(|claim| claim.origin != old.origin);
+                if is_first && old.origin == recovered.origin && self.peers.contains(&old.origin) {
                     self.claims.insert(old.claim(), old);
                 }
             }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::net::SocketAddr;
 
-use super::{ClientAddresses, ListenError, Listener, Listeners, accept, tcp_addresses};
+use super::{BACKLOG, ClientAddresses, ListenError, Listener, Listeners, accept, tcp_addresses};
 
 impl Listeners {
     /// Lets TCP clients come in at these addresses instead. If one of them cannot be opened, all doors are as they were.
@@ -44,7 +44,9 @@ impl Listeners {
             if !address(&door.listener).is_some_and(|address| addresses.contains(&address)) {
                 continue;
             }
-            while let Ok(client) = accept(&door.listener) {
+            // As many as the system lets wait there: more come only while this daemon takes them.
+            for _ in 0..BACKLOG {
+                let Ok(client) = accept(&door.listener) else { break };
                 self.late.push_back(client);
             }
             door.ready = false;
