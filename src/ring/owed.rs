@@ -47,6 +47,13 @@ enum Handed {
 /// Packets of the peers that may have a number or not.
 pub(crate) type Claims = BTreeMap<Claim, Data>;
 
+/// Adds a packet that a peer has sent without a number. An honest one has one such packet, so others take no memory.
+pub(crate) fn add_claim(claims: &mut Claims, data: Data) {
+    if claims.keys().all(|claim| claim.origin != data.origin) {
+        claims.insert(data.claim(), data);
+    }
+}
+
 impl Owed {
     /// What is owed to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
@@ -344,6 +351,13 @@ mod tests {
             })
             .collect();
         assert_eq!(origins, [1, 1, 3, 2, 2]);
+    }
+
+    #[test]
+    fn an_origin_has_one_claim() {
+        let mut claims = Claims::new();
+        (2..100).for_each(|number| add_claim(&mut claims, claimed(number, C, 0)));
+        assert!(claims.into_values().eq([claimed(2, C, 0)]));
     }
 
     #[test]

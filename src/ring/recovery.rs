@@ -11,7 +11,7 @@ use super::circulation::{Circulation, Received};
 use super::core::Core;
 use super::form::{PassedForm, after_agreement};
 use super::operational::Operational;
-use super::owed::{Claims, Owed, Payment};
+use super::owed::{Claims, Owed, Payment, add_claim};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::{Configuration, ConfigurationKind, Event};
@@ -244,10 +244,8 @@ impl Recovery {
             Ok(old) if old.ring != self.owed.ring || !self.owed.members.contains(&old.origin) => {}
             // Nobody claims in another's name, and who goes apart does not count.
             Ok(old) if !old.is_numbered() => {
-                // And an origin has one claim only, so forged ones take no memory.
-                let is_first = self.claims.keys().all(|claim| claim.origin != old.origin);
-                if is_first && old.origin == recovered.origin && self.peers.contains(&old.origin) {
-                    self.claims.insert(old.claim(), old);
+                if old.origin == recovered.origin && self.peers.contains(&old.origin) {
+                    add_claim(&mut self.claims, old);
                 }
             }
             Ok(old) => {

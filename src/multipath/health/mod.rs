@@ -163,11 +163,12 @@ impl Health {
         let age = |theirs: Measure| {
             let daemon = table.others().find(|other| other.to_wire() == theirs.daemon)?;
             let ours = self.paths.measure(now, daemon, theirs.network)?;
-            // Clocks turn over after 71 minutes, so all of this does.
+            // Whoever has not been heard lately cannot show it: clocks turn over, and an old one looks like a new one.
+            if Duration::from_micros(ours.held.into()) >= FRESH {
+                return None;
+            }
             let ahead = AHEAD.as_micros() as u32;
-            Some(Duration::from_micros(
-                ours.echo.wrapping_add(ours.held).wrapping_add(ahead).wrapping_sub(theirs.echo).into(),
-            ))
+            Some(Duration::from_micros(ours.echo.wrapping_add(ours.held + ahead).wrapping_sub(theirs.echo).into()))
         };
         report.measures.iter().filter_map(age).any(|age| age < FRESH + AHEAD)
     }

@@ -87,6 +87,8 @@ struct Doubled {
     hosts: [Multipath; 3],
     now: Instant,
     flying: Vec<(usize, NetworkId, Slice)>,
+    /// What came to the last host.
+    came: Vec<(NetworkId, Slice)>,
 }
 
 impl Doubled {
@@ -95,7 +97,12 @@ impl Doubled {
             let incarnation = Incarnation(life);
             Multipath::new(Config { incarnation, keys: keys.clone(), ..config(me, vec![A, B]) }, Instant::ZERO)
         };
-        Doubled { hosts: [host(B, 1), host(A, 4), host(A, 9)], now: Instant::ZERO, flying: Vec::new() }
+        Doubled {
+            hosts: [host(B, 1), host(A, 4), host(A, 9)],
+            now: Instant::ZERO,
+            flying: Vec::new(),
+            came: Vec::new(),
+        }
     }
 
     /// Lets time pass; only these run.
@@ -103,6 +110,9 @@ impl Doubled {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
             for (to, network, bytes) in std::mem::take(&mut self.flying) {
+                if to == 2 {
+                    self.came.push((network, bytes.clone()));
+                }
                 self.hosts[to].handle_datagram(self.now, network, SOMEWHERE, bytes);
             }
             for &at in running {
@@ -152,5 +162,26 @@ fn a_host_that_gives_way_stands_aside_until_the_other_is_gone_with_keys_too() {
         assert_eq!(site.aside(), [false, false, true]);
         site.run(1500, &[0, 2]);
         assert_eq!(site.aside(), [false; 3], "the other one has been silent for five seconds");
+    }
+}
+
+/// What a network kept comes back while the others are heard, and while they are not.
+#[test]
+fn a_host_does_not_give_way_to_what_was_said_long_ago() {
+    let mut site = Doubled::new(Keys::NONE);
+    site.run(500, &[0, 1]);
+    site.run(1000, &[0, 1, 2]);
+    assert_eq!(site.aside(), [false, false, true]);
+    let came = std::mem::take(&mut site.came);
+    site.run(12_000, &[0, 2]);
+    // Clocks in reports turn over after 71 minutes.
+    for later in [Duration::ZERO, Duration::from_micros(u32::MAX.into()) - Duration::from_millis(800)] {
+        let mut now = site.now + later;
+        site.hosts[2].handle_timeout(now);
+        for (network, bytes) in &came {
+            now += Duration::from_millis(5);
+            site.hosts[2].handle_datagram(now, *network, SOMEWHERE, bytes.clone());
+        }
+        assert_eq!(site.aside(), [false; 3], "{later:?} later");
     }
 }
