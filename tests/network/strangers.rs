@@ -197,6 +197,32 @@ fn clone_alpha(plan: &Plan) {
     drop(clone);
 }
 
+/// Where there is no multicast the address leads to one of the two hosts, as the tables of the others say. Those go on together all the same.
+#[test]
+#[ignore = "fails about every second time; docs/testing.md names the fault"]
+fn a_cloned_machine_on_a_network_without_multicast_parts_nobody() {
+    let plan = Plan { wires: &[Wire::Unicast], ..TRIO };
+    let Some(site) = Site::start_some(&Plan { nodes: 4, segments: &[4], ..plan }, &plan) else { return };
+    (0..3).for_each(|node| site.await_members(node, 3));
+    let talk = Talk::begin(&site);
+    site.rig.clone_address(3, 0, 0);
+    let clone = site.start_daemon_as(3, 0, "clone");
+    doze(4 * SETTLING);
+    let before = lines(&site.log(1), "a ring of 1 daemons").len() + lines(&site.log(2), "a ring of 1 daemons").len();
+    for (from, at) in [(1, 2), (2, 1)] {
+        let body = [from as u8; 3000];
+        talk.0[from].multicast(FrameType::AGREED, &[group()], 9, &body).unwrap();
+        let begin = Instant::now();
+        while !matches!(talk.0[at].receive().unwrap(), Received::Message(message) if message.body[..] == body[..]) {}
+        assert!(begin.elapsed() < SETTLING, "{from} to {at} takes {:?}", begin.elapsed());
+    }
+    doze(SETTLING);
+    let after = lines(&site.log(1), "a ring of 1 daemons").len() + lines(&site.log(2), "a ring of 1 daemons").len();
+    assert_eq!((before, after), (0, 0), "{}", site.log(1));
+    assert_eq!([1, 2].map(|node| lines(&site.log(node), "two hosts run as").len()), [1, 1], "{}", site.log(1));
+    drop(clone);
+}
+
 /// A switch that does not pass multicast, from the start.
 #[test]
 fn who_hears_nobody_for_ten_seconds_is_told_once_what_to_try() {
