@@ -157,13 +157,30 @@ impl Operational {
             core.stats.dropped.impossible_rest += 1;
             return;
         }
-        let Place::Here(holding) = &self.place else { return };
+        let Place::Here(holding) = &mut self.place else { return };
         if data.seq > holding.token.seq + 1 {
             // Nobody knows of a number that was not given.
             core.stats.dropped.impossible_rest += 1;
             return;
         }
-        match data.offset.cmp(&self.delivery.position(from)) {
+        // Not numbered yet: packets of others may have arrived at the same moment, with lower claims.
+        holding.waiting.insert(from, data);
+        core.timers.set(Timer::Number, now);
+    }
+
+    /// Gives numbers to the packets that were handed over, in the order of their claims.
+    pub(super) fn number_waiting(&mut self, core: &mut Core, now: Instant) {
+        core.timers.stop(Timer::Number);
+        let Place::Here(holding) = &mut self.place else { return };
+        let mut waiting: Vec<Data> = std::mem::take(&mut holding.waiting).into_values().collect();
+        waiting.sort_by_key(Data::claim);
+        waiting.into_iter().for_each(|data| self.take_over(core, now, data));
+    }
+
+    fn take_over(&mut self, core: &mut Core, now: Instant, data: Data) {
+        // The token may have been let go because of the packet before this one. Then its origin sends it again, or numbers it itself.
+        let Place::Here(holding) = &self.place else { return };
+        match data.offset.cmp(&self.delivery.position(data.origin)) {
             // If the ring breaks, the others know from the claims what was before what. The origin will claim again.
             Ordering::Equal if data.claim() <= self.circulation.window.claim() => core.stats.claims_refused += 1,
             // Only the packet that continues the stream: so a late copy is never numbered twice.
@@ -182,6 +199,8 @@ impl Operational {
 
     /// Sends what waits, with the token that rests here.
     pub(super) fn send_at_rest(&mut self, core: &mut Core, now: Instant) {
+        // They came first, and what this daemon claims now would pass some of them.
+        self.number_waiting(core, now);
         let room = core.payload_room();
         let alone = self.circulation.is_alone();
         while let Place::Here(holding) = &self.place {

@@ -200,6 +200,7 @@ impl Operational {
             }
             Timer::Rest => return self.on_rest_timer(core, now),
             Timer::HolderSilence => return self.on_holder_silence(core, now),
+            Timer::Number => self.number_waiting(core, now),
             Timer::Handover => self.on_handover_timer(core, now),
             Timer::Ask => self.on_ask(core, now),
             Timer::Probe => {

@@ -18,7 +18,7 @@ use super::operational::Operational;
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Have, Packet, Rest, Service, Token};
+use crate::wire::{DaemonId, Data, Have, Packet, Rest, Service, Token};
 
 /// Where the token is.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(crate) struct Holding {
     again: Option<Instant>,
     tries: u32,
     answers: BTreeMap<DaemonId, Answer>,
+    /// Packets that were handed over and wait for their turn, the last of each origin.
+    pub(crate) waiting: BTreeMap<DaemonId, Data>,
 }
 
 /// Who shall answer.
@@ -93,6 +95,7 @@ impl Holding {
             again: None,
             tries: 0,
             answers: answers.collect(),
+            waiting: BTreeMap::new(),
         }
     }
 
@@ -276,7 +279,7 @@ impl Operational {
     /// Lets the token go round again.
     pub(super) fn let_go(&mut self, core: &mut Core, now: Instant) {
         let Place::Here(holding) = std::mem::replace(&mut self.place, Place::Underway) else { return };
-        core.timers.stop(Timer::Rest);
+        [Timer::Rest, Timer::Number].into_iter().for_each(|timer| core.timers.stop(timer));
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         self.left = Some(holding.count);
         let mut token = holding.token;

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Rest,
     /// The token rests elsewhere, and its holder has not been heard for too long.
     HolderSilence,
+    /// Packets that were handed over to this daemon wait for their numbers.
+    Number,
     /// A packet that was handed over has not come back.
     Handover,
     /// A packet is missing while the token rests elsewhere.
@@ -32,7 +34,7 @@ pub(crate) enum Timer {
 const COUNT: usize = Timer::Probe as usize + 1;
 const ALL: [Timer; COUNT] = {
     use Timer::*;
-    [TokenLoss, TokenRetransmit, Rest, HolderSilence, Handover, Ask, Progress, Join, Settle, Consensus, Probe]
+    [TokenLoss, TokenRetransmit, Rest, HolderSilence, Number, Handover, Ask, Progress, Join, Settle, Consensus, Probe]
 };
 
 /// When each timer expires.
