@@ -451,6 +451,8 @@ mod tests {
         a.send(None, &numbered(2, 30));
         assert_eq!(b.receive(2), numbered(2, 30));
         assert_eq!(c.receive(2), numbered(2, 30));
+        b.send(None, &[b"of another".to_vec()]);
+        assert_eq!(a.receive(1), [b"of another"], "and not what it sent itself");
     }
 
     #[test]

@@ -5,11 +5,11 @@
 
 use std::io;
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use socket2::{InterfaceIndexOrAddress, Socket};
+use socket2::{InterfaceIndexOrAddress, SockFilter, Socket};
 use tracing::debug;
 
 use super::Interface;
@@ -72,6 +72,29 @@ pub(super) fn hear_only_own_groups(socket: &Socket, group: IpAddr) {
     };
     if let Err(error) = result {
         debug!(%group, %error, "the system cannot keep other groups out");
+    }
+}
+
+/// Lets the system drop what this daemon sends to all and hears itself. No option keeps broadcasts from their sender.
+pub(super) fn hear_only_others(socket: &Socket, own: SocketAddr) {
+    let SocketAddr::V4(own) = own else { return };
+    let (address, port) = (own.ip().to_bits(), u32::from(own.port()));
+    let load = |width: u32, at: u32| SockFilter::new((libc::BPF_LD | width | libc::BPF_ABS) as u16, 0, 0, at);
+    let skip_unless =
+        |value: u32, steps: u8| SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, steps, value);
+    let accept = |bytes: u32| SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, bytes);
+    // The filter sees a datagram from its UDP header on. Negative places count from the IP header.
+    let source_address = (libc::SKF_NET_OFF + 12) as u32;
+    let filter = [
+        load(libc::BPF_W, source_address),
+        skip_unless(address, 3),
+        load(libc::BPF_H, 0),
+        skip_unless(port, 1),
+        accept(0),
+        accept(u32::MAX),
+    ];
+    if let Err(error) = socket.attach_filter(&filter) {
+        debug!(%error, "this daemon hears its own broadcasts");
     }
 }
 

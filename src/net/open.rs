@@ -206,6 +206,7 @@ fn group_socket(
     let listener = made.as_ref().unwrap_or(own);
     platform::hear_only_own_groups(listener, address.ip());
     if let Some(socket) = &made {
+        platform::hear_only_others(socket, SocketAddr::new(network.own, network.port));
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
     }

@@ -3,7 +3,7 @@
 //! Networks are told apart by their groups and by the interface that was named in joining, which these systems respect.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::Socket;
 use tracing::debug;
@@ -40,6 +40,9 @@ pub(super) fn hear_only_own_groups(socket: &Socket, group: IpAddr) {
         debug!(%group, %error, "the port cannot be shared between groups");
     }
 }
+
+/// Nothing: a daemon hears its own broadcasts here, and drops them.
+pub(super) fn hear_only_others(_socket: &Socket, _own: SocketAddr) {}
 
 /// Joins a group on an interface.
 pub(super) fn join(socket: &Socket, group: IpAddr, interface: &Interface) -> io::Result<()> {

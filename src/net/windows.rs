@@ -125,6 +125,9 @@ pub(super) fn hold_to(_socket: &Socket, _interface: &Interface) -> Option<u32> {
 /// Nothing: a socket hears only what it joined.
 pub(super) fn hear_only_own_groups(_socket: &Socket, _group: IpAddr) {}
 
+/// Nothing: a daemon hears its own broadcasts here, and drops them.
+pub(super) fn hear_only_others(_socket: &Socket, _own: SocketAddr) {}
+
 /// Joins a group on an interface.
 pub(super) fn join(socket: &Socket, group: IpAddr, interface: &Interface) -> io::Result<()> {
     match (group, interface.address) {
