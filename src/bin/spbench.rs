@@ -52,7 +52,7 @@ Examples:
   spbench --reference-daemon /opt/spread/sbin/spread --reference-lib /opt/spread/lib/libtspread-core.so
                                           another installation beside ours, in turn, and the ratios
   spbench --reference corosync --rounds 5 corosync beside ours
-  spbench --cases calm --nodes 4          little or nothing sent, and daemons killed, stopped and cut off
+  spbench --cases calm --nodes 4          little or nothing sent; daemons killed, stopped, cut off and ended
   spbench --json run.jsonl --html run.html; spbench draw run.jsonl -o again.html
 
 The exit status is 0, or 1 after an error and if messages were lost, repeated, damaged or out of order.";

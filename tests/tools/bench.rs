@@ -150,7 +150,7 @@ fn a_calm_system_is_measured_and_its_daemons_are_killed_stopped_and_cut_off() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let records = records(&json);
     let cases: Vec<&str> = records[1..].iter().map(|record| record["case"].as_str().unwrap()).collect();
-    assert_eq!(cases, ["calm", "calm", "calm", "calm", "idle", "crash", "stop", "cut"]);
+    assert_eq!(cases, ["calm", "calm", "calm", "calm", "idle", "crash", "stop", "cut", "leave"]);
     assert!(records[1..].iter().all(|record| record["ok"] == true), "{records:#?}");
     assert_eq!(records[5]["daemons_percent"].as_array().unwrap().len(), 2);
     for blow in &records[6..] {

@@ -30,6 +30,7 @@ pub fn title(record: &Value) -> String {
         "crash" => "a daemon killed".to_owned(),
         "stop" => "a daemon stopped".to_owned(),
         "cut" => "a host cut off".to_owned(),
+        "leave" => "a daemon ended in order".to_owned(),
         "idle" => "nothing sent".to_owned(),
         "latency" | "calm" => {
             let load = match number(record, &["fraction"]) {
@@ -65,7 +66,7 @@ pub fn line(record: &Value) -> Option<String> {
         }
         ("measurement", "membership") => format!("own {}, all {}", quantiles("own_us"), quantiles("all_us")),
         ("measurement", "idle") => format!("daemons use {:.3} % of a processor at most", value(&["daemon_percent"])),
-        ("measurement", "crash" | "stop" | "cut") => {
+        ("measurement", "crash" | "stop" | "cut" | "leave") => {
             format!("others told after {:.0} ms, back after {:.0} ms", value(&["told_ms"]), value(&["back_ms"]))
         }
         ("measurement", "gap") => {

@@ -210,6 +210,8 @@ pub enum Blow {
     Stop,
     /// Its cables are cut, and mended afterwards.
     Cut,
+    /// It ends in order; afterwards one is started in its place.
+    Leave,
 }
 
 /// Whether a blow is dealt or made good.
@@ -220,7 +222,7 @@ pub enum Step {
 }
 
 impl Blow {
-    pub const ALL: [Blow; 3] = [Blow::Kill, Blow::Stop, Blow::Cut];
+    pub const ALL: [Blow; 4] = [Blow::Kill, Blow::Stop, Blow::Cut, Blow::Leave];
 
     /// What the case is called in records.
     fn case(self) -> &'static str {
@@ -228,11 +230,12 @@ impl Blow {
             Blow::Kill => "crash",
             Blow::Stop => "stop",
             Blow::Cut => "cut",
+            Blow::Leave => "leave",
         }
     }
 }
 
-/// Lets watchers note the views while the last daemon has a blow and gets over it; one that was killed has a new watcher then. `strike`
+/// Lets watchers note the views while the last daemon has a blow and gets over it; one that is started anew has a new watcher then. `strike`
 /// does that, and tells when.
 pub fn blow(
     site: &Site<'_>,
@@ -250,7 +253,7 @@ pub fn blow(
     let struck = strike(Step::Strike)?;
     let missed = crew.results(0..last, end(struck))?;
     let mended = strike(Step::Mend)?;
-    if blow == Blow::Kill {
+    if matches!(blow, Blow::Kill | Blow::Leave) {
         crew.replace(last, system, &job)?;
     }
     let back = crew.results(0..last, end(mended))?;

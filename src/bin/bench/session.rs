@@ -165,7 +165,8 @@ impl Session<'_> {
             let begun = clock::now();
             match (blow, step) {
                 (Blow::Kill, Step::Strike) => daemons.kill(last),
-                (Blow::Kill, Step::Mend) => daemons.replace(last, system.start_one(rig, last)?),
+                (Blow::Leave, Step::Strike) => daemons.end(last),
+                (Blow::Kill | Blow::Leave, Step::Mend) => daemons.replace(last, system.start_one(rig, last)?),
                 (Blow::Stop, Step::Strike) => daemons.signal(last, libc::SIGSTOP),
                 (Blow::Stop, Step::Mend) => daemons.signal(last, libc::SIGCONT),
                 (Blow::Cut, Step::Strike) => rig.cut_node(last)?,

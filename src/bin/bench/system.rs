@@ -171,6 +171,14 @@ impl Started {
         }
     }
 
+    /// Ends the daemon of a node in order, and waits for its end.
+    pub fn end(&mut self, node: usize) {
+        self.signal(node, libc::SIGTERM);
+        if let Some(mut child) = self.children[node].take() {
+            let _ = child.wait();
+        }
+    }
+
     /// Lets the daemon of a node stand still, or go on.
     pub fn signal(&self, node: usize, signal: libc::c_int) {
         if let Some(child) = &self.children[node] {
