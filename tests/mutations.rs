@@ -189,7 +189,7 @@ fn node(me: u32) -> Node {
         sources: Vec::new(),
         keys: Keys::NONE,
         networks: 1,
-        system: System { digest: 7, parts: [0; 6] },
+        system: System { digest: 7, parts: [0; 12] },
         live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,

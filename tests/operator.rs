@@ -303,13 +303,13 @@ fn a_daemon_whose_policy_or_timers_differ_is_named_by_the_others_with_what_diffe
         ring("differ", [("alpha", ""), ("beta", "NetworkPolicy = passive"), ("gamma", "TokenTimeout = 1100")]);
     let [of_beta, of_gamma] = [
         ["WARN other_settings: beta (127.88.0.2) works by other settings: the policy should be the same in both files"],
-        ["WARN other_settings: gamma (127.88.0.3) works by other settings: the timers and windows should be the same"],
+        ["WARN other_settings: gamma (127.88.0.3) works by other settings: TokenTimeout should be the same"],
     ];
     alpha.expect_log(&of_beta);
     alpha.expect_log(&of_gamma);
-    gamma.expect_log(&["other_settings: beta (127.88.0.2)", "the policy and the timers and windows"]);
+    gamma.expect_log(&["other_settings: beta (127.88.0.2)", "the policy and TokenTimeout"]);
     beta.expect_log(&["other_settings: alpha (127.88.0.1)", "the policy should be"]);
-    assert_eq!(differing(&alpha), ["127.88.0.2 policy", "127.88.0.3 timers"]);
+    assert_eq!(differing(&alpha), ["127.88.0.2 policy", "127.88.0.3 TokenTimeout"]);
     // The operator mends the files.
     for (daemon, lines) in [(&beta, "NetworkPolicy = passive"), (&gamma, "TokenTimeout = 1100")] {
         let file = daemon.directory.join("pair.conf");

@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use spread::wire::{
     DaemonId, Data, DecodeError, FormPart, Fragment, FrameHeader, Greeting, Have, Header, Incarnation, Join,
-    MonitorCommand, MonitorRequest, Packet, PathReport, Reader, Rest, RingId, SizeAnswer, SizeProbe, Slice, Token,
-    explain,
+    MonitorCommand, MonitorRequest, Packet, PathReport, Probe, Reader, Rest, RingId, SizeAnswer, SizeProbe, Slice,
+    Token, explain,
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md");
@@ -56,7 +56,7 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         failed: BTreeSet::new(),
     };
     let form = FormPart { ring: RING, hop: 0, total: 1, first: 0, entries: Vec::new() };
-    let report = [0; 51];
+    let report = [0; 75];
     PathReport::decode(&report).unwrap();
     let command = MonitorCommand {
         from: DaemonId(1),
@@ -79,7 +79,8 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         ("data", Data::OVERHEAD),
         ("rest", rest.encode().len()),
         ("have", have.encode().len()),
-        ("probe", Packet::Probe(RING).encode().len()),
+        ("probe", Probe::SIZE),
+        ("hurry", Packet::Hurry(RING).encode().len()),
         ("frame", FrameHeader::SIZE),
         ("monitor", command.encode().len()),
     ])

@@ -238,7 +238,8 @@ fn what_is_watched_is_one_screen_each_time() {
 #[test]
 fn captured_datagrams_and_the_menu_fit_too() {
     // A probe of daemon 10.77.0.2, in ring 10.77.0.1/4.
-    let probe = "54430405010000000a4d00020000000000007030000000000000beef000000000000001100000000000000040a4d0001";
+    let probe =
+        "54430505010000000a4d00020000000000007030000000000000beef000000000000001100000000000000040a4d000100000000";
     let (shown, status) = Session::monitor(&["decode", probe]).finish();
     expect_narrow(&["decode"], &shown);
     assert!(shown.starts_with("probe from 10.77.0.2") && status == Some(0), "{status:?}: {shown}");

@@ -87,12 +87,15 @@ impl Live {
         ring.probe_interval = scaled(ours.probe_interval, timers.alive, usual.alive).min(timers.lookup);
     }
 
-    /// Digests of what daemons should have alike although a ring works without: the policy with its priorities, and the timers with the
+    /// Digests of what daemons should have alike although a ring works without: the policy with its priorities, each timer, and the
     /// windows.
-    pub fn digests(&self) -> [u32; 2] {
+    pub fn digests(&self) -> [u32; 8] {
+        let Timers { token, hurry, alive, join, gather, lookup } = self.timers;
         let policy = format!("{} {:?}", self.policy, self.priorities);
-        let timers = format!("{:?} {:?}", self.timers, self.windows);
-        [policy, timers].map(|text| fnv1a(text.as_bytes()))
+        let timers = [token, hurry, alive, join, gather, lookup].map(|time| format!("{time:?}"));
+        let [token, hurry, alive, join, gather, lookup] = timers;
+        let windows = format!("{:?}", self.windows);
+        [policy, token, hurry, alive, join, gather, lookup, windows].map(|text| fnv1a(text.as_bytes()))
     }
 
     /// The first `networks` networks with the one that is used first where the policy prefers one, then the one that takes its place,

@@ -62,9 +62,10 @@ pub struct Settings {
 
 impl Settings {
     /// Digests of what should be the same in the files of all daemons: the parts of the table, then what [`Live::digests`] says.
-    pub fn digests(&self) -> [u32; 6] {
-        let ([ids, names, addresses, networks], [policy, timers]) = (self.table.digests(), self.live.digests());
-        [ids, names, addresses, networks, policy, timers]
+    pub fn digests(&self) -> [u32; 12] {
+        let ([ids, names, addresses, networks], live) = (self.table.digests(), self.live.digests());
+        let [policy, token, hurry, alive, join, gather, lookup, windows] = live;
+        [ids, names, addresses, networks, policy, token, hurry, alive, join, gather, lookup, windows]
     }
 
     /// The largest file that is read, in bytes.

@@ -26,7 +26,7 @@ fn daemon(me: DaemonId, incarnation: u64) -> Multipath {
 fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
     let incarnation = Incarnation(incarnation);
     let daemons = [A, B, C].into_iter().chain([me]).collect();
-    let system = System { digest, parts: [0; 6] };
+    let system = System { digest, parts: [0; 12] };
     let config = Config { incarnation, system, policy: Policy::Active, ..config(me, daemons) };
     Multipath::new(config, Instant::ZERO)
 }
@@ -38,7 +38,7 @@ pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> Config {
         incarnation: Incarnation(1),
         daemons,
         sites: Vec::new(),
-        system: System { digest: 7, parts: [0; 6] },
+        system: System { digest: 7, parts: [0; 12] },
         networks: 2,
         policy: Policy::Primary,
         sources: Vec::new(),
@@ -447,7 +447,7 @@ fn crossed_cables_another_configuration_and_a_second_self_are_told() {
         let (network, bytes) = datagrams(&mut second, None).remove(0);
         b.handle_datagram(Instant::from_millis(1000 * seconds), network, SOMEWHERE, bytes.clone());
     }
-    let differs = Notice::OtherTable { daemon: C, differs: Differs::between([0; 6], [0; 6]) };
+    let differs = Notice::OtherTable { daemon: C, differs: Differs::between([0; 12], [0; 12]) };
     let other = Host { life: Incarnation(2), address: Some(SOMEWHERE) };
     let second = Notice::SecondSelf { network: NetworkId(0), life: Incarnation(1), other };
     let crossed = Notice::Crossed { daemon: A, sent: NetworkId(0), came: NetworkId(1) };

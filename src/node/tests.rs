@@ -46,7 +46,7 @@ fn config(me: u32, count: u32) -> Config {
         sources: Vec::new(),
         keys: Keys::NONE,
         networks: 2,
-        system: System { digest: 7, parts: [0; 6] },
+        system: System { digest: 7, parts: [0; 12] },
         live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: 1,

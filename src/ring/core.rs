@@ -51,13 +51,17 @@ struct Shun {
     /// It was silent, so it is tried again as soon as it shows that it hears us. A daemon that did send joins, but found no agreement because
     /// some member does not hear it, would break the ring again.
     silent: bool,
+    /// This daemon itself has found it silent, for the first time of late.
+    missed: bool,
 }
 
 /// How merging with a daemon failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No join of it came.
+    /// This daemon has waited for it in vain.
     Silent,
+    /// Another daemon has given it up, and no join of it came.
+    Reported,
     /// Its joins came, but all daemons did not agree.
     Disagreement,
 }
@@ -147,14 +151,16 @@ impl Core {
 
     /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, daemon: DaemonId, failure: Failure) {
-        let silent = failure == Failure::Silent;
+        let silent = failure != Failure::Disagreement;
         let before = self.shunned.get(&daemon).filter(|shun| now.since(shun.until) < SHUN_MEMORY);
         let silences = if silent { before.map_or(0, |shun| shun.silences) + 1 } else { 0 };
         let limit = if silent { SHUN_SILENT_LIMIT } else { SHUN_LIMIT };
         let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(limit));
         // A daemon that falls silent this often and is back each time does speak, but not everybody hears it.
         let silent = silent && silences <= SILENCES;
-        self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent });
+        // Once only: where some daemons do not hear each other, rings would break more often than the pauses allow.
+        let missed = failure == Failure::Silent && before.is_none();
+        self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent, missed });
     }
 
     /// These daemons are in the ring, so their pauses end. A daemon that had sent joins is likely to fail again, so its next pause still grows.
@@ -176,6 +182,11 @@ impl Core {
             HearsUs::Shown => now + shun.pause / 2 < shun.until,
             HearsUs::Unknown => now < shun.until,
         })
+    }
+
+    /// Whether a probe of this daemon is answered: it was silent, so it may not know that it is heard again.
+    pub(crate) fn is_missed(&self, now: Instant, daemon: DaemonId) -> bool {
+        self.shunned.get(&daemon).is_some_and(|shun| shun.missed && now < shun.until)
     }
 
     /// The members in ring order.

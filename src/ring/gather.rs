@@ -20,6 +20,8 @@ pub(crate) struct Gather {
     pub(crate) owed: Owed,
     present: BTreeSet<DaemonId>,
     failed: BTreeSet<DaemonId>,
+    /// Those of them that this daemon has waited for in vain.
+    silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
     /// Until then, what gives this daemon up was said while it stood still.
@@ -45,6 +47,7 @@ impl Gather {
         let mut gather = Gather {
             owed,
             present,
+            silent: if how.reason.is_silence() { failed.clone() } else { BTreeSet::new() },
             failed,
             joins: BTreeMap::new(),
             stale_until,
@@ -96,6 +99,7 @@ impl Gather {
     /// A daemon has died: it is not waited for.
     pub(crate) fn on_death(&mut self, core: &mut Core, now: Instant, daemon: DaemonId) {
         if self.present.contains(&daemon) && self.failed.insert(daemon) {
+            self.silent.insert(daemon);
             self.changed(core, now);
         }
     }
@@ -208,8 +212,12 @@ impl Gather {
     /// Leaves daemons without an agreement alone for a while. This includes failures that other daemons reported.
     fn shun_failed(&self, core: &mut Core, now: Instant) {
         for &daemon in &self.failed {
-            let heard = self.joins.contains_key(&daemon);
-            core.shun(now, daemon, if heard { Failure::Disagreement } else { Failure::Silent });
+            let failure = match (self.joins.contains_key(&daemon), self.silent.contains(&daemon)) {
+                (true, _) => Failure::Disagreement,
+                (false, true) => Failure::Silent,
+                (false, false) => Failure::Reported,
+            };
+            core.shun(now, daemon, failure);
         }
     }
 
@@ -235,7 +243,8 @@ impl Gather {
         if silent.is_empty() {
             return Some(Transition::gather_with(GatherReason::RepresentativeSilent, self.present.clone()));
         }
-        self.failed.extend(silent);
+        self.failed.extend(&silent);
+        self.silent.extend(silent);
         self.changed(core, now);
         None
     }

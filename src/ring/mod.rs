@@ -44,7 +44,7 @@ pub use transition::GatherReason;
 
 use self::core::Core;
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, RingId, Service, Token};
+use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, Probe, Service, Token};
 use form::Forming;
 use gather::Gather;
 use hearsay::Worth;
@@ -107,7 +107,7 @@ impl Ring {
             Packet::Token(token) => self.on_token(now, from, token),
             Packet::Join(join) => self.on_join(now, from, join),
             Packet::Form(part) => self.on_form(now, part),
-            Packet::Probe(ring) => self.on_probe(now, from, ring),
+            Packet::Probe(probe) => self.on_probe(now, from, probe),
             Packet::Hurry(_) | Packet::Rest(_) | Packet::Have(_) | Packet::Handover(_) => {
                 self.on_rest(now, from, packet)
             }
@@ -394,13 +394,13 @@ impl Ring {
         }
     }
 
-    fn on_probe(&mut self, now: Instant, from: DaemonId, ring: RingId) -> Option<Transition> {
+    fn on_probe(&mut self, now: Instant, from: DaemonId, probe: Probe) -> Option<Transition> {
         match &mut self.state {
-            State::Operational(_) if !self.core.is_possible_sequence(now, ring.sequence) => {
+            State::Operational(_) if !self.core.is_possible_sequence(now, probe.ring.sequence) => {
                 self.core.stats.dropped.impossible_probe += 1;
                 None
             }
-            State::Operational(operational) => operational.on_probe(&mut self.core, now, from, ring),
+            State::Operational(operational) => operational.on_probe(&mut self.core, now, from, probe),
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use super::sender::Stretch;
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Data, Join, Packet, RingId, Service, Token};
+use crate::wire::{DaemonId, Data, Join, Packet, Probe, RingId, Service, Token};
 
 /// How many probe intervals pass between two probes of a member while no daemon is missing.
 const WHOLE_RING_PAUSE: usize = 16;
@@ -160,8 +160,9 @@ impl Operational {
         core: &mut Core,
         now: Instant,
         from: DaemonId,
-        ring: RingId,
+        probe: Probe,
     ) -> Option<Transition> {
+        let ring = probe.ring;
         if ring == self.circulation.ring {
             return None;
         }
@@ -173,8 +174,16 @@ impl Operational {
         } else {
             return None;
         };
-        // A daemon with which agreement has just failed would break the ring again at once.
-        (!core.is_shunned(now, from, HearsUs::Unknown)).then(|| Transition::gather_with(reason, [from]))
+        let hears_us = if probe.answers == Some(core.me()) { HearsUs::Shown } else { HearsUs::Unknown };
+        if !core.is_shunned(now, from, hears_us) {
+            return Some(Transition::gather_with(reason, [from]));
+        }
+        // A daemon with which agreement has just failed would break the ring again at once. But one that was only silent may hear this
+        // daemon by now. The answer shows it that it is heard, and then it gathers.
+        if hears_us == HearsUs::Unknown && core.is_missed(now, from) {
+            core.transmit(Some(from), Packet::Probe(Probe { ring: self.circulation.ring, answers: Some(from) }));
+        }
+        None
     }
 
     /// A join arrived.
@@ -204,7 +213,7 @@ impl Operational {
             Timer::Handover => self.on_handover_timer(core, now),
             Timer::Ask => self.on_ask(core, now),
             Timer::Probe => {
-                core.transmit(None, Packet::Probe(self.circulation.ring));
+                core.transmit(None, Packet::Probe(Probe { ring: self.circulation.ring, answers: None }));
                 core.timers.set(Timer::Probe, now + self.probe_pause(core));
             }
             _ => {}

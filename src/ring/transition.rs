@@ -61,6 +61,13 @@ pub enum GatherReason {
     MemberSilent,
 }
 
+impl GatherReason {
+    /// Whether the daemons without which the gather begins have been silent.
+    pub(crate) fn is_silence(self) -> bool {
+        matches!(self, GatherReason::MemberDied | GatherReason::HolderSilent | GatherReason::MemberSilent)
+    }
+}
+
 impl fmt::Display for GatherReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

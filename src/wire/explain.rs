@@ -110,8 +110,8 @@ mod tests {
 
     use super::*;
     use crate::wire::{
-        Brings, ByteOrder, DaemonId, Form, FormMember, FrameType, Have, Hint, Incarnation, Join, Name, NetworkId, Rest,
-        RingId, Token, Way,
+        Brings, ByteOrder, DaemonId, Form, FormMember, FrameType, Have, Hint, Incarnation, Join, Name, NetworkId,
+        Probe, Rest, RingId, Token, Way,
     };
 
     const RING: RingId = RingId { sequence: 4, representative: ALPHA };
@@ -243,7 +243,9 @@ mod tests {
         let expected = "  ring 10.77.0.1/4, hop 1, members 0..2 of 2: 10.77.0.1 brings ring 10.77.0.1/4 aru 5 delivered 6 \
                         high 7 trusted 11 holds the token; 10.77.0.2";
         assert_eq!(packet(&Packet::Form(form.parts().next().unwrap())), [expected]);
-        assert_eq!(packet(&Packet::Probe(RING)), ["  ring 10.77.0.1/4"]);
+        assert_eq!(packet(&Packet::Probe(Probe { ring: RING, answers: None })), ["  ring 10.77.0.1/4"]);
+        let answer = Probe { ring: RING, answers: Some(BETA) };
+        assert_eq!(packet(&Packet::Probe(answer)), ["  ring 10.77.0.1/4, answers 10.77.0.2"]);
         assert_eq!(packet(&Packet::Hurry(RING)), ["  ring 10.77.0.1/4"]);
         let rest = Rest { ring: RING, hop: 13, count: 2, seq: 9, safe: 8, gone: false, asks: true, pause: 100 };
         let expected = "  ring 10.77.0.1/4, token rests at hop 13, count 2, seq 9, safe 8, again within 100 ms, asks";

@@ -29,7 +29,7 @@ use std::ops::Deref;
 use super::{DaemonId, DecodeError, Incarnation, NetworkId, Reader};
 
 const MAGIC: u16 = 0x5443;
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The header of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn literal_bytes() {
         let bytes = [
-            b'T', b'C', 4, 2, 1, 0, 1, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
+            b'T', b'C', 5, 2, 1, 0, 1, 0, 0x0a, 0x4d, 0, 1, 0x0a, 0x4d, 0, 2, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0, 0, 0,
             0, 7, 0, 0, 0, 0, 0, 0, 0, 9,
         ];
         assert_eq!(header().encode(), bytes);

@@ -55,6 +55,7 @@ pub use membership::{
 pub use monitor::{FlowControl, MonitorCommand, MonitorRequest, Report};
 pub use name::{Name, NameError};
 pub use packet::Packet;
+pub use probe::Probe;
 pub(crate) use report::{KeyBytes, MeasureBytes};
 pub use report::{Keys, Measure, Measures, PathReport};
 pub use rest::{Have, Rest};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::probe::{decode_ring, encode_ring};
-use super::{Data, DecodeError, FormPart, Have, Join, PacketKind, Rest, RingId, Slice, Token};
+use super::{Data, DecodeError, FormPart, Have, Join, PacketKind, Probe, Rest, RingId, Slice, Token};
 
 /// A packet without its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Packet {
     /// A part of a form token.
     Form(FormPart),
     /// A sign of life of an installed ring.
-    Probe(RingId),
+    Probe(Probe),
     /// Asks for a token that rests.
     Hurry(RingId),
     /// The token rests at the sender.
@@ -36,7 +36,7 @@ impl Packet {
             PacketKind::Token => Packet::Token(Token::decode(body)?),
             PacketKind::Join => Packet::Join(Join::decode(body)?),
             PacketKind::Form => Packet::Form(FormPart::decode(body)?),
-            PacketKind::Probe => Packet::Probe(decode_ring(body)?),
+            PacketKind::Probe => Packet::Probe(Probe::decode(body)?),
             PacketKind::Hurry => Packet::Hurry(decode_ring(body)?),
             PacketKind::Rest => Packet::Rest(Rest::decode(body)?),
             PacketKind::Have => Packet::Have(Have::decode(body)?),
@@ -55,7 +55,8 @@ impl Packet {
             Packet::Token(token) => token.encode(),
             Packet::Join(join) => join.encode(),
             Packet::Form(part) => part.encode(),
-            Packet::Probe(ring) | Packet::Hurry(ring) => encode_ring(*ring),
+            Packet::Probe(probe) => probe.encode(),
+            Packet::Hurry(ring) => encode_ring(*ring),
             Packet::Rest(rest) => rest.encode(),
             Packet::Have(have) => have.encode(),
         }
@@ -87,7 +88,8 @@ impl fmt::Display for Packet {
             Packet::Token(token) => write!(f, "{token}"),
             Packet::Join(join) => write!(f, "{join}"),
             Packet::Form(part) => write!(f, "{part}"),
-            Packet::Probe(ring) | Packet::Hurry(ring) => write!(f, "ring {ring}"),
+            Packet::Probe(probe) => write!(f, "{probe}"),
+            Packet::Hurry(ring) => write!(f, "ring {ring}"),
         }
     }
 }

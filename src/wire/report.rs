@@ -8,11 +8,11 @@
 //!  8  4  clock of the sender in µs, modulo 2^32
 //! 12  1  how many networks the sender has
 //! 13  1  networks that are switched off there, the lowest bit being network 0
-//! 14 24  six digests: four of parts of the membership table, one of the policy, one of the timers
-//! 38  4  digest of the membership table that the sender changes to once all have it, or 0
-//! 42  2  within how many milliseconds the sender's next report follows
-//! 44  1  the daemon that is asked to report at once, or 255 for none
-//! 45  2  number of daemons, then for each
+//! 14 48  twelve digests: four of parts of the membership table, then of the policy, of each timer, and of the windows
+//! 62  4  digest of the membership table that the sender changes to once all have it, or 0
+//! 66  2  within how many milliseconds the sender's next report follows
+//! 68  1  the daemon that is asked to report at once, or 255 for none
+//! 69  2  number of daemons, then for each
 //!        1  the networks on which the sender hears it directly and well
 //!  …  2  number of measures, then for each
 //!        1  daemon
@@ -88,11 +88,11 @@ pub struct Measure {
 
 impl<'a> PathReport<'a> {
     /// How many parts of a file have a digest of their own: of the membership table, then of the settings.
-    pub const DIGESTS: usize = 6;
+    pub const DIGESTS: usize = 12;
     /// How many of them are of the membership table.
     pub const TABLE_DIGESTS: usize = 4;
     /// How many measures a report may carry, so that it fits the smallest datagram.
-    pub const MEASURE_LIMIT: usize = 24;
+    pub const MEASURE_LIMIT: usize = 22;
     /// How many keys a daemon may have.
     pub const KEY_LIMIT: usize = 8;
 
@@ -128,7 +128,7 @@ impl<'a> PathReport<'a> {
         Ok(PathReport { number, clock, networks, off, digests, next, pause: 0, asks: None, hears, measures, keys })
     }
 
-    const LONGEST: usize = 51
+    const LONGEST: usize = 75
         + DaemonId::LIMIT
         + PathReport::MEASURE_LIMIT * Measure::SIZE
         + PathReport::KEY_LIMIT * size_of::<KeyBytes>();
@@ -231,13 +231,15 @@ mod tests {
 
     const MEASURE: [MeasureBytes; 1] = [[1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5]];
 
+    const DIGESTS: [u32; PathReport::DIGESTS] = [8, 9, 10, 11, 12, 13, 21, 22, 23, 24, 25, 26];
+
     fn report() -> PathReport<'static> {
         PathReport {
             number: 6,
             clock: 7,
             networks: 3,
             off: 4,
-            digests: [8, 9, 10, 11, 12, 13],
+            digests: DIGESTS,
             next: 14,
             pause: 0x0102,
             asks: Some(3),
@@ -251,7 +253,8 @@ mod tests {
     fn literal_bytes() {
         let bytes = [
             0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 3, 4, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0,
-            0, 0, 13, 0, 0, 0, 14, 1, 2, 3, 0, 2, 0, 5, 0, 1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
+            0, 0, 13, 0, 0, 0, 21, 0, 0, 0, 22, 0, 0, 0, 23, 0, 0, 0, 24, 0, 0, 0, 25, 0, 0, 0, 26, 0, 0, 0, 14, 1, 2,
+            3, 0, 2, 0, 5, 0, 1, 1, 2, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 1, 1, 2, 3, 4,
         ];
         assert_eq!(report().encode(), bytes);
         assert_eq!(PathReport::decode(&bytes), Ok(report()));
@@ -259,7 +262,7 @@ mod tests {
         assert_eq!(report().measures.iter().collect::<Vec<_>>(), [measure]);
         assert_eq!(measure.encode(), MEASURE[0]);
         let front = PathReport::decode_front(&mut Reader::new(&bytes)).unwrap();
-        assert_eq!((front.networks, front.digests, front.next), (3, [8, 9, 10, 11, 12, 13], 14));
+        assert_eq!((front.networks, front.digests, front.next), (3, DIGESTS, 14));
     }
 
     #[test]
@@ -267,9 +270,9 @@ mod tests {
         let bytes = report().encode();
         assert!((0..bytes.len()).all(|n| PathReport::decode(&bytes[..n]).is_err()));
         for (at, value, error) in [
-            (46, 129, DecodeError::TooLarge("daemons")),
-            (50, 25, DecodeError::TooLarge("measures")),
-            (52, 8, DecodeError::BadValue("network")),
+            (70, 129, DecodeError::TooLarge("daemons")),
+            (74, 23, DecodeError::TooLarge("measures")),
+            (76, 8, DecodeError::BadValue("network")),
             (0, 0x40, DecodeError::TooLarge("number")),
         ] {
             let mut bytes = bytes.clone();

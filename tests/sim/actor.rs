@@ -97,7 +97,7 @@ pub const SYSTEM: u32 = 0x7030;
 
 /// That table.
 pub fn system() -> System {
-    System { digest: SYSTEM, parts: [0; 6] }
+    System { digest: SYSTEM, parts: [0; 12] }
 }
 
 /// The policy of a daemon. Daemons need not have the same.

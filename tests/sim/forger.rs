@@ -7,8 +7,8 @@ use spread::rng::Rng;
 use spread::seal::{Cipher, Key, LifeKey};
 use spread::wire::{
     Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Have, Head, Header, Incarnation, Join, Name,
-    NetworkId, Packet, PacketKind, PathReport, Piece, Protection, Reader, Rest, RingId, SealTag, Service, Slice, State,
-    Token, Way,
+    NetworkId, Packet, PacketKind, PathReport, Piece, Probe, Protection, Reader, Rest, RingId, SealTag, Service, Slice,
+    State, Token, Way,
 };
 
 /// What travelled last.
@@ -110,7 +110,10 @@ impl Pen<'_> {
             Packet::Token(token) => Packet::Token(self.token(token)),
             Packet::Join(join) => Packet::Join(self.join(join)),
             Packet::Form(part) => Packet::Form(self.form(part)),
-            Packet::Probe(ring) => Packet::Probe(self.ring(ring)),
+            Packet::Probe(probe) => {
+                let answers = if self.dares() { Some(self.daemon(probe.ring.representative)) } else { probe.answers };
+                Packet::Probe(Probe { ring: self.ring(probe.ring), answers })
+            }
             Packet::Hurry(ring) => Packet::Hurry(self.ring(ring)),
             Packet::Rest(rest) => Packet::Rest(self.rest(rest)),
             Packet::Have(have) => Packet::Have(self.have(have)),

@@ -25,11 +25,30 @@ const PARTS: [&str; PathReport::DIGESTS] = [
     "the daemons' addresses",
     "the segments' networks",
     "the policy",
-    "the timers and windows",
+    "TokenTimeout",
+    "HurryTimeout",
+    "AliveTimeout",
+    "JoinTimeout",
+    "GatherTimeout",
+    "LookupTimeout",
+    "the windows",
 ];
 
 /// The same, a word for each.
-const WORDS: [&str; PathReport::DIGESTS] = ["ids", "names", "addresses", "networks", "policy", "timers"];
+const WORDS: [&str; PathReport::DIGESTS] = [
+    "ids",
+    "names",
+    "addresses",
+    "networks",
+    "policy",
+    "TokenTimeout",
+    "HurryTimeout",
+    "AliveTimeout",
+    "JoinTimeout",
+    "GatherTimeout",
+    "LookupTimeout",
+    "windows",
+];
 
 /// The shortest time between two notices of one path.
 const PATH_GAP: Duration = Duration::from_secs(1);
@@ -247,6 +266,11 @@ mod tests {
         Instant::from_millis(millis)
     }
 
+    /// These first, and zeros.
+    fn digests(first: [u32; 5]) -> [u32; PathReport::DIGESTS] {
+        std::array::from_fn(|part| first.get(part).copied().unwrap_or(0))
+    }
+
     fn all(notices: &mut Notices) -> Vec<Notice> {
         std::iter::from_fn(|| notices.poll()).collect()
     }
@@ -291,7 +315,7 @@ mod tests {
         }
         assert_eq!(all(&mut notices).len(), 3);
         for n in 0..5000 {
-            let differs = Differs::between([1, 2, 3, 4, 5, 6], [1, 9, 3, 9, 9, 6]);
+            let differs = Differs::between([0; PathReport::DIGESTS], digests([0, 9, 0, 9, 9]));
             notices.on_other_table(at(1_300_000), DaemonId(n), differs);
         }
         let events = all(&mut notices);
@@ -304,7 +328,7 @@ mod tests {
     #[test]
     fn files_that_differ_are_told_when_it_lasts() {
         let mut notices = Notices::default();
-        let differs = |policy| Differs::between([0; 6], [9, 0, 0, 0, policy, 0]);
+        let differs = |policy| Differs::between([0; PathReport::DIGESTS], digests([9, 0, 0, 0, policy]));
         for millis in (0..30_000).step_by(1000) {
             // The operator is at it for some time, and then leaves it so.
             notices.on_settings(at(millis), OTHER, differs(u32::from(millis != 8000)));

@@ -1,7 +1,7 @@
 //! Packets that somebody else writes in a member's name: none stops a daemon, and the ring is whole again when they end.
 
 use super::*;
-use crate::wire::{Data, Slice};
+use crate::wire::{Data, RingId, Slice};
 
 const VICTIM: DaemonId = DaemonId(1);
 const FRIEND: DaemonId = DaemonId(2);
@@ -69,7 +69,7 @@ fn a_ring_sequence_that_nobody_can_have_reached_is_not_learnt() {
         let join = Join { origin: FRIEND, incarnation: Incarnation(1), sequence, leaving, present, failed };
         bus.hear(FRIEND, Packet::Join(join.clone()));
         bus.hear(FRIEND, Packet::Join(Join { incarnation: Incarnation(9), ..join }));
-        bus.hear(FRIEND, Packet::Probe(RingId { sequence, representative: FRIEND }));
+        bus.hear(FRIEND, Packet::Probe(Probe { ring: RingId { sequence, representative: FRIEND }, answers: None }));
     }
     let dropped = &bus.victim().stats().dropped;
     assert_eq!((dropped.impossible_join, dropped.impossible_probe), (6, 3), "{dropped:?}");

@@ -132,6 +132,21 @@ fn a_packet_whose_turn_has_passed_claims_another_number() {
 }
 
 #[test]
+fn packets_that_arrive_together_get_numbers_at_the_first_try() {
+    let mut bus = resting();
+    // The holder hears the higher claim first again, but the lower one before it gives a number.
+    for (id, text) in [(3, "second"), (2, "first")] {
+        bus.submit(id, Service::Agreed, text);
+    }
+    while let Some((from, to, packet)) = bus.flying.pop_front() {
+        bus.arrive(from, to, &packet);
+    }
+    bus.run(MILLI);
+    (1..=3).for_each(|id| assert_eq!(bus.take(id), ["first", "second"], "at {id}"));
+    assert_eq!(bus.rings[&DaemonId(1)].stats().claims_refused, 0);
+}
+
+#[test]
 fn who_goes_on_with_the_holder_is_in_no_doubt() {
     let mut bus = resting();
     // What is handed over is lost, and the third daemon goes.

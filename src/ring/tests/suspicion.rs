@@ -88,3 +88,23 @@ fn two_that_have_given_each_other_up_often_meet_again() {
         }
     }
 }
+
+#[test]
+fn whoever_was_silent_comes_back_as_soon_as_it_hears_again() {
+    let mut bus = Bus::new(4);
+    bus.run(SECOND);
+    bus.partition(&[4]);
+    let apart = |bus: &mut Bus| {
+        (1..300).any(|_| {
+            bus.run(SECOND / 100);
+            [(1, "Regular[1, 2, 3]"), (4, "Regular[4]")]
+                .iter()
+                .all(|&(id, line)| bus.log[&DaemonId(id)].last().is_some_and(|last| last == line))
+        })
+    };
+    assert!(apart(&mut bus));
+    // They have just given each other up, so they would wait before they try again.
+    bus.partition(&[]);
+    bus.run(SECOND / 10);
+    (1..=4).for_each(|id| assert_eq!(bus.take(id).last().unwrap(), "Regular[1, 2, 3, 4]", "at {id}"));
+}
