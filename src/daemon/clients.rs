@@ -1,8 +1,9 @@
-//! The clients' streams: who may be read, who has something to be told, who is blocked.
+//! The clients' streams: which may be readable, which have output, which are blocked.
 //!
-//! The poll tells of a change once, so what may still be readable is kept in a queue and served in turn, a bounded read each: no
-//! client holds up another. A client with a pipe pauses when the pipe is empty, and then sleeps until it rings. Whose bytes are not welcome is parked, out of the queue, until they are. Writability is asked for only
-//! while a stream is blocked.
+//! The poll reports a change once. So streams that may still be readable stay in a queue and are served in turn, one bounded read
+//! each: no client holds up another. A client with a pipe pauses when the pipe is empty; then the daemon sleeps until the client rings.
+//! A client from which the node takes no bytes now is parked: it leaves the queue until the node takes them again. The poll watches
+//! for writability only while a stream is blocked.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
@@ -28,7 +29,8 @@ const WRITE_SLICES: usize = 256;
 const WRITES_IN_A_ROW: usize = 16;
 /// Clients that may share memory with the daemon.
 const PIPES: usize = 1024;
-/// Reads that are thrown away when a connection is closed, so that its end does not overtake what was written.
+/// Reads that are thrown away when a connection is closed. With unread bytes the system would reset the connection, and the client
+/// would lose the last frames.
 const LAST_READS: usize = 4;
 
 /// All clients' streams.
@@ -39,7 +41,7 @@ pub(super) struct Clients {
     next: u64,
     clients: BTreeMap<SessionId, Client>,
     readable: VecDeque<SessionId>,
-    /// Those whose pipe was found empty and who do not ring yet.
+    /// Clients whose pipe was empty and that do not ring yet.
     pausing: Vec<SessionId>,
     writable: VecDeque<SessionId>,
     buffer: Vec<u8>,
@@ -51,50 +53,51 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Client {
     stream: Stream,
-    /// Who it was when it came.
+    /// Who connected, asked at that time.
     origin: Origin,
     /// Its machine is watched.
     may_vanish: bool,
-    /// It is in the queue of those who may be readable.
+    /// It is in the queue of streams that may be readable.
     readable: bool,
-    /// Its bytes are not welcome; it is not in that queue.
+    /// The node takes none of its bytes now; it is not in that queue.
     parked: bool,
-    /// It is in the list of those who have something to be told.
+    /// It is in the queue of streams with output.
     writable: bool,
-    /// Its socket takes no more; the poll will tell when it does.
+    /// Its socket is full; the poll will report when it has room.
     blocked: bool,
-    /// Its socket has ended, or will when all in it is read.
+    /// Its socket has ended, or ends when all bytes in it are read.
     closed: bool,
-    /// What it shares with the daemon.
+    /// The pipe that it shares with the daemon.
     intake: Option<Box<Intake>>,
 }
 
-/// What reading gave.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read<'a> {
     /// These bytes, and perhaps more.
     Bytes(&'a [u8]),
     /// Nothing for now.
     Nothing,
-    /// Nothing ever again.
+    /// The stream has ended.
     Ended,
 }
 
-/// What writing led to.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Everything is written.
     All,
     /// There is more, for the next round.
     Some,
-    /// The socket takes no more for now.
+    /// The socket is full.
     Blocked,
     /// The connection is broken.
     Broken,
 }
 
 impl Clients {
-    /// No clients yet; their poll tokens will begin with `first_token`. Their machines have gone if they acknowledge nothing for this long.
+    /// No clients yet; their poll tokens will begin with `first_token`. After `timeout` without an acknowledgement a client's machine
+    /// counts as gone.
     pub(super) fn new(registry: Registry, first_token: usize, timeout: Duration) -> Clients {
         Clients {
             registry,
@@ -110,7 +113,7 @@ impl Clients {
         }
     }
 
-    /// Takes a new stream in, under an id that is used once.
+    /// Adds a new stream under a new id. Ids are never used again.
     pub(super) fn admit(&mut self, mut stream: Stream) -> io::Result<SessionId> {
         let id = SessionId(self.next);
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
@@ -131,7 +134,7 @@ impl Clients {
         Ok(id)
     }
 
-    /// The poll tells something about a stream.
+    /// The poll reported something about a stream.
     pub(super) fn handle_event(&mut self, event: &Event) {
         let Some(number) = event.token().0.checked_sub(self.first_token) else { return };
         let id = SessionId(number as u64);
@@ -147,7 +150,7 @@ impl Clients {
         }
     }
 
-    /// Who came by this stream.
+    /// Who is at the other end of this stream.
     pub(super) fn origin(&self, id: SessionId) -> Origin {
         self.clients.get(&id).map_or(Origin::Unknown, |client| client.origin)
     }
@@ -162,7 +165,7 @@ impl Clients {
         self.readable.len()
     }
 
-    /// The next stream that may be readable. It comes last of all if it is still so after [`Clients::read`].
+    /// The next stream that may be readable. If it still may be after [`Clients::read`], that puts it at the end of the queue.
     pub(super) fn next_readable(&mut self) -> Option<SessionId> {
         let id = self.readable.pop_front()?;
         if let Some(client) = self.clients.get_mut(&id) {
@@ -198,7 +201,7 @@ impl Clients {
         }
     }
 
-    /// Those who pause may be readable again. Whether there are any.
+    /// Puts all paused clients back into the queue. Returns whether there were any.
     pub(super) fn resume(&mut self) -> bool {
         let any = !self.pausing.is_empty();
         for id in self.pausing.drain(..) {
@@ -209,7 +212,7 @@ impl Clients {
         any
     }
 
-    /// Those who pause ring from now on.
+    /// Lets all paused clients ring from now on. One that has written since goes back into the queue.
     pub(super) fn sleep_paused(&mut self) {
         for id in self.pausing.drain(..) {
             if let Some(client) = self.clients.get_mut(&id)
@@ -220,12 +223,12 @@ impl Clients {
         }
     }
 
-    /// This client's bytes are not welcome until [`Clients::welcome`].
+    /// Reads nothing from this client until [`Clients::welcome`].
     pub(super) fn park(&mut self, id: SessionId) {
         self.clients.entry(id).and_modify(|client| client.parked = true);
     }
 
-    /// This client's bytes are welcome again.
+    /// Reads from this client again.
     pub(super) fn welcome(&mut self, id: SessionId) {
         if let Some(client) = self.clients.get_mut(&id).filter(|client| client.parked) {
             client.parked = false;
@@ -233,7 +236,7 @@ impl Clients {
         }
     }
 
-    /// There is something to be told to this client.
+    /// There is output for this client.
     pub(super) fn want_output(&mut self, id: SessionId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if !client.writable && !client.blocked {
@@ -242,12 +245,12 @@ impl Clients {
         }
     }
 
-    /// Whether somebody has something to be told and is not blocked.
+    /// Whether there is output for a client that is not blocked.
     pub(super) fn has_output(&self) -> bool {
         !self.writable.is_empty()
     }
 
-    /// How many have something to be told and are not blocked.
+    /// How many clients have output and are not blocked.
     pub(super) fn writable(&self) -> usize {
         self.writable.len()
     }
@@ -289,7 +292,7 @@ impl Clients {
         Written::Some
     }
 
-    /// Writes what fits of the rest and closes the connection.
+    /// Writes as much of the rest as fits, and closes the connection.
     pub(super) fn close(&mut self, id: SessionId, rest: &[Payload]) {
         let Some(mut client) = self.take(id) else { return };
         let mut slices: VecDeque<Slice> = rest.iter().flat_map(|payload| payload.slices().cloned()).collect();
@@ -308,7 +311,7 @@ impl Clients {
         }
     }
 
-    /// Forgets a stream that is no use any more.
+    /// Removes a stream whose connection is broken or has ended.
     pub(super) fn remove(&mut self, id: SessionId) {
         self.take(id);
     }
@@ -320,7 +323,7 @@ impl Clients {
         Some(client)
     }
 
-    /// How long a client's machine may acknowledge nothing, from now on.
+    /// Changes how long a client's machine may acknowledge nothing.
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
         self.watch.set_timeout(timeout);
     }
@@ -330,7 +333,7 @@ impl Clients {
         self.watch.poll_timeout()
     }
 
-    /// Those whose machines have gone without a word.
+    /// The clients whose machines have vanished.
     pub(super) fn vanished(&mut self, now: Instant) -> Vec<SessionId> {
         self.watch.check(now, |id| self.clients.get(&id)?.stream.delivery())
     }
@@ -346,7 +349,7 @@ impl Clients {
         let token = self.token(id);
         let Some(client) = self.clients.get_mut(&id) else { return };
         if let Err(error) = client.stream.reregister(&self.registry, token, interest) {
-            debug!(?id, %error, "a client is not polled any more");
+            debug!(?id, %error, "a client cannot be polled any more");
         }
     }
 
@@ -356,7 +359,7 @@ impl Clients {
 }
 
 impl Client {
-    /// Reads from the socket. A pipe that is offered is taken if there are fewer than [`PIPES`].
+    /// Reads from the socket. If the client offers a pipe and there are fewer than [`PIPES`], the daemon accepts it.
     fn read(&mut self, buffer: &mut [u8], pipes: &mut usize) -> Taken {
         match self.stream.receive(buffer) {
             Ok((0, _)) => Taken::Ended,
@@ -377,7 +380,7 @@ impl Client {
         }
     }
 
-    /// It may be readable: it comes into the queue unless it is there.
+    /// Puts it into the queue, unless it is there already or is parked.
     fn queue(&mut self, id: SessionId, readable: &mut VecDeque<SessionId>) {
         if !self.readable && !self.parked {
             self.readable = true;

@@ -1,4 +1,4 @@
-//! The pipe of a client of this machine. It says what comes next in the session's stream, and whether that is in the pipe or in the
+//! Reads a client's stream from its pipe and its socket. Records in the pipe say whether the next bytes are in the pipe or in the
 //! socket.
 
 use std::io::{self, ErrorKind};
@@ -7,9 +7,9 @@ use std::mem;
 use super::stream::Stream;
 use crate::pipe::{Memory, Next, Reader};
 
-/// Bells that may lie in the socket before they are taken out: each is a byte, for which the system reckons far more.
+/// Bells that may lie in the socket before they are read. Each is one byte, but the system counts much more memory for it.
 const BELLS: u64 = 32;
-/// Records that are read in one go. A hostile client may write some without an end that hold nothing.
+/// Records that are read in one call. The limit ends the loop if a hostile client writes empty records for ever.
 const RECORDS: usize = 1024;
 
 /// A client's pipe.
@@ -19,31 +19,31 @@ pub(super) struct Intake {
     reader: Reader,
     /// Bells that lie in the socket.
     bells: u64,
-    /// Bytes of the stream that lie behind them. They come before anything else.
+    /// Bytes of the stream that lie in the socket behind the bells. They are read before the next record.
     due: u64,
-    /// The pipe holds nothing more; the bells are still to be taken out.
+    /// The pipe has ended; the bells must still be read.
     ended: bool,
-    /// It gave something since it was last found empty.
+    /// Bytes were read since the pipe was last found empty.
     fresh: bool,
 }
 
-/// Whether the client's socket may still bring something.
+/// Whether more may come from the client's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SocketState {
     Open,
     Ended,
 }
 
-/// What a pipe gave.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// So many bytes, and perhaps more.
+    /// This many bytes; there may be more.
     Bytes(usize),
-    /// Nothing until the socket has something, be it a bell.
+    /// Nothing until the socket is readable: a bell or bytes.
     Nothing,
-    /// Nothing now. The client does not ring: it is to be read again, or put to sleep with [`Intake::sleep`].
+    /// Nothing now. The client does not ring: read again, or call [`Intake::sleep`].
     Pause,
-    /// Nothing ever again.
+    /// The stream has ended.
     Ended,
 }
 
@@ -52,12 +52,12 @@ impl Intake {
         Intake { memory, reader: Reader::default(), bells: 0, due: 0, ended: false, fresh: false }
     }
 
-    /// From now on the client rings; false if it has written something already.
+    /// Asks the client to ring from now on; false if it has already written something.
     pub(super) fn sleep(&mut self) -> bool {
         self.reader.sleep(&self.memory)
     }
 
-    /// Whether the socket alone goes on.
+    /// Whether only the socket is left.
     pub(super) fn is_over(&self) -> bool {
         self.ended && self.bells == 0
     }
@@ -79,7 +79,7 @@ impl Intake {
             self.memory.wake();
         }
         match taken {
-            // Whatever stopped it stops it again.
+            // The next call meets the same stop again and returns it then.
             _ if filled > 0 => {
                 self.fresh = true;
                 Taken::Bytes(filled)
@@ -94,7 +94,7 @@ impl Intake {
         if state == SocketState::Ended {
             Taken::Ended
         } else if mem::take(&mut self.fresh) {
-            // Who wrote a moment ago writes again soon, most often.
+            // A client that wrote a moment ago will probably write again soon.
             Taken::Pause
         } else if self.sleep() {
             Taken::Nothing
@@ -103,13 +103,13 @@ impl Intake {
         }
     }
 
-    /// Reads one record, or what is due in the socket. The error says why it goes on no more.
+    /// Reads one record, or the bytes due in the socket. The error says why no more can be read.
     fn next(&mut self, stream: &mut Stream, room: &mut [u8]) -> Result<usize, Taken> {
         if self.due > 0 || self.ended {
             return self.read_due(stream, room);
         }
         if self.bells > BELLS {
-            // Those that are not there yet are taken out another time.
+            // Bells that have not arrived yet are read later.
             _ = self.read_socket(stream, room);
         }
         match self.reader.next(&self.memory, room) {
@@ -135,7 +135,7 @@ impl Intake {
         })
     }
 
-    /// Reads bells, which are nothing, and what is due behind them.
+    /// Reads bells, which carry no data, and the due bytes behind them.
     fn read_socket(&mut self, stream: &mut Stream, room: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.bells.saturating_add(self.due)).unwrap_or(usize::MAX).min(room.len());
         let count = match stream.read(&mut room[..wanted])? {
@@ -152,7 +152,7 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        // Who waits for room finds out that the session is over.
+        // Wakes a client that waits for room, so that it sees that the session is over.
         if self.reader.release(&self.memory) {
             self.memory.wake();
         }

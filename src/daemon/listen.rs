@@ -1,7 +1,7 @@
 //! The doors where clients come in: TCP ports and the unix socket.
 //!
-//! A port in use is an error at start. An address that is not there yet is tried again every second. The unix socket is a
-//! convenience as long as there is TCP: several daemons on one machine may share a port number, and only one has the file.
+//! A port in use is an error at start. An address that the machine does not have yet is tried again every second. Without the unix
+//! socket clients still come by TCP: several daemons of one machine may share a port number, and only one of them has the file.
 
 mod change;
 
@@ -29,18 +29,18 @@ use crate::net::{self, local_addresses};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
 
-/// Everybody on the machine may connect by the unix socket; who may stay is the session's question.
+/// Everybody on the machine may connect to the unix socket; the session decides who may stay.
 #[cfg(unix)]
 const UNIX_MODE: u32 = 0o666;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// How long nobody is accepted after the system had no descriptor left.
+/// How long no client is accepted after the system ran out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a missing address is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a look at a port takes at most.
+/// Time-out of a connection that tests whether a port is served.
 const LOOK: Duration = Duration::from_millis(200);
-/// Failed accepts in a row before others have their turn.
+/// Failed accepts in a row before the loop turns to other work.
 const FAILURE_LIMIT: usize = 16;
 
 /// An address for clients cannot be opened.
@@ -74,28 +74,28 @@ pub(super) struct Listeners {
     first_token: usize,
     /// The TCP port.
     port: u16,
-    /// Each has the poll token of its place, and a door that was closed leaves its place to the next one.
+    /// A door's index gives its poll token. A new door takes the index of a closed one.
     doors: Vec<Door>,
-    /// Those who stood at doors that were closed.
+    /// Clients that had connected to doors when these were closed.
     late: VecDeque<(Stream, Peer)>,
-    /// Nobody is accepted before this.
+    /// No client is accepted before this.
     paused: Option<Instant>,
-    /// When doors that are missing are tried again.
+    /// When missing doors are tried again.
     retry: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Door {
     listener: Listener,
-    /// Somebody may be waiting.
+    /// A client may be waiting.
     ready: bool,
 }
 
 #[derive(Debug)]
 enum Listener {
-    /// Nobody comes in here any more.
+    /// A place that a new door may take.
     Closed,
-    /// An address that is not there yet.
+    /// An address that the machine does not have yet, or whose port is still held.
     Missing(SocketAddr),
     Tcp(TcpListener),
     #[cfg(unix)]
@@ -103,7 +103,7 @@ enum Listener {
 }
 
 impl Listeners {
-    /// How many doors there may be, each with a poll token: those of two files of ten addresses, and the unix sockets.
+    /// How many doors there may be, each with a poll token: the ten addresses of the old and of the new file, and the unix sockets.
     pub(super) const LIMIT: usize = 32;
 
     /// Opens the TCP doors; their poll tokens begin with `first_token`.
@@ -137,7 +137,7 @@ impl Listeners {
                 warn!(
                     name: "port_held",
                     %address,
-                    "connections that ended lately still hold the port: clients can connect as soon as the system frees it, in a minute or two"
+                    "connections that just ended still hold the port: clients can connect when the system frees it, in a minute or two"
                 );
                 Listener::Missing(address)
             }
@@ -161,19 +161,19 @@ impl Listeners {
             }
         }
         match failed {
-            // One open door is enough to serve clients.
+            // One open door is enough.
             Some(error) if self.doors.is_empty() => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Unix sockets are not for this system.
+    /// This system has no unix sockets.
     #[cfg(not(unix))]
     pub(super) fn open_unix(&mut self, _paths: &[PathBuf], _owner: Option<(u32, u32)>) -> Result<(), ListenError> {
         Ok(())
     }
 
-    /// The poll tells that somebody waits at the door with this token, if it is one of ours.
+    /// The poll reported a waiting client for this token; other tokens are ignored.
     pub(super) fn handle_event(&mut self, token: Token) {
         let door = token.0.checked_sub(self.first_token).and_then(|door| self.doors.get_mut(door));
         if let Some(door) = door {
@@ -181,7 +181,7 @@ impl Listeners {
         }
     }
 
-    /// Ends a pause, and tries doors again that are missing.
+    /// Ends a pause, and tries missing doors again.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.paused.is_some_and(|until| until <= now) {
             self.paused = None;
@@ -197,7 +197,7 @@ impl Listeners {
         self.paused.into_iter().chain(self.retry).min()
     }
 
-    /// Whether somebody may be waiting who could be accepted now.
+    /// Whether a client may be waiting that can be accepted now.
     pub(super) fn is_ready(&self) -> bool {
         !self.late.is_empty() || (self.paused.is_none() && self.doors.iter().any(|door| door.ready))
     }
@@ -214,7 +214,7 @@ impl Listeners {
                 Ok(client) => return Some(client),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
                 Err(error) if is_shortage(&error) => {
-                    warn!(name: "clients_paused", %error, "no client is accepted for a moment");
+                    warn!(name: "clients_paused", %error, "no client is accepted for {} ms", PAUSE.as_millis());
                     self.paused = Some(now + PAUSE);
                 }
                 Err(_) => failures += 1,
@@ -236,7 +236,7 @@ impl Listeners {
         Ok(())
     }
 
-    /// Whether this door is there now.
+    /// Tries to open this door if it is missing. Returns whether it is open now.
     fn try_again(&mut self, number: usize) -> bool {
         let door = &mut self.doors[number];
         let Listener::Missing(address) = door.listener else { return true };
@@ -246,13 +246,13 @@ impl Listeners {
             Ok(listener)
         });
         let Ok(listener) = opened else { return false };
-        info!(name: "clients_welcome", %address, "clients may connect");
+        info!(name: "clients_welcome", %address, "clients can connect now");
         door.listener = listener;
         true
     }
 }
 
-/// Every address of the machine, of the families that it has, or the ones that are listed.
+/// The listed addresses, or all addresses of the machine; only those of families that the system has.
 fn tcp_addresses(addresses: &ClientAddresses, port: u16) -> Vec<SocketAddr> {
     let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
     let ips = match addresses {
@@ -278,7 +278,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Whether somebody takes connections at this address. Nobody does if only ended connections hold it.
+/// Whether a program accepts connections at this address. If only ended connections hold the port, none does.
 fn is_served(address: SocketAddr) -> bool {
     let own = || local_addresses().unwrap_or_default().into_iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
     let ips: Vec<IpAddr> = match address.ip() {
@@ -286,12 +286,13 @@ fn is_served(address: SocketAddr) -> bool {
         ip => vec![ip],
     };
     let connect = |ip| std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), LOOK);
-    // Only a refusal says that nobody is there.
+    // Only a refusal proves that no program listens there.
     let serves = |ip: IpAddr| connect(ip).map_or_else(|error| error.kind() != ErrorKind::ConnectionRefused, |_| true);
     ips.into_iter().any(serves)
 }
 
-/// Clients cannot use this unix socket. The runtime directory is for daemons that a service manager or root started.
+/// Logs that clients cannot use this unix socket. Outside `/tmp` a missing or forbidden directory is normal: only daemons that root
+/// or a service manager starts have the runtime directory.
 #[cfg(unix)]
 fn log_closed_door(path: &Path, error: &io::Error) {
     let (file, is_shared) = (path.display(), path.starts_with("/tmp"));
@@ -336,7 +337,7 @@ fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
     }
 }
 
-/// Whether the process or the system has run out of something that others may give back.
+/// Whether the process or the system has run out of something that may be free again soon.
 #[cfg(unix)]
 fn is_shortage(error: &io::Error) -> bool {
     let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];

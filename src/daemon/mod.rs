@@ -1,9 +1,8 @@
-//! The daemon around the node: one thread that polls sockets, reads the clock and does what the node says.
+//! The daemon around the node: one thread that polls sockets, reads the clock and carries out what the node decides.
 //!
-//! Nothing here decides anything about order, membership or clients. `run` is the loop; `transmit` carries packets from the node to
-//! [`crate::net`]; `listen` and `clients` are the streams; `monitor` and `control` are for
-//! who operates the daemon; `setup` turns settings into [`Options`]. There are no signal
-//! handlers and no log output: those belong to the program.
+//! Nothing here decides about order, membership or clients. `run` is the loop; `transmit` carries packets from the node to
+//! [`crate::net`]; `listen` and `clients` hold the clients' connections; `monitor` and `control` serve operators; `setup` turns
+//! settings into [`Options`]. Signal handlers and the output of the log belong to the program.
 #![expect(clippy::disallowed_types, reason = "above the I/O line")]
 
 mod clients;
@@ -68,21 +67,21 @@ pub struct Options {
     pub networks: Vec<net::Network>,
     /// The TCP port for clients.
     pub client_port: u16,
-    /// The addresses on which TCP clients are welcome.
+    /// The addresses on which TCP clients can connect.
     pub client_addresses: ClientAddresses,
-    /// The unix sockets for clients. Clients look for the port's number in `/run/spread` and in `/tmp`.
+    /// The unix sockets for clients. Clients look in `/run/spread` and in `/tmp` for a socket named after the port.
     pub unix_sockets: Vec<PathBuf>,
     /// The places for the control socket: the first one that can be opened is used.
     pub control_sockets: Vec<PathBuf>,
-    /// The user and group that own the sockets' files, if the daemon will be another user than the one that opens them.
+    /// The user and group that will own the socket files, if the daemon changes its user after it has opened them.
     pub owner: Option<(u32, u32)>,
     /// The segment of each daemon, in the order of the ring, for monitors.
     pub segments: Vec<usize>,
     /// The settings of the file; a reload is compared with them.
     pub settings: Settings,
-    /// Descriptors that this process may have, if that is known.
+    /// How many descriptors this process may open, if that is known.
     pub descriptors: Option<usize>,
-    /// A file that remembers the last ring across restarts, for machines whose clock may go back.
+    /// A file that keeps the last ring's sequence across restarts, for machines whose clock may go back.
     pub state_file: Option<PathBuf>,
 }
 
@@ -95,9 +94,9 @@ pub enum StartError {
     Network(net::OpenError),
     /// An address for clients cannot be opened.
     Clients(ListenError),
-    /// The settings name a key file and its keys were not read: packets would travel in the open.
+    /// The settings name a key file, but its keys were not read: packets would not be sealed.
     NoKeys,
-    /// The system refused something every program gets.
+    /// The system refused something basic, such as a thread or a poll.
     System(io::Error),
 }
 
@@ -108,7 +107,7 @@ impl fmt::Display for StartError {
             StartError::Network(error) => error.fmt(f),
             StartError::Clients(error) => error.fmt(f),
             StartError::NoKeys => {
-                f.write_str("KeyFile is set and its keys were not read: call Options::read_files first")
+                f.write_str("KeyFile is set, but its keys were not read: call Options::read_files first")
             }
             StartError::System(error) => error.fmt(f),
         }
@@ -149,7 +148,7 @@ pub fn spawn(options: Options) -> Result<Running, StartError> {
 }
 
 impl Running {
-    /// Talks to the daemon.
+    /// The handle through which other threads use the daemon.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -162,7 +161,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.stop();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been logged when it happened.
+            // A panic of the thread was logged when it happened.
             let _ = thread.join();
         }
     }

@@ -1,8 +1,8 @@
-//! The loop: wait, read, do what the node says, write.
+//! The loop: wait, read, carry out what the node decides, write.
 //!
-//! A round takes a bounded amount from every source, so that none starves another: first what is for all on every network, then
-//! what is for this daemon (the token comes after the data that it counts), then timers, then clients. The node is drained after every
-//! input, as its contract says; packets leave after each batch of inputs, client output once a round.
+//! A round takes a bounded amount from every source, so that none starves another. It reads the sockets for packets to all daemons
+//! first, then those for packets to this daemon: so the token comes after the data that it counts. Timers and clients follow. The
+//! node is drained after every input, as its contract says. Packets leave after each batch of inputs, client output once a round.
 
 mod notices;
 mod requests;
@@ -44,7 +44,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::{MonitorCommand, NetworkId, Refusal};
 use succession::Next;
 
-/// Poll tokens: those of the networks are below, the doors above, and above those the clients.
+/// Poll tokens: the networks have those below, the doors those above, and the clients those above the doors.
 const WAKER: Token = Token(TOKEN_LIMIT);
 const FIRST_DOOR: usize = TOKEN_LIMIT + 1;
 
@@ -54,13 +54,13 @@ const EVENTS: usize = 1024;
 const BATCHES_PER_ROUND: usize = 4;
 /// Client reads in one round.
 const READS_PER_ROUND: usize = 64;
-/// Bytes written to clients in one round: what a thousand clients are told at once takes longer than a token may wait.
+/// Bytes written to clients in one round. To write one message to a thousand clients takes longer than a token may wait.
 const WRITTEN_PER_ROUND: usize = 1 << 20;
 /// Clients accepted in one round.
 const ACCEPTS_PER_ROUND: usize = 64;
 /// Expired timers in one round.
 const TIMEOUTS_PER_ROUND: usize = 16;
-/// How often the status is renewed, and how soon after a path has changed.
+/// How often the status is published, and how soon after a path has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 const STATUS_DELAY: Duration = Duration::from_millis(50);
 
@@ -70,7 +70,7 @@ pub struct Daemon {
     clock: Clock,
     poll: Poll,
     node: Node,
-    /// What the node works by, as last applied.
+    /// The settings of the node, as last applied.
     live: Live,
     links: Links,
     outbound: Outbound,
@@ -80,15 +80,15 @@ pub struct Daemon {
     passwords: Passwords,
     shared: Arc<Shared>,
     silence: Silence,
-    /// Sockets that may have something.
+    /// Sockets that may have datagrams.
     ready: [bool; SOCKET_LIMIT],
     arrived: Vec<Arrived>,
-    /// The networks on which less passes than their interfaces take.
+    /// The networks on which only shorter datagrams arrive than their interfaces take.
     short: Networks,
     configuration: Option<Configuration>,
     members: Members,
     next_status: Instant,
-    /// Changes of paths that were told.
+    /// The changes of paths that were published.
     path_changes: u64,
     state_file: Option<PathBuf>,
     key_error: Option<String>,
@@ -96,7 +96,7 @@ pub struct Daemon {
     next: Option<Next>,
     #[cfg(unix)]
     _control: Option<Control>,
-    /// Last, so that everything is closed before anybody is told.
+    /// The last field, so that everything is closed before other threads learn that the daemon has ended.
     _ending: Ending,
 }
 
@@ -117,7 +117,7 @@ impl Daemon {
             me: options.node.ring.me,
             descriptors: options.descriptors,
         };
-        // What is sealed is opened where it lies.
+        // A sealed datagram is decrypted in place, so it needs a buffer of its own.
         let buffers = if options.node.keys.is_empty() { Buffers::Shared } else { Buffers::Own };
         let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
         let silence = Silence::new(clock.now(), &options.networks);
@@ -161,7 +161,7 @@ impl Daemon {
         })
     }
 
-    /// Talks to the daemon while it runs.
+    /// The handle through which other threads use the daemon while it runs.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.shared))
     }
@@ -171,7 +171,7 @@ impl Daemon {
         self.run_with(|_| {});
     }
 
-    /// The same, and shows each new status, at least one every second. It must not take long: the loop waits for it.
+    /// The same, and passes each new status to `on_status`, at least once a second. `on_status` must be quick: the loop waits for it.
     pub fn run_with(mut self, mut on_status: impl FnMut(&Status)) -> Exit {
         let shared = Arc::clone(&self.shared);
         let mut events = Events::with_capacity(EVENTS);
@@ -185,7 +185,7 @@ impl Daemon {
                 Ok(()) => self.handle_events(&events),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    error!(name: "poll_failed", %error, "the system does not poll any more");
+                    error!(name: "poll_failed", %error, "the poll failed: the daemon ends");
                     break;
                 }
             }
@@ -195,7 +195,7 @@ impl Daemon {
     }
 
     fn round(&mut self) {
-        // A token that has come takes along what clients wrote while it was awaited.
+        // Clients are read before the token, so that it numbers what they wrote while we waited for it.
         if self.clients.resume() {
             self.read();
         }
@@ -254,7 +254,7 @@ impl Daemon {
             if self.monitors.hides(now, &datagram) {
                 continue;
             }
-            // Each datagram may change the numbers.
+            // Asked for each datagram, because the one before may have brought a new table with other network numbers.
             let network = self.links.network_of(socket);
             self.node.handle_datagram(now, network, source, datagram);
             self.drain();
@@ -263,7 +263,7 @@ impl Daemon {
         self.outbound.flush(&mut self.links);
     }
 
-    /// Does what a monitor wants, if it may want that.
+    /// Carries out a monitor's command, if it is allowed.
     fn obey(&mut self, now: Instant, datagram: &[u8]) {
         match self.monitors.handle(now, datagram) {
             Some(Order::Report(to)) => {
@@ -306,7 +306,7 @@ impl Daemon {
         }
     }
 
-    /// Whoever follows the paths is told of each change at once, and the status soon.
+    /// Notifies those who follow the paths of each change at once; the status follows soon.
     fn publish_paths(&mut self, now: Instant) {
         let changes = self.node.path_changes();
         if mem::replace(&mut self.path_changes, changes) != changes {
@@ -315,7 +315,7 @@ impl Daemon {
         }
     }
 
-    /// The node knows how long a datagram may be to leave whole by each interface.
+    /// Gives the node the longest datagram that leaves each interface without fragmentation.
     fn tell_limits(&mut self, now: Instant) {
         for (network, limit) in (0..).map(NetworkId).zip(self.links.datagram_limits().collect::<Vec<_>>()) {
             if let Some(limit) = limit {
@@ -324,7 +324,8 @@ impl Daemon {
         }
     }
 
-    /// Whatever drops long frames may drop a run of datagrams before it is cut into them, so there each leaves by itself.
+    /// Sends each datagram by itself on networks where long ones vanish: what drops long frames may also drop a run of datagrams
+    /// before it is cut up.
     fn follow_lengths(&mut self) {
         let short = self.node.short_networks();
         if mem::replace(&mut self.short, short) != short {
@@ -404,7 +405,7 @@ impl Daemon {
         }
     }
 
-    /// Writes to those who have something to be told, in turn, until the budget of bytes is used up.
+    /// Writes to the clients that have output, in turn, until the budget of bytes is used up.
     fn write(&mut self, mut budget: usize) {
         for _ in 0..self.clients.writable() {
             if budget == 0 {
@@ -433,6 +434,7 @@ impl Daemon {
 
     /// Takes every output of the node.
     fn drain(&mut self) {
+        // First, because all that follows uses the network numbers of the new table.
         if self.node.take_adopted() {
             self.adopt();
         }
@@ -446,7 +448,7 @@ impl Daemon {
                 Event::Close { id, reason, rest } => {
                     let from = self.clients.origin(id);
                     match reason {
-                        // Others will try another name, or again; who is not let in needs an operator.
+                        // Only an operator can help these clients. Others try again, or with another name.
                         EndReason::Refused(Refusal::AUTH | Refusal::QUOTA) => {
                             warn!(name: "client_refused", client = id.0, %from, %reason, "a client is not let in");
                         }
@@ -479,7 +481,7 @@ impl Daemon {
         self.next_status = Instant::ZERO;
     }
 
-    /// Leaves the ring and lets the clients have what fits.
+    /// Leaves the ring, and writes to the clients what their sockets take.
     fn finish(mut self) {
         self.node.leave(self.clock.now());
         self.drain();

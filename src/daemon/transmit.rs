@@ -1,7 +1,7 @@
 //! Packets on their way from the node to the sockets.
 //!
-//! They wait until an input is dealt with, so that packets of one burst to one destination reach [`crate::net`] together and may leave as
-//! one send. On each network they keep the node's order; between networks there is none to keep.
+//! They wait until a batch of inputs has been handled. So the packets of a burst to one destination reach [`crate::net`] together and can
+//! leave in one send. On each network they keep the node's order; between networks there is no order to keep.
 
 use crate::net::{Datagram, Links};
 use crate::node::{Node, Transmit};
@@ -17,7 +17,7 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// Takes everything that the node wants to send, and sends what becomes too much to wait.
+    /// Takes all packets that the node wants to send. A network with [`WAITING_LIMIT`] packets is sent at once.
     pub(super) fn collect(&mut self, node: &mut Node, links: &mut Links) {
         while let Some(transmit) = node.poll_transmit() {
             self.push(transmit, links);

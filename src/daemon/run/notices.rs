@@ -1,4 +1,4 @@
-//! What the loop tells an operator of networks.
+//! What the loop reports to operators about networks.
 
 use tracing::{debug, info, warn};
 
@@ -8,7 +8,7 @@ use crate::net::LinkEvent;
 use crate::time::Instant;
 
 impl Daemon {
-    /// Writes it to the log, and publishes the status that goes with it.
+    /// Writes a notice to the log and the journal, and publishes a new status at once.
     pub(super) fn log_notice(&mut self, notice: multipath::Notice) {
         match notice {
             multipath::Notice::Path { daemon, network, state, .. } => {
@@ -58,7 +58,7 @@ impl Daemon {
                 self.drain();
             }
             LinkEvent::Refused(network, daemon) => {
-                debug!(network = network.0, %daemon, "nobody has the port of a daemon");
+                debug!(network = network.0, %daemon, "no program listens on a daemon's port");
                 self.node.handle_refusal(now, network, daemon);
                 self.drain();
                 return;
@@ -68,7 +68,7 @@ impl Daemon {
     }
 }
 
-/// What the log calls it.
+/// The name of a notice's event in the log.
 fn notice_name(notice: &multipath::Notice) -> &'static str {
     match notice {
         multipath::Notice::Path { .. } => "path",

@@ -10,7 +10,7 @@ use crate::node;
 use crate::seal::Keys;
 
 impl Daemon {
-    /// Does what was asked for by another thread.
+    /// Carries out a request of another thread.
     pub(super) fn serve(&mut self, request: Request) {
         match request {
             Request::Drill { network, on } => {
@@ -21,7 +21,7 @@ impl Daemon {
             Request::Rekey => self.rekey(),
             Request::List { limit } => self.shared.list(self.lists(limit)),
             Request::Policy(policy) => {
-                info!(name: "policy", %policy, "another policy");
+                info!(name: "policy", %policy, "the policy is changed");
                 self.live.policy = policy;
                 self.node.apply(self.clock.now(), &self.live);
             }
@@ -35,14 +35,14 @@ impl Daemon {
                     warn!(
                         name: "network_not_switched",
                         network = network.0,
-                        "there is no such network, or no other that is on: it stays as it is"
+                        "the network is not switched: it does not exist, or no other one is on"
                     );
                 }
             },
         }
     }
 
-    /// The first groups by name, and the sessions that came first.
+    /// The first groups by name, and the oldest sessions.
     fn lists(&self, limit: usize) -> Lists {
         let groups = self.node.groups().take(limit).map(|(name, members, here)| (name.to_string(), members, here));
         let session = |session: node::SessionStand| SessionLine {
@@ -61,7 +61,7 @@ impl Daemon {
         }
     }
 
-    /// Reads the key file again. With a file that is of no use everything stays as it is.
+    /// Reads the key file again. If the file cannot be used, nothing changes.
     fn rekey(&mut self) {
         let Some(file) = &self.live.key_file else {
             return warn!(name: "no_key_file", "there is no key file: set KeyFile and restart the daemon to seal packets");
@@ -75,7 +75,7 @@ impl Daemon {
         }
     }
 
-    /// Takes over keys that were read again.
+    /// Uses keys that were read again.
     pub(super) fn set_keys(&mut self, keys: Keys) {
         let count = keys.ids().count();
         self.node.set_keys(self.clock.now(), keys);

@@ -1,4 +1,5 @@
-//! Settings that were read again. Most count at once; other daemons and networks count when all members of the ring have read of them.
+//! Settings that were read again. Most take effect at once. New daemons and networks take effect when all members of the ring have
+//! read the same table.
 
 use tracing::info;
 
@@ -11,11 +12,11 @@ use crate::node;
 use crate::time::Instant;
 use crate::wire::NetworkId;
 
-/// What waits for the other daemons.
+/// The settings that wait for the other daemons.
 #[derive(Debug)]
 pub(super) struct Next {
     membership: Membership,
-    /// What is said by the numbers of its networks.
+    /// Policy and priorities wait too: they name networks by the numbers of the new table.
     policy: Policy,
     priorities: Vec<u8>,
 }
@@ -24,7 +25,7 @@ pub(super) struct Next {
 type Numbers = Option<Vec<Option<NetworkId>>>;
 
 impl Daemon {
-    /// Works by settings that were read again. If a port for a network or for clients cannot be opened, nothing changes.
+    /// Applies settings that were read again. If a port for a network or for clients cannot be opened, nothing changes.
     pub(super) fn take_over(&mut self, news: News) {
         let News { mut live, keys, membership, clients } = news;
         let now = self.clock.now();
@@ -60,7 +61,7 @@ impl Daemon {
         self.drain();
     }
 
-    /// Opens the ports of new networks, with the numbers that the present ones have among them, and those for clients.
+    /// Opens the ports for new networks and for clients. Returns the present number of each network of a new table.
     fn open_all(&mut self, membership: &Membership, clients: Option<&ClientAddresses>) -> Result<Numbers, String> {
         let is_new = membership.system.digest != self.node.system_digest();
         let networks = is_new.then(|| self.links.prepare(membership.networks.clone())).transpose();
@@ -70,7 +71,7 @@ impl Daemon {
         Ok(networks)
     }
 
-    /// What was to come before still is to come.
+    /// Keeps the table that waited before the failed reload.
     fn prepare_again(&mut self, now: Instant) {
         let prepared = self.next.as_ref().and_then(|next| {
             let networks = self.links.prepare(next.membership.networks.clone()).ok()?;
@@ -83,10 +84,11 @@ impl Daemon {
         self.node.prepare(now, prepared);
     }
 
-    /// The node has changed the table: sockets and everybody else follow before anything leaves that the node says from then on.
+    /// The node has changed to the next table. Sockets, monitors and policy follow before any later output of the node leaves.
     pub(super) fn adopt(&mut self) {
         let Some(Next { membership, policy, priorities }) = self.next.take() else { return };
         let now = self.clock.now();
+        // Packets of the old table leave first: their network numbers mean the old sockets.
         self.outbound.flush(&mut self.links);
         self.links.adopt(now);
         let Membership { daemons, segments, system, .. } = membership;

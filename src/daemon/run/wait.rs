@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::time::Duration;
 
 impl Daemon {
-    /// Waits for something to do. A thread that polls for a while first is woken less often, and being woken takes time.
+    /// Waits for something to do. With `BusyPoll` it polls for a while before it sleeps, because waking a thread takes time.
     pub(super) fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         if !self.node.waits_for_token() {
             self.clients.sleep_paused();
