@@ -1,5 +1,5 @@
-//! The only clock of the daemon: what the core calls an instant is time since this was made. It goes on while the machine is suspended, so
-//! that a daemon knows when it was away.
+//! The only clock of the daemon. An instant of the core is the time since this clock was made. The clock runs on while the machine is
+//! suspended, so that a daemon notices how long it was away.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The daemon's control socket: what an operator on this machine asks of a running daemon, one line in, a few lines out.
+//! The daemon's control socket: an operator on this machine sends one line and gets a few lines back.
 //!
-//! The file is for the daemon's own user alone, so who can open it may also switch networks. A thread serves it and goes through
-//! a [`Handle`] like everybody else: the loop never waits for an operator. An answer is [`records`](super::records).
+//! Only the daemon's own user can open the file, so whoever can open it may also give commands. A thread serves the socket through a
+//! [`Handle`], as other programs do: the loop never waits for an operator. Answers are [`records`](super::records).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -43,11 +43,11 @@ pub(super) struct Control {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Whoever is being served, so that the end of the daemon need not wait for them.
+/// The connection that is being served. The end of the daemon shuts it down, so that it need not wait for a slow operator.
 type Guest = Arc<Mutex<Option<UnixStream>>>;
 
-/// Opens the control socket at the first of these places that can be had. Several daemons of one machine may share a port, and then
-/// one has the file.
+/// Opens the control socket at the first of these places where that works. If several daemons of a machine share a port, only one has
+/// the file.
 pub(super) fn open(places: &[PathBuf], owner: Option<(u32, u32)>, handle: &Handle) -> Option<Control> {
     let mut failures = Vec::new();
     for file in places {
@@ -64,7 +64,7 @@ pub(super) fn open(places: &[PathBuf], owner: Option<(u32, u32)>, handle: &Handl
 }
 
 impl Control {
-    /// Listens at `path` for who wants to talk to the daemon.
+    /// Listens at `path` for operators.
     fn open(path: &Path, owner: Option<(u32, u32)>, handle: Handle) -> io::Result<Control> {
         let mut socket = UnixSocket::open(path, Access { mode: MODE, owner })?;
         let poll = Poll::new()?;
@@ -112,7 +112,7 @@ impl Server {
                 _ => {}
             }
             while let Ok((stream, _)) = self.socket.listener.accept() {
-                // Whoever hangs up before the answer does not want it.
+                // An error means that the operator hung up before the answer.
                 let _ = self.serve(stream.into());
                 *self.guest.lock() = None;
             }
@@ -124,7 +124,7 @@ impl Server {
         stream.set_nonblocking(false)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let request = request(&stream);
-        // Who says nothing only looks whether somebody is here, as a second daemon does.
+        // An empty request only tests whether a daemon listens here; a second daemon sends one at its start.
         if request.as_deref().is_ok_and(|request| request.trim().is_empty()) {
             return Ok(());
         }
@@ -133,7 +133,7 @@ impl Server {
             Err(error) => format!("error {error}\n"),
         };
         let written = stream.write_all(answer.as_bytes());
-        // Only now, as the end of the daemon ends this conversation.
+        // Only after the answer, because the end of the daemon ends this connection.
         match request.as_deref().map(str::trim_ascii) {
             Ok(TERMINATE) => self.handle.stop(),
             Ok(RESTART) => self.handle.restart(),
@@ -157,7 +157,7 @@ impl Server {
         result.map_or_else(|error| format!("error {error}\n"), |told| format!("ok {told}").trim_end().to_owned() + "\n")
     }
 
-    /// Does what changes the daemon, and returns what there is to tell of it.
+    /// Carries out a command that changes the daemon. Returns what it changed, in words.
     fn obey(&self, words: &[&str]) -> Outcome {
         let done = match *words {
             ["log", levels] => return (self.handle.program()?.set_log)(levels),
@@ -189,7 +189,7 @@ impl Server {
         Ok(())
     }
 
-    /// The newest key may be in use only later, when all daemons have it; that it is known can be said at once.
+    /// Reads the key file again. The answer says only whether that worked: a new key is used later, when all daemons have it.
     fn rekey(&self) -> Result<(), String> {
         if self.handle.status().keys.is_empty() {
             return Err("packets are not sealed: set KeyFile and start the daemon again".to_owned());
@@ -224,15 +224,15 @@ impl Server {
     }
 }
 
-/// Who changed what.
+/// Logs who changed what.
 fn log_command(command: &str, by: Origin, result: &Outcome) {
     match result {
-        Ok(_) => info!(name: "operator_command", command, %by, "an operator's command is done"),
-        Err(error) => warn!(name: "operator_refused", command, %by, error, "an operator's command is not done"),
+        Ok(_) => info!(name: "operator_command", command, %by, "an operator's command was carried out"),
+        Err(error) => warn!(name: "operator_refused", command, %by, error, "an operator's command was refused"),
     }
 }
 
-/// The line that the operator's program sends.
+/// The line that the operator's program sent.
 fn request(stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
     let mut byte = [0];

@@ -1,7 +1,7 @@
-//! The daemons inside this process, by number: for C programs, and for programs that know of no daemon.
+//! The daemons inside this process, by number: for C programs, and for clients whose environment asks for a daemon in the process.
 //!
-//! Numbers are given once, so a stopped daemon is never taken for another. A forked child begins with a table of its own: the
-//! daemons of its parent are not in it, and neither is a lock that some thread of the parent held.
+//! A number is never used twice, so a stopped daemon is never taken for another. A forked child begins with a table of its own. That
+//! table has none of the parent's daemons, and no lock that a thread of the parent held during the fork.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,13 +43,13 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Talks to the daemon.
+    /// The handle through which threads use the daemon.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Reads the configuration again, or another one, given as to [`start`], and takes over what it says otherwise. After an error
-    /// everything is as it was.
+    /// Reads the configuration again, or another one in the form that [`start`] takes, and applies its changes. After an error everything
+    /// is as it was.
     pub fn reload(&self, configuration: Option<&str>) -> Result<Reloaded, ReloadError> {
         let mut present = self.configuration.lock();
         let wanted = configuration.unwrap_or(&present).to_owned();
@@ -102,8 +102,8 @@ impl Embedded {
 
 /// Starts the daemon `name` of a configuration and returns its number. Its ports are open then.
 ///
-/// The configuration is a file's name, or a file's text if it has a brace; an empty one is the daemon `localhost` on
-/// 127.0.0.1, port 4803. Without a name the daemon is the only one, or the one that has an address of this machine.
+/// The configuration is a file's name, or a file's text if it has a brace. An empty one means the daemon `localhost` on 127.0.0.1,
+/// port 4803. Without a name the only daemon of the configuration starts, or the one that has an address of this machine.
 pub fn start(configuration: &str, name: Option<&str>) -> Result<u64, Error> {
     let wanted = Wanted { configuration, settings: read(configuration)?, name };
     wanted.start()
@@ -131,9 +131,9 @@ pub fn find(number: u64) -> Option<Arc<Embedded>> {
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct ShortWay {
-    /// A stream that it serves.
+    /// A stream that the daemon serves.
     pub stream: UnixStream,
-    /// Most bytes of data and group names that it takes in one message.
+    /// The largest number of bytes, data and group names together, that it takes in one message.
     pub message_limit: usize,
 }
 
@@ -157,8 +157,8 @@ pub fn connect(port: u16, host: Option<&str>) -> Option<ShortWay> {
     Some(ShortWay { stream, message_limit: embedded.handle.message_limit() })
 }
 
-/// Starts the daemon that a variable names for programs that know of none, if clients find it at this port; `None` if they do
-/// not. The variable is a configuration as for [`start`], and after a `#` the daemon's name.
+/// Starts the daemon that an environment variable names, if its clients' port is this one; otherwise returns `None`. The variable is a
+/// configuration as for [`start`], and after a `#` the daemon's name.
 pub fn start_for(variable: &str, port: u16) -> Result<Option<u64>, Error> {
     let (configuration, name) = split(variable);
     let wanted = Wanted { configuration, settings: read(configuration)?, name };
@@ -183,7 +183,7 @@ pub enum Error {
     AlreadyRunning(String),
     /// The process has [`EMBEDDED_LIMIT`] daemons.
     TooMany,
-    /// It cannot have its ports, or something else that it needs.
+    /// It cannot open its ports, or lacks something else that it needs.
     Start(StartError),
 }
 
@@ -227,7 +227,7 @@ fn read(configuration: &str) -> Result<Settings, FileError> {
     })
 }
 
-/// A configuration, and the daemon's name after the last `#` if what stands there can be one.
+/// The configuration, and the text after the last `#` if it can be a daemon's name.
 fn split(variable: &str) -> (&str, Option<&str>) {
     match variable.rsplit_once('#') {
         Some((configuration, name)) if !name.contains(|c: char| c.is_whitespace() || "{}/".contains(c)) => {
@@ -275,7 +275,7 @@ impl Wanted<'_> {
     }
 }
 
-/// What one process knows of its daemons. Its forked children have one each, behind it.
+/// The daemons of one process. A forked child finds its parent's registry in its memory, and appends its own to it.
 #[derive(Debug)]
 struct Registry {
     process: u32,
@@ -314,7 +314,8 @@ impl Registry {
 }
 
 impl DaemonTable {
-    /// Room for a daemon of this name and configuration, which must not be there unless it has crashed.
+    /// Checks that there is room for one more, and that no daemon with this name and configuration runs. One that has crashed does not
+    /// count.
     fn make_room(&mut self, name: &str, system: u32) -> Result<(), Error> {
         if self.daemons.values().any(|embedded| embedded.is(name, system) && embedded.is_running()) {
             return Err(Error::AlreadyRunning(name.to_string()));

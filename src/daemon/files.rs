@@ -1,5 +1,5 @@
-//! The files that say what a daemon is: `spread.conf`, the access file and the password file. Here they are found and read; what
-//! they mean is for [`crate::config`] and [`crate::session`].
+//! Finds and reads the files of a daemon: `spread.conf`, the access file and the password file. [`crate::config`] and
+//! [`crate::session`] give them their meaning.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +25,7 @@ pub const ACCESS_FILE: &str = "spread.access_ip";
 /// The name of the password file, looked for in the same places.
 pub const PASSWORD_FILE: &str = "spread.access_pword";
 
-/// Descriptors that are not clients': networks, doors, log, and a client that is refused.
+/// Descriptors that clients cannot have: for networks, doors, the log, and a client that is refused.
 const OTHER_DESCRIPTORS: usize = 64;
 
 /// Why a file cannot be used.
@@ -37,11 +37,11 @@ pub enum FileError {
     TooLarge(PathBuf),
     /// The configuration has mistakes.
     Invalid(Invalid),
-    /// A line of the access file is no rule.
+    /// A line of the access file is not a rule.
     Access(PathBuf, AccessError),
-    /// A line of the password file is no user.
+    /// A line of the password file is not a user.
     Password(PathBuf, PasswordError),
-    /// The key file is of no use.
+    /// The key file cannot be used.
     Keys(KeyFileError),
 }
 
@@ -76,8 +76,8 @@ impl From<Invalid> for FileError {
     }
 }
 
-/// The configuration file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`; the first
-/// that is not plainly absent, even if it turns out not to be readable.
+/// The configuration file to read: the one named, otherwise `spread.conf` in the working directory, otherwise in `/etc`. The first that
+/// exists counts, even if it cannot be read.
 pub fn find_file(name: &Path) -> Option<PathBuf> {
     first_present(&[name, Path::new(DEFAULT_FILE), Path::new("/etc/spread.conf")])
 }
@@ -116,8 +116,8 @@ pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
     Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Password(path.into(), error))
 }
 
-/// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. An
-/// access file that nothing uses may have mistakes, as it always might, unless it has rules for groups, which are used in any case.
+/// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. If no
+/// check uses the access file, a mistake in it is only a warning, unless it has rules for groups: these always count.
 pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError> {
     let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
     let (by_access, by_password) = (checks(Method::Ip) || checks(Method::Unix), checks(Method::Password));
@@ -125,7 +125,7 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
         Some(path) => match read_access_file(&path) {
             Ok(access) => session.access = access,
             Err(error) if by_access || has_group_rules(&path) => return Err(error),
-            Err(error) => warn!(name: "access_unused", %error, "nothing uses the access file, which has a mistake"),
+            Err(error) => warn!(name: "access_unused", %error, "the access file has a mistake; nothing uses the file now"),
         },
         None if by_access => {
             warn!(name: "access_missing", "there is no access file: the methods IP and UNIX refuse everybody")
@@ -142,7 +142,7 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
     Ok(())
 }
 
-/// Whether a line of the access file is meant to be a rule for groups.
+/// Whether a line of the access file begins like a rule for groups.
 fn has_group_rules(path: &Path) -> bool {
     let text = read_limited(path).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group"))
@@ -157,7 +157,7 @@ pub(super) fn read_keys(file: &str) -> Result<Keys, FileError> {
     Ok(keys)
 }
 
-/// Gives clients the memory that the file says, or else a part of the machine's.
+/// Gives clients the memory that the file sets, or else a part of the machine's.
 pub(super) fn fit_memory(live: &mut Live) {
     live.session.max_memory = live.max_memory.unwrap_or_else(memory::default_limit);
 }

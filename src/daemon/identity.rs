@@ -1,10 +1,10 @@
-//! What makes one life of a daemon different from all others: chance, and a number that only grows.
+//! What makes one life of a daemon different from all others: random numbers, and a number that only grows.
 //!
-//! A ring's sequence must exceed that of every ring of an earlier life. Microseconds since 1970 do, as no ring is formed a million
-//! times a second, unless the clock goes back; a state file covers that.
+//! A ring's sequence must exceed that of every ring of an earlier life. Microseconds since 1970 do, because no daemon forms a million
+//! rings a second. If the clock may go back, a state file keeps the sequence.
 //!
-//! No ring of anybody is further ahead of the clock than [`AHEAD`]: what says so was forged or damaged, and would use up the numbers
-//! that are left for rings.
+//! No ring's sequence is ahead of the clock by more than [`AHEAD`]. A packet with a larger one is forged or damaged; to accept it would
+//! use up the numbers that are left for rings.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,7 +23,7 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// No ring of an earlier life had a larger sequence.
     pub sequence_floor: u64,
-    /// No ring of anybody has a larger sequence yet; it grows by one each microsecond.
+    /// No ring of any daemon has a larger sequence yet; the limit grows by one each microsecond.
     pub sequence_horizon: u64,
     /// The seed for every random choice.
     pub seed: u64,
@@ -37,7 +37,7 @@ impl Identity {
         if clock > AHEAD {
             warn!(
                 name: "clock_wrong",
-                "this machine's clock is wrong: it is far beyond the year 2200; set it, or rings may get one number twice"
+                "this machine's clock is wrong: it is far beyond the year 2200; set it, or two rings may get the same number"
             );
         }
         Identity::at(clock.min(AHEAD), state_file)
@@ -55,7 +55,7 @@ impl Identity {
 /// How far ahead of the clock a ring's sequence may be, in microseconds: 285 years, for clocks that were wrong once.
 const AHEAD: u64 = 1 << 53;
 
-/// A random number: the standard library seeds every hash state from the system.
+/// A random number. The standard library seeds every hash state with randomness of the system.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -86,7 +86,7 @@ fn recall(path: &Path, horizon: u64) -> Option<u64> {
     None
 }
 
-/// Writes down a ring's sequence for later lives. The file is replaced as a whole.
+/// Writes a ring's sequence down for later lives. The rename replaces the file as a whole, so that a crash leaves no half-written one.
 pub(super) fn remember(path: &Path, sequence: u64) {
     let new = path.with_extension("new");
     let written = fs::write(&new, format!("{sequence}\n")).and_then(|()| fs::rename(&new, path));

@@ -1,19 +1,19 @@
-//! The last things that happened to the ring, the networks and the files, for operators who ask. The log has the same and more.
+//! The latest events of the ring, the networks and the files, for operators who ask. The log has the same and more.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-/// Things that are kept.
+/// Events that are kept.
 const LIMIT: usize = 200;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
-    /// Counts them from 1.
+    /// Its number; the first has 1.
     pub number: u64,
-    /// When, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at_ms: u64,
     /// The name of the event in the log.
     pub event: &'static str,
@@ -32,7 +32,7 @@ struct Kept {
 }
 
 impl Journal {
-    /// Something happens now.
+    /// Records that something happened now.
     pub(super) fn record(&self, event: &'static str, text: String) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);

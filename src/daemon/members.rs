@@ -1,4 +1,4 @@
-//! Who comes into the ring and who goes, in words for an operator: a daemon that says farewell is no news, one that falls silent is.
+//! Reports to operators which daemons join and leave the ring. A daemon that says farewell is normal; one that falls silent is a warning.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::wire::DaemonId;
 pub(super) struct Members {
     present: BTreeSet<DaemonId>,
     leaving: BTreeSet<DaemonId>,
-    /// Those that left in order, until they come back: their silence is no news.
+    /// Those that left in order, until they come back: their silence is normal.
     stopped: BTreeSet<DaemonId>,
 }
 
@@ -23,12 +23,12 @@ pub(super) struct Members {
 enum Departure {
     /// It said that it was about to stop.
     Stopped,
-    /// It said nothing: for how long in milliseconds, if it was ever heard, and on which networks.
+    /// It fell silent: how many milliseconds ago, if it was ever heard, and on which networks it had been heard.
     Lost { silent_ms: Option<u64>, networks: String },
 }
 
 impl Members {
-    /// A daemon says that it is about to stop.
+    /// A daemon announced that it is about to stop.
     pub(super) fn on_farewell(&mut self, daemon: DaemonId) {
         if self.present.contains(&daemon) {
             self.leaving.insert(daemon);
@@ -40,7 +40,7 @@ impl Members {
         self.leaving.contains(&daemon) || self.stopped.contains(&daemon)
     }
 
-    /// A ring of these daemons is installed. What of that an operator may ask for later: events of the log, and words.
+    /// A ring of these daemons is installed. Writes that to the log, and returns the events and texts for the journal.
     pub(super) fn on_configuration(
         &mut self,
         now: Instant,
@@ -83,7 +83,7 @@ impl Members {
     }
 }
 
-/// The event of the log, and its words.
+/// Logs a departure, and returns the event's name and text.
 fn log_departure(daemon: DaemonId, departure: &Departure) -> (&'static str, String) {
     match departure {
         Departure::Stopped => {

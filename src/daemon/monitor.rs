@@ -1,9 +1,9 @@
-//! What classic monitors may tell this daemon by UDP, on the port of the daemons' own packets, and what they hear from it.
+//! Classic monitors: the commands that they send by UDP to the port of the daemons' own packets, and the reports that they get.
 //!
-//! Nothing shows that a monitor is who it says, so only reports are given freely, and those only to the address of a configured
-//! daemon. To partition or throttle the daemon takes `DangerousMonitor`. A partition ends by itself, because the monitor
-//! that made it may be gone. No datagram stops the daemon or lets it read files: that takes the control socket. Where packets between
-//! daemons are sealed no such command is obeyed: it carries no seal.
+//! A monitor cannot prove who it is. So it gets only reports, and these go only to the address of a configured daemon. With
+//! `DangerousMonitor` it may also partition and throttle the daemon. A partition ends by itself, because the monitor that made it may
+//! be gone. No datagram stops the daemon or lets it read files: that takes the control socket. Where packets between daemons are
+//! sealed, no command is obeyed, because commands carry no seal.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,13 +19,13 @@ use crate::ring::{Configuration, Windows};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, FlowControl, Header, MonitorCommand, MonitorRequest, Reader, Report};
 
-/// How long a partition lasts that is not repeated.
+/// How long a partition lasts if the monitor does not repeat it.
 const PARTITION_TIME: Duration = Duration::from_secs(60);
 
 /// Puts a number into a report.
 type Store = fn(&mut Report, u32);
 
-/// The counters that a report has, and where. It has no place for others.
+/// The counters of a report, and its fields for them. It has no fields for others.
 const COUNTED: [(&str, &str, Store); 8] = [
     ("ring", "packets_sent", |report, value| report.packets_sent = value),
     ("ring", "retransmitted", |report, value| report.retransmitted = value),
@@ -37,7 +37,7 @@ const COUNTED: [(&str, &str, Store); 8] = [
     ("packets", "first", |report, value| report.packets_received = value),
 ];
 
-/// What monitors may do, and what they are told of the configuration.
+/// What monitors may do, and what reports say of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Monitoring {
     /// Whether they may partition and throttle the daemon.
@@ -63,7 +63,7 @@ pub(super) enum Traffic {
     Sealed,
 }
 
-/// This daemon's ear for monitors.
+/// The part of the daemon that handles monitors' commands.
 #[derive(Debug)]
 pub(super) struct Monitors {
     me: DaemonId,
@@ -71,7 +71,7 @@ pub(super) struct Monitors {
     configuration: u32,
     options: Monitoring,
     traffic: Traffic,
-    /// Where reports leave from; there is none until the first.
+    /// The socket that sends reports; opened for the first one.
     socket: Option<UdpSocket>,
     /// Daemons that a partition hides, and until when.
     hidden: BTreeSet<DaemonId>,
@@ -79,7 +79,7 @@ pub(super) struct Monitors {
 }
 
 impl Monitors {
-    /// For the daemon `me` of a configuration with this hash.
+    /// For a daemon with these options.
     pub(super) fn of(options: &Options) -> Monitors {
         let (ring, system) = (&options.node.ring, options.node.system);
         let dangerous = options.node.live.dangerous_monitor;
@@ -99,7 +99,7 @@ impl Monitors {
         Monitors { me, daemons, configuration, options, traffic, socket: None, hidden, until }
     }
 
-    /// Whether monitors may partition, throttle and stop the daemon from now on.
+    /// Whether monitors may partition and throttle the daemon from now on.
     pub(super) fn set_dangerous(&mut self, dangerous: bool) {
         self.options.dangerous = dangerous;
     }
@@ -140,7 +140,7 @@ impl Monitors {
                     name: "monitor_refused",
                     from = %command.from,
                     command = "reload",
-                    "a monitor wants files read again, but anybody could have sent that: use spmonitor reload, or SIGHUP"
+                    "a monitor wants the daemon to reload its files, but anybody could have sent that: use spmonitor reload, or SIGHUP"
                 );
                 None
             }
@@ -156,7 +156,7 @@ impl Monitors {
                 warn!(
                     name: "monitor_refused",
                     from = %command.from,
-                    "a monitor is not obeyed: packets are sealed and its commands are not; use the control socket"
+                    "a monitor is not obeyed: packets are sealed, but its commands are not; use the control socket"
                 );
                 None
             }
@@ -178,7 +178,7 @@ impl Monitors {
         }
     }
 
-    /// What this daemon has to report.
+    /// This daemon's report.
     pub(super) fn report(&self, now: Instant, node: &Node, configuration: Option<&Configuration>) -> Report {
         let windows = node.windows();
         let (progress, version) = (node.progress(), |part: &str| part.parse().unwrap_or_default());
@@ -245,7 +245,7 @@ impl Monitors {
         self.until = now + PARTITION_TIME;
     }
 
-    /// Where this daemon stands in the lists.
+    /// This daemon's index in the lists.
     fn place(&self) -> Option<usize> {
         self.daemons.iter().position(|&daemon| daemon == self.me)
     }

@@ -1,5 +1,5 @@
-//! Who is at the other end of a client's connection, for the log: an address and port, or the process and user that the system
-//! vouches for. It is asked when the client comes, because a broken connection cannot say any more.
+//! Who is at the other end of a client's connection, for the log: an address and port, or a process and user, which the system
+//! guarantees. The daemon asks when the client connects, because a broken connection cannot answer any more.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub(super) enum Origin {
     /// A program of this machine, as it was when it connected.
     #[cfg(unix)]
     Local { pid: Option<u32>, uid: u32 },
-    /// The system does not say.
+    /// The system does not tell.
     Unknown,
 }
 

@@ -1,7 +1,7 @@
-//! Comparing passwords, on a thread of its own: it is made to take long, and the loop that passes the token must not wait for it.
+//! Compares passwords on a thread of its own. A comparison is slow on purpose, and the loop that passes the token must not wait for it.
 //!
-//! The thread begins with the first password and ends with the daemon. How many passwords wait is bounded by how many handshakes may be
-//! unfinished, and how fast a stranger adds to them by the node.
+//! The thread begins with the first password and ends with the daemon. The limit of unfinished handshakes also limits how many
+//! passwords wait, and the node limits how fast a stranger adds to them.
 
 use std::io;
 use std::mem;
@@ -25,12 +25,12 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    /// Nothing to compare yet. The loop is woken when something was.
+    /// Nothing to compare yet. Each verdict wakes the loop.
     pub(super) fn new(shared: Arc<Shared>) -> Passwords {
         Passwords { shared, verdicts: Arc::default(), work: None }
     }
 
-    /// Has a password compared.
+    /// Gives the thread a password to compare.
     pub(super) fn compare(&mut self, id: SessionId, check: Check) {
         if self.work.is_none() {
             self.work = self
@@ -45,7 +45,7 @@ impl Passwords {
         }
     }
 
-    /// What was compared since the last call.
+    /// The verdicts since the last call.
     pub(super) fn take(&self) -> Vec<(SessionId, Verdict)> {
         mem::take(&mut self.verdicts.lock())
     }

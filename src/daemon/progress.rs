@@ -1,7 +1,7 @@
-//! What others may wait for while a daemon runs: that a path changed, and that the daemon has ended.
+//! What other threads may wait for while a daemon runs: changes of paths, and the end of the daemon.
 //!
-//! The loop only writes here; who waits does so on a thread of its own and never holds the loop up. The changes are numbered, so
-//! that many may follow them, each from where it was; who comes too late misses the oldest and sees it by the numbers.
+//! The loop only writes here. Waiting threads never delay it. The changes are numbered, so that many readers can follow them, each at
+//! its own speed. A slow reader misses the oldest changes, and sees that from the numbers.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,31 +11,31 @@ use crate::multipath::{Path, PathState};
 use crate::time::Duration;
 use crate::wire::{DaemonId, NetworkId};
 
-/// Changes that are kept for those who come late.
+/// Changes that are kept for slow readers.
 const EVENT_LIMIT: usize = 256;
 
 /// Whether a daemon is still there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Life {
-    /// It runs, or is about to.
+    /// It runs, or starts.
     #[default]
     Running,
-    /// It was told to stop, and has.
+    /// It was told to stop, and has stopped.
     Stopped,
-    /// Its thread panicked: a fault of ours. Its clients have lost their connections.
+    /// Its thread panicked, which is a bug in the daemon. Its clients have lost their connections.
     Crashed,
 }
 
-/// A path that is not what it was.
+/// A path whose state has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathEvent {
-    /// Counts the changes of this daemon's paths from 1.
+    /// The number of this change; the daemon's first has 1.
     pub number: u64,
-    /// The path as it is since then.
+    /// The path after the change.
     pub path: Path,
 }
 
-/// How far a daemon has come.
+/// The changes of paths, and whether the daemon still runs.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     log: Mutex<Log>,
@@ -51,7 +51,7 @@ struct Log {
 }
 
 impl Progress {
-    /// The paths as they are now.
+    /// Records the present paths; only changes count.
     pub(super) fn record(&self, paths: &[Path]) {
         let mut log = self.log.lock();
         let before = log.count;
@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// The daemon is no more.
+    /// Records that the daemon has ended.
     pub(super) fn end(&self, life: Life) {
         self.log.lock().life = life;
         self.changed.notify_all();
@@ -72,7 +72,7 @@ impl Progress {
         self.log.lock().life
     }
 
-    /// The first change that is kept after the one with this number. Waits for it, unless the daemon has ended.
+    /// The first kept change after the one with this number. Waits for it at most for `patience`, and not if the daemon has ended.
     pub(super) fn next_path_event(&self, after: u64, patience: Duration) -> Option<PathEvent> {
         let mut log = self.log.lock();
         let nothing = |log: &mut Log| log.after(after).is_none() && log.life == Life::Running;

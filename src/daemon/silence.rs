@@ -1,5 +1,4 @@
-//! Says once that no other daemon was heard since the start: then nothing is wrong that a ring could mend, but a switch, an address
-//! or a firewall is.
+//! Warns once if no other daemon was heard since the start. No ring can repair that: an address, a switch or a firewall is wrong.
 
 use std::fmt::Write;
 
@@ -9,15 +8,15 @@ use crate::multipath::Path;
 use crate::net::Network;
 use crate::time::{Duration, Instant};
 
-/// How long after the start it is not strange that nobody is heard.
+/// How long after the start it is normal to hear nobody.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for the first packet of any other daemon.
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// When it is said; `None` if it was, or if somebody was heard, or nobody can be.
+    /// When to check; `None` after the check, or if there are no other daemons.
     due: Option<Instant>,
-    /// What is sent where, and how that is tried by hand.
+    /// What is sent where, and how to try the same by hand.
     advice: String,
 }
 
@@ -28,12 +27,12 @@ impl Silence {
         Silence { due: expects_others.then_some(now + PATIENCE), advice: advice(networks) }
     }
 
-    /// When to look.
+    /// When to check.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Looks whether somebody was heard, once it is time.
+    /// Warns if it is time and no daemon was heard.
     pub(super) fn check(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
         if self.due.take_if(|due| *due <= now).is_some() && paths.all(|path| path.heard == 0) {
             warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", PATIENCE.as_secs(), self.advice);
@@ -43,7 +42,7 @@ impl Silence {
 
 /// What was sent where, with the commands that try the same by hand.
 fn advice(networks: &[Network]) -> String {
-    let mut text = "unless none runs, something is wrong between the machines.".to_owned();
+    let mut text = "if others run, something is wrong between the machines.".to_owned();
     for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {
         let (own, port) = (network.own, network.port);
         let others: Vec<String> = network.peers.iter().map(|peer| peer.address.ip().to_string()).collect();

@@ -1,4 +1,4 @@
-//! All counters of a daemon in one visit. Whoever tells them, as the control socket does, knows no counter by name.
+//! All counters of a daemon in one visit. So code that shows them, such as the control socket, need not name any counter.
 
 use super::handle::Status;
 use crate::counters::Counter;
@@ -6,7 +6,7 @@ use crate::node::{ClientStats, Node};
 use crate::wire::NetworkId;
 use crate::{groups, multipath, ring};
 
-/// What is counted above the networks.
+/// All counters except those of single networks.
 struct Tally<'a> {
     ring: &'a ring::Stats,
     packets: &'a multipath::Stats,
@@ -24,14 +24,14 @@ impl Tally<'_> {
     }
 }
 
-/// Shows every counter of a node, as it is now. This costs little, so anybody may ask for it often.
+/// Shows every counter of a node with its present value. This is cheap enough to be called often.
 pub(super) fn visit_node(node: &Node, show: &mut dyn FnMut(Counter)) {
     let (packets, clients) = (&node.multipath_stats(), &node.client_stats());
     Tally { ring: node.ring_stats(), packets, groups: node.group_stats(), clients }.visit(show);
 }
 
 impl Status {
-    /// Shows every counter; those of one network with its number.
+    /// Shows every counter; a network's counters come with its number.
     pub fn visit(&self, show: &mut dyn FnMut(Option<NetworkId>, Counter)) {
         let Status { ring, packets, groups, client_stats: clients, .. } = self;
         Tally { ring, packets, groups, clients }.visit(&mut |counter| show(None, counter));

@@ -1,4 +1,4 @@
-//! What unit tests of several files need.
+//! Shared by unit tests of several files.
 
 use crate::multipath::{Path, PathState};
 use crate::time::Instant;
