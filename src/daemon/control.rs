@@ -80,7 +80,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         let woken = self.stop.wake();
-        // What the guest has not said or read by now is not waited for.
+        // Cut the connection before the join: the end of the daemon does not wait for a slow operator.
         if let Some(guest) = &*self.guest.lock() {
             let _ = guest.shutdown(Shutdown::Both);
         }

@@ -1,7 +1,7 @@
-//! The door for programs that the daemon is inside of: one end of a socket pair, handed to the loop.
+//! The door for clients in the daemon's own process: the loop gets one end of a socket pair, the client keeps the other.
 //!
-//! It is open as long as the daemon lives, needs no name in the file system, and so tells apart daemons that share a port. The
-//! stream is like that of any other client, so a mailbox stays a descriptor that can be polled.
+//! The door is open as long as the daemon lives. It needs no name in the file system, so daemons that share a port are told apart. The
+//! stream is like that of any other client, so a mailbox is still a descriptor that can be polled.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -14,20 +14,20 @@ use crate::session::Peer;
 /// Streams that may wait for the loop; further ones are refused.
 const NEWCOMER_LIMIT: usize = 100;
 
-/// Streams that wait to be taken in.
+/// Streams that wait for the loop; `None` once the door is closed.
 #[derive(Debug)]
 pub(super) struct Entrance(Mutex<Option<Vec<Newcomer>>>);
 
-/// A stream and where its client counts as coming from.
+/// A stream, and the place from which its client counts as coming.
 pub(super) type Newcomer = (UnixStream, Peer);
 
 impl Entrance {
-    /// An open door with nobody before it.
+    /// An open door; no stream waits.
     pub(super) fn new() -> Entrance {
         Entrance(Mutex::new(Some(Vec::new())))
     }
 
-    /// Puts one end of a new pair before the door and returns the other.
+    /// Makes a socket pair. One end waits for the loop; the other is returned.
     pub(super) fn enter(&self, peer: Peer) -> io::Result<UnixStream> {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
@@ -40,12 +40,12 @@ impl Entrance {
         Ok(far)
     }
 
-    /// Those who came since the last call.
+    /// The streams that came since the last call.
     pub(super) fn take(&self) -> Vec<Newcomer> {
         self.0.lock().as_mut().map(mem::take).unwrap_or_default()
     }
 
-    /// Closes the door, and the streams before it.
+    /// Closes the door, and all streams that wait.
     pub(super) fn close(&self) {
         *self.0.lock() = None;
     }

@@ -1,5 +1,5 @@
-//! What other threads may ask of a running daemon. The loop never waits for them: it finds requests when it is woken, and leaves
-//! its status behind for whoever looks.
+//! What other threads can ask of a running daemon. The loop never waits for them: it takes their requests when it is woken, and
+//! publishes its status for them to read.
 
 use std::fmt;
 use std::mem;
@@ -53,33 +53,33 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// The other daemons on each network.
     pub paths: Vec<Path>,
-    /// Which daemon hears which other one, as far as it is known here.
+    /// Which daemon hears which other one, as far as this one knows.
     pub matrix: Vec<Hearing>,
-    /// The keys with which packets may be opened, the newest last; none if they travel in the open.
+    /// The keys that open packets, the newest last; none if packets are not sealed.
     pub keys: Vec<KeyId>,
-    /// The one with which they are sealed.
+    /// The key that seals packets.
     pub key: Option<KeyId>,
-    /// Why the key file was of no use when it was read again last; `None` if it was.
+    /// Why the key file could not be used when it was last read again; `None` if it could.
     pub key_error: Option<String>,
     /// The digest of the membership table.
     pub system: u32,
-    /// The members of the ring that have not read the membership table that comes next; `None` if none comes.
+    /// The members of the ring that have not read the next membership table; `None` if there is no next one.
     pub waits_for: Option<Vec<DaemonId>>,
     /// The daemons whose files differ from this one's, with the differences.
     pub differing: Vec<(DaemonId, Differs)>,
-    /// Why what was read again last was not taken over; `None` if it was.
+    /// Why the last reload was refused; `None` if it was not.
     pub reload_error: Option<String>,
     /// The networks that are switched on.
     pub enabled: Networks,
-    /// The policy by which data travels.
+    /// The policy for data.
     pub policy: Policy,
-    /// Which networks are preferred: those with higher numbers, given by network.
+    /// The priority of each network; networks with higher ones are preferred.
     pub priorities: Vec<u8>,
-    /// When this was, by the clock that paths use.
+    /// When this status was made, by the clock that paths use.
     pub at: Instant,
 }
 
-/// Talks to a running daemon; clones talk to the same one.
+/// A way to use a running daemon from other threads. Clones are for the same daemon.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Shared>);
 
@@ -89,15 +89,15 @@ const REQUEST_LIMIT: usize = 64;
 /// A request to the loop.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
-    /// Work by settings that were read again.
+    /// Apply settings that were read again.
     Settings(Box<News>),
     /// Begin or end a failure drill.
     Drill { network: NetworkId, on: bool },
     /// Switch a network on or off.
     Network { network: NetworkId, on: bool },
-    /// Let data travel by this policy.
+    /// Use this policy for data.
     Policy(Policy),
-    /// Prefer networks with higher numbers.
+    /// Use these priorities, one for each network.
     Priorities(Vec<u8>),
     /// Read the key file again.
     Rekey,
@@ -105,27 +105,27 @@ pub(super) enum Request {
     List { limit: usize },
 }
 
-/// What a reload brings.
+/// The settings of a reload.
 #[derive(Clone, Debug)]
 pub(super) struct News {
-    /// To work by at once.
+    /// Those that take effect at once.
     pub live: Live,
-    /// To seal with, if there are any.
+    /// The keys that were read again; none if packets are not sealed.
     pub keys: Keys,
-    /// The membership table, for when all have it.
+    /// The membership table; if it is new, it takes effect when all members have read it.
     pub membership: Membership,
-    /// Where TCP clients come in, if that is another place.
+    /// The addresses for TCP clients, if they have changed.
     pub clients: Option<ClientAddresses>,
 }
 
-/// Requests that wait, and how many there were in all.
+/// Requests that wait, and how many were ever made.
 #[derive(Debug, Default)]
 struct Requests {
     waiting: Vec<Request>,
     made: u64,
 }
 
-/// The newest status, and how many requests had been served by then.
+/// The newest status, and how many requests had been served when it was made.
 #[derive(Debug, Default)]
 struct Newest {
     status: Status,
@@ -135,20 +135,20 @@ struct Newest {
 /// How a daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It is no longer wanted.
+    /// For good.
     Stop,
     /// The service manager starts it again.
     Restart,
 }
 
-/// The result of an operator's request: done, perhaps with something to tell, or the reason why not.
+/// The result of an operator's request: a text, which may be empty, or the reason why it was refused.
 pub type Outcome = Result<String, String>;
 
 /// Functions of the program around a daemon that an operator may call.
 pub struct Program {
-    /// Reads files again, and tells what that changes.
+    /// Reloads the files, and returns what changed.
     pub reload: Box<dyn Fn() -> Outcome + Send + Sync>,
-    /// Logs other lines from now on.
+    /// Changes the levels of the log.
     pub set_log: Box<dyn Fn(&str) -> Outcome + Send + Sync>,
 }
 
@@ -163,7 +163,7 @@ impl fmt::Debug for Program {
 pub(super) struct Shared {
     waker: Waker,
     stopping: AtomicBool,
-    /// It is to be started again.
+    /// The service manager is to start it again.
     restart: AtomicBool,
     program: OnceLock<Program>,
     requests: Mutex<Requests>,
@@ -175,12 +175,12 @@ pub(super) struct Shared {
     lists: Mutex<Lists>,
     #[cfg(unix)]
     entrance: Entrance,
-    /// Lets the loop panic, to see what becomes of the clients.
+    /// Makes the loop panic, to test what happens to the clients.
     #[cfg(test)]
     pub(super) fault: AtomicBool,
 }
 
-/// Lives as long as the daemon's sockets, and tells everybody when they are closed.
+/// Lives as long as the daemon's sockets, and notifies other threads when they are closed.
 #[derive(Debug)]
 pub(super) struct Ending(pub Arc<Shared>);
 
@@ -217,7 +217,7 @@ impl Shared {
         })
     }
 
-    /// Whether somebody wants the daemon to stop.
+    /// Whether the daemon was told to stop.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -232,22 +232,22 @@ impl Shared {
         mem::take(&mut self.requests.lock().waiting)
     }
 
-    /// Something happens that an operator may ask for later.
+    /// Records an event for operators.
     pub(super) fn happened(&self, event: &'static str, text: String) {
         self.journal.record(event, text);
     }
 
-    /// Leaves lists behind for who asked for them.
+    /// Stores the lists that a request asked for.
     pub(super) fn list(&self, lists: Lists) {
         *self.lists.lock() = lists;
     }
 
-    /// Tells who waits for it that a path is not what it was.
+    /// Notifies threads that wait for changes of paths.
     pub(super) fn record_paths(&self, paths: &[Path]) {
         self.progress.record(paths);
     }
 
-    /// Publishes a new status. All requests that were taken have been served.
+    /// Publishes a new status. The loop has served all requests that it has taken.
     pub(super) fn publish(&self, status: Status) {
         self.progress.record(&status.paths);
         let requests = self.requests.lock();
@@ -275,21 +275,21 @@ impl Handle {
         Handle(shared)
     }
 
-    /// Lets the daemon leave the ring and end. Returns at once.
+    /// Makes the daemon leave the ring and end. Returns at once.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::Release);
         self.0.wake();
     }
 
-    /// Lets the daemon leave the ring and end, so that whoever looks after it starts it again. Returns at once.
+    /// Makes the daemon leave the ring and end, so that the service manager starts it again. Returns at once.
     pub fn restart(&self) {
         self.0.restart.store(true, Ordering::Release);
         self.stop();
     }
 
-    /// Says what the program around the daemon does for who operates it. Only the first counts.
+    /// Sets the functions of the program around the daemon. Only the first call counts.
     pub fn set_program(&self, program: Program) {
-        // A second program would be a fault of the first, and changes nothing.
+        // A second call is a mistake of the caller, and changes nothing.
         let _ = self.0.program.set(program);
     }
 
@@ -310,23 +310,24 @@ impl Handle {
         self.ask(Request::Drill { network, on: false });
     }
 
-    /// Switches a network on or off: the daemon sends nothing on one that is off, and the others know that this is no fault. The last one
-    /// that is on stays on.
+    /// Switches a network on or off. The daemon sends nothing on a network that is off, and the other daemons know that this is no fault.
+    /// The last network that is on stays on.
     pub fn set_network_enabled(&self, network: NetworkId, enabled: bool) {
         self.ask(Request::Network { network, on: enabled });
     }
 
-    /// Lets data travel by this policy from now on.
+    /// Uses this policy for data from now on.
     pub fn set_policy(&self, policy: Policy) {
         self.ask(Request::Policy(policy));
     }
 
-    /// Prefers networks with higher numbers, given by network, where the policy has a choice; the first of equals.
+    /// Sets the priority of each network. Where the policy has a choice, it prefers the network with the highest priority, and the first
+    /// among equals.
     pub fn set_priorities(&self, priorities: &[u8]) {
         self.ask(Request::Priorities(priorities.iter().copied().take(NetworkId::LIMIT).collect()));
     }
 
-    /// Lets the daemon read its key file again. With a file that is of no use the keys stay as they are, and the log says so.
+    /// Makes the daemon read its key file again. If the file cannot be used, the keys stay as they are, and the log says so.
     pub fn rekey(&self) {
         self.ask(Request::Rekey);
     }
@@ -336,8 +337,8 @@ impl Handle {
         self.0.newest.lock().status.clone()
     }
 
-    /// What the daemon is doing once it has served all requests that were made before. Waits so long for that at most, and not at all for
-    /// a daemon that stops.
+    /// The state of the daemon after it has served all earlier requests. Waits for that at most for `patience`, and not at all if the
+    /// daemon stops.
     pub fn status_after_requests(&self, patience: Duration) -> Status {
         let made = self.0.requests.lock().made;
         let mut newest = self.0.newest.lock();
@@ -346,12 +347,12 @@ impl Handle {
         newest.status.clone()
     }
 
-    /// The last things that happened to ring, networks and files, the oldest first.
+    /// The latest events of ring, networks and files, the oldest first.
     pub fn happenings(&self) -> Vec<Happening> {
         self.0.journal.all()
     }
 
-    /// Something was done by an operator.
+    /// Records what an operator did.
     pub(super) fn happened(&self, event: &'static str, text: String) {
         self.0.happened(event, text);
     }
@@ -366,7 +367,7 @@ impl Handle {
         self.0.in_force.lock()
     }
 
-    /// Makes a request and waits so long for the loop to serve it. Whether it has.
+    /// Makes a request and waits at most for `patience`. Returns whether the loop has served it.
     pub(super) fn obey(&self, request: Request, patience: Duration) -> bool {
         let Some(made) = self.ask(request) else { return false };
         let mut newest = self.0.newest.lock();
@@ -380,13 +381,13 @@ impl Handle {
         self.0.progress.life()
     }
 
-    /// The first change of a path after the one with this number, for which it may wait so long. `None` if there is none in that
+    /// The first change of a path after the one with this number. Waits for it at most for `patience`. `None` if there is none in that
     /// time, and at once if the daemon has ended.
     pub fn next_path_event(&self, after: u64, patience: Duration) -> Option<PathEvent> {
         self.0.progress.next_path_event(after, patience)
     }
 
-    /// A client's stream to the daemon, without a door. The client counts as coming from `peer`.
+    /// A client's stream to the daemon, without a port or a file. The client counts as coming from `peer`.
     #[cfg(unix)]
     pub fn connect(&self, peer: Peer) -> io::Result<UnixStream> {
         let stream = self.0.entrance.enter(peer)?;
@@ -394,7 +395,7 @@ impl Handle {
         Ok(stream)
     }
 
-    /// Makes a request; its number, if there was room for it.
+    /// Makes a request. Returns its number, or `None` if too many wait.
     fn ask(&self, request: Request) -> Option<u64> {
         let mut requests = self.0.requests.lock();
         let fits = requests.waiting.len() < REQUEST_LIMIT;
@@ -408,7 +409,7 @@ impl Handle {
         fits.then_some(made)
     }
 
-    /// Lets the loop panic.
+    /// Makes the loop panic.
     #[cfg(test)]
     pub(super) fn fail(&self) {
         self.0.fault.store(true, Ordering::Release);

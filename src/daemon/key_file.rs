@@ -1,4 +1,5 @@
-//! The file with the keys that all daemons of a system share: read at the start and when an operator says so, made once.
+//! The file with the keys that all daemons of a system share. `spread --make-key` makes it once; daemons read it at their start and at
+//! an operator's command.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,10 +10,10 @@ use ring_crypto::rand::{SecureRandom as _, SystemRandom};
 
 use crate::seal::{Cipher, Key, KeyError, Keys};
 
-/// What may be in a key file at most: keys and some comments.
+/// Bytes of the largest key file: keys and some comments.
 const SIZE_LIMIT: u64 = 64 << 10;
 
-/// Why a key file is of no use, or was not made.
+/// Why a key file cannot be used, or was not made.
 #[derive(Debug)]
 pub struct KeyFileError {
     file: PathBuf,
@@ -32,12 +33,12 @@ enum Reason {
     Exists,
 }
 
-/// Reads the keys, if the file is nobody else's to read.
+/// Reads the keys. A file that others can read is refused.
 pub fn read_key_file(path: &Path) -> Result<Keys, KeyFileError> {
     read(path).map_err(|reason| KeyFileError { file: path.to_path_buf(), reason })
 }
 
-/// Makes a file with one new key, for its owner alone. An existing file is left as it is.
+/// Makes a file with one new key, which only its owner can read. An existing file is left as it is.
 pub fn make_key_file(path: &Path) -> Result<Key, KeyFileError> {
     make(path).map_err(|reason| KeyFileError { file: path.to_path_buf(), reason })
 }
@@ -55,7 +56,7 @@ fn read(path: &Path) -> Result<Keys, Reason> {
     text.parse().map_err(Reason::Keys)
 }
 
-/// The owner's group may read, so that a daemon with a user of its own can have a file of root's. Nobody else may do anything.
+/// The owner's group may read, so that a daemon with a user of its own can read a file that root owns. Nobody else may do anything.
 #[cfg(unix)]
 fn check_mode(metadata: &fs::Metadata) -> Result<(), Reason> {
     const FOREIGN: u32 = 0o027;
@@ -63,7 +64,7 @@ fn check_mode(metadata: &fs::Metadata) -> Result<(), Reason> {
     if mode & FOREIGN == 0 { Ok(()) } else { Err(Reason::Open(mode)) }
 }
 
-/// Who may read it is not a matter of a mode here.
+/// This system has no modes of files.
 #[cfg(not(unix))]
 fn check_mode(_: &fs::Metadata) -> Result<(), Reason> {
     Ok(())
@@ -88,7 +89,7 @@ fn make(path: &Path) -> Result<Key, Reason> {
     Ok(key)
 }
 
-/// The cipher that is fastest on this machine. The key carries it, so all daemons use the same.
+/// The cipher that is fastest on this machine. The key names its cipher, so all daemons use the same one.
 fn best_cipher() -> Cipher {
     if has_aes() { Cipher::Aes256Gcm } else { Cipher::ChaCha20Poly1305 }
 }

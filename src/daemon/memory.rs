@@ -1,15 +1,15 @@
-//! How much memory clients may take where the configuration file does not say: a quarter of what this process may have, which is the
-//! machine's memory or the limit of its control group.
+//! The memory that clients may take if the configuration file sets no limit: a quarter of the machine's memory, or of the limit of the
+//! process's control group if that is lower.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The part of the memory, one of this many.
+/// Clients may take the memory divided by this.
 const PART: usize = 4;
 /// The default lies between these, whatever the machine has.
 const LEAST: usize = 64 << 20;
 const MOST: usize = 16 << 30;
-/// Where the system says nothing.
+/// The default if the system does not tell its memory.
 const UNKNOWN: usize = 1 << 30;
 
 /// Bytes that all clients of a daemon may take by default.
@@ -30,7 +30,7 @@ fn machine(text: &str) -> Option<usize> {
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1 << 10)
 }
 
-/// The limits of this process's control group and of those around it, of both versions.
+/// The limits of this process's control group and of the groups around it, for both versions of control groups.
 fn groups(root: &Path) -> Vec<usize> {
     let text = read(&root.join("proc/self/cgroup")).unwrap_or_default();
     let places = text.lines().filter_map(|line| {
@@ -47,7 +47,7 @@ fn groups(root: &Path) -> Vec<usize> {
     places.flat_map(|(mount, path, file)| above(&mount, path, file)).collect()
 }
 
-/// The limits that files of this name state in a directory below `mount`, and in those between.
+/// The limits in the files of this name: in the directory `path` below `mount`, and in all directories between them.
 fn above(mount: &Path, path: &str, file: &str) -> Vec<usize> {
     let place: PathBuf = mount.join(path);
     let places = place.ancestors().take_while(|place| place.starts_with(mount));

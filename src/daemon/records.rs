@@ -1,5 +1,5 @@
-//! What is told of a daemon, as records: a line each that says what it is about, then `key=value` words. New keys may come; who reads
-//! them shows what it finds. A `text` comes last and goes to the end of its line.
+//! The state of a daemon as records. A record is a line: its kind, then `key=value` words. New keys may be added, so a reader must
+//! accept unknown ones. A `text` is the last key and goes to the end of the line.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many groups and sessions are listed.
 const LIST_LIMIT: usize = 4096;
 
-/// What the configuration calls daemons and networks.
+/// The names of daemons and networks in the configuration.
 #[derive(Debug, Default)]
 struct Names {
     daemons: Vec<(DaemonId, String)>,
@@ -33,13 +33,13 @@ impl Names {
     }
 }
 
-/// What is asked of the loop, as it is too long to be told every second.
+/// Lists that the loop makes only on request, because they are too long for the status of every second.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
-    /// Groups with their members, and how many of these are clients of this daemon.
+    /// Each group's name, the number of its members, and how many of them are clients of this daemon.
     pub(super) groups: Vec<(String, usize, usize)>,
     pub(super) sessions: Vec<SessionLine>,
-    /// How many more there are.
+    /// How many more there are than the list shows.
     pub(super) more_groups: usize,
     pub(super) more_sessions: usize,
 }
@@ -51,7 +51,7 @@ pub(super) struct SessionLine {
     pub(super) name: String,
     pub(super) from: String,
     pub(super) groups: usize,
-    /// Messages and bytes that wait for it.
+    /// Messages and bytes that wait for the client.
     pub(super) frames: usize,
     pub(super) bytes: usize,
 }
@@ -62,8 +62,7 @@ impl Handle {
         self.in_force().name.clone()
     }
 
-    /// What the daemon says to who asks for `status`, `ring`, `counters`, `events`, `groups` or `sessions`; `None` if that is nothing to ask
-    /// for. Nothing changes.
+    /// The records of `status`, `ring`, `counters`, `events`, `groups` or `sessions`; `None` for any other word.
     pub fn records(&self, what: &str) -> Option<String> {
         let name = self.name();
         Some(match what {
@@ -163,12 +162,12 @@ fn more(text: &mut String, count: usize) {
     }
 }
 
-/// The records, or that there are none.
+/// The records, or one that says that there are none.
 fn said(text: String, what: &str) -> String {
     if text.is_empty() { format!("none of={what}\n") } else { text }
 }
 
-/// A value without what would end a word.
+/// A value in which `_` replaces all characters that would end it.
 fn word(value: &str) -> String {
     let plain = |c: char| if c.is_whitespace() || c.is_control() || c == '=' { '_' } else { c };
     let word: String = value.chars().map(plain).collect();
@@ -235,7 +234,7 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
     text
 }
 
-/// Every counter as a record.
+/// All counters as records.
 fn counters(status: &Status) -> String {
     let mut text = String::new();
     status.visit(&mut |network, Counter { section, key, meaning, value }| {
@@ -258,7 +257,7 @@ fn counters(status: &Status) -> String {
     text
 }
 
-/// How long something took, without the end of the line.
+/// Writes a record of times, without the end of its line.
 fn write_times(text: &mut String, section: &str, key: &str, times: &Times) {
     let micros =
         |percent| or_dash(times.percentile(percent).map(|time| time.as_micros().to_string()).unwrap_or_default());
@@ -266,7 +265,7 @@ fn write_times(text: &mut String, section: &str, key: &str, times: &Times) {
     let _ = write!(text, " p50_us={} p99_us={}", micros(50), micros(99));
 }
 
-/// All that is measured as times.
+/// Writes a record for everything that is measured as times.
 fn write_all_times(text: &mut String, status: &Status) {
     status.visit(&mut |_, Counter { section, key, value, .. }| {
         if let Value::Times(times) = value {
@@ -276,14 +275,15 @@ fn write_all_times(text: &mut String, status: &Status) {
     });
 }
 
-/// A path is silent if its daemon is not heard at all. One that was switched on just now has yet to show that it works.
+/// The state to show. A silent path of a daemon that is heard on another network is shown in probation, because it has just been
+/// switched on.
 fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
     let heard = |other: &&multipath::Path| matches!(other.state, PathState::Healthy | PathState::Probation);
     let elsewhere = all.iter().filter(|other| other.daemon == path.daemon).any(|other| heard(&other));
     if path.state == PathState::Silent && elsewhere { PathState::Probation } else { path.state }
 }
 
-/// What the files of daemons have that others do not.
+/// Writes where daemons' files differ, and which daemons have not read the next one.
 fn write_files(text: &mut String, names: &Names, status: &Status) {
     if let Some(daemons) = &status.waits_for {
         let daemons: Vec<String> = daemons.iter().map(ToString::to_string).collect();

@@ -1,7 +1,8 @@
-//! A file that is read again while the daemon runs: it counts as a whole or not at all.
+//! Reloads the file while the daemon runs: it takes effect as a whole or not at all.
 //!
-//! The caller has read the file, so a mistake in it has already changed nothing. Here it is compared with what is in force: what is not
-//! this daemon's file is refused, with the reason; the rest goes to the loop in one piece, and both values of whatever changes are told.
+//! The caller has parsed the file, so a file with mistakes never comes here. Here it is compared with the settings in force. A file that
+//! is not this daemon's is refused, with the reason. Otherwise all changes go to the loop in one request, and the log has both values of
+//! each.
 
 use std::fmt;
 
@@ -16,10 +17,10 @@ use crate::seal::Keys;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Incarnation};
 
-/// How long the loop may take to obey.
+/// How long the loop may take to apply the settings.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The settings that are in force, and for whom.
+/// The settings in force, and the daemon that they are for.
 #[derive(Clone, Debug)]
 pub(super) struct InForce {
     pub settings: Settings,
@@ -63,7 +64,7 @@ pub enum ReloadError {
     File(FileError),
     /// It is not the file of this daemon; the reason.
     NotOurs(String),
-    /// A file or port that it needs cannot be opened, with the reason.
+    /// A port that it needs cannot be opened; the reason.
     Refused(String),
     /// The daemon does not answer.
     Busy,
@@ -75,7 +76,7 @@ impl fmt::Display for ReloadError {
             ReloadError::File(error) => error.fmt(f),
             ReloadError::NotOurs(reason) => f.write_str(reason),
             ReloadError::Refused(reason) => f.write_str(reason),
-            ReloadError::Busy => f.write_str("the daemon is busy: ask it again"),
+            ReloadError::Busy => f.write_str("the daemon is busy: try again"),
         }
     }
 }
@@ -89,7 +90,7 @@ impl From<FileError> for ReloadError {
 }
 
 impl InForce {
-    /// What another reading of the file would change, or why it cannot be taken over.
+    /// What the new settings change, or why they cannot be applied.
     fn compare(&self, new: &Settings) -> Result<Reloaded, ReloadError> {
         let name = &self.name;
         let Some(me) = new.table.daemons.iter().find(|daemon| daemon.name == *name) else {
@@ -124,12 +125,12 @@ impl InForce {
         Ok(Reloaded { now, once_all_have_it, at_restart })
     }
 
-    /// What these settings say of all daemons and networks.
+    /// The daemons and networks of these settings.
     fn membership(&self, settings: &Settings) -> Membership {
         Membership::of(settings, self.own(settings))
     }
 
-    /// Where TCP clients come in, if these settings say another place for this daemon.
+    /// The addresses for TCP clients, if these settings change them for this daemon.
     fn other_clients(&self, settings: &Settings) -> Option<ClientAddresses> {
         let [before, now] = [&self.settings, settings].map(|settings| &self.own(settings).clients);
         (before != now).then(|| now.clone())
@@ -142,8 +143,8 @@ impl InForce {
 }
 
 impl InForce {
-    /// The keys of the file that the new settings name; none if packets travel in the open. Only a restart begins to seal packets, or
-    /// ends it, because daemons that seal do not hear those that do not.
+    /// The keys of the file that the new settings name; none if packets are not sealed. Only a restart can begin or end sealing, because
+    /// daemons that seal do not accept packets of those that do not.
     fn read_keys(&self, new: &mut Live) -> Result<Keys, FileError> {
         match (&self.settings.live.key_file, &new.key_file) {
             (Some(_), Some(file)) => files::read_keys(file),
@@ -156,13 +157,13 @@ impl InForce {
 }
 
 impl Handle {
-    /// Most bytes of data and group names that the daemon takes in one message.
+    /// The largest number of bytes, data and group names together, that the daemon takes in one message.
     pub fn message_limit(&self) -> usize {
         self.in_force().settings.live.session.message_limit
     }
 
-    /// Takes over settings that were read again, and says what they change. The access, password and key files are read again too. If
-    /// anything is wrong everything stays as it was.
+    /// Applies settings that were read again, and returns what they change. The access, password and key files are read again too. After
+    /// an error everything is as it was.
     pub fn reload(&self, mut settings: Settings) -> Result<Reloaded, ReloadError> {
         let mut in_force = self.in_force();
         let changes = in_force.compare(&settings)?;
@@ -185,6 +186,7 @@ impl Handle {
         if let Some(reason) = self.status().reload_error {
             return Err(ReloadError::Refused(reason));
         }
+        // Only now: after an error the next reload must still be compared with the old settings.
         in_force.settings = settings;
         changes.now.iter().for_each(|change| info!(name: "setting_changed", "the file was read again: {change}"));
         self.happened("reloaded", format!("the file was read again: {changes}"));

@@ -1,4 +1,4 @@
-//! From settings to [`Options`]: what the file says about this daemon, in the terms of the parts that it sets up.
+//! Turns settings into [`Options`]: what the file says about this daemon, in the types that ring, networks and clients take.
 
 use std::net::IpAddr;
 #[cfg(unix)]
@@ -17,16 +17,16 @@ use crate::time::Duration;
 use crate::wire::{DaemonId, Header, NetworkId};
 use crate::{net, node, ring};
 
-/// How long a client may take over its handshake.
+/// How long a client's handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of the longest datagram: what Ethernet with jumbo frames of 9000 bytes carries. Longer ones save nothing.
+/// Bytes of the longest datagram: those that Ethernet with jumbo frames of 9000 bytes carries. Longer ones save nothing.
 const LONGEST_DATAGRAM: usize = 8972;
 
 impl Options {
     /// The daemon `me` of these settings.
     ///
-    /// What lies in other files is not read: see [`Options::read_files`] and [`Options::remember_in`].
+    /// Other files are not read here: see [`Options::read_files`] and [`Options::remember_in`].
     pub fn from_settings(settings: &Settings, me: &Daemon) -> Options {
         let (identity, table) = (Identity::new(None), &settings.table);
         let Membership { daemons, names, segments, system, sources, networks } = Membership::of(settings, me);
@@ -66,8 +66,8 @@ impl Options {
     }
 
     /// Reads the files that the settings name or need: the access file, the password file if clients are checked by password, and the key
-    /// file. Without its file a check refuses everybody. An access file that nothing uses may have mistakes, as it always might, unless
-    /// it has rules for groups, which are used in any case.
+    /// file. Without its file a check refuses everybody. If no check uses the access file, a mistake in it is only a warning, unless it
+    /// has rules for groups: these always count.
     pub fn read_files(&mut self) -> Result<(), FileError> {
         files::read_access(&mut self.node.live.session)?;
         if let Some(file) = &self.node.live.key_file {
@@ -91,7 +91,7 @@ impl Options {
     }
 }
 
-/// What a file says of all daemons and networks, in the terms of the parts that it sets up. Lists are in the order of the ring.
+/// All daemons and networks of a file. Lists are in the order of the ring.
 #[derive(Clone, Debug)]
 pub(super) struct Membership {
     pub(super) daemons: Vec<DaemonId>,
@@ -104,7 +104,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// What these settings say to the daemon `me`.
+    /// The daemons and networks of these settings, as the daemon `me` sees them.
     pub(super) fn of(settings: &Settings, me: &Daemon) -> Membership {
         let table = &settings.table;
         Membership {
@@ -118,28 +118,28 @@ impl Membership {
     }
 }
 
-/// Where a daemon has its unix sockets: in its runtime directory, and in the place where clients have always looked.
+/// The places of a daemon's unix sockets: its runtime directory, and the place where Spread's clients look.
 #[cfg(unix)]
 fn sockets(process: &Process, client_port: u16, suffix: &str) -> Vec<PathBuf> {
     let [_, shared] = places(client_port, suffix);
     vec![Path::new(&process.runtime_dir).join(format!("{client_port}{suffix}")), shared]
 }
 
-/// There are none here.
+/// This system has no unix sockets.
 #[cfg(not(unix))]
 fn sockets(_: &Process, _: u16, _: &str) -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// The addresses from which packets may come: those of all daemons on all networks. A cable that is plugged into another network is
-/// told as such, so a daemon may also be heard on a network that is not that address's.
+/// The addresses from which packets may come: those of all daemons on all networks. An address counts on every network, so that a cable
+/// in the wrong network is recognized and reported.
 fn sources(table: &Table) -> Vec<IpAddr> {
     let networks = || (0..NetworkId::LIMIT as u8).map(NetworkId);
     let of = |daemon| networks().filter_map(move |network| table.traffic_address(daemon, network));
     table.daemons.iter().flat_map(of).map(|address| address.ip()).collect()
 }
 
-/// The networks of this daemon. What is sent to all on one reaches the daemons of its segment; the others are sent to one by one.
+/// The networks of this daemon. One send to all on a network reaches the daemons of this segment; every other daemon gets its own copy.
 fn networks(table: &Table, me: &Daemon) -> Vec<net::Network> {
     let segment = table.segment_of(me);
     let number = |(id, network)| (NetworkId(id), network);

@@ -1,5 +1,5 @@
-//! A client's connection, TCP or unix, without blocking and without signals: a peer that has gone must not end the program that a
-//! daemon is embedded in.
+//! A client's connection, TCP or unix. It never blocks, and a write to a closed connection raises no signal, which would end the
+//! program around an embedded daemon.
 
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
@@ -17,15 +17,15 @@ use crate::pipe::Memory;
 use crate::session::Peer;
 use crate::time::Duration;
 
-/// Bytes of buffer that a unix socket has at least; a TCP socket's grow by themselves.
+/// The smallest buffers of a unix socket, in bytes; those of a TCP socket grow by themselves.
 #[cfg(unix)]
 const BUFFER_SIZE: usize = 200 << 10;
 
-/// Silence of a TCP client after which its machine is asked whether it is still there; up to [`SPREAD`] longer, so that those who came
-/// together are not asked together for ever: what asks and answers for thousands at once gets lost in queues on its way.
+/// Silence of a TCP client after which its machine gets a keepalive probe; up to [`SPREAD`] seconds longer, so that clients that came
+/// together are not probed together for ever. Probes and answers of thousands at once would overflow queues on their way.
 const SILENCE: Duration = Duration::from_secs(10);
 const SPREAD: u16 = 5;
-/// How often it is asked again, and how many times without an answer.
+/// The time between probes, and how many without an answer end the connection.
 const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 const PROBES: u32 = 5;
 
@@ -37,7 +37,7 @@ const NO_SIGNAL: i32 = 0;
 /// A client's connection.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// From anywhere.
+    /// From any machine.
     Tcp(TcpStream),
     /// From this machine.
     #[cfg(unix)]
@@ -45,7 +45,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// A TCP connection: no message waits for another.
+    /// A TCP connection. Small messages leave at once (`TCP_NODELAY`).
     pub(super) fn tcp(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         let stream = Stream::Tcp(stream);
@@ -53,8 +53,8 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Watches over a client at `far`: if its machine goes, that is noticed within half a minute. A client of this machine goes with a
-    /// word of the system in any case.
+    /// Turns keepalive on for a client at `far`: if its machine vanishes, the connection ends within half a minute. The system reports the
+    /// end of a client on this machine in any case.
     pub(super) fn watch(&self, far: SocketAddr) -> io::Result<()> {
         if self.is_of_this_machine(far)? {
             return Ok(());
@@ -69,7 +69,7 @@ impl Stream {
         Ok(ip.is_loopback() || near == Some(ip))
     }
 
-    /// Has the other machine asked after this many seconds more.
+    /// Turns keepalive on, with this many seconds more before the first probe.
     fn probe(&self, more: u16) -> io::Result<()> {
         let silence = SILENCE + Duration::from_secs(more.into());
         self.socket(|socket| socket.set_tcp_keepalive(&keepalive(silence)))
@@ -101,7 +101,7 @@ impl Stream {
         }
     }
 
-    /// Who came, where the door says only that it was the unix socket's: the user, if the system says it.
+    /// The peer, with the user of a unix connection if the system tells it.
     pub(super) fn peer(&self, peer: Peer) -> Peer {
         match (peer, self.origin()) {
             #[cfg(unix)]
@@ -110,13 +110,13 @@ impl Stream {
         }
     }
 
-    /// Whether its machine may go without a word, and the system can say how far what was written has come.
+    /// Whether the client's machine may vanish unnoticed, and the system can tell what that machine has acknowledged.
     pub(super) fn may_vanish(&self) -> bool {
         let is_elsewhere = |far| self.is_of_this_machine(far).is_ok_and(|here| !here);
         matches!(self.origin(), Origin::Tcp(far) if cfg!(target_os = "linux") && is_elsewhere(far))
     }
 
-    /// How far what was written has come.
+    /// What the client's machine has acknowledged.
     pub(super) fn delivery(&self) -> Option<Delivery> {
         match self {
             Stream::Tcp(stream) => delivery(stream),
@@ -134,7 +134,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there, and the pipe if the client passes one along with the last of it.
+    /// Reads what is there, and the pipe if the client passes one with the last bytes.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
         match self {
             Stream::Tcp(stream) => Ok((stream.read(buffer)?, None)),
@@ -148,17 +148,17 @@ impl Stream {
         self.socket(|socket| socket.send_vectored_with_flags(parts, NO_SIGNAL))
     }
 
-    /// Says that nothing more will be written.
+    /// Ends the writing side.
     pub(super) fn finish(&self) -> io::Result<()> {
         self.socket(|socket| socket.shutdown(Shutdown::Write))
     }
 
-    /// Begins to be polled.
+    /// Begins to poll the stream.
     pub(super) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.register(self.source(), token, interest)
     }
 
-    /// Is polled for something else.
+    /// Changes what the poll watches for.
     pub(super) fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.reregister(self.source(), token, interest)
     }
@@ -171,7 +171,7 @@ impl Stream {
         }
     }
 
-    /// Does something with the socket so that the poll knows when it would have blocked.
+    /// Does something with the socket. If that would block, the poll reports when it no longer would.
     fn socket<T>(&self, act: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
         match self {
             Stream::Tcp(stream) => stream.try_io(|| act(&SockRef::from(stream))),
@@ -192,13 +192,13 @@ impl Stream {
     }
 }
 
-/// What asks whether a silent client's machine is still there; some systems have times of their own.
+/// Keepalive probes with our times.
 #[cfg(not(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris")))]
 fn keepalive(silence: Duration) -> TcpKeepalive {
     TcpKeepalive::new().with_time(silence).with_interval(PROBE_INTERVAL).with_retries(PROBES)
 }
 
-/// These systems have times of their own.
+/// Keepalive probes; these systems set the other times themselves.
 #[cfg(any(target_os = "openbsd", target_os = "haiku", target_os = "solaris"))]
 fn keepalive(silence: Duration) -> TcpKeepalive {
     TcpKeepalive::new().with_time(silence)

@@ -1,4 +1,4 @@
-//! A unix socket where local programs connect: a file that must not be taken from a living daemon, and must not stay behind.
+//! A unix socket to which local programs connect. Its file must not be taken from a running daemon, and must go when the daemon ends.
 
 use std::fmt;
 use std::fs::{self, Permissions};
@@ -10,7 +10,7 @@ use mio::net::{UnixListener, UnixStream};
 
 use crate::system::{effective_user, peer_credentials};
 
-/// A listening unix socket. Its file goes when this goes.
+/// A listening unix socket. Dropping it removes its file.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
     /// Where clients come in.
@@ -20,7 +20,7 @@ pub(super) struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`, in the place of a file that a dead daemon left there, for those whom `access` allows to connect.
+    /// Listens at `path`, and lets in those whom `access` allows. A file that a dead daemon left there is replaced.
     pub(super) fn open(path: &Path, access: Access) -> io::Result<UnixSocket> {
         clear(path)?;
         let listener = UnixListener::bind(path)?;
@@ -33,24 +33,24 @@ impl UnixSocket {
     }
 }
 
-/// Who may connect to a socket, and who may take its file away.
+/// Who may connect to a socket, and who may remove its file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access {
     /// Permissions of the file.
     pub mode: u32,
-    /// The user and group that own it, if that is not who makes it.
+    /// The user and group that own it, if not those of the process that makes it.
     pub owner: Option<(u32, u32)>,
 }
 
-/// Somebody else listens at a path.
+/// Another process listens at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Occupied {
-    /// The user who listens, if the system says it.
+    /// The user who listens, if the system tells.
     user: Option<u32>,
 }
 
 impl Occupied {
-    /// Whether it is somebody who has no right to be taken for the daemon.
+    /// Whether the user is neither root nor the daemon's own, and so could pretend to be the daemon.
     pub(super) fn is_stranger(self) -> bool {
         self.user.is_some_and(|user| user != 0 && user != effective_user())
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Occupied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.user {
             Some(user) if self.is_stranger() => {
-                write!(f, "user {user} listens there: programs that trust the name talk to them, so end their program")
+                write!(f, "user {user} listens there, and programs that trust the name connect to that user's program: end it")
             }
             _ => f.write_str("another daemon answers there"),
         }
@@ -71,6 +71,7 @@ impl std::error::Error for Occupied {}
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
+        // Another daemon may have put its own file there since; that one stays.
         if self.identity.is_some() && identity(&self.path) == self.identity {
             let _ = fs::remove_file(&self.path);
         }
@@ -97,7 +98,7 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Which file this is.
+/// The device and number of a file: two files never share both.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -1,9 +1,9 @@
-//! Clients whose machine has gone without a word while bytes are on their way to it. The system would send them again for a quarter of
-//! an hour.
+//! Finds clients whose machine has vanished while bytes are on their way to it. The system would retransmit them for a quarter of an
+//! hour.
 //!
-//! A machine whose program does not read is no such machine: it acknowledges what it is sent, even if only that it has no room, and how
-//! long that may go on is not decided here. But it speaks only when it is spoken to, which the system does ever more rarely. So
-//! silence alone means nothing: something must have been sent to it several times, and nothing come back, all the while.
+//! A machine whose program does not read has not vanished: it still acknowledges what it is sent, even if only to say that it has no
+//! room. But it answers only when something is sent, and the system sends probes and retransmissions ever more rarely. So silence
+//! alone proves nothing: several of them must have been sent, with no answer in all that time.
 
 use std::collections::BTreeMap;
 
@@ -11,35 +11,35 @@ use crate::groups::SessionId;
 use crate::net::Delivery;
 use crate::time::{Duration, Instant};
 
-/// Looks in the time after which a machine has gone.
+/// Checks within one time-out.
 const LOOKS: u32 = 4;
-/// How often a silent machine must have been spoken to.
+/// How many retransmissions or probes must have gone unanswered.
 const WORDS: u32 = 2;
 
 /// Watches over the clients that were written to.
 #[derive(Debug)]
 pub(super) struct MachineWatch {
-    /// Zero if nobody is watched.
+    /// Zero: nobody is watched.
     timeout: Duration,
     next: Instant,
     watched: BTreeMap<SessionId, Option<Silence>>,
 }
 
-/// A time in which nothing came from a client's machine.
+/// A time in which nothing has come from a client's machine.
 #[derive(Clone, Copy, Debug)]
 struct Silence {
     since: Instant,
-    /// What had been sent again when it began.
+    /// The count of retransmissions when it began.
     repeated: u32,
 }
 
 impl MachineWatch {
-    /// Machines have gone that do not acknowledge anything for this long; zero to watch nobody.
+    /// A machine has vanished if it acknowledges nothing for `timeout`; zero watches nobody.
     pub(super) fn new(timeout: Duration) -> MachineWatch {
         MachineWatch { timeout, next: Instant::ZERO, watched: BTreeMap::new() }
     }
 
-    /// Another timeout from now on; with none, nobody is watched any more.
+    /// Changes the time-out; with zero, nobody is watched any more.
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
         if timeout.is_zero() {
@@ -60,13 +60,13 @@ impl MachineWatch {
         self.watched.remove(&id);
     }
 
-    /// When to look again.
+    /// When to check again.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         (!self.watched.is_empty()).then_some(self.next)
     }
 
-    /// Looks, if it is time, at those who were written to, and gives those who have gone. Who has acknowledged everything is not looked
-    /// at again before something is written.
+    /// If it is time, checks the clients that were written to, and returns those that have vanished. A client that has acknowledged
+    /// everything is not checked again before something is written to it.
     pub(super) fn check(&mut self, now: Instant, delivery: impl Fn(SessionId) -> Option<Delivery>) -> Vec<SessionId> {
         if self.next > now {
             return Vec::new();
@@ -87,6 +87,7 @@ impl MachineWatch {
 }
 
 impl Silence {
+    /// Whether the machine was silent although enough was sent to it.
     fn is_in_answer_to(&self, delivery: &Delivery) -> bool {
         delivery.repeated.wrapping_sub(self.repeated) >= WORDS || u32::from(delivery.probes) >= WORDS
     }
