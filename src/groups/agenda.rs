@@ -13,26 +13,26 @@ use super::table::{GroupTable, Member};
 use crate::ring;
 use crate::wire::{DaemonId, Envelope, Name};
 
-/// Views that one step looks at.
+/// Views that one step handles.
 pub(super) const VIEWS_PER_STEP: usize = 64;
 
-/// What a step costs besides the names that it handles; in names that are copied.
+/// The cost of a step besides the names that it handles, in names that are copied.
 pub(super) const STEP_COST: usize = 16;
 
-/// One thing to be carried out.
+/// A piece of work.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// The ring said something.
+    /// The ring delivered an event.
     Heard(ring::Event),
     /// Messages that waited for an exchange.
     Held(vec::IntoIter<(DaemonId, Envelope)>),
-    /// A client of a daemon in this component leaves these groups one by one, and then is gone.
+    /// A client of a daemon in this component leaves these groups one by one, and then its session is removed.
     Disconnect { member: Member, groups: vec::IntoIter<Name> },
-    /// Views that were made by an exchange are named and announced.
+    /// Views that an exchange made get their identities and are announced.
     Merge { at: Cursor, components: Vec<usize> },
-    /// The ring broke, and only some of its daemons go on together.
+    /// The ring broke, and only some of its daemons stay together.
     Part(Parting),
-    /// Views with members at these positions, which are lost, are broken.
+    /// Views with members at these lost positions become broken.
     Break { at: Cursor, lost: Vec<usize> },
     /// A regular configuration begins.
     Begin(ring::Configuration),
@@ -40,12 +40,12 @@ pub(super) enum Work {
     Say(Box<Speech>),
 }
 
-/// Where a walk through all groups has come to.
+/// A position in a walk through all groups.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursor(Option<Name>);
 
 impl Cursor {
-    /// The groups that come next.
+    /// The groups behind this position.
     pub(super) fn next(self) -> (Bound<Name>, Bound<Name>) {
         (self.0.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
     }
@@ -58,7 +58,7 @@ impl Cursor {
     }
 }
 
-/// All that is to be carried out.
+/// The work that waits.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     work: VecDeque<Work>,
@@ -87,12 +87,12 @@ impl Agenda {
         self.work.len()
     }
 
-    /// Whether there is nothing left, tables to be given back included.
+    /// Whether there is nothing left to do or to free.
     pub(super) fn is_empty(&self) -> bool {
         self.work.is_empty() && self.garbage.is_empty()
     }
 
-    /// Nobody needs this table any more.
+    /// Takes a table that nobody needs any more, to free it later.
     pub(super) fn discard(&mut self, table: GroupTable) {
         self.garbage.push(table);
     }

@@ -28,7 +28,7 @@ impl Views {
         for member in &view.members {
             sets.entry(components[member.at]).or_default().push(member.name);
         }
-        // The sets are in the order of components, which is the same at all daemons; the own set follows those of lower numbers.
+        // The sets are in the order of components, which is the same at all daemons. Our own set comes after those with lower numbers.
         let own = sets.range(..components[self.table.me()]).count();
         let sets: Vec<Vec<Name>> = sets.into_values().collect();
         let frame = encode(Cause::Network, *group, view, &sets).for_vs_set(own);
@@ -64,7 +64,7 @@ impl Views {
         }
     }
 
-    /// The view of a group and the sessions here that are told about it, if there are any.
+    /// The view of a group and the sessions here that get its membership messages; `None` if there are none.
     fn watched(&self, group: &Name) -> Option<(&View, Vec<SessionId>)> {
         let view = self.table.view(group)?;
         (!view.watchers().is_empty()).then(|| (view, view.watchers().iter().copied().collect()))

@@ -35,14 +35,14 @@ impl Views {
         self.notify_changed(member);
         if self.table.leave(&group, &member, &self.sessions) {
             if member.at == self.table.me() {
-                // Before the view of the others, in which this member is missing.
+                // The leaver is notified first, because the next view no longer has it.
                 self.announce_self_leave(&group, &member.name);
             }
             self.removed(&group, Cause::Leave, member);
         }
     }
 
-    /// A client's session ended: it leaves all its groups, in the order of their names, and if it was here its name is free.
+    /// A client's session ended: it leaves all its groups, in the order of their names. If it was here, its name is free afterwards.
     pub fn on_disconnect(&mut self, origin: DaemonId, member: Name) -> Option<Work> {
         let member = self.insider(origin, member)?;
         // A client may be in thousands of groups, so it leaves them in steps. The list is taken now: it cannot join meanwhile.

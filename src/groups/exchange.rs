@@ -18,11 +18,11 @@ use super::views::Views;
 use super::{Dropped, Event};
 use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, Service, State};
 
-/// What it costs to put a member into the new tables, in names that are copied.
+/// The cost of putting a member into the new tables, in names that are copied.
 const GATHER_COST: usize = 8;
 
-/// Messages that may wait for an exchange. More are dropped, the same ones at all daemons. Daemons read no clients during an exchange, so
-/// far fewer are on their way when it begins.
+/// Messages that may wait for an exchange. Further ones are dropped, the same ones at all daemons. Daemons do not read clients during an
+/// exchange, so far fewer messages are on their way when it begins.
 pub const HELD_LIMIT: usize = 1 << 18;
 
 /// Messages that waited for an exchange, in order.
@@ -34,7 +34,7 @@ pub(super) type Held = Vec<(DaemonId, Envelope)>;
 pub(super) struct Speech {
     ring: RingId,
     at: Cursor,
-    /// How many parts there are, once that is counted.
+    /// How many parts there are, once they have been counted.
     count: Option<u32>,
     parts: Parts,
 }
@@ -92,7 +92,7 @@ struct Parts {
     full: Vec<Vec<GroupState>>,
     last: Vec<GroupState>,
     used: usize,
-    /// Full parts that were counted and forgotten.
+    /// Full parts that were counted and dropped.
     counted: usize,
 }
 
@@ -115,7 +115,7 @@ impl Parts {
         }
     }
 
-    /// Counts the full parts, and forgets what they say.
+    /// Counts the full parts, and drops them.
     fn count(&mut self) {
         self.counted += self.full.drain(..).count();
     }
@@ -125,7 +125,7 @@ impl Parts {
 #[derive(Debug)]
 pub(super) struct Exchange {
     ring: RingId,
-    /// The new tables, from what was said so far.
+    /// The new tables, from the states so far.
     table: GroupTable,
     parting: Option<Parting>,
     reports: BTreeMap<DaemonId, Report>,
@@ -149,7 +149,7 @@ struct Report {
     missing: u32,
 }
 
-/// Some of what was said in a daemon's name was forged.
+/// A message in a daemon's name was forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Contradiction;
 
@@ -157,7 +157,7 @@ pub(super) struct Contradiction;
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub ring: RingId,
-    /// Who is in which group. The views that are broken begin again: not all their members come from one view that lost nobody.
+    /// Who is in which group. The broken views begin again: not all their members come from one complete view.
     pub table: GroupTable,
     /// The component of each position, numbered in the order of vs sets.
     pub components: Vec<usize>,
@@ -165,13 +165,13 @@ pub(super) struct Agreed {
 }
 
 impl Exchange {
-    /// Nothing is said yet among `members`, of which `me` is one.
+    /// An exchange among `members`, of which `me` is one. No state has arrived.
     pub fn new(ring: RingId, members: Vec<DaemonId>, me: DaemonId) -> Exchange {
         let table = GroupTable::new(members, me);
         Exchange { ring, table, parting: None, reports: BTreeMap::new(), held: Held::new() }
     }
 
-    /// How the ring broke, once it did.
+    /// How the ring broke, if it did.
     pub fn parting(&self) -> Option<&Parting> {
         self.parting.as_ref()
     }
@@ -199,23 +199,23 @@ impl Exchange {
         let report = at.map(|at| (at, self.reports.entry(origin).or_insert_with(first)));
         // More parts than announced, or a state of a daemon that is no member: it cannot count twice.
         let Some((at, report)) = report.filter(|(_, report)| report.missing > 0) else {
-            debug!(%origin, "state that nobody waits for");
+            debug!(%origin, "a state that is not expected");
             dropped.malformed += 1;
             return Ok(0);
         };
-        // All parts of a daemon agree. If they do not, one is forged, and the exchange might never be complete.
+        // All parts of a daemon must agree. If they do not, one is forged, and the exchange might never be complete.
         if (report.parts, &report.basis) != (parts, &basis) {
             debug!(%origin, "states that contradict each other");
             dropped.contradictions += 1;
             return Err(Contradiction);
         }
-        // Merged at once, so that the last part, for which all wait, leaves little to do.
+        // Merge it at once. All daemons wait for the last part, so that part must leave little to do.
         report.missing -= 1;
         groups.iter().for_each(|said| self.table.gather(at, said, sessions));
         Ok(groups.iter().map(|said| GATHER_COST * said.members.len()).sum())
     }
 
-    /// Another message arrived: it waits. Its daemon must have sent its whole state before.
+    /// Another message arrived and must wait. Its daemon must have sent its whole state before it.
     pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) -> Result<(), Contradiction> {
         if self.table.position(origin).is_some() && !self.has_said_all(origin) {
             debug!(%origin, "a message before the state");
@@ -231,7 +231,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Whether every member has said everything.
+    /// Whether the whole state of every member has arrived.
     pub fn is_complete(&self) -> bool {
         self.table.order().iter().all(|&member| self.has_said_all(member))
     }
@@ -240,12 +240,12 @@ impl Exchange {
         self.reports.get(&member).is_some_and(|report| report.missing == 0)
     }
 
-    /// The tables as far as they were said, and the messages that waited.
+    /// The tables so far, and the messages that waited.
     pub fn into_parts(self) -> (GroupTable, Held) {
         (self.table, self.held)
     }
 
-    /// The merged tables of all members, who must have said everything.
+    /// The merged tables of all members. The exchange must be complete.
     pub fn agree(self) -> Agreed {
         let components = self.components();
         Agreed { ring: self.ring, table: self.table, components, held: self.held }

@@ -15,7 +15,7 @@ const TRANSITIONAL: u32 = 1 << 31;
 /// How many ended groups a configuration remembers one by one.
 const ENDED_LIMIT: usize = 1024;
 
-/// Names the views that begin.
+/// Gives identities to new views.
 #[derive(Debug)]
 pub(super) enum Ids {
     /// In a regular configuration, each group counts its own views.
@@ -27,7 +27,7 @@ pub(super) enum Ids {
 #[derive(Debug)]
 pub(super) struct RegularIds {
     ring: RingId,
-    /// Counters of groups that lost their last member, so that a group of that name does not begin again with 1.
+    /// Counters of groups that lost their last member, so that a new group of that name does not begin at 1 again.
     ended: BTreeMap<Name, u32>,
     /// The highest counter of the groups forgotten in `ended`.
     forgotten: u32,
@@ -41,13 +41,13 @@ impl Ids {
 
     /// Names for views that begin among the daemons led by `representative` on their way to the ring `next`.
     ///
-    /// The sequence of the next ring is unique: a daemon agrees to form one ring of a sequence. The sequence of the ring being left is not: two
-    /// components may leave it one after the other with the same first daemon.
+    /// The sequence of the next ring is unique, because a daemon agrees to form only one ring of each sequence. The sequence of the old
+    /// ring would not do: two components with the same first daemon may leave that ring one after the other.
     pub fn transitional(next: RingId, representative: DaemonId) -> Ids {
         Ids::Transitional { representative, sequence: next.sequence, count: 0 }
     }
 
-    /// The name of the view of `group` that follows `current`; of a new group's first one if there is none.
+    /// The identity of the view that follows `current` in `group`, or of the group's first view if there is no current one.
     pub fn next(&mut self, group: &Name, current: Option<GroupId>) -> GroupId {
         match self {
             Ids::Regular(ids) => ids.next(group, current),
@@ -68,8 +68,8 @@ impl Ids {
 
 impl RegularIds {
     fn next(&mut self, group: &Name, current: Option<GroupId>) -> GroupId {
-        // A view of an older configuration is followed by one that is named after this configuration. Another daemon may have delivered
-        // less of the old one, and counting on from there would give two views one name.
+        // After a view of an older configuration the count begins again. Another daemon may have delivered less of the old configuration,
+        // and counting on from there would give two views one identity.
         let counter = match current {
             Some(id) => self.counter(id).unwrap_or(0),
             None => self.ended.remove(group).unwrap_or(self.forgotten),

@@ -1,9 +1,9 @@
 //! Process groups, views and vs-sets on top of configurations, without I/O.
 //!
-//! Every daemon runs the same rules over the same total order, so equal histories give equal tables. Nothing is agreed except through the
-//! order. A regular configuration begins with an *exchange*: each daemon sends the memberships of its own clients, and all merge them at
-//! the message that completes the set. A *component* is the set of daemons with an equal [`Basis`](crate::wire::Basis): they completed the same exchange, have
-//! stayed together since, and so have equal tables.
+//! Every daemon applies the same rules to the same total order, so equal histories give equal tables. Daemons agree only through the
+//! order. A regular configuration begins with an *exchange*: each daemon sends the memberships of its own clients, and all daemons merge
+//! them at the message that completes the set. A *component* is the set of daemons with an equal [`Basis`](crate::wire::Basis). They
+//! completed the same exchange and have stayed together since, so they have equal tables.
 //!
 //! The files: `agenda` has the work to do, in steps; `views` the tables between exchanges; `table` the members; `ids` the identities of
 //! views; `change` joins, leaves and disconnects; `announce` the membership frames; `deliver` data; `pieces` large messages; `names` the
@@ -42,7 +42,7 @@ use views::Views;
 /// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Submit these bytes to the ring, ahead of every message of a client that still waits there.
+    /// Submit these bytes to the ring, before every client's message that still waits.
     Submit {
         /// The message.
         payload: Payload,
@@ -60,16 +60,16 @@ pub enum Event {
     Released(SessionId),
     /// The last piece of this daemon's message of this number has its place in the order.
     Whole(u64),
-    /// There was no room for this daemon's message of this number; it is sent again from its beginning when there is.
+    /// There was no room for this daemon's message of this number. When there is room, send all of it again.
     Refused(u64),
-    /// There may be room again for what was refused.
+    /// There may be room again for refused messages.
     RoomForPieces,
-    /// Messages in a daemon's name contradict each other, so some of them are forged. The configuration is of no use any more: the ring
-    /// must form again.
+    /// Messages in a daemon's name contradict each other, so some of them are forged. The tables can no longer be trusted: the ring must
+    /// form again.
     Forged,
     /// A join or leave of a client of this daemon has its place in the order.
     Changed,
-    /// The groups have come to the beginning of this regular configuration.
+    /// The groups have reached the beginning of this regular configuration.
     Begun(RingId),
 }
 
@@ -78,11 +78,11 @@ counters! {
     pub struct Dropped in "groups_dropped" {
         /// Messages and frames that could not be read, and states from outside the configuration.
         malformed,
-        /// Messages and states that name a client of another daemon than the one that said them.
+        /// Messages and states that name a client of another daemon than the one that sent them.
         false_senders,
-        /// States and messages during an exchange that contradict what their daemon had said.
+        /// States and messages during an exchange that contradict an earlier state of their daemon.
         contradictions,
-        /// States said for a configuration that was over when they arrived.
+        /// States of a configuration that was over when they arrived.
         stale_states,
         /// Pieces of messages that were given up in another configuration.
         stale_pieces,
@@ -90,19 +90,19 @@ counters! {
         refused_pieces,
         /// Joins, leaves and disconnects of daemons outside the component.
         outsiders,
-        /// Joins of members that are in as many groups already as one may be in.
+        /// Joins of members that are already in the largest allowed number of groups.
         too_many_groups,
-        /// Messages above the limit of those that one exchange holds back.
+        /// Messages above the limit of one exchange.
         held,
     }
 }
 
-/// Where the groups stand between configurations.
+/// The state of the groups between configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Messages are carried out as they come.
     Operational,
-    /// The ring broke: what it still owes is carried out.
+    /// The ring broke: the messages that it still owes are carried out.
     Transitional,
     /// A new ring: tables are exchanged, messages wait. Also before the first configuration.
     Exchanging,
@@ -134,7 +134,7 @@ impl Groups {
         Groups { views: Views::new(me, Names::new(names)), phase: Phase::Starting, agenda: Agenda::default() }
     }
 
-    /// More daemons may come, or the same under other names.
+    /// Adds daemons that may come, or changes the names of known ones.
     pub fn meet(&mut self, names: impl IntoIterator<Item = (DaemonId, String)>) {
         self.views.names.extend(names);
     }
@@ -151,14 +151,14 @@ impl Groups {
         self.agenda.append(Work::Heard(event));
     }
 
-    /// The next event, however much work it takes to get there.
+    /// The next event, after as much work as it takes.
     pub fn poll_event(&mut self) -> Option<Event> {
         let mut budget = usize::MAX;
         self.poll_event_within(&mut budget)
     }
 
-    /// The next event, as far as the budget goes. The budget is a number of names that are handled. `None` with an empty budget does not
-    /// mean that all is done: see [`Groups::is_busy`].
+    /// The next event, within a budget of work, counted in names that are handled. If the budget is used up, `None` does not mean that all
+    /// work is done: see [`Groups::is_busy`].
     pub fn poll_event_within(&mut self, budget: &mut usize) -> Option<Event> {
         loop {
             if let Some(event) = self.views.events.pop_front() {
@@ -181,12 +181,12 @@ impl Groups {
         self.agenda.len()
     }
 
-    /// Whether messages wait for an exchange. While they do, clients are not read, so that little waits.
+    /// Whether messages wait for an exchange. The node does not read clients meanwhile, so that few messages wait.
     pub fn is_exchanging(&self) -> bool {
         !matches!(self.phase, Phase::Open)
     }
 
-    /// Where the groups stand.
+    /// The state of the groups.
     pub fn status(&self) -> Status {
         match &self.phase {
             Phase::Open if self.views.in_transition() => Status::Transitional,
@@ -201,7 +201,7 @@ impl Groups {
         self.views.table.len()
     }
 
-    /// The groups, bytewise: how many members each has, and how many of these are clients of this daemon.
+    /// The groups in the order of their names' bytes: how many members each has, and how many of these are clients of this daemon.
     pub fn list(&self) -> impl Iterator<Item = (Name, usize, usize)> + '_ {
         let me = self.views.table.me();
         let here = move |view: &table::View| view.members.iter().filter(|member| member.at == me).count();
@@ -214,7 +214,7 @@ impl Groups {
         self.views.table.view(group).map_or(0, |view| view.members.len())
     }
 
-    /// How many members groups have, as far as tables are merged.
+    /// How many members groups have in the merged tables.
     pub fn memberships(&self) -> Memberships {
         self.views.table.memberships()
     }
@@ -256,7 +256,7 @@ impl Groups {
         Some(STEP_COST + mem::take(&mut self.views.spent))
     }
 
-    /// Does a part of something long; the rest of it comes next.
+    /// Does one part of long work. The rest is the next work.
     fn go_on(&mut self, part: impl FnOnce(&mut Views) -> Option<Work>) {
         let rest = part(&mut self.views);
         self.agenda.prepend(rest);
@@ -342,8 +342,8 @@ impl Groups {
         self.agenda.prepend([installed.merge].into_iter().chain(parting).chain([installed.held]).collect::<Vec<_>>());
     }
 
-    /// The next regular configuration came before the exchange was complete. The messages that waited belong to the old views, behind their
-    /// transitional signal. All daemons of a component hold the same ones.
+    /// The next regular configuration came before the exchange was complete. The messages that waited are delivered in the old views,
+    /// after their transitional signal. All daemons of a component hold the same messages.
     fn abandon(&mut self, exchange: Exchange) {
         let parting = exchange.parting().cloned();
         let parting = parting.expect("a transitional configuration precedes every regular one but the first");

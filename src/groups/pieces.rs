@@ -1,4 +1,4 @@
-//! Large messages that arrive in pieces, so that messages of others can go between.
+//! Large messages that arrive in pieces, so that other messages can go between.
 //!
 //! A message has its place in the order where its last piece is. A piece counts only in the configuration that it names. Its sender receives
 //! the pieces at the same places, so it knows when a message was not completed, and sends all of it again; see `node/lanes.rs`. So a message is
@@ -13,12 +13,12 @@ use tracing::debug;
 use super::Dropped;
 use crate::wire::{DaemonId, Payload, Piece, RingId, Slice};
 
-/// Messages in pieces that one daemon may have begun and not ended; further ones are dropped.
+/// How many unfinished messages in pieces one daemon may have; further ones are dropped.
 pub const PIECED_LIMIT: usize = 4;
 
-/// The longest message that may come in pieces: the largest that a daemon may be set to take, and its group names.
+/// The longest message that may come in pieces: the largest that a configuration file may allow, and its group names.
 const LENGTH_LIMIT: usize = (256 << 20) + (64 << 10);
-/// How many bytes all messages may have that have begun and not ended.
+/// How many bytes all unfinished messages together may have when they are whole.
 const BYTES_LIMIT: usize = 2 * LENGTH_LIMIT;
 
 /// The frames that have begun to arrive.
@@ -26,7 +26,7 @@ const BYTES_LIMIT: usize = 2 * LENGTH_LIMIT;
 pub(super) struct Pieces {
     ring: Option<RingId>,
     begun: BTreeMap<(DaemonId, u64), Begun>,
-    /// Bytes of all that have begun, when they are whole.
+    /// Bytes of all messages that have begun, when they are whole.
     bytes: usize,
     /// A message was refused since the last one ended.
     refused: bool,
@@ -35,7 +35,7 @@ pub(super) struct Pieces {
 /// The result of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    /// More must come, or it was dropped.
+    /// More pieces must come, or this one was dropped.
     Nothing,
     /// It was the last one.
     Whole(Payload),
@@ -93,12 +93,12 @@ impl Pieces {
         self.end(key).map_or(Added::Nothing, |begun| Added::Whole(Payload::from_slices(begun.slices)))
     }
 
-    /// How many messages have begun and not ended.
+    /// How many messages are unfinished.
     pub fn len(&self) -> usize {
         self.begun.len()
     }
 
-    /// Whether a refused message may be tried again. The answer is given once.
+    /// Whether a refused message may be tried again. It is true once for each refusal.
     pub fn has_room_again(&mut self) -> bool {
         std::mem::take(&mut self.refused)
     }
@@ -115,6 +115,7 @@ impl Pieces {
 }
 
 impl Begun {
+    /// Pieces come in order, so the next one begins exactly where the last one ended.
     fn is_followed_by(&self, piece: &Piece) -> bool {
         let fits = self.have + piece.bytes.len() <= self.total.min(LENGTH_LIMIT);
         fits && piece.offset as usize == self.have && piece.total as usize == self.total && !piece.bytes.is_empty()

@@ -14,7 +14,7 @@ use crate::wire::{DaemonId, GroupId, GroupState, Name};
 /// How many groups one member may be in; further joins have no effect.
 pub const GROUPS_PER_MEMBER: usize = 16_384;
 
-/// A client somewhere, ordered as clients see members.
+/// A client of any daemon, in the order in which clients see members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Member {
     /// The position of its daemon.
@@ -68,7 +68,7 @@ impl View {
     }
 }
 
-/// What sorts before every member at a daemon.
+/// A member that sorts before all real members at a daemon.
 fn first_at(at: usize) -> Member {
     Member { at, name: Name::from_field(&[0; Name::SIZE]) }
 }
@@ -76,15 +76,15 @@ fn first_at(at: usize) -> Member {
 /// The result of a join.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined {
-    /// The member is in now; the view it came into, if the group was there.
+    /// The member is in now; the group's view before that, if the group existed.
     Done(Option<GroupId>),
-    /// It was in already.
+    /// It was already in.
     Already,
     /// It is in too many groups.
     TooMany,
 }
 
-/// How many members groups have, one counted in each of its groups.
+/// How many members groups have. A member counts once in each of its groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memberships {
     /// Of this daemon's clients.
@@ -163,7 +163,7 @@ impl GroupTable {
         self.groups.get_mut(group).map(|view| view.local(me, sessions)).unwrap_or_default()
     }
 
-    /// The groups of a walk that come next, in the order of their names.
+    /// The next groups of a walk, in the order of their names.
     pub fn views_from(&self, at: Cursor) -> impl Iterator<Item = (&Name, &View)> {
         self.groups.range(at.next())
     }
@@ -173,7 +173,7 @@ impl GroupTable {
         self.groups.range_mut(at.next())
     }
 
-    /// Frees a part of a table that nobody needs and returns the cost; `None` if nothing is left.
+    /// Frees a part of a table that nobody needs. Returns the cost; `None` if nothing is left.
     pub fn shrink(&mut self) -> Option<usize> {
         let view = self.groups.pop_first().map(|(_, view)| view.members.len() + view.watchers.len());
         let groups = self.groups_of.pop_first().map(|(_, groups)| groups.len());
@@ -185,8 +185,8 @@ impl GroupTable {
         self.groups_of.get(member).map(|groups| groups.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Adds the members of a group at the daemon of a position. The view counts as broken, and so gets a new identity, unless all daemons
-    /// with members of it give the same id and none has lost a member.
+    /// Adds the members of a group at one daemon. The view stays whole only if all daemons with members of it give the same id and none has
+    /// lost a member. Otherwise it counts as broken, and gets a new identity.
     pub fn gather(&mut self, at: usize, said: &GroupState, sessions: &Sessions) {
         if said.members.is_empty() {
             return;
@@ -205,7 +205,7 @@ impl GroupTable {
         }
     }
 
-    /// Puts a member into a group, a new one if need be. The caller names the view.
+    /// Puts a member into a group, which may be new. The caller gives the view its identity.
     pub fn join(&mut self, group: Name, member: Member, sessions: &Sessions) -> Joined {
         let groups = self.groups_of.entry(member).or_default();
         if groups.contains(&group) {
@@ -228,7 +228,7 @@ impl GroupTable {
         Joined::Done(before)
     }
 
-    /// Takes a member out of a group, and says whether it was in. The group stays, even without members.
+    /// Takes a member out of a group. Returns whether it was in. The group stays, even without members.
     pub fn leave(&mut self, group: &Name, member: &Member, sessions: &Sessions) -> bool {
         let Some(view) = self.groups.get_mut(group) else { return false };
         if !view.members.remove(member) {
@@ -250,7 +250,7 @@ impl GroupTable {
         true
     }
 
-    /// Forgets a group without members.
+    /// Removes a group without members.
     pub fn remove(&mut self, group: &Name) {
         let gone = self.groups.remove(group);
         debug_assert!(gone.is_none_or(|view| view.members.is_empty()));

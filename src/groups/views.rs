@@ -40,7 +40,7 @@ pub(super) struct Installed {
 }
 
 impl Views {
-    /// What a daemon knows before its first exchange: itself, and a ring that no daemon was ever in.
+    /// The tables of a daemon before its first exchange. It knows only itself, and its ring is one that never existed.
     pub fn new(me: DaemonId, names: Names) -> Views {
         let nowhere = RingId { sequence: 0, representative: me };
         Views {
@@ -49,7 +49,7 @@ impl Views {
             sessions: Sessions::default(),
             table: GroupTable::new(vec![me], me),
             basis: Basis { ring: nowhere, together: vec![me] },
-            // No exchange is complete yet, so there is nothing that other daemons know.
+            // No exchange is complete yet, so no other daemon knows these views.
             ids: Ids::transitional(nowhere, me),
             pieces: Pieces::default(),
             events: Events::new(),
@@ -75,7 +75,7 @@ impl Views {
             Envelope::Join { member, group } => self.on_join(origin, member, group),
             Envelope::Leave { member, group } => self.on_leave(origin, member, group),
             Envelope::Disconnect { member } => return self.on_disconnect(origin, member),
-            // The exchange that it was sent for is complete or abandoned.
+            // The exchange of this state is complete or abandoned.
             Envelope::State(_) => self.dropped.stale_states += 1,
             Envelope::Piece(piece) => self.on_piece(origin, piece),
         }
@@ -107,7 +107,7 @@ impl Views {
         }
     }
 
-    /// Only the `remaining` daemons go on together to the ring `next`. The work that is returned breaks the views with lost members.
+    /// Only the `remaining` daemons go on together to the ring `next`. Returns the work that breaks the views with lost members.
     pub fn part(&mut self, Parting { next, remaining }: &Parting) -> Work {
         // From here on this daemon's tables equal only those of the remaining daemons.
         self.basis.together.retain(|daemon| remaining.contains(daemon));
@@ -119,7 +119,7 @@ impl Views {
         Work::Break { at: Cursor::default(), lost }
     }
 
-    /// Breaks the views among the next ones that have members at the positions that are lost.
+    /// Breaks those of the next views that have members at lost positions.
     pub fn break_some(&mut self, at: Cursor, lost: Vec<usize>) -> Option<Work> {
         let loses = |view: &View| !view.broken && lost.iter().any(|&at| view.at(at).next().is_some());
         let (walked, broken) = self.walk(at, loses, |view| view.broken = true);
@@ -138,7 +138,7 @@ impl Views {
         Installed { old, merge, held: Work::Held(agreed.held.into_iter()) }
     }
 
-    /// Names and announces the views among the next ones that changed in an exchange.
+    /// Names and announces those of the next views that changed in an exchange.
     pub fn merge_some(&mut self, at: Cursor, components: Vec<usize>) -> Option<Work> {
         let (walked, changed) = self.walk(at, |view| view.broken, |view| view.broken = false);
         for group in &changed {
@@ -151,7 +151,7 @@ impl Views {
         Cursor::after(&walked).map(|at| Work::Merge { at, components })
     }
 
-    /// Changes the selected ones among the next views. Returns the groups that it walked through, and those that it changed.
+    /// Changes the selected ones among the next views. Returns the groups of all these views, and of the changed ones.
     fn walk(
         &mut self,
         at: Cursor,

@@ -1,8 +1,8 @@
 //! The access file: which addresses the method IP accepts, which local users the method UNIX accepts, and who may do what with groups.
 //!
 //! Rules of the method IP are as in classic files: `unix`, `local`, an address, or an address and the number of its leading bits that
-//! count. `0.0.0.0/0` is everybody, the unix socket included, because existing files mean it so. Lines with `user` (method UNIX) and `group` (see
-//! `rules`) are ours.
+//! count. `0.0.0.0/0` is everybody, the unix socket included, because existing files use it in this sense. Lines with `user` (method
+//! UNIX) and `group` (see `rules`) exist only in Torc.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use tracing::warn;
 use super::rules::{GroupRules, LineRule};
 use super::{Peer, UserId};
 
-/// Which clients the methods IP and UNIX accept, by default nobody; and who may do what with groups, by default everybody everything.
+/// Which clients the methods IP and UNIX accept, by default nobody; and who may do what with groups, by default everybody may do all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     rules: Vec<Rule>,
@@ -20,7 +20,7 @@ pub struct AccessList {
     groups: GroupRules,
 }
 
-/// Whom the method UNIX accepts.
+/// The users that the method UNIX accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UserRule {
     Everybody,
@@ -35,7 +35,7 @@ pub(super) enum Rule {
     Prefix { address: IpAddr, bits: u32 },
 }
 
-/// A line that is no rule.
+/// A line that is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessError {
     /// The line, counted from 1.
@@ -58,7 +58,7 @@ impl AccessList {
         AccessList::parse_with(text, &|_| None)
     }
 
-    /// The list in a file's text; `user_id` says the number of a user of this machine.
+    /// The list in a file's text; `user_id` looks up the number of a user of this machine.
     pub fn parse_with(text: &str, user_id: UserId<'_>) -> Result<AccessList, AccessError> {
         let user_id = |name: &str| name.parse().ok().or_else(|| user_id(name));
         let (mut list, mut groups) = (AccessList::default(), Vec::new());
@@ -124,7 +124,7 @@ impl Rule {
         // The classic daemon compares the address as it is written, so such a rule matches nobody. To widen it silently would accept
         // clients that were refused before.
         if leading(address, bits) != number(address) {
-            warn!(name: "access_rule_useless", line, "this access rule matches nobody: bits are set behind those that count");
+            warn!(name: "access_rule_useless", line, "this access rule matches nobody: its address has bits set behind the prefix");
         }
         Ok(Rule::Prefix { address, bits })
     }

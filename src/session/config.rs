@@ -10,13 +10,13 @@ pub struct Config {
     pub allowed: Vec<Method>,
     /// Methods that must accept every client whatever it chose. Default: none.
     pub required: Vec<Method>,
-    /// Whom the methods IP and UNIX accept, by default nobody, and what clients may do with groups, by default everything.
+    /// The clients that the methods IP and UNIX accept, by default nobody, and what clients may do with groups, by default everything.
     pub access: AccessList,
-    /// Who may connect by the method PWORD. Default: nobody.
+    /// The users of the method PWORD. Default: nobody.
     pub passwords: Passwords,
     /// What clients may do. Default: everything.
     pub policy: Option<Policy>,
-    /// Most bytes of data and group names in one message. Default 16 MiB; classic libraries send less, see
+    /// The largest number of bytes, data and group names together, in one message. Default 16 MiB; classic libraries send less, see
     /// [`LIBRARY_LIMIT`](crate::wire::LIBRARY_LIMIT).
     pub message_limit: usize,
     /// The longest queue of messages for a client that does not read. Default 1000.
@@ -33,8 +33,8 @@ pub struct Config {
     /// Sessions of one user: of the password file, of this machine, or of an address if neither is known; kept by the sessions' owner.
     /// Default: no limit of its own.
     pub max_user_sessions: usize,
-    /// Bytes of frames of one user's sessions; above it the session that takes most ends. Kept by the sessions' owner. Default: no limit
-    /// of its own.
+    /// Bytes of frames of one user's sessions. Above it the session with the most bytes ends. Kept by the sessions' owner. Default: no
+    /// limit of its own.
     pub max_user_memory: usize,
 }
 
@@ -64,8 +64,8 @@ pub enum SlowClient {
     /// Above a limit its session ends, without any effect on others.
     #[default]
     Disconnect,
-    /// Above a limit the daemon stops reading from its own clients that send to it, until it has caught up, so no message of theirs is
-    /// lost. Messages from other daemons are queued up to twice the bytes; then the session ends.
+    /// Above a limit the daemon stops reading from those of its own clients that send to it, until it has caught up. So none of their
+    /// messages is lost. Messages from other daemons are queued up to twice the bytes; then the session ends.
     BlockSenders,
     /// Above half the limit it receives no unreliable messages; above the limit its session ends.
     DropUnreliable,

@@ -85,7 +85,7 @@ const BOXES: [[u8; 64]; 8] = [
     ],
 ];
 
-/// The string that a file keeps for a password, salted with the first two characters of `salt`. `None` if they are no digits.
+/// The string that a file keeps for a password, salted with the first two characters of `salt`. `None` if these are not digits.
 pub(super) fn crypt(password: &[u8], salt: &[u8]) -> Option<[u8; CRYPT_SIZE]> {
     let digit = |byte: &u8| DIGITS.iter().position(|digit| digit == byte);
     let [first, second] = *salt.first_chunk::<SALT_SIZE>()?;
@@ -102,7 +102,7 @@ pub(super) fn crypt(password: &[u8], salt: &[u8]) -> Option<[u8; CRYPT_SIZE]> {
     Some(text)
 }
 
-/// Which bits of the halves of an expanded word change places, the first of 24 the most significant.
+/// The bits that the two halves of an expanded word exchange, as a mask of 24 bits.
 fn swapped(salt: usize) -> u64 {
     (0..12).filter(|bit| salt >> bit & 1 == 1).map(|bit| 1 << (23 - bit)).sum()
 }

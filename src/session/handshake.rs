@@ -1,6 +1,7 @@
 //! The handshake of a session: greeting, admission by the owner, authentication.
 //!
-//! A client may send ahead, or in pieces, so each part is collected until it is complete, and exactly its bytes are read.
+//! A client may send several parts at once, or a part in pieces. So each part is collected until it is complete, and exactly its bytes
+//! are read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name
 /// Reads the connect request, or the question about limits.
 pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
     if Limits::is_asked(input.front())? {
-        // A question opens no session: it ends as a refused request does, with another answer.
+        // A question opens no session: the connection ends as after a refusal, but with the limits as answer.
         let end = Step::enter(State::Closed, Request::Refused(Refusal::VERSION));
         return Some(Step { output: Some(limits.encode()), ..end });
     }
@@ -97,16 +98,16 @@ pub(super) struct Authentication {
     stage: Stage,
 }
 
-/// How far it has come.
+/// The stage of the authentication.
 #[derive(Debug)]
 enum Stage {
-    /// The client says which methods it chooses.
+    /// The client must send its choice of methods.
     Choice,
     /// These methods are left.
     Methods(VecDeque<Method>),
     /// A password is being compared; these methods are left.
     Checking { check: Check, rest: VecDeque<Method> },
-    /// It may not connect.
+    /// The client may not connect.
     Refused(Refusal),
 }
 
@@ -181,7 +182,7 @@ impl Authentication {
         Step { output: Some(answer.encode(self.version)), ..Step::enter(State::Open(open), Request::Opened) }
     }
 
-    /// Which methods are to be run.
+    /// The stage after the client's choice of methods.
     fn choose(&self, input: &mut Input, authenticator: &Authenticator) -> Option<Stage> {
         let refused = Stage::Refused(Refusal::AUTH);
         if !self.version.has_authentication() {

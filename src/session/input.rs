@@ -1,7 +1,7 @@
 //! The received bytes of a client that are not decoded yet.
 //!
-//! The limit is one whole frame. The owner drains the input after every read, so a correct client never reaches the limit. The session of a
-//! client above it ends.
+//! The limit is one whole frame. The owner drains the input after every read, so a correct client never exceeds the limit. If a client
+//! exceeds it, its session ends.
 
 /// The capacity that is kept when all bytes are read.
 const KEPT_CAPACITY: usize = 16 * 1024;
@@ -10,7 +10,7 @@ const KEPT_CAPACITY: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Input {
     bytes: Vec<u8>,
-    /// How many of them are read.
+    /// How many of them have been read.
     read: usize,
     limit: usize,
     flooded: bool,

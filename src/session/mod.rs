@@ -1,8 +1,8 @@
 //! One client's conversation with its daemon, without I/O.
 //!
-//! [`Session::handle_bytes`] takes received bytes, [`Session::poll_request`] returns the client's requests, and the [`Outbox`] holds what must be sent.
-//! The session knows the protocol and who may connect. Its owner knows names, groups, order and time: it answers [`Request::Hello`] and
-//! closes sessions that stay half-open too long.
+//! [`Session::handle_bytes`] takes received bytes, [`Session::poll_request`] returns the client's requests, and the [`Outbox`] holds the
+//! frames to send. The session knows the protocol and who may connect. Its owner knows names, groups, order and time: it answers
+//! [`Request::Hello`], and closes sessions whose handshake takes too long.
 //!
 //! ```text
 //! greeting ── hello ──► admission ── admit ──► authentication ── good ──► open
@@ -50,7 +50,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Where it comes from, for limits that hold for all who come from there.
+    /// The source of the client, for limits that all clients of one source share.
     pub fn source(self) -> Source {
         match self {
             Peer::Unix => Source::Unix,
@@ -60,14 +60,14 @@ impl Peer {
     }
 }
 
-/// Where clients come from who share limits.
+/// Where a client comes from. Clients of one source share limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The unix socket, by a user whom the system does not name.
     Unix,
     /// A user of this machine.
     User(u32),
-    /// An address, or the network of 64 bits that one IPv6 host has for itself.
+    /// An IPv4 address, or the first 64 bits of an IPv6 address: one host may have all addresses that begin so.
     Address(std::net::IpAddr),
 }
 
@@ -83,9 +83,9 @@ impl Source {
 /// A request of a client, in the order of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The client says who it is. Answer with [`Session::admit`] or [`Session::refuse`]; nothing else comes before.
+    /// The client says who it is. Answer with [`Session::admit`] or [`Session::refuse`]; until then there is no other request.
     Hello(ConnectRequest),
-    /// A password is to be compared with the file; it takes long. Answer with [`Session::answer`]; nothing else comes before.
+    /// Compare a password with the file, which takes long. Answer with [`Session::answer`]; until then there is no other request.
     Check(Check),
     /// The client is authenticated and its answer waits in the outbox: the session is open.
     Opened,
@@ -134,7 +134,7 @@ pub enum Violation {
     Hint,
     /// A negative data length, or more data and group names than [`Config::message_limit`].
     Length,
-    /// More than a whole frame waits although nobody may read it yet.
+    /// More bytes came than may wait: the client does not wait for the end of the handshake.
     Flood,
 }
 
@@ -219,7 +219,7 @@ impl Session {
         }
     }
 
-    /// Other limits and another policy from now on. A handshake that has begun ends by the rules that it began with.
+    /// Changes limits and policy. A handshake that has begun ends by the old rules.
     pub fn configure(&mut self, config: &Config) {
         self.message_limit = config.message_limit;
         self.judge.configure(config);
@@ -233,7 +233,7 @@ impl Session {
         }
     }
 
-    /// The next thing that the client asks for.
+    /// The client's next request.
     pub fn poll_request(&mut self) -> Option<Request> {
         while let Some(step) = self.step() {
             // A client can make the daemon answer without reading the answers, so its own rejects count against its limits.
@@ -310,7 +310,7 @@ impl Session {
         &self.outbox
     }
 
-    /// What waits for the client, to add to it or to note what was written.
+    /// The outbox of the client, to add frames or to record what was written.
     pub fn outbox_mut(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -337,7 +337,7 @@ impl Session {
                 state.poll(&mut self.input, &self.authenticator, open)
             }
             State::Open(open) => open.poll(&mut self.input),
-            // The owner has not answered, or nothing is read any more.
+            // The owner must answer first, or the session is over.
             State::Admission(_) | State::Closed => None,
         }
     }
@@ -345,7 +345,7 @@ impl Session {
     fn enter(&mut self, next: State) {
         match next {
             State::Closed => self.input.clear(),
-            // Before the handshake is done nothing large may come.
+            // Only now: before the end of the handshake a stranger must not take much memory.
             State::Open(_) => self.input.allow(FrameHeader::SIZE + self.message_limit),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! The open session: which frames a client may send, and the requests that they make.
 //!
-//! Frames leave here in one form: little-endian, without bits that clients must not set, and with clean names. So no other part has to deal with a
-//! client's byte order, or with bytes behind the NUL of a name.
+//! Frames leave here in one form: little-endian, without bits that clients must not set, and with clean names. So no other part has to
+//! handle a client's byte order, or bytes behind the NUL of a name.
 
 use tracing::debug;
 
@@ -51,7 +51,7 @@ impl Open {
         }
     }
 
-    /// The length of the body, if the header may be followed by one.
+    /// Checks the header. Returns the length of the body that follows.
     fn check(&self, header: &FrameHeader) -> Result<usize, Violation> {
         let ensure = |holds: bool, violation| if holds { Ok(()) } else { Err(violation) };
         // Any violation ends the session. A client that breaks the protocol once cannot be understood afterwards.
@@ -64,7 +64,7 @@ impl Open {
     }
 }
 
-/// What a checked frame asks for; nothing if it is to be ignored.
+/// The request in a checked frame; `None` if the frame is ignored.
 fn request(header: FrameHeader, frame: &mut [u8]) -> Option<Request> {
     if header.kind.contains(FrameType::JOIN) {
         return group(&header, frame).map(Request::Join);

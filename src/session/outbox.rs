@@ -1,4 +1,4 @@
-//! The queue of frames for one client. All clients that wait for a frame share it in memory.
+//! The queue of frames for one client. Outboxes share a frame's memory.
 //!
 //! The queue has a limit in bytes and one in messages. Above either the client is too slow: its owner ends the session, or stops those who
 //! send to it, and then twice the bytes may wait. Above half of either limit the client lags, which is worth a warning.
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::config::{Config, SlowClient};
 use crate::wire::{FrameType, Payload, Slice};
 
-/// The memory that a frame takes in one outbox besides its bytes.
+/// Bytes of memory that a frame takes in an outbox besides its own bytes.
 const PLACE: usize = 64;
 
 /// A frame for one or more clients, shared by all that still wait for it.
@@ -46,7 +46,7 @@ impl Frame {
         self.0.payload.len()
     }
 
-    /// Whether there is no byte.
+    /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.payload.is_empty()
     }
@@ -71,7 +71,7 @@ impl Frame {
         PLACE + self.len() / Arc::strong_count(&self.0)
     }
 
-    /// The same frame in separate memory, if it would keep a much larger buffer of received packets alive.
+    /// A copy in memory of its own, if the frame keeps a much larger buffer of received packets alive.
     pub fn compact(&self) -> Option<Frame> {
         let payload = &self.0.payload;
         let copy = || Frame(Arc::new(Content { payload: payload.copied(), kind: self.0.kind, share: self.0.share }));
@@ -79,7 +79,7 @@ impl Frame {
     }
 }
 
-/// The type in a frame's header; none if the bytes are no frame.
+/// The type in a frame's header; no bits if the bytes are not a frame.
 fn kind(payload: &Payload) -> FrameType {
     payload.front(4).first_chunk().map_or(FrameType(0), |bytes| FrameType::decode(*bytes))
 }
@@ -87,30 +87,30 @@ fn kind(payload: &Payload) -> FrameType {
 /// The frames that wait for one client.
 #[derive(Debug)]
 pub struct Outbox {
-    /// None is empty.
+    /// No frame here is empty.
     frames: VecDeque<Frame>,
-    /// What is left of the first one, if a part of it was written.
+    /// The rest of the first frame, if a part of it was written.
     front: Option<Payload>,
     bytes: usize,
     /// Bytes that count against the limit.
     charged: usize,
     /// Frames that count against the limit.
     messages: usize,
-    /// Bytes of views among those that wait.
+    /// Bytes of the views that wait.
     view_bytes: usize,
     /// The change of the memory of frames since [`Outbox::take_memory_change`].
     memory_change: isize,
     blocked: bool,
     max_messages: usize,
     max_bytes: usize,
-    /// A full queue stops the senders, so there is extra room for messages that are already on their way.
+    /// A full queue stops the senders. So there is extra room for messages that are already on their way.
     holds_senders: bool,
 }
 
 /// The client reads too slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
-    /// Its socket takes nothing and too many messages wait.
+    /// Its socket is full, and too many messages wait.
     Messages,
     /// Too many bytes wait.
     Bytes,
@@ -147,7 +147,7 @@ impl Outbox {
         outbox
     }
 
-    /// Other limits from now on; frames above them stay queued.
+    /// Changes the limits; frames above them stay queued.
     pub(super) fn configure(&mut self, config: &Config) {
         self.max_messages = config.max_session_messages;
         self.max_bytes = config.max_outbox_bytes;
@@ -162,7 +162,7 @@ impl Outbox {
         if !self.holds_senders && is_counted && self.messages >= self.max_messages {
             return Err(Overflow::Messages);
         }
-        // Messages of other daemons are on their way although their senders cannot be stopped from here.
+        // This daemon cannot stop senders at other daemons, so their messages still arrive.
         let max_bytes = if self.holds_senders { self.max_bytes.saturating_mul(2) } else { self.max_bytes };
         if self.charged + frame.0.share.unwrap_or(frame.len()) > max_bytes {
             return Err(Overflow::Bytes);
@@ -197,7 +197,7 @@ impl Outbox {
     pub fn wrote(&mut self, mut n: usize) {
         assert!(n <= self.bytes, "wrote {n} of {} bytes", self.bytes);
         self.bytes -= n;
-        // The socket took something, so the client reads.
+        // The socket took bytes, so the client reads.
         self.blocked = false;
         while n > 0 {
             let first = self.frames.front().expect("the bytes are those of the frames");
@@ -205,7 +205,7 @@ impl Outbox {
             if n < left.len() {
                 let rest = left.skip(n);
                 match first.0.share {
-                    // A view gives its share back when it is done.
+                    // A view's charge ends only when all of it is written.
                     Some(_) => self.view_bytes -= n,
                     None => self.charged -= n,
                 }
@@ -219,7 +219,7 @@ impl Outbox {
         }
     }
 
-    /// The first frame, of which `len` bytes were left, is done.
+    /// Removes the first frame, of which `len` bytes were left.
     fn pop(&mut self, len: usize) {
         let Some(frame) = self.frames.pop_front() else { return };
         match frame.0.share {
@@ -232,7 +232,7 @@ impl Outbox {
                 self.messages -= 1;
             }
         }
-        // The last holder of a frame gives its memory back.
+        // The last holder of a frame frees its memory.
         if frame.is_unshared() {
             self.memory_change -= frame.len() as isize;
         }

@@ -29,14 +29,14 @@ struct User {
     secret: Secret,
 }
 
-/// What a password is compared with.
+/// The stored form of a password.
 #[derive(Debug, PartialEq, Eq)]
 enum Secret {
     Crypt([u8; CRYPT_SIZE]),
     Argon2(String),
 }
 
-/// The line, counted from 1, that is no user.
+/// The number of a line that is not a user, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordError(pub usize);
 
@@ -79,7 +79,7 @@ impl Passwords {
     /// Bytes that a client sends.
     pub const CREDENTIALS_SIZE: usize = Passwords::USER_SIZE + Passwords::PASSWORD_SIZE;
 
-    /// The users in a file's text. A line that is no user is an error, because skipping it would lock a user out silently.
+    /// The users in a file's text. A line that is not a user is an error, because skipping it would lock a user out silently.
     pub fn parse(text: &str) -> Result<Passwords, PasswordError> {
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -87,14 +87,14 @@ impl Passwords {
         Ok(Passwords { users: users.collect::<Result<Vec<_>, _>>()?.into() })
     }
 
-    /// What a client sent, to be compared.
+    /// Makes a check of what a client sent.
     pub fn check(&self, credentials: [u8; Passwords::CREDENTIALS_SIZE]) -> Check {
         Check { credentials, users: Arc::clone(&self.users) }
     }
 }
 
 impl Check {
-    /// Whether this is one of the users. It takes long, and the same time whether the name or only the password is wrong.
+    /// Whether the name and password are those of a user. It takes long, and as long for a wrong name as for a wrong password.
     pub fn is_right(&self) -> bool {
         let (name, password) = self.credentials.split_at(Passwords::USER_SIZE);
         let (name, password) = (before_nul(name), before_nul(password));

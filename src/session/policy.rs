@@ -21,7 +21,7 @@ pub enum Attempt<'a> {
     Leave(Name),
     /// Send to one private group.
     Unicast {
-        /// Whose it is.
+        /// The private group.
         to: Name,
         /// The application's message type.
         mess_type: i16,
@@ -35,7 +35,7 @@ pub enum Attempt<'a> {
     },
 }
 
-/// What decides what a client may do.
+/// Decides what a client may do.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     policy: Option<Policy>,
@@ -52,7 +52,7 @@ impl Judge {
         Judge { policy: config.policy, groups: config.access.groups().clone(), client, wants_views: false }
     }
 
-    /// Another policy and other rules from now on.
+    /// Changes the policy and the rules.
     pub(super) fn configure(&mut self, config: &Config) {
         self.policy = config.policy;
         self.groups = config.access.groups().clone();
@@ -68,7 +68,7 @@ impl Judge {
         if self.policy.is_none() && self.groups.is_empty() {
             return true;
         }
-        // Decoding the names costs, so it is done only if there is a rule.
+        // Names are decoded only here, because that costs time and most daemons have no rules.
         let groups = usize::try_from(header.groups).unwrap_or(0);
         let names: Vec<Name> = decode_names(&frame[FrameHeader::SIZE..]).take(groups).collect();
         let mess_type = header.hint.mess_type();

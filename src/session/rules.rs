@@ -1,7 +1,7 @@
 //! The clients that may join a group, send to it, or learn its members.
 //!
-//! A group that no rule names is open to everybody, as without rules. Of the rules that name a group, those with the most exact name
-//! count, and one of them must have the client.
+//! If no rule names a group, it is open to everybody. Otherwise only the rules with the most exact name count, and one of them must
+//! accept the client.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ struct GroupRule {
     who: Vec<Who>,
 }
 
-/// Groups of one name, or of all names that begin so.
+/// The group of one name, or all groups whose names begin with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Prefix(String),
@@ -93,7 +93,7 @@ impl LineRule {
         let actions = actions.ok_or("expected join, send, monitor, several of them with commas, or all")?.concat();
         let who = words.map(|word| Who::parse(word, user_id)).collect::<Result<Vec<_>, _>>()?;
         if who.is_empty() {
-            return Err("expected who may: *, nobody, unix, local, an address, user:NAME or password:NAME");
+            return Err("expected who may do it: *, nobody, unix, local, an address, user:NAME or password:NAME");
         }
         Ok(LineRule(GroupRule { pattern, actions, who }))
     }
