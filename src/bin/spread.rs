@@ -1,4 +1,4 @@
-//! The daemon program: arguments, log output, signals, and who it is; everything else is a library call.
+//! The daemon program: arguments, log output, signals, and the user that it runs as. The library does everything else.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
 
@@ -42,9 +42,9 @@ use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
 use spread::net;
 use tracing::{debug, info, warn};
 
-/// The runtime directory of a machine, by either name.
+/// The runtime directory of a machine, under both of its names.
 const MACHINES_DIRECTORIES: [&str; 2] = ["/run/spread", "/var/run/spread"];
-/// Daemons that an error names.
+/// How many daemons an error names.
 const SHOWN_DAEMONS: usize = 20;
 /// The exit status that asks the service manager for a restart: "a temporary failure".
 const RESTART_STATUS: u8 = 75;
@@ -102,7 +102,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Options go before what the file says, each time it is read.
+    /// Lets the options override the file, each time it is read.
     fn overrule(&self, settings: &mut Settings) {
         if let Some(file) = &self.key_file {
             settings.live.key_file = Some(file.display().to_string());
@@ -110,10 +110,10 @@ impl Arguments {
     }
 }
 
-/// What a reload does, and what it says of the changes.
+/// Reloads the files, and returns the changes in words.
 type Reload = Box<dyn Fn() -> Result<String, String> + Send>;
 
-/// Takes the daemon that runs: whoever is behind this will tell it to stop, or to reload.
+/// Takes the handle of the running daemon, to stop it or to call the reload when the system says so.
 type Watch = dyn Fn(Handle, Reload) -> Result<(), String>;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -145,13 +145,13 @@ fn main() -> ExitCode {
     exit(result)
 }
 
-/// The state that the service manager learns.
+/// The exit status, which the service manager reads.
 fn exit(result: Result<Exit, String>) -> ExitCode {
     match result {
         Ok(Exit::Stop) => ExitCode::SUCCESS,
         Ok(Exit::Restart) => ExitCode::from(RESTART_STATUS),
         Err(message) => {
-            // A reader that has closed the output does not want it.
+            // An error means that nobody reads the output.
             let _ = writeln!(io::stderr(), "spread: {message}");
             ExitCode::FAILURE
         }
@@ -163,20 +163,20 @@ fn make_password(user: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{}", password::line(user)?).map_err(text)
 }
 
-/// Makes a key file and says what to do with it.
+/// Makes a key file and prints what to do with it.
 fn make_key(file: &Path) -> Result<(), String> {
     let key = spread::daemon::make_key_file(file).map_err(text)?;
     let (cipher, file) = (key.cipher().name(), file.display());
-    let place = format!("copy it to every daemon's machine, where KeyFile = \"{file}\" in the configuration names it");
+    let place = format!("copy it to every daemon's machine, and set KeyFile = \"{file}\" in the configuration");
     writeln!(io::stdout(), "{file}: key {} for {cipher}; {place}", key.id()).map_err(text)
 }
 
-/// The result of checking a file.
+/// What `--check` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CheckOutput {
-    /// It is explained in words.
+    /// An explanation in words.
     Words,
-    /// It is written as it is understood.
+    /// The file as the daemon reads it.
     File,
 }
 
@@ -206,7 +206,7 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     let Some(file) = log_file(settings)? else { return Ok(None) };
     let folder = file.parent().unwrap_or(Path::new("/"));
     let missing =
-        format!("the folder {} of EventLogFile is not there: make it before the daemon starts", folder.display());
+        format!("the folder {} of EventLogFile does not exist: make it before the daemon starts", folder.display());
     Ok((!folder.is_dir()).then_some(missing))
 }
 
@@ -271,13 +271,13 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     Ok(exit)
 }
 
-/// What the program shows of the daemon.
+/// The outputs of the program: the log, and the pages by HTTP.
 struct Shown {
     log: Log,
     web: Mutex<Web>,
 }
 
-/// What a reload does: by SIGHUP, and by spmonitor. Nothing of it may end the daemon. Returns what it changes.
+/// Reloads the files, after SIGHUP or spmonitor reload. An error must not end the daemon. Returns the changes in words.
 fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &Shown) -> Result<String, String> {
     let log = &shown.log;
     let Some(file) = file else {
@@ -298,12 +298,12 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     let mut told = changes.to_string();
     if let Err(error) = shown.web.lock().change(&places) {
         told += &format!("; but {error}");
-        warn!(name: "web_closed", "something that the daemon shows by HTTP is not where it should be: {error}");
+        warn!(name: "web_closed", "metrics or status page cannot be served at the new address: {error}");
     }
     let path = log_file(&wanted)?;
-    // This opens the file again, if it is still the same.
+    // An unchanged log file is opened again, too.
     log.move_to(&log_settings(&wanted, path.as_deref())?)?;
-    // A choice for this run stays.
+    // SPREAD_LOG is the operator's choice for this run, so the file does not override it.
     let is_about_levels = |text: &str| text.starts_with("EventPriority ") || text.starts_with("DebugFlags ");
     if changes.now.iter().any(|change| is_about_levels(&change.text)) && std::env::var_os("SPREAD_LOG").is_none() {
         log.set_levels(&Levels::of(wanted.priority, wanted.flags.as_deref()))?;
@@ -312,14 +312,14 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     Ok(told)
 }
 
-/// Lets the log have other lines from now on.
+/// A function that changes the levels of the log.
 fn level_setter(log: &Log) -> impl Fn(&str) -> Result<String, String> + Send + Sync + 'static {
     let log = log.clone();
     move |levels| log.set_levels(&levels.parse()?).map(|()| String::new())
 }
 
-/// Makes the directory where the sockets lie, as far as that is possible: there is another place for them. The one that all programs
-/// look into first is made by who installs the daemon, because only one daemon of a machine can have it.
+/// Makes the directory for the sockets, if possible; without it they are in `/tmp` only. The installation makes the directory into
+/// which all programs look first, because only one daemon of a machine can have that.
 fn prepare(plan: &Plan, directory: &Path) {
     if MACHINES_DIRECTORIES.iter().any(|machines| directory == Path::new(machines)) && !directory.exists() {
         return debug!(directory = %directory.display(), "the machine has no runtime directory: the sockets are in /tmp only");
@@ -330,7 +330,7 @@ fn prepare(plan: &Plan, directory: &Path) {
     }
 }
 
-/// Says who the daemon is now.
+/// Logs which user the daemon is now.
 fn announce(plan: &Plan) {
     match plan {
         Plan::Ordinary => {}
@@ -342,7 +342,7 @@ fn announce(plan: &Plan) {
     }
 }
 
-/// Settings, and the file that they are from; none for those that are built in.
+/// Settings, and their file; `None` for the built-in ones.
 struct Source {
     file: Option<PathBuf>,
     settings: Settings,
@@ -360,7 +360,7 @@ fn source(file: Option<&Path>) -> Result<Source, String> {
     }
 }
 
-/// The daemon that this one is to be.
+/// The entry of this daemon in the configuration.
 fn own_entry<'a>(
     settings: &'a Settings,
     name: Option<&str>,
@@ -377,7 +377,7 @@ fn own_entry<'a>(
     })
 }
 
-/// Begins to log, where and what the configuration says unless SPREAD_LOG says otherwise.
+/// Begins to log.
 fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
     let file = log_file(settings)?;
     let log = Log::start(&log_settings(settings, file.as_deref())?)?;
@@ -389,7 +389,7 @@ fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
     Ok(log)
 }
 
-/// What the log is to be: as the configuration says, unless the environment says otherwise.
+/// The settings of the log. The environment overrides the configuration.
 fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<log::Settings<'a>, String> {
     let levels = match std::env::var("SPREAD_LOG") {
         Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
@@ -399,17 +399,17 @@ fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<lo
     Ok(log::Settings { levels, file, stamp, format: format(settings.format)? })
 }
 
-/// For whom the log is.
+/// The format of the log. The environment overrides the configuration.
 fn format(configured: LogFormat) -> Result<LogFormat, String> {
     match std::env::var("SPREAD_LOG_FORMAT").as_deref() {
         Err(_) | Ok("") => Ok(configured),
         Ok("text") => Ok(LogFormat::Text),
         Ok("json") => Ok(LogFormat::Json),
-        Ok(other) => Err(format!("SPREAD_LOG_FORMAT: {other:?} is no format: write text or json")),
+        Ok(other) => Err(format!("SPREAD_LOG_FORMAT: {other:?} is not a format: write text or json")),
     }
 }
 
-/// Where the log goes, if that is a file.
+/// The file of the log, if it goes to one.
 fn log_file(settings: &config::Log) -> Result<Option<PathBuf>, String> {
     settings.path(&host_name()).map(|path| absolute(Path::new(&path))).transpose()
 }

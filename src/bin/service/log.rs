@@ -1,6 +1,6 @@
-//! The daemon's log: where it goes, what it has, and how it looks. It never stops the daemon, and nobody from outside can fill it.
+//! The daemon's log: its place, its lines and their form. It never blocks the daemon, and nobody can fill it from outside.
 //!
-//! A line passes [`levels`] (is it wanted?), [`limit`] (are there too many of its kind?), [`line`] (how does it look?) and
+//! A line passes [`levels`] (is it wanted?), [`limit`] (are there too many of its kind?), [`line`] (which form has it?) and
 //! [`queue`] (the thread that writes it).
 
 mod levels;
@@ -31,23 +31,23 @@ use limit::{Limiter, Moment};
 use line::{Dress, Look, Record};
 use queue::{Place, Queue, Teller};
 
-/// How long the last lines may take to be written.
+/// How long writing the last lines may take.
 const LAST_LINES: Duration = Duration::from_millis(50);
 
-/// What a configuration says about the log.
+/// The settings of the log.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// Which lines.
+    /// Which lines are logged.
     pub levels: Levels,
-    /// The file; standard output without one.
+    /// The file; `None` for standard output.
     pub file: Option<&'a Path>,
     /// The time before each line.
     pub stamp: Stamp,
-    /// For whom they are.
+    /// Text for people, or JSON for programs.
     pub format: LogFormat,
 }
 
-/// The running log. Clones are the same one.
+/// The running log. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Log {
     desk: Arc<Desk>,
@@ -55,7 +55,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Begins to log. Once in a process.
+    /// Begins to log. A process can do this once.
     pub fn start(settings: &Settings<'_>) -> Result<Log, String> {
         let (place, look) = open(settings)?;
         let desk = Arc::new(Desk {
@@ -72,18 +72,18 @@ impl Log {
         Ok(Log { desk, targets })
     }
 
-    /// The names that stand beside addresses and numbers from now on.
+    /// Sets the names that are written beside addresses and numbers.
     pub fn set_names(&self, names: Names) {
         let mut present = self.desk.names.write();
         *present = names.before(&present);
     }
 
-    /// Opens the log file again, as another may have taken its name.
+    /// Opens the log file again: log rotation may have renamed the old one.
     pub fn reopen(&self) {
         self.desk.queue.reopen();
     }
 
-    /// Goes where these settings say, and looks as they say; which lines it has is another matter. An error changes nothing.
+    /// Changes place and form of the log, but not its levels. An error changes nothing.
     pub fn move_to(&self, settings: &Settings<'_>) -> Result<(), String> {
         let (place, look) = open(settings)?;
         self.desk.queue.move_to(place);
@@ -91,12 +91,12 @@ impl Log {
         Ok(())
     }
 
-    /// Logs other lines from now on.
+    /// Changes the levels.
     pub fn set_levels(&self, levels: &Levels) -> Result<(), String> {
         self.targets.reload(levels.targets()).map_err(|error| error.to_string())
     }
 
-    /// Writes what waits, if that does not take long.
+    /// Writes the lines that wait, if that does not take long.
     pub fn finish(&self) {
         for line in self.desk.report_suppressed(Moment::End) {
             self.desk.queue.push(line);
@@ -105,7 +105,7 @@ impl Log {
     }
 }
 
-/// Where lines are made.
+/// Makes lines of events.
 #[derive(Debug)]
 struct Desk {
     look: RwLock<Look>,
@@ -114,7 +114,7 @@ struct Desk {
     names: RwLock<Names>,
 }
 
-/// The limits, and the names of the kinds of lines that they know by number.
+/// The limits, and the names of the kinds of lines. The limits know a kind by its number.
 #[derive(Debug, Default)]
 struct Kinds {
     limiter: Limiter,
@@ -160,7 +160,7 @@ impl Desk {
 
 impl Teller for Arc<Desk> {
     fn lost(&self, count: u64, reason: &str) -> String {
-        let reason = if reason.is_empty() { "nobody took them in time" } else { reason };
+        let reason = if reason.is_empty() { "nobody read them in time" } else { reason };
         let fields = vec![("count", count.to_string()), ("reason", reason.to_owned())];
         let message = format!("{count} lines of the log are lost: {reason}");
         Record::own(Level::ERROR, "log_lost", message, fields).line(&self.look.read())
@@ -176,18 +176,18 @@ impl Teller for Arc<Desk> {
     }
 }
 
-/// Hears of every event.
+/// Passes every event to the desk.
 struct Lines(Arc<Desk>);
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // A place in the code is known by where its description lies in memory.
+        // Each log call has one description in memory, so its address identifies the call.
         let kind = std::ptr::from_ref(event.metadata()).addr();
         self.0.log(kind, Record::of(event));
     }
 }
 
-/// The place of these settings, and how lines look there.
+/// The place of these settings, and the form of lines there.
 fn open(settings: &Settings<'_>) -> Result<(Place, Look), String> {
     let (place, dress) = match settings.file {
         Some(path) => {
@@ -201,7 +201,7 @@ fn open(settings: &Settings<'_>) -> Result<(Place, Look), String> {
     Ok((place, Look { format: settings.format, dress, stamp }))
 }
 
-/// Standard output, and how lines look there.
+/// Standard output, and the form of lines there.
 fn output() -> io::Result<(Place, Dress)> {
     let file = system::standard_output()?;
     let dress = if system::is_journal(&file)? {
@@ -214,7 +214,7 @@ fn output() -> io::Result<(Place, Dress)> {
     Ok((Place::Output(file), dress))
 }
 
-/// A panic is a line of the log like any other: whoever looks for the reason looks there.
+/// Writes panics to the log, because operators look for the reason there.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);

@@ -1,7 +1,7 @@
-//! What the service manager hears: the daemon is ready when its ring stands, it is alive as long as its loop turns, it reloads, it
-//! stops. Without a service manager nobody hears anything.
+//! Notifies the service manager: the daemon is ready when its first ring is formed; it is alive as long as its loop runs; it reloads;
+//! it stops. Without a service manager nothing is sent.
 //!
-//! The words are datagrams, as sd_notify(3) describes them. The loop never waits for whoever reads them.
+//! Notifications are datagrams, as sd_notify(3) describes them. The loop never waits for their reader.
 
 use std::env;
 use std::io;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use spread::daemon::Status;
 use tracing::{debug, info};
 
-/// The way to the service manager, if there is one. Clones are the same one.
+/// The socket of the service manager, if there is one.
 #[derive(Debug)]
 pub struct Manager {
     socket: Option<UnixDatagram>,
-    /// How often it wants to hear that the daemon is alive.
+    /// How often to notify it that the daemon is alive.
     interval: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl Manager {
             let socket = connect(&place);
             socket.inspect_err(|error| debug!(place, %error, "the service manager cannot be reached")).ok()
         });
-        // Several times within the time that it allows: one word may come late.
+        // Several times within the time that it allows, because one notification may be late.
         Manager { socket, interval: watchdog().map(|allowed| allowed / 4) }
     }
 
@@ -46,15 +46,15 @@ impl Manager {
         self.say("STOPPING=1");
     }
 
-    /// Whether nobody listens, or the words are on their way.
+    /// Sends a notification. True if it was sent, or if there is no service manager.
     fn say(&self, words: &str) -> bool {
         let Some(socket) = &self.socket else { return true };
         let sent = socket.send(words.as_bytes());
-        sent.inspect_err(|error| debug!(%error, "the service manager does not hear")).is_ok()
+        sent.inspect_err(|error| debug!(%error, "the service manager cannot be notified")).is_ok()
     }
 }
 
-/// What the service manager has heard of the daemon.
+/// What the service manager already knows of the daemon.
 #[derive(Debug)]
 pub struct Reporter<'a> {
     manager: &'a Manager,
@@ -74,7 +74,7 @@ impl Reporter<'_> {
         let daemons = status.configuration.as_ref().map_or(0, |configuration| configuration.members.len());
         if !self.ready && daemons > 0 && self.manager.say("READY=1") {
             self.ready = true;
-            info!(name: "ready", daemons, "the ring stands");
+            info!(name: "ready", daemons, "the ring is formed");
         }
         let line = format!("STATUS={daemons} daemons in the ring, {} clients", status.clients);
         if line != self.status && self.manager.say(&line) {
@@ -87,7 +87,7 @@ impl Reporter<'_> {
     }
 }
 
-/// There is no service manager that hears such words.
+/// This system has no such service manager.
 #[cfg(not(unix))]
 #[derive(Debug)]
 enum UnixDatagram {}
@@ -128,7 +128,7 @@ fn connect_abstract(_: &UnixDatagram, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// How long the service manager waits for a word, if it does so for this process.
+/// How long the service manager waits for a notification, if it watches this process.
 fn watchdog() -> Option<Duration> {
     let number = |name| env::var(name).ok()?.parse::<u64>().ok();
     let is_meant = number("WATCHDOG_PID").is_none_or(|process| process == u64::from(std::process::id()));

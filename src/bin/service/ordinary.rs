@@ -1,14 +1,14 @@
-//! Who the daemon is where users are no numbers: whoever started it, in place of `privileges`.
+//! Replaces `privileges` on systems where users are not numbers: the daemon stays the user that started it.
 
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
-/// What becomes of the daemon's rights: nothing.
+/// What happens to the daemon's rights: nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(dead_code, reason = "other systems have more plans")]
 pub enum Plan {
-    /// It stays who it is.
+    /// It stays the same user.
     Ordinary,
     /// Never.
     Become(Infallible),
@@ -22,7 +22,7 @@ impl Plan {
         Ok(Plan::Ordinary)
     }
 
-    /// Nobody else.
+    /// The daemon never changes its user.
     pub fn owner(&self) -> Option<(u32, u32)> {
         None
     }

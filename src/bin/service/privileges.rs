@@ -1,7 +1,7 @@
-//! Who the daemon is once its ports are open: the user and group of the configuration, if root started it.
+//! Gives root up: if root started the daemon, it becomes the user and group of the configuration.
 //!
-//! Ports below 1024, key files and the runtime directory are opened as root. Then root is given up for good, in every thread:
-//! groups, group and user.
+//! Ports below 1024, key files and the runtime directory are opened as root before that. Then every thread gives up root's groups, group
+//! and user for good.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -11,9 +11,9 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, setgid, setuid};
 
-/// The user that daemons have by default. A machine need not know it.
+/// The default user. It need not exist on a machine.
 const DEFAULT_USER: &str = "spread";
-/// Others than the daemon may look for sockets in its directory.
+/// Clients may look for sockets in the daemon's directory.
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// A user and a group.
@@ -30,19 +30,19 @@ impl fmt::Display for Account {
     }
 }
 
-/// What becomes of the daemon's rights.
+/// What happens to the daemon's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// It was not started by root: it stays who it is.
+    /// Root did not start it: it stays the same user.
     Ordinary,
     /// It becomes this user.
     Become(Account),
-    /// It stays root, and why.
+    /// It stays root; the reason.
     StayRoot(String),
 }
 
 impl Plan {
-    /// What a configuration asks for.
+    /// The plan for this user and group of the configuration.
     pub fn new(user: &str, group: &str) -> Result<Plan, String> {
         if geteuid().is_root() { Plan::of_root(user, group) } else { Ok(Plan::Ordinary) }
     }
@@ -63,7 +63,7 @@ impl Plan {
         Ok(Plan::Become(Account { name, uid, gid }))
     }
 
-    /// Who owns what the daemon makes, if that is not who makes it.
+    /// The user and group that must own the daemon's files, if it changes its user.
     pub fn owner(&self) -> Option<(u32, u32)> {
         match self {
             Plan::Become(account) => Some((account.uid.as_raw(), account.gid.as_raw())),
@@ -71,7 +71,7 @@ impl Plan {
         }
     }
 
-    /// Makes the directory where sockets lie, if root starts the daemon and it is not there.
+    /// Makes the directory for the sockets, if root started the daemon and the directory does not exist.
     pub fn make_directory(&self, directory: &Path) -> io::Result<()> {
         if *self == Plan::Ordinary {
             return Ok(());
@@ -83,7 +83,7 @@ impl Plan {
         self.hand_over(directory)
     }
 
-    /// Lets the daemon's user have a file or directory that root may have made. What somebody else owns stays theirs.
+    /// Gives a file or directory of root to the daemon's user. One that another user owns is not changed.
     pub fn hand_over(&self, path: &Path) -> io::Result<()> {
         let Some((uid, gid)) = self.owner() else { return Ok(()) };
         let owned_by_root = fs::symlink_metadata(path)?.uid() == 0;
@@ -93,33 +93,34 @@ impl Plan {
     /// Gives root up, in all threads and for good.
     pub fn carry_out(&self) -> Result<(), String> {
         if let Plan::Become(account) = self {
+            // The user comes last, because changing the groups needs root.
             let fails = |what: &str, error: nix::Error| format!("cannot become {account}: {what}: {error}");
             set_groups(account).map_err(|error| fails("groups", error))?;
             setgid(account.gid).map_err(|error| fails("group", error))?;
             setuid(account.uid).map_err(|error| fails("user", error))?;
             if setuid(Uid::from_raw(0)).is_ok() {
-                return Err(format!("root was given up for {account}, and can be had again"));
+                return Err(format!("the daemon became {account}, but could become root again"));
             }
         }
         Ok(())
     }
 }
 
-/// The groups that the user is in, in place of root's.
+/// Replaces root's groups by those of the user.
 #[cfg(not(target_vendor = "apple"))]
 fn set_groups(account: &Account) -> nix::Result<()> {
     let name = std::ffi::CString::new(account.name.clone()).map_err(|_| nix::Error::EINVAL)?;
     nix::unistd::initgroups(&name, account.gid)
 }
 
-/// This system looks groups up by itself.
+/// This system looks the groups up itself.
 #[cfg(target_vendor = "apple")]
 fn set_groups(_: &Account) -> nix::Result<()> {
     Ok(())
 }
 
-/// Nothing that this process starts gains rights; it starts nothing. Each thread has this from the one that starts it, so this comes
-/// before all others.
+/// Forbids that programs which this process starts gain rights (the daemon starts none). Threads inherit this, so it must come before
+/// the first thread.
 #[cfg(target_os = "linux")]
 pub fn forbid_new_privileges() -> Result<(), String> {
     nix::sys::prctl::set_no_new_privs().map_err(|error| format!("no_new_privs: {error}"))

@@ -1,4 +1,4 @@
-//! What the daemon program asks of Unix: signals, its standard output, its log file.
+//! The daemon program's use of Unix: signals, standard output, the log file.
 
 use std::env;
 use std::fs::File;
@@ -17,7 +17,7 @@ use spread::daemon::Handle;
 
 use crate::Reload;
 
-/// SIGHUP reloads. The first signal to stop lets the daemon leave its ring; the second does not wait for that.
+/// Handles signals. SIGHUP reloads. SIGINT or SIGTERM makes the daemon leave its ring and end; a second one ends it at once.
 pub fn obey(handle: Handle, reload: Reload) -> Result<(), String> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
     let obey = move || {
@@ -53,7 +53,7 @@ pub fn is_journal(file: &File) -> io::Result<bool> {
     Ok(env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", file.dev(), file.ino())))
 }
 
-/// Opens a log, to be added to. A pipe that nobody reads is an error then, and does not hold us up until somebody does.
+/// Opens a log for appending. A pipe that nobody reads is an error; without `O_NONBLOCK` we would wait for a reader.
 pub fn open_log(path: &Path) -> io::Result<File> {
     let file = File::options().append(true).create(true).custom_flags(libc::O_NONBLOCK).open(path);
     file.map_err(|error| match error.raw_os_error() {

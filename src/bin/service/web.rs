@@ -1,7 +1,7 @@
 //! The daemon's state by HTTP: metrics for Prometheus at one address, a page that draws the ring at another one.
 //!
-//! Everything is read only. One thread serves one request at a time and gives each a short time, so whoever asks slowly or in crowds
-//! delays other askers and never the ring.
+//! Everything is read only. One thread for each address serves one request at a time, with a short time-out. So slow or many clients
+//! delay each other, but never the ring.
 
 mod metrics;
 
@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 const REQUEST_LIMIT: usize = 8 << 10;
 /// Header fields of a request.
 const HEADER_LIMIT: usize = 64;
-/// How long a client may take over its request, and over its answer.
+/// How long a client may take to send its request, and to read its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const PAGE: &str = include_str!("web/page.html");
@@ -36,7 +36,7 @@ pub struct Web {
     status: Option<Server>,
 }
 
-/// What an address shows.
+/// The content of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Site {
     Metrics,
@@ -44,13 +44,13 @@ enum Site {
 }
 
 impl Web {
-    /// Listens where the settings say. An error if a port cannot be opened.
+    /// Listens at the addresses of the settings. An error if a port cannot be opened.
     pub fn start(settings: &config::Web, handle: Handle) -> Result<Web, String> {
         let mut web = Web { handle, metrics: None, status: None };
         web.change(settings).map(|()| web)
     }
 
-    /// Listens where other settings say. After an error the servers are as they were, but for the one that could be changed.
+    /// Listens at the addresses of new settings. A server that cannot change stays as it was; the other one may have changed.
     pub fn change(&mut self, settings: &config::Web) -> Result<(), String> {
         let handle = &self.handle;
         let metrics = renew(&mut self.metrics, settings.metrics, Site::Metrics, handle);
@@ -60,13 +60,13 @@ impl Web {
     }
 }
 
-/// Lets a server be at this address, if it is to be anywhere.
+/// Moves a server to this address, or ends it if there is none.
 fn renew(server: &mut Option<Server>, address: Option<SocketAddr>, site: Site, handle: &Handle) -> Result<(), String> {
     if server.as_ref().map(|server| server.address) == address {
         return Ok(());
     }
     let open = |address| Server::open(address, site, handle.clone());
-    // The new one is open before the old one closes, but where the system does not allow both.
+    // The new one opens before the old one closes. With the same port the system does not allow both, so the old one closes first.
     let before = server.as_ref().map(|server| server.address);
     let is_elsewhere = before.map(|before| before.port()) != address.map(|address| address.port());
     let closed = if is_elsewhere { None } else { server.take().and(before) };
@@ -76,7 +76,7 @@ fn renew(server: &mut Option<Server>, address: Option<SocketAddr>, site: Site, h
             Ok(())
         }
         Err(error) => {
-            // Whoever was served a moment ago can most likely be served again.
+            // The old address was free a moment ago, so it can most likely be opened again.
             *server = server.take().or_else(|| open(closed?).ok());
             Err(error)
         }
@@ -112,7 +112,7 @@ impl Server {
                             debug!(%error, "a web client is not served");
                         }
                     }
-                    // There may be no descriptor left: somebody must close one first.
+                    // Perhaps no descriptor is left, so wait until one is closed.
                     Err(_) => thread::sleep(Duration::from_millis(100)),
                 }
             }
@@ -126,7 +126,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Release);
-        // The thread waits for a client: be one.
+        // The thread waits for a client, so connect to wake it.
         let mut here = self.address;
         if here.ip().is_unspecified() {
             here.set_ip(if here.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
@@ -137,12 +137,12 @@ impl Drop for Server {
                     let _ = thread.join();
                 }
             }
-            Err(error) => warn!(name: "web_stuck", %error, "a web server does not end before the daemon does"),
+            Err(error) => warn!(name: "web_stuck", %error, "a web server could not be ended: it runs until the daemon ends"),
         }
     }
 }
 
-/// What is sent back.
+/// The answer to a request.
 #[derive(Debug)]
 struct Answer {
     status: &'static str,
@@ -161,7 +161,7 @@ fn serve(stream: &TcpStream, site: Site, handle: &Handle) -> io::Result<()> {
     let answer = match request(stream)? {
         Some((method, _)) if method != "GET" => Answer::text("405 Method Not Allowed", "only GET is answered\n"),
         Some((_, path)) => answer(site, &path, handle),
-        None => Answer::text("400 Bad Request", "this is no HTTP request\n"),
+        None => Answer::text("400 Bad Request", "this is not an HTTP request\n"),
     };
     let Answer { status, kind, body } = answer;
     let head = format!(
@@ -191,7 +191,7 @@ fn answer(site: Site, path: &str, handle: &Handle) -> Answer {
     }
 }
 
-/// The method and the path of a request; `None` if it is none.
+/// The method and the path of a request; `None` if the bytes are not a request.
 fn request(mut stream: &TcpStream) -> io::Result<Option<(String, String)>> {
     let (mut bytes, end) = (Vec::new(), Instant::now() + PATIENCE);
     let mut piece = [0; 1024];

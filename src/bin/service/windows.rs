@@ -1,7 +1,7 @@
-//! What the daemon program asks of Windows: who may tell it to stop, its standard output, its log file.
+//! The daemon program's use of Windows: stopping, standard output, the log file.
 //!
-//! The user at the console may tell it, or the service manager. That starts the program with `--service` and calls it back on a thread of its own. A service has no terminal, so
-//! an error that keeps the daemon from starting goes to the system's event log.
+//! The user at the console or the service manager stops the daemon. The service manager starts the program with `--service` and calls it
+//! back on another thread. A service has no terminal, so an error at the start goes to the system's event log.
 
 use std::env;
 use std::ffi::OsString;
@@ -25,24 +25,24 @@ use spread::daemon::{Exit, Handle};
 
 use crate::{Reload, Watch};
 
-/// The name of a service with a process of its own is not compared with anything.
+/// The name of the service. Windows does not check it, because the service has a process of its own.
 const NAME: &str = "spread";
 /// How long the service manager waits for a step of the start or the stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The exit code of a service that could not start; the reason is in the event log.
 const FAILED: u32 = 1;
-/// The exit code of a service that wants to be started again.
+/// The exit code that asks the service manager for a restart.
 const RESTART: u32 = 75;
 
-/// Runs a daemon and hands it over to the function that it is given.
+/// Runs a daemon, and passes its handle to the given function.
 type Run = dyn FnOnce(&Watch) -> Result<Exit, String> + Send;
 
-/// What the service manager's thread shall run. That thread gets no argument.
+/// The work of the service manager's thread. It is here because that thread gets no argument.
 static TASK: OnceLock<Mutex<Option<Box<Run>>>> = OnceLock::new();
 
 define_windows_service!(enter_service, run_service);
 
-/// The first Ctrl-C or Ctrl-Break lets the daemon leave its ring; the second does not wait for that. Nothing reloads.
+/// The first Ctrl-C or Ctrl-Break makes the daemon leave its ring and end; a second one ends it at once. Nothing reloads.
 pub fn obey(handle: Handle, _reload: Reload) -> Result<(), String> {
     let asked = AtomicBool::new(false);
     let stop = move || {
@@ -60,12 +60,12 @@ pub fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
 }
 
-/// Never: there is no journal.
+/// Always false: there is no journal.
 pub fn is_journal(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Opens a log, to be added to.
+/// Opens a log for appending.
 pub fn open_log(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).open(path)
 }
@@ -82,8 +82,8 @@ pub fn serve(
     })
 }
 
-/// The service manager starts programs in the system's directory. The files of the daemon are beside its configuration, or beside
-/// the program if none is named.
+/// Changes the working directory: the service manager starts programs in the system's directory, but the files of the daemon are beside
+/// its configuration, or beside the program if none is named.
 fn enter_directory(config: Option<&Path>) -> io::Result<()> {
     let place = match config {
         Some(file) => file.to_owned(),
@@ -103,7 +103,7 @@ fn run_service(_arguments: Vec<OsString>) {
     report(manager, ServiceState::StartPending, 0);
     let watch = move |handle, reload| {
         let _ = daemon.set((handle, Mutex::new(reload)));
-        // Only from here on are stops accepted, so each finds the daemon.
+        // The handle is set first. Stops are accepted only from here on, so each one finds it.
         report(manager, ServiceState::Running, 0);
         Ok(())
     };
@@ -119,7 +119,7 @@ fn run_service(_arguments: Vec<OsString>) {
     report(manager, ServiceState::Stopped, code);
 }
 
-/// Does what the service manager wants of the daemon, if that runs.
+/// Carries out a request of the service manager, if the daemon runs.
 fn obey_manager(control: ServiceControl, daemon: Option<&(Handle, Mutex<Reload>)>) -> ServiceControlHandlerResult {
     match (control, daemon) {
         (ServiceControl::Stop | ServiceControl::Shutdown, Some((handle, _))) => {
@@ -155,7 +155,7 @@ fn report(manager: ServiceStatusHandle, state: ServiceState, code: u32) {
         process_id: None,
     };
     if let Err(error) = manager.set_service_status(status) {
-        complain(&format!("the service manager does not listen: {error}"));
+        complain(&format!("the service manager cannot be notified: {error}"));
     }
 }
 

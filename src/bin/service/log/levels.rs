@@ -1,7 +1,7 @@
-//! Which lines are logged: a level for all, and a level of its own for any part of the daemon.
+//! Which lines are logged: a level for all parts of the daemon, and other levels for single parts.
 //!
-//! Words that mean nothing are refused. The general syntax of such filters takes any word for the name of a part, so that one
-//! wrong word silences everything.
+//! Unknown words are refused. The usual syntax of such filters takes any word for the name of a part, so one wrong word would silence
+//! everything.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ const EXPECTED: &str =
 /// The name that every part's name begins with.
 const ROOT: &str = "spread";
 
-/// What each flag of `DebugFlags` means here: the parts whose lines for who searches a fault are logged.
+/// The parts that each flag of `DebugFlags` logs at debug.
 const PARTS: &[(&str, &[&str])] = &[
     ("DATA_LINK", &["spread::net"]),
     ("NETWORK", &["spread::net", "spread::multipath"]),
@@ -38,10 +38,10 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// What a configuration asks for: lines of this priority, and if it has flags, lines at debug of their parts and of no others.
+    /// The levels of a configuration: lines of this priority and above; at debug only those of the flags' parts, if there are flags.
     pub fn of(priority: Priority, flags: Option<&[String]>) -> Levels {
         let level = match priority {
-            // Which lines at debug is what flags say.
+            // The flags choose the lines at debug.
             Priority::Debug if flags.is_some() => LevelFilter::INFO,
             Priority::Debug => LevelFilter::DEBUG,
             Priority::Info => LevelFilter::INFO,
@@ -52,7 +52,7 @@ impl Levels {
         Levels { targets: Targets::new().with_default(level).with_targets(parts) }
     }
 
-    /// What decides about each line.
+    /// The filter that decides about each line.
     pub fn targets(&self) -> Targets {
         self.targets.clone()
     }

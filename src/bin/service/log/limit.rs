@@ -1,7 +1,7 @@
-//! Nobody from outside decides how much is logged: lines of one kind, and lines of one kind about one source, come at a bounded
-//! rate. Those above it are counted, and one line says how many there were.
+//! Limits the rate of log lines, so that nobody can fill the log from outside. There is a limit for lines of one kind, and one for
+//! lines of one kind about one source. Lines above it are suppressed and counted, and one line reports their number.
 //!
-//! Lines for who searches a fault (debug and trace) are not limited: the operator asked for every one of them.
+//! Lines at debug and trace are not limited: the operator asked for every one of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,12 +20,12 @@ const OF_A_KIND: Rate = Rate { burst: 100, pause: Duration::from_millis(100) };
 const OF_A_SOURCE: Rate = Rate { burst: 5, pause: Duration::from_secs(10) };
 /// How long suppressed lines are counted before the count is logged.
 const COUNT_FOR: Duration = Duration::from_secs(10);
-/// Kinds and sources that are watched at a time. Lines of further sources count for their kind alone.
+/// How many kinds and sources are watched at once. Lines of further sources count only for their kind.
 const PLACES: usize = 1024;
-/// How often places are looked for that are not needed any more.
+/// How often unused places are removed when all are taken.
 const CLEARING: Duration = Duration::from_secs(1);
 
-/// What decides whether a line is logged.
+/// Decides whether a line is logged.
 #[derive(Debug, Default)]
 pub struct Limiter {
     places: BTreeMap<(usize, String), Place>,
@@ -37,10 +37,10 @@ pub struct Limiter {
 struct Place {
     /// Lines that may still come at once.
     left: u32,
-    /// When one of them was added last.
+    /// When `left` last grew.
     at: Instant,
     suppressed: u64,
-    /// When counting began.
+    /// When counting of suppressed lines began.
     since: Instant,
 }
 
@@ -63,12 +63,12 @@ impl Limiter {
         by_source && self.takes(now, (kind, String::new()), OF_A_KIND)
     }
 
-    /// Whether suppressed lines wait to be told of.
+    /// Whether there are suppressed lines that were not reported.
     pub fn is_owing(&self) -> bool {
         self.places.values().any(|place| place.suppressed > 0)
     }
 
-    /// What was suppressed, once it was counted for long enough; all of it at the end of the log.
+    /// The suppressed lines that are due to be reported; at the end of the log all of them.
     pub fn take_suppressed(&mut self, now: Instant, at: Moment) -> Vec<Suppressed> {
         let is_due = |place: &Place| {
             let counted = now.saturating_duration_since(place.since);
@@ -116,12 +116,12 @@ impl Limiter {
     }
 }
 
-/// When suppressed lines are counted up.
+/// When suppressed lines are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// While the log goes on.
+    /// While the log runs.
     Now,
-    /// When nothing comes after it.
+    /// At the end of the log.
     End,
 }
 
@@ -133,14 +133,14 @@ impl Place {
         self.at = if self.left == rate.burst { now } else { self.at + rate.pause * pauses };
     }
 
-    /// Whether forgetting it changes nothing.
+    /// Whether the place can be removed without any effect.
     fn is_at_rest(&self, now: Instant) -> bool {
         let longest = OF_A_SOURCE.pause * OF_A_SOURCE.burst;
         self.suppressed == 0 && now.saturating_duration_since(self.at) >= longest
     }
 }
 
-/// Who is behind a source: an address without its port, a user without the process.
+/// The cause behind a source: an address without its port, or a user without the process. A new port or process is not a new cause.
 fn cause(source: &str) -> String {
     match source.parse::<SocketAddr>() {
         Ok(address) => address.ip().to_string(),

@@ -1,12 +1,12 @@
-//! How a line looks: from a tracing event to text for a person, or to JSON for a program.
+//! The form of a line: turns a tracing event into text for a person, or into JSON for a program.
 //!
 //! ```text
 //! [time] LEVEL event: message key=value key=value
 //! {"time":"…","level":"warn","event":"…","part":"…","message":"…","key":"value"}
 //! ```
 //!
-//! `event` is the name that the place in the code gives, which does not change; a place without a name is shown by its part.
-//! Nothing in a message can end the line or reach the terminal as a control character.
+//! `event` is the name in the log call, which does not change between versions. A call without a name shows the part of the daemon.
+//! Control characters in a message are escaped, so they can neither end the line nor reach the terminal.
 
 use std::fmt::{Debug, Write};
 
@@ -18,10 +18,10 @@ use tracing::{Event, Level, Metadata};
 use super::stamp::Stamp;
 use crate::tools::plain::plain;
 
-/// Characters of a line for a person, and of a value.
+/// The most bytes of a line for a person, and of a value.
 const LINE_LIMIT: usize = 8192;
 const VALUE_LIMIT: usize = 4096;
-/// Fields that say who caused a line.
+/// Fields that name the cause of a line.
 const SOURCES: [&str; 4] = ["from", "source", "peer", "sender"];
 
 /// What a line has besides its event.
@@ -31,22 +31,22 @@ pub enum Dress {
     Plain,
     /// Colours, for a terminal.
     Colours,
-    /// The priority that the journal looks for.
+    /// The priority for the journal.
     Journal,
 }
 
-/// How all lines look.
+/// The form of all lines.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// For whom they are.
+    /// Text for people, or JSON for programs.
     pub format: LogFormat,
-    /// What else they have.
+    /// Additions for a terminal or the journal.
     pub dress: Dress,
-    /// The time before them.
+    /// The time before each line.
     pub stamp: Stamp,
 }
 
-/// What happened, ready to be shown.
+/// An event, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Record {
     level: Level,
@@ -58,13 +58,13 @@ pub struct Record {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
-    /// A number or a truth.
+    /// A number or a boolean.
     Bare(String),
     Text(String),
 }
 
 impl Record {
-    /// What an event says.
+    /// The record of an event.
     pub fn of(event: &Event<'_>) -> Record {
         let metadata = event.metadata();
         let (level, part) = (*metadata.level(), metadata.target().to_owned());
@@ -73,13 +73,13 @@ impl Record {
         record
     }
 
-    /// One that the log itself makes.
+    /// A record that the log itself makes.
     pub fn own(level: Level, event: &str, message: String, fields: Vec<(&'static str, String)>) -> Record {
         let fields = fields.into_iter().map(|(key, value)| (key, Value::Text(value))).collect();
         Record { level, event: event.to_owned(), part: "spread::log".to_owned(), message, fields }
     }
 
-    /// How important it is.
+    /// Its level.
     pub fn level(&self) -> Level {
         self.level
     }
@@ -89,7 +89,7 @@ impl Record {
         &self.event
     }
 
-    /// Who caused it, if it says so.
+    /// The cause, if a field names it.
     pub fn source(&self) -> Option<&str> {
         let (_, value) = self.fields.iter().find(|(key, _)| SOURCES.contains(key))?;
         match value {
@@ -128,7 +128,7 @@ impl Record {
     fn write_text(&self, look: &Look, line: &mut String) {
         let (front, back) = if look.dress == Dress::Colours { (colour(self.level), "\x1b[0m") } else { ("", "") };
         let name = if self.event.is_empty() { &self.part } else { &self.event };
-        // What is written to a string does not fail.
+        // Writing to a string does not fail.
         let _ = write!(line, "{}{front}{:>5}{back} {name}: ", look.stamp.text(&ZonedDateTime::now()), self.level);
         line.push_str(&plain(cut(&self.message, VALUE_LIMIT)));
         for (key, value) in &self.fields {
@@ -192,23 +192,23 @@ impl Visit for Record {
     }
 }
 
-/// The name of an event, empty if the place gives none: the library then has the file and line there.
+/// The name of an event. Empty if the call gives none: the library then makes one of file and line.
 fn name(metadata: &Metadata<'_>) -> String {
     let name = metadata.name();
     if name.starts_with("event ") { String::new() } else { name.to_owned() }
 }
 
-/// The text as JSON. Control characters are escaped, as JSON wants it.
+/// The text as a JSON string, with control characters escaped.
 fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The text without what is behind this many bytes.
+/// The first bytes of the text, at most `limit`.
 fn cut(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// Syslog's number of a level.
+/// The number that syslog has for a level.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,

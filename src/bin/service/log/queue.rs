@@ -1,7 +1,7 @@
 //! Lines on their way to the log: a bounded queue, and a thread that writes them.
 //!
-//! Who logs never waits and never fails: a line that finds the queue full, or that cannot be written, is lost and counted. The
-//! thread says how many were lost as soon as something can be written again.
+//! Logging never waits and never fails. If the queue is full, or a line cannot be written, the line is lost and counted. The thread
+//! reports the number of lost lines as soon as it can write again.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,22 +17,22 @@ use crate::system;
 
 /// Bytes of lines that may wait.
 const WAITING_LIMIT: usize = 1 << 20;
-/// How often the thread looks for what is due.
+/// How often the thread asks for due lines.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a descriptor that takes nothing at the moment is left alone.
+/// The pause before the thread writes again to a descriptor that was full.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the thread adds on its own.
+/// Makes the lines that the thread adds itself.
 pub trait Teller: Send + 'static {
-    /// A line, newline included, that says that this many lines were lost, and why the last of them was.
+    /// A line, newline included, with the number of lost lines, and why the last one was lost.
     fn lost(&self, count: u64, reason: &str) -> String;
     /// A line that says that the file cannot be opened again.
     fn not_reopened(&self, error: &str) -> String;
-    /// Lines that are due.
+    /// Reports that are due.
     fn due(&self) -> Vec<String>;
 }
 
-/// The queue. Clones are the same one.
+/// The queue. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Queue(Arc<Shared>);
 
@@ -48,11 +48,11 @@ struct State {
     lines: VecDeque<String>,
     bytes: usize,
     lost: u64,
-    /// The file is to be opened again.
+    /// The thread must open the file again.
     reopen: bool,
-    /// Lines are to go there from now on.
+    /// The next place for lines.
     next: Option<Place>,
-    /// The thread has written all it took.
+    /// The thread has written all lines that it took.
     idle: bool,
 }
 
@@ -69,7 +69,7 @@ impl Queue {
         self.0.changed.notify_one();
     }
 
-    /// Lets the thread open its file again.
+    /// Makes the thread open its file again.
     pub fn reopen(&self) {
         self.0.state.lock().reopen = true;
         self.0.changed.notify_one();
@@ -81,7 +81,7 @@ impl Queue {
         self.0.changed.notify_one();
     }
 
-    /// Waits until everything is written, but no longer than this.
+    /// Waits until everything is written, at most for `patience`.
     pub fn flush(&self, patience: Duration) {
         let mut state = self.0.state.lock();
         let busy = |state: &mut State| !(state.lines.is_empty() && state.idle);
@@ -94,7 +94,7 @@ impl Queue {
         thread::Builder::new().name("log".to_owned()).spawn(|| writer.run()).map(|_| ())
     }
 
-    /// What is to be done, when there is something or it is time to look.
+    /// Waits for work, at most for one tick, and takes it.
     fn take(&self) -> Work {
         let mut state = self.0.state.lock();
         let has_work = |state: &State| !state.lines.is_empty() || state.reopen || state.next.is_some();
@@ -113,7 +113,7 @@ impl Queue {
     }
 }
 
-/// What the thread has to do.
+/// The work of the thread.
 struct Work {
     lines: VecDeque<String>,
     reopen: bool,
@@ -130,7 +130,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The file of this name, to be added to.
+    /// The file of this name. Lines are appended.
     pub fn open(path: &Path) -> io::Result<Place> {
         Ok(Place::File(system::open_log(path)?, path.to_owned()))
     }
@@ -146,7 +146,7 @@ struct Writer<T> {
     queue: Queue,
     place: Place,
     teller: T,
-    /// Part of a line was written, and not its end.
+    /// The last line was only partly written.
     broken: bool,
     /// Why the last line was lost.
     reason: String,
@@ -167,7 +167,7 @@ impl<T: Teller> Writer<T> {
         }
     }
 
-    /// Opens the file again, as another may have taken its name. Without a file there is nothing to open.
+    /// Opens the file again: log rotation may have renamed the old one. Other places stay open.
     fn reopen(&mut self) {
         let Place::File(_, path) = &self.place else { return };
         match Place::open(path) {
@@ -195,7 +195,7 @@ impl<T: Teller> Writer<T> {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // A pipe that whoever started us made non-blocking. Only this thread waits for it.
+                // The program that started us may have made the pipe non-blocking. Only this thread waits for it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
                 Err(error) => return Err(error),
             }
@@ -204,7 +204,7 @@ impl<T: Teller> Writer<T> {
         Ok(())
     }
 
-    /// Says how many lines were lost, or counts on if that cannot be written either.
+    /// Reports the number of lost lines. If that cannot be written either, the count goes on.
     fn report_losses(&mut self) {
         let lost = std::mem::take(&mut self.queue.0.state.lock().lost);
         if lost > 0 && self.try_write(&self.teller.lost(lost, &self.reason)).is_err() {

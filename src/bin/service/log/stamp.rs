@@ -6,14 +6,14 @@ use jiff::fmt::strtime::{BrokenDownTime, Config};
 /// The time before each line.
 #[derive(Clone, Debug)]
 pub enum Stamp {
-    /// Whoever collects the lines knows when they came.
+    /// No time: the collector of the lines adds its own.
     None,
     /// Local time in this format of strftime.
     Format(String),
 }
 
 impl Stamp {
-    /// A stamp of this format, if there is one. Precise ones have microseconds behind the seconds.
+    /// A stamp of this format, if there is one. A precise one has microseconds behind the seconds.
     pub fn new(format: Option<&str>, precise: bool) -> Stamp {
         match format {
             None => Stamp::None,
@@ -22,7 +22,7 @@ impl Stamp {
         }
     }
 
-    /// The time as it stands before a line, with a blank behind it. What is no part of a time stands there as it is.
+    /// The time before a line, with a blank behind it. Text in the format that is not a part of a time is copied.
     pub fn text(&self, time: &ZonedDateTime) -> String {
         let Stamp::Format(format) = self else { return String::new() };
         let lenient = Config::new().lenient(true);
@@ -31,7 +31,7 @@ impl Stamp {
     }
 }
 
-/// Microseconds stand behind the seconds, or at the end if there are none.
+/// The format with microseconds behind the seconds, or at the end if it has no seconds.
 fn with_microseconds(format: &str) -> String {
     for seconds in ["%S", "%T", "%s"] {
         if let Some(at) = format.rfind(seconds) {

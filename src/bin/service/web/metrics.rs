@@ -1,7 +1,7 @@
-//! The daemon's counters and what it knows of ring and paths, in the text format of Prometheus.
+//! The daemon's counters, and the state of ring and paths, in the text format of Prometheus.
 //!
-//! A count is `torc_SECTION_KEY_total`, a level `torc_SECTION_KEY`, and times are the histogram `torc_SECTION_KEY_seconds`; the help is what
-//! the source says of it. So a new counter is here without a change.
+//! A count is `torc_SECTION_KEY_total`, a level is `torc_SECTION_KEY`, and times are the histogram `torc_SECTION_KEY_seconds`. The help text
+//! is the counter's comment in the source. So a new counter appears here without a change.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -77,7 +77,7 @@ impl Families {
         self.family(name, help, kind).samples.push(sample(name, labels, value));
     }
 
-    /// Each bucket has what the ones before it have too.
+    /// A histogram. Buckets are cumulative, as Prometheus wants them: each one includes those before it.
     fn times(&mut self, name: &str, help: &str, labels: &[(&str, &str)], times: &Times) {
         let family = self.family(name, help, "histogram");
         let mut up_to = 0;
