@@ -75,9 +75,9 @@ mod user {
 
     /// Messages of a burst.
     const BURST: usize = 10;
-    /// Most bytes of a message of a burst.
+    /// The most bytes of a message of a burst.
     const LONGEST: usize = 102_400;
-    /// Room for a message at first; it grows with what comes.
+    /// Room for a message at first; it grows when a larger one comes.
     const ROOM: (usize, usize) = (100, LONGEST);
 
     const MENU: &str = "  j GROUP       join                    l GROUP       leave
@@ -134,7 +134,7 @@ mod user {
             self.screen.ask(prompt);
             self.input.ask(prompt);
             let (flush, screen, room) = (&self.flush, &self.screen, &mut self.room);
-            // The layer may hold more messages than the mailbox shows, so all that is there is taken.
+            // The layer may hold more messages than the mailbox shows, so take all of them.
             let take = || {
                 while receive(flush, screen, room, Wait::No)? {}
                 Ok(())
@@ -232,7 +232,7 @@ mod user {
             Ok(())
         }
 
-        /// Sends to a group, or to those of its members that are named behind it.
+        /// Sends to a group. If members are named behind it, only these receive the message.
         fn send(&mut self, service: FrameType, names: &[Name], mess_type: i16, body: &[u8]) -> Result<(), String> {
             let kind = CastKind::new(service, mess_type).expect("a service and a small number");
             let body = [IoSlice::new(body)];
@@ -250,7 +250,7 @@ mod user {
             Ok(())
         }
 
-        /// What these words name; without good ones, says so.
+        /// These words as names. If they cannot be names, prints why.
         fn names(&self, words: &[&str]) -> Option<Vec<Name>> {
             let names: Result<Vec<Name>, _> = words.iter().map(|word| Name::new(word.as_bytes())).collect();
             match &names {
@@ -268,7 +268,7 @@ mod user {
         }
     }
 
-    /// Receives a message and prints it; false if there is none and nobody wants to wait.
+    /// Receives a message and prints it; false if there is none and `wait` is no.
     fn receive(flush: &FlushMailbox, screen: &Screen, room: &mut (usize, usize), wait: Wait) -> Result<bool, String> {
         loop {
             let (mut groups, mut body) = (vec![[0; Name::SIZE]; room.0], vec![0; room.1]);
@@ -310,7 +310,7 @@ mod user {
         }
     }
 
-    /// A view as the Flush layer has it: one set, of those who came along or of the one that changed.
+    /// A view of the Flush layer. It has one set: the members that came from the same view, or the one that joined or left.
     fn view(envelope: &Envelope, members: Vec<Name>, body: &[u8]) -> View {
         let id = body
             .get(VIEW_ID..VIEW_COUNT)

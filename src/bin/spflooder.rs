@@ -22,11 +22,11 @@ use spread::wire::{FrameType, Name};
 use tools::program::{self, say};
 use tools::session;
 
-/// Most messages on the way.
+/// The most messages on the way.
 const OUTSTANDING: u64 = 200;
 /// Messages between two lines of progress.
 const STEP: u64 = 1000;
-/// Most bytes of a message.
+/// The most bytes of a message.
 const LONGEST: u64 = 100_000;
 const GROUP: &[u8] = b"flooder";
 
@@ -164,7 +164,7 @@ impl Flood {
         Ok(tally)
     }
 
-    /// Other senders with the same idea look for our place in the view in the first four bytes.
+    /// The message to send. Its first four bytes are our place in the view, as other flooders expect it.
     fn body(&self, arguments: &Arguments) -> Vec<u8> {
         let mut body = vec![0; usize::try_from(arguments.bytes).expect("at most 100000")];
         let own = self.mailbox.private_group();
@@ -207,14 +207,14 @@ impl Flood {
                 let member = |name| Member { name, received: received(name).unwrap_or_default() };
                 self.members = view.members.into_iter().map(member).collect();
             }
-            Received::Refused(_) => return Err(format!("the daemon lets us not send to {}", self.group)),
+            Received::Refused(_) => return Err(format!("the daemon does not let us send to {}", self.group)),
             Received::Transition(..) | Received::Left(_) => {}
         }
         Ok(None)
     }
 }
 
-/// What was carried so far.
+/// What was sent or read so far.
 struct Tally {
     verb: &'static str,
     start: Instant,

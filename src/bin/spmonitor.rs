@@ -1,8 +1,7 @@
 //! The monitor: a menu that speaks the classic protocol to the daemons of a configuration, and commands that ask the daemon of
 //! this machine over its control socket.
 //!
-//! Both print what they learn and decide nothing. The menu is one loop: whoever asks a question goes on handling reports and
-//! timers until the line comes.
+//! Both print what they learn and decide nothing. The menu is one loop: while it waits for a line, it handles reports and timers.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
 
@@ -45,12 +44,12 @@ Examples:
   printf '0\\nall\\n\\n' | spmonitor -c spread.conf -n alpha -t 2
                                  a script: ask every daemon once, from the machine of alpha
   spmonitor status               what the daemon of this machine is doing
-  spmonitor paths -s 4900        its networks and paths; of the daemon with client port 4900
+  spmonitor paths -s 4900        networks and paths of the daemon with client port 4900
   spmonitor status --watch       one screen with the ring, networks and paths, again every two seconds
   spmonitor counters --json      everything that it counts, for a program
   spmonitor health               one line, and the exit status 0 if all is well, 2 if something is amiss, 3 if it does not work
-  spmonitor network 1 off        let it send nothing on network 1 until it is switched on; the others are told
-  spmonitor policy active 2      let it send data on two networks, whatever the file says
+  spmonitor network 1 off        send nothing on network 1 until it is switched on; the other daemons learn of it
+  spmonitor policy active 2      send data on two networks, whatever the file says
   tcpdump -i eth0 -x udp port 4803 | spmonitor decode
                                  what daemons send each other, in words
 
@@ -90,9 +89,9 @@ enum Request {
     Groups(View),
     /// The clients' sessions, and what waits for them
     Sessions(View),
-    /// The last things that happened to ring, networks and files
+    /// The latest events of ring, networks and files
     Events(View),
-    /// Everything that the daemon counts, drops by their reasons included
+    /// All counters, including drops by reason
     Counters(View),
     /// Whether all is well; for scripts, by the exit status
     Health(Door),
@@ -100,7 +99,7 @@ enum Request {
     Network {
         /// The network, counted from 0
         number: u8,
-        /// What becomes of it
+        /// Switch it on or off
         switch: Switch,
         #[command(flatten)]
         door: Door,
@@ -115,7 +114,7 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
-    /// Log other lines from now on: error, warn, info, debug, trace or off, or a level for a part as in spread::ring=debug,info
+    /// Change the levels of the log: error, warn, info, debug, trace or off, or a level for a part as in spread::ring=debug,info
     Log {
         /// The levels
         levels: String,
@@ -124,7 +123,7 @@ enum Request {
     },
     /// Let the daemon open its log file again
     Reload(Door),
-    /// Let the daemon leave its ring and end
+    /// Make the daemon leave its ring and end
     Terminate {
         /// End with status 75, so that the service manager starts it again
         #[arg(long)]
@@ -134,11 +133,11 @@ enum Request {
     },
     /// Read the key file again; a new key is used as soon as all daemons have it
     Rekey(Door),
-    /// Begin or end a failure drill: the daemon loses everything on a network, and tells nobody
+    /// Begin or end a failure drill: the daemon loses all packets on a network, and the other daemons are not told
     Drill {
         /// The network, counted from 0
         number: u8,
-        /// What becomes of the drill
+        /// Begin (on) or end (off) the drill
         switch: Switch,
         #[command(flatten)]
         door: Door,
@@ -151,7 +150,7 @@ enum Request {
     },
 }
 
-/// How something is shown.
+/// How the answer is shown.
 #[derive(Debug, clap::Args)]
 struct View {
     #[command(flatten)]
@@ -167,7 +166,7 @@ struct View {
 /// Where the daemon is.
 #[derive(Debug, clap::Args)]
 struct Door {
-    /// The daemon's client port, or the file of its control socket; to ask one elsewhere, its StatusAddress
+    /// The daemon's client port, or the file of its control socket; for a daemon on another machine, its StatusAddress
     #[arg(short = 's', value_name = "PORT|FILE|HOST[:PORT]", default_value = "4803")]
     daemon: String,
 }
@@ -236,7 +235,7 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Lets the daemon do something, and says what is so then.
+/// Sends a command to the daemon, and prints what it did.
 fn order(door: &Door, request: &str, done: fmt::Arguments<'_>) -> Result<(), String> {
     let answer = control::ask(&door.daemon, request)?;
     let told = answer.strip_prefix("ok ").map_or(String::new(), |told| format!(": {told}"));
@@ -257,7 +256,7 @@ fn show(view: &View, request: &str, wanted: impl Fn(&str) -> bool) -> Result<(),
         };
         match terminal {
             _ if view.json => say(control::json(&answer, &wanted)),
-            // Each picture takes the place of the last one.
+            // Each picture replaces the last one.
             Some(size) if request == "status" => {
                 say(format_args!("{CLEAR}{}", picture.picture(&answer, Instant::now(), size)))
             }
@@ -269,5 +268,5 @@ fn show(view: &View, request: &str, wanted: impl Fn(&str) -> bool) -> Result<(),
     }
 }
 
-/// Empties a terminal's screen.
+/// Clears a terminal's screen.
 const CLEAR: &str = "\x1b[H\x1b[2J";

@@ -206,7 +206,7 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     let Some(file) = log_file(settings)? else { return Ok(None) };
     let folder = file.parent().unwrap_or(Path::new("/"));
     let missing =
-        format!("the folder {} of EventLogFile does not exist: make it before the daemon starts", folder.display());
+        format!("the folder {} of EventLogFile is not there: make it before the daemon starts", folder.display());
     Ok((!folder.is_dir()).then_some(missing))
 }
 

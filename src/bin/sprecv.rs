@@ -19,9 +19,9 @@ use socket2::SockRef;
 use tools::probe::Probe;
 use tools::program::{self, say};
 
-/// The socket buffer that is asked for, so that a burst does not get lost on the last inch.
+/// The size of the socket buffer, so that a burst is not lost in this machine.
 const SOCKET_BUFFER: usize = 2 << 20;
-/// A number so far behind is no packet that was overtaken but the beginning of a new run.
+/// A packet whose number is further back than this was not overtaken: a new run has begun.
 const OVERTAKEN_LIMIT: u32 = 1000;
 
 const EXAMPLES: &str = "\
@@ -80,10 +80,10 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn open(arguments: &Arguments) -> io::Result<UdpSocket> {
-    // What is sent to a group does not come to a socket that is bound to an interface.
+    // A socket that is bound to an interface's address does not receive multicast.
     let at = if arguments.group.is_some() { Ipv4Addr::UNSPECIFIED } else { arguments.interface };
     let socket = UdpSocket::bind((IpAddr::V4(at), arguments.port))?;
-    // A smaller buffer is no reason not to listen.
+    // An error does not matter: a smaller buffer works too.
     let _ = SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER);
     if let Some(group) = &arguments.group {
         socket.join_multicast_v4(group, &arguments.interface)?;
@@ -101,7 +101,7 @@ struct Run {
     corrupted: u64,
 }
 
-/// What a packet tells.
+/// What a packet shows.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct News {
     /// Numbers that did not come.
@@ -123,18 +123,18 @@ impl Run {
         self.corrupted += u64::from(probe.size as usize != packet.len());
         news.gap = self.count(probe.number);
         if probe.last {
-            // It is not one of the packets that the sender was asked for.
+            // The last packet only ends the run; it is not one of the packets to count.
             self.received -= 1;
             news.report = Some(self.end());
         }
         news
     }
 
-    /// Counts a packet by its number; returns which are missing before it.
+    /// Counts a packet by its number. Returns the missing numbers before it.
     fn count(&mut self, number: u32) -> Option<String> {
         self.received += 1;
         if number <= self.highest {
-            // It was overtaken, and counted as missing then.
+            // It was overtaken, so it had been counted as missing.
             self.missed = self.missed.saturating_sub(1);
             return None;
         }

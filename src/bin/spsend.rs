@@ -21,11 +21,11 @@ use tools::program::{self, say};
 
 /// Packets between two lines of progress.
 const STEP: u32 = 1000;
-/// How long the last packet keeps away from the others, so that it is not overtaken.
+/// The pause before the last packet, so that it does not overtake others.
 const LAST_PAUSE: Duration = Duration::from_millis(10);
-/// How often one packet is tried; after each failure comes a pause.
+/// How often the program tries to send one packet; it pauses after each failure.
 const TRIES: u32 = 100;
-/// How long the pause after a failure is.
+/// The pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 
 const EXAMPLES: &str = "\
@@ -84,7 +84,7 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// A socket and where it sends to.
+/// A socket and its destination.
 struct Sender {
     socket: UdpSocket,
     to: SocketAddr,
@@ -103,7 +103,7 @@ impl Sender {
         Ok(Sender { socket, to, packet: vec![0; arguments.size as usize], failed: 0 })
     }
 
-    /// Sends a packet, again and again while that fails.
+    /// Sends a packet. After a failure it tries again.
     fn send(&mut self, probe: Probe) -> Result<(), String> {
         probe.encode(&mut self.packet);
         for _ in 1..TRIES {

@@ -33,11 +33,11 @@ use tools::screen::Screen;
 use tools::session;
 use tools::show;
 
-/// Most groups of one message.
+/// The most groups of one message.
 const GROUPS: usize = 10;
 /// Messages of a burst.
 const BURST: usize = 10;
-/// Most bytes of a message of a burst or of several lines.
+/// The most bytes of a message of a burst or of several lines.
 const LONGEST: usize = 102_400;
 
 const MENU: &str = "  j GROUP     join                      l GROUP     leave
@@ -105,17 +105,17 @@ fn tool(arguments: &Arguments) -> Result<(), String> {
     result
 }
 
-/// Whether we were called by the name of the threaded tool.
+/// Whether the program was called by the name of the threaded tool.
 fn is_threaded_name() -> bool {
     env::args_os().next().is_some_and(|name| Path::new(&name).file_stem().is_some_and(|stem| stem == "sptuser"))
 }
 
-/// Where lines come from, and who receives meanwhile.
+/// The source of lines, and who receives while it waits for one.
 enum Input {
-    /// The loop that waits for a line.
+    /// The loop that waits for a line also receives.
     #[cfg(unix)]
     Watching(lines::Both),
-    /// A thread, which ends the program with the connection unless it is known that we are leaving.
+    /// A thread receives. If the connection breaks it ends the program, unless the flag says that we are leaving.
     Threaded(Source, Arc<AtomicBool>),
 }
 
@@ -141,7 +141,7 @@ impl Input {
     }
 }
 
-/// Prints whatever comes. The program ends with the connection, because its input may never end.
+/// Prints all received messages. The end of the connection ends the program, because its input may never end.
 fn receive_until(mailbox: &Mailbox, screen: &Screen, leaving: &AtomicBool) {
     loop {
         match receive(mailbox, screen) {
@@ -262,7 +262,7 @@ impl User {
             if line == b"\n" {
                 break;
             }
-            // One line more than fits is enough to see that it is too long.
+            // One line more than the limit is enough to see that the message is too long.
             if body.len() <= LONGEST {
                 body.extend_from_slice(&line);
             }
@@ -305,7 +305,7 @@ impl User {
         Ok(())
     }
 
-    /// The groups of these names; without good ones, says so.
+    /// The groups of these names. If they cannot be names, prints why.
     fn groups(&self, words: &[&str]) -> Option<Vec<Name>> {
         if words.is_empty() || words.len() > GROUPS {
             self.screen.print(format_args!("name a group, at most {GROUPS} to send to"));
@@ -318,7 +318,7 @@ impl User {
         groups.ok()
     }
 
-    /// Whether it is the loop that receives, so that messages can wait.
+    /// Whether the loop receives, so that messages can wait.
     fn watches(&self) -> bool {
         !matches!(self.input, Input::Threaded(..))
     }

@@ -1,4 +1,4 @@
-//! The other end of a daemon's control socket, and its records for programs. What a daemon learns to tell is there without a change here.
+//! The client of a daemon's control socket, and the daemon's records for programs. New records and keys need no change here.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -9,14 +9,13 @@ use spread::config::Web;
 
 use crate::tools::plain::plain;
 
-/// Asks the daemon with this client port or control socket, or the one that shows itself at this host, and returns its answer without
-/// the final newline.
+/// Sends a request to the daemon with this client port, control socket or status page. Returns the answer without the final newline.
 pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
     let answer = match page_of(daemon) {
         Some(page) => page::ask(&page, request)?,
         None => socket::ask(daemon, request)?,
     };
-    // The records stay lines; what else they have in them is theirs.
+    // Newlines between records stay; all other control characters are escaped.
     let answer = answer.split('\n').map(plain).collect::<Vec<_>>().join("\n");
     match answer.strip_prefix("error ") {
         Some(error) => Err(error.trim_end().to_owned()),
@@ -25,7 +24,7 @@ pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
     }
 }
 
-/// The host and port where a daemon elsewhere shows itself; `None` if the daemon is one of this machine.
+/// The host and port of the status page of a daemon on another machine; `None` for a daemon of this machine.
 fn page_of(daemon: &str) -> Option<String> {
     let port = Web::STATUS_PORT;
     match daemon.parse::<IpAddr>() {
@@ -45,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
-/// Daemons on other machines, where `StatusAddress` lets them be asked. Nothing can be changed there.
+/// Daemons on other machines, through the status page at their `StatusAddress`. It answers questions, but takes no commands.
 mod page {
     use std::io::{self, Read, Write};
     use std::net::{TcpStream, ToSocketAddrs};
@@ -55,7 +54,7 @@ mod page {
     pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
         let failed = |error: io::Error| format!("{daemon}: {error}");
         if request.contains(' ') || ["rekey", "reload", "terminate"].contains(&request) {
-            return Err(format!("{daemon}: a daemon elsewhere can only be asked; do this on its machine"));
+            return Err(format!("{daemon}: a daemon on another machine can only be asked; do this on its machine"));
         }
         let addresses = daemon.to_socket_addrs().map_err(failed)?;
         let mut tried = Err(format!("{daemon}: there is no such host"));
@@ -83,11 +82,11 @@ mod page {
     }
 }
 
-/// Unix sockets are not for this system.
+/// This system has no unix sockets.
 #[cfg(not(unix))]
 mod socket {
     pub fn ask(_daemon: &str, _request: &str) -> Result<String, String> {
-        Err("this system has no control socket for daemons: say -s with a daemon's StatusAddress, or use the menu without a command"
+        Err("this system has no control socket for daemons: use -s with a daemon's StatusAddress, or the menu without a command"
             .to_owned())
     }
 }
@@ -117,7 +116,7 @@ mod socket {
         converse().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
     }
 
-    /// A connection to the first place where somebody listens, if that is somebody who may be the daemon.
+    /// A connection to the first place where a program listens. It is an error if that program cannot be the daemon.
     fn connect(places: Vec<PathBuf>) -> Result<(PathBuf, UnixStream), String> {
         let last = places.last().cloned().unwrap_or_default();
         for place in places {
@@ -153,8 +152,8 @@ impl Record<'_> {
     }
 }
 
-/// The records of the wanted kinds for programs: an object with a list for each kind of which there may be several, and an object for
-/// each other. Whole numbers are numbers, and what is not known is null.
+/// The records of the wanted kinds as a JSON object. It has a list for each kind that may occur several times, and an object for each
+/// other kind. Whole numbers are numbers, and unknown values are null.
 pub fn json(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
     let mut kinds = Map::new();
     for record in answer.lines().filter_map(record).filter(|record| wanted(record.kind)) {

@@ -35,7 +35,7 @@ fn explain_lines(input: impl BufRead) -> Result<(), String> {
             }
             None => {
                 flush(&mut parts)?;
-                // The lines between two datagrams of a capture say when and from whom they came.
+                // Between two datagrams a capture has a line with time and addresses, which is skipped.
                 if bytes_of(&line).is_some_and(|bytes| !bytes.is_empty()) {
                     show(&line)?;
                 }
@@ -58,7 +58,7 @@ fn show(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The bytes of hexadecimal digits, with blanks anywhere.
+/// The bytes of hexadecimal digits. Blanks are ignored.
 fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text
         .chars()

@@ -1,8 +1,7 @@
-//! Lines that a person types at a terminal, with what a person expects: cursor keys, and what was typed before. A script's lines never
-//! come this way.
+//! Reads lines that a person types at a terminal, with cursor keys and a history. Lines of scripts do not come here.
 //!
-//! While a line is edited the terminal is in another mode, and the program may end in the middle of it: [`restore`] must be the
-//! last thing that it does to the terminal.
+//! While a line is edited, the terminal is in another mode. The program may end in the middle of a line, so it must call [`restore`]
+//! last.
 
 use std::io::{self, IsTerminal};
 #[cfg(unix)]
@@ -15,7 +14,7 @@ use rustyline::{Config, ExternalPrinter};
 /// Lines that are remembered.
 const REMEMBERED: usize = 500;
 
-/// How the terminal was before the first line.
+/// The terminal's settings before the first line.
 #[cfg(unix)]
 static BEFORE: OnceLock<libc::termios> = OnceLock::new();
 
@@ -26,7 +25,7 @@ pub struct Editor(rustyline::Editor<(), DefaultHistory>);
 pub type Printer = Box<dyn FnMut(String) + Send>;
 
 impl Editor {
-    /// The terminal, and a way to print meanwhile; none if this is not one that can be edited at.
+    /// The terminal, and a way to print while a line is edited; `None` if lines cannot be edited here.
     pub fn open() -> Option<(Editor, Printer)> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
@@ -35,7 +34,7 @@ impl Editor {
         let config = Config::builder().max_history_size(REMEMBERED).ok()?.auto_add_history(true).build();
         let mut editor = rustyline::Editor::with_config(config).ok()?;
         let mut printer = editor.create_external_printer().ok()?;
-        // A reader that closed our output does not want it, and the work goes on.
+        // An error means that nobody reads the output; the work goes on.
         let print = move |text: String| _ = printer.print(text);
         Some((Editor(editor), Box::new(print)))
     }
@@ -51,11 +50,11 @@ impl Editor {
     }
 }
 
-/// Brings the terminal back to where it was.
+/// Restores the terminal's settings.
 pub fn restore() {
     #[cfg(unix)]
     if let Some(before) = BEFORE.get() {
-        // SAFETY: these are settings that the system gave.
+        // SAFETY: the system gave these settings.
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSADRAIN, before) };
     }
 }

@@ -1,12 +1,12 @@
-//! Whether all is well with a daemon, in a line and an exit status for scripts: 0 for well, 2 for something that redundancy makes good,
-//! 3 for a daemon that does not do its work. 1 is left to mistakes of the command line.
+//! The health of a daemon, as a line and as an exit status for scripts: 0 if all is well, 2 if there is a failure that redundancy masks,
+//! 3 if the daemon does not do its work. 1 is for mistakes of the command line.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::control;
 
-/// What is said of a daemon's health.
+/// The health of a daemon.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Health {
     grade: Grade,
@@ -22,7 +22,7 @@ enum Grade {
 }
 
 impl Health {
-    /// What an answer to `status` says; empty if there was none.
+    /// The health in an answer to `status`. An empty answer means that there was none.
     pub fn of(answer: &str) -> Health {
         let (mut state, mut members, mut troubles) = (None, 0, Vec::new());
         let known = control::records(answer).filter(|record| record.kind == "member");

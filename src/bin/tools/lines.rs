@@ -1,13 +1,13 @@
 //! Commands, line by line: from standard input alone, or from standard input and a mailbox at once.
 //!
-//! Standard input may be a file, which no poll can watch. So a thread reads it and wakes the loop that watches the mailbox. A person
-//! edits a line only once it is asked for, because its prompt stands before it.
+//! Standard input may be a file, which no poll can watch. So a thread reads it, and wakes the loop that watches the mailbox. With an
+//! editor the thread waits until a line is asked for, because the prompt must appear first.
 
 use std::io::{self, BufRead, Read, StdinLock};
 
 use super::editor::Editor;
 
-/// Most bytes of a line; what is longer goes on in the next one.
+/// The most bytes of a line; a longer one is continued in the next.
 const LINE_LIMIT: u64 = 102_400;
 
 /// The next line with its newline; `None` at the end of the input.
@@ -35,7 +35,7 @@ impl Source {
     }
 }
 
-/// What becomes of messages while a line is awaited.
+/// What happens to messages while the tool waits for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
     /// They are taken as they come.
@@ -61,9 +61,9 @@ mod both {
 
     use super::{Editor, Mail, Source};
 
-    /// Lines that wait for the loop; the reading thread waits beyond that.
+    /// Lines that may wait for the loop; with more, the reading thread waits.
     const LINES_WAITING: usize = 16;
-    /// Messages that are taken before the next look for a line.
+    /// Messages that are taken before the loop checks for a line again.
     const MESSAGES_AT_ONCE: usize = 100;
 
     const MAIL: Token = Token(0);
@@ -74,9 +74,9 @@ mod both {
         poll: Poll,
         events: Events,
         lines: Receiver<io::Result<Vec<u8>>>,
-        /// Asks the person; there is nothing to ask without one.
+        /// Passes prompts to the editor, if there is one.
         prompts: Option<SyncSender<&'static str>>,
-        /// The reading thread's way to wake the loop, kept because its last word may be on the way when the thread ends.
+        /// The waker of the reading thread. It is kept so that a wake from the end of the thread is not lost.
         _waker: Arc<Waker>,
         mail: Mail,
         /// The daemon closed the connection, so there is an error to receive.
@@ -84,7 +84,7 @@ mod both {
     }
 
     impl Both {
-        /// Begins to read standard input, or what a person types, and to watch the mailbox.
+        /// Begins to read standard input or the editor, and to watch the mailbox.
         pub fn new(mailbox: &Mailbox, editor: Option<Editor>) -> io::Result<Both> {
             let poll = Poll::new()?;
             let _waker = Arc::new(Waker::new(poll.registry(), LINE)?);
@@ -109,13 +109,13 @@ mod both {
             Ok(both)
         }
 
-        /// Lets a person see the prompt of the line that is read next.
+        /// Lets the editor show the prompt of the next line.
         pub fn ask(&self, prompt: &'static str) {
-            // A thread that is gone has left the end of the input behind.
+            // An error means that the input has ended; the loop finds that out itself.
             self.prompts.iter().for_each(|prompts| _ = prompts.send(prompt));
         }
 
-        /// Decides what becomes of messages from now on.
+        /// Changes what happens to messages.
         pub fn switch(&mut self, mailbox: &Mailbox, mail: Mail) -> io::Result<()> {
             let (registry, descriptor) = (self.poll.registry(), mailbox.descriptor());
             match (self.mail, mail) {
@@ -146,7 +146,7 @@ mod both {
             }
         }
 
-        /// Takes what waits, up to a limit; returns whether there may be more.
+        /// Takes messages that wait, up to a limit. Returns whether there may be more.
         fn take_some(
             &mut self,
             mailbox: &Mailbox,
@@ -172,7 +172,7 @@ mod both {
         }
     }
 
-    /// Hands over line by line. The loop is woken for the end too, behind the last line.
+    /// Passes on line by line, and wakes the loop for each. At the end it wakes the loop once more.
     fn pass_on(
         sender: SyncSender<io::Result<Vec<u8>>>,
         waker: &Waker,
@@ -185,7 +185,7 @@ mod both {
             }
         }
         drop(sender);
-        // A loop that is gone needs no waking.
+        // An error means that the loop has already ended.
         let _ = waker.wake();
     }
 }

@@ -1,6 +1,6 @@
-//! What is watched at a terminal: one screen that shows at a glance how ring, networks and paths are, and how much they carry.
+//! The live display at a terminal: one screen with the state of ring, networks and paths, and how much they carry.
 //!
-//! A picture is never wider or higher than the terminal. What is not well stands first, and what does not fit is counted.
+//! A picture is never wider or higher than the terminal. Problems come first, and a last line counts the rows that do not fit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,11 +21,11 @@ pub struct Size {
 pub fn terminal() -> Option<Size> {
     let (terminal_size::Width(columns), terminal_size::Height(lines)) =
         terminal_size::terminal_size_of(std::io::stdout())?;
-    // Nobody reads less; such a size is the word of a system that does not know.
+    // A smaller size is not real: the system does not know the size.
     Some(Size { columns: usize::from(columns).max(40), lines: usize::from(lines).max(10) })
 }
 
-/// Cuts a picture to a terminal's size, but for its last line, in which the cursor stays. Says how much is missing.
+/// Cuts a picture to a terminal's size without its last line, where the cursor stays. Adds how many lines are missing.
 pub fn fit(text: &str, size: Size) -> String {
     let room = size.lines - 1;
     let all: Vec<&str> = text.lines().collect();
@@ -37,7 +37,7 @@ pub fn fit(text: &str, size: Size) -> String {
     lines.join("\n")
 }
 
-/// The same, but what is missing is what stands below the heading.
+/// Cuts a picture to a terminal's size, but keeps the heading and the last rows.
 pub fn fit_end(text: &str, size: Size) -> String {
     let (heading, rows) = text.split_once('\n').unwrap_or((text, ""));
     let rows: Vec<&str> = rows.lines().collect();
@@ -53,7 +53,7 @@ fn clip(line: &str, columns: usize) -> String {
     line.chars().take(columns - 1).chain(['…']).collect()
 }
 
-/// The answers to `status` of a daemon that is watched, and what they come to.
+/// Makes pictures of the answers to `status`, with rates between two of them.
 #[derive(Default)]
 pub struct Live {
     before: Option<(Instant, BTreeMap<String, u64>)>,
@@ -77,7 +77,7 @@ impl Live {
     }
 }
 
-/// The numbers that only grow, by a name of their own.
+/// The numbers that only grow, by name.
 fn counted(records: &[Record<'_>]) -> BTreeMap<String, u64> {
     let number = |record: &Record<'_>, key: &str| record.value(key).parse().unwrap_or(0);
     let mut all = BTreeMap::new();
@@ -105,7 +105,7 @@ struct Rates<'a> {
 }
 
 impl Rates<'_> {
-    /// A second; a dash before that is known.
+    /// The rate per second; a dash before it is known.
     fn of(&self, name: &str) -> String {
         let Some((time, before)) = &self.before else { return "-".to_owned() };
         let (Some(now), Some(before)) = (self.now.get(name), before.get(name)) else { return "-".to_owned() };
@@ -115,7 +115,7 @@ impl Rates<'_> {
     }
 }
 
-/// What all of it comes to.
+/// The lines at the top: daemon, ring and traffic.
 fn head(records: &[Record<'_>], rates: &Rates<'_>) -> Vec<String> {
     let of = |kind: &'static str| records.iter().filter(move |record| record.kind == kind);
     let value = |kind: &'static str, key: &str| of(kind).next().map_or("-", |record| record.value(key)).to_owned();
@@ -178,12 +178,12 @@ fn row(front: [&str; 5], back: [&str; 3]) -> String {
         .to_owned()
 }
 
-/// The paths, those that are not healthy first; so many lines at most.
+/// The paths, unhealthy ones first, in at most `room` lines.
 fn paths(records: &[Record<'_>], room: usize) -> Vec<String> {
     let heading = ["daemon", "network", "state", "for", "loss", "loss there", "round trip"];
     let mut lines = vec![path(heading)];
     let mut all: Vec<&Record<'_>> = records.iter().filter(|record| record.kind == "path").collect();
-    // A stable sort: in each part they stay as the daemon tells them.
+    // A stable sort, so that both parts keep the daemon's order.
     all.sort_by_key(|record| record.value("state") == "healthy");
     let shown = if all.len() + 1 > room { room.saturating_sub(2) } else { all.len() };
     for record in &all[..shown] {
@@ -219,7 +219,7 @@ fn path([daemon, network, state, time, loss, there, trip]: [&str; 7]) -> String 
     line
 }
 
-/// Microseconds in a unit that suits.
+/// Microseconds in a suitable unit.
 fn micros(value: &str) -> String {
     match value.parse::<f64>() {
         Err(_) => "-".to_owned(),
@@ -229,7 +229,7 @@ fn micros(value: &str) -> String {
     }
 }
 
-/// Seconds in the largest unit.
+/// Seconds in a suitable unit.
 fn seconds(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

@@ -1,4 +1,4 @@
-//! The monitor's menu: what it knows of the daemons, what it repeats, and the loop that waits for lines, reports and timers at once.
+//! The monitor's menu: its state, the commands that it repeats, and the loop that waits for lines, reports and timers at once.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -20,13 +20,13 @@ use super::report;
 use super::screen::Screen;
 use super::tables::folded;
 
-/// How often a partition is said again, because daemons forget it.
+/// How often a partition is sent again, because a daemon ends it after a minute.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(25);
-/// How often a command is sent, because nothing answers.
+/// How many copies of a command are sent, because nothing acknowledges it.
 const COPIES: usize = 2;
 /// Lines and reports that may wait.
 const WAITING_LIMIT: usize = 64;
-/// How long the end of the input waits for the last reports.
+/// How long the monitor waits for the last reports after the end of the input.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 const MENU: &str = "  0  choose daemons to report      5  define flow control
@@ -126,7 +126,7 @@ fn pass_lines(sender: &SyncSender<Input>) {
             return;
         }
     }
-    // A loop that is gone needs no end.
+    // An error means that the loop has already ended.
     let _ = sender.send(Input::End);
 }
 
@@ -141,16 +141,16 @@ struct Monitor {
     /// Daemons that are asked for reports, by their place in the configuration.
     watched: BTreeSet<usize>,
     next_status: Option<Instant>,
-    /// The component of each daemon, as it would be sent.
+    /// The component of each daemon, as defined by the user.
     partition: Vec<i16>,
-    /// What was sent and is repeated, and when next.
+    /// The partition that was sent and is repeated, and when the next time is.
     sent: Option<(Vec<i16>, Instant)>,
     flow: FlowControl,
     last: Option<Report>,
 }
 
 impl Monitor {
-    /// The next line. Until it comes, prints reports and does what is due.
+    /// The next line. Until it comes, prints reports and serves timers.
     fn ask(&mut self, prompt: &'static str) -> Option<String> {
         self.screen.ask(prompt);
         loop {
@@ -344,7 +344,7 @@ impl Monitor {
 
     fn print_report(&mut self, datagram: &[u8]) {
         let Ok(report) = Report::decode(datagram) else {
-            self.print("something that is not a report came");
+            self.print("a datagram came that is not a report");
             return;
         };
         let name = |id| self.table.daemons.iter().find(|daemon| daemon.id == DaemonId(id)).map(|daemon| &daemon.name);
@@ -372,7 +372,7 @@ impl Monitor {
     }
 }
 
-/// Where a daemon hears monitors.
+/// The address at which a daemon takes monitors' commands.
 fn address(table: &Table, daemon: &Daemon) -> Option<SocketAddr> {
     table.traffic_address(daemon, NetworkId(0))
 }

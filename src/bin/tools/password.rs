@@ -7,7 +7,7 @@ use argon2::{Argon2, PasswordHasher};
 
 use spread::session::Passwords;
 
-/// The line for a user, whose password is asked for at the terminal, or read from standard input.
+/// The line for a user. The program asks for the password at the terminal, or reads it from standard input.
 pub fn line(user: &str) -> Result<String, String> {
     check_name(user)?;
     make(user, &read()?)
@@ -39,7 +39,7 @@ fn make(user: &str, password: &str) -> Result<String, String> {
     }
     if password.len() > Passwords::PASSWORD_SIZE {
         let size = Passwords::PASSWORD_SIZE;
-        return Err(format!("the method PWORD carries {size} bytes of a password: choose one that is not longer"));
+        return Err(format!("the method PWORD carries only {size} bytes of a password: choose a shorter one"));
     }
     let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes()).map_err(|error| error.to_string())?;
     Ok(format!("{user}:{hash}"))

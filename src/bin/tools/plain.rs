@@ -1,5 +1,5 @@
-//! Text from elsewhere, made safe for a terminal and for a log of lines: what could move the cursor, end the line or turn the
-//! reading direction is shown as an escape.
+//! Makes foreign text safe for a terminal and for a log: characters that move the cursor, end the line or change the reading direction
+//! are shown as escapes.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ fn shown(character: char) -> impl Iterator<Item = char> {
     escaped.into_iter().flatten().chain(itself)
 }
 
-/// C0 and C1 controls, line separators, and marks that turn the direction of what follows.
+/// C0 and C1 controls, line separators, and marks that change the reading direction.
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')

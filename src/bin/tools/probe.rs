@@ -1,4 +1,4 @@
-//! The packets by which two machines check their path, between spsend and sprecv.
+//! The packets of spsend and sprecv, which check the path between two machines.
 //!
 //! ```text
 //! offset  size  field
@@ -8,12 +8,12 @@
 //!     12     …  filler
 //! ```
 //!
-//! The writer's order is little-endian if both bits of the marking are set in the type; ours always is.
+//! If both bits of the marking are set in the type, the writer is little-endian; we always write so.
 
 /// The bits that mark a little-endian writer; the same number in both orders.
 const MARKING: u32 = 0x8000_0080;
 
-/// What is in front of the filler.
+/// The fields before the filler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Whether it ends the run.
@@ -25,12 +25,12 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Bytes in front of the filler.
+    /// Bytes before the filler.
     pub const SIZE: usize = 12;
-    /// Most bytes of a packet: what fits into UDP.
+    /// The most bytes of a packet: those that fit into UDP.
     pub const LIMIT: usize = 65_507;
 
-    /// Reads the front of a packet; `None` if it is none of ours.
+    /// Reads the front of a packet; `None` if it is not one of ours.
     pub fn decode(packet: &[u8]) -> Option<Probe> {
         let (fields, _) = packet.get(..Probe::SIZE)?.as_chunks::<4>();
         let marked = u32::from_le_bytes(fields[0]) & MARKING == MARKING;

@@ -1,7 +1,7 @@
-//! How every tool begins and ends: its arguments, one line to standard error for whatever went wrong, and the exit status.
+//! The frame of every tool: its arguments, one line on standard error for an error, and the exit status.
 //!
-//! The status is 0 or 1, for arguments too: scripts of the classic tools know no other. `--completion SHELL` prints what a shell
-//! needs to complete the tool's options; it is for who installs the tools, so the help does not have it.
+//! The status is 0 or 1, also for wrong arguments, because scripts of the classic tools know no other. `--completion SHELL` prints a
+//! script with which a shell completes the tool's options. It is for packages, so the help does not list it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -28,34 +28,34 @@ pub fn run<A: Parser, S: Status>(
             Err(message) => fail::<A>(&message),
         },
         Err(answer) => {
-            // Whoever closed the terminal does not want the answer.
+            // An error means that nobody reads the output.
             let _ = answer.print();
             if answer.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
     }
 }
 
-/// What a tool that did its work says to scripts.
+/// The result of a tool that did its work, for scripts.
 pub trait Status {
     /// The exit status.
     fn exit_code(self) -> ExitCode;
 }
 
-/// A tool that has nothing to say but that it did its work.
+/// A tool that only reports success.
 impl Status for () {
     fn exit_code(self) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
 
-/// A tool that tells scripts more.
+/// A tool with a status of its own.
 impl Status for ExitCode {
     fn exit_code(self) -> ExitCode {
         self
     }
 }
 
-/// Prints a line. A reader that closed our output does not want it, and the work goes on.
+/// Prints a line. If nobody reads the output, the work goes on.
 pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

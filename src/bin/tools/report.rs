@@ -1,4 +1,4 @@
-//! A daemon's report as lines for a person, with what changed since the report before it.
+//! A daemon's report as lines for a person, with the changes since the last report.
 
 use spread::wire::Report;
 

@@ -1,6 +1,5 @@
-//! The terminal of an interactive tool, where messages may come while a line is being typed: what is printed takes the prompt's
-//! place, and the prompt comes again below it. Where lines are edited, the editor sees to that. Without a terminal there is no
-//! prompt, and the output is lines only.
+//! The terminal of an interactive tool. Messages may come while a person types a line: they are printed in the place of the prompt, and
+//! the prompt appears again below. If there is an editor, it does that. Without a terminal there is no prompt, only lines.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -15,20 +14,20 @@ const ERASE: &str = "\r\x1b[K";
 /// Standard output, shared by threads that print.
 pub struct Screen {
     terminal: bool,
-    /// What stands before the cursor; empty while nothing is asked.
+    /// The text before the cursor; empty while no line is awaited.
     prompt: Mutex<&'static str>,
     /// The editor's way to print, if there is an editor.
     printer: Mutex<Option<Printer>>,
 }
 
 impl Screen {
-    /// With prompts if a person sits there; they are the editor's, if there is one.
+    /// Shows prompts if input and output are a terminal. If there is an editor, it shows them.
     pub fn new(printer: Option<Printer>) -> Screen {
         let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && printer.is_none();
         Screen { terminal, prompt: Mutex::new(""), printer: Mutex::new(printer) }
     }
 
-    /// Shows that a line is awaited.
+    /// Shows a prompt.
     pub fn ask(&self, prompt: &'static str) {
         if self.terminal {
             let mut shown = self.prompt.lock();
@@ -37,12 +36,12 @@ impl Screen {
         }
     }
 
-    /// Notes that the line came.
+    /// The line came, so the prompt is no longer shown.
     pub fn answered(&self) {
         *self.prompt.lock() = "";
     }
 
-    /// Leaves the line of a question that nobody answers any more.
+    /// Ends the line of a prompt that gets no answer.
     pub fn abandon(&self) {
         let mut shown = self.prompt.lock();
         if !shown.is_empty() {
@@ -51,7 +50,7 @@ impl Screen {
         }
     }
 
-    /// Prints lines, now.
+    /// Prints lines at once.
     pub fn print(&self, text: impl Display) {
         if let Some(print) = &mut *self.printer.lock() {
             return print(format!("{text}\n"));
@@ -62,7 +61,7 @@ impl Screen {
         }
     }
 
-    /// A reader that closed our output does not want it, and the work goes on.
+    /// Writes text. If nobody reads the output, the work goes on.
     fn write(&self, text: &str) {
         let mut output = io::stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());

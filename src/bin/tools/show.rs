@@ -1,12 +1,11 @@
-//! What a mailbox receives, as lines for a person. What others sent never reaches the terminal as control characters, and never
-//! without end.
+//! Received messages as lines for a person. Control characters of other senders never reach the terminal, and long bodies are cut.
 
 use std::fmt::Write;
 
 use spread::client::{Message, Received, View};
 use spread::wire::{Cause, FrameType, GroupId, Name};
 
-/// Most bytes of a body that are shown.
+/// The most bytes of a body that are shown.
 const SHOWN: usize = 4096;
 
 /// Describes a message; `own` is the receiver's private group. No newline at the end.

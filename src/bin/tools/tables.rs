@@ -1,8 +1,7 @@
 //! A daemon's records for a person.
 //!
-//! All records of a kind become one table with a column for each key, a single one a list, whatever the keys are: what a daemon learns to
-//! tell is shown without a change here. Where lines must not be longer than a terminal is wide, a table continues below itself with the
-//! columns that did not fit, and long texts go on in the next line.
+//! All records of a kind become one table with a column for each key; a single record becomes a list. New records and keys need no
+//! change here. If a table is wider than the terminal, the other columns follow in a second table below, and long texts are wrapped.
 
 use std::fmt::Write as _;
 
@@ -11,14 +10,14 @@ use jiff::tz::TimeZone;
 
 use super::control::{Record, is_tabular, records};
 
-/// Characters of a text in a line, at least.
+/// The narrowest column of text, in characters.
 const LEAST: usize = 16;
-/// Between two columns.
+/// Blanks between two columns.
 const GAP: usize = 2;
 /// Keys that say which thing a row is about. They are repeated where a table continues.
 const NAMING: [&str; 7] = ["daemon", "network", "section", "key", "number", "group", "session"];
 
-/// The records of the wanted kinds, in lines of so many characters at most.
+/// The records of the wanted kinds, in lines of at most `width` characters.
 pub fn tables(answer: &str, wanted: impl Fn(&str) -> bool, width: Option<usize>) -> String {
     let mut kinds: Vec<Vec<Record<'_>>> = Vec::new();
     for record in records(answer).filter(|record| wanted(record.kind)) {
@@ -45,7 +44,7 @@ fn list(record: &Record<'_>, width: usize) -> String {
     text
 }
 
-/// The rows of a table, as many columns as fit below each other.
+/// A table, in blocks of as many columns as fit, one block below the other.
 fn table(records: &[Record<'_>], width: usize) -> String {
     let keys: Vec<&str> = records[0].fields.iter().map(|&(key, _)| key).collect();
     let rows: Vec<Vec<String>> =
@@ -53,7 +52,7 @@ fn table(records: &[Record<'_>], width: usize) -> String {
     let columns: Vec<Column> =
         (0..keys.len()).map(|at| Column::new(keys[at], rows.iter().map(|row| &row[at]))).collect();
     let naming = keys.iter().take_while(|key| NAMING.contains(key)).count().clamp(1, 2);
-    // A text goes on in the next line, so it fits wherever there is some room.
+    // A text can be wrapped, so it fits where a few characters fit.
     let least = |column: &Column| if column.is_text { column.width.min(LEAST) } else { column.width };
     let (naming, mut rest) = columns.split_at(naming.min(columns.len()));
     let mut blocks = Vec::new();
@@ -113,7 +112,7 @@ fn cell(record: &Record<'_>, key: &str) -> String {
     }
 }
 
-/// Lines that were not made for a terminal: what is longer than it is wide goes on in the next line, further in.
+/// Wraps lines that are longer than the terminal is wide. The continuation is indented.
 pub fn folded(text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let fold = |line: &str| {
@@ -127,7 +126,7 @@ pub fn folded(text: &str, width: Option<usize>) -> String {
     text.lines().map(fold).collect::<Vec<_>>().join("\n")
 }
 
-/// A text in lines of so many characters at most, broken where a word or a part of a list ends if that can be.
+/// A text in lines of at most `width` characters, broken after a word or a comma if possible.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(LEAST);
     let (mut lines, mut line) = (Vec::new(), String::new());
