@@ -1,4 +1,4 @@
-//! The benchmark: measures a system through its C interface and draws what it found. Arguments, and which part of the program runs.
+//! The benchmark: measures a system through its C interface and draws the results. This file has the arguments and starts the parts.
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program, above the I/O line")]
 
@@ -46,18 +46,18 @@ use tools::program::{self, say};
 
 const EXAMPLES: &str = "\
 Examples:
-  spbench                                 three daemons on two networks, which it makes itself; needs root
-  spbench --at 4803@alpha,4803@beta       at daemons that run already
+  spbench                                 start three daemons on two networks of its own; needs root
+  spbench --at 4803@alpha,4803@beta       measure daemons that already run
   spbench --cases throughput --sizes 100,1200 --services agreed,safe --seconds 5
   spbench --reference-daemon /opt/spread/sbin/spread --reference-lib /opt/spread/lib/libtspread-core.so
-                                          another installation beside ours, in turn, and the ratios
-  spbench --reference corosync --rounds 5 corosync beside ours
-  spbench --cases calm --nodes 4          little or nothing sent; daemons killed, stopped, cut off and ended
+                                          measure another installation in turn with ours, and print the ratios
+  spbench --reference corosync --rounds 5 measure corosync in turn with ours
+  spbench --cases calm --nodes 4          send little or nothing, and kill, stop, cut off and end daemons
   spbench --json run.jsonl --html run.html; spbench draw run.jsonl -o again.html
 
 The exit status is 0, or 1 after an error and if messages were lost, repeated, damaged or out of order.";
 
-/// Measure throughput, latency, membership changes and failover, and verify order and loss meanwhile
+/// Measure throughput, latency, membership changes and failover, and check order and loss at the same time
 #[derive(Debug, Parser)]
 #[command(name = "spbench", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -81,7 +81,7 @@ struct Arguments {
     /// Bytes of messages
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "100,1200,8000,100000,1000000")]
     sizes: Vec<usize>,
-    /// Parts of the maximum at which latency is measured
+    /// Loads at which latency is measured, as parts of the maximum
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.1,0.5,0.9")]
     fractions: Vec<f64>,
     /// Also measure latency at this rate: messages a second of all senders together
@@ -90,7 +90,7 @@ struct Arguments {
     /// Seconds of each measurement
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
-    /// Groups of the case groups
+    /// Number of groups in the case groups
     #[arg(long, value_name = "N", default_value_t = 100)]
     groups: usize,
     /// Sessions at each daemon in the case sessions
@@ -105,16 +105,16 @@ struct Arguments {
     /// Repeat all measurements N times, systems in turn; by default once, or 3 times against a reference
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Daemons that run already, as SP_connect knows them; no namespaces are made
+    /// Daemons that already run, as for SP_connect; no namespaces are made
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["reference", "reference_daemon"])]
     at: Vec<String>,
     /// Our daemon; otherwise the one beside this program
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
-    /// Another library with the classic interface, beside ours or, with --reference-daemon, for that daemon
+    /// Another library with the classic interface; it is measured beside ours, or used with --reference-daemon
     #[arg(long, value_name = "FILE")]
     reference_lib: Option<String>,
-    /// Another daemon that takes spread.conf
+    /// Another daemon that reads spread.conf
     #[arg(long, value_name = "FILE")]
     reference_daemon: Option<PathBuf>,
     /// Lines for that daemon's spread.conf, such as "Window = 60"
@@ -186,7 +186,7 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     let words: Vec<String> = env::args().skip(1).collect();
     output.take(session::heading(&session, &words.join(" ")))?;
     let result = session.run(&mut output);
-    // Measurements from before an error are worth drawing too.
+    // After an error the page still shows the earlier measurements.
     if let Some(file) = &arguments.html {
         write_page(&output.records, file)?;
     }
@@ -211,7 +211,7 @@ fn rig(arguments: &Arguments, systems: &[System]) -> Result<Rig, String> {
 fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
     let senders = arguments.senders.map_or(workers, usize::from);
     let rule = |broken: bool, rule: &str| if broken { Err(rule.to_owned()) } else { Ok(()) };
-    rule(senders == 0 || senders > workers, "senders are clients, so there are 1 to as many as clients")?;
+    rule(senders == 0 || senders > workers, "there is at least one sender, and not more than there are clients")?;
     rule(!(0.1..=3600.0).contains(&arguments.seconds), "a measurement takes 0.1 to 3600 seconds")?;
     rule(!(0.1..=3600.0).contains(&arguments.idle_seconds), "idle daemons are watched for 0.1 to 3600 seconds")?;
     rule(arguments.sizes.iter().any(|size| !(40..=1 << 20).contains(size)), "a message has 40 to 1048576 bytes")?;
@@ -233,7 +233,7 @@ fn plan(arguments: &Arguments, workers: usize) -> Result<Plan, String> {
     })
 }
 
-/// The daemon beside this program, or where `make install` puts it; otherwise the one that the shell would find.
+/// The daemon beside this program, or where `make install` puts it, or in the search path.
 fn daemon_of(program: Option<&Path>) -> PathBuf {
     let beside = program.map(|program| program.with_file_name("spread"));
     let installed = program.and_then(|program| Some(program.parent()?.parent()?.join("sbin/spread")));
@@ -241,7 +241,7 @@ fn daemon_of(program: Option<&Path>) -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("spread"))
 }
 
-/// Our system first, then the ones to compare with. A system that cannot be used is an error before anything is measured.
+/// Our system first, then the references. All are checked before anything is measured.
 fn systems(arguments: &Arguments) -> Result<Vec<System>, String> {
     let own = arguments.daemon.clone().unwrap_or_else(|| daemon_of(env::current_exe().ok().as_deref()));
     let daemons = if arguments.at.is_empty() {

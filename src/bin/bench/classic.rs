@@ -1,5 +1,5 @@
-//! A library with the classic C interface: ours, which is part of this program, or one that is loaded from a file. Both are called
-//! through the same table of C functions.
+//! A library with the classic C interface: ours, which is a part of this program, or one from a file. Both are called through the same
+//! table of C functions.
 
 use std::ffi::{CString, c_char, c_int, c_short};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::library::{Library, Received, Service, Session};
 
 /// Bytes of a group name.
 const NAME: usize = ffi::MAX_GROUP_NAME;
-/// Members of a view, and groups of a message, that fit.
+/// Room for members of a view and groups of a message.
 const GROUPS: usize = 4096;
 
 type Name = [c_char; NAME];
@@ -46,12 +46,12 @@ struct Calls {
 /// A library with the classic interface.
 pub struct Classic {
     calls: Calls,
-    /// Keeps the functions where they are.
+    /// Keeps the library loaded.
     _loaded: Option<Loaded>,
 }
 
 impl Classic {
-    /// The one that is part of this program.
+    /// The library in this program.
     pub fn ours() -> Classic {
         extern "C" fn disconnect(mailbox: c_int) -> c_int {
             ffi::SP_disconnect(mailbox)
@@ -67,15 +67,15 @@ impl Classic {
         Classic { calls, _loaded: None }
     }
 
-    /// The one in this file.
+    /// The library in this file.
     pub fn load(file: &str) -> Result<Classic, String> {
         let complain = |error: libloading::Error| {
             let text = error.to_string();
             format!("{file} is not a library with the classic interface: {}", text.lines().next().unwrap_or_default())
         };
-        // SAFETY: who names a library lets its code run; its names stay its own.
+        // SAFETY: the user named the library, and so lets its code run; its symbols stay local.
         let loaded = unsafe { Loaded::open(Some(file), RTLD_NOW | RTLD_LOCAL) }.map_err(complain)?;
-        // SAFETY: a library with these names has functions of these types: that is the interface.
+        // SAFETY: the classic interface fixes the types of these functions.
         let calls = unsafe {
             Calls {
                 connect: *symbol::<Connect>(&loaded, "SP_connect").map_err(complain)?,
@@ -100,7 +100,7 @@ impl Library for Classic {
         let (c_daemon, c_name) = (text(daemon)?, text(name)?);
         let (mut mailbox, mut private_group) = (-1, [0; NAME]);
         let (calls, group) = (self.calls, private_group.as_mut_ptr());
-        // SAFETY: the strings end with NUL, the results have the sizes that the interface says.
+        // SAFETY: the strings end with NUL, and the results have the sizes of the interface.
         let code = unsafe { (calls.connect)(c_daemon.as_ptr(), c_name.as_ptr(), 0, views.into(), &mut mailbox, group) };
         if code != ffi::ACCEPT_SESSION {
             return Err(format!("cannot connect to {daemon}: {code}"));
@@ -144,7 +144,7 @@ impl Session for Mailbox {
         let (mut sender, room) = ([0; NAME], length(buffer)?);
         let code = GROUP_NAMES.with_borrow_mut(|names| {
             names.resize(GROUPS, [0; NAME]);
-            // SAFETY: every result has the size that is said.
+            // SAFETY: every result has the size that is passed.
             unsafe {
                 (self.calls.receive)(
                     self.mailbox,
@@ -196,7 +196,7 @@ fn length(bytes: &[u8]) -> Result<c_int, String> {
     c_int::try_from(bytes.len()).map_err(|_| "a body of more than 2 GiB".to_owned())
 }
 
-/// What a code means, as far as somebody who measures can do something about it.
+/// The meaning of a code. Codes that the user can do something about are explained.
 fn reason(code: c_int) -> String {
     match code {
         ffi::CONNECTION_CLOSED | ffi::NET_ERROR_ON_SESSION => {

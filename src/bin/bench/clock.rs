@@ -1,5 +1,5 @@
-//! The machine's monotonic clock in nanoseconds: the same in all processes and network namespaces, so that a message can carry the
-//! time when it was sent.
+//! The machine's monotonic clock in nanoseconds. It is the same in all processes and network namespaces, so a message can carry the time
+//! of its sending.
 
 use std::thread;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use std::time::Duration;
 /// Now.
 pub fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the result is there for the call.
+    // SAFETY: the result lives during the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Sleeps until then.
+/// Sleeps until this time.
 pub fn sleep_until(then: u64) {
     if let Some(left) = then.checked_sub(now()).filter(|&left| left > 0) {
         thread::sleep(Duration::from_nanos(left));
     }
 }
 
-/// Lets sleeps of this thread end when they should, not up to 50 µs later.
+/// Makes sleeps of this thread end at the right time, and not up to 50 µs later.
 pub fn sleep_exactly() {
     #[cfg(target_os = "linux")]
     // SAFETY: the call takes numbers.

@@ -1,10 +1,10 @@
-//! Records side by side: each as a line for a person, and the ratios of systems that were measured in the same rounds.
+//! Prints each record as a line for a person, and computes the ratios of systems that were measured in the same rounds.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// What is compared: the name, and where it is in a record.
+/// What is compared: its name, and its path in a record.
 const METRICS: [(&str, &[&str]); 9] = [
     ("messages a second", &["messages_per_s"]),
     ("latency p50", &["latency_us", "p50"]),
@@ -17,12 +17,12 @@ const METRICS: [(&str, &[&str]); 9] = [
     ("back", &["back_ms"]),
 ];
 
-/// A number somewhere in a record.
+/// The number at this path of a record.
 pub fn number(record: &Value, path: &[&str]) -> Option<f64> {
     path.iter().fold(record, |value, key| &value[*key]).as_f64()
 }
 
-/// What a record's case is called, without its system.
+/// The title of a record's case, without its system.
 pub fn title(record: &Value) -> String {
     let text = |key: &str| record[key].as_str().unwrap_or_default();
     match text("case") {
@@ -45,7 +45,7 @@ pub fn title(record: &Value) -> String {
     }
 }
 
-/// A record as a line; `None` for what is only for machines.
+/// A record as a line; `None` for a record that is only for programs.
 pub fn line(record: &Value) -> Option<String> {
     let value = |path: &[&str]| number(record, path).unwrap_or(f64::NAN);
     let quantiles = |what: &str| {

@@ -1,5 +1,5 @@
-//! Corosync by its library libcpg, which is loaded where it is installed. Its messages come by callbacks, which leave what they got
-//! for the receiving thread that waits in the dispatcher.
+//! Corosync through its library libcpg, which is loaded if it is installed. Callbacks receive its messages, and queue them for the
+//! thread that waits in the dispatcher.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,13 +12,13 @@ use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW};
 
 use super::library::{Library, Received, Service, Session};
 
-/// The file name under which systems install it.
+/// The file name of the installed library.
 const FILE: &str = "libcpg.so.4";
 const OK: c_int = 1;
 const TRY_AGAIN: c_int = 6;
 const DISPATCH_ONE: c_int = 1;
 const AGREED: c_int = 2;
-/// How long a call that is to be tried again waits before that.
+/// The pause before a call is tried again.
 const PAUSE: Duration = Duration::from_micros(200);
 /// Bytes of a group name.
 const NAME: usize = 128;
@@ -63,10 +63,10 @@ pub struct Cpg {
 impl Cpg {
     /// Loads the library.
     pub fn load() -> Result<Cpg, String> {
-        let complain = |error: libloading::Error| format!("corosync's library is not there: {error}");
-        // SAFETY: the system's own library; its names stay its own.
+        let complain = |error: libloading::Error| format!("corosync's library cannot be loaded: {error}");
+        // SAFETY: this is the system's own library; its symbols stay local.
         let loaded = unsafe { Loaded::open(Some(FILE), RTLD_NOW | RTLD_LOCAL) }.map_err(complain)?;
-        // SAFETY: these are its functions and their types.
+        // SAFETY: the library's interface fixes the types of these functions.
         let calls = unsafe {
             Calls {
                 initialize: *loaded.get(b"cpg_initialize").map_err(complain)?,
@@ -84,7 +84,7 @@ impl Cpg {
 impl Library for Cpg {
     fn connect(&self, _daemon: &str, _name: &str, _views: bool) -> Result<Arc<dyn Session>, String> {
         let (mut handle, mut callbacks) = (0, Callbacks { deliver, change });
-        // SAFETY: both are there for the call, which copies the callbacks.
+        // SAFETY: both live during the call, which copies the callbacks.
         let code = again(|| unsafe { (self.calls.initialize)(&mut handle, &mut callbacks) });
         if code != OK {
             return Err(format!("cannot connect to corosync: {code}"));
@@ -98,7 +98,7 @@ struct Member {
     handle: u64,
 }
 
-/// What a callback got: a view's size, or a body.
+/// What a callback received: a view's size, or a body.
 enum Got {
     View(usize),
     Body(Vec<u8>),
@@ -109,7 +109,7 @@ thread_local! {
 }
 
 extern "C" fn deliver(_: u64, _: *const GroupName, _: u32, _: u32, body: *mut c_void, length: usize) {
-    // SAFETY: the library hands over this many bytes for the time of the call.
+    // SAFETY: the library passes this many bytes, which live during the call.
     let body = unsafe { std::slice::from_raw_parts(body.cast::<u8>(), length) };
     GOT.with_borrow_mut(|got| got.push_back(Got::Body(body.to_vec())));
 }
@@ -142,7 +142,7 @@ impl Session for Member {
 
     fn multicast(&self, _: Service, _: &str, body: &[u8]) -> Result<(), String> {
         let piece = Piece { base: body.as_ptr().cast(), length: body.len() };
-        // SAFETY: one piece, there for the call.
+        // SAFETY: there is one piece, which lives during the call.
         worked("send", again(|| unsafe { (self.calls.multicast)(self.handle, AGREED, &piece, 1) }))
     }
 
@@ -170,7 +170,7 @@ impl Drop for Member {
     }
 }
 
-/// Calls until the library no longer wants to be called again.
+/// Repeats a call until the library no longer answers "try again".
 fn again(mut call: impl FnMut() -> c_int) -> c_int {
     loop {
         match call() {

@@ -1,5 +1,5 @@
-//! The workers of one measurement, as the coordinator sees them: started together, told when to begin, and listened to, never
-//! longer than they may take. Dropping a crew ends it.
+//! The workers of one measurement. The coordinator starts them together, sends them the time to begin, and reads their results, each
+//! with a time-out. Dropping a crew ends its workers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -19,17 +19,17 @@ use super::task::{Job, Task};
 
 /// How long workers may take to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(40);
-/// How long after it is told they begin.
+/// The time between the command to begin and the beginning.
 const HEAD_START: Duration = Duration::from_millis(50);
-/// How often results are looked for.
+/// How often the coordinator checks for results.
 const SHORT_LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// How often a wait looks whether the user wants to end.
+/// How often a wait checks whether the user wants to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where workers run.
 #[derive(Clone)]
 pub struct Site<'a> {
-    /// The nodes; none if the daemons run already.
+    /// The nodes; `None` if the daemons already run.
     pub rig: Option<&'a Rig>,
     pub workers: usize,
     /// The user wants to end.
@@ -58,14 +58,14 @@ struct Worker {
     lines: Receiver<String>,
 }
 
-/// Workers that have begun, or are about to.
+/// Workers that have been started.
 pub struct Crew<'a> {
     site: &'a Site<'a>,
     workers: Vec<Worker>,
 }
 
 impl<'a> Crew<'a> {
-    /// Starts a worker at each daemon, and `extra` ones more at the first, and waits until they are ready.
+    /// Starts a worker at each daemon and `extra` more at the first daemon, and waits until all are ready.
     pub fn start(site: &'a Site<'a>, system: &System, job: &Job, extra: usize) -> Result<Crew<'a>, String> {
         let mut crew = Crew { site, workers: Vec::new() };
         for place in 0..site.workers + extra {
@@ -77,7 +77,7 @@ impl<'a> Crew<'a> {
         Ok(crew)
     }
 
-    /// Lets all begin at the time that is returned.
+    /// Lets all workers begin at the returned time.
     pub fn go(&mut self) -> Result<u64, String> {
         let at = clock::now() + HEAD_START.as_nanos() as u64;
         for worker in &mut self.workers {
@@ -86,7 +86,7 @@ impl<'a> Crew<'a> {
         Ok(at)
     }
 
-    /// Another worker in the place of one that lost its daemon; it need not be told to begin.
+    /// Replaces a worker that lost its daemon. The new one begins at once.
     pub fn replace(&mut self, place: usize, system: &System, job: &Job) -> Result<(), String> {
         let mut worker = Worker::start(self.site, place, &self.task(system, (place, place), job))?;
         std::mem::swap(&mut self.workers[place], &mut worker);
@@ -110,14 +110,14 @@ impl<'a> Crew<'a> {
         self.workers.iter().map(|worker| worker.child.id()).collect()
     }
 
-    /// What the workers of these places saw, if they tell it until then.
+    /// The next results of these workers. An error if one is not there at `end`.
     pub fn results(&self, places: impl IntoIterator<Item = usize>, end: u64) -> Result<Vec<Value>, String> {
         let places: Vec<usize> = places.into_iter().collect();
         let mut results: Vec<Option<Value>> = vec![None; places.len()];
         while results.contains(&None) {
             self.site.wait_until(clock::now() + SHORT_LOOK_INTERVAL.as_nanos() as u64)?;
             for (&place, result) in places.iter().zip(&mut results).filter(|(_, result)| result.is_none()) {
-                // The first one that fails says why; the others wait for it in vain.
+                // The first worker that fails knows the reason; the others only wait for it.
                 *result = self.workers[place].poll()?;
             }
             if clock::now() > end {
@@ -159,7 +159,7 @@ impl Worker {
             lines.take_while(|line| forward.send(json!({ "error": line }).to_string()).is_ok()).for_each(drop);
         });
         let mut input = input.take().expect("it is piped");
-        // A worker that is gone already says why on its output.
+        // If the worker has already ended, its output has the reason.
         let _ = writeln!(input, "{}", task.to_json());
         Ok(Worker { child, input, lines })
     }
@@ -169,7 +169,7 @@ impl Worker {
         let line = match self.lines.try_recv() {
             Ok(line) => line,
             Err(TryRecvError::Empty) => return Ok(None),
-            Err(TryRecvError::Disconnected) => return Err("a worker ended without a word".to_owned()),
+            Err(TryRecvError::Disconnected) => return Err("a worker ended without a result".to_owned()),
         };
         let value: Value = serde_json::from_str(&line).map_err(|_| format!("a worker says: {line}"))?;
         match value["error"].as_str() {
@@ -179,7 +179,7 @@ impl Worker {
     }
 }
 
-/// Nanoseconds of processor time that the threads of a process have used, or fewer digits where the system does not count so well.
+/// Nanoseconds of processor time that the threads of a process have used; less exact if the system counts only ticks.
 pub fn processor_nanos(process: u32) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let used = threads.filter_map(|thread| {

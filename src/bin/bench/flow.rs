@@ -1,7 +1,8 @@
-//! A worker's flow: one thread sends, saturating or paced, one receives, checks and counts; further sessions only receive.
+//! A worker's flow. One thread sends, either as fast as possible or at a rate; one receives, checks and counts. Further sessions only
+//! receive.
 //!
-//! A saturating sender keeps a credit of its own messages on the way. A paced one has a schedule, and what it lags behind that is
-//! recorded, so that a system that blocks its senders does not look quick. Latency is from the call that sends to the receipt.
+//! A sender without a rate keeps a fixed number of its messages on the way. A sender with a rate has a schedule, and its delay is
+//! recorded, so that a system that blocks its senders does not look fast. Latency is the time from the call that sends to the receipt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,16 +20,16 @@ use super::worker::group_name;
 
 /// How long after the end of sending the last messages may come.
 const LAST_WORDS: Duration = Duration::from_secs(15);
-/// How long after the first session the others may have their last message.
+/// How long after the first session the others may get their last message.
 const FURTHER_PATIENCE: Duration = Duration::from_secs(5);
-/// Of the time, how much is left out at the beginning.
+/// The part of the time at the beginning that is not counted.
 const WARM_UP: f64 = 0.2;
-/// Room for views.
+/// Bytes of room for views.
 pub const ROOM: usize = 256 << 10;
 /// Silences that are recorded one by one.
 const SILENCES: usize = 20_000;
 
-/// What the threads of a flow share.
+/// Counters that the threads of a flow share.
 #[derive(Default)]
 struct Shared {
     /// Own messages that came back.
@@ -37,14 +38,14 @@ struct Shared {
     further: AtomicU64,
 }
 
-/// What the sender has to tell.
+/// The result of the sender.
 struct Sent {
     count: u64,
     /// How far the sender was behind its schedule.
     behind: Histogram,
 }
 
-/// Runs a flow, now.
+/// Runs a flow.
 pub fn run(task: &Task, flow: &Flow, sessions: &[Arc<dyn Session>]) -> Result<Value, String> {
     let begin = clock::now();
     let window = (begin + nanos(flow.seconds * WARM_UP), begin + nanos(flow.seconds * (1.0 + WARM_UP)));
@@ -69,7 +70,7 @@ pub fn run(task: &Task, flow: &Flow, sessions: &[Arc<dyn Session>]) -> Result<Va
     Ok(receiver.result(&sent, (expected, shared.further.load(Ordering::Relaxed))))
 }
 
-/// Ends the process with what is known when the last messages do not come: a blocked receiver would wait for ever.
+/// Ends the process with an error if the last messages do not come: a blocked receiver would wait for ever.
 fn watch_end(end: u64) {
     thread::spawn(move || {
         clock::sleep_until(end);
@@ -123,7 +124,7 @@ fn wait_for(further: &AtomicU64, expected: u64) {
     }
 }
 
-/// Receives whatever comes to a further session. Ends with the process.
+/// Receives all messages of a further session. Ends with the process.
 fn drain(session: &dyn Session, shared: &Shared, flow: &Flow) {
     let mut buffer = vec![0; flow.size.max(ROOM)];
     loop {
@@ -135,11 +136,11 @@ fn drain(session: &dyn Session, shared: &Shared, flow: &Flow) {
     }
 }
 
-/// What one receiver saw.
+/// One receiver and its results.
 struct Receiver<'a> {
     flow: &'a Flow,
     place: usize,
-    /// When it counts.
+    /// The time in which it counts.
     window: (u64, u64),
     checker: Checker,
     latency: Histogram,
@@ -147,7 +148,7 @@ struct Receiver<'a> {
     views: u64,
     last_at: u64,
     longest_silence: u64,
-    /// When a silence ended and how long it was, in microseconds from the beginning.
+    /// For each silence its end, in microseconds from the beginning, and its length in microseconds.
     silences: Vec<(u64, u64)>,
 }
 

@@ -1,5 +1,5 @@
-//! Counts of nanoseconds in buckets that widen with the value: 1.6 % resolution from nanoseconds to hours in a few kilobytes, and
-//! histograms of several processes add up.
+//! Counts of nanoseconds in buckets that widen with the value. The resolution is 1.6 % from nanoseconds to hours, in a few kilobytes.
+//! Histograms of several processes can be added.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ impl Histogram {
         self.max = self.max.max(nanos);
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Histogram) {
         self.counts.resize(self.counts.len().max(other.counts.len()), 0);
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
@@ -57,7 +57,7 @@ impl Histogram {
         self.max_micros()
     }
 
-    /// Points of the distribution: microseconds, and the part of all values that is not above.
+    /// Points of the distribution: microseconds, and the part of all values that is not larger.
     pub fn distribution(&self) -> Vec<(f64, f64)> {
         let mut seen = 0;
         let points = self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(bucket, count)| {
@@ -73,7 +73,7 @@ impl Histogram {
         json!({ "max": self.max, "counts": pairs.map(|(bucket, count)| json!([bucket, count])).collect::<Vec<_>>() })
     }
 
-    /// From JSON; what is not a histogram is an empty one.
+    /// From JSON. Anything else gives an empty histogram.
     pub fn from_json(value: &Value) -> Histogram {
         let mut histogram = Histogram { max: value["max"].as_u64().unwrap_or(0), ..Histogram::default() };
         for pair in value["counts"].as_array().into_iter().flatten() {
@@ -87,7 +87,7 @@ impl Histogram {
     }
 }
 
-/// The bucket of a value: exact below [`STEPS`], then [`STEPS`] to each doubling.
+/// The bucket of a value: one for each value below [`STEPS`], then [`STEPS`] buckets for each doubling.
 fn bucket(value: u64) -> usize {
     let doublings = u64::from(value.max(STEPS).ilog2() - STEPS.ilog2());
     ((doublings * STEPS) + (value >> doublings)) as usize

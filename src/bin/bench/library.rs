@@ -1,11 +1,11 @@
-//! What is measured, as the benchmark sees it: a library that opens sessions. Each implementor loads another one: `classic` any
-//! library with the classic C interface, ours among them, and `cpg` that of corosync.
+//! The measured library, as the benchmark uses it: it opens sessions. `classic` is any library with the classic C interface, such as
+//! ours; `cpg` is that of corosync.
 
 use std::sync::Arc;
 
 use super::{classic, cpg};
 
-/// The promise that messages are sent with.
+/// The service of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
     Reliable,
@@ -32,7 +32,7 @@ impl Service {
     /// The service of this name.
     pub fn parse(name: &str) -> Result<Service, String> {
         let found = Service::ALL.into_iter().find(|service| service.name() == name);
-        found.ok_or_else(|| format!("{name} is no service: reliable, fifo, causal, agreed or safe"))
+        found.ok_or_else(|| format!("{name} is not a service: reliable, fifo, causal, agreed or safe"))
     }
 
     /// Whether all receivers must get all messages in one order.
@@ -54,7 +54,7 @@ pub enum Received {
 
 /// A library.
 pub trait Library: Send + Sync {
-    /// Opens a session at a daemon, which tells of views if `views`.
+    /// Opens a session at a daemon; with `views` it receives views.
     fn connect(&self, daemon: &str, name: &str, views: bool) -> Result<Arc<dyn Session>, String>;
 }
 
@@ -63,11 +63,11 @@ pub trait Session: Send + Sync {
     fn join(&self, group: &str) -> Result<(), String>;
     fn leave(&self, group: &str) -> Result<(), String>;
     fn multicast(&self, service: Service, group: &str, body: &[u8]) -> Result<(), String>;
-    /// Waits for the next thing. A body that does not fit into the buffer is an error.
+    /// Waits for the next message or view. A body that does not fit into the buffer is an error.
     fn receive(&self, buffer: &mut [u8]) -> Result<Received, String>;
 }
 
-/// The library that `name` says: `ours`, `corosync`, or the file of one with the classic interface.
+/// Loads a library: `ours`, `corosync`, or the file of one with the classic interface.
 pub fn load(name: &str) -> Result<Box<dyn Library>, String> {
     match name {
         "ours" => Ok(Box::new(classic::Classic::ours())),

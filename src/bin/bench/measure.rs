@@ -1,5 +1,5 @@
-//! One measurement: a case, run once on a system whose daemons are up, and the record of it. A record is a line of JSON; what was
-//! lost, repeated, damaged or out of order makes it a bad one.
+//! One measurement: runs a case once on a system whose daemons run, and makes its record. A record is a line of JSON. It is bad if
+//! messages were lost, repeated, damaged or out of order.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use super::task::{Flow, Job};
 
 /// How long after the end of a measurement its results may come.
 const RESULT_PATIENCE: Duration = Duration::from_secs(60);
-/// What [`flow`] leaves out at the beginning, as in the workers.
+/// The part of the time before [`flow`] begins to count, as in the workers.
 const WARM_UP: f64 = 0.2;
-/// Messages of all senders together that are on their way.
+/// The most messages of all senders together that are on their way.
 const CREDIT_LIMIT: u64 = 600;
 /// Bytes of all messages on their way.
 const CREDIT_BYTES: u64 = 8 << 20;
-/// How long nothing has been sent before idle daemons are looked at, or struck: until then they may still be settling.
+/// The time without messages before idle daemons are measured or a blow is dealt: before that the ring may not be settled.
 const IDLE_LEAD: Duration = Duration::from_secs(4);
-/// How long before a result that should be there the gap's network is cut, and healed.
+/// The case gap cuts its network after this part of the time, and heals it after twice this part.
 const THIRD: f64 = 1.0 / 3.0;
 
 /// What is measured.
@@ -34,9 +34,9 @@ pub struct Case {
     pub service: Service,
     pub size: usize,
     pub senders: usize,
-    /// Messages a second of all senders; 0 for as many as go.
+    /// Messages a second of all senders; 0 for as many as possible.
     pub rate: f64,
-    /// Of the maximum, where that is known.
+    /// The rate as a part of the maximum, if it was chosen so.
     pub fraction: Option<f64>,
     pub seconds: f64,
     pub groups: usize,
@@ -49,7 +49,7 @@ impl Case {
         Case { name: "throughput", service, size, senders, rate: 0.0, fraction: None, seconds, groups: 1, sessions: 1 }
     }
 
-    /// How the case is called where a person waits for it.
+    /// The name of the case in the progress line.
     pub fn title(&self) -> String {
         let Case { name, service, size, .. } = self;
         let service = service.name();
@@ -141,7 +141,7 @@ fn notes(result: &Value) -> Vec<u64> {
     notes.filter_map(|note| u64::from_str_radix(note.as_str()?, 16).ok()).collect()
 }
 
-/// Microseconds below which parts of all latencies lie.
+/// Quantiles of the latency, in microseconds.
 pub fn quantiles(histogram: &Histogram) -> Value {
     json!({
         "p50": histogram.quantile(0.5), "p90": histogram.quantile(0.9), "p99": histogram.quantile(0.99),
@@ -149,7 +149,7 @@ pub fn quantiles(histogram: &Histogram) -> Value {
     })
 }
 
-/// The longest silence of any receiver in each hundredth of the time: the time in seconds, and microseconds.
+/// The longest silence of any receiver in each hundredth of the time: seconds from the beginning, and the silence in microseconds.
 fn worst_silences(results: &[Value], seconds: f64) -> Vec<(f64, u64)> {
     const SLOTS: usize = 100;
     let mut worst = [0; SLOTS];
@@ -162,7 +162,7 @@ fn worst_silences(results: &[Value], seconds: f64) -> Vec<(f64, u64)> {
     worst.iter().enumerate().map(|(slot, &silence)| (time(slot), silence)).collect()
 }
 
-/// Measures how long joins and leaves take: until the one that changes knows, and until all know.
+/// Measures how long joins and leaves take: until the member itself gets the view, and until all members get it.
 pub fn joins(site: &Site<'_>, system: &System, rounds: usize) -> Result<Value, String> {
     let mut crew = Crew::start(site, system, &Job::Joins { rounds }, 1)?;
     let at = crew.go()?;
@@ -184,7 +184,7 @@ pub fn joins(site: &Site<'_>, system: &System, rounds: usize) -> Result<Value, S
     }))
 }
 
-/// Counts what the daemons use while each has a client in the group and nothing is sent.
+/// Measures the processor time of the daemons while each has a client in the group and nothing is sent.
 pub fn idle(site: &Site<'_>, system: &System, daemons: &Started, seconds: f64) -> Result<Value, String> {
     let mut crew = Crew::start(site, system, &Job::Watch { members: site.workers }, 0)?;
     site.wait_until(crew.go()? + IDLE_LEAD.as_nanos() as u64)?;
@@ -201,20 +201,20 @@ pub fn idle(site: &Site<'_>, system: &System, daemons: &Started, seconds: f64) -
     }))
 }
 
-/// What is done to a daemon, or taken back.
+/// A failure of a daemon that the benchmark causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blow {
-    /// It is killed without a word; afterwards one is started in its place.
+    /// It is killed (SIGKILL); afterwards a new one is started.
     Kill,
-    /// It is stopped, and goes on afterwards.
+    /// It is stopped (SIGSTOP), and continues afterwards.
     Stop,
-    /// Its cables are cut, and mended afterwards.
+    /// Its cables are cut, and repaired afterwards.
     Cut,
-    /// It ends in order; afterwards one is started in its place.
+    /// It ends in order (SIGTERM); afterwards a new one is started.
     Leave,
 }
 
-/// Whether a blow is dealt or made good.
+/// Whether to cause the failure or to repair it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Strike,
@@ -224,7 +224,7 @@ pub enum Step {
 impl Blow {
     pub const ALL: [Blow; 4] = [Blow::Kill, Blow::Stop, Blow::Cut, Blow::Leave];
 
-    /// What the case is called in records.
+    /// The name of the case in records.
     fn case(self) -> &'static str {
         match self {
             Blow::Kill => "crash",
@@ -235,8 +235,8 @@ impl Blow {
     }
 }
 
-/// Lets watchers note the views while the last daemon has a blow and gets over it; one that is started anew has a new watcher then. `strike`
-/// does that, and tells when.
+/// Causes a failure of the last daemon and repairs it, while watchers at the other daemons report their views. A daemon that is started anew gets a
+/// new watcher. `strike` causes and repairs the failure, and returns when that happened.
 pub fn blow(
     site: &Site<'_>,
     system: &System,

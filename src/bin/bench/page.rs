@@ -1,5 +1,5 @@
-//! The report: one page of HTML with everything in it, pictures and numbers, and nothing from elsewhere. It is well-formed XML too,
-//! so that other programs can read it.
+//! The report: one page of HTML with all charts and numbers. It needs no other files. It is also well-formed XML, so that other
+//! programs can read it.
 
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ fn throughput(records: &[&Value]) -> String {
     let x = Axis { label: "bytes of a message", logarithmic: true, from: None, to: None };
     let y = Axis { label: "messages a second", logarithmic: true, from: None, to: None };
     let chart = Chart { x, y, series, band: None };
-    let words = "What every receiver got while all senders sent as fast as they could. Several rounds: the median, and the range.";
+    let words = "The rate at every receiver while all senders send as fast as they can. With several rounds: the median and the range.";
     section("Throughput by size", words, &figure(&chart, "Throughput by size"))
 }
 
@@ -169,7 +169,7 @@ fn latency(records: &[&Value]) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    let words = "The part of all messages that had arrived after a time, at parts of the maximum or at fixed rates.";
+    let words = "The part of all messages that arrived within a time, at parts of the maximum or at fixed rates.";
     section("Latency", words, &figures)
 }
 

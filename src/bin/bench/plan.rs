@@ -1,31 +1,31 @@
-//! Which cases a run has, in their order.
+//! The cases of a run, in their order.
 
 use super::library::Service;
 use super::measure::Case;
 
 /// The cases by name.
 pub const NAMES: [&str; 7] = ["throughput", "latency", "groups", "sessions", "gap", "membership", "calm"];
-/// Those that a run has if it does not say: calm takes minutes.
+/// The default cases: without calm, which takes minutes.
 pub const USUAL: [&str; 6] = ["throughput", "latency", "groups", "sessions", "gap", "membership"];
 /// Messages a second of all senders together in the case calm.
 const CALM_RATES: [f64; 4] = [100.0, 500.0, 2000.0, 10_000.0];
-/// The size of messages where sizes are not the point.
+/// The size of messages in cases that are not about sizes.
 const USUAL_SIZE: usize = 1200;
 /// The rate of the gap's messages, of all senders together.
 const GAP_RATE: f64 = 2000.0;
-/// Shortest time over which a gap can be seen.
+/// The shortest time for the case gap, in seconds.
 const GAP_SECONDS: f64 = 3.0;
 
-/// What the user wants measured.
+/// What to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Names out of [`NAMES`].
     pub cases: Vec<String>,
     pub services: Vec<Service>,
     pub sizes: Vec<usize>,
-    /// Parts of the maximum at which latency is measured.
+    /// Loads at which latency is measured, as parts of the maximum.
     pub fractions: Vec<f64>,
-    /// Messages a second of all senders at which latency is measured besides.
+    /// More loads for latency, as messages a second of all senders.
     pub rates: Vec<f64>,
     pub senders: usize,
     pub seconds: f64,
@@ -42,7 +42,7 @@ impl Plan {
         self.cases.iter().any(|case| case == name)
     }
 
-    /// The case whose throughput is the maximum that fractions are of.
+    /// The case whose throughput is the maximum for the fractions.
     pub fn pilot(&self) -> Option<Case> {
         let wanted = self.has("latency") && !self.fractions.is_empty();
         wanted.then(|| self.flow("throughput", self.services[0], USUAL_SIZE, self.seconds.min(1.0)))

@@ -1,5 +1,5 @@
-//! Line charts as SVG that needs nothing from elsewhere: axes with round numbers, linear or logarithmic, a legend, and a title under
-//! every point for who points at it. Colours are classes, so that the page's style decides about them.
+//! Line charts as SVG without other files. A chart has linear or logarithmic axes with round numbers, a legend, and a title for every
+//! point. Colours are classes, so that the page's style sets them.
 
 use std::fmt::Write;
 
@@ -9,9 +9,9 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 46.0;
-/// Lines that can be told apart by their colour.
+/// Lines with different colours.
 pub const COLOURS: usize = 8;
-/// Points of a line that are marked one by one.
+/// A line with more points than this has no marks.
 const MARKED: usize = 40;
 
 /// One axis.
@@ -29,7 +29,7 @@ pub struct Axis {
 pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
-    /// Lowest and highest of several measurements, by point; empty without.
+    /// The lowest and highest of several measurements for each point; empty if there is only one measurement.
     pub ranges: Vec<(f64, f64)>,
 }
 
@@ -39,11 +39,11 @@ pub struct Chart {
     pub x: Axis,
     pub y: Axis,
     pub series: Vec<Series>,
-    /// A stretch of the x axis that is marked, and what it is.
+    /// A marked range of the x axis, and its label.
     pub band: Option<(f64, f64, &'static str)>,
 }
 
-/// From values to places in the picture.
+/// Turns values into places in the picture.
 struct Scale {
     logarithmic: bool,
     low: f64,
@@ -75,7 +75,7 @@ impl Scale {
         self.at + part * self.length
     }
 
-    /// Round values to draw lines at.
+    /// Round values for grid lines.
     fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let decades = (self.high / self.low).log10();
@@ -179,7 +179,7 @@ fn draw_series(svg: &mut String, number: usize, series: &Series, (x, y): (&Scale
             "<line class=\"range c{class}\" x1=\"{at:.1}\" y1=\"{low:.1}\" x2=\"{at:.1}\" y2=\"{high:.1}\"/>"
         );
     }
-    // Marks that touch each other show nothing.
+    // Many marks would touch each other and hide the line.
     let marked = if series.points.len() <= MARKED { &series.points[..] } else { &[] };
     for &(at, value) in marked {
         let (name, right, up) = (escape(&series.name), x.place(at), y.place(value));
@@ -192,7 +192,7 @@ fn draw_series(svg: &mut String, number: usize, series: &Series, (x, y): (&Scale
     }
 }
 
-/// A number as people read it.
+/// A number in a short form.
 pub fn amount(value: f64) -> String {
     let size = value.abs();
     let (value, unit) = match size {
@@ -208,7 +208,7 @@ pub fn amount(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// Text where markup would be understood otherwise.
+/// Text with the characters of markup escaped.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,15 +1,15 @@
-//! Several hosts and several networks on one machine: a node is a network namespace with an interface in each network, a network is
-//! a bridge in one more namespace. All names bear the process id and go when the rig goes; the machine itself stays untouched.
+//! Several hosts and networks on one machine. A node is a network namespace with an interface in each network; a network is a bridge in
+//! a further namespace. All names contain the process id. Dropping the rig removes everything, and the machine itself is not changed.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a rig cannot be without, in `/proc/self/status` bits: CAP_NET_ADMIN and CAP_SYS_ADMIN.
+/// The capabilities that a rig needs, as bits of `/proc/self/status`: CAP_NET_ADMIN and CAP_SYS_ADMIN.
 const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
 
-/// Brings the program into a node: its own `/tmp` and `/run`, where the directories that are kept can still be seen.
+/// Runs the program in a node, with its own `/tmp` and `/run`. The kept directories are still visible there.
 const IN_NODE: &str = r#"
 tmp=$1 run=$2 keep=$3; shift 3
 here=$PWD IFS=:
@@ -32,10 +32,10 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Sets up a rig, or says why it cannot. The directories of `files` will be seen in its nodes.
+    /// Sets up a rig. The directories of `files` are visible in its nodes.
     pub fn up(nodes: usize, networks: usize, files: &[PathBuf]) -> Result<Rig, String> {
         if !may_administer() {
-            return Err("network namespaces need root; with --at the daemons are those that run already".to_owned());
+            return Err("network namespaces need root; use --at to measure daemons that already run".to_owned());
         }
         let prefix = format!("spbench{}", std::process::id());
         let directory = std::env::temp_dir().join(&prefix);
@@ -49,7 +49,7 @@ impl Rig {
         Ok(rig)
     }
 
-    /// A directory that exists as long as the rig, and that its nodes see too.
+    /// A directory that exists as long as the rig and is visible in its nodes.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -67,7 +67,7 @@ impl Rig {
         format!("10.79.{network}.{}", node + 1)
     }
 
-    /// A program to be run in a node. It takes the place of the commands that bring it there, so the child is the program itself.
+    /// A command that runs a program in a node. The shell in between replaces itself, so the child is the program itself.
     pub fn command(&self, node: usize, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.node(node), "sh", "-c", IN_NODE, "sh"]);
@@ -75,22 +75,22 @@ impl Rig {
         command
     }
 
-    /// From now on a network carries nothing.
+    /// Cuts a network: it carries nothing from now on.
     pub fn cut_network(&self, network: usize) -> Result<(), String> {
         self.drop_at((0..self.nodes).map(|node| port(node, network)).collect())
     }
 
-    /// From now on nothing reaches or leaves a node.
+    /// Cuts a node off: nothing reaches or leaves it from now on.
     pub fn cut_node(&self, node: usize) -> Result<(), String> {
         self.drop_at((0..self.networks).map(|network| port(node, network)).collect())
     }
 
-    /// All networks and nodes work again.
+    /// Repairs all networks and nodes.
     pub fn mend(&self) -> Result<(), String> {
         self.drop_at(Vec::new())
     }
 
-    /// The only ports that drop everything from now on.
+    /// Makes these ports drop everything, and no others.
     fn drop_at(&self, ports: Vec<String>) -> Result<(), String> {
         let ports = ports.join(", ");
         let rule = |side: &str| if ports.is_empty() { String::new() } else { format!("{side} {{ {ports} }} drop\n") };
@@ -188,7 +188,7 @@ fn run(mut command: Command, input: &str) -> Result<(), String> {
     let complain = |error: io::Error| format!("{program} cannot be run: {error}");
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = piped.spawn().map_err(complain)?;
-    // A command that does not read its input complains by its status.
+    // If the command did not read its input, its status shows that.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(|error| error.to_string())?;
     if output.status.success() {

@@ -1,5 +1,5 @@
-//! A whole run: every system in turn, again and again, so that what else the machine does meets all of them alike. Each record is
-//! shown and written as soon as it is there.
+//! A whole run: measures the systems in turn, in several rounds, so that other work of the machine disturbs all of them alike. Each
+//! record is shown and written at once.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,10 +16,11 @@ use super::plan::Plan;
 use super::rig::Rig;
 use super::system::{Daemons, Started, System};
 
-/// Seconds that daemons which were struck may take to be missed and to be back. Some systems look for a healed network once a minute.
+/// Seconds until a failed daemon must be out of the group, and until it must be back. Some systems check for a repaired network only once
+/// a minute.
 const CHANGE_SECONDS: u64 = 90;
 
-/// What to run, on what.
+/// The systems, the plan, and the site of a run.
 pub struct Session<'a> {
     pub site: Site<'a>,
     pub systems: Vec<System>,
@@ -28,7 +29,7 @@ pub struct Session<'a> {
     pub rounds: usize,
 }
 
-/// Where records go.
+/// The output of records.
 pub struct Output {
     json: Option<File>,
     progress: ProgressBar,
@@ -93,7 +94,7 @@ impl Session<'_> {
         self.site.rig.map_or(1, Rig::networks)
     }
 
-    /// What the slowest system carries: all are measured at the same parts of that.
+    /// The rate of the slowest system: all systems are measured at the same parts of it.
     fn maximum(&self, output: &Output) -> Result<Option<f64>, String> {
         let Some(pilot) = self.plan.pilot() else { return Ok(None) };
         let mut maximum: Option<f64> = None;
@@ -157,9 +158,9 @@ impl Session<'_> {
         )
     }
 
-    /// Strikes the last daemon: how long until the others are told, and until they have it back.
+    /// Causes a failure of the last daemon. Measures how long until the others get a view without it, and until it is back.
     fn strike(&self, system: &System, daemons: &mut Started, blow: Blow) -> Result<Value, String> {
-        let rig = self.site.rig.ok_or("daemons that run already are not killed")?;
+        let rig = self.site.rig.ok_or("daemons that already run are not killed")?;
         let last = rig.nodes() - 1;
         measure::blow(&self.site, system, blow, CHANGE_SECONDS, |step| {
             let begun = clock::now();
@@ -172,7 +173,7 @@ impl Session<'_> {
                 (Blow::Cut, Step::Strike) => rig.cut_node(last)?,
                 (Blow::Cut, Step::Mend) => rig.mend()?,
             }
-            // Cutting takes its time, and works at its end; a signal works at once.
+            // Cutting takes a while and has its effect at the end; a signal works at once.
             Ok(if blow == Blow::Cut { clock::now() } else { begun })
         })
     }
@@ -183,7 +184,7 @@ fn numbered(mut record: Value, round: usize) -> Value {
     record
 }
 
-/// What the report must know of the run.
+/// The first record: what the report needs to know of the run.
 pub fn heading(session: &Session<'_>, arguments: &str) -> Value {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let processor = read("/proc/cpuinfo");

@@ -1,10 +1,10 @@
-//! What every message of a measurement carries, and what a receiver checks by it: loss, duplicates, order and damage.
+//! The stamp in every message of a measurement. With it a receiver checks for loss, duplicates, order and damage.
 //!
-//! The front of a message says who sent it, its number and when; its last eight bytes are a hash of sender and number. A receiver
-//! counts on: each sender's numbers come without gap. Where the service promises one order, it keeps a running hash of what came
-//! and notes it every [`CHECK_INTERVAL`] messages, and whoever has the notes of all receivers compares them.
+//! The front of a message has its sender, its number and the time of sending; its last eight bytes are a hash of sender and number. The
+//! numbers of each sender must arrive without a gap. For the order of all senders a receiver keeps a running hash of the messages, and
+//! records it after every [`CHECK_INTERVAL`] messages. The coordinator compares the records of all receivers.
 
-/// Messages between two notes of the order.
+/// Messages between two records of the order.
 pub const CHECK_INTERVAL: u64 = 64;
 /// The smallest message.
 pub const SMALLEST: usize = 40;
@@ -17,7 +17,7 @@ pub struct Stamp {
     /// From 0 for each sender.
     pub number: u64,
     pub sent_at: u64,
-    /// The sender's last message; its number is how many were before.
+    /// The sender's last message; its number is the number of messages before it.
     pub last: bool,
 }
 
@@ -50,7 +50,7 @@ impl Stamp {
     }
 }
 
-/// What a receiver has checked so far.
+/// The checks of a receiver.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     /// The number that each sender's next message must have.
@@ -104,7 +104,7 @@ impl Checker {
     }
 }
 
-/// Whether all receivers had one order, as far as each of them came.
+/// Whether all receivers had one order. One may have received less than another.
 pub fn agree(notes: &[Vec<u64>]) -> bool {
     let Some(longest) = notes.iter().max_by_key(|notes| notes.len()) else { return true };
     notes.iter().all(|notes| longest.starts_with(notes))

@@ -1,4 +1,4 @@
-//! A system to be measured: which library its clients use, and how its daemons are started in a rig, or where they run already.
+//! A measured system: the library of its clients, and how to start its daemons in a rig, or where they already run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::rig::Rig;
 
 /// How long a daemon may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(3);
-/// How long after its start a daemon must still be there.
+/// How long after its start a daemon must still run.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
 /// The client port of daemons in a rig.
 const PORT: u16 = 4803;
@@ -28,7 +28,7 @@ pub struct System {
 /// Its daemons.
 #[derive(Clone, Debug)]
 pub enum Daemons {
-    /// They run already, at these addresses.
+    /// They already run, at these addresses.
     Running(Vec<String>),
     /// This program with a `spread.conf`, and more lines for that file.
     Classic { program: PathBuf, settings: String },
@@ -37,7 +37,7 @@ pub enum Daemons {
 }
 
 impl System {
-    /// Where the worker of this place finds its daemon.
+    /// The address of the daemon for the worker of this place.
     pub fn daemon(&self, place: usize) -> String {
         match &self.daemons {
             Daemons::Running(addresses) => addresses[place % addresses.len()].clone(),
@@ -45,7 +45,7 @@ impl System {
         }
     }
 
-    /// Whether it knows what to do with several networks at once.
+    /// Whether it can use several networks at once.
     pub fn has_networks(&self) -> bool {
         self.name != "reference"
     }
@@ -86,7 +86,7 @@ impl System {
         fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
         let log = fs::File::create(directory.join("log")).map_err(|error| error.to_string())?;
         let (mut command, name) = match &self.daemons {
-            Daemons::Running(_) => return Err("daemons that run already are not started".to_owned()),
+            Daemons::Running(_) => return Err("daemons that already run are not started".to_owned()),
             Daemons::Classic { program, settings } => {
                 let file = write(&directory, "spread.conf", &self.spread_conf(rig, settings, &directory))?;
                 let mut command = rig.command(node, program);
@@ -106,8 +106,8 @@ impl System {
         command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))
     }
 
-    /// One segment; the networks of the rig, as far as the system knows what to do with them. A client that lags, because the
-    /// machine has few processors, is waited for instead of being thrown out.
+    /// One segment with the networks of the rig, or with one network if the system can use only one. The queue for a client is long,
+    /// because clients may lag on a machine with few processors.
     fn spread_conf(&self, rig: &Rig, settings: &str, directory: &Path) -> String {
         let networks = if self.has_networks() { rig.networks() } else { 1 };
         let segment: Vec<String> = (0..networks).map(|network| format!("10.79.{network}.255:{PORT}")).collect();
@@ -163,7 +163,7 @@ impl Started {
         self.children.iter().flatten().map(Child::id).collect()
     }
 
-    /// Kills the daemon of a node without a word.
+    /// Kills the daemon of a node (SIGKILL).
     pub fn kill(&mut self, node: usize) {
         if let Some(mut child) = self.children[node].take() {
             let _ = child.kill();
@@ -179,7 +179,7 @@ impl Started {
         }
     }
 
-    /// Lets the daemon of a node stand still, or go on.
+    /// Sends a signal to the daemon of a node.
     pub fn signal(&self, node: usize, signal: libc::c_int) {
         if let Some(child) = &self.children[node] {
             // SAFETY: a child that was not waited for keeps its number.
@@ -187,7 +187,7 @@ impl Started {
         }
     }
 
-    /// Puts another one in its place.
+    /// Puts a new daemon in the place of a killed one.
     pub fn replace(&mut self, node: usize, child: Child) {
         self.children[node] = Some(child);
     }
@@ -211,7 +211,7 @@ impl Drop for Started {
     }
 }
 
-/// A program that must be there: a file, or a name to be found.
+/// Checks that a program exists: a file, or a name in the search path.
 pub fn check_program(program: &Path) -> Result<(), String> {
     let found =
         Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -1,4 +1,4 @@
-//! What a worker is told to do, as it travels from the coordinator to the worker on a line of JSON.
+//! The task of a worker. The coordinator sends it as a line of JSON.
 
 use serde_json::{Value, json};
 
@@ -26,24 +26,24 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     Flow(Flow),
-    /// One worker more joins and leaves this many times; the others watch.
+    /// An extra worker joins and leaves this many times; the others watch.
     Joins {
         rounds: usize,
     },
-    /// Tell of each view, once there were this many members.
+    /// Report each view, after one with this many members.
     Watch {
         members: usize,
     },
 }
 
-/// Messages from some to all.
+/// Some workers send messages to all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// Workers that send, the first ones.
     pub senders: usize,
     pub service: Service,
     pub size: usize,
-    /// Messages a second of each sender; 0 for as many as go.
+    /// Messages a second of each sender; 0 for as many as possible.
     pub rate: f64,
     /// Messages of one sender that may be on their way.
     pub credit: u64,

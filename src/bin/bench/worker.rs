@@ -1,7 +1,7 @@
-//! A worker: a process of its own, in the network namespace of its daemon, that is one member of what is measured.
+//! A worker: a process in the network namespace of its daemon, and one member of the measured group.
 //!
-//! It reads a task, opens its session, says that it is ready, and begins when it is told the time to begin. One line of JSON at the
-//! end has everything it saw. Then the process ends, whatever its threads wait for.
+//! It reads a task, opens its session, reports that it is ready, and begins at the time that the coordinator sends. At the end it writes
+//! its results as one line of JSON. Then the process ends, even if threads still wait.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::{clock, flow};
 /// How long a group may take to be complete.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long after a daemon that is not there it is tried again.
+/// The pause before a failed connection is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Does what the first line of the input says.
+/// Carries out the task in the first line of the input.
 pub fn run() -> Result<(), String> {
     let task = Task::from_json(&line()?)?;
     let library = library::load(&task.library)?;
@@ -46,7 +46,7 @@ fn say(value: &Value) -> Result<(), String> {
     writeln!(output, "{value}").and_then(|()| output.flush()).map_err(|error| error.to_string())
 }
 
-/// Says that everything is open, and begins at the time that the next line says.
+/// Reports that everything is open, and begins at the time in the next line.
 fn start<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     say(&json!({ "ready": clock::now() }))?;
     let at = line()?["go"].as_u64().ok_or("the coordinator says no time")?;
@@ -54,7 +54,7 @@ fn start<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     work()
 }
 
-/// Opens the sessions of a flow, and waits until all members of all groups are there.
+/// Opens the sessions of a flow, and waits until all groups are complete.
 fn open(library: &dyn Library, task: &Task, flow: &Flow) -> Result<Vec<Arc<dyn Session>>, String> {
     let mut sessions = Vec::new();
     for number in 0..flow.sessions {
@@ -84,7 +84,7 @@ pub fn group_name(flow: &Flow, number: usize) -> String {
     if flow.groups == 1 { GROUP.to_owned() } else { format!("{GROUP}{number}") }
 }
 
-/// A session; where daemons may still be starting, it is tried again and again.
+/// Opens a session. If the daemons may still be starting, it tries again until a time-out.
 fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Result<Arc<dyn Session>, String> {
     let end = clock::now() + PATIENCE.as_nanos() as u64;
     loop {
@@ -95,7 +95,7 @@ fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Resul
     }
 }
 
-/// Once there were this many members, tells of each view with another number. Ends with the daemon, or the coordinator.
+/// Waits for this many members, and then reports each view with another number. Ends with the daemon or the coordinator.
 fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<(), String> {
     let session = connect(library, task, &format!("w{}", task.place), true)?;
     session.join(GROUP)?;
@@ -114,7 +114,7 @@ fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<()
     Ok(())
 }
 
-/// Joins and leaves again and again, and tells when each began and when its own view came.
+/// Joins and leaves many times. Reports when each change began, and when its own view came.
 fn change(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, String> {
     let pause = Duration::from_millis(10).as_nanos() as u64;
     let session = connect(library, task, "changer", true)?;
@@ -139,7 +139,7 @@ fn change(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, St
     })
 }
 
-/// Tells when each view of the changes came.
+/// Reports when the view of each change came.
 fn watch(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, String> {
     let session = connect(library, task, &format!("b{}", task.place), true)?;
     session.join(GROUP)?;
