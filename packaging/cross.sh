@@ -1,17 +1,17 @@
 #!/bin/sh
 # cross.sh TARGET CARGO-ARGUMENT...   runs cargo for another system
-# cross.sh --prepare TARGET           sees to it that this can be done; 3 if it cannot
+# cross.sh --prepare TARGET           installs what that needs; exits with 3 if it cannot
 # cross.sh --target windows           prints the target for 64-bit Windows that can be built here
 # CROSS_TOOL names another program with cargo's arguments: maturin.
 #
-# The toolchain's own standard library for the target is used if it is there (rustup target add TARGET). Otherwise Debian's compiler
-# builds it from Debian's sources of it. Missing packages are installed if that is possible; if not, one line names them.
+# If the toolchain has a standard library for the target (rustup target add TARGET), that one is used. Otherwise Debian's compiler
+# builds one from Debian's sources. The script installs missing packages if it can; if not, one line names them.
 set -eu
 
 fail() { echo "cross: $*" >&2; exit 3; }
 has_std() { [ -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ]; }
 
-# need FILE PACKAGE...: installs the packages if the file is not there.
+# need FILE PACKAGE...: installs the packages if the file does not exist.
 need() {
     file=$1
     shift
@@ -50,7 +50,7 @@ need_std() {
 case $1 in
 --target)
     [ "$2" = windows ] || fail "--target knows only windows"
-    # Debian's Wine runs what is built for the older system; newer systems run it too.
+    # Debian's Wine runs programs for the older Windows; newer Windows runs them too.
     if has_std x86_64-pc-windows-gnu; then echo x86_64-pc-windows-gnu; else echo x86_64-win7-windows-gnu; fi
     exit
     ;;
@@ -66,7 +66,7 @@ shift 2
 [ "$action" = check ] || need_linker "$target"
 need_std "$target"
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
-# A crate with C in it knows the usual name of the target only.
+# Crates with C code know only the usual name of the target, so name their compiler.
 export CC_x86_64_win7_windows_gnu=x86_64-w64-mingw32-gcc AR_x86_64_win7_windows_gnu=x86_64-w64-mingw32-ar
 if [ "$action" = check ] && ! has_std "$target"; then
     # Nothing is linked, so the C of other crates need not be compiled, and no compiler for the target is needed.
@@ -80,7 +80,7 @@ fi
 if has_std "$target"; then
     exec "${CROSS_TOOL:-cargo}" "$action" --target "$target" "$@"
 fi
-# The compiler allows to build its standard library only to who asks for unfinished features.
+# The compiler builds its standard library only if unstable features are enabled.
 std=std,panic_unwind
 [ "$action" != test ] || std=std,panic_unwind,test
 export RUSTC_BOOTSTRAP=1 CARGO=/usr/bin/cargo RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc PATH=/usr/bin:$PATH

@@ -22,12 +22,12 @@ make --no-print-directory -s install DESTDIR="$stage/all" PREFIX=/usr LIBDIR="/$
 rm -f "$stage/all/usr/share/doc/torc/licences.txt"
 find "$stage/all/usr/share/man" -type f -exec gzip -9n {} +
 
-# The newest version of the C library that a file of these asks for.
-# Packed relocations have a name instead of a number: the loader knows them since 2.36.
+# The newest version of the C library that one of these files needs.
+# Packed relocations have a name instead of a version: the loader knows them since 2.36.
 glibc() { objdump -p "$@" | sed -n 's/.* GLIBC_ABI_DT_RELR$/2.36/p; s/.* GLIBC_\([0-9.]*\)$/\1/p' | sort -Vu | tail -1; }
 needs="libc6 (>= $(glibc "$stage/all/usr/sbin/spread" "$stage/all/$libraries/libspread.so.3.0.0")), libgcc-s1 (>= 4.2)"
 
-# move PACKAGE PATTERN...: what matches below the staged root goes into the package.
+# move PACKAGE PATTERN...: moves the files of the staged root that match into the package.
 move() {
     package=$1
     shift
@@ -90,7 +90,7 @@ finish libspread-dev libdevel "libspread3 (= $version)" 'ordered group messaging
 
 move torc-dbgsym 'usr/lib/debug/*'
 finish torc-dbgsym debug "torc (= $version) | libspread3 (= $version)" 'debug information of torc' \
-    'What debuggers and backtraces need to name functions and lines of the programs and the library.'
+    'Debuggers and backtraces need it to name functions and lines of the programs and the library.'
 
 move torc 'usr/*'
 mkdir -p "$stage/torc/DEBIAN"
@@ -117,7 +117,7 @@ if [ -n "$wheel" ]; then
     place=$stage/python3-spread/usr/lib/python3/dist-packages
     mkdir -p "$place"
     python3 -m zipfile -e "$wheel" "$place"
-    # The package has the library of libspread3.
+    # The package uses the library of libspread3 instead of a copy.
     library=$(basename "$place"/spread/_native/*.so)
     ln -sf "/$libraries/libspread.so.3" "$place/spread/_native/$library"
     chmod -R u+rwX,go+rX "$place"

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs a program or a shared library without its debug information: install_binary.sh BUILT INSTALLED [DEBUG-FILE].
-# With DEBUG-FILE the information goes there, and the installed file names it, so that debuggers and backtraces find it.
-# MODE gives other permissions than 755, OBJCOPY another tool.
+# With DEBUG-FILE the information goes there, and the installed file names that file, so that debuggers and backtraces find it.
+# MODE sets other permissions than 755, and OBJCOPY another tool.
 set -eu
 
 built=$1 installed=$2 information=${3:-}
-# A program that runs cannot be written, but another file can take its name.
+# The file of a running program cannot be written, but a new file can replace it.
 new=$installed.new
 trap 'rm -f "$new"' EXIT
 if ! "${OBJCOPY:-objcopy}" --strip-all "$built" "$new" 2>/dev/null; then

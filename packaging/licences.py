@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Prints the licences of the crates that are inside the programs and libraries: licences.py [CARGO-METADATA-ARGUMENT...]
 
-Whoever gives away what was built must give these texts with it. They come from the sources of the crates, which are there after a build.
+Anybody who distributes the binaries must distribute these texts with them. They come from the sources of the crates, which exist after a
+build.
 """
 
 import json
@@ -15,7 +16,7 @@ NAMES = ("licen", "copying", "notice", "copyright")
 
 
 def host():
-    """The target that is built for when none is named."""
+    """The default target of the compiler."""
     told = subprocess.run(["rustc", "-vV"], check=True, stdout=subprocess.PIPE, text=True).stdout
     return next(line.split()[1] for line in told.splitlines() if line.startswith("host:"))
 
@@ -38,7 +39,7 @@ def packages():
 
 
 def texts(package):
-    """The licence files of a crate; where it leaves the choice between MIT and another, that of MIT."""
+    """The licence files of a crate. If it offers a choice between MIT and another licence, only that of MIT."""
     folder = Path(package["manifest_path"]).parent
     files = sorted(f for f in folder.iterdir() if f.is_file() and f.name.lower().startswith(NAMES))
     mit = [f for f in files if "mit" in f.name.lower()]

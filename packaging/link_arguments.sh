@@ -1,8 +1,8 @@
 #!/bin/sh
-# link_arguments.sh   prints the linker arguments that make a shared library smaller and that work here. Each is tried: a program that is
-# linked with it must run, so that both the linker and the system's loader know it.
-#   --icf=all                  functions with the same instructions are there once
-#   pack-relative-relocs       a bit for each relocation instead of 24 bytes; the C library needs version 2.36
+# link_arguments.sh   prints the linker arguments that make a shared library smaller and that work here. Each one is tested: a program that
+# is linked with it must run, so both the linker and the system's loader must know it.
+#   --icf=all                  keeps functions with the same instructions only once
+#   pack-relative-relocs       a bit for each relocation instead of 24 bytes; needs version 2.36 of the C library
 set -eu
 trial=$(mktemp -d)
 trap 'rm -rf "$trial"' EXIT

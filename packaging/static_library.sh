@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes the static library that is installed: static_library.sh BUILT SHARED INSTALLED, where SHARED is the shared library of the
-# same build. What cargo builds has the whole standard library with its bitcode, about 60 MB, and its programs need libgcc_s to
-# unwind the stack. Here it becomes one object with what the interface needs, and no other name is visible in it: programs
-# may hold other libraries of this kind beside it. libgcc_eh, which unwinds, is inside; its licence allows that.
+# same build. Cargo's library has the whole standard library with its bitcode, about 60 MB, and its programs need libgcc_s to
+# unwind the stack. This script makes one object of the code that the interface needs. Only the names of the interface are visible
+# in it, so that programs can link other libraries of this kind too. It includes libgcc_eh, which unwinds; its licence allows that.
 # CC, LD, NM, OBJCOPY and AR name other tools.
 set -eu
 
@@ -13,7 +13,7 @@ trap 'rm -rf "$parts"' EXIT
 "${NM:-nm}" -D --defined-only "$shared" | awk '{ print $3 }' > "$parts/names"
 unwinder=$("${CC:-cc}" -print-file-name=libgcc_eh.a)
 [ -f "$unwinder" ] || unwinder=
-# A section for each function, as they come, takes more room by its name and header than most functions do.
+# With one section for each function, names and headers of sections would take more room than most functions.
 cat > "$parts/sections" <<'SECTIONS'
 SECTIONS {
   .text 0 : { *(.text .text.*) }
@@ -27,7 +27,7 @@ SECTIONS {
   .eh_frame 0 : { KEEP(*(.eh_frame)) }
 }
 SECTIONS
-# A linker that cannot do this leaves the library as it was built: larger, but as good.
+# If the linker cannot do this, the library is installed as it was built: larger, but just as good.
 if "${LD:-ld}" -r --gc-sections -T "$parts/sections" $(sed 's/^/-u /' "$parts/names") -o "$parts/all.o" "$built" $unwinder; then
     "${OBJCOPY:-objcopy}" --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
         --keep-global-symbols="$parts/names" "$parts/all.o" "$parts/spread.o"

@@ -13,7 +13,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 tools=$CARGO_TARGET_DIR/wheel-tools
 [ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install 'maturin>=1.9,<2' 'cffi>=1.15'; }
 
-# maturin writes its library where make build has its own. Make would take it for that, and install it with older programs.
+# maturin writes its library to the place where make build has its own. Make would install it with older programs, so keep them apart.
 built=$CARGO_TARGET_DIR/release/libspread.so
 kept=$tools/libspread.so
 rm -f "$kept"
