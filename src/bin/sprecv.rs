@@ -1,5 +1,5 @@
-//! The other end of a check of the path between machines: counts what spsend sends, what is missing and what is damaged.
-//! It reports each run and goes on until it is stopped.
+//! The receiving end of a check of the path between machines: counts the packets of spsend, and the missing and damaged ones.
+//! It reports each run, and runs until it is stopped.
 
 #![expect(clippy::disallowed_types, reason = "a program, above the I/O line")]
 

@@ -1,4 +1,4 @@
-//! One end of a check of the path between machines: sends numbered UDP packets in bursts. No daemon takes part.
+//! The sending end of a check of the path between machines: sends numbered UDP packets in bursts. No daemon takes part.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a program, above the I/O line")]
 

@@ -145,6 +145,7 @@ impl Clients {
         }
         if event.is_writable() && client.blocked {
             client.blocked = false;
+            // Most sockets always have room, so watching for it would wake the loop for nothing.
             self.listen(id, Interest::READABLE);
             self.want_output(id);
         }
@@ -189,6 +190,7 @@ impl Clients {
         }
         match taken {
             Taken::Bytes(count) => {
+                // To the end of the queue: the poll does not report the rest again.
                 client.queue(id, &mut self.readable);
                 if count > 0 { Read::Bytes(&self.buffer[..count]) } else { Read::Nothing }
             }

@@ -301,6 +301,7 @@ fn registry() -> &'static Registry {
         if registry.process == process {
             return registry;
         }
+        // A fork copied this registry, and perhaps a lock that no thread of this process will ever release.
         place = &registry.next;
     }
 }

@@ -308,7 +308,7 @@ mod tests {
         (0..2 * RECORDS).for_each(|_| ends.write(b""));
         assert_eq!(ends.read(), Ok(Vec::new()), "others come first");
         ends.write(b"ab");
-        // Another writer at the same place: what it writes is nonsense to this one.
+        // Another writer at the same place: the reader cannot read its records.
         Writer::default().write(&ends.shared, &[IoSlice::new(b"c")]).unwrap();
         let ended = std::iter::from_fn(|| Some(ends.read())).take(10).find(|read| *read == Err(Taken::Ended));
         assert_eq!(ended, Some(Err(Taken::Ended)));

@@ -21,7 +21,7 @@ pub struct Happening {
     pub text: String,
 }
 
-/// What is kept.
+/// The events that are kept.
 #[derive(Debug, Default)]
 pub(super) struct Journal(Mutex<Kept>);
 
@@ -45,7 +45,7 @@ impl Journal {
         kept.latest.push_back(Happening { number, at_ms, event, text });
     }
 
-    /// What is kept, the oldest first.
+    /// All kept events, the oldest first.
     pub(super) fn all(&self) -> Vec<Happening> {
         self.0.lock().latest.iter().cloned().collect()
     }

@@ -242,6 +242,7 @@ impl Monitors {
             warn!(name: "monitor_partition", %from, ?hidden, "a monitor partitions the daemons");
         }
         self.hidden = hidden;
+        // The monitor may be gone before it ends the partition.
         self.until = now + PARTITION_TIME;
     }
 

@@ -232,6 +232,7 @@ impl Daemon {
 
     fn receive(&mut self) {
         for socket in SocketId::all() {
+            // A network under load must not starve the others, nor the clients.
             for _ in 0..BATCHES_PER_ROUND {
                 if !mem::take(&mut self.ready[socket.token().0]) {
                     break;
@@ -474,6 +475,7 @@ impl Daemon {
         for (event, text) in self.members.on_configuration(self.clock.now(), &configuration, &paths) {
             self.shared.happened(event, text);
         }
+        // Written at every ring, because a crash leaves no time to write it at the end.
         if let Some(file) = &self.state_file {
             identity::remember(file, configuration.ring.sequence);
         }
@@ -485,6 +487,7 @@ impl Daemon {
     fn finish(mut self) {
         self.node.leave(self.clock.now());
         self.drain();
+        // The goodbye leaves before anything that may take long, so that the others need not wait for a time-out.
         self.outbound.flush(&mut self.links);
         self.write(usize::MAX);
         self.publish(self.clock.now());

@@ -42,6 +42,7 @@ impl Outbound {
 }
 
 fn send(network: NetworkId, waiting: &mut Vec<Transmit>, links: &mut Links) {
+    // Only neighbours leave together, so the order on the network stays.
     for run in waiting.chunk_by(|one, next| one.to == next.to) {
         let datagram = |transmit| {
             let Transmit { header, body, .. }: &Transmit = transmit;

@@ -89,6 +89,7 @@ fn clear(path: &Path) -> io::Result<()> {
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
+        // No program listens, so a dead daemon left the file there.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Ok(stream) => {
             let user = peer_credentials(&stream).ok().map(|(_, user)| user);

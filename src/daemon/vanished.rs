@@ -75,6 +75,7 @@ impl MachineWatch {
         self.next = now + timeout / LOOKS;
         self.watched.retain(|&id, silence| {
             let Some(delivery) = delivery(id).filter(|delivery| delivery.outstanding) else { return false };
+            // Any packet from the machine since then ends a silence, and a new one begins.
             let lasting = silence.filter(|silence| delivery.silence >= now - silence.since);
             *silence = lasting.or(Some(Silence { since: now, repeated: delivery.repeated }));
             let has_gone =
@@ -101,7 +102,7 @@ mod tests {
     const CLIENT: SessionId = SessionId(7);
     const ACKNOWLEDGED: Delivery = Delivery { outstanding: false, silence: Duration::ZERO, repeated: 9, probes: 0 };
 
-    /// What comes of looking every second at a client that was written to, for this many seconds.
+    /// Checks a client that was written to every second, for this many seconds. Returns when it counted as gone.
     fn check_every_second(seconds: u32, delivery: impl Fn(u32) -> Delivery) -> Option<u32> {
         let mut watch = MachineWatch::new(SECOND * 4);
         watch.wrote(CLIENT);

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::rules::{GroupRules, LineRule};
 use super::{Peer, UserId};
 
-/// Which clients the methods IP and UNIX accept, by default nobody; and who may do what with groups, by default everybody may do all.
+/// The clients that the methods IP and UNIX accept, by default none, and the rules for groups, by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     rules: Vec<Rule>,

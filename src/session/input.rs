@@ -32,6 +32,7 @@ impl Input {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        // Checked before these bytes are added, because one read may bring the end of a frame and the beginning of the next.
         if self.front().len() > self.limit {
             self.flooded = true;
             return;

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(requests(&stream), [Request::Kill]);
     }
 
-    /// What comes of one frame to these groups where the access file says so: a request, or the frame back.
+    /// The result of one frame to these groups under this access file: a request, or the frame as a reject.
     fn comes_of(access: &str, kind: FrameType, groups: &[&str]) -> (Option<Request>, Option<u32>) {
         let config = Config { access: AccessList::parse(access).unwrap(), ..Config::default() };
         let header = FrameHeader { groups: groups.len() as i32, data_len: 0, ..header(kind) };

@@ -71,6 +71,7 @@ impl Session<'_> {
         let maximum = self.maximum(output)?;
         for round in 0..self.rounds {
             let mut order: Vec<&System> = self.systems.iter().collect();
+            // Every second round runs in reverse order, so that no system is always the first one.
             if round % 2 == 1 {
                 order.reverse();
             }

@@ -88,7 +88,7 @@ impl Column {
     }
 }
 
-/// The lines of some columns. What is too long in the last one goes on in the next line.
+/// The lines of some columns. Long texts in the last one are wrapped.
 fn block(columns: &[&Column], width: usize) -> String {
     let [front @ .., last] = columns else { return String::new() };
     let before: usize = front.iter().map(|column| column.width + GAP).sum();

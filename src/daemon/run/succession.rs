@@ -45,6 +45,7 @@ impl Daemon {
             }
             Some(networks) => {
                 self.node.prepare(now, Some(next_table(&membership, networks)));
+                // The present policy and priorities stay until the new table takes effect, and the new ones wait with it.
                 let (policy, priorities) = (self.live.policy, self.live.priorities.clone());
                 let policy = std::mem::replace(&mut live.policy, policy);
                 let priorities = std::mem::replace(&mut live.priorities, priorities);

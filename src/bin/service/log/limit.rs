@@ -59,6 +59,7 @@ impl Limiter {
     /// Whether a line of this kind, caused by this source, is logged now.
     pub fn allows(&mut self, now: Instant, kind: usize, source: Option<&str>) -> bool {
         let key = source.and_then(|source| self.place_of(now, kind, source));
+        // The source's limit first: a line that it suppresses must not use up the limit of the kind, which others need.
         let by_source = key.is_none_or(|key| self.takes(now, key, OF_A_SOURCE));
         by_source && self.takes(now, (kind, String::new()), OF_A_KIND)
     }

@@ -245,7 +245,7 @@ mod tests {
         let queue = Queue::default();
         queue.start(Place::Output(OwnedFd::from(writer).into()), Plain).unwrap();
         let line = "x".repeat(1023) + "\n";
-        // What the pipe holds, what the queue holds, and as much again.
+        // Twice as many lines as pipe and queue can hold.
         let count = 2 * (WAITING_LIMIT + (1 << 16)) / line.len();
         (0..count).for_each(|_| queue.push(line.clone()));
         queue.flush(Duration::from_millis(1));
