@@ -152,7 +152,7 @@ fn has_group_rules(path: &Path) -> bool {
 pub(super) fn read_keys(file: &str) -> Result<Keys, FileError> {
     let keys = read_key_file(Path::new(file)).map_err(FileError::Keys)?;
     if keys.iter().any(|key| key.cipher() == Cipher::Aes256Gcm) && !has_aes() {
-        warn!(name: "slow_cipher", "this processor has no instructions for AES: a key for chacha20-poly1305 would cost less here");
+        warn!(name: "slow_cipher", "this processor has no instructions for AES: a key for chacha20-poly1305 would be faster here");
     }
     Ok(keys)
 }

@@ -97,8 +97,8 @@ fn log_departure(daemon: DaemonId, departure: &Departure) -> (&'static str, Stri
             ("member_lost", text)
         }
         Departure::Lost { silent_ms: Some(silent_ms), networks } => {
-            let before = format!("and before that on networks {networks}");
-            let text = format!("{daemon} is lost: nothing came from it for {silent_ms} ms, {before}");
+            let before = format!("it had been heard on networks {networks}");
+            let text = format!("{daemon} is lost: nothing came from it for {silent_ms} ms; {before}");
             warn!(name: "member_lost", %daemon, silent_ms, networks = networks.as_str(), "{text}");
             ("member_lost", text)
         }

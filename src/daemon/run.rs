@@ -487,7 +487,7 @@ impl Daemon {
     fn finish(mut self) {
         self.node.leave(self.clock.now());
         self.drain();
-        // The goodbye leaves before anything that may take long, so that the others need not wait for a time-out.
+        // The farewell leaves before anything that may take long, so that the others need not wait for a time-out.
         self.outbound.flush(&mut self.links);
         self.write(usize::MAX);
         self.publish(self.clock.now());

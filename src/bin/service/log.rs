@@ -167,7 +167,7 @@ impl Teller for Arc<Desk> {
     }
 
     fn not_reopened(&self, error: &str) -> String {
-        let message = format!("the log file cannot be opened again, so the old one goes on: {error}");
+        let message = format!("the log file cannot be opened again, so lines go to the old one: {error}");
         Record::own(Level::ERROR, "log_not_reopened", message, Vec::new()).line(&self.look.read())
     }
 

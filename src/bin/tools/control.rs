@@ -77,7 +77,7 @@ mod page {
         let answer = converse().map_err(failed)?;
         match answer.split_once("\r\n\r\n") {
             Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-            _ => Err(format!("{daemon}: nothing is shown there: set StatusAddress in its spread.conf")),
+            _ => Err(format!("{daemon}: there is no status page: set StatusAddress in the daemon's spread.conf")),
         }
     }
 }

@@ -214,7 +214,7 @@ impl Monitor {
                 self.send_all(&MonitorRequest::Partition(self.partition.clone()));
                 self.sent = Some((self.partition.clone(), Instant::now() + REPEAT_INTERVAL));
                 self.print(
-                    "partition sent, and again every 25 s until it is ended; only daemons with DangerousMonitor obey",
+                    "partition sent; it is sent again every 25 s until you end it; only daemons with DangerousMonitor obey",
                 );
             }
             Some('3') => match &self.sent {
@@ -236,7 +236,7 @@ impl Monitor {
             Some('r') => {
                 self.send_all(&MonitorRequest::Reload);
                 self.print(
-                    "asked for a reload; daemons refuse that to a datagram: use spmonitor reload on their machines",
+                    "asked for a reload; daemons refuse that by datagram: use spmonitor reload on their machines",
                 );
             }
             Some('9' | 'q') => return Break(()),

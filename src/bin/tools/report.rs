@@ -12,11 +12,11 @@ pub fn describe(report: &Report, name: &str, leader: &str, before: Option<&Repor
         format!("state: {}, groups {}", ring_state(r.ring_state), group_state(r.group_state)),
         format!("ring: {} daemons in {} segments, led by {leader}, {protocol}", r.daemons, r.segments),
         format!(
-            "token: {} rounds, {} sent again; {} membership changes",
+            "token: {} rotations, {} retransmitted; {} membership changes",
             r.tokens, r.tokens_retransmitted, r.configurations
         ),
         format!(
-            "packets: {} sent, {} received, {} delivered; {} sent again ({} to one, {} in the segment, {} to all)",
+            "packets: {} sent, {} received, {} delivered; {} retransmitted ({} to one, {} in the segment, {} to all)",
             r.packets_sent,
             r.packets_received,
             r.packets_delivered,
