@@ -125,7 +125,9 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
         Some(path) => match read_access_file(&path) {
             Ok(access) => session.access = access,
             Err(error) if by_access || has_group_rules(&path) => return Err(error),
-            Err(error) => warn!(name: "access_unused", %error, "the access file has a mistake; nothing uses the file now"),
+            Err(error) => {
+                warn!(name: "access_unused", %error, "the access file has a mistake; nothing uses the file now")
+            }
         },
         None if by_access => {
             warn!(name: "access_missing", "there is no access file: the methods IP and UNIX refuse everybody")

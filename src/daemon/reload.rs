@@ -194,10 +194,9 @@ impl Handle {
             .once_all_have_it
             .iter()
             .for_each(|change| info!(name: "table_changes", "the file was read again; in force once all daemons of the ring have read it: {change}"));
-        changes
-            .at_restart
-            .iter()
-            .for_each(|change| warn!(name: "setting_waits", "the file was read again; in force only after a restart: {change}"));
+        changes.at_restart.iter().for_each(
+            |change| warn!(name: "setting_waits", "the file was read again; in force only after a restart: {change}"),
+        );
         Ok(changes)
     }
 }

@@ -60,7 +60,10 @@ impl fmt::Display for Occupied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.user {
             Some(user) if self.is_stranger() => {
-                write!(f, "user {user} listens there, and programs that trust the name connect to that user's program: end it")
+                write!(
+                    f,
+                    "user {user} listens there, and programs that trust the name connect to that user's program: end it"
+                )
             }
             _ => f.write_str("another daemon answers there"),
         }

@@ -137,7 +137,9 @@ impl Drop for Server {
                     let _ = thread.join();
                 }
             }
-            Err(error) => warn!(name: "web_stuck", %error, "a web server could not be ended: it runs until the daemon ends"),
+            Err(error) => {
+                warn!(name: "web_stuck", %error, "a web server could not be ended: it runs until the daemon ends")
+            }
         }
     }
 }
