@@ -137,7 +137,7 @@ impl Listeners {
                 warn!(
                     name: "port_held",
                     %address,
-                    "connections that just ended still hold the port: clients can connect when the system frees it, in a minute or two"
+                    "connections that just ended still hold the port: clients can connect as soon as the system frees it, in a minute or two"
                 );
                 Listener::Missing(address)
             }
