@@ -31,7 +31,7 @@ pub(crate) enum Worth {
     Impossible,
     /// It names daemons that may not be members: its sender has another membership table, for a moment.
     OtherTable,
-    /// The life says goodbye again, though it did not go the last time.
+    /// The life says farewell again, though it did not go the last time.
     FalseFarewell,
 }
 
@@ -80,8 +80,8 @@ impl Hearsay {
         if let Some((life, farewell)) =
             self.farewells.get_mut(&join.origin).filter(|(life, _)| *life == join.incarnation)
         {
-            // A life that has said goodbye does not come back, so the goodbye was forged. No other one of this life is believed.
-            tracing::debug!(origin = %join.origin, ?life, "it said goodbye and is still here");
+            // A life that has said farewell does not come back, so the farewell was forged. No other one of this life is believed.
+            tracing::debug!(origin = %join.origin, ?life, "it said farewell and is still here");
             *farewell = Farewell::Disproved;
         }
         Worth::News

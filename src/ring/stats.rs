@@ -70,7 +70,7 @@ counters! {
         impossible_join,
         /// A join that names a daemon which is not in the membership table here.
         other_table,
-        /// A goodbye of a life that said it before and did not go.
+        /// A farewell of a life that said it before and did not go.
         false_farewell,
         /// A rest, a have or a handed-over packet that no daemon sends.
         impossible_rest,
