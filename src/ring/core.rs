@@ -51,8 +51,10 @@ struct Shun {
     /// It was silent, so it is tried again as soon as it shows that it hears us. A daemon that did send joins, but found no agreement because
     /// some member does not hear it, would break the ring again.
     silent: bool,
-    /// This daemon itself has found it silent, for the first time of late.
+    /// This daemon itself has found it silent, and before that it was in the ring for long enough.
     missed: bool,
+    /// When it was in the ring again.
+    back: Option<Instant>,
 }
 
 /// How merging with a daemon failed.
@@ -82,6 +84,8 @@ const SHUN_LIMIT: Duration = Duration::from_secs(30);
 const SHUN_SILENT_LIMIT: Duration = Duration::from_secs(10);
 /// After this long without a failure the pauses begin again.
 const SHUN_MEMORY: Duration = Duration::from_secs(60);
+/// A daemon that was in the ring for this long hears the others, and they hear it.
+const STEADY: Duration = Duration::from_secs(5);
 
 impl Core {
     pub(crate) fn new(config: Config, now: Instant) -> Core {
@@ -158,9 +162,10 @@ impl Core {
         let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(limit));
         // A daemon that falls silent this often and is back each time does speak, but not everybody hears it.
         let silent = silent && silences <= SILENCES;
-        // Once only: where some daemons do not hear each other, rings would break more often than the pauses allow.
-        let missed = failure == Failure::Silent && before.is_none();
-        self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent, missed });
+        // Where some daemons do not hear each other, rings would break more often than the pauses allow. Such rings do not last.
+        let lasted = before.is_none_or(|shun| shun.back.is_some_and(|back| now.since(back) >= STEADY));
+        let missed = failure == Failure::Silent && lasted;
+        self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent, missed, back: None });
     }
 
     /// These daemons are in the ring, so their pauses end. A daemon that had sent joins is likely to fail again, so its next pause still grows.
@@ -168,6 +173,7 @@ impl Core {
         for daemon in daemons {
             if let Some(shun) = self.shunned.get_mut(daemon) {
                 shun.until = shun.until.min(now);
+                shun.back.get_or_insert(now);
                 shun.pause = if shun.silent { SHUN_FIRST / 2 } else { shun.pause };
             }
         }
