@@ -194,7 +194,9 @@ impl Operational {
         }
         let names_us = join.present.contains(&core.me()) && !join.failed.contains(&core.me());
         let hears_us = if names_us { HearsUs::Shown } else { HearsUs::Unknown };
-        let welcome = !join.leaving && !core.is_shunned(now, join.origin, hears_us);
+        // Whoever means to go on without a member cannot come to an agreement with the others. It will be alone soon, and then it probes.
+        let parts_members = join.failed.iter().any(|daemon| self.circulation.members.contains(daemon));
+        let welcome = !join.leaving && !parts_members && !core.is_shunned(now, join.origin, hears_us);
         welcome.then(|| Transition::gather_with(GatherReason::JoinReceived, [join.origin]))
     }
 

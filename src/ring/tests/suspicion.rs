@@ -90,6 +90,26 @@ fn two_that_have_given_each_other_up_often_meet_again() {
 }
 
 #[test]
+fn a_gather_that_goes_on_without_a_member_does_not_break_the_ring() {
+    let mut bus = Bus::new(4);
+    bus.run(SECOND);
+    bus.partition(&[4]);
+    let left_out = |bus: &mut Bus| {
+        (1..300).any(|_| {
+            bus.run(SECOND / 100);
+            bus.log[&DaemonId(1)].last().is_some_and(|last| last == "Regular[1, 2, 3]")
+        })
+    };
+    assert!(left_out(&mut bus));
+    (1..=3).for_each(|id| drop(bus.take(id)));
+    bus.run(SECOND / 10);
+    assert_eq!(bus.rings[&DaemonId(4)].state_name(), "gather", "it has given up the holder, and waits for the others");
+    bus.partition(&[]);
+    bus.run(SECOND);
+    (1..=3).for_each(|id| assert_eq!(bus.take(id), ["Transitional[1, 2, 3]", "Regular[1, 2, 3, 4]"], "at {id}"));
+}
+
+#[test]
 fn whoever_was_silent_comes_back_as_soon_as_it_hears_again() {
     let mut bus = Bus::new(4);
     bus.run(SECOND);
