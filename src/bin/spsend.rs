@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use socket2::SockRef;
 use tools::probe::Probe;
 use tools::program::{self, say};
 
@@ -33,6 +34,7 @@ Examples:
   sprecv                              on one machine, then on another:
   spsend -a 192.168.1.7               10000 packets of 1024 bytes to that machine
   spsend -a 239.77.0.1 -s 1400 -b 20  to a multicast address, in bursts of 20
+  spsend -a 239.77.0.1 -i 10.0.0.1    to it by one of several interfaces
 
 The exit status is 0, or 1 after an error.";
 
@@ -46,6 +48,9 @@ struct Arguments {
     /// Address to send to: a machine, a multicast or a broadcast address
     #[arg(short = 'a', value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
+    /// Address of the interface to send from
+    #[arg(short = 'i', value_name = "IP")]
+    interface: Option<Ipv4Addr>,
     /// Packets to send
     #[arg(short = 'n', value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(..i64::from(u32::MAX)))]
     packets: u32,
@@ -96,7 +101,11 @@ impl Sender {
     fn new(arguments: &Arguments) -> io::Result<Sender> {
         let to = SocketAddr::new(arguments.address, arguments.port);
         let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
-        let socket = UdpSocket::bind((any, 0))?;
+        let socket = UdpSocket::bind((arguments.interface.map_or(any, IpAddr::V4), 0))?;
+        if let Some(interface) = &arguments.interface {
+            // The address alone does not choose it: a multicast packet would leave by the default route.
+            SockRef::from(&socket).set_multicast_if_v4(interface)?;
+        }
         if to.is_ipv4() {
             socket.set_broadcast(true)?;
         }

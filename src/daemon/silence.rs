@@ -46,18 +46,37 @@ fn advice(networks: &[Network]) -> String {
     for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {
         let (own, port) = (network.own, network.port);
         let others: Vec<String> = network.peers.iter().map(|peer| peer.address.ip().to_string()).collect();
-        let (to, listen) = match network.kind.group() {
-            Some(group) => (group.to_string(), format!("sprecv -a {group} -d")),
-            None => (others.join(", "), "sprecv -d".to_owned()),
-        };
-        let target = network.kind.group().map_or_else(|| others[0].clone(), |group| group.to_string());
+        let to = network.kind.group().map_or_else(|| others.join(", "), |group| group.to_string());
+        let trial = trial(network);
         let _ = write!(
             text,
-            " Network {number}: sent from {own} to {to}, port {port}; try \"{listen}\" on another machine and \
-             \"spsend -a {target} -n 100\" here, and look for a wrong address, a switch that does not pass it, or a firewall."
+            " Network {number}: sent from {own} to {to}, port {port}; try {trial}, and look for a wrong address, a switch that \
+             does not pass it, or a firewall."
         );
     }
     text
+}
+
+/// The commands that try by hand whether a network carries what is sent to the others.
+fn trial(network: &Network) -> String {
+    let (own, other) = (network.own, network.peers[0].address.ip());
+    match network.kind.group() {
+        // The two programs know IPv4 only. Each machine that hears a group answers this.
+        group if own.is_ipv6() => {
+            let by = network.interface.clone().unwrap_or_else(|| own.to_string());
+            format!("\"ping -I {by} {}\"", group.unwrap_or(other))
+        }
+        // The system would join the group, and send to it, on the interface of its default route.
+        Some(group) if group.is_multicast() => {
+            format!(
+                "\"sprecv -a {group} -i {other} -d\" on the machine of {other} and \"spsend -a {group} -i {own} -n 100\" here"
+            )
+        }
+        group => {
+            let target = group.unwrap_or(other);
+            format!("\"sprecv -d\" on the machine of {other} and \"spsend -a {target} -n 100\" here")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,13 +108,30 @@ mod tests {
     }
 
     #[test]
-    fn the_advice_says_what_was_sent_where() {
-        let text = advice(&[network(Kind::Multicast([239, 0, 0, 1].into())), network(Kind::Unicast)]);
-        assert!(
-            text.contains("Network 0: sent from 10.0.0.1 to 239.0.0.1, port 4803; try \"sprecv -a 239.0.0.1 -d\""),
-            "{text}"
-        );
-        assert!(text.contains("Network 1: sent from 10.0.0.1 to 10.0.0.2, port 4803"), "{text}");
-        assert!(text.contains("\"spsend -a 10.0.0.2 -n 100\" here"), "{text}");
+    fn the_advice_says_what_was_sent_where_and_how_to_try_it() {
+        let multicast = network(Kind::Multicast([239, 0, 0, 1].into()));
+        let broadcast = network(Kind::Broadcast([10, 0, 0, 255].into()));
+        let peer = Peer { daemon: DaemonId(2), address: "[fe80::2]:4803".parse().unwrap(), near: true };
+        let six = Network { own: "fe80::1".parse().unwrap(), peers: vec![peer], ..network(Kind::Unicast) };
+        let linked = Network { interface: Some("eth1".to_owned()), ..six.clone() };
+        let text = advice(&[multicast, broadcast, network(Kind::Unicast), six, linked]);
+        let here = "on the machine of 10.0.0.2";
+        for said in [
+            format!(
+                "Network 0: sent from 10.0.0.1 to 239.0.0.1, port 4803; \
+                 try \"sprecv -a 239.0.0.1 -i 10.0.0.2 -d\" {here} and \"spsend -a 239.0.0.1 -i 10.0.0.1 -n 100\" here, and look"
+            ),
+            format!(
+                "Network 1: sent from 10.0.0.1 to 10.0.0.255, port 4803; \
+                 try \"sprecv -d\" {here} and \"spsend -a 10.0.0.255 -n 100\" here, and look"
+            ),
+            format!(
+                "Network 2: sent from 10.0.0.1 to 10.0.0.2, port 4803; try \"sprecv -d\" {here} and \"spsend -a 10.0.0.2 "
+            ),
+            "Network 3: sent from fe80::1 to fe80::2, port 4803; try \"ping -I fe80::1 fe80::2\", and look".to_owned(),
+            "Network 4: sent from fe80::1 to fe80::2, port 4803; try \"ping -I eth1 fe80::2\", and look".to_owned(),
+        ] {
+            assert!(text.contains(&said), "{said}\n{text}");
+        }
     }
 }
