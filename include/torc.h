@@ -74,7 +74,7 @@ extern "C" {
 #define TORC_PATH_FAULTY 2
 
 /*
- The other daemon is heard on this network again, but not for long yet, or many packets are lost.
+ The other daemon is heard on this network again, but not for long yet, or has just switched it on, or many packets are lost.
  */
 #define TORC_PATH_PROBATION 3
 

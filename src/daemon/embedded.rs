@@ -401,6 +401,10 @@ mod tests {
         assert_eq!(told(), PathState::Faulty);
         find(two).unwrap().handle().end_drill(NetworkId(1));
         assert_eq!([told(), told()], [PathState::Probation, PathState::Healthy]);
+        find(two).unwrap().handle().set_network_enabled(NetworkId(1), false);
+        assert_eq!(told(), PathState::Off);
+        find(two).unwrap().handle().set_network_enabled(NetworkId(1), true);
+        assert_eq!([told(), told()], [PathState::Probation, PathState::Healthy], "its daemon is heard all the time");
         assert!(stop(one) && stop(two));
     }
 

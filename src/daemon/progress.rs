@@ -55,7 +55,7 @@ impl Progress {
     pub(super) fn record(&self, paths: &[Path]) {
         let mut log = self.log.lock();
         let before = log.count;
-        paths.iter().for_each(|path| log.record(*path));
+        paths.iter().for_each(|path| log.record(*path, path.shown_state(paths)));
         if log.count > before {
             self.changed.notify_all();
         }
@@ -82,11 +82,14 @@ impl Progress {
 }
 
 impl Log {
-    fn record(&mut self, path: Path) {
-        let before = self.states.insert((path.daemon, path.network), path.state).unwrap_or(PathState::Silent);
-        if before == path.state {
+    fn record(&mut self, path: Path, shown: PathState) {
+        let told = self.states.entry((path.daemon, path.network)).or_insert(PathState::Silent);
+        // A path that was silent stays so until it is heard, even if its daemon is heard elsewhere a moment before.
+        if [path.state, shown].contains(told) {
             return;
         }
+        *told = shown;
+        let path = Path { state: shown, ..path };
         self.count += 1;
         if self.events.len() == EVENT_LIMIT {
             self.events.pop_front();
@@ -118,6 +121,18 @@ mod tests {
         let told: Vec<_> = (0..4).map_while(|after| progress.next_path_event(after, NOW)).collect();
         let expected = [(1, 1, PathState::Healthy), (2, 0, PathState::Healthy), (3, 1, PathState::Faulty)];
         assert_eq!(told, expected.map(|(number, network, state)| PathEvent { number, path: path(network, state) }));
+    }
+
+    #[test]
+    fn a_network_that_is_switched_on_is_on_probation_while_its_daemon_is_heard_elsewhere() {
+        let progress = Progress::default();
+        let [silent, healthy, off] = [PathState::Silent, PathState::Healthy, PathState::Off];
+        for states in [[healthy, silent], [healthy, off], [healthy, silent], [healthy, healthy], [silent, silent]] {
+            progress.record(&[path(0, states[0]), path(1, states[1])]);
+        }
+        let told = (0..9).map_while(|after| progress.next_path_event(after, NOW));
+        let told: Vec<_> = told.map(|event| (event.path.network.0, event.path.state)).collect();
+        assert_eq!(told, [(0, healthy), (1, off), (1, PathState::Probation), (1, healthy), (0, silent), (1, silent)]);
     }
 
     #[test]

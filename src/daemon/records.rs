@@ -9,7 +9,7 @@ use super::journal::Happening;
 use crate::config;
 use crate::counters::{Counter, Times, Value};
 use crate::groups::SessionId;
-use crate::multipath::{self, Hearing, PathState};
+use crate::multipath::Hearing;
 use crate::seal::KeyId;
 use crate::wire::{DaemonId, NetworkId};
 
@@ -214,7 +214,7 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
     write_members(&mut text, names, status);
     write_networks(&mut text, names, status);
     for path in &status.paths {
-        let state = shown_state(path, &status.paths);
+        let state = path.shown_state(&status.paths);
         let (daemon, network, name) = (path.daemon, path.network.0, names.of(path.daemon));
         let _ = write!(text, "path daemon={daemon} network={network} name={name} state={state}");
         let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
@@ -275,14 +275,6 @@ fn write_all_times(text: &mut String, status: &Status) {
     });
 }
 
-/// The state to show. A silent path of a daemon that is heard on another network is shown in probation, because it has just been
-/// switched on.
-fn shown_state(path: &multipath::Path, all: &[multipath::Path]) -> PathState {
-    let heard = |other: &&multipath::Path| matches!(other.state, PathState::Healthy | PathState::Probation);
-    let elsewhere = all.iter().filter(|other| other.daemon == path.daemon).any(|other| heard(&other));
-    if path.state == PathState::Silent && elsewhere { PathState::Probation } else { path.state }
-}
-
 /// Writes where daemons' files differ, and which daemons have not read the next one.
 fn write_files(text: &mut String, names: &Names, status: &Status) {
     if let Some(daemons) = &status.waits_for {
@@ -316,7 +308,7 @@ fn write_networks(text: &mut String, names: &Names, status: &Status) {
 mod tests {
     use super::*;
     use crate::daemon::testing::path;
-    use crate::multipath::{Networks, Path, Policy};
+    use crate::multipath::{self, Networks, Path, PathState, Policy};
     use crate::net::{Counters, LinkStatus};
     use crate::time::Instant;
 

@@ -44,7 +44,7 @@ pub const TORC_PATH_SILENT: c_int = 0;
 pub const TORC_PATH_HEALTHY: c_int = 1;
 /// The other daemon is heard on another network, but not on this one.
 pub const TORC_PATH_FAULTY: c_int = 2;
-/// The other daemon is heard on this network again, but not for long yet, or many packets are lost.
+/// The other daemon is heard on this network again, but not for long yet, or has just switched it on, or many packets are lost.
 pub const TORC_PATH_PROBATION: c_int = 3;
 /// The other daemon has switched this network off.
 pub const TORC_PATH_OFF: c_int = 4;
@@ -250,7 +250,8 @@ pub unsafe extern "C" fn torc_paths(daemon: *mut torc_daemon, paths: *mut torc_p
         // SAFETY: the caller says that there are this many.
         let room = unsafe { memory::array_mut(paths, room) }.ok_or_else(|| Failure::missing("paths"))?;
         let paths = embedded.handle().status().paths;
-        room.iter_mut().zip(&paths).for_each(|(place, path)| *place = told(&embedded, path));
+        let shown = paths.iter().map(|path| Path { state: path.shown_state(&paths), ..*path });
+        room.iter_mut().zip(shown).for_each(|(place, path)| *place = told(&embedded, &path));
         Ok(c_int::try_from(paths.len()).unwrap_or(c_int::MAX))
     })
 }

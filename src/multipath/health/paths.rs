@@ -36,6 +36,16 @@ pub struct Path {
     pub round_trip: Option<Duration>,
 }
 
+impl Path {
+    /// How it is doing, to whoever looks at all paths: it is silent only if its daemon is not heard at all. One that was switched on just now
+    /// has yet to show that it works.
+    pub fn shown_state(&self, all: &[Path]) -> PathState {
+        let is_heard = |other: &Path| matches!(other.state, PathState::Healthy | PathState::Probation);
+        let elsewhere = all.iter().any(|other| other.daemon == self.daemon && is_heard(other));
+        if self.state == PathState::Silent && elsewhere { PathState::Probation } else { self.state }
+    }
+}
+
 #[derive(Debug)]
 pub(in crate::multipath) struct Paths {
     peers: BySeat<Peer>,
