@@ -3,6 +3,7 @@
 
 #include <sp.h>
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ static void joining(void)
 
     CHECK_NUMBER(SP_connect_timeout(address, "a", 0, 1, &a, name_a, limit), ACCEPT_SESSION);
     CHECK_NUMBER(SP_connect(address, "b", 1, 1, &b, name_b), ACCEPT_SESSION);
+    CHECK((fcntl(a, F_GETFD) & FD_CLOEXEC) != 0 && (fcntl(b, F_GETFD) & FD_CLOEXEC) != 0);
     CHECK_NUMBER(SP_join(a, "g"), 0);
     check_view(a, CAUSED_BY_JOIN, name_a, 1, 0);
     CHECK_NUMBER(SP_join(a, "g"), 0);
@@ -104,6 +106,31 @@ static void sending(void)
     CHECK_NUMBER(receive(a), 0);
     CHECK_NUMBER(receive(b), 0);
     CHECK_NUMBER(SP_poll(b), 0);
+}
+
+/* A scatter has 100 elements at most. One more is refused, whatever they are, and the connection stays good. */
+static void most_elements(void)
+{
+    char letters[MAX_CLIENT_SCATTER_ELEMENTS];
+    scatter scat;
+    size_t i;
+
+    for (i = 0; i < MAX_CLIENT_SCATTER_ELEMENTS; i++) {
+        letters[i] = (char)('a' + i % 26);
+        scat.elements[i].buf = letters + i;
+        scat.elements[i].len = 1;
+    }
+    scat.num_elements = MAX_CLIENT_SCATTER_ELEMENTS;
+    CHECK_NUMBER(SP_scat_multicast(a, AGREED_MESS, name_b, 0, &scat), MAX_CLIENT_SCATTER_ELEMENTS);
+    CHECK_NUMBER(receive(b), MAX_CLIENT_SCATTER_ELEMENTS);
+    CHECK(memcmp(body, letters, sizeof letters) == 0);
+    CHECK_NUMBER(SP_scat_multicast(a, AGREED_MESS, name_b, 0, &scat), MAX_CLIENT_SCATTER_ELEMENTS);
+    memset(letters, 0, sizeof letters);
+    CHECK_NUMBER(SP_scat_receive(b, &type, sender, 3, &num_groups, groups, &kind, &mismatch, &scat), MAX_CLIENT_SCATTER_ELEMENTS);
+    CHECK(memcmp(body, letters, sizeof letters) == 0);
+    scat.num_elements++;
+    CHECK_NUMBER(SP_scat_multicast(a, AGREED_MESS, name_b, 0, &scat), NET_ERROR_ON_SESSION);
+    CHECK_NUMBER(SP_scat_receive(b, &type, sender, 3, &num_groups, groups, &kind, &mismatch, &scat), NET_ERROR_ON_SESSION);
 }
 
 /* Destinations that no client can join, which the classic library takes: of a long name the first 31 bytes count, and the others
@@ -156,6 +183,7 @@ int main(int argc, char **argv)
     alarm(PATIENCE);
     joining();
     sending();
+    most_elements();
     strange_destinations();
     leaving();
     return failures != 0;

@@ -7,7 +7,7 @@ static void flush_without_mailbox(void)
 {
     mailbox mbox = -77;
     char name[MAX_GROUP_NAME] = "untouched";
-    int major = 0;
+    int major = 0, code;
 
     CHECK_NUMBER(FL_lib_init(), 0);
     CHECK_NUMBER(FL_lib_init(), ILLEGAL_STATE);
@@ -23,6 +23,11 @@ static void flush_without_mailbox(void)
     FL_error(ILLEGAL_RECEIVERS);
     FL_error(CONNECTION_CLOSED);
     FL_error(INT_MIN);
+    /* The codes that are not of the Flush layer. */
+    for (code = NET_ERROR_ON_SESSION; code <= 1; code++) {
+        SP_error(code);
+        FL_error(code);
+    }
 }
 
 static void names_without_end(void)

@@ -8,6 +8,7 @@
 #include <fl.h>
 #include <torc.h>
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "check.h"
@@ -61,6 +62,7 @@ static void scattered(int length)
 static void run(const char *address, int limit)
 {
     CHECK_NUMBER(SP_connect(address, "me", 0, 0, &mbox, me), ACCEPT_SESSION);
+    CHECK((fcntl(mbox, F_GETFD) & FD_CLOEXEC) != 0);
     arrives(100);
     arrives(CLASSIC - ONE_GROUP);
     if (limit > CLASSIC) {
@@ -78,6 +80,23 @@ static void run(const char *address, int limit)
     CHECK_NUMBER(torc_message_limit(mbox), ILLEGAL_SESSION);
 }
 
+/* The Flush layer has the same limit. */
+static void run_flush(const char *address, int limit)
+{
+    service type = 0;
+    char sender[MAX_GROUP_NAME], groups[1][MAX_GROUP_NAME];
+    int count = 0, mismatch = 0, length = limit - ONE_GROUP;
+    int16 kind = 0;
+
+    CHECK_NUMBER(FL_connect(address, "me", 0, &mbox, me), ACCEPT_SESSION);
+    CHECK_NUMBER(FL_multicast(mbox, AGREED_MESS, me, 7, length + 1, sent), MESSAGE_TOO_LONG);
+    memset(sent, 'f', (size_t)length);
+    CHECK_NUMBER(FL_multicast(mbox, AGREED_MESS, me, 7, length, sent), length);
+    CHECK_NUMBER(FL_receive(mbox, &type, sender, 1, &count, groups, &kind, &mismatch, length, got, NULL), length);
+    CHECK(strcmp(sender, me) == 0 && kind == 7 && memcmp(sent, got, (size_t)length) == 0);
+    CHECK_NUMBER(FL_disconnect(mbox), 0);
+}
+
 static void inside(int limit)
 {
     static const char text[] = "Spread_Segment unicast:%d { localhost 127.0.0.1 { D 127.0.0.1 C 127.0.0.1 } }\n"
@@ -90,6 +109,7 @@ static void inside(int limit)
     sprintf(address, "%d", port);
     CHECK_NUMBER(torc_start(configuration, NULL, &daemon), TORC_OK);
     run(address, limit);
+    run_flush(address, limit);
     CHECK_NUMBER(torc_stop(daemon), TORC_OK);
 }
 
@@ -107,6 +127,7 @@ int main(int argc, char **argv)
         inside(limit);
     } else {
         run(argv[1], limit);
+        run_flush(argv[1], limit);
     }
     free(sent);
     free(got);
