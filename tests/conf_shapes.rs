@@ -153,7 +153,8 @@ fn every_collected_file_is_read_as_its_table_says() {
         read += 1;
         let result = files::read(&folder.join(file)).map_err(|error| error.to_string());
         match (verdict.split([',', ' ']).next().unwrap(), &result) {
-            ("accept", Ok(_)) | ("refuse" | "either", Err(_)) | ("either", Ok(_)) => {}
+            ("accept", Ok(_)) | ("refuse" | "either", Err(_)) => {}
+            ("either", Ok(settings)) if !verdict.contains("clear word") || !settings.warnings.is_empty() => {}
             _ => panic!("{file} must be: {verdict}; {:?}", result.map(|settings| settings.warnings)),
         }
         if let Err(error) = &result {

@@ -177,7 +177,7 @@ fn play_c(name: &str) {
     play(name, &library.build(&Path::new(ROOT).join("examples/c").join(name).with_extension("c"), &C[1]));
 }
 
-fn play_rust(name: &str) {
+fn build_rust(name: &str) -> PathBuf {
     let beside = std::env::current_exe().unwrap();
     let profile = beside.ancestors().nth(2).unwrap();
     let mut build = Command::new(env!("CARGO"));
@@ -186,7 +186,11 @@ fn play_rust(name: &str) {
         build.arg("--release");
     }
     assert!(build.status().unwrap().success());
-    play(name, &profile.join("examples").join(name));
+    profile.join("examples").join(name)
+}
+
+fn play_rust(name: &str) {
+    play(name, &build_rust(name));
 }
 
 #[test]
@@ -233,12 +237,24 @@ fn the_paths_run_as_printed_in_rust() {
 fn wrong_arguments_get_the_usage_in_c() {
     for name in ["chat", "map", "jobs", "paths"] {
         let library = Library::prepare(&format!("usage-{name}"));
-        let program = library.build(&Path::new(ROOT).join("examples/c").join(name).with_extension("c"), &C[1]);
-        for arguments in [&[][..], &["4803"], &["4803", "x", "1", "more"]] {
-            let output = Command::new(&program).args(arguments).output().unwrap();
-            let complaint = String::from_utf8(output.stderr).unwrap();
-            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{name} {arguments:?}");
-            assert!(complaint.starts_with(&format!("usage: {name} ")), "{complaint}");
-        }
+        let source = Path::new(ROOT).join("examples/c").join(name).with_extension("c");
+        expect_usage(name, &library.build(&source, &C[1]));
+    }
+}
+
+#[test]
+fn wrong_arguments_get_the_usage_in_rust() {
+    for name in ["chat", "map", "jobs", "paths"] {
+        expect_usage(name, &build_rust(name));
+    }
+}
+
+fn expect_usage(name: &str, program: &Path) {
+    for arguments in [&[][..], &["4803"], &["4803", "x", "nonsense"], &["4803", "x", "1", "more"]] {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{name} {arguments:?}");
+        assert!(complaint.starts_with(&format!("usage: {name} ")), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
     }
 }

@@ -553,8 +553,10 @@ fn uninstalling_leaves_nothing_wherever_it_was_installed() {
         for name in programs.iter().copied().chain(SONAMES.into_iter().chain(["sptuser"]).map(OsStr::new)) {
             assert!(installed.iter().any(|file| file.file_name() == Some(name)), "{name:?} is installed");
         }
-        let sbin = if settings.is_empty() { "usr/local/sbin" } else { "usr/sbin" };
-        assert!(root.join(sbin).join("spmonitor").is_file(), "it is where the classic one is, too");
+        let prefix = root.join(if settings.is_empty() { "usr/local" } else { "usr" });
+        for program in ["sbin/spread", "sbin/spmonitor", "bin/spmonitor", "bin/flush_user"] {
+            assert!(prefix.join(program).is_file(), "{program} is where scripts look for it");
+        }
         make("uninstall", &profile, &root, settings);
         assert_eq!(files(&root), [] as [PathBuf; 0]);
     }

@@ -146,6 +146,8 @@ mod tests {
         for text in [
             "Spread_Segment 10.99.1.255 { alpha b 10.99.1.2 }",
             "Spread_Segment 239.7.7.7 { alpha gamma 10.9.9.9 }",
+            // The machine has two, and nothing tells which one.
+            "Spread_Segment 239.7.7.7 { alpha beta }",
             "Spread_Segment 10.78.0.255 { alpha b 10.78.0.2 }",
         ] {
             let error = read(text).unwrap_err();

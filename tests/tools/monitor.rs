@@ -109,6 +109,8 @@ fn windows_change_where_that_is_allowed_and_a_daemon_ends_for_its_operator_only(
     // Anybody could have sent that.
     monitor.type_in("8\nall\n\n");
     monitor.expect("asked 3 daemons to end; daemons refuse that to a datagram");
+    monitor.type_in("r\n");
+    monitor.expect("asked for a reload; daemons refuse that to a datagram: use spmonitor reload");
     system.expect_report("three", "ring: 3 daemons");
     assert!(ask(&system, 2, &["terminate"]).contains("the daemon ends"));
     system.expect_report("one", "ring: 2 daemons");
