@@ -11,7 +11,8 @@ use spread::client::doze;
 use crate::process::Process;
 use crate::rig::Rig;
 
-const NAMES: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
+/// What the daemons of the nodes are called.
+pub const NAMES: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
 
 /// What a network carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
