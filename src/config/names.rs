@@ -40,8 +40,14 @@ impl Names {
         Names { daemons, networks: self.networks }
     }
 
-    /// The text with `name (address)` for each address of a daemon.
+    /// The text with `name (address)` for each address of a daemon. A command in quotation marks stays as it can be typed.
     pub fn beside_addresses(&self, text: &str) -> String {
+        let parts = text.split('"').enumerate();
+        let named = parts.map(|(n, part)| if n % 2 == 0 { self.name_addresses(part) } else { part.to_owned() });
+        named.collect::<Vec<_>>().join("\"")
+    }
+
+    fn name_addresses(&self, text: &str) -> String {
         let mut named = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(text("10.0.0.2 leaves"), "beta (10.0.0.2) leaves");
         assert_eq!(text("[10.0.0.21, 10.0.0.9, 10.0.0.2]."), "[gamma (10.0.0.21), 10.0.0.9, beta (10.0.0.2)].");
         assert_eq!(text("at 10.0.0.2:4803 and 3.5 s. 7"), "at beta (10.0.0.2):4803 and 3.5 s. 7");
+        assert_eq!(text("try \"ping 10.0.0.2\" for 10.0.0.2"), "try \"ping 10.0.0.2\" for beta (10.0.0.2)");
         assert_eq!(text("none"), "none");
     }
 
