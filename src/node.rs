@@ -342,6 +342,7 @@ impl Node {
     fn pump(&mut self, now: Instant) {
         // Packets are as long as reaches everybody on every network, and no longer.
         self.ring.set_body_limit(self.paths.datagram_limit().saturating_sub(self.paths.overhead()));
+        self.ring.set_doubles(self.paths.doubles());
         self.clients.set_now(now);
         self.budget = self.slice_budget();
         self.pass_events(now);

@@ -154,6 +154,11 @@ impl Multipath {
         }
     }
 
+    /// The daemons as which two hosts run.
+    pub fn doubles(&self) -> impl ExactSizeIterator<Item = DaemonId> + '_ {
+        self.outbound.double().keys().copied()
+    }
+
     /// Two hosts run as one daemon, the first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
         self.health.on_clones(now, daemon, hosts);

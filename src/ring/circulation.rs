@@ -37,7 +37,8 @@ pub(crate) struct Circulation {
     pub(crate) window: Window,
     /// Everybody has everything up to here.
     pub(crate) safe: u64,
-    lives: Vec<Incarnation>,
+    /// The lives of the members, in their order.
+    pub(crate) lives: Vec<Incarnation>,
     pub(crate) me: DaemonId,
     successor: DaemonId,
     pub(crate) predecessor: DaemonId,

@@ -1,6 +1,6 @@
 //! The parts of a ring that outlive its states: settings, timers, outputs, the outgoing stream, and knowledge of other daemons.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::handover::Handover;
 use super::hearsay::{Hearsay, Worth};
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) formed: u64,
     /// The last join of this daemon. It is repeated while the ring is formed, for those who have missed it.
     pub(crate) said: Option<Join>,
+    /// Daemons as which two hosts run.
+    pub(crate) doubles: BTreeSet<DaemonId>,
     hearsay: Hearsay,
     shunned: BTreeMap<DaemonId, Shun>,
 }
@@ -102,6 +104,7 @@ impl Core {
             sender: Sender::default(),
             handover: Handover::Allowed,
             stats: Stats::default(),
+            doubles: BTreeSet::new(),
             shunned: BTreeMap::new(),
         }
     }

@@ -12,7 +12,7 @@ use super::owed::Owed;
 use super::timer::Timer;
 use super::transition::{GatherReason, Regather, Transition};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
+use crate::wire::{DaemonId, Form, FormMember, FormPart, Incarnation, Join, Packet, RingId};
 
 /// Finding out who is there.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Gather {
     silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
+    /// The life of each daemon before that of its latest join, if there was one.
+    former: BTreeMap<DaemonId, Incarnation>,
     /// Until then, what gives this daemon up was said while it stood still.
     stale_until: Instant,
     /// The sets have not changed for a moment.
@@ -50,6 +52,7 @@ impl Gather {
             silent: if how.reason.is_silence() { failed.clone() } else { BTreeSet::new() },
             failed,
             joins: BTreeMap::new(),
+            former: BTreeMap::new(),
             stale_until,
             settled: false,
             collector: Collector::default(),
@@ -87,6 +90,10 @@ impl Gather {
             core.stats.dropped.stale_join += 1;
             return None;
         }
+        if self.is_of_two(&join) && self.failed.insert(origin) {
+            self.present.insert(origin);
+            self.changed(core, now);
+        }
         let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
         if !behind && !self.failed.contains(&origin) {
             self.merge(core, &join);
@@ -94,6 +101,14 @@ impl Gather {
         }
         self.joins.insert(origin, join);
         self.agree(core, now)
+    }
+
+    /// Whether two hosts run as the origin of a join: a life that was followed by another one speaks again.
+    ///
+    /// Each of them may hear only some of the daemons. Together their joins would give up everybody, so the origin is given up.
+    fn is_of_two(&mut self, join: &Join) -> bool {
+        let Some(before) = self.joins.get(&join.origin).map(|join| join.incarnation) else { return false };
+        before != join.incarnation && self.former.insert(join.origin, before) == Some(join.incarnation)
     }
 
     /// A daemon has died: it is not waited for.
@@ -148,7 +163,7 @@ impl Gather {
 
     fn merge(&mut self, core: &Core, join: &Join) {
         self.present.extend(&join.present);
-        if join.failed.contains(&core.me()) || self.parts_members(join) {
+        if join.failed.contains(&core.me()) || self.parts_members(core, join) {
             // It goes on without us, and its sets only grow. So we go on without it, and both gathers end.
             self.failed.insert(join.origin);
         } else {
@@ -159,11 +174,13 @@ impl Gather {
     /// Whether a newcomer goes on without a member of the old ring that this daemon has not given up.
     ///
     /// The members of the old ring heard each other until now, so the newcomer is given up instead. Otherwise a daemon that comes back from
-    /// sleep, or that one member does not hear, could separate daemons that hear each other well.
-    fn parts_members(&self, join: &Join) -> bool {
+    /// sleep, or that one member does not hear, could separate daemons that hear each other well. Another life of a member is a newcomer
+    /// too, and so is a member as which two hosts run: each of them may hear only some of the others.
+    fn parts_members(&self, core: &Core, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
-        !members.contains(&join.origin) && join.failed.iter().any(given_up)
+        let was_member = self.owed.was_member(join.origin, join.incarnation) && !core.doubles.contains(&join.origin);
+        !was_member && join.failed.iter().any(given_up)
     }
 
     /// The sets changed: send a join, and restart the timers of the agreement.

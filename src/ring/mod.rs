@@ -159,6 +159,14 @@ impl Ring {
         self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
     }
 
+    /// Two hosts run as these daemons, so each of them may hear only some of the others. Whoever is one of these parts nobody.
+    pub fn set_doubles(&mut self, doubles: impl ExactSizeIterator<Item = DaemonId>) {
+        // Nearly always there is none.
+        if doubles.len() > 0 || !self.core.doubles.is_empty() {
+            self.core.doubles = doubles.collect();
+        }
+    }
+
     /// Messages of this ring have turned out to contradict each other, so somebody forges them: gathers, so that another ring forms.
     pub fn begin_anew(&mut self, now: Instant) {
         if let State::Operational(_) = &self.state {
@@ -452,7 +460,10 @@ fn into_owed(state: State) -> Owed {
         State::Gather(gather) => gather.owed,
         State::Form(forming) => forming.owed,
         State::Recovery(recovery) => recovery.give_up(),
-        State::Operational(operational) => operational.into_owed(),
+        State::Operational(operational) => {
+            let lives = operational.circulation.lives.clone();
+            operational.into_owed().of_lives(lives)
+        }
         State::Between => unreachable!("a state is carried over once"),
     }
 }

@@ -16,7 +16,7 @@ use super::delivery::Delivery;
 use super::handover::is_same;
 use super::window::{Inserted, Window};
 use super::{Configuration, ConfigurationKind, Event};
-use crate::wire::{Brings, Claim, DaemonId, Data, RingId, Service};
+use crate::wire::{Brings, Claim, DaemonId, Data, Incarnation, RingId, Service};
 
 /// A ring that was left.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Owed {
     pub(crate) ring: RingId,
     /// Its members in ring order; empty if this daemon has not been in a ring yet.
     pub(crate) members: Vec<DaemonId>,
+    /// The life of each member.
+    lives: Vec<Incarnation>,
     pub(crate) window: Window,
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
@@ -57,7 +59,18 @@ pub(crate) fn add_claim(claims: &mut Claims, data: Data) {
 impl Owed {
     /// What is owed to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
-        Owed { ring, members, window, delivery, trusted: 0, holds: false, handed: None, promised: Claims::new() }
+        let (lives, promised) = (Vec::new(), Claims::new());
+        Owed { ring, members, lives, window, delivery, trusted: 0, holds: false, handed: None, promised }
+    }
+
+    /// Its members were in it in these lives.
+    pub(crate) fn of_lives(self, lives: Vec<Incarnation>) -> Owed {
+        Owed { lives, ..self }
+    }
+
+    /// Whether a daemon was a member in this life.
+    pub(crate) fn was_member(&self, daemon: DaemonId, life: Incarnation) -> bool {
+        self.members.iter().zip(&self.lives).any(|(member, lived)| (*member, *lived) == (daemon, life))
     }
 
     /// Its token rested here when it broke.

@@ -161,6 +161,7 @@ impl RingDaemon {
     /// Packets are as long as the paths carry.
     fn fit(&mut self) {
         self.ring.set_body_limit(self.multipath.datagram_limit() - self.multipath.overhead());
+        self.ring.set_doubles(self.multipath.doubles());
     }
 
     /// The same daemon without the filter for copies.

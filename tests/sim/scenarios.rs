@@ -1,6 +1,7 @@
 //! Proven weak points of this family of protocols, each as a named history. What is random in them has a fixed seed.
 
 mod absence;
+mod clones;
 mod copies;
 mod flow;
 mod holes;

@@ -6,7 +6,7 @@
 mod flight;
 mod twin;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spread::ring::{ConfigurationKind, Event};
 use spread::rng::Rng;
@@ -93,6 +93,8 @@ pub struct World<A> {
     pub tables: TablePlan,
     /// The second host that runs as one of the daemons.
     pub twin: Option<Twin>,
+    /// On networks without multicast: at which daemons the address of the two hosts leads to the second one, also in what is for all.
+    pub misled: Option<BTreeSet<usize>>,
     now: Instant,
     queue: Queue<Happening, Action>,
     seats: Vec<Seat<A>>,
@@ -161,6 +163,7 @@ impl<A: Actor> World<A> {
             keys: Box::new(|_, _| Keys::NONE),
             tables: TablePlan::constant(daemons, networks),
             twin: None,
+            misled: None,
             now: Instant::ZERO,
             queue: Queue::new(),
             seats: (1..=daemons as u32).map(seat).collect(),

@@ -49,12 +49,12 @@ impl<A: Actor> World<A> {
         match datagram.to {
             Some(id) => {
                 let to = self.seat(id);
-                let to = self.host(to);
+                let to = self.host(from, to);
                 self.send_to(from, to, datagram, Some(from));
             }
             None => {
                 for to in 0..self.seats.len() {
-                    if self.sites[self.place(from)] == self.sites[self.place(to)] {
+                    if self.sites[self.place(from)] == self.sites[self.place(to)] && self.is_led_to(from, to) {
                         self.send_to(from, to, datagram, None);
                     }
                 }

@@ -49,11 +49,18 @@ impl<A: Actor> World<A> {
         if seat == self.daemons() { self.twin.map_or(seat, |twin| twin.of) } else { seat }
     }
 
-    /// Which of the two hosts gets what is for this daemon alone.
-    pub(super) fn host(&mut self, daemon: usize) -> usize {
-        match self.twin_of(daemon) {
-            Some(twin) if self.rng.chance(0.5) => twin,
-            _ => daemon,
-        }
+    /// Which of the two hosts gets what this daemon sends to the other one alone.
+    pub(super) fn host(&mut self, from: usize, daemon: usize) -> usize {
+        let Some(twin) = self.twin_of(daemon) else { return daemon };
+        let is_misled = match &self.misled {
+            Some(misled) => misled.contains(&from),
+            None => self.rng.chance(0.5),
+        };
+        if is_misled { twin } else { daemon }
+    }
+
+    /// Whether what a daemon sends to all comes to this host. Without multicast it is sent to each address.
+    pub(super) fn is_led_to(&mut self, from: usize, to: usize) -> bool {
+        self.misled.is_none() || self.host(from, self.place(to)) == to
     }
 }
