@@ -256,7 +256,6 @@ fn clone_alpha(plan: &Plan) {
 
 /// Where there is no multicast the address leads to one of the two hosts, as the tables of the others say. Those go on together all the same.
 #[test]
-#[ignore = "fails about every second time; docs/testing.md names the fault"]
 fn a_cloned_machine_on_a_network_without_multicast_parts_nobody() {
     let plan = Plan { wires: &[Wire::Unicast], ..TRIO };
     let Some(site) = Site::start_some(&Plan { nodes: 4, segments: &[4], ..plan }, &plan) else { return };
