@@ -293,11 +293,9 @@ fn who_hears_nobody_for_ten_seconds_is_told_once_what_to_try() {
     for (node, log) in logs.iter().enumerate() {
         let told = lines(log, "no other daemon was heard in 10 s");
         assert_eq!(told.len(), 1, "node {node}\n{log}");
-        let targets = ["239.77.0.1".to_owned(), "10.77.1.255".to_owned(), Rig::address(2, 1 - node)];
+        let targets = ["239.77.0.1".to_owned(), "10.77.1.255".to_owned(), named(2, 1 - node)];
         for (network, to) in targets.iter().enumerate() {
-            let own = Rig::address(network, node);
-            // The address in the first network identifies the daemon, so its name stands there.
-            let own = if network == 0 { format!("{} ({own})", NAMES[node]) } else { own };
+            let own = named(network, node);
             let sent = format!("Network {network}: sent from {own} to {to}, port 4803");
             assert!(told[0].contains(&sent), "{sent}\n{}", told[0]);
         }
@@ -305,6 +303,11 @@ fn who_hears_nobody_for_ten_seconds_is_told_once_what_to_try() {
         assert_eq!(commands.len(), 2 * plan.wires.len(), "{commands:?}");
         commands.chunks(2).for_each(|pair| try_by_hand(&site, (1 - node, pair[0]), (node, pair[1])));
     }
+}
+
+/// The address of a node in a network, as the log has it.
+fn named(network: usize, node: usize) -> String {
+    format!("{} ({})", NAMES[node], Rig::address(network, node))
 }
 
 /// Runs a command at the node that listens and one at the node that sends: everything arrives.
