@@ -46,6 +46,9 @@ const LATELY: Duration = Duration::from_secs(2);
 const ANSWER_TIME: Duration = Duration::from_millis(20);
 /// How often a daemon is asked that was refused.
 const QUESTIONS: u32 = 3;
+/// How many refusals a death takes, of the first one and those of the questions. So one that is forged or old means nothing, even if the
+/// daemon happens to be silent; and one may be lost.
+const REFUSALS: u32 = 3;
 /// How long refusals count for nothing after a daemon was heard all the same.
 const DISBELIEF: Duration = Duration::from_secs(1);
 /// When nobody is to be knocked at, how long until that may be otherwise.
@@ -96,8 +99,9 @@ enum Doubt {
         /// When it should have answered.
         until: Instant,
         questions: u32,
-        /// The networks that have refused since then.
+        /// The networks that have refused since then, and how often anything was refused.
         refused: Networks,
+        refusals: u32,
     },
     /// It is there all the same, until then.
     Dispelled(Instant),
@@ -167,11 +171,14 @@ impl Deaths {
         match &mut self.doubts[daemon] {
             // A firewall refuses everything, so without this pause the daemon would be asked for ever.
             Some(Doubt::Dispelled(until)) if now < *until => {}
-            Some(Doubt::Asked { refused, .. }) => *refused = *refused | network.into(),
+            Some(Doubt::Asked { refused, refusals, .. }) => {
+                (*refused, *refusals) = (*refused | network.into(), *refusals + 1)
+            }
             doubt => {
                 let until = now + answer_time(Why::Refused, daemon, paths);
                 let why = Why::Refused;
-                *doubt = Some(Doubt::Asked { why, since: now, until, questions: 1, refused: Networks::NONE });
+                let (questions, refused, refusals) = (1, Networks::NONE, 1);
+                *doubt = Some(Doubt::Asked { why, since: now, until, questions, refused, refusals });
                 self.ask(daemon);
                 self.due = self.due.min(until);
             }
@@ -235,7 +242,9 @@ impl Deaths {
     fn judge(&mut self, now: Instant, daemon: Seat, table: &Table, paths: &mut Paths, others: &Others<'_>) {
         let is_before = self.before == Some(daemon);
         let believed = is_before && self.silence(now, daemon, paths) >= self.deadly();
-        let Some(Doubt::Asked { why, since, until, questions, refused }) = &mut self.doubts[daemon] else { return };
+        let Some(Doubt::Asked { why, since, until, questions, refused, refusals }) = &mut self.doubts[daemon] else {
+            return;
+        };
         if now < *until {
             return;
         }
@@ -249,7 +258,8 @@ impl Deaths {
         // A daemon that is heard through others only has no port that would be refused to this one. Where no round trip was measured it may
         // not hear the question, and a relayed one takes longer. In a long doubt a forged refusal would come in time, so none counts.
         let all_refuse = !sound.is_empty() && (sound - (*refused & paths.measured(daemon))).is_empty();
-        let is_refused = *why == Why::Refused && *questions == QUESTIONS && !stood_still && all_refuse;
+        let is_sure = *questions == QUESTIONS && *refusals >= REFUSALS && all_refuse;
+        let is_refused = *why == Why::Refused && !stood_still && is_sure;
         // A daemon that another one hears has lost its networks to this one only. After a quiet time that is not known at once.
         let is_silent = *why == Why::Silent && believed && others.miss(now, daemon, table, paths);
         if is_refused || is_silent {
@@ -290,7 +300,8 @@ impl Deaths {
         }
         if self.doubts[before].as_ref().is_none_or(|doubt| doubt.is_over(now)) {
             let (why, until) = (Why::Silent, now + answer_time(Why::Silent, before, paths));
-            self.doubts[before] = Some(Doubt::Asked { why, since: now, until, questions: 1, refused: Networks::NONE });
+            let (questions, refused, refusals) = (1, Networks::NONE, 0);
+            self.doubts[before] = Some(Doubt::Asked { why, since: now, until, questions, refused, refusals });
             self.ask(before);
         }
     }

@@ -137,6 +137,19 @@ fn forged_refusals_lead_to_questions_and_to_no_more() {
 }
 
 #[test]
+fn one_refusal_and_a_silence_at_the_same_time_are_no_death() {
+    let mut site = Site::new(3);
+    site.run(6000);
+    for network in [0, 1] {
+        site.cut_between(network, 1, 2);
+        site.daemons[0].handle_refusal(site.now, NetworkId(network), B);
+    }
+    site.drain(0);
+    site.run(200);
+    assert_eq!(site.deaths, []);
+}
+
+#[test]
 fn refusals_of_nobody_and_of_this_daemon_mean_nothing() {
     let mut site = Site::new(2);
     site.run(6000);
