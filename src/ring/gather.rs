@@ -12,7 +12,7 @@ use super::owed::Owed;
 use super::timer::Timer;
 use super::transition::{GatherReason, Regather, Transition};
 use crate::time::Instant;
-use crate::wire::{DaemonId, Form, FormMember, FormPart, Incarnation, Join, Packet, RingId};
+use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
 /// Finding out who is there.
 #[derive(Debug)]
@@ -24,8 +24,6 @@ pub(crate) struct Gather {
     silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
-    /// The life of each daemon before that of its latest join, if there was one.
-    former: BTreeMap<DaemonId, Incarnation>,
     /// Until then, what gives this daemon up was said while it stood still.
     stale_until: Instant,
     /// The sets have not changed for a moment.
@@ -52,7 +50,6 @@ impl Gather {
             silent: if how.reason.is_silence() { failed.clone() } else { BTreeSet::new() },
             failed,
             joins: BTreeMap::new(),
-            former: BTreeMap::new(),
             stale_until,
             settled: false,
             collector: Collector::default(),
@@ -90,10 +87,6 @@ impl Gather {
             core.stats.dropped.stale_join += 1;
             return None;
         }
-        if self.is_of_two(&join) && self.failed.insert(origin) {
-            self.present.insert(origin);
-            self.changed(core, now);
-        }
         let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
         if !behind && !self.failed.contains(&origin) {
             self.merge(core, &join);
@@ -101,14 +94,6 @@ impl Gather {
         }
         self.joins.insert(origin, join);
         self.agree(core, now)
-    }
-
-    /// Whether two hosts run as the origin of a join: a life that was followed by another one speaks again.
-    ///
-    /// Each of them may hear only some of the daemons. Together their joins would give up everybody, so the origin is given up.
-    fn is_of_two(&mut self, join: &Join) -> bool {
-        let Some(before) = self.joins.get(&join.origin).map(|join| join.incarnation) else { return false };
-        before != join.incarnation && self.former.insert(join.origin, before) == Some(join.incarnation)
     }
 
     /// A daemon has died: it is not waited for.
