@@ -57,6 +57,20 @@ fn the_book_names_every_chapter() {
 }
 
 #[test]
+fn every_policy_and_every_fault_has_a_picture() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/multipath.md")).unwrap();
+    let chapters =
+        text.split("\n## ").filter(|chapter| chapter.starts_with("Policies") || chapter.starts_with("What fails"));
+    let sections = chapters.flat_map(|chapter| chapter.split("\n### ").skip(1));
+    let (mut seen, question) = (0, "Which one?");
+    for section in sections.filter(|section| !section.starts_with(question)) {
+        assert!(section.contains("](pictures/"), "no picture: {}", section.lines().next().unwrap());
+        seen += 1;
+    }
+    assert_eq!(seen, 12);
+}
+
+#[test]
 fn links_are_found_where_they_are() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("links.md");
     fs::write(

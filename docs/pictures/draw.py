@@ -56,11 +56,12 @@ class Picture:
         (Path(__file__).parent / f"{name}.svg").write_text("\n".join(lines))
 
 
-def networks(name, title, daemons, lines, packets=(), cuts=(), dead=(), notes=()):
+def networks(name, title, daemons, lines, packets=(), cuts=(), dead=(), crossed=(), ring=False, notes=()):
     """Daemons above networks.
 
     lines: for each network its words and its state. packets: (daemon, network, number, state). cuts: (daemon, network) or a
-    network alone. dead: daemons that do not run. notes: lines of text below.
+    network alone. dead: daemons that do not run. crossed: daemons whose two cables are exchanged. ring: the token's way is
+    shown. notes: lines of text below.
     """
     step, top, gap = 150, 30, 50
     width = 130 + step * len(daemons)
@@ -76,7 +77,8 @@ def networks(name, title, daemons, lines, packets=(), cuts=(), dead=(), notes=()
         picture.text(10, y + 5, words, "left")
         picture.line(100, y, width - 20, y, state)
         for daemon in range(len(daemons)):
-            picture.line(column(daemon, network), top + 50, column(daemon, network), y, state)
+            socket = 1 - network if daemon in crossed else network
+            picture.line(column(daemon, socket), top + 50, column(daemon, network), y, "bad" if daemon in crossed else state)
     for daemon, words in enumerate(daemons):
         picture.box(120 + step * daemon, top, 110, 50, words, kind="dead" if daemon in dead else "")
     for daemon, network, number, state in packets:
@@ -86,6 +88,11 @@ def networks(name, title, daemons, lines, packets=(), cuts=(), dead=(), notes=()
         y = first + gap * network
         x = width - 50 if daemon is None else column(daemon, network)
         picture.cross(x, y if daemon is None else y - 20)
+    if ring:
+        for daemon in range(len(daemons) - 1):
+            picture.arrow(f"M{230 + step * daemon} {top + 25} h{step - 112}")
+        last = 175 + step * (len(daemons) - 1)
+        picture.arrow(f"M{last} {top} C{last} 6 175 6 175 {top - 2}")
     for row, words in enumerate(notes):
         picture.text(10, first + gap * len(lines) - 12 + 22 * row, words, "left soft")
     picture.write(name)
@@ -101,8 +108,8 @@ def everywhere(number, network, state="disc", daemons=range(3)):
 
 def main():
     networks("two-networks", "One ring on two networks; one network fails and nobody notices", THREE,
-             [("network 0", "good"), ("network 1", "bad")], everywhere("7", 0), cuts=[1],
-             notes=["alpha sends packet 7 on both networks. Network 1 is cut.", "The copy on network 0 is already there: no delay, no loss, no membership message."])
+             [("network 0", "good"), ("network 1", "bad")], everywhere("7", 0), cuts=[1], ring=True,
+             notes=["The token goes round. alpha sends packet 7 on both networks. Network 1 is cut.", "The copy on network 0 is already there: no delay, no loss, no membership message."])
     networks("policy-active", "Policy active: every packet on every network", THREE,
              [("network 0", "good"), ("network 1", "good")], everywhere("7", 0) + everywhere("7", 1),
              notes=["Every packet travels on every network. The first copy counts."])
@@ -132,8 +139,18 @@ def main():
              notes=["gamma does not hear alpha on network 1, though alpha hears gamma.", "gamma's reports say so, and alpha knows that its own path is bad."])
     networks("fault-daemon", "A daemon ends", THREE, [("network 0", "good"), ("network 1", "good")],
              dead=[GAMMA], notes=["gamma's process ends. No network can mask that: the others form a ring of two,", "and their clients get a membership message."])
+    networks("fault-frames", "A switch drops long frames", THREE,
+             [("network 0", "good"), ("network 1", "good")], everywhere("7", 0) + [(ALPHA, 1, "7", "disc"), (BETA, 1, "7", "lost"), (GAMMA, 1, "7", "lost")],
+             notes=["A switch of network 1 drops frames that are longer than 1514 bytes, and tells nobody.", "Probes of each length show what passes. Packets become that short."])
+    networks("fault-crossed", "Two cables of one daemon are exchanged", THREE,
+             [("network 0", "good"), ("network 1", "good")], everywhere("7", 0, daemons=[ALPHA, BETA]) + everywhere("7", 1, daemons=[ALPHA, BETA]), crossed=[GAMMA],
+             notes=["gamma's packets of network 0 arrive on the others' sockets of network 1.", "Nothing is lost while all works, and the log names the networks."])
+    networks("fault-clone", "A machine was copied, and both copies run", ["alpha", "beta", "alpha"],
+             [("network 0", "good"), ("network 1", "good")], [(0, 0, "7", "disc"), (1, 0, "7", "disc"), (0, 1, "7", "disc"), (1, 1, "7", "disc")], dead=[2],
+             notes=["Two machines have the same file and the same address.", "One of them is heard; the other one finds out and stands aside."])
     ring_picture()
     views_picture()
+    signal_picture()
 
 
 def ring_picture():
@@ -168,6 +185,26 @@ def views_picture():
             picture.box(x + 12, y - 15, 76, 30, words)
     picture.text(130, 236, "Each change is one membership message.", "left soft")
     picture.write("views")
+
+
+def signal_picture():
+    picture = Picture(620, 250, "The transitional signal comes before a message that a lost daemon may not have")
+    rows = [("client at alpha", 60), ("client at beta", 120), ("client at gamma", 180)]
+    for words, y in rows:
+        picture.text(10, y + 5, words, "left")
+        picture.line(130, y, 280 if y == 180 else 600, y, "idle")
+        picture.disc(170, y, "6")
+        picture.disc(220, y, "7")
+    picture.cross(280, 180)
+    picture.text(280, 205, "gamma fails", "soft")
+    for y in (60, 120):
+        picture.box(330, y - 15, 70, 30, "signal")
+        picture.disc(440, y, "8")
+        picture.box(490, y - 15, 76, 30, "{a b}")
+    picture.text(255, 22, "safe: everybody has it", "soft")
+    picture.text(440, 22, "safe: alpha and beta have it", "soft")
+    picture.text(130, 236, "Nobody can know whether gamma received message 8.", "left soft")
+    picture.write("signal")
 
 
 if __name__ == "__main__":
