@@ -121,7 +121,7 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
-    /// Let the daemon open its log file again
+    /// Let the daemon read its configuration again, and open its log file again; prints what changes
     Reload(Door),
     /// Make the daemon leave its ring and end
     Terminate {
