@@ -10,7 +10,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "windows-wheel: instal
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 tools=$CARGO_TARGET_DIR/wheel-tools
-[ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install 'maturin>=1.7,<2' 'cffi>=1.15'; }
+[ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install 'maturin>=1.9,<2' 'cffi>=1.15'; }
 
 target=$("$root/packaging/cross.sh" --target windows)
 cd "$root/bindings/python"
