@@ -70,6 +70,20 @@ fn every_policy_and_every_fault_has_a_picture() {
     assert_eq!(seen, 12);
 }
 
+/// The documentation of the client has the program too, where it is compiled.
+#[test]
+fn the_rust_program_of_the_book_is_the_one_that_is_compiled() {
+    let lines = |file: &str, mark: &str| -> Vec<String> {
+        let text = fs::read_to_string(Path::new(ROOT).join(file)).unwrap();
+        let plain = text.lines().map(|line| line.trim_start_matches("//!").trim_start_matches([' ', '#']));
+        let program = plain.skip_while(|line| !line.starts_with(mark)).skip(1).take_while(|line| *line != "```");
+        program.map(str::to_owned).collect()
+    };
+    let program = lines("docs/interfaces.md", "```rust");
+    assert!(program.len() > 10);
+    assert_eq!(program, lines("src/client/mod.rs", "```no_run"));
+}
+
 #[test]
 fn links_are_found_where_they_are() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("links.md");
