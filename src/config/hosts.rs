@@ -34,9 +34,8 @@ impl Hosts<'_> {
         let found = (self.lookup)(&daemon.name.value);
         let on_loopback = is_on_loopback(segment);
         let ipv4 = network.kind.group().is_none_or(|group| group.is_ipv4());
-        let mut fitting: Vec<IpAddr> = found.iter().copied().filter(|ip| on_loopback || !ip.is_loopback()).collect();
-        fitting.sort_by_key(|ip| ip.is_ipv4() != ipv4);
-        if let Some(first) = fitting.first() {
+        let fitting = found.iter().filter(|ip| on_loopback || !ip.is_loopback());
+        if let Some(first) = fitting.min_by_key(|ip| ip.is_ipv4() != ipv4) {
             return Ok(*first);
         }
         let Some(loopback) = found.first() else {
@@ -66,7 +65,7 @@ impl Hosts<'_> {
             (_, ip) => others.iter().any(|other| same_subnet(ip, *other, bits)),
         };
         let mut found: Vec<IpAddr> = real.filter(is_on).map(|(ip, _)| *ip).collect();
-        found.sort();
+        found.sort_unstable();
         found.dedup();
         found
     }

@@ -30,7 +30,9 @@ impl Names {
 
     /// Daemons by their addresses, and networks by number as far as they have names.
     pub fn new(daemons: impl Iterator<Item = (Ipv4Addr, String)>, networks: Vec<Option<String>>) -> Names {
-        Names { daemons: daemons.collect(), networks }
+        let mut names = Names { networks, ..Names::default() };
+        names.daemons.extend(daemons);
+        names
     }
 
     /// These, and behind them the daemons that had names before: of those who go something may be said yet.

@@ -252,8 +252,10 @@ impl Monitors {
     }
 
     fn segments(&self, members: &[DaemonId]) -> u16 {
-        let segment = |(daemon, segment)| members.contains(daemon).then_some(segment);
-        let segments: BTreeSet<&usize> = self.daemons.iter().zip(&self.options.segments).filter_map(segment).collect();
+        let segment = |(daemon, &segment)| members.contains(daemon).then_some(segment);
+        let mut segments: Vec<usize> = self.daemons.iter().zip(&self.options.segments).filter_map(segment).collect();
+        segments.sort_unstable();
+        segments.dedup();
         segments.len() as u16
     }
 }

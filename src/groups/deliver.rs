@@ -2,7 +2,6 @@
 //!
 //! All receivers share the frame. For a message to one group the view has a list of its receivers ready.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tracing::debug;
@@ -48,8 +47,11 @@ impl Views {
             return self.destination(&Name::from_field(name));
         }
         let all = names.iter().flat_map(|name| self.destination(&Name::from_field(name)).to_vec());
+        let mut all: Vec<SessionId> = all.collect();
         // A client in several of the groups receives the message once.
-        all.collect::<BTreeSet<_>>().into_iter().collect()
+        all.sort_unstable();
+        all.dedup();
+        all.into()
     }
 
     /// The sessions here behind one name: a private group's own, or a group's members.

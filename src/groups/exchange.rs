@@ -7,7 +7,7 @@
 //! A daemon sends its whole table before anything else in the configuration. The state has the safe service: if one daemon completes the
 //! exchange, all surviving members do. So no client gets a safe message in a view of which another surviving member never hears.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tracing::debug;
 
@@ -258,10 +258,11 @@ impl Exchange {
             let basis = &self.reports[member].basis;
             (basis.ring.representative, basis.ring.sequence, &basis.together)
         };
-        // The set sorts the components in the same way at all daemons.
-        let keys: BTreeSet<_> = self.table.order().iter().map(key).collect();
-        let numbers: BTreeMap<_, _> = keys.into_iter().zip(0..).collect();
-        self.table.order().iter().map(|member| numbers[&key(member)]).collect()
+        // The components are in the same order at all daemons.
+        let mut keys: Vec<_> = self.table.order().iter().map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        self.table.order().iter().map(|member| keys.partition_point(|earlier| *earlier < key(member))).collect()
     }
 }
 

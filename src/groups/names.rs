@@ -12,12 +12,14 @@ pub(super) struct Names(BTreeMap<DaemonId, Box<[u8]>>);
 
 impl Names {
     pub fn new(names: impl IntoIterator<Item = (DaemonId, String)>) -> Names {
-        Names(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())).collect())
+        let mut all = Names(BTreeMap::new());
+        all.extend(names);
+        all
     }
 
     /// Sets the names of daemons that may come. A known daemon keeps its name until it has gone.
     pub fn extend(&mut self, names: impl IntoIterator<Item = (DaemonId, String)>) {
-        self.0.extend(Names::new(names).0);
+        self.0.extend(names.into_iter().map(|(daemon, name)| (daemon, name.into_bytes().into())));
     }
 
     /// Whether this is the private group of one of this daemon's clients.
