@@ -52,10 +52,10 @@ daemon d1 started
 daemon d2 ready
 daemon d3 ready
 await d1.log 'daemons=3'
-show cat d3.log
+show cat d1.log
 
 text '## By hand'
-text 'What is typed comes from a script here: `d` lets messages wait, and `r` receives one.'
+text 'A script types here: `d` lets messages wait, and `r` receives one.'
 show "printf 'd\nj chat\ns chat\nhello, ring\nr\nr\nq\n' | spuser -u alice -s 4803@127.77.0.2"
 
 text '## How it is'
@@ -75,6 +75,7 @@ await d2.log 'probation.*network=1\|network=1.*probation'
 sleep 2
 
 text '## How fast'
+text 'One run, on a machine that may do other work meanwhile. [Performance](performance.md) has measurements.'
 show spflooder -s 4803@127.77.0.1 -m 10000 -b 1000
 
 text '## A path without a ring'
