@@ -37,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) formed: u64,
     /// The last join of this daemon. It is repeated while the ring is formed, for those who have missed it.
     pub(crate) said: Option<Join>,
+    /// When this daemon had stood still for so long that others may have given it up.
+    pub(crate) woke: Option<Instant>,
     /// Daemons as which two hosts run.
     pub(crate) doubles: BTreeSet<DaemonId>,
     hearsay: Hearsay,
@@ -104,6 +106,7 @@ impl Core {
             sender: Sender::default(),
             handover: Handover::Allowed,
             stats: Stats::default(),
+            woke: None,
             doubles: BTreeSet::new(),
             shunned: BTreeMap::new(),
         }

@@ -42,7 +42,8 @@ impl Gather {
         let mut failed = how.failed;
         failed.retain(|daemon| core.is_known(daemon));
         // Joins from the time of the absence wait in the socket. Those that still hold are repeated.
-        let absent = how.reason == GatherReason::Absent;
+        let woke = core.woke.is_some_and(|woke| now.since(woke) < core.config.join_interval);
+        let absent = how.reason == GatherReason::Absent || woke;
         let stale_until = if absent { now + core.config.join_interval } else { now };
         let mut gather = Gather {
             owed,

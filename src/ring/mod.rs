@@ -285,7 +285,12 @@ impl Ring {
             State::Operational(operational) => operational.patience(&self.core),
             _ => self.core.config.token_timeout,
         };
-        let away = now.since(due) >= patience;
+        let late = now.since(due);
+        if late >= self.believed_silence() / 2 {
+            // Others may have given this daemon up meanwhile, with joins that wait in its socket.
+            self.core.woke = Some(now);
+        }
+        let away = late >= patience;
         let reason = match &self.state {
             State::Operational(operational) if operational.is_alone() => None,
             _ if away => Some(GatherReason::Absent),

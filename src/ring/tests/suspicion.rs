@@ -128,3 +128,25 @@ fn whoever_was_silent_comes_back_as_soon_as_it_hears_again() {
     bus.run(SECOND / 10);
     (1..=4).for_each(|id| assert_eq!(bus.take(id).last().unwrap(), "Regular[1, 2, 3, 4]", "at {id}"));
 }
+
+#[test]
+fn what_was_said_while_a_daemon_stood_still_parts_it_from_nobody() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    let (sleeper, other) = (DaemonId(3), DaemonId(1));
+    // Something was sent just now, so each hears of the others often.
+    bus.submit(2, Service::Agreed, "news");
+    bus.run(SECOND / 50);
+    let present = [1, 2, 3].map(DaemonId).into();
+    let (ring, failed) = (bus.rings[&other].state.circulation().unwrap().ring, [sleeper].into());
+    let (incarnation, sequence) = (Incarnation(1), ring.sequence);
+    let join = Join { origin: other, incarnation, sequence, leaving: false, present, failed };
+    // Not as long as the token may stay away, but the others have gone on without it.
+    bus.now += SECOND * 4 / 10;
+    let ring = bus.rings.get_mut(&sleeper).unwrap();
+    ring.handle_packet(bus.now, other, Packet::Join(join));
+    let said: Vec<Packet> = std::iter::from_fn(|| ring.poll_transmit()).map(|transmit| transmit.packet).collect();
+    let given_up =
+        said.iter().find_map(|packet| if let Packet::Join(join) = packet { Some(&join.failed) } else { None });
+    assert!(given_up.is_some_and(|failed| failed.is_empty()), "{said:?}");
+}
