@@ -1,7 +1,7 @@
 //! The time before a line: nothing, or local time in a format of the configuration.
 
 use jiff::ZonedDateTime;
-use jiff::fmt::strtime::{BrokenDownTime, Config};
+use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 
 /// The time before each line.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Stamp {
     /// The time before a line, with a blank behind it. Text in the format that is not a part of a time is copied.
     pub fn text(&self, time: &ZonedDateTime) -> String {
         let Stamp::Format(format) = self else { return String::new() };
-        let lenient = Config::new().lenient(true);
+        let lenient = Config::new().lenient(true).custom(PosixCustom::new());
         let text = BrokenDownTime::from(time).to_string_with_config(&lenient, format);
         text.unwrap_or_else(|_| format.clone()) + " "
     }
@@ -56,6 +56,12 @@ mod tests {
         assert_eq!(text("[%m/%d/%y %H:%M:%S]", false), "[11/29/26 20:05:06] ");
         assert_eq!(text("[%a %d %b %Y %H:%M:%S]", false), "[Sun 29 Nov 2026 20:05:06] ");
         assert_eq!(Stamp::new(None, true).text(&ZonedDateTime::now()), "");
+    }
+
+    #[test]
+    fn times_without_a_language_look_as_c_writes_them() {
+        assert_eq!(text("%c", false), "Sun Nov 29 20:05:06 2026 ");
+        assert_eq!(text("%x %X %r", false), "11/29/26 20:05:06 08:05:06 PM ");
     }
 
     #[test]
