@@ -208,7 +208,8 @@ fn every_command_fits_and_ends_as_its_manual_says() {
     }
     assert_eq!(pair.daemons[0].end().code(), Some(0));
     let (shown, status) = run(&["health"]);
-    assert_eq!((shown.as_str(), status), ("failed: the daemon does not answer\n", Some(3)));
+    let reason = format!("failed: the daemon does not answer: no daemon listens at /tmp/{}.control\n", pair.port);
+    assert_eq!((shown, status), (reason, Some(3)));
     assert_eq!(run(&["status"]).1, Some(1));
 }
 

@@ -205,7 +205,8 @@ fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
         Some(Request::Events(view)) => show(view, "events", |_| true),
         Some(Request::Counters(view)) => show(view, "counters", |_| true),
         Some(Request::Health(door)) => {
-            let health = Health::of(&control::ask(&door.daemon, "status").unwrap_or_default());
+            let health = control::ask(&door.daemon, "status");
+            let health = health.map_or_else(|reason| Health::unknown(&reason), |answer| Health::of(&answer));
             say(folded(&health.words, live::terminal().map(|size| size.columns)));
             return Ok(health.exit_code());
         }

@@ -62,9 +62,14 @@ impl Health {
         Health::grade(state.as_deref(), members, &troubles)
     }
 
+    /// What is known of a daemon that cannot be asked, with the reason.
+    pub fn unknown(reason: &str) -> Health {
+        Health { grade: Grade::Failed, words: format!("failed: the daemon does not answer: {reason}") }
+    }
+
     fn grade(state: Option<&str>, members: u32, troubles: &[String]) -> Health {
         let (grade, words) = match (state, troubles) {
-            (None, _) => (Grade::Failed, "failed: the daemon does not answer".to_owned()),
+            (None, _) => (Grade::Failed, "failed: the daemon gives no status".to_owned()),
             (Some("operational"), []) => (Grade::Well, format!("well: a ring of {members}, every path is healthy")),
             (Some("operational"), _) => {
                 (Grade::Degraded, format!("degraded: a ring of {members}; {}", troubles.join("; ")))
