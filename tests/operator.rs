@@ -173,6 +173,78 @@ fn a_file_that_has_changed_counts_and_one_with_a_mistake_does_not() {
     solo::expect_echo(&client);
 }
 
+/// Lets the daemon read its file again, which is refused; the reason.
+fn refused_reload(daemon: &Solo) -> String {
+    let output = spmonitor(daemon, &["reload"]);
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_reload_whose_log_or_key_file_cannot_be_opened_changes_nothing() {
+    let daemon = Setup::new("reload-files", "").start();
+    daemon.expect_well();
+    let file = daemon.directory.join("spread.conf");
+    let before = fs::read_to_string(&file).unwrap();
+    for (line, reason) in [
+        ("EventLogFile = /no/such/log", "EventLogFile /no/such/log: No such file"),
+        ("KeyFile = /no/such/key", "key file /no/such/key: "),
+    ] {
+        fs::write(&file, format!("{before}MaxSessions = 7\n{line}\n")).unwrap();
+        let says = refused_reload(&daemon);
+        assert!(says.contains(reason), "{says}");
+        // The next file is compared with the one before, so the refused one has not counted.
+        fs::write(&file, &before).unwrap();
+        let told = spmonitor(&daemon, &["reload"]);
+        assert!(String::from_utf8_lossy(&told.stdout).contains("nothing has changed"), "{told:?}");
+    }
+    assert!(!daemon.log().contains("MaxSessions"), "{}", daemon.log());
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_again_stays_and_the_rest_of_the_file_counts() {
+    let place = Path::new("/tmp").join(format!("torc-log-stays-{}", std::process::id()));
+    let daemon = Setup::new("log-stays", &format!("EventLogFile = {}", place.display())).start();
+    daemon.expect_well();
+    let away = place.with_extension("old");
+    fs::rename(&place, &away).unwrap();
+    fs::create_dir(&place).unwrap();
+    let file = daemon.directory.join("spread.conf");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}MaxSessions = 7\nEventTimeStamp = <%Y>\n")).unwrap();
+    let told = spmonitor(&daemon, &["reload"]);
+    fs::remove_dir(&place).unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("MaxSessions was 10000 and is 7") && told.contains("cannot be opened again: "), "{told}");
+    let text = || fs::read_to_string(&away).unwrap();
+    eventually(|| {
+        text().lines().any(|line| line.starts_with("<20") && line.contains("log_not_reopened")).then_some(())
+    });
+    assert!(text().contains("setting_changed"), "{}", text());
+    fs::remove_file(&away).unwrap();
+}
+
+/// A script that rotates logs, or a hasty operator, does not know how far the start is. And a file that is a pipe holds up nobody later.
+#[test]
+fn a_hangup_while_the_daemon_starts_does_not_end_it() {
+    let mut setup = Setup::new("early-hangup", "");
+    let file = setup.directory.join("spread.conf");
+    let text = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let mut daemon = setup.start();
+    // The daemon reads its file by now, and waits for its end.
+    let mut pipe = fs::File::options().write(true).open(&file).unwrap();
+    daemon.signal("-HUP");
+    pipe.write_all(&text).unwrap();
+    drop(pipe);
+    daemon.expect_log(&["reload_failed", "it is a pipe or a device, and these cannot be read again"]);
+    daemon.expect_well();
+    let says = refused_reload(&daemon);
+    assert!(says.contains("cannot be read again"), "{says}");
+    assert_eq!(daemon.stop().0.code(), Some(0));
+}
+
 /// A field of a thread's status.
 fn field(status: &str, name: &str) -> String {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();

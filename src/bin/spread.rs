@@ -60,8 +60,8 @@ Examples:
   spread --check spread.conf  explain the file without starting a daemon
   spread --make-key torc.key  make a key for all daemons, which then seal their packets with --key-file torc.key
 
-Without -c the file is spread.conf in the working directory, otherwise in /etc. The variable SPREAD_LOG sets what is
-logged: error, warn, info, debug, trace or off, or a level for each part as in spread::ring=debug,info. SPREAD_LOG_FORMAT=json
+Without -c the file is spread.conf in the working directory, otherwise in /etc. The variable SPREAD_LOG sets what is \
+logged: error, warn, info, debug, trace or off, or a level for each part as in spread::ring=debug,info. SPREAD_LOG_FORMAT=json \
 makes each line of the log a JSON object.";
 
 /// Daemon for ordered group messaging over several networks at once
@@ -140,7 +140,7 @@ fn main() -> ExitCode {
         None if arguments.service => {
             system::serve(arguments.config.clone(), move |watch| run(&arguments, watch)).map(|()| Exit::Stop)
         }
-        None => run(&arguments, &system::obey),
+        None => system::watcher().and_then(|watch| run(&arguments, &watch)),
     };
     exit(result)
 }
@@ -252,11 +252,12 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let manager = Arc::new(Manager::of_this_process());
     let reload = {
         let (manager, handle) = (Arc::clone(&manager), daemon.handle());
-        let shown = Arc::new(Shown { log: log.clone(), web: Mutex::new(web) });
+        let shown = Shown { log: log.clone(), log_file: log_file(&settings.live.log)?, web };
+        let shown = Arc::new(Mutex::new(shown));
         let (file, arguments) = (file.as_deref().map(absolute).transpose()?, arguments.clone());
         move || {
             manager.reloading();
-            let result = on_reload(&arguments, file.as_deref(), &handle, &shown);
+            let result = on_reload(&arguments, file.as_deref(), &handle, &mut shown.lock());
             manager.reloaded();
             result
         }
@@ -274,11 +275,13 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
 /// The outputs of the program: the log, and the pages by HTTP.
 struct Shown {
     log: Log,
-    web: Mutex<Web>,
+    /// The file of the log, if it goes to one.
+    log_file: Option<PathBuf>,
+    web: Web,
 }
 
 /// Reloads the files, after SIGHUP or spmonitor reload. An error must not end the daemon. Returns the changes in words.
-fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &Shown) -> Result<String, String> {
+fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown: &mut Shown) -> Result<String, String> {
     let log = &shown.log;
     let Some(file) = file else {
         log.reopen();
@@ -289,20 +292,32 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
         info!(name: "reloaded", "{changes}");
         return Ok(changes.to_owned());
     };
-    let mut settings = files::read(file).map_err(text)?;
+    let mut settings = files::read_again(file).map_err(text)?;
     arguments.overrule(&mut settings);
     let (wanted, places) = (settings.live.log.clone(), settings.live.web);
     let known = Names::of(&settings.table);
+    let path = log_file(&wanted)?;
+    let wanted_log = log_settings(&wanted, path.as_deref())?;
+    // Before anything changes: a new log file that cannot be opened is a mistake. For the present one, which is opened again, it is not.
+    let opened = match log.open(&wanted_log) {
+        Err(error) if path != shown.log_file => return Err(error),
+        opened => opened,
+    };
     let changes = handle.reload(settings).map_err(text)?;
     log.set_names(known);
     let mut told = changes.to_string();
-    if let Err(error) = shown.web.lock().change(&places) {
+    match opened {
+        Ok(opened) => log.move_to(opened),
+        Err(error) => {
+            log.stay(&wanted_log);
+            told += &format!("; but the log file cannot be opened again: {error}");
+        }
+    }
+    shown.log_file.clone_from(&path);
+    if let Err(error) = shown.web.change(&places) {
         told += &format!("; but {error}");
         warn!(name: "web_closed", "metrics or status page cannot be served at the new address: {error}");
     }
-    let path = log_file(&wanted)?;
-    // An unchanged log file is opened again, too.
-    log.move_to(&log_settings(&wanted, path.as_deref())?)?;
     // SPREAD_LOG is the operator's choice for this run, so the file does not override it.
     let is_about_levels = |text: &str| text.starts_with("EventPriority ") || text.starts_with("DebugFlags ");
     if changes.now.iter().any(|change| is_about_levels(&change.text)) && std::env::var_os("SPREAD_LOG").is_none() {

@@ -87,6 +87,16 @@ pub fn read(path: &Path) -> Result<Settings, FileError> {
     parse(&path.display().to_string(), &read_limited(path)?)
 }
 
+/// Reads a configuration file again. A pipe is an error: it gives its text once, and who reads it waits until somebody writes.
+pub fn read_again(path: &Path) -> Result<Settings, FileError> {
+    let unreadable = |error| FileError::Unreadable(path.to_path_buf(), error);
+    let kind = path.metadata().map_err(unreadable)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(unreadable(io::Error::other("it is a pipe or a device, and these cannot be read again")));
+    }
+    read(path)
+}
+
 /// Reads a configuration; `file` is its name in messages. A daemon without an address is looked up as a host.
 pub fn parse(file: &str, text: &[u8]) -> Result<Settings, FileError> {
     let own = net::local_subnets().unwrap_or_default();
@@ -206,6 +216,15 @@ mod tests {
         let missing = read(Path::new("no/such/spread.conf")).unwrap_err().to_string();
         assert!(missing.starts_with("no/such/spread.conf: cannot be read: "), "{missing}");
         assert!(matches!(read(Path::new("src")), Err(FileError::Unreadable(..))));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_a_file_is_read_again() {
+        let refused = read_again(Path::new("/dev/null")).unwrap_err().to_string();
+        assert_eq!(refused, "/dev/null: cannot be read: it is a pipe or a device, and these cannot be read again");
+        assert!(read_again(Path::new("no/such/spread.conf")).unwrap_err().to_string().contains("cannot be read"));
+        assert!(read_again(Path::new("docs/spread.conf.example")).is_ok());
     }
 
     #[test]

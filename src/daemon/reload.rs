@@ -148,7 +148,9 @@ impl InForce {
     fn read_keys(&self, new: &mut Live) -> Result<Keys, FileError> {
         match (&self.settings.live.key_file, &new.key_file) {
             (Some(_), Some(file)) => files::read_keys(file),
-            (old, _) => {
+            (old, next) => {
+                // The next start will need this file, so a mistake in it is told now.
+                next.as_deref().map(files::read_keys).transpose()?;
                 new.key_file.clone_from(old);
                 old.as_deref().map_or(Ok(Keys::NONE), files::read_keys)
             }

@@ -47,6 +47,13 @@ pub struct Settings<'a> {
     pub format: LogFormat,
 }
 
+/// An open place for a log, and the form of the lines there.
+#[derive(Debug)]
+pub struct Opened {
+    place: Place,
+    look: Look,
+}
+
 /// The running log. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -83,12 +90,23 @@ impl Log {
         self.desk.queue.reopen();
     }
 
-    /// Changes place and form of the log, but not its levels. An error changes nothing.
-    pub fn move_to(&self, settings: &Settings<'_>) -> Result<(), String> {
-        let (place, look) = open(settings)?;
-        self.desk.queue.move_to(place);
-        *self.desk.look.write() = look;
-        Ok(())
+    /// Opens the place that these settings name, and changes nothing.
+    pub fn open(&self, settings: &Settings<'_>) -> Result<Opened, String> {
+        open(settings).map(|(place, look)| Opened { place, look })
+    }
+
+    /// Changes place and form of the log, but not its levels.
+    pub fn move_to(&self, opened: Opened) {
+        self.desk.queue.move_to(opened.place);
+        *self.desk.look.write() = opened.look;
+    }
+
+    /// Changes the form of a log that stays in its file, because that cannot be opened again.
+    pub fn stay(&self, settings: &Settings<'_>) {
+        let mut look = self.desk.look.write();
+        (look.format, look.stamp) = (settings.format, settings.stamp.clone());
+        drop(look);
+        self.reopen();
     }
 
     /// Changes the levels.

@@ -7,9 +7,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use tracing::{error, info};
 
@@ -17,18 +20,31 @@ use spread::daemon::Handle;
 
 use crate::Reload;
 
-/// Handles signals. SIGHUP reloads. SIGINT or SIGTERM makes the daemon leave its ring and end; a second one ends it at once.
-pub fn obey(handle: Handle, reload: Reload) -> Result<(), String> {
+/// Catches SIGHUP from now on, so that it does not end a daemon that is still starting. The function that is returned handles all signals.
+pub fn watcher() -> Result<impl Fn(Handle, Reload) -> Result<(), String>, String> {
+    let early = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&early)).map_err(|error| error.to_string())?;
+    Ok(move |handle, reload| obey(handle, reload, &early))
+}
+
+/// Handles signals. SIGHUP reloads, also if it was early. SIGINT or SIGTERM makes the daemon leave its ring and end; a second one ends it
+/// at once.
+fn obey(handle: Handle, reload: Reload, early: &AtomicBool) -> Result<(), String> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let early = early.load(Ordering::SeqCst);
+    let reload = move || {
+        if let Err(error) = reload() {
+            error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
+        }
+    };
     let obey = move || {
+        if early {
+            reload();
+        }
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => {
-                    if let Err(error) = reload() {
-                        error!(name: "reload_failed", error, "the reload is refused: everything stays as it was");
-                    }
-                }
+                SIGHUP => reload(),
                 _ if stopping => process::exit(1),
                 _ => {
                     info!(name: "stopping", signal, "told to stop");

@@ -42,8 +42,13 @@ static TASK: OnceLock<Mutex<Option<Box<Run>>>> = OnceLock::new();
 
 define_windows_service!(enter_service, run_service);
 
+/// The function that handles signals.
+pub fn watcher() -> Result<impl Fn(Handle, Reload) -> Result<(), String>, String> {
+    Ok(obey)
+}
+
 /// The first Ctrl-C or Ctrl-Break makes the daemon leave its ring and end; a second one ends it at once. Nothing reloads.
-pub fn obey(handle: Handle, _reload: Reload) -> Result<(), String> {
+fn obey(handle: Handle, _reload: Reload) -> Result<(), String> {
     let asked = AtomicBool::new(false);
     let stop = move || {
         if asked.swap(true, Ordering::Relaxed) {
