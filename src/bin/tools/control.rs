@@ -157,7 +157,7 @@ impl Record<'_> {
 pub fn json(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
     let mut kinds = Map::new();
     for record in answer.lines().filter_map(record).filter(|record| wanted(record.kind)) {
-        let fields = record.fields.iter().map(|(key, value)| ((*key).to_owned(), typed(value)));
+        let fields = record.fields.iter().map(|(key, value)| ((*key).to_owned(), typed(key, value)));
         let object = Value::Object(fields.collect());
         match kinds.get_mut(record.kind) {
             Some(Value::Array(list)) => list.push(object),
@@ -168,11 +168,14 @@ pub fn json(answer: &str, wanted: impl Fn(&str) -> bool) -> String {
     Value::Object(kinds).to_string()
 }
 
-fn typed(value: &str) -> Value {
+/// Keys of texts, some of which look like numbers. A program gets a text each time.
+const TEXTS: [&str; 10] = ["daemon", "from", "group", "in", "key", "keys", "name", "networks", "text", "waits_for"];
+
+fn typed(key: &str, value: &str) -> Value {
     match value.parse::<u64>() {
-        Ok(number) => number.into(),
-        Err(_) if value == "-" => Value::Null,
-        Err(_) => value.into(),
+        Ok(number) if !TEXTS.contains(&key) => number.into(),
+        _ if value == "-" && key != "group" => Value::Null,
+        _ => value.into(),
     }
 }
 
@@ -214,6 +217,13 @@ path daemon=10.0.0.2 network=0 state=healthy new_key=7";
         assert_eq!(json(ANSWER, |kind| kind != "path"), expected);
         assert_eq!(json("path daemon=10.0.0.2 loss=-", |_| true), r#"{"path":[{"daemon":"10.0.0.2","loss":null}]}"#);
         assert_eq!(json("", |_| true), "{}");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_number_is_a_text() {
+        let answer = "seal key=57110030 keys=57110030\nmatrix daemon=10.0.0.2 networks=0\ngroup group=007 members=1\ngroup group=- members=2";
+        let expected = r#"{"group":[{"group":"007","members":1},{"group":"-","members":2}],"matrix":[{"daemon":"10.0.0.2","networks":"0"}],"seal":{"key":"57110030","keys":"57110030"}}"#;
+        assert_eq!(json(answer, |_| true), expected);
     }
 
     #[test]
