@@ -18,6 +18,7 @@ need gcc gcc; need g++ g++; need libc6-dev /usr/include/stdlib.h; need make make
 need python3 python3; need iproute2 ip; need nftables nft
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 want valgrind valgrind; want abigail-tools abidiff; want groff groff; want pkg-config pkg-config; want cmake cmake; want strace strace
+want chromium chromium
 install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 if [ -n "$missing$wanted" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
