@@ -227,7 +227,7 @@ fn a_log_file_that_cannot_be_opened_again_stays_and_the_rest_of_the_file_counts(
 /// A script that rotates logs, or a hasty operator, does not know how far the start is. And a file that is a pipe holds up nobody later.
 #[test]
 fn a_hangup_while_the_daemon_starts_does_not_end_it() {
-    let mut setup = Setup::new("early-hangup", "");
+    let setup = Setup::new("early-hangup", "");
     let file = setup.directory.join("spread.conf");
     let text = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
