@@ -349,6 +349,29 @@ fn a_file_that_waits_goes_on_waiting_when_the_next_one_is_refused() {
 }
 
 #[test]
+fn a_policy_that_an_operator_chose_stays_until_the_file_has_another_one() {
+    let daemon = Daemon::start();
+    let handle = daemon.running.handle();
+    handle.set_policy(Policy::Passive);
+    assert_eq!(daemon.reload("MaxSessions = 7").unwrap(), ["MaxSessions was 10000 and is 7"]);
+    assert_eq!(handle.status().policy, Policy::Passive);
+    daemon.reload("NetworkPolicy = primary").unwrap();
+    assert_eq!(handle.status().policy, Policy::Primary);
+    // The same while other networks wait for another daemon.
+    let mut ring = Ring::new();
+    let (first, next) = (ring.file(&["a", "b"], &[0]), ring.file(&["a", "b"], &[0, 1]));
+    ["a", "b"].into_iter().for_each(|name| ring.start(name, &first));
+    ring.await_all(members(2));
+    let [a, b] = [0, 1].map(|number| ring.daemons[number].1.handle());
+    a.reload(next.clone()).unwrap();
+    a.set_policy(Policy::Passive);
+    a.reload(next.clone()).unwrap();
+    b.reload(next.clone()).unwrap();
+    ring.await_all(|status| status.system == next.table.digest());
+    assert_eq!((a.status().policy, b.status().policy == Policy::Passive), (Policy::Passive, false));
+}
+
+#[test]
 fn what_cannot_be_taken_over_changes_nothing() {
     let daemon = Daemon::start();
     daemon.reload("NetworkPolicy = passive").unwrap();

@@ -110,6 +110,8 @@ pub(super) enum Request {
 pub(super) struct News {
     /// Those that take effect at once.
     pub live: Live,
+    /// Whether the file has another policy than before. If not, the present one stays, which an operator may have chosen.
+    pub has_new_policy: bool,
     /// The keys that were read again; none if packets are not sealed.
     pub keys: Keys,
     /// The membership table; if it is new, it takes effect when all members have read it.

@@ -178,6 +178,7 @@ impl Handle {
         settings.warnings.iter().for_each(|warning| warn!(name: "configuration_warning", "{warning}"));
         let news = News {
             live: settings.live.clone(),
+            has_new_policy: settings.live.policy != in_force.settings.live.policy,
             keys,
             membership: in_force.membership(&settings),
             clients: in_force.other_clients(&settings),

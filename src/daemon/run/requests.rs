@@ -23,6 +23,9 @@ impl Daemon {
             Request::Policy(policy) => {
                 info!(name: "policy", %policy, "the policy is changed");
                 self.live.policy = policy;
+                if let Some(next) = &mut self.next {
+                    next.policy = policy;
+                }
                 self.node.apply(self.clock.now(), &self.live);
             }
             Request::Priorities(priorities) => {

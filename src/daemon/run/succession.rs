@@ -17,7 +17,7 @@ use crate::wire::NetworkId;
 pub(super) struct Next {
     membership: Membership,
     /// Policy and priorities wait too: they name networks by the numbers of the new table.
-    policy: Policy,
+    pub(super) policy: Policy,
     priorities: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ type Numbers = Option<Vec<Option<NetworkId>>>;
 impl Daemon {
     /// Applies settings that were read again. If a port for a network or for clients cannot be opened, nothing changes.
     pub(super) fn take_over(&mut self, news: News) {
-        let News { mut live, keys, membership, clients } = news;
+        let News { mut live, has_new_policy, keys, membership, clients } = news;
         let now = self.clock.now();
         let networks = match self.open_all(&membership, clients.as_ref()) {
             Ok(networks) => networks,
@@ -37,6 +37,9 @@ impl Daemon {
             }
         };
         self.reload_error = None;
+        if !has_new_policy {
+            live.policy = self.next.as_ref().map_or(self.live.policy, |next| next.policy);
+        }
         match networks {
             None => {
                 self.links.stay();
