@@ -53,8 +53,8 @@ Examples:
   tcpdump -i eth0 -x udp port 4803 | spmonitor decode
                                  what daemons send each other, in words
 
-Partition and flow control of the menu need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an
-error; that of health says more.";
+Partition and flow control of the menu need DangerousMonitor in the daemons' configuration. The exit status is 0, or 1 after an error; that of \
+health says more.";
 
 /// Look after running daemons
 #[derive(Debug, Parser)]
@@ -121,7 +121,7 @@ enum Request {
         #[command(flatten)]
         door: Door,
     },
-    /// Let the daemon read its configuration again, and open its log file again; prints what changes
+    /// Let the daemon read its configuration again and apply what has changed, open its log file again, and print the changes
     Reload(Door),
     /// Make the daemon leave its ring and end
     Terminate {
