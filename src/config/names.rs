@@ -58,8 +58,9 @@ impl Names {
             let address = run.trim_end_matches('.');
             named.push_str(&rest[..start]);
             match address.parse().ok().and_then(|address: Ipv4Addr| self.daemons.get(&address)) {
-                Some(name) => named.push_str(&format!("{name} ({address})")),
-                None => named.push_str(address),
+                // A URL stays as it can be opened.
+                Some(name) if !named.ends_with("//") => named.push_str(&format!("{name} ({address})")),
+                _ => named.push_str(address),
             }
             rest = &rest[start + address.len()..];
         }
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(text("[10.0.0.21, 10.0.0.9, 10.0.0.2]."), "[gamma (10.0.0.21), 10.0.0.9, beta (10.0.0.2)].");
         assert_eq!(text("at 10.0.0.2:4803 and 3.5 s. 7"), "at beta (10.0.0.2):4803 and 3.5 s. 7");
         assert_eq!(text("try \"ping 10.0.0.2\" for 10.0.0.2"), "try \"ping 10.0.0.2\" for beta (10.0.0.2)");
+        assert_eq!(text("http://10.0.0.2:4880/ of 10.0.0.2"), "http://10.0.0.2:4880/ of beta (10.0.0.2)");
         assert_eq!(text("none"), "none");
     }
 
