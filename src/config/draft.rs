@@ -3,8 +3,10 @@
 //! Rules between two parameters are judged with the classic defaults for what is not given, so a file is refused here exactly
 //! where the classic daemon stops; only timers may be given one by one.
 
+use std::net::SocketAddr;
+
 use super::error::{Findings, Mistake, Position, shown};
-use super::live::{Live, Log, Process};
+use super::live::{Live, Log, Process, Web};
 use super::print;
 use super::syntax::Spanned;
 use crate::multipath::Policy;
@@ -36,6 +38,8 @@ pub(super) struct Draft {
     pub required: Vec<Spanned<String>>,
     pub access_policy: Option<Spanned<String>>,
     pub max_memory: Option<Spanned<usize>>,
+    pub metrics: Option<Spanned<SocketAddr>>,
+    pub status: Option<Spanned<SocketAddr>>,
     /// Where `MaxSessionMessages = 0` stands.
     silence: Option<Position>,
     /// Where `DangerousMonitor` is switched on.
@@ -72,6 +76,7 @@ impl Draft {
             (self.live.session.allowed, self.live.session.required) = (allowed, required);
         }
         self.check_memory(findings);
+        self.check_web(findings);
         let session = &mut self.live.session;
         session.max_outbox_bytes = session.max_outbox_bytes.max(MESSAGES_IN_OUTBOX * session.message_limit);
         if let Some(windows) = self.windows(findings) {
@@ -95,6 +100,17 @@ impl Draft {
             );
             findings.warning(memory.at, message);
         }
+    }
+
+    /// One port cannot serve both.
+    fn check_web(&mut self, findings: &mut Findings) {
+        let (metrics, status) = (self.metrics.map(|place| place.value), self.status.map(|place| place.value));
+        if let Some(Spanned { value, at }) = self.status.filter(|_| status == metrics) {
+            let message =
+                format!("MetricsAddress and StatusAddress are both {value}: write another port for one of them");
+            findings.error(Mistake::new(at, message));
+        }
+        self.live.web = Web { metrics, status };
     }
 
     fn check_access_policy(&self, findings: &mut Findings) {
@@ -242,6 +258,16 @@ mod tests {
         for nothing in ["AcceleratedRing = yes AcceleratedWindow = 0", "AcceleratedWindow = 900"] {
             assert_eq!(live(nothing).windows, Live::default().windows);
         }
+    }
+
+    #[test]
+    fn metrics_and_status_have_ports_of_their_own() {
+        let both = read("MetricsAddress = 127.0.0.1:90 StatusAddress = 127.0.0.1:90").unwrap_err();
+        assert!(both.contains("are both 127.0.0.1:90: write another port"), "{both}");
+        for fine in ["MetricsAddress = 127.0.0.1:90 StatusAddress = 127.0.0.2:90", "StatusAddress = 127.0.0.1"] {
+            assert!(read(fine).is_ok(), "{fine}");
+        }
+        assert_eq!(live("StatusAddress = 127.0.0.1").web.status, Some("127.0.0.1:4880".parse().unwrap()));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) enum Form {
     Flags(fn(&mut Draft, Vec<String>)),
     Policy(fn(&mut Draft, Spanned<Policy>)),
     /// An address with a port, or with this one.
-    Place(u16, fn(&mut Draft, SocketAddr)),
+    Place(u16, fn(&mut Draft, Spanned<SocketAddr>)),
 }
 
 /// The keyword that begins a segment.
@@ -140,10 +140,10 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     live("DangerousMonitor", Form::Boolean(Draft::set_dangerous_monitor), |s| {
         Some(s.live.dangerous_monitor.to_string())
     }),
-    live("MetricsAddress", Form::Place(Web::METRICS_PORT, |d, place| d.live.web.metrics = Some(place)), |s| {
+    live("MetricsAddress", Form::Place(Web::METRICS_PORT, |d, place| d.metrics = Some(place)), |s| {
         s.live.web.metrics.map(|place| place.to_string())
     }),
-    live("StatusAddress", Form::Place(Web::STATUS_PORT, |d, place| d.live.web.status = Some(place)), |s| {
+    live("StatusAddress", Form::Place(Web::STATUS_PORT, |d, place| d.status = Some(place)), |s| {
         s.live.web.status.map(|place| place.to_string())
     }),
     idle(

@@ -168,12 +168,12 @@ pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
 }
 
 /// Where something is served: an address with a port, or with this one.
-pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<SocketAddr> {
+pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<Spanned<SocketAddr>> {
     let wanted = || Mistake::new(token.at, format!("{name} takes an address, as in 127.0.0.1:{port}"));
     let Some(Reading::Address(endpoint)) = token.word().map(address::read) else { return Err(wanted()) };
     let port = endpoint.port.unwrap_or(port.into());
     match u16::try_from(port) {
-        Ok(port) if port > 0 => Ok(SocketAddr::new(endpoint.ip, port)),
+        Ok(port) if port > 0 => Ok(Spanned { value: SocketAddr::new(endpoint.ip, port), at: token.at }),
         _ => Err(Mistake::new(token.at, format!("{name}: a port is 1 to 65535"))),
     }
 }
