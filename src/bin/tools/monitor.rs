@@ -236,7 +236,7 @@ impl Monitor {
             Some('r') => {
                 self.send_all(&MonitorRequest::Reload);
                 self.print(
-                    "asked for a reload; daemons refuse that by datagram: use spmonitor reload on their machines",
+                    "asked for a reload; daemons refuse that to a datagram: use spmonitor reload on their machines",
                 );
             }
             Some('9' | 'q') => return Break(()),
