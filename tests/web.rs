@@ -156,6 +156,29 @@ fn a_port_in_use_is_an_error_at_the_start_and_a_warning_at_a_reload() {
     daemon.expect_well();
 }
 
+#[test]
+fn metrics_and_page_change_places_at_a_reload() {
+    let ports = [free_port(), free_port()];
+    let daemon = Setup::new("web-places", "").start();
+    daemon.expect_log(&["clients can connect"]);
+    let file = daemon.directory.join("spread.conf");
+    let text = fs::read_to_string(&file).unwrap();
+    for [metrics, status] in [ports, [ports[1], ports[0]], ports] {
+        let places = format!("MetricsAddress = 127.0.0.1:{metrics}\nStatusAddress = 127.0.0.1:{status}\n");
+        fs::write(&file, format!("{text}{places}")).unwrap();
+        daemon.signal("-HUP");
+        // While they move a connection may be cut.
+        let shows = |port, path: &str| {
+            let (mut stream, mut answer) = (TcpStream::connect(("127.0.0.1", port)).ok()?, String::new());
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").as_bytes()).ok()?;
+            stream.read_to_string(&mut answer).ok()?;
+            answer.starts_with("HTTP/1.1 200 ").then_some(())
+        };
+        eventually(|| shows(metrics, "/metrics").and_then(|()| shows(status, "/status")));
+    }
+    assert!(!daemon.log().contains("web_closed"), "{}", daemon.log());
+}
+
 /// The names of all counters, as one place tells them.
 type Names = BTreeSet<(String, String, Option<u64>)>;
 

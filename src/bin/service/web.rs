@@ -53,6 +53,10 @@ impl Web {
     /// Listens at the addresses of new settings. A server that cannot change stays as it was; the other one may have changed.
     pub fn change(&mut self, settings: &config::Web) -> Result<(), String> {
         let handle = &self.handle;
+        // The metrics move first, perhaps to where the page is until now.
+        if settings.status != settings.metrics {
+            self.status.take_if(|server| settings.metrics == Some(server.address));
+        }
         let metrics = renew(&mut self.metrics, settings.metrics, Site::Metrics, handle);
         let status = renew(&mut self.status, settings.status, Site::Status, handle);
         let failed: Vec<String> = [metrics, status].into_iter().filter_map(Result::err).collect();
