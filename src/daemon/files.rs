@@ -87,14 +87,20 @@ pub fn read(path: &Path) -> Result<Settings, FileError> {
     parse(&path.display().to_string(), &read_limited(path)?)
 }
 
-/// Reads a configuration file again. A pipe is an error: it gives its text once, and who reads it waits until somebody writes.
+/// Reads a configuration file again. It must be a file.
 pub fn read_again(path: &Path) -> Result<Settings, FileError> {
+    refuse_pipe(path)?;
+    read(path)
+}
+
+/// A pipe gives its text once, and who reads it waits until somebody writes. So what a reload reads must not be one.
+fn refuse_pipe(path: &Path) -> Result<(), FileError> {
     let unreadable = |error| FileError::Unreadable(path.to_path_buf(), error);
     let kind = path.metadata().map_err(unreadable)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(unreadable(io::Error::other("it is a pipe or a device, and these cannot be read again")));
+    if kind.is_file() || kind.is_dir() {
+        return Ok(());
     }
-    read(path)
+    Err(unreadable(io::Error::other("it is a pipe or a device, and these cannot be read again")))
 }
 
 /// Reads a configuration; `file` is its name in messages. A daemon without an address is looked up as a host.
@@ -110,6 +116,7 @@ pub fn find_access_file() -> Option<PathBuf> {
 
 /// Reads an access file.
 pub fn read_access_file(path: &Path) -> Result<AccessList, FileError> {
+    refuse_pipe(path)?;
     let text = read_limited(path)?;
     let list = AccessList::parse_with(&String::from_utf8_lossy(&text), &crate::system::user_id);
     list.map_err(|error| FileError::Access(path.into(), error))
@@ -122,6 +129,7 @@ pub fn find_password_file() -> Option<PathBuf> {
 
 /// Reads a password file.
 pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
+    refuse_pipe(path)?;
     let text = read_limited(path)?;
     Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Password(path.into(), error))
 }
@@ -156,7 +164,7 @@ pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError
 
 /// Whether a line of the access file begins like a rule for groups.
 fn has_group_rules(path: &Path) -> bool {
-    let text = read_limited(path).unwrap_or_default();
+    let text = refuse_pipe(path).and_then(|()| read_limited(path)).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group"))
 }
 
@@ -225,6 +233,10 @@ mod tests {
         assert_eq!(refused, "/dev/null: cannot be read: it is a pipe or a device, and these cannot be read again");
         assert!(read_again(Path::new("no/such/spread.conf")).unwrap_err().to_string().contains("cannot be read"));
         assert!(read_again(Path::new("docs/spread.conf.example")).is_ok());
+        let device = Path::new("/dev/null");
+        for refused in [read_access_file(device).unwrap_err(), read_password_file(device).unwrap_err()] {
+            assert!(refused.to_string().contains("it is a pipe or a device"), "{refused}");
+        }
     }
 
     #[test]

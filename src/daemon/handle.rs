@@ -324,7 +324,7 @@ impl Handle {
     }
 
     /// Sets the priority of each network. Where the policy has a choice, it prefers the network with the highest priority, and the first
-    /// among equals.
+    /// among equals. A reload sets those of the file again.
     pub fn set_priorities(&self, priorities: &[u8]) {
         self.ask(Request::Priorities(priorities.iter().copied().take(NetworkId::LIMIT).collect()));
     }
