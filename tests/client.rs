@@ -117,6 +117,8 @@ fn the_local_daemon_is_a_unix_socket() {
     let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = reserved.local_addr().unwrap().port().to_string();
     let path = Path::new("/tmp").join(&port);
+    // A daemon of a test that was killed leaves its socket.
+    let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
     let daemon = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
