@@ -371,7 +371,7 @@ fn machines_that_look_their_own_names_up_as_loopback_addresses_meet_and_say_what
         assert!(output.status.success() && said.contains(&warning(node)), "{output:?}");
     }
     let daemons = [0, 1].map(|node| Process::start(command(node, &[]), &rig.directory().join(NAMES[node])));
-    for (node, name) in NAMES.iter().enumerate() {
+    for (node, name) in NAMES.iter().enumerate().take(2) {
         let log = await_ring_of_two(&rig, name);
         assert_eq!(lines(&log, &warning(node)).len(), 1, "{log}");
     }
