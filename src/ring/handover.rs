@@ -164,7 +164,11 @@ impl Operational {
             return;
         }
         // Not numbered yet: packets of others may have arrived at the same moment, with lower claims.
-        holding.waiting.insert(from, data);
+        let is_newer = |waiting: &Data| waiting.claim() <= data.claim();
+        // A late copy must not take the place of what its origin handed over since.
+        if holding.waiting.get(&from).is_none_or(is_newer) {
+            holding.waiting.insert(from, data);
+        }
         core.timers.set(Timer::Number, now);
     }
 

@@ -1,7 +1,7 @@
 //! A token that rests: packets that are handed over, and what becomes of them when the holder goes.
 
 use super::*;
-use crate::wire::{Have, Rest};
+use crate::wire::{Data, Have, Rest};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -140,6 +140,11 @@ fn packets_that_arrive_together_get_numbers_at_the_first_try() {
     }
     while let Some((from, to, packet)) = bus.flying.pop_front() {
         bus.arrive(from, to, &packet);
+        // A late copy of something that was handed over before.
+        if let Packet::Handover(data) = packet {
+            let late = Data { seq: data.seq - 1, ..data };
+            bus.arrive(from, to, &Packet::Handover(late));
+        }
     }
     bus.run(MILLI);
     (1..=3).for_each(|id| assert_eq!(bus.take(id), ["first", "second"], "at {id}"));
