@@ -62,7 +62,9 @@ static void scattered(int length)
 static void run(const char *address, int limit)
 {
     CHECK_NUMBER(SP_connect(address, "me", 0, 0, &mbox, me), ACCEPT_SESSION);
+#ifndef _WIN32
     CHECK((fcntl(mbox, F_GETFD) & FD_CLOEXEC) != 0);
+#endif
     arrives(100);
     arrives(CLASSIC - ONE_GROUP);
     if (limit > CLASSIC) {
