@@ -91,11 +91,10 @@ impl Live {
     /// windows.
     pub fn digests(&self) -> [u32; 8] {
         let Timers { token, hurry, alive, join, gather, lookup } = self.timers;
-        let policy = format!("{} {:?}", self.policy, self.priorities);
-        let timers = [token, hurry, alive, join, gather, lookup].map(|time| format!("{time:?}"));
-        let [token, hurry, alive, join, gather, lookup] = timers;
-        let windows = format!("{:?}", self.windows);
-        [policy, token, hurry, alive, join, gather, lookup, windows].map(|text| fnv1a(text.as_bytes()))
+        let time = |time: Duration| format!("{time:?}");
+        let (policy, windows) = (format!("{} {:?}", self.policy, self.priorities), format!("{:?}", self.windows));
+        [policy, time(token), time(hurry), time(alive), time(join), time(gather), time(lookup), windows]
+            .map(|text| fnv1a(text.as_bytes()))
     }
 
     /// The first `networks` networks with the one that is used first where the policy prefers one, then the one that takes its place,

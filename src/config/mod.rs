@@ -63,9 +63,11 @@ pub struct Settings {
 impl Settings {
     /// Digests of what should be the same in the files of all daemons: the parts of the table, then what [`Live::digests`] says.
     pub fn digests(&self) -> [u32; 12] {
-        let ([ids, names, addresses, networks], live) = (self.table.digests(), self.live.digests());
-        let [policy, token, hurry, alive, join, gather, lookup, windows] = live;
-        [ids, names, addresses, networks, policy, token, hurry, alive, join, gather, lookup, windows]
+        let mut digests = [0; 12];
+        let (table, live) = digests.split_at_mut(4);
+        table.copy_from_slice(&self.table.digests());
+        live.copy_from_slice(&self.live.digests());
+        digests
     }
 
     /// The largest file that is read, in bytes.

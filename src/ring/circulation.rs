@@ -38,7 +38,7 @@ pub(crate) struct Circulation {
     /// Everybody has everything up to here.
     pub(crate) safe: u64,
     /// The lives of the members, in their order.
-    pub(crate) lives: Vec<Incarnation>,
+    pub(super) lives: Vec<Incarnation>,
     pub(crate) me: DaemonId,
     successor: DaemonId,
     pub(crate) predecessor: DaemonId,

@@ -164,10 +164,11 @@ impl Operational {
             return;
         }
         // Not numbered yet: packets of others may have arrived at the same moment, with lower claims.
-        let is_newer = |waiting: &Data| waiting.claim() <= data.claim();
-        // A late copy must not take the place of what its origin handed over since.
-        if holding.waiting.get(&from).is_none_or(is_newer) {
-            holding.waiting.insert(from, data);
+        match holding.waiting.iter_mut().find(|waiting| waiting.origin == from) {
+            None => holding.waiting.push(data),
+            // A late copy must not take the place of what its origin has handed over since.
+            Some(waiting) if waiting.claim() <= data.claim() => *waiting = data,
+            Some(_) => {}
         }
         core.timers.set(Timer::Number, now);
     }
@@ -176,9 +177,13 @@ impl Operational {
     pub(super) fn number_waiting(&mut self, core: &mut Core, now: Instant) {
         core.timers.stop(Timer::Number);
         let Place::Here(holding) = &mut self.place else { return };
-        let mut waiting: Vec<Data> = std::mem::take(&mut holding.waiting).into_values().collect();
-        waiting.sort_by_key(Data::claim);
-        waiting.into_iter().for_each(|data| self.take_over(core, now, data));
+        let mut waiting = std::mem::take(&mut holding.waiting);
+        waiting.sort_unstable_by_key(Data::claim);
+        waiting.drain(..).for_each(|data| self.take_over(core, now, data));
+        if let Place::Here(holding) = &mut self.place {
+            // Its memory serves the next ones.
+            holding.waiting = waiting;
+        }
     }
 
     fn take_over(&mut self, core: &mut Core, now: Instant, data: Data) {

@@ -465,10 +465,7 @@ fn into_owed(state: State) -> Owed {
         State::Gather(gather) => gather.owed,
         State::Form(forming) => forming.owed,
         State::Recovery(recovery) => recovery.give_up(),
-        State::Operational(operational) => {
-            let lives = operational.circulation.lives.clone();
-            operational.into_owed().of_lives(lives)
-        }
+        State::Operational(operational) => operational.into_owed(),
         State::Between => unreachable!("a state is carried over once"),
     }
 }

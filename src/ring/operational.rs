@@ -63,8 +63,8 @@ impl Operational {
 
     /// What the ring is owed when it is left.
     pub(crate) fn into_owed(self) -> Owed {
-        let Circulation { ring, members, window, .. } = self.circulation;
-        let owed = Owed::new(ring, members, window, self.delivery);
+        let Circulation { ring, members, lives, window, .. } = self.circulation;
+        let owed = Owed::new(ring, members, window, self.delivery).of_lives(lives);
         let owed = match self.place {
             Place::Here(_) => owed.with_token(),
             Place::Underway | Place::There(_) => owed,

@@ -50,7 +50,7 @@ pub(crate) struct Holding {
     tries: u32,
     answers: BTreeMap<DaemonId, Answer>,
     /// Packets that were handed over and wait for their turn, the last of each origin.
-    pub(crate) waiting: BTreeMap<DaemonId, Data>,
+    pub(crate) waiting: Vec<Data>,
 }
 
 /// Who shall answer.
@@ -95,7 +95,7 @@ impl Holding {
             again: None,
             tries: 0,
             answers: answers.collect(),
-            waiting: BTreeMap::new(),
+            waiting: Vec::new(),
         }
     }
 

@@ -46,8 +46,8 @@ const LATELY: Duration = Duration::from_secs(2);
 const ANSWER_TIME: Duration = Duration::from_millis(20);
 /// How often a daemon is asked that was refused.
 const QUESTIONS: u32 = 3;
-/// How many refusals a death takes, of the first one and those of the questions. So one that is forged or old means nothing, even if the
-/// daemon happens to be silent; and one may be lost.
+/// How many refusals a death takes: the first one, and one for each question, of which one may be lost. Fewer may be stray, and the daemon
+/// may be silent at that moment because it stands still.
 const REFUSALS: u32 = 3;
 /// How long refusals count for nothing after a daemon was heard all the same.
 const DISBELIEF: Duration = Duration::from_secs(1);

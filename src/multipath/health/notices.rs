@@ -18,36 +18,20 @@ use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differs([bool; PathReport::DIGESTS]);
 
-/// The parts of a file, in the order of [`super::System::parts`].
-const PARTS: [&str; PathReport::DIGESTS] = [
-    "the daemons' ids",
-    "the daemons' names",
-    "the daemons' addresses",
-    "the segments' networks",
-    "the policy",
-    "TokenTimeout",
-    "HurryTimeout",
-    "AliveTimeout",
-    "JoinTimeout",
-    "GatherTimeout",
-    "LookupTimeout",
-    "the windows",
-];
-
-/// The same, a word for each.
-const WORDS: [&str; PathReport::DIGESTS] = [
-    "ids",
-    "names",
-    "addresses",
-    "networks",
-    "policy",
-    "TokenTimeout",
-    "HurryTimeout",
-    "AliveTimeout",
-    "JoinTimeout",
-    "GatherTimeout",
-    "LookupTimeout",
-    "windows",
+/// The parts of a file, in the order of [`super::System::parts`]: a word for programs, and words for people.
+const PARTS: [(&str, &str); PathReport::DIGESTS] = [
+    ("ids", "the daemons' ids"),
+    ("names", "the daemons' names"),
+    ("addresses", "the daemons' addresses"),
+    ("networks", "the segments' networks"),
+    ("policy", "the policy"),
+    ("TokenTimeout", "TokenTimeout"),
+    ("HurryTimeout", "HurryTimeout"),
+    ("AliveTimeout", "AliveTimeout"),
+    ("JoinTimeout", "JoinTimeout"),
+    ("GatherTimeout", "GatherTimeout"),
+    ("LookupTimeout", "LookupTimeout"),
+    ("windows", "the windows"),
 ];
 
 /// The shortest time between two notices of one path.
@@ -228,7 +212,11 @@ impl Differs {
 
     /// What differs, a word for each: for programs.
     pub fn words(self) -> Vec<&'static str> {
-        WORDS.iter().zip(self.0).filter(|(_, differs)| *differs).map(|(word, _)| *word).collect()
+        self.parts().map(|(word, _)| word).collect()
+    }
+
+    fn parts(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        PARTS.into_iter().zip(self.0).filter(|(_, differs)| *differs).map(|(part, _)| part)
     }
 
     /// Whether nothing does.
@@ -249,8 +237,7 @@ impl Differs {
 
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<&str> =
-            PARTS.iter().zip(self.0).filter(|(_, differs)| *differs).map(|(part, _)| *part).collect();
+        let parts: Vec<&str> = self.parts().map(|(_, part)| part).collect();
         f.write_str(if parts.is_empty() { "the order of the daemons" } else { "" })?;
         f.write_str(&parts.join(" and "))
     }

@@ -8,6 +8,16 @@ impl Bus {
         self.drain(DaemonId(at));
     }
 
+    /// Runs until these are the last lines in the logs of these daemons.
+    fn run_until_last<const N: usize>(&mut self, last: [(u32, &str); N]) {
+        let is_last = |bus: &Bus, (id, line)| bus.log[&DaemonId(id)].last().is_some_and(|last| last == line);
+        let all = (1..300).any(|_| {
+            self.run(SECOND / 100);
+            last.iter().all(|&last| is_last(self, last))
+        });
+        assert!(all, "{last:?}");
+    }
+
     /// The daemon hears nothing more and says nothing more.
     fn kill(&mut self, daemon: u32) {
         self.side.insert(DaemonId(daemon), 9);
@@ -94,13 +104,7 @@ fn a_gather_that_goes_on_without_a_member_does_not_break_the_ring() {
     let mut bus = Bus::new(4);
     bus.run(SECOND);
     bus.partition(&[4]);
-    let left_out = |bus: &mut Bus| {
-        (1..300).any(|_| {
-            bus.run(SECOND / 100);
-            bus.log[&DaemonId(1)].last().is_some_and(|last| last == "Regular[1, 2, 3]")
-        })
-    };
-    assert!(left_out(&mut bus));
+    bus.run_until_last([(1, "Regular[1, 2, 3]")]);
     (1..=3).for_each(|id| drop(bus.take(id)));
     bus.run(SECOND / 10);
     assert_eq!(bus.rings[&DaemonId(4)].state_name(), "gather", "it has given up the holder, and waits for the others");
@@ -114,15 +118,7 @@ fn whoever_was_silent_comes_back_as_soon_as_it_hears_again() {
     let mut bus = Bus::new(4);
     bus.run(SECOND);
     bus.partition(&[4]);
-    let apart = |bus: &mut Bus| {
-        (1..300).any(|_| {
-            bus.run(SECOND / 100);
-            [(1, "Regular[1, 2, 3]"), (4, "Regular[4]")]
-                .iter()
-                .all(|&(id, line)| bus.log[&DaemonId(id)].last().is_some_and(|last| last == line))
-        })
-    };
-    assert!(apart(&mut bus));
+    bus.run_until_last([(1, "Regular[1, 2, 3]"), (4, "Regular[4]")]);
     // They have just given each other up, so they would wait before they try again.
     bus.partition(&[]);
     bus.run(SECOND / 10);
