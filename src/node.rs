@@ -139,6 +139,8 @@ pub struct Node {
     /// They have come, and nobody has asked yet.
     adopted: bool,
     events: VecDeque<Event>,
+    /// When [`Node::handle_timeout`] should be called next, as was said last.
+    due: Option<Instant>,
 }
 
 impl Node {
@@ -176,6 +178,7 @@ impl Node {
             next_daemons: Vec::new(),
             adopted: false,
             events: VecDeque::new(),
+            due: None,
         };
         node.paths.set_priorities(&config.live.priorities);
         node.paths.set_believed_silence(node.ring.believed_silence());
@@ -185,6 +188,7 @@ impl Node {
 
     /// A datagram arrived on `network`, and comes from `source` as it says.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
+        self.notice_lateness(now);
         let first = self.paths.handle_datagram(now, network, source, datagram);
         let followed = self.follow_table(now);
         let Some((header, body)) = first else {
@@ -230,6 +234,7 @@ impl Node {
 
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.notice_lateness(now);
         // Each part ignores a time-out that is not its own, so all are called.
         self.paths.handle_timeout(now);
         self.follow_table(now);
@@ -289,9 +294,17 @@ impl Node {
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
         let others = self.clients.poll_timeout().into_iter().chain(self.paths.poll_timeout()).chain(self.next_slice);
-        self.ring.poll_timeout().into_iter().chain(others).min()
+        self.due = self.ring.poll_timeout().into_iter().chain(others).min();
+        self.due
+    }
+
+    /// Something was due earlier than now: for that long this daemon was not running.
+    fn notice_lateness(&mut self, now: Instant) {
+        if let Some(due) = self.due.take_if(|due| *due < now) {
+            self.ring.on_lateness(now, now.since(due));
+        }
     }
 
     /// Bytes waiting for this client: the slices to write first, as many as are convenient.

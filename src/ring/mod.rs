@@ -268,6 +268,15 @@ impl Ring {
         self.state.name()
     }
 
+    /// Something should have been done `late` ago, so this daemon was not running meanwhile. The ring sees that itself if one of its own timers
+    /// was due. But these are far apart while nothing is sent.
+    pub fn on_lateness(&mut self, now: Instant, late: Duration) {
+        if late >= self.believed_silence() / 2 {
+            // Others may have given this daemon up meanwhile, with joins that wait in its socket.
+            self.core.woke = Some(now);
+        }
+    }
+
     fn on_submit(&mut self, now: Instant) {
         self.notice_absence(now);
         if let State::Operational(operational) = &mut self.state {
@@ -286,10 +295,7 @@ impl Ring {
             _ => self.core.config.token_timeout,
         };
         let late = now.since(due);
-        if late >= self.believed_silence() / 2 {
-            // Others may have given this daemon up meanwhile, with joins that wait in its socket.
-            self.core.woke = Some(now);
-        }
+        self.on_lateness(now, late);
         let away = late >= patience;
         let reason = match &self.state {
             State::Operational(operational) if operational.is_alone() => None,

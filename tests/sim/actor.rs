@@ -40,9 +40,9 @@ pub trait Actor {
     fn leave(&mut self, now: Instant);
     fn poll_transmit(&mut self) -> Option<Datagram>;
     fn poll_event(&mut self) -> Option<Event>;
-    fn poll_timeout(&self) -> Option<Instant>;
+    fn poll_timeout(&mut self) -> Option<Instant>;
     /// All that a datagram may change, but for the counters of what is dropped.
-    fn knowledge(&self) -> String;
+    fn knowledge(&mut self) -> String;
     /// For the log.
     fn state(&self) -> &'static str;
     fn stats(&self) -> &Stats;
@@ -64,6 +64,8 @@ pub struct RingDaemon {
     /// The time of the last input.
     now: Instant,
     assembly: Assembly,
+    /// When it meant to look again.
+    due: Option<Instant>,
 }
 
 /// What surrounds the ring of a daemon.
@@ -146,7 +148,8 @@ impl RingDaemon {
         multipath.set_believed_silence(ring.believed_silence());
         let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
         let sites = wiring.sites;
-        let mut daemon = RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly };
+        let mut daemon =
+            RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly, due: None };
         daemon.tell_limits(now);
         daemon
     }
@@ -194,6 +197,13 @@ impl RingDaemon {
         }
     }
 
+    /// Something was due earlier than now, as a whole daemon notices it.
+    fn notice_lateness(&mut self, now: Instant) {
+        if let Some(due) = self.due.take_if(|due| *due < now) {
+            self.ring.on_lateness(now, now.since(due));
+        }
+    }
+
     /// Announces the next table as a whole daemon does.
     fn agree(&mut self, now: Instant) {
         let parts = self.multipath.parts_company();
@@ -217,6 +227,7 @@ impl RingDaemon {
 impl Actor for RingDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
         self.now = now;
+        self.notice_lateness(now);
         let Some(network) = self.wires.arrival(network) else { return };
         let first = self.first_copy(now, network, datagram);
         self.follow_table(now);
@@ -235,6 +246,7 @@ impl Actor for RingDaemon {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
+        self.notice_lateness(now);
         self.multipath.handle_timeout(now);
         self.follow_table(now);
         self.fit();
@@ -296,14 +308,12 @@ impl Actor for RingDaemon {
         Some(event)
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        match (self.ring.poll_timeout(), self.multipath.poll_timeout()) {
-            (Some(ring), Some(paths)) => Some(ring.min(paths)),
-            (ring, paths) => ring.or(paths),
-        }
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.due = self.ring.poll_timeout().into_iter().chain(self.multipath.poll_timeout()).min();
+        self.due
     }
 
-    fn knowledge(&self) -> String {
+    fn knowledge(&mut self) -> String {
         let (state, held) = (self.ring.state_name(), self.ring.held_bytes());
         format!("{} {state} {held} {:?} {:?}", believed(&self.multipath), self.ring.poll_timeout(), self.ring.stats())
     }

@@ -500,7 +500,7 @@ impl<A: Actor> World<A> {
     /// Sees to it that a daemon's next timer is in the queue.
     fn arm(&mut self, daemon: usize) {
         let seat = &mut self.seats[daemon];
-        let next = seat.life.as_ref().and_then(|life| life.actor.poll_timeout());
+        let next = seat.life.as_mut().and_then(|life| life.actor.poll_timeout());
         if let Some(at) = next.map(|at| at.max(self.now))
             && seat.armed.is_none_or(|armed| at < armed)
         {

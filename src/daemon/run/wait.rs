@@ -28,7 +28,7 @@ impl Daemon {
     }
 
     /// How long to wait for the poll.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&mut self) -> Option<Duration> {
         let readable = self.clients.readable() > 0 && self.node.takes_client_input();
         let ready = self.ready.contains(&true) || self.links.has_event();
         if readable || self.clients.has_output() || self.listeners.is_ready() || ready {

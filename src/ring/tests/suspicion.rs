@@ -129,17 +129,28 @@ fn whoever_was_silent_comes_back_as_soon_as_it_hears_again() {
 fn what_was_said_while_a_daemon_stood_still_parts_it_from_nobody() {
     let mut bus = Bus::new(3);
     bus.run(SECOND);
-    let (sleeper, other) = (DaemonId(3), DaemonId(1));
-    // Something was sent just now, so each hears of the others often.
+    // Something was sent just now, so each hears of the others often, and the ring itself sees that a timer is late.
     bus.submit(2, Service::Agreed, "news");
     bus.run(SECOND / 50);
+    believes_no_old_join(&mut bus, None);
+    // In a quiet ring its timers are far apart.
+    let mut bus = Bus::new(3);
+    bus.run(SECOND * 30);
+    believes_no_old_join(&mut bus, Some(SECOND * 3 / 10));
+}
+
+/// Daemon 3 stands still, not as long as the token may stay away, but the others have gone on without it. Then it reads that they have.
+fn believes_no_old_join(bus: &mut Bus, late: Option<Duration>) {
+    let (sleeper, other) = (DaemonId(3), DaemonId(1));
     let present = [1, 2, 3].map(DaemonId).into();
     let (ring, failed) = (bus.rings[&other].state.circulation().unwrap().ring, [sleeper].into());
     let (incarnation, sequence) = (Incarnation(1), ring.sequence);
     let join = Join { origin: other, incarnation, sequence, leaving: false, present, failed };
-    // Not as long as the token may stay away, but the others have gone on without it.
     bus.now += SECOND * 4 / 10;
     let ring = bus.rings.get_mut(&sleeper).unwrap();
+    if let Some(late) = late {
+        ring.on_lateness(bus.now, late);
+    }
     ring.handle_packet(bus.now, other, Packet::Join(join));
     let said: Vec<Packet> = std::iter::from_fn(|| ring.poll_transmit()).map(|transmit| transmit.packet).collect();
     let given_up =

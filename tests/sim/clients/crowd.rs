@@ -222,11 +222,11 @@ impl Actor for Crowd {
         self.configurations.pop_front()
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         self.node.poll_timeout()
     }
 
-    fn knowledge(&self) -> String {
+    fn knowledge(&mut self) -> String {
         let counted = self.node.multipath_stats();
         let counted = [counted.first, counted.reports, counted.copies, counted.relayed, counted.path_changes];
         let (state, timeout) = (self.node.ring_state(), self.node.poll_timeout());

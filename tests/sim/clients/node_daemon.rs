@@ -235,12 +235,12 @@ impl Actor for NodeDaemon {
         (!self.configurations.is_empty()).then(|| self.configurations.remove(0))
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         let clients = self.clients.iter().map(Client::poll_timeout);
         self.node.poll_timeout().into_iter().chain(clients).min()
     }
 
-    fn knowledge(&self) -> String {
+    fn knowledge(&mut self) -> String {
         let counted = self.node.multipath_stats();
         let counted = [counted.first, counted.reports, counted.copies, counted.relayed, counted.path_changes];
         let (state, timeout) = (self.node.ring_state(), self.node.poll_timeout());
