@@ -356,6 +356,10 @@ impl Node {
         // Packets are as long as reaches everybody on every network, and no longer.
         self.ring.set_body_limit(self.paths.datagram_limit().saturating_sub(self.paths.overhead()));
         self.ring.set_doubles(self.paths.doubles());
+        self.paths.set_gathering(self.ring.gathering());
+        if let Some(lives) = self.ring.poll_agreed() {
+            self.paths.follow_agreed(now, lives);
+        }
         self.clients.set_now(now);
         self.budget = self.slice_budget();
         self.pass_events(now);

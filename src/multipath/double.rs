@@ -13,7 +13,7 @@ use super::outbound::{Distance, Parcel, Voice};
 use super::sizes::Arrival;
 use super::{Host, Multipath};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Header, Incarnation, PacketKind, Way};
+use crate::wire::{DaemonId, Greeting, Header, Incarnation, PacketKind, Way};
 
 /// How often a report of each life is shown to the other one.
 const SHOW_INTERVAL: Duration = Duration::from_millis(50);
@@ -109,6 +109,12 @@ impl Multipath {
         let header = &opened.header;
         let other = Host { life: header.incarnation, address: arrival.origin(header) };
         self.health.on_second_self(now, arrival.network, self.inbound.life(), other);
+        // Its question is answered again if it asks again: the address leads to either host, so the last answer may have come back here.
+        if header.kind == PacketKind::Greeting
+            && let Ok(greeting) = Greeting::decode(&opened.body)
+        {
+            self.greet(now, (self.table.me(), other.address), opened, Some(greeting));
+        }
         let is_shown = header.kind == PacketKind::Report && header.way == Way::Relayed;
         let is_senior = header.incarnation.0 < self.inbound.life().0;
         if is_shown && is_senior && self.health.is_fresh(now, &self.table, &opened.body) {
@@ -157,6 +163,22 @@ impl Multipath {
     /// The daemons as which two hosts run.
     pub fn doubles(&self) -> impl ExactSizeIterator<Item = DaemonId> + '_ {
         self.outbound.double().keys().copied()
+    }
+
+    /// Whether this daemon gathers: since when, and when a daemon that has not been heard since is not there, as it seems.
+    pub fn set_gathering(&mut self, gathering: Option<(Instant, Instant)>) {
+        self.inbound.set_gathering(gathering);
+    }
+
+    /// Daemons agreed to form a ring with these lives. Daemons do not find out in one moment that a host has gone. So if the others hear
+    /// the host that gave way, this daemon hears it too: it would be parted from them otherwise.
+    pub fn follow_agreed(&mut self, now: Instant, lives: impl IntoIterator<Item = (DaemonId, Incarnation)>) {
+        for (daemon, life) in lives {
+            if let Some(seat) = self.table.seat(daemon) {
+                self.inbound.follow_agreed(seat, life);
+            }
+        }
+        self.follow_clones(now);
     }
 
     /// Two hosts run as one daemon, the first one is heard.

@@ -41,6 +41,9 @@ impl Forming {
         core.learn_sequence(form.ring.sequence);
         // A daemon forms one ring of a sequence, so an older form token is stale from here on.
         core.formed = form.ring.sequence;
+        if !core.doubles.is_empty() {
+            core.agreed = Some(form.members.iter().map(|member| (member.daemon, member.incarnation)).collect());
+        }
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
         core.timers.set(Timer::Join, now + core.config.join_interval);
         let passed = PassedForm::pass(core, now, form);

@@ -24,6 +24,8 @@ pub(crate) struct Gather {
     silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
+    /// When it began.
+    pub(crate) since: Instant,
     /// Until then, what gives this daemon up was said while it stood still.
     stale_until: Instant,
     /// The sets have not changed for a moment.
@@ -51,6 +53,7 @@ impl Gather {
             silent: if how.reason.is_silence() { failed.clone() } else { BTreeSet::new() },
             failed,
             joins: BTreeMap::new(),
+            since: now,
             stale_until,
             settled: false,
             collector: Collector::default(),

@@ -44,7 +44,7 @@ pub use transition::GatherReason;
 
 use self::core::Core;
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Data, FormPart, Join, Packet, Payload, Probe, Service, Token};
+use crate::wire::{DaemonId, Data, FormPart, Incarnation, Join, Packet, Payload, Probe, Service, Token};
 use form::Forming;
 use gather::Gather;
 use hearsay::Worth;
@@ -165,6 +165,18 @@ impl Ring {
         if doubles.len() > 0 || !self.core.doubles.is_empty() {
             self.core.doubles = doubles.collect();
         }
+    }
+
+    /// While this daemon gathers: since when, and when that has lasted so long that a daemon which has not been heard since is not there.
+    /// Whoever gathers says so every [`Config::join_interval`].
+    pub fn gathering(&self) -> Option<(Instant, Instant)> {
+        let State::Gather(gather) = &self.state else { return None };
+        Some((gather.since, gather.since + self.core.config.consensus_timeout / 2))
+    }
+
+    /// Which lives the daemons of a new ring agreed on, once for each agreement, if two hosts run as some daemon.
+    pub fn poll_agreed(&mut self) -> Option<Vec<(DaemonId, Incarnation)>> {
+        self.core.agreed.take()
     }
 
     /// Messages of this ring have turned out to contradict each other, so somebody forges them: gathers, so that another ring forms.

@@ -165,6 +165,10 @@ impl RingDaemon {
     fn fit(&mut self) {
         self.ring.set_body_limit(self.multipath.datagram_limit() - self.multipath.overhead());
         self.ring.set_doubles(self.multipath.doubles());
+        self.multipath.set_gathering(self.ring.gathering());
+        if let Some(lives) = self.ring.poll_agreed() {
+            self.multipath.follow_agreed(self.now, lives);
+        }
     }
 
     /// The same daemon without the filter for copies.

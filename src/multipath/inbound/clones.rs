@@ -38,23 +38,34 @@ pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
 const GONE: Duration = Duration::from_secs(10);
 
 impl Clones {
-    /// Whether a packet of this life must be dropped, because another host with this identity is heard.
-    pub(super) fn give_way(&mut self, now: Instant, life: Incarnation) -> bool {
+    /// Whether a packet of this life must be dropped, because another host with this identity is heard. If that one is there, it has been heard
+    /// since `expected`.
+    pub(super) fn give_way(&mut self, now: Instant, life: Incarnation, expected: Option<Instant>) -> bool {
         let Some(rivals) = &mut self.0 else { return false };
         let Some(heard) = rivals.heard else { return false };
         // Only the life that is heard renews this. Otherwise the one that gives way could never take over.
         if life == rivals.first.life {
             rivals.heard = Some(now);
         }
-        if now.since(heard) >= SILENCE {
+        let gives_way = life == rivals.second.life;
+        // A ring gathers without the one that was heard. If the other one were refused meanwhile, this daemon would be parted from all who
+        // hear it.
+        let is_gone = gives_way && expected.is_some_and(|expected| heard < expected);
+        if is_gone || now.since(heard) >= SILENCE {
             self.0 = None;
             return false;
         }
-        let gives_way = life == rivals.second.life;
         if gives_way {
             rivals.spoke = now;
         }
         gives_way
+    }
+
+    /// The others go on with this life. If it is that of the host that gave way, that host is heard from now on.
+    pub(super) fn follow_agreed(&mut self, life: Incarnation) {
+        if self.0.as_ref().is_some_and(|rivals| rivals.heard.is_some() && rivals.second.life == life) {
+            self.0 = None;
+        }
     }
 
     /// Whether it is known that there are two hosts.
@@ -129,20 +140,38 @@ mod tests {
     #[test]
     fn the_smaller_life_is_heard_and_the_other_when_that_is_silent() {
         let mut clones = rivals();
-        assert!(!clones.give_way(at(1000), A) && clones.give_way(at(1000), B));
-        assert!(!clones.give_way(at(5000), A));
-        assert!(clones.give_way(at(9900), B), "a while ago");
-        assert!(!clones.give_way(at(10_000), B), "silent for five seconds");
-        assert!(!clones.give_way(at(10_001), B));
+        assert!(!clones.give_way(at(1000), A, None) && clones.give_way(at(1000), B, None));
+        assert!(!clones.give_way(at(5000), A, None));
+        assert!(clones.give_way(at(9900), B, None), "a while ago");
+        assert!(!clones.give_way(at(10_000), B, None), "silent for five seconds");
+        assert!(!clones.give_way(at(10_001), B, None));
+    }
+
+    #[test]
+    fn the_other_is_heard_as_soon_as_a_ring_gathers_without_the_first() {
+        let mut clones = rivals();
+        assert!(!clones.give_way(at(1000), A, None));
+        assert!(clones.give_way(at(1400), B, Some(at(1000))), "the first one was heard since");
+        assert!(!clones.give_way(at(1400), B, Some(at(1001))));
+        assert!(!clones.are_two(at(1400)));
+    }
+
+    #[test]
+    fn the_other_is_heard_if_the_daemons_agree_on_its_life() {
+        let mut clones = rivals();
+        clones.follow_agreed(A);
+        assert!(clones.give_way(at(1000), B, None));
+        clones.follow_agreed(B);
+        assert!(!clones.give_way(at(1000), B, None));
     }
 
     #[test]
     fn there_is_one_host_again_when_the_other_has_not_spoken_for_long() {
         let mut clones = rivals();
         for second in 1..30 {
-            assert!(!clones.give_way(at(second * 1000), A));
+            assert!(!clones.give_way(at(second * 1000), A, None));
             if second <= 5 {
-                assert!(clones.give_way(at(second * 1000), B));
+                assert!(clones.give_way(at(second * 1000), B, None));
             }
             assert_eq!(clones.are_two(at(second * 1000)), second < 15, "after {second} s");
         }
@@ -157,6 +186,6 @@ mod tests {
         for n in 0..20 {
             assert_eq!(clones.take_turns(at(1000 + n * 1500), A, host(B)), None, "now and then");
         }
-        assert!(!clones.give_way(at(40_000), B));
+        assert!(!clones.give_way(at(40_000), B, None));
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Inbound {
     trust: Believing,
     refusals: Refusals,
     clones: BySeat<Clones>,
+    /// Since when the ring gathers, and when it has done so for long.
+    gathering: Option<(Instant, Instant)>,
     fragments: Fragments,
 }
 
@@ -150,7 +152,7 @@ impl Inbound {
             false => Believing::Proved(Gate::new(keys, table.len())),
         };
         let fragments = Fragments::new(table);
-        Inbound { incarnation, sources, trust, clones, fragments, refusals: Refusals::default() }
+        Inbound { incarnation, sources, trust, clones, gathering: None, fragments, refusals: Refusals::default() }
     }
 
     /// Without a key, takes datagrams only from these sorted addresses, or from any if there are none.
@@ -250,9 +252,10 @@ impl Inbound {
     ) -> Result<Copied, Refusal> {
         let mark = came.mark(network);
         let host = Host { life: header.incarnation, address: source };
+        let expected = self.expected_since(now);
         let clones = &mut self.clones[came.sender];
         // Before the window: a packet of the host that gave way must not move it.
-        if clones.give_way(now, header.incarnation) {
+        if clones.give_way(now, header.incarnation, expected) {
             return Err(Refusal::Rival);
         }
         match &mut self.trust {
@@ -272,7 +275,8 @@ impl Inbound {
 
     /// Whether a packet of a life that is not believed is of a host that gives way to another one with the same identity.
     pub(super) fn is_rival(&mut self, now: Instant, sender: Seat, header: &Header) -> bool {
-        self.clones[sender].give_way(now, header.incarnation)
+        let expected = self.expected_since(now);
+        self.clones[sender].give_way(now, header.incarnation, expected)
     }
 
     /// A packet came from a life that is not believed, or a greeting from any.
@@ -296,6 +300,21 @@ impl Inbound {
     /// The life of this daemon itself.
     pub(super) fn life(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// While a ring gathers: since when, and when a daemon that has not been heard since is not there.
+    pub(super) fn set_gathering(&mut self, gathering: Option<(Instant, Instant)>) {
+        self.gathering = gathering;
+    }
+
+    /// Since when a living daemon would have been heard by now.
+    fn expected_since(&self, now: Instant) -> Option<Instant> {
+        self.gathering.filter(|&(_, long)| now >= long).map(|(since, _)| since)
+    }
+
+    /// The others go on with this life of a daemon.
+    pub(super) fn follow_agreed(&mut self, daemon: Seat, life: Incarnation) {
+        self.clones[daemon].follow_agreed(life);
     }
 
     /// Whether two hosts run as this daemon, as far as is known.
