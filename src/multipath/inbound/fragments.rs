@@ -1,8 +1,9 @@
 //! Puts fragments together again.
 //!
 //! A sender may have several datagrams under way, and some of their fragments may never come. So the bytes that are kept for each sender
-//! have a limit. A datagram that is not complete after [`PATIENCE`] is dropped, and at the limit the oldest one is dropped for the
-//! newest. Fragments that do not fit together are dropped and counted.
+//! have a limit, and a datagram that is not complete after [`PATIENCE`] is dropped. At the limit one that has waited for [`STALLED`] is
+//! dropped for a new one. If there is none, the new one is refused, with all its fragments: else a burst of more datagrams than there is room
+//! for would push out each of them before it is whole. Fragments that do not fit together are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,10 @@ use crate::wire::{Fragment, Incarnation, Slice};
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
 /// How long an incomplete datagram is kept. After this time its packet has been requested again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// An incomplete datagram that has waited so long has probably lost a fragment.
+const STALLED: Duration = Duration::from_millis(50);
+/// How many refused datagrams are remembered.
+const REFUSED_LIMIT: usize = 256;
 
 /// Stretches of a datagram that are here while others between them are missing.
 const PARTS_LIMIT: usize = 512;
@@ -29,6 +34,8 @@ pub(super) struct Fragments(BySeat<Incomplete>);
 struct Incomplete {
     life: Option<Incarnation>,
     datagrams: VecDeque<Partial>,
+    /// The numbers of those that were refused, the latest last. A part of one would take room and never become whole.
+    refused: VecDeque<u32>,
 }
 
 /// A datagram of which fragments are missing.
@@ -46,7 +53,7 @@ struct Partial {
 pub(in crate::multipath) enum Joined {
     /// The datagram is complete.
     Whole(Slice),
-    /// Others are missing.
+    /// Others are missing, or there is no room for it.
     Waits,
     /// It contradicts what is here.
     Contradicts,
@@ -66,7 +73,7 @@ impl Fragments {
     pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
         let incomplete = &mut self.0[sender];
         if incomplete.life != Some(life) {
-            *incomplete = Incomplete { life: Some(life), datagrams: VecDeque::new() };
+            *incomplete = Incomplete { life: Some(life), ..Incomplete::default() };
         }
         incomplete.join(now, fragment)
     }
@@ -80,11 +87,18 @@ impl Incomplete {
         }
         let (number, total) = (fragment.number, usize::from(fragment.total));
         let known = self.datagrams.iter().position(|partial| partial.number == number);
-        let place = known.unwrap_or_else(|| {
-            self.make_room(total);
-            self.datagrams.push_back(Partial { number, since: now, bytes: vec![0; total], parts: Vec::new() });
-            self.datagrams.len() - 1
-        });
+        let place = match known {
+            Some(place) => place,
+            None if self.refused.contains(&number) => return Joined::Waits,
+            None if !self.make_room(now, total) => {
+                self.refuse(number);
+                return Joined::Waits;
+            }
+            None => {
+                self.datagrams.push_back(Partial { number, since: now, bytes: vec![0; total], parts: Vec::new() });
+                self.datagrams.len() - 1
+            }
+        };
         let partial = &mut self.datagrams[place];
         if !partial.add(fragment) {
             return Joined::Contradicts;
@@ -96,11 +110,24 @@ impl Incomplete {
         Joined::Whole(whole.unwrap_or_default().into())
     }
 
-    fn make_room(&mut self, total: usize) {
+    /// Drops what has stalled until there is room for this many bytes. Whether there is.
+    fn make_room(&mut self, now: Instant, total: usize) -> bool {
         let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
-        while !self.datagrams.is_empty() && held(&self.datagrams) + total > BYTES_LIMIT {
+        while held(&self.datagrams) + total > BYTES_LIMIT {
+            let Some(oldest) = self.datagrams.front() else { return true };
+            if now.since(oldest.since) < STALLED {
+                return false;
+            }
             self.datagrams.pop_front();
         }
+        true
+    }
+
+    fn refuse(&mut self, number: u32) {
+        if self.refused.len() == REFUSED_LIMIT {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(number);
     }
 }
 
@@ -200,6 +227,32 @@ mod tests {
         assert_eq!(fragments.0[sender].datagrams.len(), 4);
         assert_eq!(fragments.join(at(1000), sender, LIFE, &fragment(1000, 2, 0, b"a")), Joined::Waits);
         assert_eq!(fragments.0[sender].datagrams.len(), 1, "the others are too old");
+    }
+
+    /// Networks of different delay mix the fragments of all datagrams that are sent at once.
+    #[test]
+    fn a_burst_larger_than_the_room_comes_through_bit_by_bit() {
+        let (mut fragments, sender) = fragments();
+        let mut rng = Rng::new(5);
+        let (total, part) = (9000u16, 1200);
+        let mut missing: Vec<u32> = (0..64).collect();
+        // What did not become whole is sent again with other numbers.
+        for round in 0..6 {
+            let number = |packet: u32| round * 64 + packet;
+            let starts = |packet: u32| (0..total).step_by(part).map(move |start| (packet, start));
+            let mut burst: Vec<(u32, u16)> = missing.iter().flat_map(|&packet| starts(packet)).collect();
+            for last in (1..burst.len()).rev() {
+                burst.swap(last, rng.below(last as u64 + 1) as usize);
+            }
+            for (packet, start) in burst {
+                let bytes = vec![packet as u8; part.min(usize::from(total - start))];
+                let fragment = fragment(number(packet), total, start, &bytes);
+                if let Joined::Whole(_) = fragments.join(at(u64::from(round)), sender, LIFE, &fragment) {
+                    missing.retain(|&it| it != packet);
+                }
+            }
+        }
+        assert_eq!(missing, []);
     }
 
     #[test]
