@@ -163,6 +163,11 @@ impl Owed {
         }
     }
 
+    /// Nobody has delivered what was promised, and nobody will.
+    pub(crate) fn release(&mut self) {
+        self.promised.clear();
+    }
+
     /// Whether what was handed over has no number and will get none.
     pub(crate) fn is_void(&self) -> bool {
         matches!(self.handed, Some(Handed::Void))
@@ -395,6 +400,9 @@ mod tests {
         assert!(owed.brings().apart && !owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
         owed.settle(&mut Claims::new(), true);
         assert!(owed.claims().into_values().eq([theirs]));
+        // All of the ring are here again, so nobody has delivered it.
+        owed.release();
+        assert!(!owed.brings().apart && owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
     }
 
     #[test]

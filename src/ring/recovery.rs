@@ -51,9 +51,12 @@ pub(crate) struct Recovery {
 
 impl Recovery {
     /// Begins the exchange and lets the form token finish its second rotation.
-    pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, form: Form) -> Recovery {
+    pub(crate) fn enter(core: &mut Core, now: Instant, mut owed: Owed, form: Form) -> Recovery {
         let circulation = Circulation::new(core, &form);
         let from = Origins::of(&owed, &form);
+        if from.all.len() == owed.members.len() {
+            owed.release();
+        }
         let me = core.me();
         let peers = || from.peers(me).iter().copied();
         // The peer with the lowest aru may lack anything above it, and nothing below.
@@ -263,7 +266,7 @@ impl Recovery {
 
 /// The members of a new ring that come from this daemon's old one.
 struct Origins {
-    /// All of them but those who promised a packet in an exchange that failed. Each of these goes on alone.
+    /// All of them but those who promised a packet in an exchange that failed. Each of these goes on alone, unless the whole old ring is here.
     together: Vec<(DaemonId, Brings)>,
     all: Vec<(DaemonId, Brings)>,
     /// Whether what they have among them is all that has a number.
@@ -274,7 +277,9 @@ impl Origins {
     fn of(owed: &Owed, form: &Form) -> Origins {
         let brings = form.members.iter().filter_map(|member| Some((member.daemon, member.brings?)));
         let all: Vec<_> = brings.filter(|(_, brings)| brings.ring == owed.ring).collect();
-        let together: Vec<_> = all.iter().copied().filter(|(_, brings)| !brings.apart).collect();
+        // If all of the old ring come from it, none has installed the ring for which something was promised, or delivered that.
+        let whole = all.len() == owed.members.len();
+        let together: Vec<_> = all.iter().copied().filter(|(_, brings)| whole || !brings.apart).collect();
         // Each keeps what it has numbered, and who holds the token has all. Who goes apart shares nothing.
         let show_all = together.len() == owed.members.len() || together.iter().any(|(_, brings)| brings.holds);
         Origins { together, all, show_all }
@@ -303,5 +308,38 @@ fn wrap(me: DaemonId, circulation: &Circulation, old: &Data) -> Data {
         claim_distance: Data::NO_NUMBER,
         // Whole, with its old header: the receiver puts it into the window of the old ring as if it had come in time.
         payload: Packet::Data(old.clone()).encode(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FormMember, Incarnation, RingId};
+
+    const A: DaemonId = DaemonId(1);
+    const B: DaemonId = DaemonId(2);
+    const C: DaemonId = DaemonId(3);
+
+    fn form(brings: impl IntoIterator<Item = (DaemonId, Brings)>) -> Form {
+        let member = |(daemon, brings)| FormMember { daemon, incarnation: Incarnation(1), brings: Some(brings) };
+        let ring = RingId { sequence: 9, representative: A };
+        Form { ring, hop: 0, members: brings.into_iter().map(member).collect() }
+    }
+
+    #[test]
+    fn who_promised_something_goes_alone_unless_the_whole_old_ring_is_here() {
+        let ring = RingId { sequence: 4, representative: A };
+        let owed = Owed::new(ring, vec![A, B, C], Default::default(), Default::default());
+        let brings = |apart| Brings { apart, ..owed.brings() };
+        let whole = Origins::of(&owed, &form([(A, brings(false)), (B, brings(true)), (C, brings(false))]));
+        assert_eq!(whole.peers(B).len(), 3);
+        assert_eq!(whole.peers(A).len(), 3);
+        assert!(whole.show_all);
+        // C has installed another ring, perhaps that for which something was promised.
+        let gone = Brings { ring: RingId { sequence: 8, representative: A }, ..brings(false) };
+        let parted = Origins::of(&owed, &form([(A, brings(false)), (B, brings(true)), (C, gone)]));
+        assert_eq!(parted.peers(B), [(B, brings(true))]);
+        assert_eq!(parted.peers(A), [(A, brings(false))]);
+        assert!(!parted.show_all);
     }
 }

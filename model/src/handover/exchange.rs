@@ -49,7 +49,14 @@ impl State {
     /// The exchange is complete at this daemon. Returns with whom it goes on, and what is delivered by its claim.
     fn settle(&mut self, me: usize, brings: &[(usize, Brings)]) -> (Set, Vec<Packet>) {
         let from = self.daemons[me].ring;
-        let together: Vec<_> = brings.iter().filter(|(_, brings)| brings.ring == from && !brings.apart).collect();
+        let came = brings.iter().filter(|(_, brings)| brings.ring == from).count();
+        // None of them has installed another ring, or delivered what it had promised there.
+        let whole = came == self.ring_of(me).members.count_ones() as usize;
+        if let (true, Some(Handed::Promised(packet))) = (whole, self.daemons[me].handed) {
+            self.daemons[me].handed = Some(Handed::InDoubt(packet));
+        }
+        let counts = |brings: &Brings| brings.ring == from && (whole || !brings.apart);
+        let together: Vec<_> = brings.iter().filter(|(_, brings)| counts(brings)).collect();
         let (peers, claims) = match self.daemons[me].handed {
             // It shares nothing: what the others deliver is not changed by it.
             Some(Handed::Promised(packet)) => (1 << me, vec![packet]),
