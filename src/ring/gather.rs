@@ -168,8 +168,8 @@ impl Gather {
     fn parts_members(&self, core: &Core, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
-        let was_member = self.owed.was_member(join.origin, join.incarnation) && !core.doubles.contains(&join.origin);
-        !was_member && join.failed.iter().any(given_up)
+        let was_heard = self.owed.was_heard(join.origin, join.incarnation) && !core.doubles.contains(&join.origin);
+        !was_heard && join.failed.iter().any(given_up)
     }
 
     /// The sets changed: send a join, and restart the timers of the agreement.

@@ -26,6 +26,8 @@ pub(crate) struct Owed {
     pub(crate) members: Vec<DaemonId>,
     /// The life of each member.
     lives: Vec<Incarnation>,
+    /// Those whose form token went round with this daemon, but whose ring was not installed here.
+    agreed: Vec<(DaemonId, Incarnation)>,
     pub(crate) window: Window,
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
@@ -60,7 +62,18 @@ impl Owed {
     /// What is owed to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
         let (lives, promised) = (Vec::new(), Claims::new());
-        Owed { ring, members, lives, window, delivery, trusted: 0, holds: false, handed: None, promised }
+        Owed {
+            ring,
+            members,
+            lives,
+            agreed: Vec::new(),
+            window,
+            delivery,
+            trusted: 0,
+            holds: false,
+            handed: None,
+            promised,
+        }
     }
 
     /// Its members were in it in these lives.
@@ -68,9 +81,16 @@ impl Owed {
         Owed { lives, ..self }
     }
 
-    /// Whether a daemon was a member in this life.
-    pub(crate) fn was_member(&self, daemon: DaemonId, life: Incarnation) -> bool {
-        self.members.iter().zip(&self.lives).any(|(member, lived)| (*member, *lived) == (daemon, life))
+    /// The form token of a ring of these lives went round.
+    pub(crate) fn agree(&mut self, lives: impl Iterator<Item = (DaemonId, Incarnation)>) {
+        self.agreed = lives.collect();
+    }
+
+    /// Whether a daemon was heard well in this life until now: it was a member, or a form token went round with it. Members do not install
+    /// a ring in one moment, so some may be in the next one already when it breaks.
+    pub(crate) fn was_heard(&self, daemon: DaemonId, life: Incarnation) -> bool {
+        let mut members = self.members.iter().copied().zip(self.lives.iter().copied());
+        members.any(|member| member == (daemon, life)) || self.agreed.contains(&(daemon, life))
     }
 
     /// Its token rested here when it broke.
@@ -403,6 +423,19 @@ mod tests {
         // All of the ring are here again, so nobody has delivered it.
         owed.release();
         assert!(!owed.brings().apart && owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
+    }
+
+    #[test]
+    fn who_agreed_on_a_ring_is_no_newcomer_when_that_breaks() {
+        let (old, new) = (Incarnation(1), Incarnation(2));
+        let mut owed = owed(vec![]).of_lives(vec![old, old, old]);
+        let stranger = DaemonId(9);
+        assert!(owed.was_heard(B, old) && !owed.was_heard(B, new) && !owed.was_heard(stranger, old));
+        owed.agree([(A, old), (B, new), (stranger, old)].into_iter());
+        assert!(owed.was_heard(B, new) && owed.was_heard(stranger, old) && !owed.was_heard(stranger, new));
+        // The next agreement counts.
+        owed.agree([(A, old)].into_iter());
+        assert!(owed.was_heard(C, old) && !owed.was_heard(stranger, old));
     }
 
     #[test]
