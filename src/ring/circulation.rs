@@ -29,6 +29,22 @@ pub(crate) enum Received {
     Contradiction,
 }
 
+/// A member that lacks packets.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    by: DaemonId,
+    /// What the token said of it.
+    aru: u64,
+    /// At how many visits in a row.
+    visits: u32,
+}
+
+/// A member that gets no data for this many time-outs of the token is given up. On slow networks with much loss, bad luck lasts for one.
+const STUCK_TIMEOUTS: u32 = 3;
+/// When what is missing has not come for so many visits, it is retransmitted at one in so many only. Perhaps no network lets packets of that
+/// length through, and a token may make thousands of visits until that ends.
+const HOPELESS_VISITS: u32 = 16;
+
 /// A ring with its token going round.
 #[derive(Debug)]
 pub(crate) struct Circulation {
@@ -58,8 +74,8 @@ pub(crate) struct Circulation {
     /// The origin of the packet with the highest number that has been here.
     pub(crate) last_origin: Option<DaemonId>,
     last_number: u64,
-    /// The token's aru at the last visit and the member that had lowered it, if it was behind.
-    behind: Option<(u64, DaemonId)>,
+    /// The member that is behind, if there is one.
+    behind: Option<Behind>,
 }
 
 impl Circulation {
@@ -138,27 +154,29 @@ impl Circulation {
     /// not come round, that member is not to blame.
     pub(crate) fn stuck(&self, core: &mut Core, now: Instant) -> Option<Transition> {
         // A daemon cannot leave itself out. If it is the one that gets no data, another member leaves it out.
-        let (_, by) = self.behind.filter(|&(_, by)| by != core.me())?;
+        let behind = self.behind.filter(|behind| behind.by != core.me())?;
         let comes_round = core.timers.left(Timer::TokenLoss, now) >= core.config.token_timeout / 2;
         if !comes_round {
             core.timers.set(Timer::Progress, now + core.config.token_timeout);
             return None;
         }
-        Some(Transition::gather_without(GatherReason::NoProgress, [by]))
+        Some(Transition::gather_without(GatherReason::NoProgress, [behind.by]))
     }
 
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
         // The same aru by the same member at two visits: what that member lacks was not repaired in between.
-        let before = self.behind.take();
-        self.behind = match token.aru_by {
-            Some(by) if token.aru < token.seq => Some((token.aru, by)),
-            _ => None,
+        let Some(by) = token.aru_by.filter(|_| token.aru < token.seq) else {
+            self.behind = None;
+            core.timers.stop(Timer::Progress);
+            return;
         };
-        match self.behind {
+        match &mut self.behind {
             // The timer runs on from the first of these visits. Setting it again at each would never let it expire.
-            Some(behind) if before == Some(behind) => {}
-            Some(_) => core.timers.set(Timer::Progress, now + core.config.token_timeout),
-            None => core.timers.stop(Timer::Progress),
+            Some(behind) if (behind.by, behind.aru) == (by, token.aru) => behind.visits += 1,
+            behind => {
+                *behind = Some(Behind { by, aru: token.aru, visits: 1 });
+                core.timers.set(Timer::Progress, now + core.config.token_timeout * STUCK_TIMEOUTS);
+            }
         }
     }
 
@@ -203,7 +221,9 @@ impl Circulation {
         }
         // Before anything is sent: this daemon's counts of the last visit must not count twice.
         self.flow.begin(token);
-        let mut budget = core.config.personal_window;
+        let visits = self.behind.map_or(0, |behind| behind.visits);
+        let waits = visits > HOPELESS_VISITS && !visits.is_multiple_of(HOPELESS_VISITS);
+        let mut budget = if waits { 0 } else { core.config.personal_window };
         let mut left = Ranges::default();
         let members = self.members.len() as u64;
         // In each rotation one member serves a request and then leaves it to the next. After this many hops all have.
