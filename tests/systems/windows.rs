@@ -30,11 +30,12 @@ const PROGRAMS: [&str; 18] = [
 ];
 
 /// The libraries that every Windows has.
-const SYSTEM_LIBRARIES: [&str; 12] = [
+const SYSTEM_LIBRARIES: [&str; 13] = [
     "kernel32.dll",
     "ntdll.dll",
     "msvcrt.dll",
     "ws2_32.dll",
+    "iphlpapi.dll",
     "advapi32.dll",
     "userenv.dll",
     "bcrypt.dll",
