@@ -109,6 +109,16 @@ fn windows_a_second_daemon_does_not_take_the_port_of_the_first() {
 
 #[test]
 #[ignore = "make check-windows builds what it tries"]
+fn windows_warns_of_a_daemon_that_no_client_reaches() {
+    let windows = System::windows();
+    let file = windows.scratch().join("closed.conf");
+    fs::write(&file, "Spread_Segment unicast:4803 { solo 127.0.0.1 { D 127.0.0.1 } }\n").unwrap();
+    let printed = windows.run(&windows.program("spread"), &["--check", &windows.path(&file)]);
+    assert!(printed.contains("warning: ") && printed.contains("on Windows not at all"), "{printed}");
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
 fn windows_the_library_is_loaded_runs_two_daemons_and_goes() {
     let windows = System::windows();
     let program = windows.compile_with("tests/windows/inside.c", &[]);
