@@ -62,3 +62,12 @@ fn windows_runs_the_daemon_as_a_service() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody listens any more");
     sc(&windows, &["delete", &name]);
 }
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
+fn windows_says_why_a_service_is_none_at_the_prompt() {
+    let windows = System::windows();
+    let output = windows.command(&windows.program("spread")).arg("--service").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && errors.contains("(os error "), "{errors}");
+}
