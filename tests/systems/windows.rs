@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::ring;
-use super::system::{ROOT, System, free_port};
+use super::system::{ROOT, System, await_text, free_port};
 
 /// The C programs, but for those that fork and those that look at what only Unix has.
 const PROGRAMS: [&str; 18] = [
@@ -115,6 +115,18 @@ fn windows_warns_of_a_daemon_that_no_client_reaches() {
     fs::write(&file, "Spread_Segment unicast:4803 { solo 127.0.0.1 { D 127.0.0.1 } }\n").unwrap();
     let printed = windows.run(&windows.program("spread"), &["--check", &windows.path(&file)]);
     assert!(printed.contains("warning: ") && printed.contains("on Windows not at all"), "{printed}");
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
+fn windows_a_daemon_leaves_its_ring_on_ctrl_c() {
+    let windows = System::windows();
+    let mut daemon = windows.daemon(&solo(&windows, free_port()), "solo");
+    // Wine makes Ctrl-C of it.
+    let told = Command::new("kill").args(["-INT", &daemon.child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    await_text(&windows.scratch().join("daemon-solo.out"), "spread ends");
+    assert!(daemon.child.wait().unwrap().success());
 }
 
 #[test]
