@@ -58,7 +58,7 @@ names = $$(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([A-Za-z_.]*\).*/\1/p' docs/man/
 fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
 	-e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@API_VERSION@|$(API_VERSION)|g'
 
-.PHONY: build demo check check-memory check-windows check-systems check-packages deb wheel dist book gallery dll windows dist-windows sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-strip install-library install-programs install-documents install-service uninstall clean
+.PHONY: build demo check check-memory check-windows check-systems check-packages deb wheel dist book gallery dll windows dist-windows python-for-archive sim soak fuzz test-the-tester model bench bench-sim bench-failover bench-core bench-instructions install install-strip install-library install-programs install-documents install-service uninstall clean
 
 # Nothing that is built says where it was built.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
@@ -125,7 +125,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DIST = torc-$(VERSION)-windows-x86_64
 DIST_DIR = $(or $(CARGO_TARGET_DIR),target)/dist
 
-dist-windows: windows
+dist-windows: python-for-archive windows
 	rm -rf $(DIST_DIR)/$(DIST) $(DIST_DIR)/$(DIST).zip
 	$(INSTALL) -d $(DIST_DIR)/$(DIST)/bin $(DIST_DIR)/$(DIST)/include $(DIST_DIR)/$(DIST)/lib
 	$(INSTALL) -m 755 $(DLL_DIR)/spread.dll $(WINDOWS_PROGRAMS:%=$(DLL_DIR)/%.exe) $(DIST_DIR)/$(DIST)/bin
@@ -135,8 +135,13 @@ dist-windows: windows
 		$(DIST_DIR)/$(DIST)/lib
 	$(INSTALL) -m 644 docs/windows.md $(DIST_DIR)/$(DIST)/README.md
 	$(INSTALL) -m 644 docs/spread.conf.example LICENSE-MIT LICENSE-APACHE $(DIST_DIR)/$(DIST)
+	packaging/licences.py --filter-platform $(WINDOWS) > $(DIST_DIR)/$(DIST)/licences.txt
 	cd $(DIST_DIR) && python3 -m zipfile -c $(DIST).zip $(DIST)
 	@echo $(DIST_DIR)/$(DIST).zip
+
+# Asked for before anything is built.
+python-for-archive:
+	@command -v python3 >/dev/null || { echo "dist-windows: python3 is missing; install the package: apt-get install python3" >&2; exit 1; }
 
 # Where archives and packages go.
 OUT ?= $(DIST_DIR)

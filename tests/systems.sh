@@ -70,11 +70,11 @@ END
     x86_64-w64-mingw32-gcc -shared -o "$TORC_WINDOWS/bcryptprimitives.dll" "$scratch/stand_in.c" -ladvapi32
 }
 
-# make_windows TARGET: builds the DLL, or the programs too, or the archive of all.
+# make_windows TARGET SETTING...: builds the DLL, or the programs too, or the archive of all.
 make_windows() {
     packaging/cross.sh --prepare "$(packaging/cross.sh --target windows)" || exit
     # What is run once is not worth an optimization, and may say where it was built.
-    CARGO_PROFILE_DEV_OPT_LEVEL=0 make --no-print-directory "$1" DLL_PROFILE=dev DLL_DIR="$TORC_WINDOWS" RUSTFLAGS=
+    CARGO_PROFILE_DEV_OPT_LEVEL=0 make --no-print-directory "$@" DLL_PROFILE=dev DLL_DIR="$TORC_WINDOWS" RUSTFLAGS=
 }
 
 # Runs what compiles; then the compiler says again what it warned of, which fails.
@@ -95,16 +95,21 @@ quick() {
 
 windows() {
     say "Windows"
+    need ip iproute2
+    need python3 python3
+    python3 -c 'import ensurepip, venv' 2>/dev/null || fail "Python's venv is missing; install the package: apt-get install python3-venv"
     without_warnings make_windows windows
     start_wine
     cp -a "$WINEPREFIX" "$TORC_WINE_PREFIX_APART"
     try windows_
     say "the archive for Windows"
-    make_windows dist-windows
-    python3 - "$target"/dist/torc-*-windows-x86_64.zip <<'END'
+    # Apart from the archive that is given away, which has the same name.
+    rm -rf "$TORC_WINDOWS/dist"
+    make_windows dist-windows DIST_DIR="$TORC_WINDOWS/dist"
+    python3 - "$TORC_WINDOWS"/dist/torc-*-windows-x86_64.zip <<'END'
 import sys, zipfile
 found = {name.split("/", 1)[1] for name in zipfile.ZipFile(sys.argv[1]).namelist()}
-wanted = {"README.md", "LICENSE-MIT", "LICENSE-APACHE", "spread.conf.example", "lib/spread.def", "bin/spread.dll"}
+wanted = {"README.md", "LICENSE-MIT", "LICENSE-APACHE", "licences.txt", "spread.conf.example", "lib/spread.def", "bin/spread.dll"}
 wanted |= {f"bin/{name}.exe" for name in ("spread", "spuser", "spflooder", "spmonitor", "spsend", "sprecv")}
 wanted |= {f"include/{name}.h" for name in ("sp", "sp_events", "sp_func", "fl", "torc")}
 wanted |= {f"lib/{name}.{kind}" for name in ("libspread", "libspread-core", "libtspread") for kind in ("lib", "dll.a")}
@@ -143,9 +148,14 @@ byte_order() {
 [ $# -gt 0 ] || fail "usage: systems.sh quick|windows|others|byte-order..."
 for part in "$@"; do
     case $part in
-    quick | windows | others) $part ;;
-    byte-order) byte_order ;;
+    quick | windows | others | byte-order) ;;
     *) fail "there is no part $part: quick, windows, others, byte-order" ;;
+    esac
+done
+for part in "$@"; do
+    case $part in
+    byte-order) byte_order ;;
+    *) "$part" ;;
     esac
 done
 say "other systems: $* passed"

@@ -328,7 +328,9 @@ fn client_addresses(syntax: &DaemonSyntax, findings: &mut Findings) -> ClientAdd
     }
     if addresses.is_empty() {
         let name = shown(&syntax.name.value);
-        let message = format!("the daemon {name} has no C interface: clients reach it by its unix socket only");
+        let message = format!(
+            "the daemon {name} has no C interface: clients reach it by its unix socket only, and on Windows not at all"
+        );
         findings.warning(syntax.name.at, message);
     }
     ClientAddresses::Only(addresses)

@@ -1,11 +1,12 @@
 //! What is different on Windows: a group or broadcast address cannot be bound.
 //!
-//! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. Interfaces are not listed: an attempt
-//! to bind to an address shows whether it is there. A refused datagram is no error of the socket that sent it.
+//! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. An attempt to bind to an address shows
+//! whether it is there; the list of all addresses tells a daemon which one of the configuration it is. A refused datagram is no error
+//! of the socket that sent it.
 
 use std::ffi::c_void;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::windows::io::{AsRawSocket, RawSocket};
 use std::ptr;
 
@@ -97,19 +98,107 @@ impl Interfaces {
     }
 }
 
-/// This machine's addresses: those of its name, and loopback.
+/// This machine's addresses.
 pub fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    use std::net::ToSocketAddrs;
-    let name = std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_string());
-    // A machine without any network has no address for its name.
-    let named = (name.as_str(), 0).to_socket_addrs().into_iter().flatten().map(|address| address.ip());
-    Ok([Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into_iter().chain(named).collect())
+    Ok(local_subnets()?.into_iter().map(|(ip, _)| ip).collect())
 }
 
-/// The addresses of this machine; how large their subnets are is not known here.
+/// The addresses of this machine, each with the bits of its subnet.
 pub fn local_subnets() -> io::Result<Vec<(IpAddr, u8)>> {
-    let bits = |ip: IpAddr| if ip.is_ipv4() { 32 } else { 128 };
-    Ok(local_addresses()?.into_iter().map(|ip| (ip, bits(ip))).collect())
+    // Aligned as the entries are. The system says how much it needs; more addresses may come in between.
+    let mut room = vec![0_u64; 2048];
+    loop {
+        let mut size = size_of_val(&room[..]) as u32;
+        // SAFETY: the room has `size` bytes, and the system writes no more into it.
+        let result = unsafe {
+            GetAdaptersAddresses(ANY_FAMILY, UNICAST_ONLY, ptr::null_mut(), room.as_mut_ptr().cast(), &mut size)
+        };
+        match result {
+            // SAFETY: the system has filled the room with a list.
+            DONE => return Ok(unsafe { unicast_addresses(room.as_ptr().cast()) }),
+            NO_ADDRESSES => return Ok(Vec::new()),
+            MORE_ROOM => room.resize(2 * size as usize / size_of::<u64>(), 0),
+            error => return Err(io::Error::from_raw_os_error(error as i32)),
+        }
+    }
+}
+
+const ANY_FAMILY: u32 = 0;
+/// Neither anycast nor multicast addresses, nor those of name servers.
+const UNICAST_ONLY: u32 = 0x2 | 0x4 | 0x8;
+/// What the call returns.
+const DONE: u32 = 0;
+const MORE_ROOM: u32 = 111;
+const NO_ADDRESSES: u32 = 232;
+
+/// The beginning of the system's IP_ADAPTER_ADDRESSES.
+#[repr(C)]
+struct Adapter {
+    length: u32,
+    index: u32,
+    next: *const Adapter,
+    name: *const u8,
+    unicast: *const UnicastAddress,
+}
+
+/// The system's IP_ADAPTER_UNICAST_ADDRESS.
+#[repr(C)]
+struct UnicastAddress {
+    length: u32,
+    flags: u32,
+    next: *const UnicastAddress,
+    address: *const u8,
+    address_length: i32,
+    origins_and_state: [i32; 3],
+    lifetimes: [u32; 3],
+    prefix: u8,
+}
+
+#[link(name = "iphlpapi")]
+unsafe extern "system" {
+    fn GetAdaptersAddresses(
+        family: u32,
+        flags: u32,
+        reserved: *mut c_void,
+        adapters: *mut Adapter,
+        size: *mut u32,
+    ) -> u32;
+}
+
+/// The addresses in a list of the system.
+///
+/// # Safety
+///
+/// The pointer is null, or the system filled what it points to.
+unsafe fn unicast_addresses(mut adapter: *const Adapter) -> Vec<(IpAddr, u8)> {
+    let mut found = Vec::new();
+    // SAFETY: each pointer of the list is null or leads to the next entry.
+    while let Some(entry) = unsafe { adapter.as_ref() } {
+        let mut unicast = entry.unicast;
+        // SAFETY: as above.
+        while let Some(one) = unsafe { unicast.as_ref() } {
+            let length = usize::try_from(one.address_length).unwrap_or(0);
+            if !one.address.is_null() {
+                // SAFETY: the address has the length that the system says.
+                let bytes = unsafe { std::slice::from_raw_parts(one.address, length) };
+                found.extend(ip_of(bytes).map(|ip| (ip, one.prefix)));
+            }
+            unicast = one.next;
+        }
+        adapter = entry.next;
+    }
+    found
+}
+
+/// The address in a SOCKADDR.
+fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+    const IPV4: u16 = 2;
+    const IPV6: u16 = 23;
+    match u16::from_ne_bytes(*bytes.first_chunk()?) {
+        IPV4 => bytes.get(4..)?.first_chunk::<4>().map(|&octets| octets.into()),
+        IPV6 => bytes.get(8..)?.first_chunk::<16>().map(|&octets| octets.into()),
+        _ => None,
+    }
 }
 
 /// Nothing: sockets are not counted here.

@@ -1,6 +1,7 @@
 //! What reaches a UDP socket depends on how it was bound, and on the system. `tests/windows/binding.c` tries the ways; here it is written
 //! down what comes, and that the way of our daemons hears everything they need.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
@@ -80,6 +81,19 @@ fn windows_ways_of_binding_hear_what_is_on_record() {
     println!("{found}");
     assert_eq!(found, IN_WINE);
     assert_eq!(matrix(&System::here(), &namespaces), ON_LINUX);
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
+fn windows_a_daemon_knows_the_addresses_of_its_machine() {
+    let namespaces = Namespaces::new();
+    let windows = System::windows();
+    let file = windows.scratch().join("addresses.conf");
+    let [one, two] = ADDRESSES;
+    fs::write(&file, format!("Spread_Segment {BROADCAST}:4803 {{ one {one} two {two} }}\n")).unwrap();
+    let inside = windows.inside(&namespaces.enter(1));
+    let printed = inside.run(&windows.program("spread"), &["--check", &windows.path(&file)]);
+    assert!(printed.contains(&format!("two, id {two} (this daemon)")), "{printed}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::ring;
-use super::system::{ROOT, System, free_port};
+use super::system::{ROOT, System, await_text, free_port};
 
 /// The C programs, but for those that fork and those that look at what only Unix has.
 const PROGRAMS: [&str; 18] = [
@@ -30,11 +30,12 @@ const PROGRAMS: [&str; 18] = [
 ];
 
 /// The libraries that every Windows has.
-const SYSTEM_LIBRARIES: [&str; 12] = [
+const SYSTEM_LIBRARIES: [&str; 13] = [
     "kernel32.dll",
     "ntdll.dll",
     "msvcrt.dll",
     "ws2_32.dll",
+    "iphlpapi.dll",
     "advapi32.dll",
     "userenv.dll",
     "bcrypt.dll",
@@ -104,6 +105,28 @@ fn windows_a_second_daemon_does_not_take_the_port_of_the_first() {
     let output = second.arg("-c").arg(windows.path(&file)).args(["-n", "solo"]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && errors.contains("in use: is another spread running?"), "{errors}");
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
+fn windows_warns_of_a_daemon_that_no_client_reaches() {
+    let windows = System::windows();
+    let file = windows.scratch().join("closed.conf");
+    fs::write(&file, "Spread_Segment unicast:4803 { solo 127.0.0.1 { D 127.0.0.1 } }\n").unwrap();
+    let printed = windows.run(&windows.program("spread"), &["--check", &windows.path(&file)]);
+    assert!(printed.contains("warning: ") && printed.contains("on Windows not at all"), "{printed}");
+}
+
+#[test]
+#[ignore = "make check-windows builds what it tries"]
+fn windows_a_daemon_leaves_its_ring_on_ctrl_c() {
+    let windows = System::windows();
+    let mut daemon = windows.daemon(&solo(&windows, free_port()), "solo");
+    // Wine makes Ctrl-C of it.
+    let told = Command::new("kill").args(["-INT", &daemon.child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    await_text(&windows.scratch().join("daemon-solo.out"), "spread ends");
+    assert!(daemon.child.wait().unwrap().success());
 }
 
 #[test]

@@ -1,16 +1,20 @@
 /* The DLL as a program loads it while it runs: two daemons inside the program form a ring, clients in threads talk over it, one
    daemon goes and comes back, and in the end the DLL goes. Arguments: two free ports. */
 
+#include <winsock2.h>
 #include <windows.h>
 
 #include <sp.h>
 #include <torc.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 
 enum { CLIENTS = 4, PATIENCE = 3000, PAUSE = 10 };
+/* Handles of a process are multiples of four, and small. */
+enum { HANDLES = 4096, HANDLES_STEP = 4 };
 
 static int (*start)(const char *configuration, const char *name, torc_daemon **daemon);
 static int (*stop)(torc_daemon *daemon);
@@ -105,6 +109,29 @@ static DWORD WINAPI talk(void *number)
     return 0;
 }
 
+/* Whether this process alone may have the ports of its sockets. Where nobody takes a port away from an ordinary socket, as in Wine,
+   only the option itself shows it. A number that is no socket's is refused. */
+static void check_claims(const char *port)
+{
+    unsigned short wanted = htons((unsigned short)atoi(port));
+    int number, found = 0;
+
+    for (number = HANDLES_STEP; number < HANDLES; number += HANDLES_STEP) {
+        struct sockaddr_in place;
+        int exclusive = 0, size = sizeof place, length = sizeof exclusive;
+        SOCKET socket = (SOCKET)number;
+
+        if (getsockname(socket, (struct sockaddr *)&place, &size) != 0 || place.sin_port != wanted) continue;
+        /* A connection has the port of its listener. */
+        size = sizeof place;
+        if (getpeername(socket, (struct sockaddr *)&place, &size) == 0) continue;
+        CHECK_NUMBER(getsockopt(socket, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (char *)&exclusive, &length), 0);
+        CHECK(exclusive != 0);
+        found++;
+    }
+    CHECK(found >= 2);
+}
+
 int main(int count, char **arguments)
 {
     HMODULE library = LoadLibraryA("spread.dll");
@@ -123,6 +150,8 @@ int main(int count, char **arguments)
     one = started("one");
     two = started("two");
     await_ring(one, 2);
+    check_claims(arguments[1]);
+    check_claims(arguments[2]);
     for (thread = 0; thread < CLIENTS; thread++) {
         threads[thread] = CreateThread(NULL, 0, talk, (void *)(INT_PTR)thread, 0, NULL);
     }

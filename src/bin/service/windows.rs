@@ -4,6 +4,7 @@
 //! back on another thread. A service has no terminal, so an error at the start goes to the system's event log.
 
 use std::env;
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -83,7 +84,10 @@ pub fn serve(
     enter_directory(config.as_deref()).map_err(|error| format!("the directory of the service: {error}"))?;
     let _ = TASK.set(Mutex::new(Some(Box::new(run))));
     service_dispatcher::start(NAME, enter_service).map_err(|error| {
-        format!("--service is for the service manager, which starts the program with it; see docs/windows.md: {error}")
+        let cause = cause(&error);
+        format!(
+            "--service is for the service manager, which starts the program with it as docs/windows.md says: {cause}"
+        )
     })
 }
 
@@ -160,8 +164,13 @@ fn report(manager: ServiceStatusHandle, state: ServiceState, code: u32) {
         process_id: None,
     };
     if let Err(error) = manager.set_service_status(status) {
-        complain(&format!("the service manager cannot be notified: {error}"));
+        complain(&format!("the service manager cannot be notified: {}", cause(&error)));
     }
+}
+
+/// The error of the system: the other error says only that there is one.
+fn cause(error: &windows_service::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Writes an error to the event log of the system.
