@@ -170,7 +170,7 @@ impl Owed {
 
     /// The exchange is complete. Leaves those claims whose packets may have a number that nobody here knows. `shows_all` says whether
     /// all numbers that were given are known.
-    pub(crate) fn settle(&mut self, claims: &mut Claims, shows_all: bool) {
+    pub(crate) fn resolve(&mut self, claims: &mut Claims, shows_all: bool) {
         if self.is_apart() {
             return;
         }
@@ -178,7 +178,7 @@ impl Owed {
         claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
         self.handed = match self.handed.take() {
             Some(Handed::InDoubt(data)) if !claims.contains_key(&data.claim()) => Some(Handed::Void),
-            settled => settled,
+            resolved => resolved,
         };
         self.promised.clone_from(claims);
     }
@@ -278,7 +278,7 @@ mod tests {
         Owed::new(ring, vec![A, B, C], window, Delivery::default())
     }
 
-    fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
+    fn paid(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
         owed.trust(peers, 0);
         let mut events = VecDeque::new();
         let next = RingId { sequence: 2, representative: A };
@@ -297,9 +297,9 @@ mod tests {
             let data = |(n, service)| message_packet(n as u64 + 1, A, service, n as u64);
             services.into_iter().enumerate().map(data).collect()
         };
-        assert_eq!(settled(owed(packets()), &[A, B], 1), ["0", "1", "Transitional 2", "2", "3"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 3), ["0", "1", "2", "3", "Transitional 2"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "0", "1", "2", "3"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 1), ["0", "1", "Transitional 2", "2", "3"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 3), ["0", "1", "2", "3", "Transitional 2"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 0), ["Transitional 2", "0", "1", "2", "3"]);
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
             message_packet(3, C, Service::Agreed, 2),
             message_packet(4, B, Service::Agreed, 0),
         ];
-        assert_eq!(settled(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
+        assert_eq!(paid(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
             fifo(5, 1),
             behind_barrier,
         ];
-        assert_eq!(settled(owed(packets), &[A, B], 1), ["7", "0", "1", "Transitional 2", "8"]);
+        assert_eq!(paid(owed(packets), &[A, B], 1), ["7", "0", "1", "Transitional 2", "8"]);
     }
 
     #[test]
@@ -332,15 +332,15 @@ mod tests {
             let ahead = Data { barrier_distance: 3, ..message_packet(5, C, Service::Reliable, 0) };
             vec![message_packet(1, A, Service::Safe, 7), barrier_packet(2, B, 8), ahead]
         };
-        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "7", "8", "0"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 2), ["7", "8", "0", "Transitional 2"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 0), ["Transitional 2", "7", "8", "0"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 2), ["7", "8", "0", "Transitional 2"]);
     }
 
     #[test]
     fn trust_is_kept_through_a_failed_recovery() {
         let mut owed = owed(vec![message_packet(2, C, Service::Agreed, 0)]);
         owed.trust(&[A, C], 0);
-        assert_eq!(settled(owed, &[A], 0), ["Transitional 1", "0"]);
+        assert_eq!(paid(owed, &[A], 0), ["Transitional 1", "0"]);
     }
 
     /// A packet of this origin without a number.
@@ -379,11 +379,11 @@ mod tests {
         let packets = || vec![message_packet(1, A, Service::Agreed, 9), message_packet(2, B, Service::Agreed, 0)];
         let mut claims = Claims::from([&own, &other].map(|data| (data.claim(), data.clone())));
         let mut lost = owed(packets()).with_handed(own);
-        lost.settle(&mut claims, false);
+        lost.resolve(&mut claims, false);
         assert!(lost.is_void() && lost.is_apart(), "it sends its own again, and has promised the other");
         assert!(claims.into_values().eq([other.clone()]));
         let mut shown = owed(packets()).with_handed(other.clone());
-        shown.settle(&mut Claims::from([(other.claim(), other)]), true);
+        shown.resolve(&mut Claims::from([(other.claim(), other)]), true);
         assert!(shown.is_void() && !shown.is_apart());
     }
 
@@ -391,15 +391,15 @@ mod tests {
     fn who_has_promised_takes_nothing_more_and_brings_it_to_every_exchange() {
         let theirs = claimed(2, C, 0);
         let mut owed = owed(vec![message_packet(1, A, Service::Agreed, 0)]);
-        owed.settle(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
+        owed.resolve(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
         assert!(owed.brings().apart && !owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
-        owed.settle(&mut Claims::new(), true);
+        owed.resolve(&mut Claims::new(), true);
         assert!(owed.claims().into_values().eq([theirs]));
     }
 
     #[test]
     fn a_daemon_without_a_past_owes_nothing() {
         let ring = RingId { sequence: 0, representative: A };
-        assert!(settled(Owed::nothing(ring), &[A], 0).is_empty());
+        assert!(paid(Owed::nothing(ring), &[A], 0).is_empty());
     }
 }

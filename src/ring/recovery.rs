@@ -124,7 +124,7 @@ impl Recovery {
             if self.calm_visits == COMPLETE {
                 // Before anybody installs the ring: whoever fails from here on still delivers what others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
-                self.owed.settle(&mut self.claims, self.shows_all);
+                self.owed.resolve(&mut self.claims, self.shows_all);
             }
             if self.calm_visits == INSTALL {
                 self.returned = token;

@@ -147,12 +147,12 @@ impl RingDaemon {
         let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
         let sites = wiring.sites;
         let mut daemon = RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly };
-        daemon.tell_limits(now);
+        daemon.set_interface_limits(now);
         daemon
     }
 
     /// All interfaces take whatever anybody wants to send.
-    fn tell_limits(&mut self, now: Instant) {
+    fn set_interface_limits(&mut self, now: Instant) {
         for network in (0..NetworkId::LIMIT as u8).map(NetworkId) {
             self.multipath.set_interface_limit(now, network, self.longest);
         }
@@ -190,7 +190,7 @@ impl RingDaemon {
             self.ring.set_handover(Handover::Allowed);
             self.wires.adopt();
             self.ring.readmit(now, std::mem::take(&mut self.next));
-            self.tell_limits(now);
+            self.set_interface_limits(now);
         }
     }
 
