@@ -1,5 +1,5 @@
-//! The keywords of the file, one row each: how the value is written, where it is stored, how it is written back, when it counts,
-//! and what to tell its user when it means nothing here.
+//! The keywords of the file, one row each. A row says how the value is written, where it is stored, how it is written back, when
+//! it takes effect, and which warning a user gets for a keyword that has no effect here.
 //!
 //! The table is the one place that knows a keyword. The parser reads a value by its [`Form`] and stores it in a [`Draft`] with the
 //! function of the row; the default is whatever [`Settings::default`] has there. The module's header says how to add a keyword.
@@ -19,29 +19,30 @@ use crate::wire::CLASSIC_DAEMON_LIMIT;
 /// A word that begins a stanza or a parameter.
 #[derive(Debug)]
 pub struct Keyword {
-    /// The word; its case counts.
+    /// The word. Upper and lower case are different.
     pub name: &'static str,
-    /// When a new value counts.
+    /// When a new value takes effect.
     pub change: Change,
     pub(super) form: Form,
-    /// The value as the file has it; `None` if the file then says nothing.
+    /// Writes the value as it stands in a file; `None` if the file leaves this keyword out.
     write: fn(&Settings) -> Option<String>,
-    /// Why setting it does less than its user may think.
+    /// Why the keyword does less than its user may expect.
     pub(super) note: Option<&'static str>,
 }
 
-/// When a new value of a keyword counts.
+/// When a new value of a keyword takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// As soon as the daemon reads its file again.
     Live,
-    /// Another value as soon as the daemon reads its file again; whether there is one at all, when it starts.
+    /// A changed value takes effect as soon as the daemon reads its file again. Whether there is a value at all is decided when
+    /// the daemon starts.
     Exchange,
     /// When the daemon starts.
     Start,
     /// It is part of the membership table.
     Table,
-    /// Never: the word is accepted so that existing files work.
+    /// Never. The word is accepted so that existing files work.
     Never,
 }
 
@@ -60,29 +61,29 @@ pub(super) enum Form {
     Choice(&'static [&'static str], fn(&mut Draft, usize)),
     Flags(fn(&mut Draft, Vec<String>)),
     Policy(fn(&mut Draft, Spanned<Policy>)),
-    /// An address with a port, or with this one.
+    /// An address with a port. An address without a port gets this one.
     Place(u16, fn(&mut Draft, Spanned<SocketAddr>)),
 }
 
 /// The keyword that begins a segment.
 pub(super) const SEGMENT: &str = "Spread_Segment";
 
-/// What 5.x may say of a daemon, without effect here.
+/// A key that files of version 5.x may have for a daemon. It has no effect here.
 pub(super) const VIRTUAL_ID: &str = "VirtualID";
 
-/// The largest number.
+/// The largest value of a keyword that is a number.
 const NUMBER_LIMIT: u32 = 999_999;
 
-/// The largest BusyPoll in microseconds: a daemon that never sleeps is hardly better.
+/// The largest BusyPoll in microseconds. With more, the daemon would hardly ever sleep.
 const BUSY_POLL_LIMIT: u32 = 10_000;
 
-/// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
+/// The largest MaxMessageSize. Several such messages must fit in memory for every slow client.
 const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
 
-/// The least MaxMemory and MaxUserMemory: a handful of small clients.
+/// The smallest MaxMemory and MaxUserMemory: room for a few small clients.
 const MEMORY_LEAST: usize = 1 << 20;
 
-/// The most: no address space has more.
+/// The largest MaxMemory and MaxUserMemory: 1 TiB, or all addresses if there are fewer.
 const MEMORY_LIMIT: usize = if usize::BITS > 40 { (1_u64 << 40) as usize } else { usize::MAX };
 
 const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"];
@@ -107,7 +108,7 @@ pub(super) const NETWORK_KEYS: [&str; 5] = ["Name", "Mode", "Port", "Interface",
 pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
 
 const BOOLEANS: [&str; 4] = ["true", "false", "yes", "no"];
-/// Taken in any case.
+/// These words may have upper or lower case.
 pub(super) const TRISTATES: [&str; 3] = ["AUTO", "ON", "OFF"];
 const INTERFACE_LETTERS: [&str; 3] = ["D", "C", "M"];
 
@@ -205,7 +206,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     ),
     live(
         "MaxMessageSize",
-        // Classic clients may send the smallest.
+        // The smallest limit must allow every message that a classic client may send.
         Form::Size(CLASSIC_DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
         |s| Some(print::size(s.live.session.message_limit)),
     ),
@@ -273,7 +274,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     timer("LookupTimeout", |d, time| d.live.timers.lookup = millis(time), |s| millis_of(s.live.timers.lookup)),
 ];
 
-/// A keyword that counts at once.
+/// A keyword whose new value takes effect when the daemon reads its file again.
 const fn live(name: &'static str, form: Form, write: fn(&Settings) -> Option<String>) -> Keyword {
     Keyword { name, change: Change::Live, form, write, note: None }
 }
@@ -296,7 +297,7 @@ fn unwritten(_: &Settings) -> Option<String> {
     None
 }
 
-/// A limit, if there is one.
+/// The limit; `None` if there is no limit.
 fn limited(limit: usize) -> Option<usize> {
     if limit == usize::MAX { None } else { Some(limit) }
 }
@@ -314,13 +315,13 @@ fn word<T: PartialEq + Copy>(words: &[&str], values: &[T], value: T) -> Option<S
 }
 
 impl Keyword {
-    /// The value that these settings have, as the file has it; empty for a word that stands alone, `None` if the file says nothing.
+    /// The value in these settings, as it stands in a file. Empty for a word that stands alone; `None` if the file leaves it out.
     pub fn value(&self, settings: &Settings) -> Option<String> {
         (self.write)(settings)
     }
 }
 
-/// What may stand in `DebugFlags = { ... }`.
+/// The flags of `DebugFlags = { ... }`.
 pub(super) const FLAGS: [&str; 19] = [
     "DEBUG",
     "EXIT",
@@ -343,7 +344,7 @@ pub(super) const FLAGS: [&str; 19] = [
     "NONE",
 ];
 
-/// The keyword that a word is; case counts.
+/// The keyword with this name. Upper and lower case are different.
 pub(super) fn keyword(word: &str) -> Option<&'static Keyword> {
     KEYWORDS.iter().find(|keyword| keyword.name == word)
 }
@@ -357,12 +358,12 @@ pub(super) fn is_reserved(word: &str) -> bool {
         || any_case.iter().any(|words| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
-/// The name of the keyword that was probably meant.
+/// The name of the keyword that the user probably meant.
 pub(super) fn nearest_keyword(word: &str) -> Option<&'static str> {
     nearest(word, KEYWORDS.iter().map(|keyword| keyword.name))
 }
 
-/// The candidate that differs from `word` least, if it differs little; case does not count.
+/// The candidate that is most like `word`, if it is like it at all. Upper and lower case are equal.
 pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     const LENGTH_LIMIT: usize = 64;
     if word.len() > LENGTH_LIMIT {

@@ -28,7 +28,7 @@ impl Labels {
         Labels::new(daemons, networks.collect())
     }
 
-    /// Daemons by their addresses, and networks by number as far as they have names.
+    /// Labels for daemons by their addresses, and for the networks that have names, by number.
     pub fn new(daemons: impl Iterator<Item = (Ipv4Addr, String)>, networks: Vec<Option<String>>) -> Labels {
         let mut labels = Labels { networks, ..Labels::default() };
         labels.daemons.extend(daemons);
@@ -42,7 +42,8 @@ impl Labels {
         Labels { daemons, networks: self.networks }
     }
 
-    /// The text with `name (address)` for each address of a daemon. A command in quotation marks stays as it can be typed.
+    /// The text, with the name of a daemon before each of its addresses: `name (address)`. A command in quotation marks stays as
+    /// a user can type it.
     pub fn beside_addresses(&self, text: &str) -> String {
         let parts = text.split('"').enumerate();
         let named = parts.map(|(n, part)| if n % 2 == 0 { self.name_addresses(part) } else { part.to_owned() });
@@ -58,7 +59,7 @@ impl Labels {
             let address = run.trim_end_matches('.');
             named.push_str(&rest[..start]);
             match address.parse().ok().and_then(|address: Ipv4Addr| self.daemons.get(&address)) {
-                // A URL stays as it can be opened.
+                // A URL stays as a user can open it.
                 Some(name) if !named.ends_with("//") => named.push_str(&format!("{name} ({address})")),
                 _ => named.push_str(address),
             }
@@ -73,7 +74,7 @@ impl Labels {
         Some(format!("{number} ({name})"))
     }
 
-    /// The text with `network number (name)` for each network that has a name.
+    /// The text, with the name of a network behind its number: `network number (name)`. A network without a name stays as it is.
     pub fn beside_numbers(&self, text: &str) -> String {
         const WORD: &str = "network ";
         let mut named = String::with_capacity(text.len());
