@@ -37,7 +37,7 @@ pub(crate) struct Owed {
     promised: Claims,
 }
 
-/// What this daemon had handed over, and has not seen in the order.
+/// A packet that this daemon had handed over and has not seen with a number.
 #[derive(Debug)]
 enum Handed {
     /// Somebody may have given it a number.
@@ -83,12 +83,12 @@ impl Owed {
         Owed { handed: Some(Handed::InDoubt(data)), ..self }
     }
 
-    /// What a daemon brings that was in no ring yet.
+    /// The debts of a daemon that was in no ring yet: none.
     pub(crate) fn nothing(ring: RingId) -> Owed {
         Owed::new(ring, Vec::new(), Window::default(), Delivery::default())
     }
 
-    /// What this daemon tells the others in the form token.
+    /// The entry of this daemon in the form token.
     pub(crate) fn brings(&self) -> Brings {
         Brings {
             ring: self.ring,
@@ -101,8 +101,8 @@ impl Owed {
         }
     }
 
-    /// A packet arrived late. Before recovery it is as good as one that was in time: what is held when recovery begins is
-    /// exchanged, even if it is more than was said.
+    /// A packet arrived late. Before recovery it is as good as one that was in time. The exchange covers all packets that are
+    /// here when recovery begins, even those that came after this daemon had filled in its entry.
     pub(crate) fn on_late_data(&mut self, core: &mut Core, data: Data) {
         if data.ring != self.ring || !self.members.contains(&data.origin) {
             core.stats.dropped.foreign += 1;
@@ -114,11 +114,13 @@ impl Owed {
     /// Takes a packet of this ring, and says whether it is new. `me` is this daemon.
     pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
         if self.is_apart() {
-            // Others may have delivered what they had when packets were promised. This daemon delivers just the same.
+            // When packets were promised, the others may have delivered exactly what they had then. This daemon must deliver the
+            // same, so it takes no more packets.
             return false;
         }
         let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
-        // What this daemon made is here already, so this is a copy or a forgery. Only a packet that it handed over can be new.
+        // All packets that this daemon made are here, so this is a copy or a forgery. Only a packet that it handed over can be
+        // new.
         if data.origin == me && !handed {
             return false;
         }
@@ -129,18 +131,18 @@ impl Owed {
         is_new
     }
 
-    /// Whether it is not known what became of a packet that was handed over.
+    /// Whether a packet was handed over and it is not known whether it has a number.
     pub(crate) fn is_in_doubt(&self) -> bool {
         matches!(self.handed, Some(Handed::InDoubt(_)))
     }
 
-    /// Whether this daemon has promised packets to peers. If it does not install the ring for which it did, it cannot know whether they
-    /// delivered them. So it delivers them, and goes on to the next ring alone.
+    /// Whether this daemon has promised packets to peers and has not installed the ring for which it did. Then it cannot know
+    /// whether the peers delivered them. So it delivers them, and goes on to the next ring alone.
     pub(crate) fn is_apart(&self) -> bool {
         !self.promised.is_empty()
     }
 
-    /// The packet of this daemon of which it is not known whether it has a number.
+    /// The packet of this daemon that may have a number or not.
     pub(crate) fn claimed(&self) -> Option<&Data> {
         match &self.handed {
             Some(Handed::InDoubt(data)) => Some(data),
@@ -168,13 +170,14 @@ impl Owed {
         matches!(self.handed, Some(Handed::Void))
     }
 
-    /// The exchange is complete. Leaves those claims whose packets may have a number that nobody here knows. `shows_all` says whether
-    /// all numbers that were given are known.
+    /// The exchange is complete. Keeps only the claims of packets that may have a number that nobody here knows. `shows_all` says
+    /// whether all numbers that were given are known.
     pub(crate) fn resolve(&mut self, claims: &mut Claims, shows_all: bool) {
         if self.is_apart() {
             return;
         }
-        // A packet that was numbered stands before every higher claim. So where nothing is missing before one, there was no number.
+        // Packets get their numbers in the order of their claims. So if everything is here up to a packet with the same or a
+        // higher claim, this packet has no number.
         claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
         self.handed = match self.handed.take() {
             Some(Handed::InDoubt(data)) if !claims.contains_key(&data.claim()) => Some(Handed::Void),
@@ -189,8 +192,8 @@ impl Owed {
         numbers.filter_map(|seq| self.window.packet(seq)).any(|data| is_same(claimed, data))
     }
 
-    /// The exchange among `peers` is complete; `inherited` is what they trusted before. A peer may install the new ring from here on, and
-    /// deliver packets behind a hole. So these origins stay trusted, whomever this daemon goes on with.
+    /// The exchange among `peers` is complete; `inherited` is what they trusted before. From here on a peer may install the new
+    /// ring and deliver packets behind a hole. So these origins stay trusted, with whichever daemons this one goes on.
     pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
         // Harmless to those who did not share that exchange: its members had nothing on which the missing packet could depend.
         self.trusted |= inherited;
@@ -237,7 +240,8 @@ impl Owed {
         // From here on packets are missing for good. An origin that is no peer may have seen them before it sent.
         let numbers = self.delivery.delivered + 1..=self.window.high();
         let known = numbers.filter_map(|seq| self.window.packet(seq)).filter(|data| self.trusts(data.origin));
-        // By claims, not by numbers: so each that may have no number comes where its number would be.
+        // In the order of claims, not of numbers. So a packet that may have no number comes to the place that its number would
+        // have.
         let all: BTreeMap<Claim, &Data> = claims.values().chain(known).map(|data| (data.claim(), data)).collect();
         all.into_values().for_each(|data| self.delivery.deliver_behind_hole(data, events));
     }
@@ -247,10 +251,10 @@ impl Owed {
     }
 }
 
-/// What is delivered of a ring that was left, and how.
+/// What must be known to pay a ring that was left.
 #[derive(Debug)]
 pub(crate) struct Payment {
-    /// Those who go on together with this daemon.
+    /// The daemons that go on together with this one.
     pub(crate) peers: Vec<DaemonId>,
     /// How far a peer has delivered in order.
     pub(crate) line: u64,
