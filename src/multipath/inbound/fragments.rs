@@ -17,7 +17,7 @@ pub(super) const BYTES_LIMIT: usize = 256 << 10;
 /// How long an incomplete datagram is kept. After this time its packet has been requested again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Stretches of a datagram that are here while others between them are missing.
+/// How many separate stretches of one incomplete datagram are kept.
 const PARTS_LIMIT: usize = 512;
 
 /// The incomplete datagrams of all senders.
