@@ -100,9 +100,10 @@ pub fn system() -> System {
     System { digest: SYSTEM, parts: [0; 12] }
 }
 
-/// The policy of a daemon. Daemons need not have the same.
+/// The policy of a daemon: one of all that there are. Daemons need not have the same.
 pub fn policy(config: &Config) -> Policy {
-    let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
+    let of_word = |word| [None, Some(2)].into_iter().filter_map(move |copies| Policy::from_words(word, copies));
+    let policies: Vec<Policy> = Policy::WORDS.into_iter().flat_map(of_word).collect();
     policies[config.incarnation.0 as usize % policies.len()]
 }
 
