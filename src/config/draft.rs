@@ -106,7 +106,9 @@ impl Draft {
     /// Refuses one address and port for both pages, because it cannot serve both.
     fn check_web(&mut self, findings: &mut Findings) {
         let (metrics, status) = (self.metrics.map(|place| place.value), self.status.map(|place| place.value));
-        if let Some(Spanned { value, at }) = self.status.filter(|_| status == metrics) {
+        if let Some(Spanned { value, at }) = self.status
+            && status == metrics
+        {
             let message =
                 format!("MetricsAddress and StatusAddress are both {value}: write another port for one of them");
             findings.error(Mistake::new(at, message));

@@ -194,7 +194,9 @@ pub(super) fn warn_of_swapped_addresses(
             };
             let crossed = |peer: &&&Daemon| near(one, peer, other) && near(other, peer, one) && !near(one, peer, one);
             let count = others.iter().filter(crossed).count();
-            if let Some(at) = places.get(&daemon.name).filter(|_| 2 * count > others.len()) {
+            if let Some(at) = places.get(&daemon.name)
+                && 2 * count > others.len()
+            {
                 let message = format!(
                     "the addresses of {} on networks {one} and {other} look swapped: write them in the order of the others",
                     daemon.name

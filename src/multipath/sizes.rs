@@ -119,10 +119,12 @@ impl Multipath {
         opened: &Opened,
     ) -> Option<(Header, Slice)> {
         // A datagram in fragments is not cut once more.
-        let fragment = Fragment::decode(&opened.body).ok().filter(|_| arrival.form == Form::Whole);
-        let Some(fragment) = fragment else {
-            self.count_malformed();
-            return None;
+        let fragment = match Fragment::decode(&opened.body) {
+            Ok(fragment) if arrival.form == Form::Whole => fragment,
+            _ => {
+                self.count_malformed();
+                return None;
+            }
         };
         self.stats.fragments += 1;
         match self.inbound.join(now, came.sender, opened.header.incarnation, &fragment) {
