@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use spread::multipath::Policy;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The files that a document links to, without those of other hosts and without places inside a file.
@@ -59,15 +61,18 @@ fn the_book_names_every_chapter() {
 #[test]
 fn every_policy_and_every_fault_has_a_picture() {
     let text = fs::read_to_string(Path::new(ROOT).join("docs/multipath.md")).unwrap();
-    let chapters =
-        text.split("\n## ").filter(|chapter| chapter.starts_with("Policies") || chapter.starts_with("What fails"));
-    let sections = chapters.flat_map(|chapter| chapter.split("\n### ").skip(1));
-    let (mut seen, question) = (0, "Which one?");
-    for section in sections.filter(|section| !section.starts_with(question)) {
+    let sections = |chapter: &str| -> Vec<&str> {
+        let chapter = text.split("\n## ").find(|text| text.starts_with(chapter)).unwrap();
+        chapter.split("\n### ").skip(1).filter(|section| !section.starts_with("Which one?")).collect()
+    };
+    let (policies, faults) = (sections("Policies"), sections("What fails"));
+    for section in policies.iter().chain(&faults) {
         assert!(section.contains("](pictures/"), "no picture: {}", section.lines().next().unwrap());
-        seen += 1;
     }
-    assert_eq!(seen, 12);
+    for word in Policy::WORDS {
+        assert!(policies.iter().any(|section| section.lines().next() == Some(word)), "no section: {word}");
+    }
+    assert_eq!((policies.len() - Policy::WORDS.len(), faults.len()), (1, 8));
 }
 
 /// The documentation of the client has the program too, where it is compiled.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use spread::config::Settings;
+use spread::config::{Settings, keywords};
 use spread::daemon::files;
 
 /// What becomes of a file.
@@ -170,125 +170,16 @@ fn every_collected_file_is_read_as_its_table_says() {
     assert!(read >= 43, "{read} rows");
 }
 
-/// What a line with a keyword does.
-#[derive(Clone, Copy, Debug)]
-enum Use {
-    /// It works: this stands in the file as it is understood, and would not without the line.
-    Works(&'static str),
-    /// It says what is so in any case, without a word.
-    Agrees,
-    /// It means nothing here, and one line says why.
-    Idle(&'static str),
-}
-
-use Use::{Agrees, Idle, Works};
-
-/// Lines with each keyword, those of the classic daemon first.
-const LINES: &[(&str, Use)] = &[
-    ("Spread_Segment 239.1.1.1:4900 { b 10.3.0.8 }", Works("b 10.3.0.8")),
-    ("RouteMatrix {\n 0 1\n 1 0\n}", Idle("reaches every other directly")),
-    ("DebugFlags = { ALL !NETWORK }", Works("DebugFlags = { ALL !NETWORK }")),
-    ("EventPriority = pDEBUG", Works("EventPriority = pDEBUG")),
-    ("EventPriority = WARNING", Works("EventPriority = WARNING")),
-    ("EventPriority = ERROR", Works("EventPriority = ERROR")),
-    ("EventPriority = CRITICAL", Works("EventPriority = CRITICAL")),
-    ("EventPriority = FATAL", Works("EventPriority = FATAL")),
-    ("EventPriority = INFO", Agrees),
-    ("EventLogFile = /var/log/spread_%h.log", Works("EventLogFile = \"/var/log/spread_%h.log\"")),
-    ("EventTimeStamp", Works("EventTimeStamp = \"[%m/%d/%y %H:%M:%S]\"")),
-    ("EventTimeStamp = \"[%a %d %b %Y]\"", Works("EventTimeStamp = \"[%a %d %b %Y]\"")),
-    ("EventPreciseTimeStamp", Works("EventPreciseTimeStamp")),
-    ("DangerousMonitor = false", Agrees),
-    ("SocketPortReuse = ON", Idle("can be used again at once")),
-    ("RuntimeDir = /run/ring", Works("RuntimeDir = \"/run/ring\"")),
-    ("DaemonUser = me", Works("DaemonUser = \"me\"")),
-    ("DaemonGroup = us", Works("DaemonGroup = \"us\"")),
-    ("DebugInitialSequence", Idle("64 bits wide")),
-    ("AllowedAuthMethods = IP", Works("AllowedAuthMethods = \"IP\"")),
-    ("AllowedAuthMethods = NULL RequiredAuthMethods = IP", Works("RequiredAuthMethods = \"IP\"")),
-    ("AccessControlPolicy = PERMIT", Agrees),
-    ("MaxSessionMessages = 70", Works("MaxSessionMessages = 70")),
-    ("LinkProtocol = Hop", Idle("always talk by UDP")),
-    ("LinkProtocol = TcpHop", Idle("always talk by UDP")),
-    ("Window = 90", Works("Window = 90")),
-    ("PersonalWindow = 9", Works("PersonalWindow = 9")),
-    ("AcceleratedRing = true", Agrees),
-    ("AcceleratedRing = false", Idle("always passes the token early")),
-    ("AcceleratedWindow = 15", Idle("finds out by itself")),
-    ("TokenTimeout = 5000", Works("TokenTimeout = 5000")),
-    ("HurryTimeout = 1500", Works("HurryTimeout = 1500")),
-    ("AliveTimeout = 300", Works("AliveTimeout = 300")),
-    ("JoinTimeout = 300", Works("JoinTimeout = 300")),
-    ("RepTimeout = 1250", Idle("no such step")),
-    ("SegTimeout = 500", Idle("no such step")),
-    ("GatherTimeout = 2500", Works("GatherTimeout = 2500")),
-    ("FormTimeout = 2500", Idle("no such step")),
-    ("LookupTimeout = 45000", Works("LookupTimeout = 45000")),
-    // Those of 5.x.
-    ("WideAreaNetwork = true", Idle("write the times of the timers")),
-    ("ActiveIPVersion = Both", Idle("the addresses say what they are")),
-    ("IgnoreMulticastJoinErrors = true", Idle("tried again every second")),
-    ("ExcludeSegAddrsFromHash = true", Idle("the same segment addresses")),
-    // Ours.
-    ("Network 0 { Name = lan }", Works("Network 0 { Name = \"lan\" }")),
-    ("NetworkPolicy = passive", Works("NetworkPolicy = passive")),
-    ("EventLogFormat = json", Works("EventLogFormat = json")),
-    ("MetricsAddress = 127.0.0.1", Works("MetricsAddress = 127.0.0.1:9480")),
-    ("StatusAddress = 127.0.0.1:99", Works("StatusAddress = 127.0.0.1:99")),
-    ("KeyFile = /etc/torc.key", Works("KeyFile = \"/etc/torc.key\"")),
-    ("MaxSessions = 7", Works("MaxSessions = 7")),
-    ("ClientTimeout = 7", Works("ClientTimeout = 7")),
-    ("BusyPoll = 7", Works("BusyPoll = 7")),
-    ("MaxMessageSize = 1M", Works("MaxMessageSize = 1M")),
-    ("MaxMemory = 1G", Works("MaxMemory = 1G")),
-    ("MaxUserSessions = 7", Works("MaxUserSessions = 7")),
-    ("MaxUserMemory = 7M", Works("MaxUserMemory = 7M")),
-    ("SlowClient = block-senders", Works("SlowClient = block-senders")),
-];
-
-/// Keywords whose lines come with a warning although they work, and are in the shapes above.
+/// Keywords that work with a warning.
 const WARNED: [&str; 1] = ["DangerousMonitor"];
 
 #[test]
-fn every_keyword_works_or_says_in_one_line_why_it_means_nothing() {
-    let read = |line: &str| {
-        let text = format!("Spread_Segment 10.3.7.255 {{ a 10.3.0.9 }}\n{line}\n");
-        Settings::parse("f", text.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"))
-    };
-    let usual = read("").to_string();
-    let stands = |text: &str, line: &str| text.lines().any(|other| other.trim_start() == line);
-    for (line, does) in LINES {
-        let settings = read(line);
-        let warnings: Vec<String> = settings.warnings.iter().map(ToString::to_string).collect();
-        let understood = settings.to_string();
-        match does {
-            Works(expected) => {
-                assert!(stands(&understood, expected) && !stands(&usual, expected), "{line}: {understood}");
-                assert_eq!(warnings, [""; 0], "{line}");
-            }
-            Agrees => assert_eq!((&understood, warnings.len()), (&usual, 0), "{line}: {warnings:?}"),
-            Idle(reason) => {
-                assert_eq!((understood, warnings.len()), (usual.clone(), 1), "{line}: {warnings:?}");
-                let keyword = line.split(' ').next().unwrap();
-                let said = &warnings[0];
-                assert!(said.contains(keyword) && said.contains(" has no effect: "), "{line}: {said}");
-                assert!(said.contains(reason) && said.lines().count() == 1, "{line}: {said}");
-            }
-        }
-    }
-}
-
-/// Whether a line begins with a keyword, or has it later.
-fn has_line(keyword: &str) -> bool {
-    LINES.iter().any(|(line, _)| line.split_whitespace().any(|word| word == keyword))
+fn every_keyword_that_works_with_a_warning_is_in_the_shapes() {
+    assert!(WARNED.iter().all(|keyword| SHAPES.iter().any(|(text, _)| text.contains(&format!("{keyword} = yes")))));
 }
 
 #[test]
-fn there_is_a_line_for_every_keyword() {
-    for keyword in spread::config::keywords() {
-        assert!(has_line(keyword.name), "{}", keyword.name);
-    }
-    assert!(WARNED.iter().all(|keyword| SHAPES.iter().any(|(text, _)| text.contains(&format!("{keyword} = yes")))));
+fn every_keyword_of_the_classic_description_is_known() {
     // The description of the classic file beside the tree; it need not be there.
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/spec/spread-conf.md");
     let Ok(page) = fs::read_to_string(page) else {
@@ -299,5 +190,5 @@ fn there_is_a_line_for_every_keyword() {
     let words = cells.flat_map(|cell| cell.split([',', ' ', '`', '…'])).filter(|word| word.len() > 3);
     let words: Vec<&str> = words.filter(|word| !["Keyword", "Timer"].contains(word)).collect();
     assert!(words.len() > 30, "{words:?}");
-    words.iter().for_each(|word| assert!(has_line(word), "{word}"));
+    words.iter().for_each(|word| assert!(keywords().iter().any(|keyword| keyword.name == *word), "{word}"));
 }

@@ -231,12 +231,12 @@ impl Reader {
                 let header = FrameHeader::decode(header);
                 self.skip = header.body_len().unwrap();
                 self.header.clear();
-                self.note(&header);
+                self.record(&header);
             }
         }
     }
 
-    fn note(&mut self, header: &FrameHeader) {
+    fn record(&mut self, header: &FrameHeader) {
         if header.kind.intersects(FrameType::SERVICES) {
             self.messages += 1;
         } else if header.groups > 0 {

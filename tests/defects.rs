@@ -33,7 +33,7 @@ const CASES: &[Case] = &[
     ("every byte of the handshake in a segment of its own", |daemon| {
         let mut stream = daemon.raw();
         for byte in b"\x04\x04\x00\x01\x07dribble" {
-            daemon.look_after();
+            daemon.assert_serves();
             stream.write_all(&[*byte]).unwrap();
         }
         read(&mut stream, b"\x05NULL ");
@@ -48,7 +48,7 @@ const CASES: &[Case] = &[
         stream.write_all(b"\x04\x04\x00\x01\x04late").unwrap();
         read(&mut stream, b"\x05NULL ");
         stream.write_all(&choice()[..89]).unwrap();
-        daemon.look_after();
+        daemon.assert_serves();
         stream.write_all(&choice()[89..]).unwrap();
         read(&mut stream, b"\x01\x04\x04\x00\x0a#late#solo");
     }),
@@ -140,7 +140,7 @@ fn every_defect_of_the_classic_daemon_is_done_as_recommended() {
     for (name, case) in CASES {
         println!("{name}");
         case(&daemon);
-        daemon.look_after();
+        daemon.assert_serves();
         daemon.witness.expect_echo();
     }
 }
@@ -253,7 +253,7 @@ impl Daemon {
     }
 
     /// Somebody new is served.
-    fn look_after(&self) {
+    fn assert_serves(&self) {
         self.session("new").expect_echo();
     }
 }

@@ -179,15 +179,15 @@ fn metrics_and_page_change_places_at_a_reload() {
     assert!(!daemon.log().contains("web_closed"), "{}", daemon.log());
 }
 
-/// The names of all counters, as one place tells them.
-type Names = BTreeSet<(String, String, Option<u64>)>;
+/// The section, key and network of every counter that one place shows.
+type CounterKeys = BTreeSet<(String, String, Option<u64>)>;
 
 /// What is counted is told to programs of all kinds: on the control socket, as JSON, by HTTP and to Prometheus.
 #[test]
 fn no_counter_is_unreachable() {
     let pair = Pair::start("tree");
     let links = vec![LinkStatus { up: true, drilled: false, counters: Counters::default() }; 2];
-    let (mut all, mut metrics) = (Names::new(), BTreeSet::new());
+    let (mut all, mut metrics) = (CounterKeys::new(), BTreeSet::new());
     Status { links, ..Status::default() }.visit(&mut |network, Counter { section, key, value, .. }| {
         all.insert((section.to_owned(), key.to_owned(), network.map(|network| network.0.into())));
         let ending = match value {
@@ -202,7 +202,7 @@ fn no_counter_is_unreachable() {
     let (_, text) = get(pair.metrics, "/metrics");
     let told: BTreeSet<String> = text.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect();
     assert_eq!(metrics.difference(&told).collect::<Vec<_>>(), [""; 0]);
-    let records = |text: &str| -> Names {
+    let records = |text: &str| -> CounterKeys {
         let counters = text.lines().filter(|line| line.starts_with("counter ") || line.starts_with("times "));
         let value = |line: &str, key: &str| {
             line.split(' ').find_map(|word| word.strip_prefix(key)).unwrap_or_default().to_owned()
@@ -224,7 +224,7 @@ fn no_counter_is_unreachable() {
         (text("section"), text("key"), it["network"].as_u64())
     };
     let of = |kind: &str| json[kind].as_array().unwrap().iter().map(name).collect::<Vec<_>>();
-    assert_eq!(of("counter").into_iter().chain(of("times")).collect::<Names>(), all);
+    assert_eq!(of("counter").into_iter().chain(of("times")).collect::<CounterKeys>(), all);
 }
 
 /// Reads the metrics as Prometheus does, and prints some.

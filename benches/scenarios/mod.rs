@@ -72,7 +72,7 @@ impl Scenario {
                 let before = bus.received;
                 for (at, frame) in frames {
                     bus.input(*at, ClientInput::Bytes(frame));
-                    bus.settle();
+                    bus.carry_all();
                 }
                 bus.run(Duration::from_millis(200));
                 assert!(bus.received > before, "the messages are delivered");
@@ -179,7 +179,7 @@ impl Bus {
 
     fn send(&mut self, at: usize, kind: FrameType, group: &str, body: &[u8]) {
         self.input(at, ClientInput::Bytes(&frame(at, kind, group, body)));
-        self.settle();
+        self.carry_all();
     }
 
     fn input(&mut self, at: usize, input: ClientInput<'_>) {
@@ -205,7 +205,7 @@ impl Bus {
     }
 
     /// Carries everything that is on its way.
-    fn settle(&mut self) {
+    fn carry_all(&mut self) {
         while let Some((from, transmit)) = self.flying.pop_front() {
             self.now += Duration::from_micros(5);
             self.carried += 1;
@@ -225,7 +225,7 @@ impl Bus {
     fn run(&mut self, span: Duration) {
         let end = self.now + span;
         loop {
-            self.settle();
+            self.carry_all();
             let next = (0..self.nodes.len()).filter_map(|at| Some((self.nodes[at].poll_timeout()?, at))).min();
             let Some((time, at)) = next.filter(|(time, _)| *time < end) else { break };
             self.now = self.now.max(time);

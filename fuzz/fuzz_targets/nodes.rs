@@ -77,7 +77,7 @@ impl World {
         let nodes = [1, 2].map(|me| node(me, keys.clone()));
         let mut world = World { now: Instant::ZERO, nodes, keys, flying: VecDeque::new(), counter: 0 };
         (0..2).for_each(|at| world.drain(at));
-        world.settle();
+        world.run_until_ring_stands();
         for at in 0..2 {
             world.client(at, ClientInput::Connected(Peer::Unix));
             world.client(at, ClientInput::Bytes(b"\x04\x04\x00\x01\x04good"));
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Everything comes and time passes until the ring stands.
-    fn settle(&mut self) {
+    fn run_until_ring_stands(&mut self) {
         for _ in 0..200 {
             while let Some((at, network, bytes)) = self.flying.pop_front() {
                 self.arrive(at, network, bytes);

@@ -106,7 +106,7 @@ enum Request {
     },
     /// Choose which networks carry data
     Policy {
-        /// The policy: active, passive or primary
+        /// The policy; NetworkPolicy in spread.conf(5) has what each does
         #[arg(value_parser = PossibleValuesParser::new(Policy::WORDS))]
         policy: String,
         /// With active: on how many networks each packet travels, if not on all

@@ -37,7 +37,7 @@ use service::unix as system;
 use service::web::Web;
 #[cfg(windows)]
 use service::windows as system;
-use spread::config::{self, EntryError, LogFormat, Names, Settings};
+use spread::config::{self, EntryError, Labels, LogFormat, Settings};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
 use spread::net;
 use tracing::{debug, info, warn};
@@ -228,7 +228,7 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let descriptors = net::raise_descriptor_limit();
     let addresses = net::local_addresses().map_err(text)?;
     let me = own_entry(&settings, arguments.name.as_deref(), &addresses)?;
-    log.set_names(Names::of(&settings.table));
+    log.set_labels(Labels::of(&settings.table));
     let mut options = Options::from_settings(&settings, me);
     options.owner = plan.owner();
     options.read_files().map_err(text)?;
@@ -295,7 +295,7 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
     let mut settings = files::read_again(file).map_err(text)?;
     arguments.overrule(&mut settings);
     let (wanted, places) = (settings.live.log.clone(), settings.live.web);
-    let known = Names::of(&settings.table);
+    let labels = Labels::of(&settings.table);
     let path = log_file(&wanted)?;
     let wanted_log = log_settings(&wanted, path.as_deref())?;
     // Before anything changes: a new log file that cannot be opened is a mistake. For the present one, which is opened again, it is not.
@@ -304,7 +304,7 @@ fn on_reload(arguments: &Arguments, file: Option<&Path>, handle: &Handle, shown:
         opened => opened,
     };
     let changes = handle.reload(settings).map_err(text)?;
-    log.set_names(known);
+    log.set_labels(labels);
     let mut told = changes.to_string();
     match opened {
         Ok(opened) => log.move_to(opened),

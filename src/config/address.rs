@@ -1,13 +1,13 @@
 //! Words that are addresses: `10.0.0.1`, `10.0.0.1:4803`, `[ff02::77]:4803`, `ff02::77`, `fe80::7%eth1`.
 //!
-//! A word has the *shape* of an address or it has not; only the former is an error when its numbers do not fit. IPv4 is read in
-//! the classic way: one to three decimal digits a part, leading zeros allowed, a port of one to five digits.
+//! A word that has the *shape* of an address is an error if its numbers do not fit. Any other word is simply no address. IPv4 is
+//! read in the classic way: each part has one to three decimal digits, zeros may lead, and a port has one to five digits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::DaemonId;
 
-/// An address as written, and the port and interface if there were any; the port is not checked for its range.
+/// An address as it is written, with the port and the interface if it has them. The range of the port is not checked here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub ip: IpAddr,
@@ -23,7 +23,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Bytes of an interface's name, as systems have it.
+    /// How many bytes the name of an interface may have, as operating systems define it.
     pub(super) const LIMIT: usize = 15;
 
     fn new(name: &str) -> Option<Scope> {
@@ -38,12 +38,12 @@ impl Scope {
     }
 }
 
-/// What a word is, as an address.
+/// The result of reading a word as an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// Anything else.
+    /// The word is no address.
     NoAddress,
-    /// It has the shape of an address, and this rule is broken.
+    /// The word has the shape of an address, but it breaks this rule.
     Broken(&'static str),
     /// An address.
     Address(Endpoint),
@@ -70,13 +70,14 @@ pub(super) fn read(word: &str) -> Reading {
     }
 }
 
-/// The number that is written with 1 to `limit` decimal digits and nothing else.
+/// The number, if the text is 1 to `limit` decimal digits and nothing else.
 pub(super) fn digits(text: &str, limit: usize) -> Option<u32> {
     let fits = (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if fits { text.parse().ok() } else { None }
 }
 
-/// The id of the daemon with this address: IPv4 as a number; IPv6 folded into 240.0.0.0/4, which no host has.
+/// The id of the daemon with this address. An IPv4 address is its own number. An IPv6 address becomes an id in 240.0.0.0/4, where
+/// no host has its address.
 pub(super) fn daemon_id(ip: IpAddr) -> DaemonId {
     match ip {
         IpAddr::V4(ip) => DaemonId(ip.to_bits()),
@@ -84,7 +85,8 @@ pub(super) fn daemon_id(ip: IpAddr) -> DaemonId {
     }
 }
 
-/// What a daemon without a name is called: its address, or where that is too long for a name, its id.
+/// The name of a daemon for which the file has no name. It is the IPv4 address. An IPv6 address is too long for a name, so the id
+/// takes its place.
 pub(super) fn name_of(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),

@@ -1,10 +1,10 @@
 //! The membership rules of a file: from the tree of its segments to segments and daemons that fit together.
 //!
-//! A daemon with a mistake is left out and the next one looked at, so that each is reported once. Rules about the whole file
-//! are judged only when every part of it is sound: otherwise they would report what is merely left out.
+//! A daemon with a mistake is left out, and the check goes on with the next one, so each mistake is reported once. Rules about
+//! the whole file are checked only if every part of it is sound. Otherwise they would report only what was left out.
 //!
-//! One segment address with several D interfaces is the classic form, in which interfaces are alternatives of one network: the
-//! daemon then uses the D interface that equals its id, otherwise the first, and a warning says so.
+//! The classic form has one segment address and several D interfaces, which are alternatives on one network. Then the daemon uses
+//! the D interface that equals its id, or else the first one, and a warning says so.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use super::{Settings, networks};
 use crate::multipath::Policy;
 use crate::wire::DaemonId;
 
-/// The settings of this tree. Only meaningful if nothing was found wrong.
+/// The settings of this tree. They mean something only if no error was found.
 pub(super) fn check(tree: Tree, hosts: &Hosts<'_>, findings: &mut Findings) -> Settings {
     let Tree { segments: written, mut draft, networks: stanzas } = tree;
     draft.apply_rules(findings);
@@ -54,7 +54,7 @@ pub(super) fn check(tree: Tree, hosts: &Hosts<'_>, findings: &mut Findings) -> S
     Settings { table, live, process: draft.process, warnings: Vec::new() }
 }
 
-/// The segments and daemons so far.
+/// The segments and daemons that were checked so far.
 struct Members<'a> {
     hosts: &'a Hosts<'a>,
     segments: Vec<Segment>,
@@ -163,7 +163,7 @@ fn fitting_name(syntax: &DaemonSyntax, findings: &mut Findings) -> String {
     name.to_string()
 }
 
-/// The interface of each network, as far as the daemon's address or the segment's names one.
+/// The interface of each network, if the address of the daemon or of the segment names one.
 fn interfaces_of(segment: &SegmentSyntax, addresses: &[Spanned<Endpoint>]) -> Vec<Option<String>> {
     let scopes = addresses.iter().enumerate().map(|(network, at)| at.value.scope.or(scope_of(segment, network)));
     scopes.map(|scope| scope.map(|scope| scope.name().to_string())).collect()
@@ -210,7 +210,7 @@ fn check_interfaces(syntax: &DaemonSyntax, identity: &Spanned<IpAddr>) -> Result
     Ok(())
 }
 
-/// One address a network.
+/// The daemon's address on each network.
 fn traffic_addresses(
     syntax: &DaemonSyntax,
     identity: &Spanned<IpAddr>,
@@ -238,7 +238,7 @@ fn traffic_interfaces(interfaces: &[InterfaceSyntax]) -> impl Iterator<Item = &I
     interfaces.iter().filter(|interface| interface.traffic)
 }
 
-/// Of the interfaces of a daemon with one network, the one to use.
+/// Chooses the interface of a daemon that has one network.
 fn classic_choice(
     syntax: &DaemonSyntax,
     identity: &Spanned<Endpoint>,
@@ -282,7 +282,7 @@ fn wrong_count(syntax: &DaemonSyntax, addresses: &[Spanned<Endpoint>], networks:
     Mistake::new(syntax.name.at, message)
 }
 
-/// A network of which a daemon is told an address that it has on another one already is no network of its own.
+/// Two networks of a daemon must have different addresses, except on loopback. Otherwise the two are one network.
 fn check_own_networks(name: &Spanned<String>, addresses: &[Spanned<IpAddr>]) -> Result<(), Mistake> {
     for (network, address) in addresses.iter().enumerate().filter(|(_, address)| !address.value.is_loopback()) {
         if let Some(other) = addresses[..network].iter().position(|other| other.value == address.value) {
@@ -297,7 +297,7 @@ fn check_own_networks(name: &Spanned<String>, addresses: &[Spanned<IpAddr>]) -> 
     Ok(())
 }
 
-/// A link-local address means nothing without the interface.
+/// Daemons must be able to send to this address. A link-local address needs the name of its interface.
 fn check_usable(address: &Spanned<IpAddr>, interface: Option<&str>) -> Result<(), Mistake> {
     let ip = address.value;
     let rule = match ip {
@@ -322,7 +322,7 @@ fn client_addresses(syntax: &DaemonSyntax, findings: &mut Findings) -> ClientAdd
             addresses.push(interface.address.value.ip);
         }
     }
-    // One that stands for all leaves nothing for the others.
+    // An address that stands for all interfaces already includes the others.
     if let Some(all) = addresses.iter().copied().find(IpAddr::is_unspecified) {
         addresses.retain(|ip| *ip == all);
     }
@@ -349,7 +349,7 @@ fn warn_of_ports(syntax: &DaemonSyntax, networks: &[Network], findings: &mut Fin
     }
 }
 
-/// The rules that no single daemon can break.
+/// The rules about the file as a whole.
 fn check_whole(
     syntax: &[SegmentSyntax],
     segments: &[Segment],

@@ -6,12 +6,12 @@ use super::keywords::{Change, KEYWORDS};
 use super::table::{Daemon, Table};
 use super::{NetworkKind, Settings};
 
-/// Something that a new reading says otherwise.
+/// One thing in which a new reading of the file differs from the old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// When it counts.
+    /// When the new value takes effect.
     pub change: Change,
-    /// What it is, with both values.
+    /// The difference in words, with both values.
     pub text: String,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Display for Difference {
 }
 
 impl Settings {
-    /// What these settings say otherwise than `before`, daemons and networks first; empty if nothing that counts.
+    /// The differences between these settings and `before`: first those of daemons and networks. Empty if no value differs.
     pub fn differences(&self, before: &Settings) -> Vec<Difference> {
         let mut all = self.table.differences(&before.table);
         for keyword in KEYWORDS {
@@ -50,7 +50,7 @@ impl Settings {
     }
 }
 
-/// The value of a keyword as it is told.
+/// The value of a keyword in the words for operators.
 fn said(value: Option<String>) -> String {
     match value {
         None => "not set".to_string(),
@@ -60,7 +60,7 @@ fn said(value: Option<String>) -> String {
 }
 
 impl Table {
-    /// What this table says otherwise than `before`, daemon by daemon, then network by network.
+    /// The differences between this table and `before`, daemon by daemon, then network by network.
     fn differences(&self, before: &Table) -> Vec<Difference> {
         let named = |table: &'_ Table, id| table.daemons.iter().position(|daemon| daemon.id == id);
         let mut texts = Vec::new();
@@ -114,12 +114,12 @@ impl Table {
     }
 }
 
-/// What counts when all daemons have it.
+/// A difference that takes effect when all daemons have the new table.
 fn table(text: String) -> Difference {
     Difference { change: Change::Table, text }
 }
 
-/// What counts after a restart.
+/// A difference that takes effect after a restart.
 fn start(text: String) -> Difference {
     Difference { change: Change::Start, text }
 }

@@ -1,7 +1,7 @@
-//! The parameters of a file, from what is written to settings: rules between several of them.
+//! The parameters of a file, on their way from text to settings: the rules between several of them.
 //!
-//! Rules between two parameters are judged with the classic defaults for what is not given, so a file is refused here exactly
-//! where the classic daemon stops; only timers may be given one by one.
+//! A rule between two parameters takes the classic default for a parameter that the file does not give. So a file is refused here
+//! exactly where the classic daemon stops. Only timers are different: a file may give one without the others.
 
 use std::net::SocketAddr;
 
@@ -18,13 +18,14 @@ const CLASSIC_WINDOW: u32 = 160;
 const CLASSIC_PERSONAL_WINDOW: u32 = 20;
 const CLASSIC_ACCELERATED_WINDOW: u32 = 15;
 
-/// The name of the one access policy.
+/// The name of the only access policy.
 pub(super) const PERMIT: &str = "PERMIT";
 
-/// Messages of the largest size that may wait for one client.
+/// How many messages of the largest size the outbox of one client must have room for.
 const MESSAGES_IN_OUTBOX: usize = 4;
 
-/// The values of the file so far: the last of each keyword, all of the authentication lists. What needs no rule is in its place already.
+/// The values of the file so far: for each keyword the last one, but all authentication lists. Values without a rule are already
+/// in `live` and `process`.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub live: Live,
@@ -40,9 +41,9 @@ pub(super) struct Draft {
     pub max_memory: Option<Spanned<usize>>,
     pub metrics: Option<Spanned<SocketAddr>>,
     pub status: Option<Spanned<SocketAddr>>,
-    /// Where `MaxSessionMessages = 0` stands.
+    /// The place of `MaxSessionMessages = 0`.
     silence: Option<Position>,
-    /// Where `DangerousMonitor` is switched on.
+    /// The place that switches `DangerousMonitor` on.
     dangerous: Option<Position>,
 }
 
@@ -57,7 +58,7 @@ impl Draft {
         self.dangerous = boolean.value.then_some(boolean.at);
     }
 
-    /// Applies the rules between parameters. Only meaningful if nothing was found wrong.
+    /// Applies the rules between parameters. The result means something only if the file has no errors.
     pub(super) fn apply_rules(&mut self, findings: &mut Findings) {
         self.check_access_policy(findings);
         if let Some(at) = self.silence {
@@ -87,7 +88,7 @@ impl Draft {
         }
     }
 
-    /// A ceiling below a few of the largest messages ends the session of a client that sends one.
+    /// Warns of a MaxMemory without room for a few of the largest messages: a client that sends one may lose its session.
     fn check_memory(&mut self, findings: &mut Findings) {
         let Some(memory) = self.max_memory.take() else { return };
         self.live.max_memory = Some(memory.value);
@@ -102,10 +103,12 @@ impl Draft {
         }
     }
 
-    /// One port cannot serve both.
+    /// Refuses one address and port for both pages, because it cannot serve both.
     fn check_web(&mut self, findings: &mut Findings) {
         let (metrics, status) = (self.metrics.map(|place| place.value), self.status.map(|place| place.value));
-        if let Some(Spanned { value, at }) = self.status.filter(|_| status == metrics) {
+        if let Some(Spanned { value, at }) = self.status
+            && status == metrics
+        {
             let message =
                 format!("MetricsAddress and StatusAddress are both {value}: write another port for one of them");
             findings.error(Mistake::new(at, message));
@@ -120,7 +123,7 @@ impl Draft {
         }
     }
 
-    /// The allowed and the required methods if there is a list. NULL is allowed only while no list is given.
+    /// The allowed and the required methods, if there is a list. If there is one, NULL is allowed only if the list names it.
     fn authentication(&self, findings: &mut Findings) -> Option<(Vec<Method>, Vec<Method>)> {
         let first = self.allowed.iter().chain(&self.required).map(|list| list.at).min()?;
         let allowed = methods(&self.allowed, findings);

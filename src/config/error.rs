@@ -1,7 +1,7 @@
 //! Mistakes in a configuration file, as values that name the place.
 //!
-//! Reading goes on after a mistake wherever the rest still makes sense, so that one look shows all of them; [`FINDING_LIMIT`]
-//! keeps a file that is no configuration at all from filling the screen.
+//! After a mistake, reading goes on wherever the rest still makes sense, so one run reports all mistakes. [`FINDING_LIMIT`]
+//! limits the reports about a file that is no configuration at all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 /// How many errors, and how many warnings, are kept for one file.
 pub const FINDING_LIMIT: usize = 100;
 
-/// A place in a file. Both numbers count from 1; a column is a character, a tab being one.
+/// A place in a file. Both numbers count from 1. Each character is one column, a tab too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
     pub line: u32,
-    /// The character in the line.
+    /// The number of the character in its line.
     pub column: u32,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A text breaks these rules, in file order; never empty.
+/// The mistakes of a text, in file order. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(pub Vec<Diagnostic>);
 
@@ -55,14 +55,14 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Why no entry of the file is this daemon.
+/// Why it is not known which entry of the file belongs to this daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryError {
-    /// No daemon has the given name; the names there are.
+    /// No daemon has the given name. The list has all names of the file.
     UnknownName(String, Vec<String>),
     /// No daemon has an address of this machine.
     NoAddress,
-    /// Several daemons have an address of this machine; their names.
+    /// Several daemons have an address of this machine. The list has their names.
     Ambiguous(Vec<String>),
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for EntryError {
 
 impl std::error::Error for EntryError {}
 
-/// One thing that is wrong, before it is known in which file.
+/// One mistake, before the name of the file is added.
 #[derive(Debug)]
 pub(super) struct Mistake {
     pub at: Position,
@@ -97,7 +97,7 @@ impl Mistake {
     }
 }
 
-/// What the stages of reading have found so far.
+/// The errors and warnings of all stages of reading so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     errors: Vec<Mistake>,
@@ -133,7 +133,7 @@ impl Findings {
     }
 }
 
-/// A word of the file as messages show it: in quotes, escaped, and not endless.
+/// A word of the file as messages show it: in quotes, with escapes, and cut if it is long.
 pub(super) fn shown(word: &str) -> String {
     const SHOWN_LIMIT: usize = 40;
     match word.char_indices().nth(SHOWN_LIMIT) {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Settings;
 use super::table::{Daemon, Segment};
 
-/// What settings mean: its networks, its policy, its daemons with `me` marked, and its warnings.
+/// Explains settings: the networks, the policy, the daemons with a mark at `me`, and the warnings.
 pub fn explain(settings: &Settings, me: Option<&Daemon>) -> String {
     let mut text = String::new();
     write(&mut text, settings, me).expect("a string takes every text");

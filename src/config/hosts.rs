@@ -1,7 +1,7 @@
-//! Names of hosts that stand for addresses, where a daemon has none.
+//! Finds the address of a daemon by its name, as that of a host, if the file has no address for it.
 //!
-//! Many systems map the machine's own name to a loopback address, which is right for the machine and useless for the others. Then the
-//! machine's address on the segment's subnet counts, if there is exactly one.
+//! Many systems map the machine's own name to a loopback address. That is right for the machine and useless for the others. Then
+//! the daemon takes the machine's address on the segment's subnet, if there is exactly one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,20 +9,20 @@ use super::error::{Findings, Mistake, shown};
 use super::syntax::{DaemonSyntax, NetworkSyntax, SegmentSyntax};
 use super::table::{Network, NetworkKind};
 
-/// What must be known of hosts to read a file.
+/// The facts about hosts that the reader of a file needs.
 #[derive(Clone, Copy)]
 pub struct Hosts<'a> {
     /// All addresses of the host with this name.
     pub lookup: &'a dyn Fn(&str) -> Vec<IpAddr>,
-    /// The addresses of this machine, each with the bits of its subnet.
+    /// The addresses of this machine, each with the length of its subnet in bits.
     pub own: &'a [(IpAddr, u8)],
 }
 
 impl Hosts<'_> {
-    /// Nothing: each daemon must have an address.
+    /// Nothing is known, so each daemon must have an address.
     pub const UNKNOWN: Hosts<'static> = Hosts { lookup: &|_| Vec::new(), own: &[] };
 
-    /// The address of a daemon that is known by its name alone.
+    /// The address of a daemon for which the file has only a name.
     pub(super) fn find(
         &self,
         daemon: &DaemonSyntax,
@@ -71,7 +71,7 @@ impl Hosts<'_> {
     }
 }
 
-/// Whether the daemons of a segment meet on the loopback interface: by its addresses, or by those of the daemons.
+/// Whether a segment is on the loopback interface. Its own addresses show that, or those of its daemons.
 fn is_on_loopback(segment: &SegmentSyntax) -> bool {
     let written = segment.networks.iter().find_map(|network| match network.value {
         NetworkSyntax::Address(endpoint) if !endpoint.ip.is_multicast() => Some(endpoint.ip.is_loopback()),

@@ -1,5 +1,5 @@
-//! The keywords of the file, one row each: how the value is written, where it is stored, how it is written back, when it counts,
-//! and what to tell its user when it means nothing here.
+//! The keywords of the file, one row each. A row says how the value is written, where it is stored, how it is written back, when
+//! it takes effect, and which warning a user gets for a keyword that has no effect here.
 //!
 //! The table is the one place that knows a keyword. The parser reads a value by its [`Form`] and stores it in a [`Draft`] with the
 //! function of the row; the default is whatever [`Settings::default`] has there. The module's header says how to add a keyword.
@@ -19,29 +19,30 @@ use crate::wire::CLASSIC_DAEMON_LIMIT;
 /// A word that begins a stanza or a parameter.
 #[derive(Debug)]
 pub struct Keyword {
-    /// The word; its case counts.
+    /// The word. Upper and lower case are different.
     pub name: &'static str,
-    /// When a new value counts.
+    /// When a new value takes effect.
     pub change: Change,
     pub(super) form: Form,
-    /// The value as the file has it; `None` if the file then says nothing.
+    /// Writes the value as it stands in a file; `None` if the file leaves this keyword out.
     write: fn(&Settings) -> Option<String>,
-    /// Why setting it does less than its user may think.
+    /// Why the keyword does less than its user may expect.
     pub(super) note: Option<&'static str>,
 }
 
-/// When a new value of a keyword counts.
+/// When a new value of a keyword takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// As soon as the daemon reads its file again.
     Live,
-    /// Another value as soon as the daemon reads its file again; whether there is one at all, when it starts.
+    /// A changed value takes effect as soon as the daemon reads its file again. Whether there is a value at all is decided when
+    /// the daemon starts.
     Exchange,
     /// When the daemon starts.
     Start,
     /// It is part of the membership table.
     Table,
-    /// Never: the word is accepted so that existing files work.
+    /// Never. The word is accepted so that existing files work.
     Never,
 }
 
@@ -60,29 +61,29 @@ pub(super) enum Form {
     Choice(&'static [&'static str], fn(&mut Draft, usize)),
     Flags(fn(&mut Draft, Vec<String>)),
     Policy(fn(&mut Draft, Spanned<Policy>)),
-    /// An address with a port, or with this one.
+    /// An address with a port. An address without a port gets this one.
     Place(u16, fn(&mut Draft, Spanned<SocketAddr>)),
 }
 
 /// The keyword that begins a segment.
 pub(super) const SEGMENT: &str = "Spread_Segment";
 
-/// What 5.x may say of a daemon, without effect here.
+/// A key that files of version 5.x may have for a daemon. It has no effect here.
 pub(super) const VIRTUAL_ID: &str = "VirtualID";
 
-/// The largest number.
+/// The largest value of a keyword that is a number.
 const NUMBER_LIMIT: u32 = 999_999;
 
-/// The largest BusyPoll in microseconds: a daemon that never sleeps is hardly better.
+/// The largest BusyPoll in microseconds. With more, the daemon would hardly ever sleep.
 const BUSY_POLL_LIMIT: u32 = 10_000;
 
-/// The largest MaxMessageSize: several such messages must fit in memory for every client that is slow.
+/// The largest MaxMessageSize. Several such messages must fit in memory for every slow client.
 const MESSAGE_SIZE_LIMIT: usize = 256 << 20;
 
-/// The least MaxMemory and MaxUserMemory: a handful of small clients.
+/// The smallest MaxMemory and MaxUserMemory: room for a few small clients.
 const MEMORY_LEAST: usize = 1 << 20;
 
-/// The most: no address space has more.
+/// The largest MaxMemory and MaxUserMemory: 1 TiB, or all addresses if there are fewer.
 const MEMORY_LIMIT: usize = if usize::BITS > 40 { (1_u64 << 40) as usize } else { usize::MAX };
 
 const PRIORITIES: [&str; 6] = ["pDEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"];
@@ -107,7 +108,7 @@ pub(super) const NETWORK_KEYS: [&str; 5] = ["Name", "Mode", "Port", "Interface",
 pub(super) const MODES: [&str; 3] = ["multicast", "broadcast", "unicast"];
 
 const BOOLEANS: [&str; 4] = ["true", "false", "yes", "no"];
-/// Taken in any case.
+/// These words may have upper or lower case.
 pub(super) const TRISTATES: [&str; 3] = ["AUTO", "ON", "OFF"];
 const INTERFACE_LETTERS: [&str; 3] = ["D", "C", "M"];
 
@@ -205,7 +206,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     ),
     live(
         "MaxMessageSize",
-        // Classic clients may send the smallest.
+        // The smallest limit must allow every message that a classic client may send.
         Form::Size(CLASSIC_DAEMON_LIMIT..=MESSAGE_SIZE_LIMIT, |d, size| d.live.session.message_limit = size.value),
         |s| Some(print::size(s.live.session.message_limit)),
     ),
@@ -273,7 +274,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     timer("LookupTimeout", |d, time| d.live.timers.lookup = millis(time), |s| millis_of(s.live.timers.lookup)),
 ];
 
-/// A keyword that counts at once.
+/// A keyword whose new value takes effect when the daemon reads its file again.
 const fn live(name: &'static str, form: Form, write: fn(&Settings) -> Option<String>) -> Keyword {
     Keyword { name, change: Change::Live, form, write, note: None }
 }
@@ -296,7 +297,7 @@ fn unwritten(_: &Settings) -> Option<String> {
     None
 }
 
-/// A limit, if there is one.
+/// The limit; `None` if there is no limit.
 fn limited(limit: usize) -> Option<usize> {
     if limit == usize::MAX { None } else { Some(limit) }
 }
@@ -314,13 +315,13 @@ fn word<T: PartialEq + Copy>(words: &[&str], values: &[T], value: T) -> Option<S
 }
 
 impl Keyword {
-    /// The value that these settings have, as the file has it; empty for a word that stands alone, `None` if the file says nothing.
+    /// The value in these settings, as it stands in a file. Empty for a word that stands alone; `None` if the file leaves it out.
     pub fn value(&self, settings: &Settings) -> Option<String> {
         (self.write)(settings)
     }
 }
 
-/// What may stand in `DebugFlags = { ... }`.
+/// The flags of `DebugFlags = { ... }`.
 pub(super) const FLAGS: [&str; 19] = [
     "DEBUG",
     "EXIT",
@@ -343,7 +344,7 @@ pub(super) const FLAGS: [&str; 19] = [
     "NONE",
 ];
 
-/// The keyword that a word is; case counts.
+/// The keyword with this name. Upper and lower case are different.
 pub(super) fn keyword(word: &str) -> Option<&'static Keyword> {
     KEYWORDS.iter().find(|keyword| keyword.name == word)
 }
@@ -357,12 +358,12 @@ pub(super) fn is_reserved(word: &str) -> bool {
         || any_case.iter().any(|words| words.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
-/// The name of the keyword that was probably meant.
+/// The name of the keyword that the user probably meant.
 pub(super) fn nearest_keyword(word: &str) -> Option<&'static str> {
     nearest(word, KEYWORDS.iter().map(|keyword| keyword.name))
 }
 
-/// The candidate that differs from `word` least, if it differs little; case does not count.
+/// The candidate that is most like `word`, if it is like it at all. Upper and lower case are equal.
 pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     const LENGTH_LIMIT: usize = 64;
     if word.len() > LENGTH_LIMIT {
@@ -419,6 +420,123 @@ mod tests {
     fn no_keyword_is_in_the_table_twice() {
         for (n, one) in KEYWORDS.iter().enumerate() {
             assert!(KEYWORDS[..n].iter().all(|other| other.name != one.name), "{}", one.name);
+        }
+    }
+
+    /// What a line with a keyword does.
+    #[derive(Clone, Copy, Debug)]
+    enum Use {
+        /// It works: this stands in the file as it is understood, and would not without the line.
+        Works(&'static str),
+        /// It says what is so in any case, without a word.
+        Agrees,
+        /// It means nothing here, and one line says why.
+        Idle(&'static str),
+    }
+
+    use Use::{Agrees, Idle, Works};
+
+    /// Lines with each keyword, those of the classic daemon first.
+    const LINES: &[(&str, Use)] = &[
+        ("Spread_Segment 239.1.1.1:4900 { b 10.3.0.8 }", Works("b 10.3.0.8")),
+        ("RouteMatrix {\n 0 1\n 1 0\n}", Idle("reaches every other directly")),
+        ("DebugFlags = { ALL !NETWORK }", Works("DebugFlags = { ALL !NETWORK }")),
+        ("EventPriority = pDEBUG", Works("EventPriority = pDEBUG")),
+        ("EventPriority = WARNING", Works("EventPriority = WARNING")),
+        ("EventPriority = ERROR", Works("EventPriority = ERROR")),
+        ("EventPriority = CRITICAL", Works("EventPriority = CRITICAL")),
+        ("EventPriority = FATAL", Works("EventPriority = FATAL")),
+        ("EventPriority = INFO", Agrees),
+        ("EventLogFile = /var/log/spread_%h.log", Works("EventLogFile = \"/var/log/spread_%h.log\"")),
+        ("EventTimeStamp", Works("EventTimeStamp = \"[%m/%d/%y %H:%M:%S]\"")),
+        ("EventTimeStamp = \"[%a %d %b %Y]\"", Works("EventTimeStamp = \"[%a %d %b %Y]\"")),
+        ("EventPreciseTimeStamp", Works("EventPreciseTimeStamp")),
+        ("DangerousMonitor = false", Agrees),
+        ("SocketPortReuse = ON", Idle("can be used again at once")),
+        ("RuntimeDir = /run/ring", Works("RuntimeDir = \"/run/ring\"")),
+        ("DaemonUser = me", Works("DaemonUser = \"me\"")),
+        ("DaemonGroup = us", Works("DaemonGroup = \"us\"")),
+        ("DebugInitialSequence", Idle("64 bits wide")),
+        ("AllowedAuthMethods = IP", Works("AllowedAuthMethods = \"IP\"")),
+        ("AllowedAuthMethods = NULL RequiredAuthMethods = IP", Works("RequiredAuthMethods = \"IP\"")),
+        ("AccessControlPolicy = PERMIT", Agrees),
+        ("MaxSessionMessages = 70", Works("MaxSessionMessages = 70")),
+        ("LinkProtocol = Hop", Idle("always talk by UDP")),
+        ("LinkProtocol = TcpHop", Idle("always talk by UDP")),
+        ("Window = 90", Works("Window = 90")),
+        ("PersonalWindow = 9", Works("PersonalWindow = 9")),
+        ("AcceleratedRing = true", Agrees),
+        ("AcceleratedRing = false", Idle("always passes the token early")),
+        ("AcceleratedWindow = 15", Idle("finds out by itself")),
+        ("TokenTimeout = 5000", Works("TokenTimeout = 5000")),
+        ("HurryTimeout = 1500", Works("HurryTimeout = 1500")),
+        ("AliveTimeout = 300", Works("AliveTimeout = 300")),
+        ("JoinTimeout = 300", Works("JoinTimeout = 300")),
+        ("RepTimeout = 1250", Idle("no such step")),
+        ("SegTimeout = 500", Idle("no such step")),
+        ("GatherTimeout = 2500", Works("GatherTimeout = 2500")),
+        ("FormTimeout = 2500", Idle("no such step")),
+        ("LookupTimeout = 45000", Works("LookupTimeout = 45000")),
+        // Those of 5.x.
+        ("WideAreaNetwork = true", Idle("write the times of the timers")),
+        ("ActiveIPVersion = Both", Idle("the addresses say what they are")),
+        ("IgnoreMulticastJoinErrors = true", Idle("tried again every second")),
+        ("ExcludeSegAddrsFromHash = true", Idle("the same segment addresses")),
+        // Ours.
+        ("Network 0 { Name = lan }", Works("Network 0 { Name = \"lan\" }")),
+        ("NetworkPolicy = passive", Works("NetworkPolicy = passive")),
+        ("EventLogFormat = json", Works("EventLogFormat = json")),
+        ("MetricsAddress = 127.0.0.1", Works("MetricsAddress = 127.0.0.1:9480")),
+        ("StatusAddress = 127.0.0.1:99", Works("StatusAddress = 127.0.0.1:99")),
+        ("KeyFile = /etc/torc.key", Works("KeyFile = \"/etc/torc.key\"")),
+        ("MaxSessions = 7", Works("MaxSessions = 7")),
+        ("ClientTimeout = 7", Works("ClientTimeout = 7")),
+        ("BusyPoll = 7", Works("BusyPoll = 7")),
+        ("MaxMessageSize = 1M", Works("MaxMessageSize = 1M")),
+        ("MaxMemory = 1G", Works("MaxMemory = 1G")),
+        ("MaxUserSessions = 7", Works("MaxUserSessions = 7")),
+        ("MaxUserMemory = 7M", Works("MaxUserMemory = 7M")),
+        ("SlowClient = block-senders", Works("SlowClient = block-senders")),
+    ];
+
+    #[test]
+    fn every_keyword_works_or_says_in_one_line_why_it_means_nothing() {
+        let read = |line: &str| {
+            let text = format!("Spread_Segment 10.3.7.255 {{ a 10.3.0.9 }}\n{line}\n");
+            Settings::parse("f", text.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"))
+        };
+        let usual = read("").to_string();
+        let stands = |text: &str, line: &str| text.lines().any(|other| other.trim_start() == line);
+        for (line, does) in LINES {
+            let settings = read(line);
+            let warnings: Vec<String> = settings.warnings.iter().map(ToString::to_string).collect();
+            let understood = settings.to_string();
+            match does {
+                Works(expected) => {
+                    assert!(stands(&understood, expected) && !stands(&usual, expected), "{line}: {understood}");
+                    assert_eq!(warnings, [""; 0], "{line}");
+                }
+                Agrees => assert_eq!((&understood, warnings.len()), (&usual, 0), "{line}: {warnings:?}"),
+                Idle(reason) => {
+                    assert_eq!((understood, warnings.len()), (usual.clone(), 1), "{line}: {warnings:?}");
+                    let keyword = line.split(' ').next().unwrap();
+                    let said = &warnings[0];
+                    assert!(said.contains(keyword) && said.contains(" has no effect: "), "{line}: {said}");
+                    assert!(said.contains(reason) && said.lines().count() == 1, "{line}: {said}");
+                }
+            }
+        }
+    }
+
+    /// Whether a line begins with a keyword, or has it later.
+    fn has_line(keyword: &str) -> bool {
+        LINES.iter().any(|(line, _)| line.split_whitespace().any(|word| word == keyword))
+    }
+
+    #[test]
+    fn there_is_a_line_for_every_keyword() {
+        for keyword in KEYWORDS {
+            assert!(has_line(keyword.name), "{}", keyword.name);
         }
     }
 }

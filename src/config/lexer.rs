@@ -1,9 +1,10 @@
-//! Bytes of a configuration file to tokens, each with its place.
+//! Cuts the bytes of a configuration file into tokens, each with its place.
 //!
-//! The rules are the classic ones: `{` and `}` need no blanks around them, everything else does; `#` begins a comment anywhere
-//! outside quotes; `;` ends a word, as 5.x has it between daemons; a quoted string may span lines; of two readings the longer wins, so `"a"b` is one plain word, and a quote
-//! that never ends is an ordinary character. Whether a word is a number, an address or a keyword depends on where it stands,
-//! so that is the parser's to say. Any bytes give tokens: there are no lexical errors.
+//! The rules are the classic ones. Blanks must separate all words, except that `{` and `}` need none. `#` outside quotes begins a
+//! comment. `;` ends a word, because 5.x allows it between daemons. A quoted string may span lines. If a word can be read in two
+//! ways, the longer way is taken, so `"a"b` is one plain word. A quote that never ends is an ordinary character. Whether a word
+//! is a number, an address or a keyword depends on its place, so the parser decides that. All bytes give tokens: there are no
+//! lexical errors.
 
 use super::error::{Findings, Position};
 
@@ -20,7 +21,7 @@ pub(super) enum Kind {
     Separator,
     /// A run of characters without blanks, `#` and braces.
     Word,
-    /// What stood between quotes, possibly nothing.
+    /// The text between quotes, which may be empty.
     Quoted,
     /// The end of the file.
     End,
@@ -34,7 +35,7 @@ pub(super) struct Token {
     pub at: Position,
 }
 
-/// The tokens of a file; the last one, and only that, is [`Kind::End`].
+/// The tokens of a file. Only the last one is [`Kind::End`].
 pub(super) fn tokens(bytes: &[u8], findings: &mut Findings) -> Vec<Token> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut lexer = Lexer { rest: bytes, at: Position::START, findings };
@@ -105,7 +106,7 @@ impl<'a> Lexer<'a> {
         (kind, text)
     }
 
-    /// The next `n` bytes, moving the position over them.
+    /// Takes the next `n` bytes and moves the position over them.
     fn take(&mut self, n: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(n);
         self.rest = rest;

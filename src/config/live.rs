@@ -1,7 +1,8 @@
 //! The settings that may change while the daemon runs, in the terms of the parts that obey them.
 //!
-//! [`Live::default`] is the one place of defaults; where a part of the core has its own, they are taken from there. The classic
-//! timers time another membership protocol, so they stay as the file has them and scale the ring's own times: see [`Live::tune`].
+//! [`Live::default`] is the one place for defaults. If a part of the core has a default, it is taken from there. The classic
+//! timers belong to another membership protocol. So they are kept as the file gives them, and they scale the times of the ring:
+//! see [`Live::tune`].
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
@@ -16,31 +17,31 @@ use crate::wire::{DaemonId, Incarnation};
 /// The settings that a running daemon takes over when it reads its file again.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// Which networks carry data. Default all of up to two networks, and two of more.
+    /// Which networks carry data. Default: all, if there are one or two networks; each packet on two of them, if there are more.
     pub policy: Policy,
-    /// By network, which is used first where the policy prefers one: that with the highest number, and the first of equals. A network
-    /// without a number has 0.
+    /// The priority of each network. A policy that prefers one network takes the one with the highest number, and of equals the
+    /// first. A network without a number has 0.
     pub priorities: Vec<u8>,
-    /// Packets in one rotation, at most. Default those of the ring.
+    /// The largest number of packets in one rotation. Default those of the ring.
     pub windows: Windows,
     /// The timers of the file.
     pub timers: Timers,
-    /// What clients must prove and may use, without the contents of other files.
+    /// What clients must prove and what they may use. The contents of other files are not in it.
     pub session: session::Config,
-    /// Bytes that a daemon keeps for all its clients together. Default a quarter of the machine's memory, which
-    /// [`session::Config::max_memory`] gets where the machine is known.
+    /// How many bytes a daemon keeps for all its clients together. Default a quarter of the machine's memory;
+    /// [`session::Config::max_memory`] gets this value when the machine is known.
     pub max_memory: Option<usize>,
     /// The file with the keys that seal packets between daemons. Default none: packets travel in the open.
     pub key_file: Option<String>,
-    /// How long a client's machine may leave what it is sent unacknowledged; zero for as long as the system lets it. Default 20 s.
+    /// How long a client's machine may leave data unacknowledged. Zero: as long as the system allows. Default 20 s.
     pub client_timeout: Duration,
-    /// How long the daemon looks again and again for something to do before it sleeps. Default zero: it sleeps at once.
+    /// How long the daemon polls for work before it sleeps. Default zero: it sleeps at once.
     pub busy_poll: Duration,
     /// Whether monitors may partition, throttle and stop the daemon. Default no.
     pub dangerous_monitor: bool,
     /// The settings of the log.
     pub log: Log,
-    /// Where the program shows what the daemon does, by HTTP.
+    /// Where the program shows the state of the daemon by HTTP.
     pub web: Web,
 }
 
@@ -65,10 +66,11 @@ impl Default for Live {
 }
 
 impl Live {
-    /// The shortest time that any timer of the ring is set to.
+    /// The shortest time for any timer of the ring.
     const SHORTEST: Duration = Duration::from_millis(1);
 
-    /// Sets the windows and times of a ring. What breaks a rule of the ring is bent to it: whatever a file says must start.
+    /// Sets the windows and times of a ring. A value that breaks a rule of the ring is moved to the nearest one that does not,
+    /// because a daemon must start with every file that is accepted.
     pub fn tune(&self, ring: &mut ring::Config) {
         ring.window = self.windows.ring.clamp(1, ring::Config::WINDOW_LIMIT);
         ring.personal_window = self.windows.personal.clamp(1, ring.window);
@@ -87,8 +89,8 @@ impl Live {
         ring.probe_interval = scaled(ours.probe_interval, timers.alive, usual.alive).min(timers.lookup);
     }
 
-    /// Digests of what daemons should have alike although a ring works without: the policy with its priorities, each timer, and the
-    /// windows.
+    /// Digests of settings that should be the same at all daemons, although a ring works without: the policy with its priorities,
+    /// each timer, and the windows.
     pub fn digests(&self) -> [u32; 8] {
         let Timers { token, hurry, alive, join, gather, lookup } = self.timers;
         let time = |time: Duration| format!("{time:?}");
@@ -97,8 +99,7 @@ impl Live {
             .map(|text| fnv1a(text.as_bytes()))
     }
 
-    /// The first `networks` networks with the one that is used first where the policy prefers one, then the one that takes its place,
-    /// and so on.
+    /// The numbers of the first `networks` networks, from the one that a policy prefers most to the one that it prefers least.
     pub fn preference(&self, networks: usize) -> Vec<usize> {
         let mut preference: Vec<usize> = (0..networks).collect();
         preference.sort_by_key(|&network| Reverse(self.priorities.get(network).copied().unwrap_or(0)));
@@ -106,25 +107,26 @@ impl Live {
     }
 }
 
-/// The defaults of a ring, whoever is in it.
+/// The defaults of a ring. They do not depend on its members.
 fn ring_defaults() -> ring::Config {
     ring::Config::new(DaemonId(0), Incarnation(0), Vec::new())
 }
 
-/// Those timers of the classic daemon that have a meaning here, as given. None is zero. Their defaults give the ring its own times.
+/// The timers of the classic daemon that have a meaning here, as the file gives them. None is zero. With their defaults, the ring
+/// has its own default times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
     /// Silence of the token after which the ring is given up. Default that of the ring.
     pub token: Duration,
-    /// After which a token is sent again. Default 500 ms.
+    /// The time after which a token is sent again. Default 500 ms.
     pub hurry: Duration,
-    /// Interval of saying that one is there. Default 250 ms.
+    /// The interval of probes, which say that this daemon is there. Default 250 ms.
     pub alive: Duration,
     /// Interval of join packets. Default 250 ms.
     pub join: Duration,
-    /// For gathering in total. Default 1250 ms.
+    /// The time for a whole gather. Default 1250 ms.
     pub gather: Duration,
-    /// Longest time until a healed network is found. Default 30 s.
+    /// The longest time until a network that works again is noticed. Default 30 s.
     pub lookup: Duration,
 }
 
@@ -145,14 +147,14 @@ impl Default for Timers {
 /// The settings of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// The least important lines. Default INFO.
+    /// The priority of the least important lines that are logged. Default INFO.
     pub priority: Priority,
-    /// Flags of the parts that log what is for who searches a fault, each with a `!` if it takes a part away. Without the keyword all do
-    /// so or none, as the priority says.
+    /// Flags of the parts that log details for somebody who searches a fault. A `!` before a flag takes its part away. Without
+    /// the keyword the priority decides: all parts log details, or none.
     pub flags: Option<Vec<String>>,
     /// The format of lines. Default text.
     pub format: LogFormat,
-    /// The file, `%h` and `%H` standing for the host name; default standard output. See [`Log::path`].
+    /// The log file; `%h` and `%H` stand for the host name. Default standard output. See [`Log::path`].
     pub file: Option<String>,
     /// The `strftime` format of time stamps; `None`, the default, for no stamps.
     pub time_stamp: Option<String>,
@@ -161,7 +163,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The format of time stamps where the file gives none.
+    /// The format of time stamps if the file gives none.
     pub const DEFAULT_STAMP: &str = "[%m/%d/%y %H:%M:%S]";
 
     /// The log file of the host with this name.
@@ -170,7 +172,7 @@ impl Log {
     }
 }
 
-/// Where the program shows what the daemon does, by HTTP. Nothing can be changed there.
+/// Where the program shows the state of the daemon by HTTP. Nothing can be changed there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Web {
     /// Metrics for Prometheus. Default nowhere.
@@ -180,9 +182,9 @@ pub struct Web {
 }
 
 impl Web {
-    /// The port of metrics where the file gives none.
+    /// The port of metrics if the file gives none.
     pub const METRICS_PORT: u16 = 9480;
-    /// The port of the page where the file gives none.
+    /// The port of the page if the file gives none.
     pub const STATUS_PORT: u16 = 4880;
 }
 

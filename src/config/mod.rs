@@ -1,9 +1,10 @@
-//! The configuration file, `spread.conf`: from text to checked [`Settings`], or to everything that is wrong with it. No I/O: what
-//! must be known of hosts is an argument.
+//! The configuration file, `spread.conf`: from text to checked [`Settings`], or to a list of all mistakes. It does no I/O: facts
+//! about hosts are an argument.
 //!
-//! Four stages, a file each: `lexer` cuts the bytes, `parser` builds a tree (`syntax`) and a draft, `check` applies the rules (with
-//! `networks`, `stanza` and `draft`), and the result is a [`Table`] of members and [`Live`] settings. Every file that a classic
-//! daemon takes is taken, save where it could not have worked; nothing that stands in a file can panic.
+//! There are four stages, one file each. `lexer` cuts the bytes into tokens. `parser` builds a tree (`syntax`) and a draft.
+//! `check` applies the rules (with `networks`, `stanza` and `draft`). The result is a [`Table`] of members and [`Live`] settings.
+//! Every file that a classic daemon accepts is accepted, except one that could not have worked. No content of a file can cause a
+//! panic.
 //!
 //! # To add a keyword
 //!
@@ -25,9 +26,9 @@ mod error;
 mod explain;
 mod hosts;
 mod keywords;
+mod labels;
 mod lexer;
 mod live;
-mod names;
 mod networks;
 mod parser;
 mod print;
@@ -41,8 +42,8 @@ pub use error::{Diagnostic, EntryError, FINDING_LIMIT, Invalid, Position};
 pub use explain::explain;
 pub use hosts::Hosts;
 pub use keywords::{Change, Keyword};
+pub use labels::Labels;
 pub use live::{Live, Log, LogFormat, Priority, Process, Timers, Web};
-pub use names::Names;
 pub use table::{ClientAddresses, Daemon, Network, NetworkKind, NetworkNotes, Segment, Table};
 
 use error::Findings;
@@ -56,12 +57,13 @@ pub struct Settings {
     pub live: Live,
     /// The settings of the process; only a restart changes them.
     pub process: Process,
-    /// Words that are allowed, but do less than their author may think.
+    /// Words that are allowed, but do less than their author may expect.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Settings {
-    /// Digests of what should be the same in the files of all daemons: the parts of the table, then what [`Live::digests`] says.
+    /// Digests of settings that should be the same in the files of all daemons: first the parts of the table, then those of
+    /// [`Live::digests`].
     pub fn digests(&self) -> [u32; 12] {
         let mut digests = [0; 12];
         let (table, live) = digests.split_at_mut(4);
@@ -84,7 +86,7 @@ impl Settings {
         Settings::parse_with(file, text, &Hosts::UNKNOWN)
     }
 
-    /// As [`Settings::parse`], with what is known of hosts, to look up a daemon without an address by its name.
+    /// Like [`Settings::parse`], but a daemon without an address is looked up by its name in `hosts`.
     pub fn parse_with(file: &str, text: &[u8], hosts: &Hosts<'_>) -> Result<Settings, Invalid> {
         let mut findings = Findings::default();
         let tokens = lexer::tokens(text, &mut findings);

@@ -1,7 +1,8 @@
 //! The networks of a segment: what kind each address means, and whether the daemons on a network can hear each other.
 //!
-//! A group address is multicast. Loopback has no broadcast, and the address of one of the daemons is none, so these mean
-//! unicast, as does the word. Any other IPv4 address is taken for the broadcast address of its subnet, as it always was.
+//! A group address means multicast. A loopback address means unicast, because loopback has no broadcast. The address of one of
+//! the daemons and the word `unicast` also mean unicast. Any other IPv4 address counts as the broadcast address of its subnet, as
+//! it does for the classic daemon.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -110,7 +111,7 @@ fn same_subnet(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
     }
 }
 
-/// All daemons on a network, in whatever segment, and the group they hear are IPv4, or all are IPv6.
+/// All daemons on a network, in all segments, and its group address must be IPv4, or all must be IPv6.
 pub(super) fn check_families(
     segments: &[Segment],
     daemons: &[Daemon],
@@ -131,7 +132,8 @@ pub(super) fn check_families(
     Ok(())
 }
 
-/// Either all networks are on the loopback interface or none is, and so are the daemons. The word `unicast` is where its daemons are.
+/// Either all networks and daemons are on the loopback interface, or none is. A network with the word `unicast` is where its
+/// daemons are.
 pub(super) fn check_loopback(
     syntax: &[SegmentSyntax],
     daemons: &[Daemon],
@@ -172,8 +174,8 @@ fn addresses_on(segment: usize, network: usize, daemons: &[Daemon]) -> Vec<IpAdd
     here.filter_map(|daemon| daemon.addresses[network]).collect()
 }
 
-/// Daemons whose addresses on two networks look as if they stood in the wrong order: each is in the subnet in which most others have
-/// theirs on the other network. Nobody knows the masks, so a subnet is what is usual.
+/// Warns of daemons whose addresses on two networks seem to be in the wrong order: each of the two is in the subnet that most
+/// other daemons have on the other network. The masks are not known, so subnets are assumed to have the usual size.
 pub(super) fn warn_of_swapped_addresses(
     daemons: &[Daemon],
     places: &BTreeMap<String, Position>,
@@ -181,7 +183,7 @@ pub(super) fn warn_of_swapped_addresses(
 ) {
     for (number, daemon) in daemons.iter().enumerate() {
         let others: Vec<&Daemon> = daemons.iter().filter(|other| other.id != daemon.id).collect();
-        // Of two daemons either may be wrong: the later one is named.
+        // If there are only two daemons, either may be wrong, and the warning names the later one.
         if others.is_empty() || (others.len() == 1 && number == 0) {
             continue;
         }
@@ -192,7 +194,9 @@ pub(super) fn warn_of_swapped_addresses(
             };
             let crossed = |peer: &&&Daemon| near(one, peer, other) && near(other, peer, one) && !near(one, peer, one);
             let count = others.iter().filter(crossed).count();
-            if let Some(at) = places.get(&daemon.name).filter(|_| 2 * count > others.len()) {
+            if let Some(at) = places.get(&daemon.name)
+                && 2 * count > others.len()
+            {
                 let message = format!(
                     "the addresses of {} on networks {one} and {other} look swapped: write them in the order of the others",
                     daemon.name

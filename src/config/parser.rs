@@ -1,8 +1,8 @@
-//! Tokens to a tree, by recursive descent.
+//! Builds a tree from tokens, by recursive descent.
 //!
-//! A stanza ends at its first mistake; reading goes on at the next word that can begin a stanza, so that every stanza with a
-//! mistake is reported. Each method consumes at least one token or fails, and each stanza begins by consuming its keyword: the
-//! work is linear in the number of tokens whatever they are.
+//! A stanza ends at its first mistake. Reading goes on at the next word that can begin a stanza, so every stanza with a mistake
+//! is reported. Each method consumes at least one token or fails, and each stanza consumes its keyword first. So the work is
+//! linear in the number of tokens, whatever they are.
 
 use super::address::{self, Endpoint, Reading};
 use super::draft::Draft;
@@ -15,7 +15,7 @@ use super::syntax::{
 use super::values;
 use crate::multipath::Policy;
 
-/// The tree of these tokens, as far as it could be read.
+/// The tree of these tokens, without the stanzas that have mistakes.
 pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
     let mut parser = Parser { tokens, next: 0, in_segment: false };
     let mut tree = Tree::default();
@@ -30,11 +30,11 @@ pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
 
 pub(super) type Parsed<T> = Result<T, Mistake>;
 
-/// The tokens and how far they are read.
+/// The tokens, and the position of the next one.
 pub(super) struct Parser<'a> {
     tokens: &'a [Token],
     next: usize,
-    /// A segment was given up between its braces, so its closing brace may still come.
+    /// A mistake ended a segment between its braces, so its closing brace may still come.
     in_segment: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Whether the next token is the end, a keyword, or a word that somebody took for one.
+    /// Whether a stanza may begin at the next token: a keyword, a word before `=`, or the end of the file.
     fn at_stanza(&self) -> bool {
         let token = self.peek();
         let Some(word) = token.word() else {
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         stanza
     }
 
-    /// Goes behind the next closing brace, unless a stanza begins before it.
+    /// Skips up to and including the next closing brace, unless a stanza begins before it.
     fn skip_block(&mut self) {
         let begins_stanza = |token: &Token| token.word().is_some_and(|word| keywords::keyword(word).is_some());
         while !matches!(self.peek().kind, Kind::Close | Kind::End) && !begins_stanza(self.peek()) {
@@ -355,7 +355,7 @@ impl<'a> Parser<'a> {
         &self.tokens[self.next]
     }
 
-    /// The next token, which is then behind us; the end stays where it is.
+    /// Takes the next token. The end of the file stays the next token for ever.
     fn bump(&mut self) -> &'a Token {
         let token = self.peek();
         if token.kind != Kind::End {

@@ -1,6 +1,6 @@
-//! Settings as a file, for `spread --check --print`: everything that counts, in one order, with the defaults written out.
+//! Writes settings as a file, for `spread --check --print`: every value that has an effect, in a fixed order, with the defaults.
 //!
-//! Reading what is written gives the same settings. Words without effect and comments are not written.
+//! Reading the written file gives the same settings. Words without effect and comments are not written.
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
@@ -60,7 +60,8 @@ fn write_daemon(f: &mut impl Write, daemon: &Daemon) -> fmt::Result {
     match &daemon.clients {
         ClientAddresses::All => writeln!(f, "    {name}{}", list("", &traffic)),
         ClientAddresses::Only(clients) => {
-            // The identity must stand among the interfaces; where it carries nothing, M lists it without effect.
+            // The address that identifies the daemon must be among its interfaces. If it carries nothing, it stands there with M,
+            // which has no effect.
             let listed = addresses.contains(&identity) || clients.contains(&identity);
             let listed = if listed { String::new() } else { format!(" M {identity_word}") };
             let clients: Vec<String> = clients.iter().map(ToString::to_string).collect();
@@ -70,7 +71,7 @@ fn write_daemon(f: &mut impl Write, daemon: &Daemon) -> fmt::Result {
     }
 }
 
-/// An address with the interface that it needs or names; IPv4 has no way to name one.
+/// An address with its interface, if it has one. The syntax has no interface for IPv4.
 fn with_scope((address, interface): (&Option<IpAddr>, &Option<String>)) -> Option<String> {
     match (address.as_ref()?, interface) {
         (IpAddr::V6(ip), Some(interface)) => Some(format!("{ip}%{interface}")),
@@ -78,7 +79,8 @@ fn with_scope((address, interface): (&Option<IpAddr>, &Option<String>)) -> Optio
     }
 }
 
-/// The interface of the address that identifies a daemon; any will do where it is on none, as no packet goes there.
+/// The interface of the address that identifies a daemon. If the address is on no network, any interface will do, because no
+/// packet goes there.
 fn scope_of(daemon: &Daemon) -> Option<String> {
     let at = daemon.addresses.iter().position(|address| *address == Some(daemon.identity)).unwrap_or(0);
     daemon.interfaces.get(at).cloned().flatten()
@@ -112,7 +114,8 @@ fn name(name: &str) -> String {
     if plain { name.to_string() } else { quoted(name) }
 }
 
-/// A text in quotes that it does not have. One with both kinds was a bare word, and is one again.
+/// A text in a kind of quotes that it does not contain. A text with both kinds can only come from a bare word, so it is written
+/// as one.
 pub(super) fn quoted(text: &str) -> String {
     match (text.contains('"'), text.contains('\'')) {
         (false, _) => format!("\"{text}\""),

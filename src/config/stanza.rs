@@ -1,7 +1,7 @@
-//! `Network N { ... }`: what one network is in every segment, where the addresses alone do not say it.
+//! `Network N { ... }`: facts about one network, in all segments, that its addresses do not show.
 //!
-//! A stanza may come before or after the segments. What it says of the mode must agree with the addresses, except that unicast goes
-//! with any: then the group address is not used.
+//! A stanza may come before or after the segments. Its mode must agree with the addresses. Unicast agrees with any address; then
+//! the group address is not used.
 
 use super::error::{Findings, Mistake, shown};
 use super::syntax::{NetworkMode, NetworkStanza, NetworkSyntax, Spanned};
@@ -9,9 +9,9 @@ use super::table::{Network, NetworkKind, NetworkNotes};
 use crate::multipath::Policy;
 use crate::wire::NetworkId;
 
-/// Bytes of a network's name.
+/// How many bytes the name of a network may have.
 const NAME_LIMIT: usize = 32;
-/// Bytes of an interface's name, as systems have it.
+/// How many bytes the name of an interface may have, as operating systems define it.
 const INTERFACE_LIMIT: usize = 15;
 
 /// The stanzas of a file, by network.
@@ -21,7 +21,7 @@ pub(super) struct Stanzas<'a> {
 }
 
 impl<'a> Stanzas<'a> {
-    /// Sorts them by network. One that cannot be is reported and left out.
+    /// Sorts stanzas by network. A stanza with a mistake is reported and left out.
     pub(super) fn sort(stanzas: &'a [NetworkStanza], findings: &mut Findings) -> Stanzas<'a> {
         let mut sorted = Stanzas::default();
         for stanza in stanzas {
@@ -32,12 +32,12 @@ impl<'a> Stanzas<'a> {
         sorted
     }
 
-    /// The port of a network where a segment gives none.
+    /// The port of a network, for segments that give none.
     pub(super) fn port(&self, network: usize) -> Option<u32> {
         self.of(network)?.port.map(|port| port.value)
     }
 
-    /// What the stanza makes of a network of a segment.
+    /// Changes a network of a segment as its stanza says.
     pub(super) fn apply(
         &self,
         number: usize,
@@ -73,7 +73,7 @@ impl<'a> Stanzas<'a> {
         Err(Mistake::new(at, message))
     }
 
-    /// What else is said of each network, once it is known how many there are.
+    /// The names and interfaces of networks. This is called when the number of networks is known.
     pub(super) fn notes(&self, networks: usize, findings: &mut Findings) -> Vec<NetworkNotes> {
         for (number, stanza) in self.by_network.iter().enumerate().skip(networks) {
             if let Some(stanza) = stanza {
@@ -101,7 +101,7 @@ impl<'a> Stanzas<'a> {
         self.by_network.iter().take(networks).map(priority).collect()
     }
 
-    /// Warns of priorities that this policy does not look at.
+    /// Warns if there are priorities but the policy does not use them.
     pub(super) fn warn_of_priorities(&self, policy: Policy, findings: &mut Findings) {
         let given = self.by_network.iter().flatten().find_map(|stanza| stanza.priority);
         if let Some(priority) = given

@@ -1,4 +1,4 @@
-//! The tree of a configuration file: what is written where, before any rule beyond the grammar.
+//! The tree of a configuration file: the words and their places, checked by the grammar and by no other rule.
 //!
 //! ```text
 //! file       = { segment | parameter | routes | stanza }
@@ -13,21 +13,22 @@
 //! parameter  = keyword [ "=" value ]
 //! ```
 //!
-//! The classic grammar has one network a segment and at most one address after a name. Names may be missing and the last two parts
-//! of a daemon are from 5.x. In a segment with one network an address that begins a line begins a daemon without a name.
+//! In the classic grammar a segment has one network, and at most one address follows a name. A daemon may have no name, and its
+//! last two parts are from version 5.x. In a segment with one network, an address at the beginning of a line begins a daemon
+//! without a name.
 
 use super::address::Endpoint;
 use super::draft::Draft;
 use super::error::Position;
 
-/// Something and where it stands.
+/// A value and its place in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spanned<T> {
     pub value: T,
     pub at: Position,
 }
 
-/// A whole file; its parameters are stored as they are read.
+/// A whole file. The parser stores each parameter in the draft as it reads it.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     pub segments: Vec<SegmentSyntax>,
@@ -47,7 +48,7 @@ pub(super) struct NetworkStanza {
     pub priority: Option<Spanned<u8>>,
 }
 
-/// How a network is said to reach all daemons of a segment.
+/// The mode of a network in its stanza: how a packet reaches all daemons of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NetworkMode {
     Multicast,
@@ -63,7 +64,7 @@ pub(super) struct SegmentSyntax {
     pub daemons: Vec<DaemonSyntax>,
 }
 
-/// What stands between `Spread_Segment` and the brace.
+/// A network between `Spread_Segment` and the brace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NetworkSyntax {
     Address(Endpoint),
@@ -76,12 +77,12 @@ pub(super) struct DaemonSyntax {
     pub name: Spanned<String>,
     pub addresses: Vec<Spanned<Endpoint>>,
     pub interfaces: Option<Vec<InterfaceSyntax>>,
-    /// Where `VirtualID` stands.
+    /// The place of `VirtualID`.
     pub virtual_id: Option<Position>,
 }
 
 impl DaemonSyntax {
-    /// Whether it has no name but that of its address.
+    /// Whether the file gives it no name, so that its address is its name.
     pub(super) fn is_nameless(&self) -> bool {
         self.addresses.first().is_some_and(|address| address.at == self.name.at)
     }

@@ -1,7 +1,7 @@
-//! The membership table: who is in the system, and by which addresses each daemon is reached.
+//! The membership table: which daemons are in the system, and by which addresses each of them is reached.
 //!
-//! Every value here has passed every rule; nothing refers back to the text. The first address of a segment and the first daemon
-//! interface of each of its daemons are network i.
+//! Every value here has passed every rule, and no value refers back to the text. The first address of a segment and the first
+//! daemon interface of each of its daemons form network 0, the second ones network 1, and so on.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,14 +11,14 @@ use super::error::EntryError;
 use crate::multipath::Policy;
 use crate::wire::{DaemonId, NetworkId};
 
-/// Who is in the system and where: the same at all daemons.
+/// The daemons of the system and their addresses: the same at all daemons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The segments, in file order. There is at least one.
     pub segments: Vec<Segment>,
     /// The daemons of all segments, in file order, which is the order of the system. There is at least one.
     pub daemons: Vec<Daemon>,
-    /// What else is said of each network, by number.
+    /// The name and interface of each network, by number.
     pub networks: Vec<NetworkNotes>,
 }
 
@@ -45,12 +45,12 @@ pub struct Network {
     pub port: u16,
 }
 
-/// What a file may say of a network besides its addresses.
+/// Facts about a network that a file may give besides its addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkNotes {
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// The interface that it is on, on every machine; otherwise the one that has the daemon's address.
+    /// The interface that it uses, on every machine. Without this, it uses the interface that has the daemon's address.
     pub interface: Option<String>,
 }
 
@@ -68,9 +68,9 @@ pub enum NetworkKind {
 /// One daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Daemon {
-    /// What identifies it: the IPv4 address after its name; an IPv6 address is folded into 240.0.0.0/4.
+    /// The number that identifies it: the IPv4 address after its name. An IPv6 address becomes a number in 240.0.0.0/4.
     pub id: DaemonId,
-    /// That address as the file has it.
+    /// That address, as it stands in the file.
     pub identity: IpAddr,
     /// Its name, the last part of its clients' private groups. At most 19 bytes, without `#`.
     pub name: String,
@@ -78,7 +78,7 @@ pub struct Daemon {
     pub segment: usize,
     /// Where it sends and receives, by network; `None` beyond the networks of its segment.
     pub addresses: Vec<Option<IpAddr>>,
-    /// The interface of its machine that a network is on, where the address or that of the network names one.
+    /// The interface of its machine for each network, if the address of the daemon or of the network names one.
     pub interfaces: Vec<Option<String>>,
     /// Where it listens for TCP clients.
     pub clients: ClientAddresses,
@@ -87,20 +87,20 @@ pub struct Daemon {
 /// Where a daemon listens for TCP clients. The unix socket is always there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAddresses {
-    /// On every address of the machine: the daemon has no interface block.
+    /// On every address of the machine, because the daemon has no interface block.
     All,
-    /// On the C interfaces of its block; none means no TCP at all.
+    /// On the C interfaces of its block. If there is none, it listens on no TCP address.
     Only(Vec<IpAddr>),
 }
 
 impl Table {
     /// How many segments there may be.
     pub const SEGMENT_LIMIT: usize = 20;
-    /// How many interfaces a daemon's block may list.
+    /// How many interfaces the block of a daemon may list.
     pub const INTERFACE_LIMIT: usize = 10;
-    /// How many bytes of a daemon's name count.
+    /// How many bytes of a daemon's name are used.
     pub const NAME_LIMIT: usize = 19;
-    /// The port where none is given.
+    /// The port if none is given.
     pub const DEFAULT_PORT: u16 = 4803;
 
     /// One daemon named `localhost`, on 127.0.0.1 port 4803 only.
@@ -123,7 +123,7 @@ impl Table {
         }
     }
 
-    /// How many networks there are: those of the segment that has most.
+    /// How many networks there are: as many as the segment with most of them has.
     pub fn network_count(&self) -> usize {
         self.segments.iter().map(|segment| segment.networks.len()).max().unwrap_or(0)
     }
@@ -141,20 +141,21 @@ impl Table {
         Some(SocketAddr::new(ip, port))
     }
 
-    /// Which networks carry data where the file does not say: all of up to two networks, and two of more.
+    /// The policy if the file gives none: all networks, if there are one or two; each packet on two of them, if there are more.
     pub(super) fn default_policy(&self) -> Policy {
         if self.network_count() <= 2 { Policy::Active } else { Policy::Copies(2) }
     }
 
-    /// As much of a daemon's name as counts.
+    /// The part of a daemon's name that is used.
     pub(super) fn fitting_name(name: &str) -> &str {
         &name[..name.floor_char_boundary(Table::NAME_LIMIT)]
     }
 
-    /// The entry that this process is: the one named; without a name, the only one that has an address of this machine.
+    /// The entry of this process: the entry with the given name. Without a name, the only entry that has an address of this
+    /// machine.
     ///
-    /// Loopback addresses count last, and only as addresses for daemon traffic: every machine has them, and many list one for
-    /// their clients. An address that several daemons list says nothing.
+    /// Loopback addresses are tried last, and only as addresses for daemon traffic: every machine has them, and many files list
+    /// one for clients. An address that several daemons list is not used, because it could be any of them.
     pub fn me(&self, name: Option<&str>, local_addresses: &[IpAddr]) -> Result<&Daemon, EntryError> {
         if let Some(name) = name {
             let unknown = || EntryError::UnknownName(name.to_string(), self.names(|_| true));
@@ -176,9 +177,9 @@ impl Table {
 
     /// A digest of the membership table. Daemons with different digests form separate systems.
     ///
-    /// It is the 32-bit FNV-1a hash of a canonical text with the address and port of each segment's networks (unicast has no
-    /// address), and the id, traffic addresses and name of each daemon, in file order. Layout, comments, parameters and
-    /// client addresses do not count.
+    /// It is the 32-bit FNV-1a hash of a canonical text. The text has the address and port of each segment's networks (unicast
+    /// has no address), and the id, traffic addresses and name of each daemon, in file order. Layout, comments, parameters and
+    /// client addresses do not change it.
     pub fn digest(&self) -> u32 {
         let mut text = String::new();
         for (index, segment) in self.segments.iter().enumerate() {
@@ -194,8 +195,8 @@ impl Table {
         fnv1a(text.as_bytes())
     }
 
-    /// Digests of the parts of the membership table, to tell what differs between two: the daemons' ids, their names, where they
-    /// send and receive, and the networks of the segments. What each is made of is as in [`Table::digest`].
+    /// Digests of the parts of the membership table, which show where two tables differ: the ids of the daemons, their names,
+    /// their addresses, and the networks of the segments. Each is made of the same values as [`Table::digest`].
     pub fn digests(&self) -> [u32; 4] {
         let of_daemons = |part: &dyn Fn(&Daemon) -> String| {
             let parts: Vec<String> = self.daemons.iter().map(part).collect();
@@ -228,7 +229,7 @@ impl Daemon {
 }
 
 impl NetworkKind {
-    /// The address that all daemons of the network hear, if there is one.
+    /// The group or broadcast address of the network, if it has one.
     pub fn group(self) -> Option<IpAddr> {
         match self {
             NetworkKind::Multicast(group) => Some(group),

@@ -1,7 +1,7 @@
-//! What one token may be where a value, a name or a flag is wanted, and what to say when it is not.
+//! Reads one token as a value, a name or a flag. If it cannot be one, the error says what is wanted.
 //!
-//! Text is taken more freely than the classic daemon takes it: a number or a reserved word may be a value. Only a keyword may
-//! not, because then the value itself was forgotten.
+//! A text may be more than for the classic daemon: a number or a reserved word may be a value. A keyword may not, because it
+//! shows that the value itself was forgotten.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ impl Token {
     }
 }
 
-/// The mistake that this token is not what was wanted.
+/// The mistake of a token that is not the wanted one.
 pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
     let found = match token.kind {
         Kind::End => "the end of the file".to_string(),
@@ -56,7 +56,7 @@ pub(super) fn size(token: &Token) -> Parsed<Spanned<usize>> {
     sized.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
 }
 
-/// This value of a keyword if it lies in the range.
+/// The value, if it lies in the range of its keyword.
 pub(super) fn within<T>(name: &str, range: &RangeInclusive<T>, given: Spanned<T>) -> Parsed<Spanned<T>>
 where
     T: PartialOrd + fmt::Display,
@@ -106,7 +106,7 @@ pub(super) fn boolean(token: &Token) -> Parsed<Spanned<bool>> {
     Ok(Spanned { value, at: token.at })
 }
 
-/// One of these words; its index. The three-valued ones may be written in any case.
+/// The index of the token among these words. AUTO, ON and OFF may have upper or lower case.
 pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
     let same = |known: &str, word: &str| match keywords::TRISTATES.contains(&known) {
         true => known.eq_ignore_ascii_case(word),
@@ -116,7 +116,7 @@ pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
     index.ok_or_else(|| unexpected(token, &format!("one of {}", words.join(", "))))
 }
 
-/// Checks one flag of `DebugFlags`; `None` is something that is no bare word.
+/// Checks one flag of `DebugFlags`. `None` stands for a token that is no bare word.
 pub(super) fn flag(word: Option<&str>) -> Result<&str, String> {
     let known = || keywords::FLAGS.join(", ");
     let Some(word) = word else {
@@ -142,7 +142,7 @@ pub(super) fn unicast(token: &Token) -> Option<Parsed<Option<u32>>> {
     }
 }
 
-/// The name of a daemon, as far as it concerns the grammar.
+/// The name of a daemon, if the grammar allows it.
 pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
     let name = shown(&token.text);
     let message = match token.kind {
@@ -167,7 +167,7 @@ pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
     Err(Mistake::new(token.at, message))
 }
 
-/// Where something is served: an address with a port, or with this one.
+/// The address and port of a service. An address without a port gets this one.
 pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<Spanned<SocketAddr>> {
     let wanted = || Mistake::new(token.at, format!("{name} takes an address, as in 127.0.0.1:{port}"));
     let Some(Reading::Address(endpoint)) = token.word().map(address::read) else { return Err(wanted()) };
@@ -178,7 +178,7 @@ pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<Spanned<Sock
     }
 }
 
-/// The address that stands where a daemon's name is expected, if that is one.
+/// The address at the place of a daemon's name, if the token is an address.
 pub(super) fn address(token: &Token) -> Option<Endpoint> {
     match token.word().map(address::read) {
         Some(Reading::Address(endpoint)) => Some(endpoint),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::handle::{Handle, Request, Status};
 use super::journal::Happening;
-use crate::config;
+use crate::config::Labels;
 use crate::counters::{Counter, Times, Value};
 use crate::groups::SessionId;
 use crate::multipath::Hearing;
@@ -69,7 +69,7 @@ impl Handle {
             "status" => status_of(&name, &self.names(), &self.status()),
             "ring" => ring_of(&name, &self.names(), &self.status()),
             "counters" => counters(&self.status()),
-            "events" => events(&self.happenings(), &config::Names::of(&self.in_force().settings.table)),
+            "events" => events(&self.happenings(), &Labels::of(&self.in_force().settings.table)),
             "groups" => groups(&self.lists()),
             "sessions" => sessions(&self.lists()),
             _ => return None,
@@ -123,10 +123,10 @@ fn write_members(text: &mut String, names: &Names, status: &Status) {
     }
 }
 
-fn events(happenings: &[Happening], names: &config::Names) -> String {
+fn events(happenings: &[Happening], labels: &Labels) -> String {
     let mut text = String::new();
     for Happening { number, at_ms, event, text: what } in happenings {
-        let what = names.beside_numbers(&names.beside_addresses(what));
+        let what = labels.beside_numbers(&labels.beside_addresses(what));
         let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let _ = writeln!(text, "event number={number} at_ms={at_ms} event={event} text={what}");
     }
@@ -346,8 +346,8 @@ mod tests {
             status_of("alpha", &names, &status),
             ring_of("alpha", &names, &status),
             counters(&status),
-            events(&[event], &config::Names::default()),
-            events(&[], &config::Names::default()),
+            events(&[event], &Labels::default()),
+            events(&[], &Labels::default()),
             groups(&lists),
             sessions(&lists),
         ]

@@ -317,7 +317,7 @@ impl Daemon {
     }
 
     /// Gives the node the longest datagram that leaves each interface without fragmentation.
-    fn tell_limits(&mut self, now: Instant) {
+    fn set_interface_limits(&mut self, now: Instant) {
         for (network, limit) in (0..).map(NetworkId).zip(self.links.datagram_limits().collect::<Vec<_>>()) {
             if let Some(limit) = limit {
                 self.node.set_interface_limit(now, network, limit);

@@ -15,21 +15,22 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// All daemons, this one included.
     pub daemons: Vec<DaemonId>,
-    /// The site of each of them: daemons at different ones share no LAN. Empty if all are at one.
+    /// The site of each daemon. Daemons at different sites share no LAN. Empty if all are at one site.
     pub sites: Vec<usize>,
-    /// Which membership table it has: packets of another one are dropped and counted.
+    /// Its membership table. Packets under another table are dropped and counted.
     pub system: System,
     /// How many networks there are, 1 to 8.
     pub networks: u8,
     /// Which of them carry data.
     pub policy: Policy,
-    /// The addresses of all daemons on all networks: without keys, a datagram from any other is dropped. Empty to check none.
+    /// The addresses of all daemons on all networks. Without keys, a datagram from any other address is dropped. Empty to check
+    /// none.
     pub sources: Vec<IpAddr>,
     /// The keys that seal packets; none for plain packets.
     pub keys: Keys,
     /// Bytes of the longest datagram that anybody wants to send.
     pub longest: usize,
-    /// How many packets count as sent to each destination before the first. 0 but in tests of large numbers.
+    /// The number from which the packets to each destination are counted. 0 except in tests of large numbers.
     pub first_counter: u64,
 }
 
@@ -38,7 +39,7 @@ pub struct Config {
 pub struct System {
     /// Of the whole table.
     pub digest: u32,
-    /// Of its parts, and behind them of the settings that should be alike, to find out what differs.
+    /// The digests of its parts, and then of settings that should be the same at all daemons. They show what differs.
     pub parts: [u32; PathReport::DIGESTS],
 }
 
@@ -51,7 +52,7 @@ pub struct NextTable {
     pub daemons: Vec<DaemonId>,
     /// The site of each of them.
     pub sites: Vec<usize>,
-    /// For each of its networks, the present network that it is, if it is one of them. 1 to 8.
+    /// For each of its networks: the present network that is the same one, or `None` for a new network. 1 to 8.
     pub networks: Vec<Option<NetworkId>>,
     /// The addresses of all daemons on all networks, as in [`Config`].
     pub sources: Vec<IpAddr>,

@@ -1,5 +1,5 @@
-//! Which keys this daemon has, and with which of them it seals: the newest that everybody has who may still be there. If no key is
-//! everybody's, those who are heard now decide: a daemon that sleeps or has gone must not cut off the others.
+//! The keys of this daemon, and the one with which it seals: the newest key of all daemons that may still be there. If they have
+//! no key in common, only the daemons that are heard now decide. A daemon that sleeps or has gone must not cut off the others.
 
 use std::net::IpAddr;
 
@@ -15,8 +15,8 @@ use crate::wire::{Greeting, KeyBytes, PacketKind};
 const KEY_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Multipath {
-    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
-    /// daemon that started without keys takes none, and one that has keys does not lose them all.
+    /// Opens packets with these keys from now on, and seals with the newest one that all daemons in reach have. Returns whether
+    /// that was done: a daemon that started without keys takes none, and a daemon with keys does not lose them all.
     pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
         // A key that came while the daemon runs would cut it off from all who have none yet.
         if self.keys.is_empty() || keys.is_empty() {

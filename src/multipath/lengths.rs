@@ -1,5 +1,5 @@
-//! How long a datagram may be for whom, on each network: what [`super::health`] has proved, in the form in which it is looked up for
-//! each datagram.
+//! The longest datagram for each destination on each network. [`super::health`] has proved these lengths; here they are in the
+//! form in which they are looked up for each datagram.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use crate::wire::{DaemonId, NetworkId};
 /// The longest datagrams.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lengths {
-    /// By network: for all on it, and whether anybody is reached there.
+    /// By network: the length for all daemons on it, and whether anybody is reached there.
     all: [u16; NetworkId::LIMIT],
     reached: Networks,
-    /// The networks on which less passes than their interfaces take.
+    /// The networks on which datagrams vanish that their interfaces take, or on which nobody is reached.
     short: Networks,
     each: BTreeMap<DaemonId, [u16; NetworkId::LIMIT]>,
 }
 
 impl Lengths {
-    /// Nobody is reached; so much passes on any network.
+    /// Nobody is reached yet. `floors` has the length that passes on each network in any case.
     pub(super) fn new(floors: impl Iterator<Item = u16>) -> Lengths {
         Lengths { all: by_network(floors), ..Lengths::default() }
     }
 
-    /// So much passes to one daemon.
+    /// Sets the length for one daemon, on each network.
     pub(super) fn set_one(&mut self, daemon: DaemonId, lengths: impl Iterator<Item = u16>) {
         self.each.insert(daemon, by_network(lengths));
     }
 
-    /// So much passes to all on a network; none if nobody is reached there.
+    /// Sets the length for all daemons on a network; `None` if nobody is reached there.
     pub(super) fn set_all(&mut self, network: NetworkId, least: Option<u16>, interface: u16) {
         let is_short = least.is_none_or(|least| least < interface);
         self.short = if is_short { self.short | network.into() } else { self.short - network.into() };
@@ -45,14 +45,14 @@ impl Lengths {
         usize::from(one.unwrap_or(self.all[place]))
     }
 
-    /// How long a datagram may be that passes on any of these networks on which anybody is reached.
+    /// The longest datagram that passes on every one of these networks on which anybody is reached.
     pub(super) fn everywhere(&self, networks: Networks) -> usize {
         let reached = networks & self.reached;
         let counted = if reached.is_empty() { networks } else { reached };
         counted.iter().map(|network| self.of(None, network)).min().unwrap_or_default()
     }
 
-    /// The networks on which less passes than their interfaces take.
+    /// The networks on which datagrams vanish that their interfaces take, or on which nobody is reached.
     pub(super) fn short(&self) -> Networks {
         self.short
     }

@@ -1,15 +1,15 @@
 //! Which networks carry a packet, which copy of it counts, and what is known of each path; without I/O.
 //!
-//! Three organs. `inbound` is the way in: it decides what a datagram is and whether it counts. `health` hears of what came in and
-//! knows how each path is doing. `outbound` chooses networks, relays and gateways for what leaves. This file leads packets from one to
-//! the other.
+//! This part has three organs. `inbound` is the way in: it decides what a datagram is and whether it counts. `health` learns from
+//! what came in and knows the state of each path. `outbound` chooses networks, relays and gateways for packets that leave. This
+//! file leads packets from one to the other.
 //!
 //! First copy wins: every packet has a counter that its copies on all networks share, and each counter is let through once. That is safe
 //! for data and tokens alike because the ring itself accepts a number and a hop once; here the later copies only die earlier, before
 //! their body is looked at. No copy is ever waited for, so a dead or slow network delays nothing.
 //!
-//! Tokens, joins, form tokens, probes and reports always travel on every network; data follows the policy. Whom a packet is from is
-//! what its header says, never its source address.
+//! Tokens, joins, form tokens, probes and reports always travel on every network; data follows the policy. The sender of a packet
+//! is the daemon that its header names, never the owner of its source address.
 
 mod config;
 mod death;
@@ -80,7 +80,7 @@ pub struct Outgoing {
 pub enum Attempt {
     /// It was not.
     First,
-    /// It was, and somebody seems to lack it: it takes more networks and ways.
+    /// It was, and somebody seems to lack it. So it takes more networks and detours.
     Again,
 }
 
@@ -112,7 +112,8 @@ pub struct Multipath {
     stats: Stats,
 }
 
-/// Whether the networks of a packet have the numbers that they have here: a packet under another table may have been sent by others.
+/// Whether the network numbers in a packet mean the networks that they mean here. Under another membership table they may mean
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Numbering {
     Ours,
@@ -302,19 +303,19 @@ impl Multipath {
         self.outbound.chooser_mut().set_policy(policy);
     }
 
-    /// Takes a daemon for gone that is silent so long, and longer only where silences are usual.
+    /// Sets the silence after which a daemon is taken for gone. It is longer only for daemons that are often silent for a while.
     pub fn set_believed_silence(&mut self, silence: Duration) {
         self.health.set_believed(silence);
     }
 
-    /// Which networks are preferred from now on where the policy has a choice: those with higher numbers, and the first of equals. A
+    /// Sets which networks are preferred if the policy has a choice: those with higher numbers, and of equals the first. A
     /// network without a number has 0.
     pub fn set_priorities(&mut self, priorities: &[u8]) {
         self.outbound.chooser_mut().set_priorities(priorities);
     }
 
-    /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
-    /// there is no such network, or no other that is on.
+    /// Switches a network on or off. Nothing is sent on a network that is off, and the others are told so. Returns whether that
+    /// was done: it is not done if there is no such network, or no other one that is on.
     pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
         let done = self.outbound.chooser_mut().set_enabled(network, enabled);
         if done {
@@ -438,7 +439,7 @@ impl Multipath {
             self.stats.relayed += u64::from(relaying == Relaying::Relayed);
         }
         match (header.kind, copied) {
-            // Every copy is read: each tells of the round trip on its own network.
+            // Every copy is read, because each shows the round trip on its own network.
             (PacketKind::Report, _) => {
                 self.stats.reports += u64::from(copied == Copied::First);
                 self.on_report(now, came, &header, &opened.body);
@@ -465,7 +466,7 @@ impl Multipath {
                 return None;
             }
             (PacketKind::Fragment, Copied::First) => return self.join(now, arrival, came, &opened),
-            // A ring of others is none for a host that gives way.
+            // A host that gives way takes no part in a ring, so it reads no packets of one.
             (_, Copied::First) if self.stands_aside() => {
                 self.stats.clones += 1;
                 return None;

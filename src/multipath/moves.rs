@@ -12,12 +12,12 @@ use crate::wire::NetworkId;
 pub(super) struct Moves<'a> {
     pub(super) from: &'a Table,
     pub(super) to: &'a Table,
-    /// By new network: the old one that it is.
+    /// For each new network: the old network that is the same one.
     pub(super) networks: &'a [Option<NetworkId>],
 }
 
 impl Moves<'_> {
-    /// The values of those daemons who stay, and a new one for each who comes.
+    /// Keeps the values of daemons that stay, and makes a new one for each daemon that comes.
     pub(super) fn daemons<T>(&self, values: &mut BySeat<T>, mut new: impl FnMut(Seat) -> T) {
         // Each value is taken out once: a daemon has one seat in either table.
         let mut old: Vec<Option<T>> = values.drain().map(Some).collect();
@@ -27,7 +27,7 @@ impl Moves<'_> {
         });
     }
 
-    /// The values of those networks that stay, and a new one for each that comes.
+    /// Keeps the values of networks that stay, and makes a new one for each network that comes.
     pub(super) fn links<T>(&self, old: Vec<T>, mut new: impl FnMut() -> T) -> Vec<T> {
         let mut old: Vec<Option<T>> = old.into_iter().map(Some).collect();
         let mut take = |network: NetworkId| old.get_mut(usize::from(network.0)).and_then(Option::take);

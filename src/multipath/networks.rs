@@ -1,4 +1,4 @@
-//! A set of networks: what one byte says of all eight.
+//! A set of networks, in one byte: a bit for each of the eight networks.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Sub};
@@ -23,7 +23,7 @@ impl Networks {
         Networks(bits)
     }
 
-    /// The byte that says this set.
+    /// The byte of this set.
     pub const fn bits(self) -> u8 {
         self.0
     }
@@ -33,7 +33,7 @@ impl Networks {
         self.0.checked_shr(u32::from(network.0)).is_some_and(|bits| bits & 1 != 0)
     }
 
-    /// Whether none is.
+    /// Whether it has no network.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -9,7 +9,7 @@ use crate::wire::{DaemonId, Incarnation, NetworkId};
 /// Something about the networks that an operator should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A path is not what it was.
+    /// The state of a path has changed.
     Path {
         /// The other daemon.
         daemon: DaemonId,
@@ -42,12 +42,12 @@ pub enum Notice {
     Clones {
         /// The daemon.
         daemon: DaemonId,
-        /// They, first the one that is heard.
+        /// The two hosts. The first one is heard.
         hosts: [Host; 2],
     },
     /// Datagrams above a length vanish on a network, though its interface takes longer ones.
     ShortPath {
-        /// A daemon that they do not reach.
+        /// A daemon that these datagrams do not reach.
         daemon: DaemonId,
         /// The network.
         network: NetworkId,
@@ -70,12 +70,12 @@ pub enum Notice {
         /// The parts that differ.
         differs: Differs,
     },
-    /// This daemon has read a new membership table and changes to it when that one has read it too.
+    /// This daemon has read a new membership table. It changes to the table when the other daemon has read it too.
     WaitsForOther {
         /// The daemon.
         daemon: DaemonId,
     },
-    /// That daemon has read a new membership table and changes to it when this one has read it too.
+    /// Another daemon has read a new membership table. It changes to the table when this daemon has read it too.
     OtherWaits {
         /// The daemon.
         daemon: DaemonId,
@@ -141,7 +141,7 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// How many there are.
+    /// How many reasons there are.
     pub(super) const COUNT: usize = 4;
 
     /// Its place in a list of all.

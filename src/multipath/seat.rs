@@ -1,4 +1,5 @@
-//! The daemons of the table by number, as types: a seat is no other number, and what there is for each daemon is found by its seat.
+//! Types for the numbers of daemons in the table. A seat cannot be mixed up with another number, and only a seat finds a value in
+//! a list by daemon.
 
 use std::ops::{Index, IndexMut};
 

@@ -1,5 +1,5 @@
-//! How long datagrams may be, and what is done with those that are too long: what [`super::health`] proves is what [`super::outbound`] keeps
-//! to, and fragments that arrive are put together and taken as the datagram that they are.
+//! How long datagrams may be, and what happens to longer ones. [`super::health`] proves the lengths, and [`super::outbound`]
+//! obeys them. Fragments that arrive are put together, and the result is handled like a datagram that came whole.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ impl Arrival {
 }
 
 impl Multipath {
-    /// This is the longest datagram that leaves whole by the interface of a network from now on.
+    /// Sets the longest datagram that leaves whole by the interface of a network.
     pub fn set_interface_limit(&mut self, now: Instant, network: NetworkId, bytes: usize) {
         self.health.sizes_mut().set_interface(now, network, bytes);
         self.follow_lengths();
@@ -51,13 +51,13 @@ impl Multipath {
         Header::SIZE + if self.keys.is_empty() { 0 } else { SealTag::SIZE }
     }
 
-    /// How long a datagram may be that reaches everybody on every network that is switched on, as far as that is proved. What is longer
-    /// travels in fragments.
+    /// The longest datagram that is proved to reach everybody on every network that is switched on. A longer one travels in
+    /// fragments.
     pub fn datagram_limit(&self) -> usize {
         self.outbound.lengths().everywhere(self.enabled())
     }
 
-    /// The networks on which less passes than their interfaces take, as far as is known.
+    /// The networks on which datagrams vanish that their interfaces take, as far as is known.
     pub fn short_networks(&self) -> Networks {
         self.outbound.lengths().short()
     }
@@ -73,14 +73,14 @@ impl Multipath {
         }
     }
 
-    /// What leaves is as long as is proved.
+    /// Limits datagrams to the lengths that are proved now.
     pub(super) fn follow_lengths(&mut self) {
         if let Some(lengths) = self.health.sizes_mut().take_lengths(&self.table) {
             self.outbound.set_lengths(lengths);
         }
     }
 
-    /// A probe came, or word of ours.
+    /// A probe of a length came, or answers to probes.
     pub(super) fn on_size(&mut self, now: Instant, came: Came, opened: &Opened) {
         let header = &opened.header;
         // Networks and daemons have other numbers in another table.
@@ -119,10 +119,12 @@ impl Multipath {
         opened: &Opened,
     ) -> Option<(Header, Slice)> {
         // A datagram in fragments is not cut once more.
-        let fragment = Fragment::decode(&opened.body).ok().filter(|_| arrival.form == Form::Whole);
-        let Some(fragment) = fragment else {
-            self.count_malformed();
-            return None;
+        let fragment = match Fragment::decode(&opened.body) {
+            Ok(fragment) if arrival.form == Form::Whole => fragment,
+            _ => {
+                self.count_malformed();
+                return None;
+            }
         };
         self.stats.fragments += 1;
         match self.inbound.join(now, came.sender, opened.header.incarnation, &fragment) {

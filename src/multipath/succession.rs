@@ -5,10 +5,10 @@
 //! already, so the others follow the first one within one packet. For [`OVERLAP`] it goes on hearing the members that have announced
 //! the new table and still speak under the old one.
 //!
-//! A daemon that hands packets over to others announces a table that leaves out a member only when none of them is under way: whether the
-//! member has numbered it, nobody could ask any more.
+//! A table may leave out a member to which this daemon has handed over a packet. Then nobody could ask that member whether it has
+//! numbered the packet. So a daemon announces such a table only while none of its packets is handed over.
 //!
-//! A daemon that was started with the new table is no member of the ring yet, so it hurries nobody.
+//! A daemon that was started with the new table is no member of the ring yet, so the ring does not change over because of it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use crate::wire::{DaemonId, Header, Incarnation, PacketKind, PathReport, Reader}
 /// How long packets under the table that was left are still heard.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// The table that comes next, the one that was left, and what the others say of theirs.
+/// The table that comes next, the one that was left, and what the others announce about theirs.
 #[derive(Debug, Default)]
 pub(super) struct Succession {
     next: Option<NextTable>,
@@ -35,9 +35,9 @@ pub(super) struct Succession {
     company: Vec<DaemonId>,
     /// The sources of the present table.
     sources: Vec<IpAddr>,
-    /// This daemon may be left by who has the next table: it has announced it.
+    /// This daemon announces the next table. From then on, daemons that have that table may change over before this one.
     agreed: bool,
-    /// The table was changed, and nobody has asked yet.
+    /// The table was changed, and [`Succession::take_adopted`] was not called since.
     adopted: bool,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Announced {
     pub(super) life: Incarnation,
     /// The digest of the table that it works by.
     pub(super) present: u32,
-    /// And of the one that it changes to; 0 for none.
+    /// The digest of the table to which it will change; 0 if there is none.
     pub(super) next: u32,
     pub(super) parts: [u32; PathReport::DIGESTS],
 }
@@ -163,7 +163,7 @@ impl Succession {
         std::mem::take(&mut self.adopted)
     }
 
-    /// Forgets the table that was left when nobody speaks under it any more. Whether that was now.
+    /// Forgets the table that was left when nobody speaks under it any more. Returns whether it did so now.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         self.left.take_if(|left| now >= left.until).is_some()
     }
@@ -197,8 +197,8 @@ impl Announced {
 }
 
 impl Multipath {
-    /// Changes to this membership table as soon as all members of the ring that are in it have it; to none if that is `None`. A table that
-    /// was to come next and has not come is forgotten.
+    /// Prepares a change to this membership table. It happens as soon as all members of the ring that are in the table have it.
+    /// `None` prepares no change. A table that was prepared before and has not come is forgotten.
     pub fn prepare(&mut self, now: Instant, next: Option<NextTable>) {
         self.succession.prepare(next);
         self.inbound.set_sources(self.succession.sources());
@@ -250,12 +250,14 @@ impl Multipath {
         all.filter(|(_, differs)| !differs.is_empty())
     }
 
-    /// What daemons should have alike although a ring works without, by digests; others are told of it.
+    /// Sets the digests of settings that should be the same at all daemons, although a ring works without. Reports carry them to
+    /// the others.
     pub fn set_settings(&mut self, digests: [u32; PathReport::DIGESTS - PathReport::TABLE_DIGESTS]) {
         self.system.parts[PathReport::TABLE_DIGESTS..].copy_from_slice(&digests);
     }
 
-    /// Changes over if this packet shows that a member of the ring has. How networks are numbered in the packet.
+    /// Changes over if this packet shows that a member of the ring has done so. Returns what the network numbers in the packet
+    /// mean.
     pub(super) fn follow(&mut self, now: Instant, header: &Header) -> Numbering {
         let present = |table: &Table| self.inbound.present(table.seat(header.sender)?);
         // Only the life that is believed: an earlier one may have had the table that comes next now.

@@ -14,7 +14,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table of `me` among `daemons`, which include it, each at its site; all at one if `sites` says nothing.
+    /// The table of these daemons, which include `me`. `sites` has the site of each; if it is empty, all are at one site.
     pub(super) fn new(me: DaemonId, daemons: &[DaemonId], sites: &[usize]) -> Table {
         let sites = sites.iter().copied().chain(std::iter::repeat(0));
         let mut placed: Vec<(DaemonId, usize)> = daemons.iter().copied().zip(sites).collect();
@@ -55,7 +55,7 @@ impl Table {
         self.all().filter(move |&seat| seat != me)
     }
 
-    /// Where this one is.
+    /// The site of this daemon.
     pub(super) fn site(&self, seat: Seat) -> usize {
         self.sites[seat.number()]
     }
@@ -65,7 +65,7 @@ impl Table {
         self.all().filter(move |&seat| self.site(seat) == site)
     }
 
-    /// All who are elsewhere.
+    /// The daemons at other sites.
     pub(super) fn far(&self) -> impl Iterator<Item = Seat> + '_ {
         self.all().filter(|&seat| self.site(seat) != self.site(self.me))
     }

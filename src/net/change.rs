@@ -121,7 +121,7 @@ impl Links {
         Ok(before)
     }
 
-    /// Closes what [`Links::prepare`] has opened: nothing comes next.
+    /// Closes the sockets that [`Links::prepare`] has opened: the networks stay as they are.
     pub fn stay(&mut self) {
         self.change.next.clear();
     }

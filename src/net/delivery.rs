@@ -19,7 +19,7 @@ pub(crate) struct Delivery {
     pub probes: u8,
 }
 
-/// How far what was written has come.
+/// Asks the system how many of the written bytes have arrived.
 #[cfg(target_os = "linux")]
 pub(crate) fn delivery(socket: &impl AsRawFd) -> Option<Delivery> {
     // SAFETY: the structure is numbers, for which zero is a value.

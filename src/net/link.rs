@@ -133,7 +133,7 @@ impl Link {
         &self.network
     }
 
-    /// Looks at the interface and makes the sockets that are missing.
+    /// Checks the interface and makes the sockets that are missing.
     pub(super) fn check(&mut self, now: Instant, interfaces: &Interfaces, registry: &Registry) -> Result<(), Fault> {
         let own = self.network.own;
         let Some(interface) = interfaces.find(own, self.network.interface.as_deref()) else {

@@ -72,8 +72,8 @@ pub(super) enum Role {
 }
 
 impl SocketId {
-    /// All that may exist, in the order in which the daemon empties them. Data goes to all and the token to one daemon, so the data that the
-    /// token counts is read first.
+    /// All sockets that may exist, in the order in which the daemon empties them. Data goes to all, and the token to one daemon.
+    /// So the data that the token counts is read first.
     pub fn all() -> impl Iterator<Item = SocketId> {
         (0..SOCKET_LIMIT).filter_map(|number| SocketId::from_token(Token(number)))
     }
@@ -113,7 +113,7 @@ pub struct LinkStatus {
 #[derive(Debug)]
 pub struct Links {
     pub(super) links: Vec<Link>,
-    /// Those of other tables.
+    /// The links of networks that come next, and of those that were left.
     pub(super) change: Change,
     pub(super) registry: Registry,
     batches: Batches,
@@ -200,7 +200,7 @@ impl Links {
         }
     }
 
-    /// Looks at every link if it is time to.
+    /// Checks every link if it is time to.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_look {
             self.change.forget(now);

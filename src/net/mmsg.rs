@@ -70,8 +70,8 @@ impl Batches {
         Batches { buffer: vec![0; RECEIVE_BATCH * RECEIVE_SIZE], buffers }
     }
 
-    /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. `offload` says whether runs may
-    /// be sent as one, and is cleared when the kernel cannot.
+    /// Sends a batch to one destination, in order, until there is no room. Returns how many datagrams it has sent or given up.
+    /// `offload` says whether runs may be sent as one, and is cleared when the kernel cannot do that.
     ///
     /// An error may be about an earlier datagram. The system reports it once, so the refused datagram is tried again
     /// once.

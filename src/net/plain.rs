@@ -26,7 +26,8 @@ impl Batches {
         Batches { buffer: vec![0; RECEIVE_SIZE] }
     }
 
-    /// Sends a batch to one destination, in order, until there is no room; how many were dealt with. Nothing is offloaded.
+    /// Sends a batch to one destination, in order, until there is no room. Returns how many datagrams it has sent or given up.
+    /// Nothing is offloaded.
     pub(super) fn send(
         socket: &UdpSocket,
         to: &SockAddr,

@@ -312,7 +312,7 @@ impl Circulation {
             numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
         }
         self.rotation.begin(now);
-        // Also what requests and the safe line of the next visit are measured by.
+        // The next visit takes its requests and the safe line from this token.
         self.passed = Some(token.clone());
         alone.then_some(token)
     }
@@ -432,7 +432,7 @@ fn predecessor(members: &[DaemonId], me: DaemonId) -> DaemonId {
     before.expect("a daemon is a member of its own ring")
 }
 
-/// Ascending ranges that fit a token: numbers that do not fit are left out, to be asked for later.
+/// Ascending ranges that fit a token. Numbers that do not fit are left out and requested later.
 #[derive(Default)]
 struct Ranges {
     list: Vec<(u64, u16)>,

@@ -14,34 +14,35 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// All daemons that may be members, in ring order; must include `me`.
     pub daemons: Vec<DaemonId>,
-    /// No ring of this daemon gets a sequence at or below this. Must exceed the ring sequences of all earlier lives.
+    /// No ring of this daemon gets this sequence or a lower one. It must exceed the ring sequences of all earlier lives.
     pub sequence_floor: u64,
-    /// No ring sequence above this is believed, nor above one more for each microsecond since the daemon began; what others say
-    /// beyond it is dropped. At all daemons about the same, far above `sequence_floor`. Default 2^61, which believes everything that
-    /// can be counted on.
+    /// The highest ring sequence that this daemon believes at its start. The limit grows by one for each microsecond, and packets
+    /// with a higher sequence are dropped. It should be about the same at all daemons, and far above `sequence_floor`. Default
+    /// 2^61, the highest value that leaves room to count.
     pub sequence_horizon: u64,
-    /// Behind which number a ring begins to count its hops and packets, the same at all daemons. Default 0; tests begin just below
-    /// the widths that numbers might be cut to.
+    /// The number after which a ring counts its hops and packets, the same at all daemons. Default 0. Tests begin just below a
+    /// power of two, to find numbers that are cut to fewer bits.
     pub first_number: u64,
     /// Silence of the token after which the ring is given up. Default 1 s.
     pub token_timeout: Duration,
-    /// How often the daemon at which the token rests says so. Who does not answer for four of these intervals is given up, and so is
-    /// the holder after four and a half. Default 100 ms; at most a fifth of `token_timeout`.
+    /// The interval at which the holder of a resting token announces it. A member that does not answer for four intervals is
+    /// given up, and so is a holder that is silent for four and a half. Default 100 ms; at most a fifth of `token_timeout`.
     pub rest_interval: Duration,
-    /// Longest wait before a token nobody answered is sent again. Default 40 ms.
+    /// The longest wait before a token without an answer is sent again. Default 40 ms.
     pub token_retransmit: Duration,
     /// How often a join packet is repeated while gathering. Default 30 ms.
     pub join_interval: Duration,
     /// How long gathering waits for a daemon that does not answer before it goes on without it. Default 300 ms.
     pub consensus_timeout: Duration,
-    /// How often the members of a ring together say that it is here, for rings that do not know each other, while daemons are missing.
-    /// Default 50 ms.
+    /// The interval at which the members of a ring together send probes while daemons are missing. Probes let rings find each
+    /// other. Default 50 ms.
     pub probe_interval: Duration,
-    /// Packets that all members together may send in one rotation, at most: flow control finds what suits below it. Default 512.
+    /// The largest number of packets that all members together may send in one rotation. Flow control finds a suitable number
+    /// below it. Default 512.
     pub window: u32,
-    /// Packets that one member may send while it holds the token, at most. Default 128.
+    /// The largest number of packets that one member may send while it holds the token. Default 128.
     pub personal_window: u32,
-    /// Bytes of packet body that fit one datagram, header excluded. Default 1436 (1500 - 28 of IP and UDP - 36).
+    /// How many bytes of a packet's body fit one datagram. Default 1436 (1500 - 28 of IP and UDP - 36 of the header).
     pub body_limit: usize,
 }
 
@@ -50,9 +51,9 @@ pub struct Config {
 pub enum ConfigError {
     /// `daemons` does not include `me`, names one twice, or has more than [`DaemonId::LIMIT`].
     Daemons(&'static str),
-    /// A time is zero or does not fit another; the rule.
+    /// A time is zero or does not agree with another one. The text is the rule.
     Times(&'static str),
-    /// A window is zero or does not fit the other; the rule.
+    /// A window is zero or does not agree with the other one. The text is the rule.
     Windows(&'static str),
     /// `body_limit` is too small for any packet or too large for a datagram.
     BodyLimit,

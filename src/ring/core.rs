@@ -54,8 +54,8 @@ struct Shun {
     pause: Duration,
     /// How often in a row it was silent.
     silences: u32,
-    /// It was silent, so it is tried again as soon as it shows that it hears us. A daemon that did send joins, but found no agreement because
-    /// some member does not hear it, would break the ring again.
+    /// It was silent, so it is tried again as soon as it shows that it hears us. The other case is a daemon that sent joins, but
+    /// found no agreement because some member does not hear it. That one would break the ring again.
     silent: bool,
     /// This daemon itself has found it silent, and before that it was in the ring for long enough.
     missed: bool,
@@ -84,11 +84,11 @@ pub(crate) enum HearsUs {
 /// How many rings others may have formed that this daemon has not heard of.
 const SEQUENCE_STEP: u64 = 1024;
 const SHUN_FIRST: Duration = Duration::from_millis(500);
-/// So often in a row a daemon may be silent and come back at once.
+/// How often in a row a daemon may be silent and come back at once.
 const SILENCES: u32 = 3;
 const SHUN_LIMIT: Duration = Duration::from_secs(30);
 const SHUN_SILENT_LIMIT: Duration = Duration::from_secs(10);
-/// After this long without a failure the pauses begin again.
+/// After this time without a failure, the pauses begin with the shortest one again.
 const SHUN_MEMORY: Duration = Duration::from_secs(60);
 /// A daemon that was in the ring for this long hears the others, and they hear it.
 const STEADY: Duration = Duration::from_secs(5);
@@ -157,7 +157,7 @@ impl Core {
         self.hearsay.judge(&self.config.daemons, limit, from, join)
     }
 
-    /// The horizon; and beyond it what a few rings more than this daemon knows of may have.
+    /// The highest ring sequence that is believed: the horizon, or a few rings above the highest sequence known here.
     fn sequence_limit(&self, now: Instant) -> u64 {
         self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
     }
@@ -171,7 +171,7 @@ impl Core {
         let pause = before.map_or(SHUN_FIRST, |shun| (shun.pause * 2).min(limit));
         // A daemon that falls silent this often and is back each time does speak, but not everybody hears it.
         let silent = silent && silences <= SILENCES;
-        // Where some daemons do not hear each other, rings would break more often than the pauses allow. Such rings do not last.
+        // If some daemons do not hear each other, rings would break more often than the pauses allow. Such rings do not last.
         let lasted = before.is_none_or(|shun| shun.back.is_some_and(|back| now.since(back) >= STEADY));
         let missed = failure == Failure::Silent && lasted;
         self.shunned.insert(daemon, Shun { until: now + pause, pause, silences, silent, missed, back: None });
@@ -192,8 +192,8 @@ impl Core {
     pub(crate) fn is_shunned(&self, now: Instant, daemon: DaemonId, hears_us: HearsUs) -> bool {
         self.shunned.get(&daemon).is_some_and(|shun| match hears_us {
             HearsUs::Shown if shun.silent => false,
-            // Two that shun each other for equal times would never try in the same moment. For one of them half of its time is over when
-            // the other one tries.
+            // Two daemons that shun each other for the same time would never try in the same moment. For one of them half of its
+            // time is over when the other one tries.
             HearsUs::Shown => now + shun.pause / 2 < shun.until,
             HearsUs::Unknown => now < shun.until,
         })

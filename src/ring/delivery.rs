@@ -14,7 +14,7 @@ use super::window::Window;
 use super::{Event, Message};
 use crate::wire::{DaemonId, Data};
 
-/// How far a ring was delivered, and the messages that are not.
+/// How far the packets of a ring are delivered, and the messages that still wait.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     /// Every packet up to here had its turn.
@@ -39,7 +39,7 @@ impl Delivery {
         }
     }
 
-    /// Packets may have come to the window that nobody told of.
+    /// Reads the packets that are in the window although [`Delivery::arrived`] was not called for them.
     pub(crate) fn read_window(&mut self, window: &Window) {
         (self.delivered + 1..=window.high()).for_each(|seq| self.arrived(window, seq));
     }

@@ -1,4 +1,5 @@
-//! A token that rests elsewhere: what a member tells its holder, asks it for, and how it misses it. The rules are in rest.rs.
+//! A token that rests at another daemon: how a member answers the holder, requests packets from it, and notices its silence. The
+//! rules are in rest.rs.
 
 use super::core::Core;
 use super::handover::Handover;
@@ -20,7 +21,7 @@ pub(crate) struct Resting {
     pub(super) seq: u64,
     /// The time within which the holder announces again, as it says.
     pause: Duration,
-    /// How often in a row no announcement was there when one should have been.
+    /// How many announcements in a row have not come in time.
     misses: u32,
     /// The aru of the last answer, and the last packet that must be acknowledged.
     told: u64,
@@ -63,7 +64,7 @@ impl Operational {
         self.know_rest(core, from, rest);
         if let Place::There(resting) = &mut self.place {
             let usual = core.config.rest_interval;
-            // A forged word must not stretch the time for ever.
+            // A forged announcement must not lengthen the time without limit.
             resting.pause = Duration::from_millis(rest.pause.into()).clamp(usual, usual * (1 << STRETCHES));
             // Half an interval more than the holder takes, so that chance does not make it look silent.
             core.timers.set(Timer::HolderSilence, now + resting.pause * 3 / 2);
@@ -79,7 +80,7 @@ impl Operational {
         }
         self.miss(core, now);
         if let (Place::There(resting), Handover::Stopped) = (&mut self.place, core.handover) {
-            // The holder has not heard that the token is wanted, or it came back to it.
+            // The holder may not have heard that the token is wanted, or the token came back to it. So this daemon may ask again.
             resting.hurried = false;
         }
         self.hand_over(core, now);
@@ -121,7 +122,7 @@ impl Operational {
         self.place = Place::Underway;
     }
 
-    /// The holder was silent when it should have announced. It is asked, and soon missed again.
+    /// No announcement of the holder came in time. This daemon asks the holder, and checks again soon.
     pub(super) fn on_holder_silence(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
@@ -161,7 +162,7 @@ impl Operational {
         }
     }
 
-    /// The answer to the holder, and who that is.
+    /// The answer for the holder, and the holder.
     fn have(&mut self, requests: Vec<(u64, u16)>) -> Option<(DaemonId, Packet)> {
         let (ring, aru) = (self.circulation.ring, self.circulation.window.aru());
         let Place::There(resting) = &mut self.place else { return None };

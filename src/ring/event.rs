@@ -11,8 +11,8 @@ pub struct Configuration {
     pub ring: RingId,
     /// The members in ring order (the order of the daemons in the configuration file), the same list at every member.
     pub members: Vec<DaemonId>,
-    /// The ring of the next regular configuration, where it is known: in a transitional one. The ring being left and this one tell a
-    /// transitional configuration from all others.
+    /// The ring of the next regular configuration. Only a transitional configuration has one. The ring that is left and this one
+    /// together distinguish it from all other transitional configurations.
     pub next: Option<RingId>,
 }
 
@@ -21,7 +21,8 @@ pub struct Configuration {
 pub enum ConfigurationKind {
     /// Messages are originated and delivered with all promises.
     Regular,
-    /// What the old ring still owes is delivered among those who leave it together. No message is originated in it.
+    /// The messages that the old ring still owes are delivered, among the daemons that leave it together. No message is
+    /// originated in it.
     Transitional,
 }
 
@@ -30,11 +31,12 @@ pub enum ConfigurationKind {
 pub struct Message {
     /// The daemon that sent it.
     pub origin: DaemonId,
-    /// The promise it was sent with.
+    /// The promise with which it was sent.
     pub service: Service,
     /// Its bytes.
     pub payload: Payload,
-    /// Whether it has a number in its ring. If not, perhaps only those have it who left the ring together with its origin.
+    /// Whether it has a number in its ring. A message without a number may be known only to the daemons that left the ring
+    /// together with its origin.
     pub numbered: bool,
 }
 

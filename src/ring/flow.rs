@@ -12,7 +12,8 @@ use super::Config;
 use crate::time::Duration;
 use crate::wire::Token;
 
-/// This daemon's part in the counts of the token, and for the representative what the ring was seen to bear.
+/// This daemon's part in the counts of the token. The representative also keeps here what it has learnt about the load that the
+/// ring can carry.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     sent: u32,
@@ -20,7 +21,7 @@ pub(crate) struct Flow {
     backlogged: bool,
     was_backlogged: bool,
     batch: Batch,
-    /// Rotations until what the last step led to can be seen.
+    /// Rotations until the effect of the last step can be seen.
     settling: u32,
     trial: Option<Trial>,
     usual: Seen,
@@ -28,14 +29,14 @@ pub(crate) struct Flow {
     met_limit: bool,
 }
 
-/// What rotations are like: the share of packets that were sent again, in 1/1024, and how long a rotation takes.
+/// What is measured about rotations: the share of packets that were sent again, in 1/1024, and the length of a rotation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     loss: u32,
     rotation: Duration,
 }
 
-/// Rotations that are looked at together.
+/// Rotations that are judged together.
 #[derive(Debug, Default)]
 struct Batch {
     rotations: u32,
@@ -44,7 +45,8 @@ struct Batch {
     took: Duration,
 }
 
-/// A smaller window is tried: what the window was, what of it was used, and what was wrong.
+/// A trial of a smaller window: the window before it, how much of that was used, what was seen with it, and the cause of the
+/// trial.
 #[derive(Debug)]
 struct Trial {
     window: u32,
@@ -59,15 +61,17 @@ enum Cause {
     Slowness,
 }
 
-/// Packets and rotations that are enough to judge by: chance alone makes the share lost differ by few percent.
+/// So many packets and rotations are enough for a judgement. The share of packets that are lost by chance then differs by a few
+/// percent only.
 const BATCH: u64 = 256;
 const BATCH_ROTATIONS: u32 = 4;
 /// Packets of a rotation are sent again in the next two or three.
 const SETTLING: u32 = 3;
-/// In 1/1024: loss beyond the usual that makes the window shrink, and loss that is never usual.
+/// In 1/1024. If the loss exceeds the usual loss by more than the first number, the window becomes smaller. A loss above the
+/// second number is never usual.
 const LOSS_MARGIN: u32 = 64;
 const LOSS_MOST: u32 = 768;
-/// The window of a new ring, and what it leaves each member at least.
+/// The window of a new ring, and the smallest part of a window for each member.
 const FIRST: u32 = 64;
 const LEAST_EACH: u32 = 4;
 
@@ -115,11 +119,11 @@ impl Flow {
         // do not exceed two windows.
         let others = if self.was_backlogged { u32::from(token.backlogged) } else { members as u32 - 1 };
         let share = (window / (others + 1)).max(1);
-        // The rest of the window, so that one sender alone can use all of it, and the own share in any case.
+        // This is the rest of the window, so that one sender alone can use all of it, but at least the own share.
         window.saturating_sub(token.sent).max(share).min(config.personal_window)
     }
 
-    /// The token came to the representative after such a time, with the counts of a whole rotation.
+    /// Adapts the window at the representative. The token came back after the time `took`, with the counts of a whole rotation.
     pub(crate) fn steer(&mut self, config: &Config, members: usize, took: Duration, token: &mut Token) {
         let least = least(config, members);
         token.window = token.window.clamp(least, config.window);
@@ -140,10 +144,10 @@ impl Flow {
         }
     }
 
-    /// The next window, by what was seen with this one, of which so much was used.
+    /// The next window. `seen` was measured with `window`, of which `used` packets were used.
     fn step(&mut self, config: &Config, least: u32, window: u32, used: u32, seen: Seen) -> u32 {
         if let Some(trial) = self.trial.take() {
-            // The window was not to blame: back to the old one, and what was seen counts as usual from here on.
+            // The window was not the cause. The old one comes back, and from here on the values before the trial count as usual.
             if !trial.helped(window, &seen) {
                 self.usual.loss = self.usual.loss.max(trial.seen.loss.min(LOSS_MOST - LOSS_MARGIN));
                 self.usual.rotation = self.usual.rotation.max(trial.seen.rotation);
@@ -158,7 +162,7 @@ impl Flow {
                 return smaller;
             }
         }
-        // What was usual may have been a passing fault.
+        // The usual values may come from a fault that has passed.
         self.usual.wear_off(&seen);
         if used < window / 2 {
             // The window is not what limits the senders.
@@ -170,7 +174,7 @@ impl Flow {
         }
     }
 
-    /// What is wrong, and how much of the window that was used would fit, in 1/1024.
+    /// What is wrong, and which part of the used window would fit, in 1/1024.
     fn complaint(&self, config: &Config, seen: &Seen) -> Option<(Cause, u32)> {
         let slow = (config.token_timeout / 8).max(self.usual.rotation + self.usual.rotation / 4);
         if seen.loss > self.usual.loss + LOSS_MARGIN {
@@ -182,7 +186,7 @@ impl Flow {
 }
 
 impl Seen {
-    /// What is usual comes down to what is seen, and by and by in any case.
+    /// Lowers the usual values towards the values that were seen, and by a little more at each step.
     fn wear_off(&mut self, seen: &Seen) {
         self.loss = self.loss.saturating_sub(1 + self.loss.saturating_sub(seen.loss) / 8);
         let slower = self.rotation.saturating_sub(seen.rotation);
@@ -191,7 +195,7 @@ impl Seen {
 }
 
 impl Batch {
-    /// The packets of a rotation, and what was seen, if this is enough to judge by.
+    /// Adds a rotation. Returns the packets of one rotation and what was seen, if the batch is enough for a judgement.
     fn add(&mut self, token: &Token, took: Duration) -> Option<(u32, Seen)> {
         self.rotations += 1;
         self.sent += u64::from(token.sent);
@@ -210,7 +214,8 @@ impl Batch {
 }
 
 impl Trial {
-    /// Whether the smaller window has led to a third of what it must lead to if the window was to blame, or things are too bad to ask.
+    /// Whether the smaller window helped: it has led to at least a third of the effect that it must have if the window was the
+    /// cause. It also counts as a help if the loss is too high for a judgement.
     fn helped(&self, window: u32, seen: &Seen) -> bool {
         let (used, window) = (self.used, window.clamp(1, self.used));
         match self.cause {

@@ -108,7 +108,8 @@ impl Forming {
         match timer {
             Timer::TokenRetransmit => self.passed.again(core, now),
             Timer::Consensus => return Some(Transition::gather(GatherReason::FormTimeout)),
-            // The form token may be lost at a third daemon. Whoever waits behind it and has missed our join must not take us for silent.
+            // The form token may be lost at a third daemon. A member that waits for it and has missed our join must not take us
+            // for silent.
             Timer::Join => self.say_again(core, now),
             _ => {}
         }
@@ -116,7 +117,7 @@ impl Forming {
     }
 
     fn say_again(&mut self, core: &mut Core, now: Instant) {
-        // Not for long: whoever gathers anew meanwhile must not take the old join for a new one.
+        // Only for a short time: a daemon that gathers again must not take the old join for a new one.
         if self.repeats < REPEATS
             && let Some(said) = core.said.clone()
         {

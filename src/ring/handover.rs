@@ -40,7 +40,7 @@ pub enum Handover {
 const TRIES: u32 = 3;
 /// How often a packet claims a number in vain before the token shall go round.
 const CLAIMS: u32 = 8;
-/// Packets' worth of waiting bytes for which the token shall go round.
+/// If more bytes wait than fit this many packets, the token shall go round.
 const BACKLOG: usize = 2;
 
 /// Whether this numbered packet is the one that was handed over.
@@ -150,7 +150,7 @@ impl Operational {
             core.stats.dropped.foreign += 1;
             return;
         }
-        // Nobody hands over in another's name.
+        // A daemon hands over only its own packets.
         let sound =
             data.origin == from && self.circulation.members.contains(&from) && !data.recovered && !data.is_numbered();
         if !sound || data.payload.is_empty() {
@@ -159,7 +159,7 @@ impl Operational {
         }
         let Place::Here(holding) = &mut self.place else { return };
         if data.seq > holding.token.seq + 1 {
-            // Nobody knows of a number that was not given.
+            // The claim lies beyond every number that was given, so no honest daemon makes it.
             core.stats.dropped.impossible_rest += 1;
             return;
         }
@@ -208,7 +208,7 @@ impl Operational {
 
     /// Sends what waits, with the token that rests here.
     pub(super) fn send_at_rest(&mut self, core: &mut Core, now: Instant) {
-        // They came first, and what this daemon claims now would pass some of them.
+        // Packets that were handed over came first. Otherwise this daemon's claims would pass some of theirs.
         self.number_waiting(core, now);
         let room = core.payload_room();
         let alone = self.circulation.is_alone();
@@ -230,7 +230,7 @@ impl Operational {
         let data = self.circulation.number(&mut holding.token, data);
         let seq = data.seq;
         if self.circulation.is_alone() {
-            // Nobody else has to have it.
+            // No other member needs it.
             self.circulation.safe = seq;
         } else {
             core.transmit(None, Packet::Data(data));
@@ -244,7 +244,8 @@ impl Operational {
     }
 }
 
-/// The lowest number that a packet of the holder may claim behind `last`. So it does not pass the claims that are on their way here.
+/// The lowest number that a packet of the holder may claim after `last`, so that it does not pass claims that are on their way
+/// here.
 fn lowest_claim(me: DaemonId, last: Claim) -> u64 {
     if me > last.origin { last.number } else { last.number + 1 }
 }

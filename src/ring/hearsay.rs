@@ -12,7 +12,7 @@ use crate::wire::{DaemonId, Incarnation, Join};
 /// What was heard of daemons in their joins.
 #[derive(Debug)]
 pub(crate) struct Hearsay {
-    /// The horizon at the beginning, and when that was.
+    /// The horizon at the start of this daemon, and the time of the start.
     horizon: u64,
     since: Instant,
     /// The life and the ring sequence in the last join of each.
@@ -54,10 +54,10 @@ impl Hearsay {
         self.horizon.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
-    /// What this join from `from` is worth to a daemon that knows these daemons; it is remembered if it is news.
+    /// Judges a join from `from`. The membership table has these daemons. A join that is news is remembered.
     pub(crate) fn judge(&mut self, daemons: &[DaemonId], horizon: u64, from: DaemonId, join: &Join) -> Worth {
         let known = join.present.iter().all(|daemon| daemons.contains(daemon));
-        // A daemon counts itself in, and gives up only daemons that it has heard of.
+        // A daemon counts itself as present, and gives up only daemons that it has named as present.
         let sound = join.origin == from
             && join.present.contains(&from)
             && !join.failed.contains(&from)

@@ -94,7 +94,7 @@ impl Ring {
         Ok(Ring { core, state })
     }
 
-    /// A packet that `from` sent has arrived. Copies and stale packets are welcome; they lead to nothing.
+    /// A packet from `from` has arrived. Copies and stale packets are allowed and have no effect.
     pub fn handle_packet(&mut self, now: Instant, from: DaemonId, packet: Packet) {
         self.notice_absence(now);
         // Without a key anybody can write any id into a header, this daemon's too.
@@ -145,21 +145,22 @@ impl Ring {
         self.on_submit(now);
     }
 
-    /// Like [`Ring::submit`], but before everything that waits, a barrier, and for this ring only: dropped if it breaks first. Only
-    /// in answer to [`Event::Configuration`], before any other input.
+    /// Like [`Ring::submit`], but the message goes before everything that waits, is a barrier, and is for this ring only: it is
+    /// dropped if the ring breaks first. Only allowed in answer to [`Event::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.set_now(now);
         self.core.sender.push_first(service, payload);
         self.on_submit(now);
     }
 
-    /// Bodies of packets that are made from now on have at most this many bytes, and need not have less than
-    /// [`Config::BODY_LIMIT_MIN`].
+    /// Limits the bodies of packets that are made from now on to this many bytes, or to [`Config::BODY_LIMIT_MIN`] if that is
+    /// more.
     pub fn set_body_limit(&mut self, bytes: usize) {
         self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
     }
 
-    /// Two hosts run as these daemons, so each of them may hear only some of the others. Whoever is one of these parts nobody.
+    /// Two hosts run as each of these daemons, so each host may hear only some of the others. A join of such a daemon makes no
+    /// other daemon leave the ring.
     pub fn set_doubles(&mut self, doubles: impl ExactSizeIterator<Item = DaemonId>) {
         // Nearly always there is none.
         if doubles.len() > 0 || !self.core.doubles.is_empty() {
@@ -179,7 +180,7 @@ impl Ring {
         self.core.agreed.take()
     }
 
-    /// Messages of this ring have turned out to contradict each other, so somebody forges them: gathers, so that another ring forms.
+    /// Gathers, so that another ring forms: messages of this ring contradict each other, so somebody forges them.
     pub fn begin_anew(&mut self, now: Instant) {
         if let State::Operational(_) = &self.state {
             self.follow(now, Some(Transition::gather(GatherReason::Contradiction)));
@@ -220,14 +221,15 @@ impl Ring {
         Windows { ring: self.core.config.window, personal: self.core.config.personal_window }
     }
 
-    /// Other windows and times from now on; a timer that runs keeps its time. `tune` changes nothing else, and leaves settings that
-    /// [`Config::check`] accepts.
+    /// Changes windows and times. A timer that runs already keeps its time. `tune` changes nothing else, and its result must pass
+    /// [`Config::check`].
     pub fn retune(&mut self, tune: impl FnOnce(&mut Config)) {
         tune(&mut self.core.config);
         assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
     }
 
-    /// A silence after which a daemon is taken for gone, whoever notices it: well below the silence of the token that ends a ring.
+    /// The silence after which any part of this daemon takes another daemon for gone. It is well below the silence of the token
+    /// that ends a ring.
     pub fn believed_silence(&self) -> Duration {
         self.core.config.token_timeout * 2 / 5
     }
@@ -296,8 +298,8 @@ impl Ring {
         }
     }
 
-    /// A daemon that stood still for so long that the others may have gone on without it has lost its right to the token, whether it
-    /// holds it or finds it in its socket; and it cannot say who is silent. So before anything else it gathers again.
+    /// This daemon may have stood still for so long that the others have gone on without it. Then it has no right to the token,
+    /// which it may hold or find in its socket, and it cannot judge who is silent. So it gathers again before anything else.
     fn notice_absence(&mut self, now: Instant) {
         self.core.sender.set_now(now);
         // A timer that is due and was not handled shows how long this daemon was not running.
@@ -332,7 +334,7 @@ impl Ring {
         None
     }
 
-    /// What is said while the token rests.
+    /// Handles the packets of a ring whose token rests.
     fn on_rest(&mut self, now: Instant, from: DaemonId, packet: Packet) -> Option<Transition> {
         let State::Operational(operational) = &mut self.state else {
             self.core.stats.dropped.out_of_state += 1;

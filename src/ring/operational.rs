@@ -28,9 +28,9 @@ pub(crate) struct Operational {
     pub(super) delivery: Delivery,
     pub(super) place: Place,
     pub(super) gait: Gait,
-    /// What this daemon has handed over and not seen in the order.
+    /// The packet that this daemon has handed over and has not yet seen with a number.
     pub(super) handed: Option<Handed>,
-    /// The last word of a daemon at which the token rests: its hop and count.
+    /// The last announcement of a holder: its hop and count.
     pub(super) heard: (u64, u64),
     /// How often the others were told of the rest that this daemon ended, until the token comes again.
     pub(super) left: Option<u64>,
@@ -40,9 +40,10 @@ impl Operational {
     /// The ring is installed. In a ring of one the token is here; it is used at the next timeout, so that the level above can
     /// answer the new configuration first.
     pub(crate) fn enter(core: &mut Core, now: Instant, circulation: Circulation, held: Option<Token>) -> Operational {
-        // What recovery numbered has been taken care of there: delivery begins behind it, and its messages are nobody's.
+        // Recovery has already used the packets that it numbered. Delivery begins behind them, because they carry no messages of
+        // this ring.
         let delivery = Delivery::behind(circulation.window.aru());
-        // They take turns, so that they say it at different times.
+        // The members take turns, so that their probes come at different times.
         let turn = circulation.members.iter().position(|&member| member == core.me()).unwrap_or_default();
         core.timers.set(Timer::Probe, now + core.config.probe_interval * turn as u32);
         let place = match held {
@@ -61,7 +62,7 @@ impl Operational {
         Operational { circulation, delivery, place, gait, handed, heard, left }
     }
 
-    /// What the ring is owed when it is left.
+    /// The debts of this daemon to the ring that it leaves.
     pub(crate) fn into_owed(self) -> Owed {
         let Circulation { ring, members, lives, window, .. } = self.circulation;
         let owed = Owed::new(ring, members, window, self.delivery).of_lives(lives);
@@ -223,15 +224,16 @@ impl Operational {
         None
     }
 
-    /// How long until this daemon probes again. While daemons are missing, the members together probe often: those may have a ring of their
-    /// own, which hears them as soon as anything gets through. Otherwise nobody new can hear it.
+    /// The time until this daemon probes again. While daemons are missing, the members together probe often. The missing daemons
+    /// may have a ring of their own, which hears a probe as soon as a network works again. If no daemon is missing, nobody new
+    /// can hear a probe.
     fn probe_pause(&self, core: &Core) -> Duration {
         let members = self.circulation.members.len();
         let rounds = if members < core.config.daemons.len() { members } else { WHOLE_RING_PAUSE };
         core.config.probe_interval * rounds as u32
     }
 
-    /// What a visit of the token is for, unless it comes to rest.
+    /// A visit of the token: retransmits packets, then lets the token rest here, or sends with it and passes it on.
     fn visit(&mut self, core: &mut Core, now: Instant, mut token: Token) {
         // The token is here, so it rests nowhere else.
         self.leave_rest(core);
@@ -270,7 +272,7 @@ impl Operational {
     fn send(&mut self, core: &mut Core, token: &mut Token) -> Vec<Data> {
         let mut numbered = Vec::new();
         let room = core.payload_room();
-        // What was handed over comes first: its place in the stream is before all that waits.
+        // The packet that was handed over comes first: its place in the stream is before everything that waits.
         if self.number_handed(core, token, &mut numbered) {
             // The packet that was handed over is one of this visit's packets.
             let most = core.config.personal_window.saturating_sub(numbered.len() as u32);
@@ -287,7 +289,7 @@ impl Operational {
         numbered
     }
 
-    /// Delivers what may be, and forgets what everybody has.
+    /// Delivers the messages that may be delivered, and forgets the packets that everybody has.
     pub(super) fn deliver_and_forget(&mut self, core: &mut Core) {
         self.deliver(core);
         // Both conditions: others may still request it, and this daemon may not have delivered it.

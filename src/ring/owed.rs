@@ -39,7 +39,7 @@ pub(crate) struct Owed {
     promised: Claims,
 }
 
-/// What this daemon had handed over, and has not seen in the order.
+/// A packet that this daemon had handed over and has not seen with a number.
 #[derive(Debug)]
 enum Handed {
     /// Somebody may have given it a number.
@@ -103,12 +103,12 @@ impl Owed {
         Owed { handed: Some(Handed::InDoubt(data)), ..self }
     }
 
-    /// What a daemon brings that was in no ring yet.
+    /// The debts of a daemon that was in no ring yet: none.
     pub(crate) fn nothing(ring: RingId) -> Owed {
         Owed::new(ring, Vec::new(), Window::default(), Delivery::default())
     }
 
-    /// What this daemon tells the others in the form token.
+    /// The entry of this daemon in the form token.
     pub(crate) fn brings(&self) -> Brings {
         Brings {
             ring: self.ring,
@@ -121,8 +121,8 @@ impl Owed {
         }
     }
 
-    /// A packet arrived late. Before recovery it is as good as one that was in time: what is held when recovery begins is
-    /// exchanged, even if it is more than was said.
+    /// A packet arrived late. Before recovery it is as good as one that was in time. The exchange covers all packets that are
+    /// here when recovery begins, even those that came after this daemon had filled in its entry.
     pub(crate) fn on_late_data(&mut self, core: &mut Core, data: Data) {
         if data.ring != self.ring || !self.members.contains(&data.origin) {
             core.stats.dropped.foreign += 1;
@@ -134,11 +134,13 @@ impl Owed {
     /// Takes a packet of this ring, and says whether it is new. `me` is this daemon.
     pub(crate) fn insert(&mut self, me: DaemonId, data: Data) -> bool {
         if self.is_apart() {
-            // Others may have delivered what they had when packets were promised. This daemon delivers just the same.
+            // When packets were promised, the others may have delivered exactly what they had then. This daemon must deliver the
+            // same, so it takes no more packets.
             return false;
         }
         let handed = matches!(&self.handed, Some(Handed::InDoubt(handed)) if is_same(handed, &data));
-        // What this daemon made is here already, so this is a copy or a forgery. Only a packet that it handed over can be new.
+        // All packets that this daemon made are here, so this is a copy or a forgery. Only a packet that it handed over can be
+        // new.
         if data.origin == me && !handed {
             return false;
         }
@@ -149,18 +151,18 @@ impl Owed {
         is_new
     }
 
-    /// Whether it is not known what became of a packet that was handed over.
+    /// Whether a packet was handed over and it is not known whether it has a number.
     pub(crate) fn is_in_doubt(&self) -> bool {
         matches!(self.handed, Some(Handed::InDoubt(_)))
     }
 
-    /// Whether this daemon has promised packets to peers. If it does not install the ring for which it did, it cannot know whether they
-    /// delivered them. So it delivers them, and goes on to the next ring alone.
+    /// Whether this daemon has promised packets to peers and has not installed the ring for which it did. Then it cannot know
+    /// whether the peers delivered them. So it delivers them, and goes on to the next ring alone.
     pub(crate) fn is_apart(&self) -> bool {
         !self.promised.is_empty()
     }
 
-    /// The packet of this daemon of which it is not known whether it has a number.
+    /// The packet of this daemon that may have a number or not.
     pub(crate) fn claimed(&self) -> Option<&Data> {
         match &self.handed {
             Some(Handed::InDoubt(data)) => Some(data),
@@ -193,17 +195,18 @@ impl Owed {
         matches!(self.handed, Some(Handed::Void))
     }
 
-    /// The exchange is complete. Leaves those claims whose packets may have a number that nobody here knows. `shows_all` says whether
-    /// all numbers that were given are known.
-    pub(crate) fn settle(&mut self, claims: &mut Claims, shows_all: bool) {
+    /// The exchange is complete. Keeps only the claims of packets that may have a number that nobody here knows. `shows_all` says
+    /// whether all numbers that were given are known.
+    pub(crate) fn resolve(&mut self, claims: &mut Claims, shows_all: bool) {
         if self.is_apart() {
             return;
         }
-        // A packet that was numbered stands before every higher claim. So where nothing is missing before one, there was no number.
+        // Packets get their numbers in the order of their claims. So if everything is here up to a packet with the same or a
+        // higher claim, this packet has no number.
         claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
         self.handed = match self.handed.take() {
             Some(Handed::InDoubt(data)) if !claims.contains_key(&data.claim()) => Some(Handed::Void),
-            settled => settled,
+            resolved => resolved,
         };
         self.promised.clone_from(claims);
     }
@@ -214,8 +217,8 @@ impl Owed {
         numbers.filter_map(|seq| self.window.packet(seq)).any(|data| is_same(claimed, data))
     }
 
-    /// The exchange among `peers` is complete; `inherited` is what they trusted before. A peer may install the new ring from here on, and
-    /// deliver packets behind a hole. So these origins stay trusted, whomever this daemon goes on with.
+    /// The exchange among `peers` is complete; `inherited` is what they trusted before. From here on a peer may install the new
+    /// ring and deliver packets behind a hole. So these origins stay trusted, with whichever daemons this one goes on.
     pub(crate) fn trust(&mut self, peers: &[DaemonId], inherited: u128) {
         // Harmless to those who did not share that exchange: its members had nothing on which the missing packet could depend.
         self.trusted |= inherited;
@@ -262,7 +265,8 @@ impl Owed {
         // From here on packets are missing for good. An origin that is no peer may have seen them before it sent.
         let numbers = self.delivery.delivered + 1..=self.window.high();
         let known = numbers.filter_map(|seq| self.window.packet(seq)).filter(|data| self.trusts(data.origin));
-        // By claims, not by numbers: so each that may have no number comes where its number would be.
+        // In the order of claims, not of numbers. So a packet that may have no number comes to the place that its number would
+        // have.
         let all: BTreeMap<Claim, &Data> = claims.values().chain(known).map(|data| (data.claim(), data)).collect();
         all.into_values().for_each(|data| self.delivery.deliver_behind_hole(data, events));
     }
@@ -272,10 +276,10 @@ impl Owed {
     }
 }
 
-/// What is delivered of a ring that was left, and how.
+/// What must be known to pay a ring that was left.
 #[derive(Debug)]
 pub(crate) struct Payment {
-    /// Those who go on together with this daemon.
+    /// The daemons that go on together with this one.
     pub(crate) peers: Vec<DaemonId>,
     /// How far a peer has delivered in order.
     pub(crate) line: u64,
@@ -303,7 +307,7 @@ mod tests {
         Owed::new(ring, vec![A, B, C], window, Delivery::default())
     }
 
-    fn settled(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
+    fn paid(mut owed: Owed, peers: &[DaemonId], line: u64) -> Vec<String> {
         owed.trust(peers, 0);
         let mut events = VecDeque::new();
         let next = RingId { sequence: 2, representative: A };
@@ -322,9 +326,9 @@ mod tests {
             let data = |(n, service)| message_packet(n as u64 + 1, A, service, n as u64);
             services.into_iter().enumerate().map(data).collect()
         };
-        assert_eq!(settled(owed(packets()), &[A, B], 1), ["0", "1", "Transitional 2", "2", "3"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 3), ["0", "1", "2", "3", "Transitional 2"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "0", "1", "2", "3"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 1), ["0", "1", "Transitional 2", "2", "3"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 3), ["0", "1", "2", "3", "Transitional 2"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 0), ["Transitional 2", "0", "1", "2", "3"]);
     }
 
     #[test]
@@ -334,7 +338,7 @@ mod tests {
             message_packet(3, C, Service::Agreed, 2),
             message_packet(4, B, Service::Agreed, 0),
         ];
-        assert_eq!(settled(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
+        assert_eq!(paid(owed(packets), &[A, B], 0), ["0", "Transitional 2", "0"]);
     }
 
     #[test]
@@ -348,7 +352,7 @@ mod tests {
             fifo(5, 1),
             behind_barrier,
         ];
-        assert_eq!(settled(owed(packets), &[A, B], 1), ["7", "0", "1", "Transitional 2", "8"]);
+        assert_eq!(paid(owed(packets), &[A, B], 1), ["7", "0", "1", "Transitional 2", "8"]);
     }
 
     #[test]
@@ -357,15 +361,15 @@ mod tests {
             let ahead = Data { barrier_distance: 3, ..message_packet(5, C, Service::Reliable, 0) };
             vec![message_packet(1, A, Service::Safe, 7), barrier_packet(2, B, 8), ahead]
         };
-        assert_eq!(settled(owed(packets()), &[A, B], 0), ["Transitional 2", "7", "8", "0"]);
-        assert_eq!(settled(owed(packets()), &[A, B], 2), ["7", "8", "0", "Transitional 2"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 0), ["Transitional 2", "7", "8", "0"]);
+        assert_eq!(paid(owed(packets()), &[A, B], 2), ["7", "8", "0", "Transitional 2"]);
     }
 
     #[test]
     fn trust_is_kept_through_a_failed_recovery() {
         let mut owed = owed(vec![message_packet(2, C, Service::Agreed, 0)]);
         owed.trust(&[A, C], 0);
-        assert_eq!(settled(owed, &[A], 0), ["Transitional 1", "0"]);
+        assert_eq!(paid(owed, &[A], 0), ["Transitional 1", "0"]);
     }
 
     /// A packet of this origin without a number.
@@ -404,11 +408,11 @@ mod tests {
         let packets = || vec![message_packet(1, A, Service::Agreed, 9), message_packet(2, B, Service::Agreed, 0)];
         let mut claims = Claims::from([&own, &other].map(|data| (data.claim(), data.clone())));
         let mut lost = owed(packets()).with_handed(own);
-        lost.settle(&mut claims, false);
+        lost.resolve(&mut claims, false);
         assert!(lost.is_void() && lost.is_apart(), "it sends its own again, and has promised the other");
         assert!(claims.into_values().eq([other.clone()]));
         let mut shown = owed(packets()).with_handed(other.clone());
-        shown.settle(&mut Claims::from([(other.claim(), other)]), true);
+        shown.resolve(&mut Claims::from([(other.claim(), other)]), true);
         assert!(shown.is_void() && !shown.is_apart());
     }
 
@@ -416,9 +420,9 @@ mod tests {
     fn who_has_promised_takes_nothing_more_and_brings_it_to_every_exchange() {
         let theirs = claimed(2, C, 0);
         let mut owed = owed(vec![message_packet(1, A, Service::Agreed, 0)]);
-        owed.settle(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
+        owed.resolve(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
         assert!(owed.brings().apart && !owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
-        owed.settle(&mut Claims::new(), true);
+        owed.resolve(&mut Claims::new(), true);
         assert!(owed.claims().into_values().eq([theirs]));
         // All of the ring are here again, so nobody has delivered it.
         owed.release();
@@ -441,6 +445,6 @@ mod tests {
     #[test]
     fn a_daemon_without_a_past_owes_nothing() {
         let ring = RingId { sequence: 0, representative: A };
-        assert!(settled(Owed::nothing(ring), &[A], 0).is_empty());
+        assert!(paid(Owed::nothing(ring), &[A], 0).is_empty());
     }
 }

@@ -61,7 +61,7 @@ impl Circulation {
         data.is_numbered() && data.seq <= self.numbered()
     }
 
-    /// Whether this packet, which is not here, would have been made by this daemon, which keeps all that it makes.
+    /// Whether this packet is forged in the name of this daemon: it is not here, but a daemon keeps all packets that it makes.
     pub(crate) fn is_false_self(&self, core: &Core, data: &Data) -> bool {
         data.origin == core.me() && self.window.is_missing(data.seq)
     }

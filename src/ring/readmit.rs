@@ -16,7 +16,7 @@ impl Ring {
         self.core.handover = handover;
     }
 
-    /// Whether a packet was handed over of which it is not known here yet whether it has a number.
+    /// Whether this daemon has handed over a packet and does not know yet whether it has a number.
     pub fn has_handed_over(&self) -> bool {
         match &self.state {
             State::Gather(gather) => gather.owed.is_in_doubt(),

@@ -63,11 +63,11 @@ impl Recovery {
         // The peer with the lowest aru may lack anything above it, and nothing below.
         let low = peers().map(|(_, brings)| brings.aru).min().unwrap_or_default();
         let low = low.max(owed.window.forgotten());
-        // Who goes apart shares nothing: what the others deliver is not changed by it.
+        // A daemon that goes on alone shares nothing, so it does not change what the others deliver.
         let shares = !owed.is_apart();
         let held = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some());
         let owing = if shares { held.collect() } else { BTreeSet::new() };
-        // Where all numbers are known, a packet that has none is sent again in the new ring.
+        // If all numbers are known, a packet without one is sent again in the new ring.
         let claimed = if shares && !from.show_all { owed.claimed() } else { None };
         let owing_claim = claimed.map(Data::claim);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
@@ -126,9 +126,10 @@ impl Recovery {
             let calm = calm_before && self.circulation.has_all_passed();
             self.calm_visits = if calm { self.calm_visits + 1 } else { 0 };
             if self.calm_visits == COMPLETE {
-                // Before anybody installs the ring: whoever fails from here on still delivers what others may deliver.
+                // This comes before anybody installs the ring. If this daemon does not install it after all, it still delivers
+                // everything that others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
-                self.owed.settle(&mut self.claims, self.shows_all);
+                self.owed.resolve(&mut self.claims, self.shows_all);
             }
             if self.calm_visits == INSTALL {
                 self.returned = token;
@@ -140,7 +141,8 @@ impl Recovery {
 
     /// The new ring is given up. What the old one owes is still owed.
     pub(crate) fn give_up(mut self) -> Owed {
-        // A member that has been calm twice knows that all have been calm, and promises. This one has been calm once at least then.
+        // A member that was calm twice knows that all have been calm, and it promises packets. In that case this member was calm
+        // at least once.
         if self.calm_visits > 0 && !self.shows_all {
             self.owed.expose();
         }
@@ -189,13 +191,13 @@ impl Recovery {
         None
     }
 
-    /// Settles what is owed and installs the new ring, in one step.
+    /// Pays what is owed and installs the new ring, in one step.
     pub(crate) fn install(self, core: &mut Core, now: Instant) -> Operational {
-        // Nobody gave it a number in the old ring, so its messages are sent again in this one, before all others.
+        // Nobody gave the packet a number in the old ring, so its messages are sent again in this one, before all others.
         if self.owed.is_void() {
             core.sender.take_back();
         }
-        // In one step with the new configuration: no input may come between what is owed and what is next.
+        // In one step with the new configuration: no input may come between the debts and the new ring.
         let Recovery { peers, line, claims, circulation, .. } = self;
         self.owed.pay(Payment { peers, line, claims, next: circulation.ring }, &mut core.events);
         let configuration = Configuration {
@@ -206,7 +208,7 @@ impl Recovery {
         };
         core.events.push_back(Event::Configuration(configuration));
         core.forgive(now, &circulation.members);
-        // Last, because settling may have put messages back.
+        // Last, because the messages of a packet without a number were put back above.
         core.sender.restart();
         Operational::enter(core, now, circulation, self.returned)
     }
@@ -246,7 +248,7 @@ impl Recovery {
     fn keep(&mut self, core: &mut Core, recovered: &Data) {
         match Data::decode(&recovered.payload) {
             Ok(old) if old.ring != self.owed.ring || !self.owed.members.contains(&old.origin) => {}
-            // Nobody claims in another's name, and who goes apart does not count.
+            // A claim comes only from the origin of its packet, and the claim of a daemon that goes on alone does not count.
             Ok(old) if !old.is_numbered() => {
                 if old.origin == recovered.origin && self.peers.contains(&old.origin) {
                     add_claim(&mut self.claims, old);
@@ -267,10 +269,11 @@ impl Recovery {
 
 /// The members of a new ring that come from this daemon's old one.
 struct Origins {
-    /// All of them but those who promised a packet in an exchange that failed. Each of these goes on alone, unless the whole old ring is here.
+    /// All of them, except those that promised a packet in an exchange that failed. Each of these goes on alone, unless the whole old ring is
+    /// here.
     together: Vec<(DaemonId, Brings)>,
     all: Vec<(DaemonId, Brings)>,
-    /// Whether what they have among them is all that has a number.
+    /// Whether these members together have every packet that has a number.
     show_all: bool,
 }
 
@@ -281,12 +284,13 @@ impl Origins {
         // If all of the old ring come from it, none has installed the ring for which something was promised, or delivered that.
         let whole = all.len() == owed.members.len();
         let together: Vec<_> = all.iter().copied().filter(|(_, brings)| whole || !brings.apart).collect();
-        // Each keeps what it has numbered, and who holds the token has all. Who goes apart shares nothing.
+        // Each member keeps the packets that it has numbered, and the holder of the token has all. A daemon that goes on alone
+        // shares nothing.
         let show_all = together.len() == owed.members.len() || together.iter().any(|(_, brings)| brings.holds);
         Origins { together, all, show_all }
     }
 
-    /// Those who go on with this daemon, itself included.
+    /// The daemons that go on together with this one, itself included.
     fn peers(&self, me: DaemonId) -> &[(DaemonId, Brings)] {
         let is_me = |entry: &&[(DaemonId, Brings)]| entry[0].0 == me;
         match self.together.iter().any(|(daemon, _)| *daemon == me) {

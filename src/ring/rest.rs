@@ -73,7 +73,7 @@ struct Answer {
 /// Intervals without an answer after which a member is given up. Both sides count intervals in which they were awake, so a daemon that
 /// stood still does not believe that all others are gone.
 pub(crate) const SILENT_TICKS: u32 = 4;
-/// How often in an interval a member looks for a silent holder, and asks it.
+/// How often in an interval a member checks whether the holder is silent, and asks it.
 pub(super) const LOOKS: u32 = 4;
 /// Intervals without a packet after which the intervals become twice as long, and how often they do.
 const QUIET_TICKS: u32 = 8;
@@ -169,8 +169,8 @@ impl Holding {
 }
 
 impl Holding {
-    /// Whether a member has missed what all were told last, so that it may give this daemon up: it is told again. Not as often as it
-    /// says so, as old words of it may be repeated by anybody.
+    /// Whether a member has missed the last announcement and must be told again, because it may give this daemon up. This happens
+    /// at a limited rate, because anybody may repeat old answers of the member.
     fn has_missed(&mut self, core: &Core, now: Instant, from: DaemonId) -> bool {
         let pause = core.config.rest_interval / LOOKS;
         let Some(answer) = self.answers.get_mut(&from) else { return false };
@@ -229,7 +229,7 @@ impl Operational {
     pub(super) fn on_token_again(&self, core: &mut Core, from: DaemonId, token: &Token) {
         let safe = self.circulation.safe;
         let Place::Here(holding) = &self.place else { return };
-        // A member that has answered knows. Its token was on its way before it did.
+        // A member that has answered knows it. It sent this token before it answered.
         let knows = holding.answers.get(&from).is_none_or(|answer| answer.count > 0);
         if token.hop == holding.token.hop && token.ring == holding.token.ring && !knows {
             let packet = holding.packet(core, safe, Asks::All);
@@ -295,14 +295,15 @@ impl Operational {
         }
     }
 
-    /// A member still believes that the token rests here. The token may be lost at a third daemon, and this one must not be taken for it.
+    /// A member still believes that the token rests here. The token may be lost at a third daemon, and this daemon must not be
+    /// blamed for that.
     fn say_gone_to(&self, core: &mut Core, from: DaemonId, have: &Have) {
         if let Some(gone) = self.gone(core).filter(|gone| (gone.ring, gone.hop) == (have.ring, have.hop)) {
             core.transmit_again(Some(from), Packet::Rest(gone));
         }
     }
 
-    /// The last word about a rest here, until the token comes again.
+    /// The packet that ends a rest here, until the token comes again.
     fn gone(&self, core: &Core) -> Option<Rest> {
         let (count, passed) = (self.left?, self.circulation.passed.as_ref()?);
         let (ring, hop, count, seq) = (passed.ring, passed.hop - 1, count + 1, passed.seq);
@@ -316,7 +317,7 @@ pub(crate) fn patience_at_rest(interval: Duration) -> Duration {
     interval * SILENT_TICKS
 }
 
-/// As packets say a time.
+/// A time in milliseconds, as packets carry it.
 fn millis(time: Duration) -> u16 {
     u16::try_from(time.as_millis()).unwrap_or(u16::MAX)
 }

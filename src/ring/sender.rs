@@ -13,7 +13,7 @@ use crate::wire::{MESSAGE_PREFIX, Payload, Service, Slice};
 /// The messages of this daemon that have no number yet.
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
-    /// What this ring is told before anything else; it means nothing in another ring.
+    /// Messages that go before all others, in this ring only.
     first: VecDeque<Outgoing>,
     queue: VecDeque<Outgoing>,
     /// Payload bytes in both queues.
@@ -25,10 +25,10 @@ pub(crate) struct Sender {
     /// What the stretch that is lent has taken, in order, and what `offset` and `written` were before.
     lent: Vec<(Queue, Outgoing)>,
     before: (u64, usize),
-    /// When it is.
+    /// The present time.
     now: Instant,
-    /// When the messages were pushed that are whole in packets and not delivered here yet, apart for those that may pass others and those
-    /// that may not. `None` stands where another ring begins.
+    /// The times at which messages were pushed that are complete in packets but not delivered here yet. One queue is for messages
+    /// that may pass others, and one for the rest. `None` marks where another ring begins.
     underway: [VecDeque<Option<Instant>>; 2],
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Stretch {
 }
 
 impl Sender {
-    /// What happens from here on happens now.
+    /// Sets the present time.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now;
     }
@@ -103,8 +103,8 @@ impl Sender {
         self.underway.iter_mut().for_each(|underway| underway.push_back(None));
     }
 
-    /// The next message of this daemon with this service is delivered to it. How long that took since it was pushed; `None` if that is not
-    /// known.
+    /// The next message of this daemon with this service is delivered here. Returns the time since it was pushed; `None` if that
+    /// is not known.
     pub(crate) fn delivered(&mut self, service: Service) -> Option<Duration> {
         // Nothing of the next ring comes before its configuration.
         let pushed = self.underway[lane(service)].pop_front_if(|pushed| pushed.is_some())?;
@@ -133,7 +133,7 @@ impl Sender {
 
     /// The lent stretch got no number and never will: its messages wait again, before all others.
     pub(crate) fn take_back(&mut self) {
-        // A stretch inside one long message takes no whole one, so the offset shows too whether anything was lent.
+        // A stretch inside one long message contains no whole message. So the offset also shows whether anything was lent.
         if self.lent.is_empty() && self.offset == self.before.0 {
             return;
         }
@@ -165,7 +165,7 @@ impl Sender {
             };
             let Some(message) = queue.front() else { break };
             if self.written == 0 && first_message.is_none() {
-                // Where a receiver finds its way back into the stream if an earlier packet is lost for good.
+                // Here a receiver finds its way back into the stream if an earlier packet is lost for good.
                 first_message = Some(payload.len() as u16);
             }
             self.written += message.copy(self.written, room - payload.len(), &mut payload);

@@ -1,5 +1,5 @@
-//! The states of a ring, and which moves between them are allowed. It names the states; what a state names is in `transition.rs`, so that
-//! the two do not go in a circle.
+//! The states of a ring, and which moves between them are allowed. The types that a state names are in `transition.rs`, so that
+//! the two files do not name each other in a circle.
 
 use super::circulation::Circulation;
 use super::form::Forming;
@@ -45,7 +45,7 @@ impl State {
         }
     }
 
-    /// Whom this state counts on; while gathering that is not settled, and nobody.
+    /// The members that this state counts on. While gathering there are none, because they are not agreed on yet.
     pub(crate) fn members(&self) -> impl Iterator<Item = DaemonId> + '_ {
         let forming = match self {
             State::Form(forming) => Some(forming.members()),

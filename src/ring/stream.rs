@@ -35,7 +35,7 @@ pub(crate) struct Whole {
 }
 
 impl Stream {
-    /// A packet of this origin is in the window; again does not matter.
+    /// A packet of this origin is in the window. A second call with the same packet changes nothing.
     pub(crate) fn arrived(&mut self, window: &Window, data: &Data) {
         if data.seq <= self.read {
             return;

@@ -1,5 +1,5 @@
-//! A daemon has died, as far as anybody can tell: the system refuses its port, and it does not answer. So nobody waits for the time-outs that
-//! its silence would need.
+//! A daemon has died, as far as anybody can tell: the system refuses its port, and it does not answer. So the ring does not wait
+//! for the time-outs of a silent daemon.
 //!
 //! A wrong suspicion costs one change of the configuration and no message: the daemon is left out as if it were silent, and comes back
 //! the same way.
@@ -11,7 +11,7 @@ use crate::time::Instant;
 use crate::wire::DaemonId;
 
 impl Ring {
-    /// Goes on without this daemon: it seems to have died. One that this ring does not count on makes no difference.
+    /// Goes on without this daemon, because it seems to have died. If this ring does not count on it, nothing changes.
     pub fn suspect(&mut self, now: Instant, daemon: DaemonId) {
         if daemon == self.core.me() {
             return;

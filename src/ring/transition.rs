@@ -18,9 +18,9 @@ pub(crate) enum Transition {
 #[derive(Debug)]
 pub(crate) struct Regather {
     pub(crate) reason: GatherReason,
-    /// Daemons to count on besides the members of the old ring.
+    /// Daemons that the gather counts on besides the members of the old ring.
     pub(crate) present: BTreeSet<DaemonId>,
-    /// Daemons to go on without from the beginning.
+    /// Daemons that are given up from the beginning.
     pub(crate) failed: BTreeSet<DaemonId>,
 }
 

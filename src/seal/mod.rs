@@ -36,6 +36,7 @@ pub struct NotSealed;
 impl LifeKey {
     /// The key of this life, derived from a shared one.
     pub fn derive(shared: &Key, sender: DaemonId, incarnation: Incarnation) -> LifeKey {
+        // Sender and life are part of the key, because each life counts its packets from 1 again: nonces repeat, but not under one key.
         let bytes = shared.derive(&[b"life", &sender.0.to_be_bytes(), &incarnation.0.to_be_bytes()]);
         let key = UnboundKey::new(shared.cipher().algorithm(), &bytes).expect("both ciphers take 32 bytes");
         LifeKey { id: shared.id(), key: LessSafeKey::new(key) }
@@ -48,6 +49,7 @@ impl LifeKey {
 
     /// Encrypts the body in its place and gives the tag over header and body. The header must never have been sealed before.
     pub fn seal(&self, header: &Header, body: &mut [u8]) -> SealTag {
+        // The header is covered without the two fields of the hop, so that a relay can send the sealed bytes on.
         let sealed = self.key.seal_in_place_separate_tag(nonce(header), Aad::from(header.covered()), body);
         let tag = sealed.expect("a datagram is far shorter than the ciphers' limit");
         SealTag(tag.as_ref().try_into().expect("a tag has 16 bytes"))
@@ -68,6 +70,7 @@ impl fmt::Debug for LifeKey {
 
 /// Destination and counter: the name of a packet among those of one life.
 fn nonce(header: &Header) -> Nonce {
+    // A counter is used once for each destination in a life, so the two together never repeat under the key of that life.
     let mut nonce = [0; 12];
     nonce[..4].copy_from_slice(&DaemonId::to_wire(header.destination).to_be_bytes());
     nonce[4..].copy_from_slice(&header.counter.to_be_bytes());

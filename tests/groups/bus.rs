@@ -161,7 +161,7 @@ impl Bus {
     }
 
     /// Lets everything happen that can happen without a change of configuration.
-    pub fn settle(&mut self) {
+    pub fn run_until_quiet(&mut self) {
         let ids = self.order.clone();
         let step = |bus: &mut Bus, &id: &u32| bus.originate(id) | bus.receive(id) | bus.deliver(id) | bus.catch_up(id);
         while ids.iter().fold(false, |any, id| step(self, id) | any) {}

@@ -80,7 +80,7 @@ impl History {
             850..980 => self.client_step(),
             980..997 => self.reconfigure(),
             997 => self.crash(daemon),
-            _ => self.bus.settle(),
+            _ => self.bus.run_until_quiet(),
         }
     }
 
@@ -127,7 +127,7 @@ impl History {
     /// Heals everything and waits until nothing moves.
     fn finish(&mut self) {
         self.bus.reconfigure(&[&ORDER], 1.0);
-        self.bus.settle();
+        self.bus.run_until_quiet();
         ORDER.iter().for_each(|&daemon| assert!(!self.bus.groups(daemon).is_exchanging()));
     }
 

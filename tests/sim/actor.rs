@@ -102,9 +102,10 @@ pub fn system() -> System {
     System { digest: SYSTEM, parts: [0; 12] }
 }
 
-/// The policy of a daemon. Daemons need not have the same.
+/// The policy of a daemon: one of all that there are. Daemons need not have the same.
 pub fn policy(config: &Config) -> Policy {
-    let policies = [Policy::Active, Policy::Copies(2), Policy::Passive, Policy::Primary];
+    let of_word = |word| [None, Some(2)].into_iter().filter_map(move |copies| Policy::from_words(word, copies));
+    let policies: Vec<Policy> = Policy::WORDS.into_iter().flat_map(of_word).collect();
     policies[config.incarnation.0 as usize % policies.len()]
 }
 
@@ -150,12 +151,12 @@ impl RingDaemon {
         let sites = wiring.sites;
         let mut daemon =
             RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly, due: None };
-        daemon.tell_limits(now);
+        daemon.set_interface_limits(now);
         daemon
     }
 
     /// All interfaces take whatever anybody wants to send.
-    fn tell_limits(&mut self, now: Instant) {
+    fn set_interface_limits(&mut self, now: Instant) {
         for network in (0..NetworkId::LIMIT as u8).map(NetworkId) {
             self.multipath.set_interface_limit(now, network, self.longest);
         }
@@ -197,7 +198,7 @@ impl RingDaemon {
             self.ring.set_handover(Handover::Allowed);
             self.wires.adopt();
             self.ring.readmit(now, std::mem::take(&mut self.next));
-            self.tell_limits(now);
+            self.set_interface_limits(now);
         }
     }
 

@@ -30,7 +30,7 @@ struct Pen<'a> {
 
 impl Listener {
     /// A datagram is on its way.
-    pub fn note(&mut self, network: NetworkId, datagram: &Slice) {
+    pub fn record(&mut self, network: NetworkId, datagram: &Slice) {
         let header = Header::decode(&mut Reader::new(datagram)).expect("daemons send packets");
         self.latest.insert(header.kind, (network, datagram.clone()));
         self.senders.insert(header.sender, (header.incarnation, header.counter));

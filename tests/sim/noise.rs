@@ -38,7 +38,7 @@ pub struct Recording {
 
 impl Recording {
     /// A datagram is on its way.
-    pub fn note(&mut self, rng: &mut Rng, network: NetworkId, datagram: &Slice) {
+    pub fn record(&mut self, rng: &mut Rng, network: NetworkId, datagram: &Slice) {
         self.seen += 1;
         if !self.seen.is_multiple_of(SAMPLE) {
             return;

@@ -96,7 +96,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts a fault.
-    pub fn note(&mut self, fault: Fault) {
+    pub fn count(&mut self, fault: Fault) {
         self.faults[fault as usize] += 1;
     }
 }

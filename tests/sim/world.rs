@@ -229,7 +229,7 @@ impl<A: Actor> World<A> {
         match action {
             Action::Start(daemon) => self.start(daemon),
             Action::Crash(daemon) => {
-                self.tally.note(Fault::Crash);
+                self.tally.count(Fault::Crash);
                 self.end(daemon);
             }
             Action::Leave(daemon) => self.leave(daemon),
@@ -239,20 +239,20 @@ impl<A: Actor> World<A> {
             Action::Cut(which, cut) => {
                 self.links.select(which).for_each(|link| link.cut = cut);
                 if cut {
-                    self.tally.note(Fault::LinksCut);
+                    self.tally.count(Fault::LinksCut);
                 }
             }
             Action::Loss(which, loss) => {
                 self.links.select(which).for_each(|link| link.quality.loss = loss);
-                self.tally.note(Fault::LossyLinks);
+                self.tally.count(Fault::LossyLinks);
             }
             Action::Narrow(which, limit) => {
                 self.links.select(which).for_each(|link| link.limit = limit);
-                self.tally.note(Fault::LinksNarrowed);
+                self.tally.count(Fault::LinksNarrowed);
             }
             Action::Partition(sides) => {
                 self.links.partition(&sides);
-                self.tally.note(Fault::Partition);
+                self.tally.count(Fault::Partition);
             }
             Action::Noise(daemon) => self.hear_noise(daemon),
             Action::Forge(daemon) => self.hear_forger(daemon),
@@ -337,7 +337,7 @@ impl<A: Actor> World<A> {
 
     fn leave(&mut self, daemon: usize) {
         let now = self.now;
-        self.tally.note(Fault::Leave);
+        self.tally.count(Fault::Leave);
         if let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) {
             life.actor.leave(now);
             self.drain(daemon);
@@ -346,7 +346,7 @@ impl<A: Actor> World<A> {
     }
 
     fn pause(&mut self, daemon: usize) {
-        self.tally.note(Fault::Pause);
+        self.tally.count(Fault::Pause);
         if let Some(life) = &mut self.seats[daemon].life {
             life.paused.get_or_insert_default();
         }
@@ -368,11 +368,11 @@ impl<A: Actor> World<A> {
         if self.rng.chance(STRAY_REFUSALS) {
             let of = self.rng.below(self.daemons() as u64) as usize;
             let network = NetworkId(self.rng.below(self.links.networks() as u64) as u8);
-            self.tally.note(Fault::StrayRefusal);
+            self.tally.count(Fault::StrayRefusal);
             return self.hear_refusal(daemon, network, of);
         }
         if let Some((network, bytes, fault)) = self.recording.noise(&mut self.rng) {
-            self.tally.note(fault);
+            self.tally.count(fault);
             self.say(|| format!("noise at {}: {fault:?}", daemon + 1));
             self.arrive(daemon, network, bytes);
         }
@@ -384,7 +384,7 @@ impl<A: Actor> World<A> {
         let forged = self.listener.as_ref().and_then(|it| it.forge_unsealed(&mut self.rng, daemons, to));
         let Some((network, bytes)) = forged else { return };
         let Some(life) = self.seats[daemon].life.as_mut().filter(|life| life.paused.is_none()) else { return };
-        self.tally.note(Fault::Forged);
+        self.tally.count(Fault::Forged);
         let before = life.actor.knowledge();
         life.actor.handle_datagram(now, network, &bytes);
         let header = Header::decode(&mut Reader::new(&bytes));
@@ -398,7 +398,7 @@ impl<A: Actor> World<A> {
         let Some((network, bytes)) = self.listener.as_ref().and_then(|it| it.forge(&mut self.rng, daemons, to)) else {
             return;
         };
-        self.tally.note(Fault::Forged);
+        self.tally.count(Fault::Forged);
         self.say(|| {
             let header = Header::decode(&mut Reader::new(&bytes));
             let body = header.map(|header| Packet::decode(header.kind, &bytes.tail(Header::SIZE)));
@@ -410,7 +410,7 @@ impl<A: Actor> World<A> {
     fn rekey(&mut self, daemon: usize) {
         let keys = (self.keys)(self.seats[daemon].id, self.now);
         if self.seats[daemon].life.is_some() {
-            self.tally.note(Fault::KeysChanged);
+            self.tally.count(Fault::KeysChanged);
             let twin = self.twin_of(daemon);
             twin.into_iter().for_each(|twin| self.visit(twin, |actor, now| actor.set_keys(now, keys.clone())));
             self.visit(daemon, |actor, now| actor.set_keys(now, keys));
@@ -422,7 +422,7 @@ impl<A: Actor> World<A> {
         let id = self.seats[daemon].id;
         let table = self.tables.of(id, self.now).clone();
         if self.seats[daemon].life.is_some() && table.daemons.contains(&id) {
-            self.tally.note(Fault::TableChanged);
+            self.tally.count(Fault::TableChanged);
             self.visit(daemon, |actor, now| actor.reload(now, &table));
         }
     }
@@ -488,12 +488,12 @@ impl<A: Actor> World<A> {
             if let Some(datagram) = life.actor.poll_transmit() {
                 self.send(daemon, &datagram);
             } else if let Some(event) = life.actor.poll_event() {
-                self.note(daemon, event);
+                self.record(daemon, event);
             } else {
                 break;
             }
         }
-        self.note_state(daemon);
+        self.log_state(daemon);
         self.arm(daemon);
     }
 
@@ -509,7 +509,7 @@ impl<A: Actor> World<A> {
         }
     }
 
-    fn note(&mut self, daemon: usize, event: Event) {
+    fn record(&mut self, daemon: usize, event: Event) {
         let now = self.now;
         let (id, life) = match &mut self.seats[daemon] {
             Seat { id, life: Some(life), .. } => (*id, life),
@@ -536,7 +536,7 @@ impl<A: Actor> World<A> {
         }
     }
 
-    fn note_state(&mut self, daemon: usize) {
+    fn log_state(&mut self, daemon: usize) {
         if self.log < Log::Events {
             return;
         }

@@ -6,6 +6,7 @@ use std::process::Command;
 use spread::client::{ConnectOptions, Mailbox, Received};
 use spread::config::Settings;
 use spread::daemon::{Options, Running, StartError, spawn};
+use spread::multipath::Policy;
 use spread::wire::{FrameType, Name, NetworkId};
 
 use crate::{Daemon, SPMONITOR, Tool, expect_failure, free_port, run, text};
@@ -320,9 +321,10 @@ fn what_a_monitor_cannot_do_is_a_line_and_status_1() {
     crate::expect_failure(Command::new(SPMONITOR).args(["network", "7", "off", "-s", port]), "there is no network 7");
     crate::expect_failure(Command::new(SPMONITOR).args(["drill", "1", "on", "-s", port]), "there is no network 1");
     crate::expect_failure(Command::new(SPMONITOR).args(["network", "0", "off", "-s", port]), "network 0 stays on");
+    let policies = format!("a policy is {}; a number of networks may follow active", Policy::WORDS.join(", "));
     for (words, says) in [
         (["policy", "active", "2"], "active takes a number of networks from 1 to 1"),
-        (["policy", "primary", "1"], "a policy is active, passive, primary; a number of networks may follow active"),
+        (["policy", "primary", "1"], &policies),
     ] {
         crate::expect_failure(Command::new(SPMONITOR).args(words).args(["-s", port]), says);
     }

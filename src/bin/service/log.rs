@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{io, panic};
 
 use parking_lot::{Mutex, RwLock};
-use spread::config::{LogFormat, Names};
+use spread::config::{Labels, LogFormat};
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -69,7 +69,7 @@ impl Log {
             look: RwLock::new(look),
             queue: Queue::default(),
             limiter: Mutex::default(),
-            names: RwLock::default(),
+            labels: RwLock::default(),
         });
         desk.queue.start(place, Arc::clone(&desk)).map_err(|error| format!("the log's thread: {error}"))?;
         let (filter, targets) = reload::Layer::new(settings.levels.targets());
@@ -80,9 +80,9 @@ impl Log {
     }
 
     /// Sets the names that are written beside addresses and numbers.
-    pub fn set_names(&self, names: Names) {
-        let mut present = self.desk.names.write();
-        *present = names.before(&present);
+    pub fn set_labels(&self, labels: Labels) {
+        let mut present = self.desk.labels.write();
+        *present = labels.before(&present);
     }
 
     /// Opens the log file again: log rotation may have renamed the old one.
@@ -129,7 +129,7 @@ struct Desk {
     look: RwLock<Look>,
     queue: Queue,
     limiter: Mutex<Kinds>,
-    names: RwLock<Names>,
+    labels: RwLock<Labels>,
 }
 
 /// The limits, and the names of the kinds of lines. The limits know a kind by its number.
@@ -144,7 +144,7 @@ impl Desk {
         if record.level() <= Level::INFO && !self.allows(kind, &record) {
             return;
         }
-        record.name(&self.names.read());
+        record.label(&self.labels.read());
         self.queue.push(record.line(&self.look.read()));
     }
 

@@ -106,7 +106,7 @@ impl Daemon {
         self.monitors.adopt(daemons, system.digest, segments);
         (self.live.policy, self.live.priorities) = (policy, priorities);
         self.node.apply(now, &self.live);
-        self.tell_limits(now);
+        self.set_interface_limits(now);
         self.next_status = now;
     }
 }

@@ -74,18 +74,19 @@ impl Clones {
         self.0.as_ref().filter(two).is_some()
     }
 
-    /// A packet of this host is heard after those of the life `before`: as [`Clones::take_turns`] if these are two lives.
+    /// A packet of this host came after packets of the life `before`. If these are two lives, they take turns: see
+    /// [`Clones::take_turns`].
     pub(super) fn follow(&mut self, now: Instant, before: Option<Incarnation>, host: Host) -> Option<[Host; 2]> {
         let other = before.filter(|&before| before != host.life)?;
         self.take_turns(now, other, host)
     }
 
-    /// After a packet of one life comes a new one of another. The two lives, if that shows for the first time that they are two hosts:
-    /// first the one that is heard from now on.
+    /// A packet of one life was followed by a new one of another life. Returns the two lives if that shows for the first time
+    /// that they are two hosts: first the one that is heard from now on.
     fn take_turns(&mut self, now: Instant, before: Incarnation, host: Host) -> Option<[Host; 2]> {
         // The address of the other one is known when its turn comes.
         let other = Host { life: before, address: host.address };
-        // By number, so that all daemons choose the same one without a word to each other.
+        // The smaller number comes first, so all daemons choose the same host without a message to each other.
         let (first, second) = if before.0 < host.life.0 { (other, host) } else { (host, other) };
         let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {

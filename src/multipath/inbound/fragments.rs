@@ -22,7 +22,7 @@ const STALLED: Duration = Duration::from_millis(50);
 /// How many refused datagrams are remembered.
 const REFUSED_LIMIT: usize = 256;
 
-/// Stretches of a datagram that are here while others between them are missing.
+/// How many separate stretches of one incomplete datagram are kept.
 const PARTS_LIMIT: usize = 512;
 
 /// The incomplete datagrams of all senders.

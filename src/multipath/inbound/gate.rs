@@ -19,7 +19,7 @@ use crate::seal::{KeyId, Keys, LifeKey};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Greeting, Header, Incarnation, SealTag, Slice};
 
-/// How long an answer to a question is taken.
+/// How long an answer to a question is accepted.
 const QUESTION_LIFETIME: Duration = Duration::from_secs(2);
 /// The shortest time until a question is asked again, and until the same one is answered again.
 const QUESTION_GAP: Duration = Duration::from_millis(10);
@@ -84,8 +84,8 @@ impl Gate {
         self.keys = keys;
     }
 
-    /// Opens a body with whichever key it was sealed, in its place if nobody else has the buffer; the body and that key. It changes
-    /// nothing here.
+    /// Opens a body with the key that sealed it. It works in the body's own buffer if nobody else has that. Returns the body and
+    /// the key, and changes nothing here.
     pub(super) fn open(
         &self,
         sender: Option<Seat>,

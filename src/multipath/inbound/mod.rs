@@ -115,7 +115,7 @@ pub(super) enum Refusal {
     Needless,
     /// Two hosts have one identity, and its sender is the one that gives way.
     Rival,
-    /// It shows that two hosts have one identity: these lives, first the one that is heard from now on.
+    /// It shows that two hosts have one identity. These are their lives, first the one that is heard from now on.
     SecondHost([Host; 2]),
 }
 
@@ -124,7 +124,7 @@ pub(super) enum Refusal {
 pub(super) struct Met {
     /// The greeting to send back.
     pub(super) greeting: Option<Greeting>,
-    /// Two hosts have one identity: these lives, first the one that is heard from now on.
+    /// Two hosts have one identity. These are their lives, first the one that is heard from now on.
     pub(super) second_host: Option<[Host; 2]>,
 }
 
@@ -189,7 +189,7 @@ impl Inbound {
         let other = || Header::other_version(datagram).map(|version| Refusal::Told(Reason::OtherVersion(version)));
         let parts = Head::decode(datagram).map_err(|error| other().unwrap_or(Refusal::Malformed(error)));
         let (header, tag, body) = parts?;
-        // A network may send back many of our packets. Opening them proves nothing, so they are dropped whoever made them.
+        // A network may send back many of our packets. To open them proves nothing, so they are dropped, whoever sent them.
         if header.sender == table.my_id() && header.incarnation == self.incarnation {
             return Err(Refusal::Own);
         }

@@ -33,10 +33,10 @@ use relay::Relay;
 use sealer::Sealer;
 use sites::Gateway;
 
-/// A report that may be needed is forwarded by one daemon in this many at most.
+/// Of this many daemons, at most one forwards a report that somebody may need.
 const BLIND_SHARE: usize = 4;
 
-/// How many daemons are asked to relay a greeting while nobody is known who could.
+/// How many daemons are asked to relay a greeting while no relay is known.
 const GREETING_RELAYS: usize = 4;
 
 /// The way out of one daemon.
@@ -46,7 +46,7 @@ pub(super) struct Outbound {
     incarnation: Incarnation,
     system: u32,
     chooser: Chooser,
-    /// The last counter used for each destination, of those that were used.
+    /// The last counter for each destination that had a packet.
     counters: BTreeMap<Option<DaemonId>, u64>,
     first_counter: u64,
     sealer: Sealer,
@@ -310,7 +310,7 @@ impl Outbound {
         Relaying::Relayed
     }
 
-    /// Sends a packet to all to the other sites too, data on these networks where they lead there.
+    /// Sends a packet for all to the other sites too. Data takes these networks, if they lead there.
     fn cross(&mut self, known: Known<'_>, parcel: &Parcel, networks: Networks, attempt: Attempt) {
         let table = known.table;
         for &site in table.far_sites() {

@@ -115,7 +115,7 @@ impl Forward {
     }
 }
 
-/// The list if it says anything.
+/// The list, or an empty one if no value says anything.
 fn kept<T: Default>(list: BySeat<T>, says: impl Fn(&T) -> bool) -> BySeat<T> {
     if list.iter().any(says) { list } else { BySeat::default() }
 }

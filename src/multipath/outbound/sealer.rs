@@ -15,9 +15,9 @@ pub(super) struct Sealer {
 /// Which other daemons have a key, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) struct KnownTo {
-    /// Whether all have it that may still be there.
+    /// Whether all daemons that may still be there have it.
     pub(in crate::multipath) all: bool,
-    /// How many have it of those that are heard now.
+    /// How many of the daemons that are heard now have it.
     pub(in crate::multipath) living: usize,
 }
 

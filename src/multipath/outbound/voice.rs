@@ -22,7 +22,7 @@ pub(in crate::multipath) enum LifeMet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) enum Voice {
     Full,
-    /// That it is there, and who it is: its own reports and greetings.
+    /// Only that it is there, and who it is: its own reports and greetings.
     Signs,
 }
 
@@ -36,8 +36,8 @@ pub(in crate::multipath) enum Distance {
 }
 
 impl Outbound {
-    /// Two hosts run as these daemons. What is for one of them alone that is near goes to all, because its address leads to either host. It is
-    /// marked as relayed, so that nobody passes it on.
+    /// Two hosts run as each of these daemons. A packet for such a daemon at this site goes to all, because its address leads to
+    /// either host. It is marked as relayed, so that nobody passes it on.
     pub(in crate::multipath) fn set_double(&mut self, double: BTreeMap<DaemonId, Distance>) {
         self.double = double;
     }
@@ -66,8 +66,9 @@ impl Outbound {
         &self.double
     }
 
-    /// Greets a daemon by every way there may be: its packets come, but whether it hears us is not known. It is sealed with the key that
-    /// the other has shown to have. To ourselves it is for whoever else says that he is this daemon.
+    /// Greets a daemon on every network and detour: its packets come, but it is not known whether it hears us. The greeting is
+    /// sealed with the key that the other daemon has shown to have. A greeting to this daemon itself is for another host that
+    /// runs as this daemon.
     pub(in crate::multipath) fn greet(
         &mut self,
         known: Known<'_>,

@@ -172,11 +172,11 @@ pub(super) fn chapters<'a>(trace: &Trace, stays: &'a [Stay]) -> Result<Vec<Chapt
         }
     }
     let mut chapters: Vec<Chapter<'_>> = chapters.into_values().collect();
-    chapters.iter_mut().for_each(note_places);
+    chapters.iter_mut().for_each(record_places);
     Ok(chapters)
 }
 
-fn note_places(chapter: &mut Chapter<'_>) {
+fn record_places(chapter: &mut Chapter<'_>) {
     chapter.messages.sort_unstable();
     let (first, last) = (chapter.messages.first().unwrap_or(&0), chapter.messages.last().unwrap_or(&0));
     for stay in &chapter.stays {

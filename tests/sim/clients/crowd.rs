@@ -110,7 +110,7 @@ impl Crowd {
         self.up.push_back((id, MethodChoice([Some(MethodName::NULL), None, None]).encode().to_vec()));
         let joins = groups_of(user).map(|to| (id, frames::request(FrameType::JOIN, group, &[to])));
         self.up.extend(joins);
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     /// A user sends to one of its groups.
@@ -120,10 +120,10 @@ impl Crowd {
         let header = FrameHeader { kind, name, groups: 1, hint, data_len: 3, order: ByteOrder::Little };
         let frame = [&header.encode()[..], to.field(), b"hey"].concat();
         self.up.push_back((session_of(user), frame));
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
-    fn settle(&mut self, now: Instant) {
+    fn run_until_quiet(&mut self, now: Instant) {
         loop {
             while let Some(event) = self.node.poll_event() {
                 self.on_event(event);
@@ -186,7 +186,7 @@ impl User {
 impl Actor for Crowd {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
         self.node.handle_datagram(now, network, SOMEWHERE, datagram.clone());
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn set_keys(&mut self, now: Instant, keys: Keys) {
@@ -197,7 +197,7 @@ impl Actor for Crowd {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.node.handle_timeout(now);
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
@@ -210,7 +210,7 @@ impl Actor for Crowd {
 
     fn leave(&mut self, now: Instant) {
         self.node.leave(now);
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Datagram> {

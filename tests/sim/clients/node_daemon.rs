@@ -60,7 +60,7 @@ impl NodeDaemon {
         let (configurations, assembly) = (Vec::new(), Assembly::default());
         let (wires, sites) = (Wires::new(place.table), place.sites.to_vec());
         let mut daemon = NodeDaemon { node, clients, sessions: 0, configurations, rng, sites, wires, assembly };
-        daemon.settle(now);
+        daemon.run_until_quiet(now);
         daemon
     }
 
@@ -77,11 +77,11 @@ impl NodeDaemon {
     /// Lets every client send a last message to each of its groups.
     pub fn say_farewell(&mut self, now: Instant) {
         self.clients.iter_mut().for_each(|client| client.say_farewell(now));
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     /// Moves bytes between the node and its clients until nothing moves.
-    fn settle(&mut self, now: Instant) {
+    fn run_until_quiet(&mut self, now: Instant) {
         if self.node.take_adopted() {
             self.wires.adopt();
         }
@@ -182,7 +182,7 @@ impl Actor for NodeDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
         let Some(network) = self.wires.arrival(network) else { return };
         self.node.handle_datagram(now, network, SOMEWHERE, datagram.clone());
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn set_keys(&mut self, now: Instant, keys: Keys) {
@@ -204,7 +204,7 @@ impl Actor for NodeDaemon {
             self.node.handle_timeout(now);
         }
         (0..self.clients.len()).for_each(|seat| self.tend_client(now, seat));
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: spread::wire::DaemonId) {
@@ -214,7 +214,7 @@ impl Actor for NodeDaemon {
     fn submit(&mut self, now: Instant, service: Service, size: usize, _scribe: Scribe<'_>) {
         let seat = self.rng.below(self.clients.len() as u64) as usize;
         if self.clients[seat].send(now, service, size) {
-            self.settle(now);
+            self.run_until_quiet(now);
         }
     }
 
@@ -222,7 +222,7 @@ impl Actor for NodeDaemon {
 
     fn leave(&mut self, now: Instant) {
         self.node.leave(now);
-        self.settle(now);
+        self.run_until_quiet(now);
     }
 
     fn poll_transmit(&mut self) -> Option<Datagram> {

@@ -42,9 +42,9 @@ pub type Rule = Box<dyn FnMut(&Flight<'_>) -> Vec<Duration>>;
 impl<A: Actor> World<A> {
     /// Every daemon that is meant gets it, or does not.
     pub(super) fn send(&mut self, from: usize, datagram: &Datagram) {
-        self.recording.note(&mut self.rng, datagram.network, &datagram.bytes);
+        self.recording.record(&mut self.rng, datagram.network, &datagram.bytes);
         if let Some(listener) = &mut self.listener {
-            listener.note(datagram.network, &datagram.bytes);
+            listener.record(datagram.network, &datagram.bytes);
         }
         match datagram.to {
             Some(id) => {
@@ -76,20 +76,20 @@ impl<A: Actor> World<A> {
         let network = flight.network;
         let (from, to) = (self.place(flight.from), self.place(flight.to));
         if !self.links.is_open(index(network), from, to) {
-            self.tally.note(Fault::Cut);
-            return self.note_flight(flight, "cut");
+            self.tally.count(Fault::Cut);
+            return self.log_flight(flight, "cut");
         }
         if flight.bytes.len() > self.links.link(index(network), from, to).limit {
-            self.tally.note(Fault::TooLong);
-            return self.note_flight(flight, "too long");
+            self.tally.count(Fault::TooLong);
+            return self.log_flight(flight, "too long");
         }
         let copies = self.rule.as_mut().map(|rule| rule(flight));
         let quality = self.links.link(index(network), from, to).quality;
         if copies.as_ref().is_some_and(Vec::is_empty) || self.rng.chance(quality.loss) {
-            self.tally.note(Fault::Lost);
-            return self.note_flight(flight, "lost");
+            self.tally.count(Fault::Lost);
+            return self.log_flight(flight, "lost");
         }
-        self.note_flight(flight, "");
+        self.log_flight(flight, "");
         let (first, more) = copies.as_deref().map_or((Duration::ZERO, &[][..]), |copies| (copies[0], &copies[1..]));
         self.deliver(flight, &quality, first);
         for after in more {
@@ -105,7 +105,7 @@ impl<A: Actor> World<A> {
     }
 
     fn repeat(&mut self, flight: &Flight<'_>, quality: &Quality, after: Duration) {
-        self.tally.note(Fault::Duplicated);
+        self.tally.count(Fault::Duplicated);
         self.deliver(flight, quality, after);
     }
 
@@ -116,7 +116,7 @@ impl<A: Actor> World<A> {
         let mut bytes = flight.bytes.clone();
         if self.rng.chance(quality.mangle) {
             let (mangled, fault) = mangle(&mut self.rng, &bytes);
-            self.tally.note(fault);
+            self.tally.count(fault);
             bytes = mangled;
         }
         if self.leaks && flight.header().destination.is_none() {
@@ -132,7 +132,7 @@ impl<A: Actor> World<A> {
         self.queue.plan_near(at, Happening::Arrival { to, network, bytes, alone_from });
     }
 
-    fn note_flight(&self, flight: &Flight<'_>, fate: &str) {
+    fn log_flight(&self, flight: &Flight<'_>, fate: &str) {
         if self.log >= Log::Datagrams {
             self.print_flight(flight, fate);
         }

@@ -20,7 +20,7 @@ impl<A: Actor> World<A> {
     /// It begins, and stops when it is told so.
     pub(super) fn begin_twin(&mut self, of: usize, life: u64) {
         assert!(self.twin.is_none(), "there is one at most");
-        self.tally.note(Fault::Twin);
+        self.tally.count(Fault::Twin);
         let (seat, id) = (self.seats.len(), self.seats[of].id);
         let actor = (self.starter)(id, life, self.now);
         let process = self.trace.begin(id);

@@ -11,7 +11,7 @@
 use std::fmt::{Debug, Write};
 
 use jiff::{Timestamp, ZonedDateTime};
-use spread::config::{LogFormat, Names};
+use spread::config::{Labels, LogFormat};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
@@ -98,16 +98,16 @@ impl Record {
     }
 
     /// Puts names beside addresses and numbers.
-    pub fn name(&mut self, names: &Names) {
-        self.message = names.beside_numbers(&names.beside_addresses(&self.message));
+    pub fn label(&mut self, labels: &Labels) {
+        self.message = labels.beside_numbers(&labels.beside_addresses(&self.message));
         for (key, value) in &mut self.fields {
             *value = match value {
                 Value::Bare(number) if *key == "network" => {
-                    let named = number.parse().ok().and_then(|number| names.network(number));
+                    let named = number.parse().ok().and_then(|number| labels.network(number));
                     named.map_or(Value::Bare(number.clone()), Value::Text)
                 }
                 Value::Bare(bare) => Value::Bare(bare.clone()),
-                Value::Text(text) => Value::Text(names.beside_addresses(text)),
+                Value::Text(text) => Value::Text(labels.beside_addresses(text)),
             };
         }
     }
@@ -265,7 +265,7 @@ mod tests {
     fn names_stand_beside_addresses_and_numbers() {
         let daemons = [([10, 0, 0, 2].into(), "beta".to_owned())];
         let mut named = record();
-        named.name(&Names::new(daemons.into_iter(), vec![None, Some("office".to_owned())]));
+        named.label(&Labels::new(daemons.into_iter(), vec![None, Some("office".to_owned())]));
         let line = named.line(&TEXT);
         assert!(line.contains("from=beta (10.0.0.2):5") && line.contains("network=1 (office)"), "{line}");
     }

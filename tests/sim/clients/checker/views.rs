@@ -58,7 +58,7 @@ pub(super) fn check(journal: &Journal, at_the_end: bool) -> Verdict {
 }
 
 impl Stay<'_> {
-    fn note(&mut self, number: MessageNumber, sent: &Sent) {
+    fn record(&mut self, number: MessageNumber, sent: &Sent) {
         if sent.is_ordered() {
             self.got.ordered.push(Some(number));
         } else {
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
                 Entry::Data(number) => {
                     let sent = &self.journal.messages[*number];
                     for group in sent.groups.iter().filter(|_| !sent.discard).collect::<BTreeSet<_>>() {
-                        stays.entry(*group).and_modify(|stay| stay.note(*number, sent));
+                        stays.entry(*group).and_modify(|stay| stay.record(*number, sent));
                     }
                 }
                 Entry::Transition { group, id } => match stays.get_mut(group) {

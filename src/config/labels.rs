@@ -1,5 +1,5 @@
-//! Names beside the addresses of daemons and the numbers of networks. The parts that log know only the latter; an operator knows
-//! both, and looks for the name.
+//! Puts the names of daemons beside their addresses, and the names of networks beside their numbers, in texts for operators. The
+//! parts that write these texts know only addresses and numbers.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -7,16 +7,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::Table;
 
-/// The names of a configuration.
+/// The names that a configuration file gives to daemons and networks, as labels for texts.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct Labels {
     daemons: BTreeMap<Ipv4Addr, String>,
     networks: Vec<Option<String>>,
 }
 
-impl Names {
-    /// The names of a table: daemons by their ids and IPv4 addresses.
-    pub fn of(table: &Table) -> Names {
+impl Labels {
+    /// The labels of a table. It knows daemons by their ids and their IPv4 addresses.
+    pub fn of(table: &Table) -> Labels {
         let networks = table.networks.iter().map(|notes| notes.name.clone());
         let daemons = table.daemons.iter().flat_map(|daemon| {
             let addresses = daemon.addresses.iter().filter_map(|address| match address {
@@ -25,24 +25,25 @@ impl Names {
             });
             iter::once(Ipv4Addr::from_bits(daemon.id.0)).chain(addresses).map(|address| (address, daemon.name.clone()))
         });
-        Names::new(daemons, networks.collect())
+        Labels::new(daemons, networks.collect())
     }
 
-    /// Daemons by their addresses, and networks by number as far as they have names.
-    pub fn new(daemons: impl Iterator<Item = (Ipv4Addr, String)>, networks: Vec<Option<String>>) -> Names {
-        let mut names = Names { networks, ..Names::default() };
-        names.daemons.extend(daemons);
-        names
+    /// Labels for daemons by their addresses, and for the networks that have names, by number.
+    pub fn new(daemons: impl Iterator<Item = (Ipv4Addr, String)>, networks: Vec<Option<String>>) -> Labels {
+        let mut labels = Labels { networks, ..Labels::default() };
+        labels.daemons.extend(daemons);
+        labels
     }
 
-    /// These, and behind them the daemons that had names before: of those who go something may be said yet.
-    pub fn before(self, old: &Names) -> Names {
+    /// These labels, and those of daemons that only `old` names: the log may still speak of a daemon that leaves.
+    pub fn before(self, old: &Labels) -> Labels {
         let mut daemons = old.daemons.clone();
         daemons.extend(self.daemons);
-        Names { daemons, networks: self.networks }
+        Labels { daemons, networks: self.networks }
     }
 
-    /// The text with `name (address)` for each address of a daemon. A command in quotation marks stays as it can be typed.
+    /// The text, with the name of a daemon before each of its addresses: `name (address)`. A command in quotation marks stays as
+    /// a user can type it.
     pub fn beside_addresses(&self, text: &str) -> String {
         let parts = text.split('"').enumerate();
         let named = parts.map(|(n, part)| if n % 2 == 0 { self.name_addresses(part) } else { part.to_owned() });
@@ -58,7 +59,7 @@ impl Names {
             let address = run.trim_end_matches('.');
             named.push_str(&rest[..start]);
             match address.parse().ok().and_then(|address: Ipv4Addr| self.daemons.get(&address)) {
-                // A URL stays as it can be opened.
+                // A URL stays as a user can open it.
                 Some(name) if !named.ends_with("//") => named.push_str(&format!("{name} ({address})")),
                 _ => named.push_str(address),
             }
@@ -73,7 +74,7 @@ impl Names {
         Some(format!("{number} ({name})"))
     }
 
-    /// The text with `network number (name)` for each network that has a name.
+    /// The text, with the name of a network behind its number: `network number (name)`. A network without a name stays as it is.
     pub fn beside_numbers(&self, text: &str) -> String {
         const WORD: &str = "network ";
         let mut named = String::with_capacity(text.len());
@@ -94,14 +95,14 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn names() -> Names {
+    fn labels() -> Labels {
         let daemons = [([10, 0, 0, 2].into(), "beta".to_owned()), ([10, 0, 0, 21].into(), "gamma".to_owned())];
-        Names::new(daemons.into_iter(), vec![None, Some("office".to_owned())])
+        Labels::new(daemons.into_iter(), vec![None, Some("office".to_owned())])
     }
 
     #[test]
     fn a_daemons_name_stands_before_its_address() {
-        let text = |text| names().beside_addresses(text);
+        let text = |text| labels().beside_addresses(text);
         assert_eq!(text("10.0.0.2 leaves"), "beta (10.0.0.2) leaves");
         assert_eq!(text("[10.0.0.21, 10.0.0.9, 10.0.0.2]."), "[gamma (10.0.0.21), 10.0.0.9, beta (10.0.0.2)].");
         assert_eq!(text("at 10.0.0.2:4803 and 3.5 s. 7"), "at beta (10.0.0.2):4803 and 3.5 s. 7");
@@ -113,9 +114,9 @@ mod tests {
     #[test]
     fn a_networks_name_stands_behind_its_number() {
         assert_eq!(
-            names().beside_numbers("network 1: down, network 0, network 12"),
+            labels().beside_numbers("network 1: down, network 0, network 12"),
             "network 1 (office): down, network 0, network 12"
         );
-        assert_eq!((names().network(1).as_deref(), names().network(0)), (Some("1 (office)"), None));
+        assert_eq!((labels().network(1).as_deref(), labels().network(0)), (Some("1 (office)"), None));
     }
 }
