@@ -1,10 +1,13 @@
-//! Daemons as which two hosts run: what is sent to one of them follows what the way in has found out.
+//! Two hosts that run as the same daemon. The receiving side detects them (`inbound::clones`). This module decides what is sent to them and by
+//! them.
 //!
-//! Hosts with one address do not hear each other, because a system drops what seems to come from itself. So the others show each of them the
-//! reports of the other one, as relayed packets, and its greetings for it where there are keys.
+//! Hosts with the same address do not hear each other, because an operating system drops packets that seem to come from itself. So the other
+//! daemons *show* each host the reports of the other one, as relayed packets. If there are keys, they also show its greetings for the other
+//! host.
 //!
-//! The host with the larger life finds out by these that it gives way. It *stands aside*: it takes no packet of a ring and sends none, so it is
-//! alone in a ring and stays so. It says once a second that it is there. When the other host has been silent for [`SILENCE`], it comes back.
+//! The host with the larger life learns from these packets that it must give way. It *stands aside*: it receives and sends no packets of a ring.
+//! So it stays alone in a ring. Once a second it sends a report as a sign of life. When the other host has been silent for [`SILENCE`], it comes
+//! back.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +18,23 @@ use super::{Host, Multipath};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Greeting, Header, Incarnation, PacketKind, Way};
 
-/// How often a report of each life is shown to the other one.
+/// The interval at which a report of each life is shown to the other host.
 const SHOW_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Packets that are shown in that time, however many are forged.
+/// The limit for packets that are shown in this interval, even if many are forged.
 const SHOW_LIMIT: usize = 8;
 
-/// So many new reports of another life that were shown, over this time and without a longer pause, prove that another host runs as this
-/// daemon. What a network kept of an earlier life and brings minutes later is not fresh, so it does not count.
+/// Another host runs as this daemon if three things are true. At least `WORDS` new reports of another life were shown. They came over at least
+/// `LASTING`. No pause between them was as long as `PAUSE`. A network may keep reports of an earlier life and deliver them minutes later. These
+/// are not fresh, so they do not count.
 const WORDS: u32 = 4;
 const LASTING: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How often a daemon that stands aside says that it is there.
+/// The interval at which a daemon that stands aside sends a sign of life.
 const SIGN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whose packets were shown lately.
+/// The packets that were shown recently.
 #[derive(Debug, Default)]
 pub(super) struct Shown(Vec<(Header, Instant)>);
 
@@ -38,7 +42,7 @@ impl Shown {
     fn is_due(&mut self, now: Instant, header: &Header) -> bool {
         self.0.retain(|&(_, at)| now.since(at) < SHOW_INTERVAL);
         let is_same = |(shown, _): &(Header, Instant)| {
-            // A question and an answer may follow each other at once, but each comes on several networks.
+            // A question and an answer may follow each other at once. But each of them arrives on several networks.
             let again = header.kind == PacketKind::Report || header.counter == shown.counter;
             (shown.incarnation, shown.kind) == (header.incarnation, header.kind) && again
         };
@@ -50,15 +54,15 @@ impl Shown {
     }
 }
 
-/// Another host that runs as this daemon and has the smaller life, so that this one gives way to it.
+/// Another host that runs as this daemon and has the smaller life. This host gives way to it.
 #[derive(Debug, Default)]
 pub(super) struct Senior {
     heard: Option<Heard>,
-    /// When this daemon said last that it is there.
+    /// When this daemon last sent a sign of life.
     sign: Instant,
 }
 
-/// What was heard of it.
+/// What this host has heard from the other one.
 #[derive(Debug)]
 struct Heard {
     life: Incarnation,
@@ -70,30 +74,30 @@ struct Heard {
 }
 
 impl Senior {
-    /// A report of a smaller life was shown.
+    /// A report of a smaller life was shown to this host.
     fn hear(&mut self, now: Instant, header: &Header) {
         let is_there = self.is_there(now);
         let new = Heard { life: header.incarnation, counter: header.counter, since: now, last: now, words: 1 };
         match &mut self.heard {
             Some(heard) if heard.life == header.incarnation && (is_there || now.since(heard.last) < PAUSE) => {
-                // What is left over of an earlier life comes in any order. A host that runs counts on.
+                // Old packets of an earlier life arrive in any order. A running host sends rising counters.
                 if header.counter > heard.counter {
                     (heard.counter, heard.last, heard.words) = (header.counter, now, heard.words + 1);
                 }
             }
-            // Of three hosts the smallest life is heard.
+            // If there are three hosts, the one with the smallest life is heard.
             Some(heard) if is_there && heard.life.0 < header.incarnation.0 => {}
             _ => self.heard = Some(new),
         }
     }
 
-    /// Whether it is there for certain.
+    /// Whether the other host certainly runs.
     fn is_there(&self, now: Instant) -> bool {
         let is_host = |heard: &&Heard| heard.words >= WORDS && heard.last.since(heard.since) >= LASTING;
         self.heard.as_ref().filter(is_host).is_some_and(|heard| now.since(heard.last) < SILENCE)
     }
 
-    /// Whether it is time to say that this daemon is there too.
+    /// Whether the next sign of life is due.
     fn is_sign_due(&mut self, now: Instant) -> bool {
         let is_due = now.since(self.sign) >= SIGN_INTERVAL;
         if is_due {
@@ -104,12 +108,13 @@ impl Senior {
 }
 
 impl Multipath {
-    /// A packet came that is from this daemon as it says, but of this other life.
+    /// A packet arrived that names this daemon as its sender, but has another life.
     pub(super) fn on_second_self(&mut self, now: Instant, arrival: Arrival, opened: &Opened) {
         let header = &opened.header;
         let other = Host { life: header.incarnation, address: arrival.origin(header) };
         self.health.on_second_self(now, arrival.network, self.inbound.life(), other);
-        // Its question is answered again if it asks again: the address leads to either host, so the last answer may have come back here.
+        // If the other host asks again, it gets another answer. The address leads to either host, so the last answer may have returned to this
+        // one.
         if header.kind == PacketKind::Greeting
             && let Ok(greeting) = Greeting::decode(&opened.body)
         {
@@ -123,23 +128,24 @@ impl Multipath {
         }
     }
 
-    /// Stands aside as long as a host is there to which this one gives way.
+    /// This host stands aside while a host runs to which it must give way.
     pub(super) fn follow_senior(&mut self, now: Instant) {
         let voice = if self.senior.is_there(now) { Voice::Signs } else { Voice::Full };
         self.outbound.set_voice(voice);
     }
 
-    /// Whether this daemon gives way to another host that runs as it, and takes no part in a ring.
+    /// Whether this host gives way to another host that runs as the same daemon. It then takes part in no ring.
     pub(super) fn stands_aside(&self) -> bool {
         self.outbound.voice() == Voice::Signs
     }
 
-    /// Whether a packet of this kind is not sent, because this daemon stands aside.
+    /// Whether a packet of this kind is dropped because this host stands aside.
     pub(super) fn keeps_back(&mut self, now: Instant, kind: PacketKind) -> bool {
         self.stands_aside() && !(kind == PacketKind::Report && self.senior.is_sign_due(now))
     }
 
-    /// Whether this is a report of one of two hosts with one identity, or a greeting for the other one, which came directly.
+    /// Whether this packet must be shown. It is a report of one of two hosts with one identity, or its greeting for the other host, and it came
+    /// directly.
     pub(super) fn is_to_be_shown(&self, header: &Header) -> bool {
         let is_meant = match header.kind {
             PacketKind::Report => header.destination.is_none(),
@@ -149,7 +155,7 @@ impl Multipath {
         is_meant && header.way == Way::Direct && self.outbound.double().contains_key(&header.sender)
     }
 
-    /// Shows it to the other one, now and then.
+    /// Shows such a packet to the other host, unless the same was shown a moment ago.
     pub(super) fn show_double(&mut self, now: Instant, opened: &Opened) {
         let header = &opened.header;
         if self.is_to_be_shown(header)
@@ -165,13 +171,14 @@ impl Multipath {
         self.outbound.double().keys().copied()
     }
 
-    /// Whether this daemon gathers: since when, and when a daemon that has not been heard since is not there, as it seems.
+    /// Whether this daemon gathers. The first time is the start of the gather. After the second time, a daemon that has not been heard since the
+    /// start counts as gone.
     pub fn set_gathering(&mut self, gathering: Option<(Instant, Instant)>) {
         self.inbound.set_gathering(gathering);
     }
 
-    /// Daemons agreed to form a ring with these lives. Daemons do not find out in one moment that a host has gone. So if the others hear
-    /// the host that gave way, this daemon hears it too: it would be parted from them otherwise.
+    /// Daemons agreed to form a ring with these lives. Not all daemons notice at the same moment that a host has gone. If the others already
+    /// hear the host that gave way, this daemon must hear it too. Otherwise this daemon would be separated from them.
     pub fn follow_agreed(&mut self, now: Instant, lives: impl IntoIterator<Item = (DaemonId, Incarnation)>) {
         for (daemon, life) in lives {
             if let Some(seat) = self.table.seat(daemon) {
@@ -181,15 +188,16 @@ impl Multipath {
         self.follow_clones(now);
     }
 
-    /// Two hosts run as one daemon, the first one is heard.
+    /// Two hosts run as the same daemon. The first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
         self.health.on_clones(now, daemon, hosts);
-        // Everybody reports often for a while, so the hosts soon hear of each other.
+        // All daemons report often for a while, so the two hosts soon hear of each other.
         self.health.stir(now);
         self.follow_clones(now);
     }
 
-    /// What is for a daemon as which two hosts run goes to all at this site, if it is here, as long as that is so.
+    /// While two hosts run as a daemon of this site, packets for that daemon go to all daemons of the site. If its site is another one, they
+    /// still go to its address.
     pub(super) fn follow_clones(&mut self, now: Instant) {
         let double = self.table.others().filter(|&other| self.inbound.is_double(now, other)).map(|other| {
             let is_near = self.table.site(other) == self.table.site(self.table.me());

@@ -1,8 +1,9 @@
-//! Gather: find out who is there, until all daemons agree (Totem SRP §6.2, join messages).
+//! Gather: find out which daemons are present, until all daemons agree (Totem SRP §6.2, join messages).
 //!
-//! Each daemon says which daemons it has heard of (`present`), and which of them it goes on without (`failed`). Both sets only grow during
-//! one gather, so it ends. Either all remaining daemons say the same, or those that do not are given up at the consensus time-out, down
-//! to this daemon alone. A daemon that was given up wrongly is found again by the probes of the new rings.
+//! Each daemon sends the set of daemons that it has heard of (`present`), and the set of those that it excludes (`failed`). Both sets only grow
+//! during one gather, except when the table changes. So the gather ends. Either all remaining daemons send the same sets, or the consensus
+//! time-out excludes the daemons that do not agree. In the end this daemon may be alone. A daemon that was excluded by mistake is found again by
+//! the probes of the new rings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,21 +15,21 @@ use super::transition::{GatherReason, Regather, Transition};
 use crate::time::Instant;
 use crate::wire::{DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
 
-/// Finding out who is there.
+/// The state of a gather.
 #[derive(Debug)]
 pub(crate) struct Gather {
     pub(crate) owed: Owed,
     present: BTreeSet<DaemonId>,
     failed: BTreeSet<DaemonId>,
-    /// Those of them that this daemon has waited for in vain.
+    /// The failed daemons that this daemon excluded itself: they died, were silent, or did not agree in time.
     silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
-    /// When it began.
+    /// When the gather began.
     pub(crate) since: Instant,
-    /// Until then, what gives this daemon up was said while it stood still.
+    /// Until this time, joins that exclude this daemon are ignored. They may have been sent while it stood still.
     stale_until: Instant,
-    /// The sets have not changed for a moment.
+    /// Whether the sets have been unchanged for a moment.
     settled: bool,
     collector: Collector,
 }
@@ -43,7 +44,7 @@ impl Gather {
         present.retain(|daemon| core.is_known(daemon));
         let mut failed = how.failed;
         failed.retain(|daemon| core.is_known(daemon));
-        // Joins from the time of the absence wait in the socket. Those that still hold are repeated.
+        // While this daemon stood still, joins collected in its socket. Those that are still valid are repeated.
         let woke = core.woke.is_some_and(|woke| now.since(woke) < core.config.join_interval);
         let absent = how.reason == GatherReason::Absent || woke;
         let stale_until = if absent { now + core.config.join_interval } else { now };
@@ -63,13 +64,13 @@ impl Gather {
         gather
     }
 
-    /// Other daemons may be members: who may not is nobody to wait for.
+    /// Other daemons may be members now. This daemon does not wait for the ones that may not.
     pub(crate) fn readmit(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let before = (self.present.len(), self.failed.len());
         for daemons in [&mut self.present, &mut self.failed] {
             daemons.retain(|daemon| core.is_known(daemon));
         }
-        // What others said of those who may not be members is said again.
+        // Joins that name a daemon which may no longer be a member are dropped. Their senders send new ones.
         self.joins.retain(|daemon, join| core.is_known(daemon) && join.present.iter().all(|it| core.is_known(it)));
         if (self.present.len(), self.failed.len()) == before {
             return None;
@@ -100,7 +101,7 @@ impl Gather {
         self.agree(core, now)
     }
 
-    /// A daemon has died: it is not waited for.
+    /// A daemon has died. This daemon does not wait for it.
     pub(crate) fn on_death(&mut self, core: &mut Core, now: Instant, daemon: DaemonId) {
         if self.present.contains(&daemon) && self.failed.insert(daemon) {
             self.silent.insert(daemon);
@@ -120,7 +121,7 @@ impl Gather {
         if !is_possible_at_first(core, now, &form) {
             tracing::debug!(?form, "an impossible form token");
             core.stats.dropped.impossible_form += 1;
-            // The true one may still come, with the same ring and hop.
+            // The correct one may still come, with the same ring and hop.
             self.collector = Collector::default();
             return None;
         }
@@ -145,7 +146,7 @@ impl Gather {
         }
     }
 
-    /// The daemons that this one means to go on with.
+    /// The daemons with which this daemon wants to form a ring.
     fn going_on(&self) -> BTreeSet<DaemonId> {
         self.present.difference(&self.failed).copied().collect()
     }
@@ -153,18 +154,18 @@ impl Gather {
     fn merge(&mut self, core: &Core, join: &Join) {
         self.present.extend(&join.present);
         if join.failed.contains(&core.me()) || self.parts_members(core, join) {
-            // It goes on without us, and its sets only grow. So we go on without it, and both gathers end.
+            // That daemon excludes this one, or a member, and its sets only grow. So this daemon excludes that one, and both gathers end.
             self.failed.insert(join.origin);
         } else {
             self.failed.extend(&join.failed);
         }
     }
 
-    /// Whether a newcomer goes on without a member of the old ring that this daemon has not given up.
+    /// Whether a newcomer excludes a member of the old ring that this daemon has not excluded.
     ///
-    /// The members of the old ring heard each other until now, so the newcomer is given up instead. Otherwise a daemon that comes back from
-    /// sleep, or that one member does not hear, could separate daemons that hear each other well. Another life of a member is a newcomer
-    /// too, and so is a member as which two hosts run: each of them may hear only some of the others.
+    /// The members of the old ring heard each other until now, so the newcomer is excluded instead. Otherwise one daemon could separate others
+    /// that hear each other well. It may have returned from sleep, or one member may not hear it. A new life of a member is a newcomer too. So
+    /// is a member as which two hosts run: each host may hear only some of the others.
     fn parts_members(&self, core: &Core, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);
@@ -172,9 +173,9 @@ impl Gather {
         !was_heard && join.failed.iter().any(given_up)
     }
 
-    /// The sets changed: send a join, and restart the timers of the agreement.
+    /// The sets have changed. Sends a join, and restarts the timers of the agreement.
     fn changed(&mut self, core: &mut Core, now: Instant) {
-        // Joins of others may be on their way. To agree at once would form rings that break again.
+        // Joins of other daemons may be on their way. An agreement now would form rings that break again.
         self.settled = false;
         self.say(core);
         core.timers.set(Timer::Settle, now + core.config.join_interval / 3);
@@ -190,7 +191,8 @@ impl Gather {
             present: self.present.clone(),
             failed: self.failed.clone(),
         };
-        // Of two joins of one moment the first might arrive last, and would be believed until the next one.
+        // The latest join replaces an earlier one of the same moment. If both were sent, the older one might arrive last. Others would use it
+        // until the next join.
         if matches!(core.transmits.back(), Some(Transmit { packet: Packet::Join(before), .. }) if !before.leaving) {
             core.transmits.pop_back();
         }
@@ -202,8 +204,8 @@ impl Gather {
         self.joins.get(daemon).is_some_and(|join| join.present == self.present && join.failed == self.failed)
     }
 
-    /// Forms the ring, if all remaining daemons agree and this is the representative. A daemon that has heard of nobody waits
-    /// for [`super::Config::consensus_timeout`] before it forms a ring alone.
+    /// Forms the ring, if all remaining daemons agree and this daemon is the representative. A daemon that has heard of no other one waits for
+    /// [`super::Config::consensus_timeout`] before it forms a ring alone.
     fn agree(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let going_on = self.going_on();
         let me = core.me();
@@ -215,7 +217,7 @@ impl Gather {
         Some(Transition::Form(self.form(core, now, going_on)))
     }
 
-    /// Leaves daemons without an agreement alone for a while. This includes failures that other daemons reported.
+    /// Shuns the excluded daemons for a while. This includes failures that other daemons reported.
     fn shun_failed(&self, core: &mut Core, now: Instant) {
         for &daemon in &self.failed {
             let failure = match (self.joins.contains_key(&daemon), self.silent.contains(&daemon)) {
@@ -229,7 +231,7 @@ impl Gather {
 
     fn form(&self, core: &mut Core, now: Instant, members: BTreeSet<DaemonId>) -> Form {
         self.shun_failed(core, now);
-        // Above every sequence in the joins of the members, so the ring id is new to all of them.
+        // Higher than every sequence in the joins of the members. So the ring id is new to all of them.
         core.learn_sequence(core.sequence + 1);
         let life = |daemon: DaemonId| self.joins.get(&daemon).map_or(core.config.incarnation, |join| join.incarnation);
         let members = core.in_ring_order(members.into_iter().collect());

@@ -1,16 +1,16 @@
-//! Daemons that have died, as the system shows before their silence does.
+//! Finds daemons that have died before their silence shows it.
 //!
-//! The system of a machine answers a datagram for a port that nobody has: it *refuses* it. So each daemon knocks at the port of the next
-//! one that lives, round all of them, and whoever dies is found within a [`KNOCK_INTERVAL`], however large the system is. What is sent to
-//! that daemon anyway is as good as a knock.
+//! The operating system of a machine answers a datagram to a closed port: it *refuses* the datagram. So each daemon sends a small packet to the
+//! port of the next living daemon. This is a *knock*, and the knocks go round all daemons. So a dead daemon is found within about one
+//! [`KNOCK_INTERVAL`], however large the system is. Any other packet to that daemon serves as a knock too.
 //!
-//! Anybody can forge a refusal, and a firewall can make true ones. So a refusal is only a *doubt*: the daemon is asked, on all networks.
-//! It is dead if it says nothing, on whatever way, and every network on which it was heard well refuses the question too. If it is heard,
-//! refusals count for nothing for a while.
+//! Anybody can forge a refusal, and a firewall can cause real ones. So a refusal only starts a *doubt*: this daemon asks the other one to
+//! report, on all networks. The other daemon is dead if two things are true. It sends nothing on any path. And each network on which it was
+//! heard well refuses the question too. If it is heard, this daemon ignores refusals for a while.
 //!
-//! A daemon that is stopped, or whose machine is cut off, refuses nothing. But it does not knock either. So a daemon that has missed two
-//! knocks of the one before it asks that one. It takes it for gone when the silence is four times as long as the longest of late, and no
-//! other daemon reports that it hears it.
+//! A daemon that is stopped refuses nothing, and neither does a machine that is cut off. But such a daemon does not knock either. So each daemon
+//! expects knocks from the daemon before it. When two knocks are missing, it asks that daemon. It declares that daemon dead when the silence is
+//! four times as long as the longest recent one, within limits. No other daemon may report that it hears the silent one.
 
 use std::collections::VecDeque;
 
@@ -25,52 +25,52 @@ use super::reports::Reports;
 use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
-/// How often a daemon knocks at the port of the next one.
+/// The interval between two knocks at the port of the next daemon.
 const KNOCK_INTERVAL: Duration = Duration::from_millis(60);
-/// All daemons but the first wait this much longer. So the knock of the first one goes round, and each is woken once.
+/// All daemons except the first one wait this much longer. So the knock of the first daemon starts the round, and each daemon wakes up once.
 const KNOCK_SLACK: Duration = Duration::from_millis(10);
-/// What was sent so shortly before a knock is due takes its place.
+/// A packet to the next daemon replaces a knock if it was sent at most this long before the knock is due.
 const JUST_SENT: Duration = Duration::from_millis(15);
-/// A silence of the daemon before this one that makes a doubt: two of its knocks are missing.
+/// This silence of the daemon before this one starts a doubt. Two of its knocks are missing.
 const DOUBTED: Duration = Duration::from_millis(130);
-/// No shorter silence is believed, whatever was set: a busy machine lets a daemon wait for a good part of it.
+/// The time-out for silence is never shorter than this, whatever was set. On a busy machine a daemon may have to wait almost this long.
 const BELIEVED_MIN: Duration = Duration::from_millis(300);
-/// A silence is believed that lasts so many times as long as the longest of late; but at most so many times as long as was set.
+/// The time-out for silence is this many times the longest recent silence, and never longer than [`BELIEVED_MAX`] times the value that was set.
 const LONGER: u32 = 4;
 const BELIEVED_MAX: u32 = 3;
-/// At each check this part of the longest silence is forgotten.
+/// Each check shortens the remembered longest silence by one part in this many.
 const FADING: u32 = 32;
-/// How long after its last word a daemon is the one before this one.
+/// A daemon remains the one before this one for this long after its last direct packet.
 const LATELY: Duration = Duration::from_secs(2);
-/// How long a daemon that is in doubt has to answer, besides the time that the way there and back takes.
+/// How long a daemon in doubt has to answer, in addition to two round trips.
 const ANSWER_TIME: Duration = Duration::from_millis(20);
-/// How often a daemon is asked that was refused.
+/// How many questions a daemon gets after a refusal.
 const QUESTIONS: u32 = 3;
-/// How many refusals a death takes: the first one, and one for each question, of which one may be lost. Fewer may be stray, and the daemon
-/// may be silent at that moment because it stands still.
+/// How many refusals prove a death. At least four are expected: the first one, and one for each question. One of them may be lost. Fewer
+/// refusals may be stray, and the daemon may be silent at that moment because it stands still.
 const REFUSALS: u32 = 3;
-/// How long refusals count for nothing after a daemon was heard all the same.
+/// How long refusals are ignored after a doubt that proved no death.
 const DISBELIEF: Duration = Duration::from_secs(1);
-/// When nobody is to be knocked at, how long until that may be otherwise.
+/// When there is no daemon to knock at, this is the time until the next check.
 const NOBODY_NEAR: Duration = Duration::from_secs(1);
 
-/// The daemons whose ports are refused, and the next one to knock at.
+/// The daemons in doubt, and the next knock.
 #[derive(Debug)]
 pub(super) struct Deaths {
     doubts: BySeat<Option<Doubt>>,
-    /// When each daemon was sent something that a closed port refuses.
+    /// When this daemon last sent each daemon a packet that a closed port refuses.
     sent: BySeat<Instant>,
     next_knock: Instant,
-    /// The daemon before this one, whose knocks are expected.
+    /// The daemon before this one. This daemon expects its knocks.
     before: Option<Seat>,
-    /// Since when they are.
+    /// Since when this daemon expects them.
     listening: Instant,
-    /// How long it was silent at most, of late, and how long it is by now.
+    /// The longest recent silence of that daemon, and its present silence.
     longest: Duration,
     lasts: Duration,
-    /// The silence that is believed, if there was none as long of late.
+    /// The time-out for silence, as long as no recent silence makes it longer.
     believed: Duration,
-    /// When to look next.
+    /// When the next check is due.
     due: Instant,
     dead: VecDeque<Seat>,
     /// The daemons to knock at now.
@@ -79,35 +79,35 @@ pub(super) struct Deaths {
     asked: VecDeque<Seat>,
 }
 
-/// At which of a daemon's ports to knock.
+/// The ports of a daemon at which to knock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) enum Doors {
-    /// That on one network, the next time that on another one: a daemon that is dead has none.
+    /// The port on one network. The next knock takes another network. One port is enough, because a dead daemon has no port on any network.
     InTurn,
-    /// All of them.
+    /// The ports on all networks.
     All,
 }
 
-/// The doubt about a daemon whose port was refused.
+/// A doubt about a daemon whose port was refused or that is silent.
 #[derive(Debug)]
 enum Doubt {
-    /// It was asked.
+    /// The daemon was asked.
     Asked {
         why: Why,
-        /// When it was asked first.
+        /// When it was first asked.
         since: Instant,
-        /// When it should have answered.
+        /// When its answer is due.
         until: Instant,
         questions: u32,
-        /// The networks that have refused since then, and how often anything was refused.
+        /// The networks that have refused since the first question, and the number of refusals.
         refused: Networks,
         refusals: u32,
     },
-    /// It is there all the same, until then.
+    /// The doubt is over, because nothing proved the death. Refusals are ignored until this time.
     Dispelled(Instant),
 }
 
-/// Why a daemon is doubted.
+/// The reason for a doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     Refused,
@@ -132,7 +132,7 @@ impl Deaths {
         }
     }
 
-    /// The table is another one. A daemon in doubt is asked again if it is refused again.
+    /// The table has changed. This ends all doubts. A new refusal starts a new one.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.sent, |_| Instant::ZERO);
         self.doubts = BySeat::new(moves.to.len(), |_| None);
@@ -142,34 +142,34 @@ impl Deaths {
         self.asked.clear();
     }
 
-    /// Takes a daemon for gone that is silent so long, and longer only where silences are usual.
+    /// Sets the time-out for silence. It becomes longer only for a daemon that is often silent for a while.
     pub(super) fn set_believed(&mut self, silence: Duration) {
         self.believed = silence.max(BELIEVED_MIN);
     }
 
-    /// A daemon that was silent is heard: it may be the next one.
+    /// A path to a daemon works again. That daemon may be the next one to knock at.
     pub(super) fn on_company(&mut self, now: Instant) {
         self.next_knock = self.next_knock.min(now + KNOCK_INTERVAL);
         self.due = self.due.min(self.next_knock);
     }
 
-    /// A packet leaves for this daemon alone.
+    /// A packet for this daemon alone is sent.
     pub(super) fn on_sent(&mut self, now: Instant, to: Seat) {
         self.sent[to] = now;
     }
 
-    /// Somebody knocks. If this daemon is about to knock too, it does it now, and need not wake up for it: to be woken costs an idle daemon
-    /// more than all that it does.
+    /// A knock arrived. If the next knock of this daemon is due soon, it is sent now. So this daemon need not wake up for it. To wake up costs
+    /// an idle daemon more than all its work.
     pub(super) fn on_knock(&mut self, now: Instant) {
         if self.next_knock < now + KNOCK_INTERVAL / 2 {
             (self.next_knock, self.due) = (now, now);
         }
     }
 
-    /// The system says that nobody has the port of a daemon that lives, as far as is known.
+    /// The operating system reports that the port of a daemon is closed. As far as this daemon knows, that daemon lives.
     pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId, paths: &Paths) {
         match &mut self.doubts[daemon] {
-            // A firewall refuses everything, so without this pause the daemon would be asked for ever.
+            // A firewall refuses everything. Without this pause this daemon would ask for ever.
             Some(Doubt::Dispelled(until)) if now < *until => {}
             Some(Doubt::Asked { refused, refusals, .. }) => {
                 (*refused, *refusals) = (*refused | network.into(), *refusals + 1)
@@ -185,18 +185,18 @@ impl Deaths {
         }
     }
 
-    /// When to look next.
+    /// When the next check is due.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    /// Judges the daemons in doubt, and knocks, if it is time to. Returns whether a daemon is dead.
+    /// Checks the daemons in doubt, and knocks if a knock is due. Returns whether a daemon is dead.
     pub(super) fn check(&mut self, now: Instant, table: &Table, paths: &mut Paths, others: &Others<'_>) -> bool {
         if now < self.due {
             return false;
         }
         if now.since(self.due) > ABSENCE {
-            // This daemon stood still, and what was said meanwhile may wait to be read.
+            // This daemon stood still. Packets that arrived in this time may still wait in its socket.
             self.listening = now;
         }
         for daemon in table.others() {
@@ -214,7 +214,7 @@ impl Deaths {
         !self.dead.is_empty()
     }
 
-    /// Those who are dead and were not taken yet.
+    /// The dead daemons that [`Deaths::poll`] has not returned yet.
     pub(super) fn dead(&self) -> impl Iterator<Item = Seat> + '_ {
         self.dead.iter().copied()
     }
@@ -248,28 +248,30 @@ impl Deaths {
         if now < *until {
             return;
         }
-        // Any word after the question counts, on whatever way.
+        // Any packet after the question counts, on any path.
         if paths.heard_since(daemon, *since) {
             self.doubts[daemon] = Some(Doubt::Dispelled(now + DISBELIEF));
             return;
         }
         // If this daemon stood still, the answer may wait in its own socket.
         let (sound, stood_still) = (paths.sound(daemon), now.since(*until) > ABSENCE);
-        // A daemon that is heard through others only has no port that would be refused to this one. Where no round trip was measured it may
-        // not hear the question, and a relayed one takes longer. In a long doubt a forged refusal would come in time, so none counts.
+        // Three cases prove nothing. A daemon that is heard only through a relay has no port here that could refuse. Without a measured round
+        // trip, the daemon may not hear the question, and a relayed question takes longer. A doubt about a silent daemon lasts long, so a forged
+        // refusal could arrive in time. There no refusal counts.
         let all_refuse = !sound.is_empty() && (sound - (*refused & paths.measured(daemon))).is_empty();
         let is_sure = *questions == QUESTIONS && *refusals >= REFUSALS && all_refuse;
         let is_refused = *why == Why::Refused && !stood_still && is_sure;
-        // A daemon that another one hears has lost its networks to this one only. After a quiet time that is not known at once.
+        // If another daemon hears the silent one, only the networks between it and this daemon have failed. After a quiet time this is not known
+        // at once.
         let is_silent = *why == Why::Silent && believed && others.miss(now, daemon, table, paths);
         if is_refused || is_silent {
             self.doubts[daemon] = None;
             paths.on_death(daemon);
             self.dead.push_back(daemon);
-            // The next one may have died with it.
+            // The daemon after the dead one may have died too.
             self.next_knock = now;
         } else if *questions < QUESTIONS || *why == Why::Silent && is_before {
-            // One question alone, or its answer, may be lost.
+            // One question or its answer may be lost.
             (*questions, *until) = (*questions + 1, now + answer_time(*why, daemon, paths));
             self.ask(daemon);
         } else {
@@ -277,12 +279,12 @@ impl Deaths {
         }
     }
 
-    /// Doubts the daemon before this one if it is silent.
+    /// Starts a doubt about the daemon before this one if it is silent.
     fn listen(&mut self, now: Instant, table: &Table, paths: &Paths) {
         let me = table.me();
         let before = table.others().filter(|&other| other < me).rev();
         let mut round = before.chain(table.others().filter(|&other| other > me).rev());
-        // Its paths become faulty before its silence is believed. So what was heard of it lately counts too.
+        // The paths of a silent daemon become faulty before the time-out. So a daemon also counts if it was heard recently.
         let is_near = |other: Seat| paths.is_alive(now, other) && !paths.sound(other).is_empty();
         let before = round.find(|&other| is_near(other) || paths.was_near(now, other, LATELY));
         if before != self.before {
@@ -291,7 +293,7 @@ impl Deaths {
         }
         let Some(before) = before else { return };
         let silence = self.silence(now, before, paths);
-        // A silence that goes on must not raise its own limit.
+        // A silence that still lasts must not raise its own time-out.
         let ended = if silence < self.lasts { self.lasts } else { Duration::ZERO };
         self.longest = ended.max(self.longest - self.longest / FADING);
         self.lasts = silence;
@@ -306,17 +308,17 @@ impl Deaths {
         }
     }
 
-    /// How long a daemon has said nothing while this one listened.
+    /// How long a daemon has been silent while this one was listening.
     fn silence(&self, now: Instant, daemon: Seat, paths: &Paths) -> Duration {
         now.since(paths.last_heard(daemon).max(self.listening))
     }
 
-    /// The silence that is believed.
+    /// The time-out for silence.
     fn deadly(&self) -> Duration {
         (self.longest * LONGER).clamp(self.believed, self.believed * BELIEVED_MAX)
     }
 
-    /// Knocks at the next daemon that lives, unless something else was sent to it just now.
+    /// Knocks at the next living daemon, unless another packet was sent to it a moment ago.
     fn knock(&mut self, now: Instant, table: &Table, paths: &Paths) {
         let me = table.me();
         let after = table.others().filter(|&other| other > me).chain(table.others().filter(|&other| other < me));
@@ -324,8 +326,8 @@ impl Deaths {
             self.next_knock = now + NOBODY_NEAR;
             return;
         };
-        // What went there a moment ago was as good as a knock. Not what went there earlier: the round of knocks would stop here, and the
-        // daemons behind would be woken a second time.
+        // A packet sent a moment ago replaces a knock. An earlier packet does not: the round of knocks would stop here, and the daemons after
+        // this one would wake up a second time.
         if now.since(self.sent[next]) >= JUST_SENT {
             self.knocks.push_back((next, Doors::InTurn));
             self.sent[next] = now;
@@ -336,7 +338,7 @@ impl Deaths {
     }
 }
 
-/// What the others report.
+/// The reports of the other daemons.
 #[derive(Debug)]
 pub(super) struct Others<'a> {
     pub(super) matrix: &'a Matrix,
@@ -344,7 +346,7 @@ pub(super) struct Others<'a> {
 }
 
 impl Others<'_> {
-    /// Whether none of those that are heard hears this daemon, as far as that is known by now.
+    /// Whether none of the living daemons reports that it hears this daemon. Returns false while the reports are uncertain.
     fn miss(&self, now: Instant, daemon: Seat, table: &Table, paths: &Paths) -> bool {
         let mut near = table.others().filter(|&other| other != daemon && paths.is_alive(now, other));
         self.reports.is_certain(now) && near.all(|other| self.matrix.hears(other, daemon).is_empty())
@@ -352,13 +354,13 @@ impl Others<'_> {
 }
 
 impl Doubt {
-    /// Whether there is reason for a new one.
+    /// Whether a new doubt may start.
     fn is_over(&self, now: Instant) -> bool {
         matches!(self, Doubt::Dispelled(until) if now >= *until)
     }
 }
 
-/// How long after a question the next one is due. All that follow a refusal together take [`ANSWER_TIME`].
+/// The time from one question to the next. After a refusal, all questions together take [`ANSWER_TIME`] and two round trips.
 fn answer_time(why: Why, daemon: Seat, paths: &Paths) -> Duration {
     let time = ANSWER_TIME + 2 * paths.round_trip(daemon);
     match why {

@@ -1,7 +1,7 @@
-//! The matrix: which daemon hears which other one on which network, as all daemons report it. A row for each daemon.
+//! The matrix: which daemon hears which other daemon on which networks. Each daemon reports its own row.
 //!
-//! Rows travel by the same relays as everything else, so every daemon knows the whole matrix. A row that was not renewed for some time
-//! is unknown again: its daemon is dead or out of reach, and nothing is concluded from what it said.
+//! Rows travel through the same relays as other packets, so every daemon knows the whole matrix. A row expires if no report renews it. Its
+//! daemon is then dead or unreachable, and its last row proves nothing.
 
 use super::super::moves::Moves;
 use super::super::networks::Networks;
@@ -16,14 +16,14 @@ pub(in crate::multipath) struct Matrix {
     daemons: usize,
 }
 
-/// Until when this daemon knows what it hears itself.
+/// The row of this daemon never expires.
 const FOREVER: Instant = Instant::from_nanos(u64::MAX);
 
 #[derive(Debug)]
 struct Row {
     life: Incarnation,
     number: u64,
-    /// When it is unknown again unless it is renewed.
+    /// When the row expires, unless a report renews it.
     until: Instant,
     /// By seat.
     hears: Vec<Networks>,
@@ -34,7 +34,7 @@ impl Matrix {
         Matrix { rows: BySeat::new(table.len(), |_| None), daemons: table.len() }
     }
 
-    /// The table is another one, what was known of those who stay still is.
+    /// The table has changed. The rows of the remaining daemons stay.
     pub(in crate::multipath) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.rows, |_| None);
         for row in self.rows.iter_mut().flatten() {
@@ -44,7 +44,7 @@ impl Matrix {
         self.daemons = moves.to.len();
     }
 
-    /// A report came, which counts until then. Whether its row is another one than before.
+    /// A report arrived. Its row is valid until `until`. Returns whether the row changed.
     pub(in crate::multipath) fn learn(
         &mut self,
         until: Instant,
@@ -53,7 +53,7 @@ impl Matrix {
         report: &PathReport<'_>,
     ) -> bool {
         let row = &mut self.rows[daemon];
-        // Copies and overtaken reports. Between lives there is no order, so the last one heard counts.
+        // A copy, or a report that a newer one overtook. Lives have no order, so the row of the life that was heard last counts.
         let stale = row.as_ref().is_some_and(|row| row.life == life && row.number >= report.number);
         if stale || report.hears.len() != self.daemons {
             return false;
@@ -66,18 +66,18 @@ impl Matrix {
         renew(&mut self.rows[me], (Incarnation(0), 0, FOREVER), hears)
     }
 
-    /// Rows of others count until then at the longest, unless they are renewed.
+    /// The rows of other daemons expire at this time at the latest, unless a report renews them.
     pub(in crate::multipath) fn shorten(&mut self, until: Instant) {
         let others = self.rows.iter_mut().flatten().filter(|row| row.until < FOREVER);
         others.for_each(|row| row.until = row.until.min(until));
     }
 
-    /// Nothing is known of this daemon any more.
+    /// Deletes the row of this daemon.
     pub(in crate::multipath) fn forget(&mut self, daemon: Seat) {
         self.rows[daemon] = None;
     }
 
-    /// Time has passed. Whether a row is unknown from now on.
+    /// Time has passed. Returns whether a row expired.
     pub(in crate::multipath) fn expire(&mut self, now: Instant) -> bool {
         let mut changed = false;
         for row in self.rows.iter_mut() {
@@ -91,13 +91,13 @@ impl Matrix {
         self.rows[daemon].is_some()
     }
 
-    /// The networks on which `by` hears `of` well; none if that is not known.
+    /// The networks on which `by` hears `of` well. The set is empty if the row is not known.
     pub(in crate::multipath) fn hears(&self, by: Seat, of: Seat) -> Networks {
         self.rows[by].as_ref().map_or(Networks::NONE, |row| row.hears[of.number()])
     }
 }
 
-/// Writes a row, which is usually the same again. Returns whether it changed.
+/// Writes a row. Usually it is the same as before. Returns whether it changed.
 fn renew(
     row: &mut Option<Row>,
     said: (Incarnation, u64, Instant),
@@ -105,7 +105,7 @@ fn renew(
 ) -> bool {
     let (life, number, until) = said;
     match row {
-        // The usual case allocates nothing, and leaves the plan as it is.
+        // In the usual case nothing is allocated, and the plan stays valid.
         Some(row) if row.hears.iter().copied().eq(hears.clone()) => {
             (row.life, row.number, row.until) = (life, number, until);
             false

@@ -1,8 +1,8 @@
-//! How the paths are doing: the only source of path events.
+//! The state of all paths. All path events come from here.
 //!
-//! What came tells how each path is doing (`track`, `paths`); daemons report it to each other (`reports`), so that each knows who
-//! hears whom (`matrix`). `notices` lets an operator know, once. The system shows which daemons have died (`deaths`).
-//! Packets reach this organ last, when it is certain whom they are from; so it believes what it is given.
+//! Arriving packets show the state of each path (`track`, `paths`). Daemons report this state to each other (`reports`), so each daemon knows
+//! who hears whom (`matrix`). `notices` informs the operator once. Closed ports and silence show which daemons have died (`deaths`). Packets
+//! reach this module last, when their sender is certain. So it trusts them.
 
 mod deaths;
 mod matrix;
@@ -33,22 +33,22 @@ use deaths::{Deaths, Others};
 use paths::Paths;
 use reports::{NEWS_GAP, Reports};
 
-/// How often silence is looked for while reports are frequent; otherwise as often as they come.
+/// The shortest regular interval between two checks for silence. If reports are less frequent, the checks follow the reports.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// A report is fresh if it names another daemon's clock as it was so lately: twice the longest time between two reports. And how much
-/// farther that clock may be than this daemon has heard.
+/// A report is fresh if it contains a recent clock of another daemon. `FRESH` is the greatest age of that clock, twice the longest interval
+/// between two reports. `AHEAD` is how far that clock may be ahead of the one that this daemon has heard.
 const FRESH: Duration = Duration::from_secs(10);
 const AHEAD: Duration = Duration::from_secs(1);
-/// Reports that may fail to come before silence means something, and before a row is unknown.
+/// How many intervals without a report make a path silent, and how many make a row expire.
 const SILENCE: u32 = 4;
 const LIFETIME: u32 = 10;
-/// Having looked so much later than it was meant to be means that this daemon stood still, and others need not have been silent.
+/// If a check comes this much too late, this daemon stood still. Other daemons may have sent packets in that time.
 const ABSENCE: Duration = Duration::from_millis(70);
 
-/// How often a daemon on probation is asked to report often, which it then does for longer than that.
+/// The interval between two requests to a daemon on probation to report often. The daemon then reports often for longer than this interval.
 const PLEA_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Knowledge of paths, and when it is checked and reported next.
+/// The state of all paths, and the times of the next check and the next report.
 #[derive(Debug)]
 pub(super) struct Health {
     paths: Paths,
@@ -59,31 +59,31 @@ pub(super) struct Health {
     sizes: Sizes,
     looked: Instant,
     next_look: Instant,
-    /// When daemons on probation are asked again to report often.
+    /// When the next request to daemons on probation is due.
     next_plea: Instant,
-    /// Whether something has changed that plans are made of.
+    /// Whether plans must be made again.
     plans: Plans,
 }
 
-/// The sender of a packet, and how it came.
+/// The sender of a packet, and the path on which the packet arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Came {
     pub(super) sender: Seat,
-    /// The network on which it came from its sender itself. What was relayed, or came on another network than it was sent on, says
-    /// nothing about a path.
+    /// The network on which the packet came directly from its sender. A packet proves nothing about a path if it was relayed, or if it arrived
+    /// on another network than it was sent on.
     pub(super) directly: Option<NetworkId>,
 }
 
-/// Which copy of a packet this is.
+/// Whether a packet is the first copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copied {
-    /// The first one here, whatever the network.
+    /// The first copy that arrived here, on any network.
     First,
     /// A later one.
     Later,
 }
 
-/// Whether plans are as old as what they are made of.
+/// Whether plans still match the data that they are made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Plans {
     Current,
@@ -108,7 +108,7 @@ impl Health {
         }
     }
 
-    /// The table is another one.
+    /// The table has changed.
     pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>) {
         self.paths.adopt(now, moves, reports::interval(moves.to.len()));
         self.matrix.adopt(moves);
@@ -119,7 +119,7 @@ impl Health {
         self.stir(now);
     }
 
-    /// A packet came.
+    /// A packet arrived.
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) {
         if self.paths.on_packet(now, came, copied) {
             self.stir(now);
@@ -130,40 +130,40 @@ impl Health {
         }
     }
 
-    /// A report of this life of its sender came.
+    /// A report arrived from this life of its sender.
     pub(super) fn on_report(&mut self, now: Instant, me: Seat, came: Came, life: Incarnation, report: &PathReport<'_>) {
         let paths = self.paths.on_report(now, came, life, report);
         self.sizes.on_life(came.sender, life);
-        // By the pause that this report promises, so a quiet daemon's row lives longer.
+        // The report says when the next one follows. So the row of a quiet daemon lives longer.
         let until = now + self.paths.pause(came.sender) * LIFETIME;
-        // Not `||`: both must learn from every report.
+        // Not `||`: both sides must process every report.
         if paths | self.matrix.learn(until, came.sender, life, report) {
             self.stir(now);
         }
         if let Some(asked) = report.asks.map(Seat::from_wire) {
-            // A doubt concerns all: soon each says whom it hears.
+            // A daemon asks because of a doubt or a probation. This concerns all daemons, so each one soon reports whom it hears.
             self.quicken(now);
             if asked == me {
                 self.reports.schedule(now);
             }
         }
-        // A daemon that promises reports sooner must also be missed sooner.
+        // If a daemon promises reports at a shorter interval, its silence must also be detected sooner.
         self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
         self.reports.join_in(now);
-        // The echo measures a round trip only if both halves took this network.
+        // The echo measures a round trip only if both directions used this network.
         if let Some(network) = came.directly {
             let ours = report.measures.iter().filter(|measure| Seat::from_wire(measure.daemon) == me);
             ours.for_each(|measure| self.paths.on_measure(now, came.sender, network, &measure));
         }
     }
 
-    /// Whether a report was made lately: it names the clocks of other daemons, which this daemon hears too.
+    /// Whether a report is recent. It contains clocks of other daemons. This daemon hears those daemons too, and compares.
     pub(super) fn is_fresh(&self, now: Instant, table: &Table, report: &[u8]) -> bool {
         let Ok(report) = PathReport::decode(report) else { return false };
         let age = |theirs: Measure| {
             let daemon = table.others().find(|other| other.to_wire() == theirs.daemon)?;
             let ours = self.paths.measure(now, daemon, theirs.network)?;
-            // Whoever has not been heard lately cannot show it: clocks turn over, and an old one looks like a new one.
+            // A daemon that was not heard recently proves nothing. Clocks wrap around, so an old clock looks like a new one.
             if Duration::from_micros(ours.held.into()) >= FRESH {
                 return None;
             }
@@ -173,35 +173,35 @@ impl Health {
         report.measures.iter().filter_map(age).any(|age| age < FRESH + AHEAD)
     }
 
-    /// A packet came on another network than it was sent on.
+    /// A packet arrived on another network than it was sent on.
     pub(super) fn on_crossed(&mut self, now: Instant, daemon: DaemonId, sent: NetworkId, came: NetworkId) {
         self.notices.on_crossed(now, daemon, sent, came);
     }
 
-    /// A packet came that is from this daemon as it says, but of another life.
+    /// A packet arrived that names this daemon as its sender, but has another life.
     pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation, other: Host) {
         self.notices.on_second_self(now, network, life, other);
     }
 
-    /// Two hosts have one identity: these lives, first the one that is heard from now on.
+    /// Two hosts have the same identity. `hosts` has both lives. The first one is the one that is heard from now on.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
         self.notices.on_clones(now, daemon, hosts);
     }
 
-    /// Notices about other daemons' files.
+    /// For notices about the files of other daemons.
     pub(super) fn notices_mut(&mut self) -> &mut Notices {
         &mut self.notices
     }
 
-    /// Something has changed that plans depend on: look soon.
+    /// Plans depend on something that has changed. The next check comes soon.
     pub(super) fn stir(&mut self, now: Instant) {
         self.plans = Plans::Stale;
-        // Soon, not at once: a network that fails changes many paths within a moment, and one plan serves them all.
+        // Not at once: a network that fails changes many paths within a moment, and one plan is enough for all of them.
         self.next_look = self.next_look.min(now.max(self.looked + NEWS_GAP));
         self.quicken(now);
     }
 
-    /// Messages travel: it must be known soon how each path is doing.
+    /// Messages are sent. The state of each path must be known soon.
     pub(super) fn on_traffic(&mut self, now: Instant) {
         self.quicken(now);
     }
@@ -212,12 +212,13 @@ impl Health {
         self.reports.schedule(now);
     }
 
-    /// Whether it is known how each path is doing now. After a quiet time a network may have died since it was heard last.
+    /// Whether the present state of each path is known. After a quiet time it is not known at first: a network may have died since it was last
+    /// heard.
     pub(super) fn is_certain(&self, now: Instant) -> bool {
         self.reports.is_certain(now)
     }
 
-    /// Something happens, so everybody reports at the usual pace for a while.
+    /// Something happened. All daemons report at the usual interval for a while.
     fn quicken(&mut self, now: Instant) {
         if let Some(certain) = self.reports.quicken(now) {
             self.paths.quicken(now, certain);
@@ -226,24 +227,24 @@ impl Health {
         }
     }
 
-    /// A packet leaves for this daemon alone.
+    /// A packet for this daemon alone is sent.
     pub(super) fn on_sent(&mut self, now: Instant, to: Seat) {
         self.deaths.on_sent(now, to);
     }
 
-    /// Takes a daemon for gone that is silent so long.
+    /// Sets the time-out after which a silent daemon is declared dead.
     pub(super) fn set_believed(&mut self, silence: Duration) {
         self.deaths.set_believed(silence);
     }
 
-    /// Somebody knocks.
+    /// A knock arrived.
     pub(super) fn on_knock(&mut self, now: Instant) {
         self.deaths.on_knock(now);
     }
 
-    /// The system says that nobody has the port of this daemon on this network.
+    /// The operating system reports that the port of this daemon on this network is closed.
     pub(super) fn on_refused(&mut self, now: Instant, daemon: Seat, network: NetworkId) {
-        // A refusal says nothing new about a daemon that is not heard.
+        // If the daemon is not heard anyway, a refusal proves nothing new.
         if self.paths.is_alive(now, daemon) {
             self.deaths.on_refused(now, daemon, network, &self.paths);
             self.ask(now);
@@ -262,19 +263,19 @@ impl Health {
 
     fn ask(&mut self, now: Instant) {
         while let Some(daemon) = self.deaths.poll_asked() {
-            // The answer may have to be relayed: it must be known soon how each path is doing.
+            // The answer may need a relay. So the state of each path must be known soon.
             self.quicken(now);
             self.reports.ask(now, daemon);
         }
     }
 
-    /// When to look and to report.
+    /// When the next check, report or size probe is due.
     pub(super) fn poll_timeout(&self) -> Instant {
         let due = self.next_look.min(self.reports.due()).min(self.deaths.due());
         self.sizes.due().map_or(due, |sizes| sizes.min(due))
     }
 
-    /// Judges who has died, and knocks.
+    /// Checks which daemons have died, and knocks.
     pub(super) fn check_deaths(&mut self, now: Instant, table: &Table) {
         let others = Others { matrix: &self.matrix, reports: &self.reports };
         if self.deaths.check(now, table, &mut self.paths, &others) {
@@ -284,7 +285,7 @@ impl Health {
         self.ask(now);
     }
 
-    /// Checks for silence if it is time to. Returns whether plans must be made again, or `None` if it was not time.
+    /// Checks for silence if a check is due. Returns whether plans must be made again, or `None` if no check was due.
     pub(super) fn check(&mut self, now: Instant, table: &Table) -> Option<Plans> {
         if now < self.next_look {
             return None;
@@ -294,7 +295,8 @@ impl Health {
         }
         let pause = self.paths.shortest_pause(now).unwrap_or(self.reports.pause());
         let next = now + pause.min(self.reports.pause()).max(LOOK_INTERVAL);
-        // A daemon that has to wake up for a report anyway looks then.
+        // If the next report is due before this time, but not within `LOOK_INTERVAL`, the check comes with the report. So this daemon wakes up
+        // only once.
         let report = self.reports.due();
         (self.looked, self.next_look) = (now, if report > now + LOOK_INTERVAL { next.min(report) } else { next });
         self.paths.check(now);
@@ -308,12 +310,12 @@ impl Health {
             let (daemon, network) = (table.id(short.daemon), short.network);
             self.notices.on_short(now, daemon, network, (short.passes, short.interface));
         }
-        // After the paths were judged, so that the operator hears of the present state.
+        // This follows the check of the paths, so that the operator learns the present state.
         self.notices.on_paths(now, self.paths.changes(), self.paths.iter(table));
         if self.matrix.expire(now) {
             self.plans = Plans::Stale;
         }
-        // Healthy paths only. On others this daemon listens, but nobody should count on them.
+        // Only healthy paths. This daemon listens on the other paths too, but nobody should depend on them.
         let mine = table.all().map(|daemon| self.paths.sound(daemon));
         if self.matrix.set_mine(table.me(), mine) {
             self.plans = Plans::Stale;
@@ -331,18 +333,18 @@ impl Health {
         Some(self.reports.compose(now, said, hears, &self.paths))
     }
 
-    /// On which networks each daemon that lives is reached, as far as that is known.
+    /// The networks on which each living daemon is reachable, as far as this is known.
     pub(super) fn reached(&self, now: Instant, table: &Table) -> impl Iterator<Item = Networks> + Clone {
         let me = table.me();
         let alive = table.others().filter(move |&other| self.paths.is_alive(now, other));
-        // What the other says of hearing us counts. Hearing it proves only the opposite direction.
+        // The other daemon's report says whether it hears us. That we hear it proves only the opposite direction.
         alive.map(move |other| match self.matrix.knows(other) {
             true => self.matrix.hears(other, me),
             false => self.paths.sound(other),
         })
     }
 
-    /// Whether this daemon was heard lately, on whatever way.
+    /// Whether this daemon was heard recently, on any path.
     pub(super) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
         self.paths.is_alive(now, daemon)
     }
@@ -362,7 +364,7 @@ impl Health {
         &self.paths
     }
 
-    /// The next thing that an operator should know.
+    /// The next notice for the operator.
     pub(super) fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.poll()
     }

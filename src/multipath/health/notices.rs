@@ -1,8 +1,7 @@
-//! What an operator should know, told once: a path that changed, cables that are crossed, a second daemon with this one's identity, a
-//! daemon with another configuration.
+//! Notices for the operator: a path that changed, crossed cables, a second daemon with the same identity, a daemon with another configuration.
 //!
-//! A path that comes and goes gives one notice in [`PATH_GAP`] at most, with its latest state. A fault that stays is repeated
-//! after [`REMIND_AFTER`]. So nothing from the network makes a flood of events.
+//! A path that changes often gives at most one notice per [`PATH_GAP`], with its latest state. All other notices are repeated after
+//! [`REMIND_AFTER`] while their cause lasts. So packets from the network cannot cause a flood of notices.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -14,11 +13,11 @@ use super::track::PathState;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 
-/// Which parts of two files differ.
+/// The parts in which two files differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differs([bool; PathReport::DIGESTS]);
 
-/// The parts of a file, in the order of [`super::System::parts`]: a word for programs, and words for people.
+/// The parts of a file, in the order of [`super::System::parts`]. Each has a word for programs and a text for people.
 const PARTS: [(&str, &str); PathReport::DIGESTS] = [
     ("ids", "the daemons' ids"),
     ("names", "the daemons' names"),
@@ -34,32 +33,32 @@ const PARTS: [(&str, &str); PathReport::DIGESTS] = [
     ("windows", "the windows"),
 ];
 
-/// The shortest time between two notices of one path.
+/// The shortest time between two notices about the same path.
 const PATH_GAP: Duration = Duration::from_secs(1);
-/// A notice of something that goes on is repeated after this time.
+/// A notice is repeated after this time while its cause lasts.
 const REMIND_AFTER: Duration = Duration::from_secs(600);
-/// Things that are remembered as told.
+/// How many notices are remembered, so that they are not repeated too soon.
 const TOLD_LIMIT: usize = 256;
-/// Events that may wait; what comes then is not told.
+/// How many notices may wait. Further ones are dropped.
 const EVENT_LIMIT: usize = 1024;
-/// A second daemon is one that is still heard after this time; the last packets of an earlier life are not.
+/// A second daemon is still heard after this time. The last packets of an earlier life are not.
 const LASTING: Duration = Duration::from_secs(2);
-/// After a pause of this length the time begins anew.
+/// After a pause of this length the time starts again.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Files may differ for this long without a notice: an operator changes one after the other.
+/// How long settings may differ, or a daemon may wait for another one, before a notice. The operator changes one file after the other.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(in crate::multipath) struct Notices {
     events: VecDeque<Notice>,
     paths: BTreeMap<(DaemonId, NetworkId), (PathState, Instant)>,
-    /// How often paths had changed when they were looked at last, and whether something of them waits to be told.
+    /// The number of path changes at the last check, and whether a notice about a path is still due.
     seen: u64,
     owing: bool,
     told: BTreeMap<Topic, Instant>,
-    /// Since when files have differed.
+    /// When files began to differ.
     since: BTreeMap<Topic, Instant>,
-    /// A packet with this daemon's id but of another life: which, when it was heard first and last.
+    /// The last packet that had this daemon's id but another life: the life, and when that life was first and last heard.
     second: Option<(Incarnation, Instant, Instant)>,
 }
 
@@ -76,14 +75,14 @@ enum Topic {
 }
 
 impl Notices {
-    /// The next event.
+    /// The next notice.
     pub(super) fn poll(&mut self) -> Option<Notice> {
         self.events.pop_front()
     }
 
-    /// All paths as they are now, after this many changes.
+    /// The present state of all paths, after this many changes.
     pub(super) fn on_paths(&mut self, now: Instant, changes: u64, paths: impl Iterator<Item = Path>) {
-        // Nearly always nothing changed, and then no path is looked at.
+        // Usually nothing has changed. Then no path is checked.
         if changes != self.seen || self.owing {
             (self.seen, self.owing) = (changes, false);
             paths.for_each(|path| self.on_path(now, &path));
@@ -95,7 +94,7 @@ impl Notices {
         let told = self.paths.get(&(daemon, network));
         let (before, recently) =
             told.map_or((PathState::Silent, false), |&(state, at)| (state, now.since(at) < PATH_GAP));
-        // It is told later, with the state that it has by then.
+        // The notice comes later, with the state that the path has then.
         self.owing |= before != state && recently;
         if before != state && !recently {
             self.paths.insert((daemon, network), (state, now));
@@ -103,12 +102,12 @@ impl Notices {
         }
     }
 
-    /// A packet came on another network than it was sent on.
+    /// A packet arrived on another network than it was sent on.
     pub(super) fn on_crossed(&mut self, now: Instant, daemon: DaemonId, sent: NetworkId, came: NetworkId) {
         self.notify(now, Topic::Crossed(daemon, sent, came), Notice::Crossed { daemon, sent, came });
     }
 
-    /// A packet with this daemon's id came that it did not send.
+    /// A packet arrived that has this daemon's id but another life.
     pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation, other: Host) {
         let first = match self.second {
             Some((before, first, last)) if before == other.life && now.since(last) < PAUSE => first,
@@ -120,12 +119,12 @@ impl Notices {
         }
     }
 
-    /// Two hosts run as one daemon; the first one is heard.
+    /// Two hosts run as the same daemon. The first one is heard.
     pub(super) fn on_clones(&mut self, now: Instant, daemon: DaemonId, hosts: [Host; 2]) {
         self.notify(now, Topic::Clones(daemon), Notice::Clones { daemon, hosts });
     }
 
-    /// A path carries less than the interface of its network takes: so much, and so much.
+    /// A path carries fewer bytes (`passes`) than the interface of its network allows (`interface`).
     pub(super) fn on_short(
         &mut self,
         now: Instant,
@@ -142,24 +141,25 @@ impl Notices {
         self.notify(now, Topic::OtherTable(daemon), Notice::OtherTable { daemon, differs });
     }
 
-    /// A daemon of this table has the same settings as this one, or others.
+    /// Whether a daemon with the same table has other settings than this one.
     pub(in crate::multipath) fn on_settings(&mut self, now: Instant, daemon: DaemonId, differs: Differs) {
         let differs = differs.of_settings();
         let event = (differs != Differs::default()).then_some(Notice::OtherSettings { daemon, differs });
         self.notify_if_lasting(now, Topic::OtherSettings(daemon), event);
     }
 
-    /// This daemon changes its table as soon as that one has the new one too, or need not wait for it.
+    /// Whether this daemon waits to change its table until that daemon has the new table too.
     pub(in crate::multipath) fn on_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
         self.notify_if_lasting(now, Topic::WaitsForOther(daemon), waits.then_some(Notice::WaitsForOther { daemon }));
     }
 
-    /// That daemon changes its table as soon as this one has the new one too, or does not wait for it.
+    /// Whether that daemon waits to change its table until this daemon has the new table too.
     pub(in crate::multipath) fn on_other_waiting(&mut self, now: Instant, daemon: DaemonId, waits: bool) {
         self.notify_if_lasting(now, Topic::OtherWaits(daemon), waits.then_some(Notice::OtherWaits { daemon }));
     }
 
-    /// The table is another one. Notices of networks that go, and of tables, are forgotten.
+    /// The table has changed. This forgets the paths of removed daemons and networks, and since when files have differed. It also forgets
+    /// earlier notices about crossed cables, other tables and short paths.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         let told = std::mem::take(&mut self.paths).into_iter();
         let stays = |daemon| moves.to.seat(daemon).is_some();
@@ -169,7 +169,7 @@ impl Notices {
         self.told.retain(|topic, _| !matches!(topic, Topic::Crossed(..) | Topic::OtherTable(_) | Topic::Short(_)));
     }
 
-    /// Files differ, with this notice, or do not. The operator learns of it when it lasts.
+    /// `event` is the notice that is needed, or `None` if there is no difference. The operator gets it if the difference lasts.
     fn notify_if_lasting(&mut self, now: Instant, topic: Topic, event: Option<Notice>) {
         let Some(event) = event else {
             self.since.remove(&topic);
@@ -185,7 +185,7 @@ impl Notices {
             return;
         }
         if self.told.len() >= TOLD_LIMIT {
-            // Room is made when it is needed. If nothing is old enough, nothing new is told: the list stays bounded.
+            // Old entries are removed only when space is needed. If none is old enough, the new notice is dropped. So the list stays bounded.
             self.told.retain(|_, at| now.since(*at) < REMIND_AFTER);
         }
         if self.told.len() < TOLD_LIMIT {
@@ -202,7 +202,7 @@ impl Notices {
 }
 
 impl Differs {
-    /// What differs between two tables whose parts have these digests.
+    /// The parts in which two tables with these digests differ.
     pub(in crate::multipath) fn between(
         ours: [u32; PathReport::DIGESTS],
         theirs: [u32; PathReport::DIGESTS],
@@ -210,7 +210,7 @@ impl Differs {
         Differs(std::array::from_fn(|part| ours[part] != theirs[part]))
     }
 
-    /// What differs, a word for each: for programs.
+    /// A word for each part that differs, for programs.
     pub fn words(self) -> Vec<&'static str> {
         self.parts().map(|(word, _)| word).collect()
     }
@@ -219,17 +219,17 @@ impl Differs {
         PARTS.into_iter().zip(self.0).filter(|(_, differs)| *differs).map(|(part, _)| part)
     }
 
-    /// Whether nothing does.
+    /// Whether no part differs.
     pub fn is_empty(self) -> bool {
         self == Differs::default()
     }
 
-    /// Those of them that are parts of the membership table.
+    /// The differences that belong to the membership table.
     fn of_tables(self) -> Differs {
         Differs(std::array::from_fn(|part| self.0[part] && part < PathReport::TABLE_DIGESTS))
     }
 
-    /// The others.
+    /// The differences that belong to the settings.
     fn of_settings(self) -> Differs {
         Differs(std::array::from_fn(|part| self.0[part] && part >= PathReport::TABLE_DIGESTS))
     }
@@ -253,7 +253,7 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// These first, and zeros.
+    /// These digests first, then zeros.
     fn digests(first: [u32; 5]) -> [u32; PathReport::DIGESTS] {
         std::array::from_fn(|part| first.get(part).copied().unwrap_or(0))
     }
@@ -317,7 +317,7 @@ mod tests {
         let mut notices = Notices::default();
         let differs = |policy| Differs::between([0; PathReport::DIGESTS], digests([9, 0, 0, 0, policy]));
         for millis in (0..30_000).step_by(1000) {
-            // The operator is at it for some time, and then leaves it so.
+            // The operator edits the file for some time, and then stops.
             notices.on_settings(at(millis), OTHER, differs(u32::from(millis != 8000)));
             notices.on_waiting(at(millis), OTHER, millis < 9000);
             notices.on_other_waiting(at(millis), OTHER, millis > 15_000);

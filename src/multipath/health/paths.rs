@@ -1,4 +1,4 @@
-//! All paths: each other daemon over each network, and what is known of the daemon whatever the path.
+//! All paths: each other daemon over each network. Also the facts about a daemon that do not depend on the path.
 
 use std::mem;
 
@@ -11,34 +11,34 @@ use super::{Came, Copied, SILENCE};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
-/// One path as it is known here.
+/// What this daemon knows about one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
     /// The other daemon.
     pub daemon: DaemonId,
     /// The network.
     pub network: NetworkId,
-    /// How it is doing.
+    /// Its state.
     pub state: PathState,
-    /// Since when.
+    /// When it entered this state.
     pub since: Instant,
-    /// When something came on it last.
+    /// When a packet last arrived on it.
     pub last: Option<Instant>,
-    /// Packets heard on it.
+    /// The number of packets that arrived on it.
     pub heard: u64,
-    /// Packets of which it brought the first copy.
+    /// The number of packets whose first copy arrived on it.
     pub first: u64,
-    /// Per cent of the other's latest reports that did not come; `None` before any came.
+    /// The loss of the other daemon's latest reports, in per cent. It is `None` before the first report arrives.
     pub loss: Option<u8>,
-    /// Per cent of our latest reports that the other misses, as it says.
+    /// The loss of our latest reports at the other daemon, in per cent, as that daemon reports it.
     pub loss_there: Option<u8>,
-    /// Time there and back on this network, smoothed.
+    /// The round trip on this network, smoothed.
     pub round_trip: Option<Duration>,
 }
 
 impl Path {
-    /// How it is doing, to whoever looks at all paths: it is silent only if its daemon is not heard at all. One that was switched on just now
-    /// has yet to show that it works.
+    /// The state to show when all paths of the daemon are known. A path is shown as silent only if its daemon is not heard at all. A network
+    /// that was just switched on must first prove that it works.
     pub fn shown_state(&self, all: &[Path]) -> PathState {
         let is_heard = |other: &Path| matches!(other.state, PathState::Healthy | PathState::Probation);
         let elsewhere = all.iter().any(|other| other.daemon == self.daemon && is_heard(other));
@@ -49,18 +49,18 @@ impl Path {
 #[derive(Debug)]
 pub(in crate::multipath) struct Paths {
     peers: BySeat<Peer>,
-    /// The usual time between reports.
+    /// The usual interval between reports.
     usual: Duration,
-    /// Silence before this means nothing: this daemon was not looking.
+    /// Silence before this time proves nothing, because this daemon stood still.
     blind: Instant,
-    /// How often a state has changed.
+    /// The number of state changes.
     changes: u64,
 }
 
 #[derive(Debug)]
 struct Peer {
     tracks: Vec<Track>,
-    /// When it was heard last, on any path or by a relay.
+    /// When it was last heard, on any path or through a relay.
     heard: Option<Instant>,
     /// Since when it has been heard.
     present: Instant,
@@ -70,29 +70,29 @@ struct Peer {
     promise: Promise,
 }
 
-/// Within which time the next report of a daemon follows.
+/// A daemon's promise of when its next report follows.
 #[derive(Clone, Copy, Debug)]
 struct Promise {
     pause: Duration,
-    /// Since when that is so.
+    /// Since when this promise holds.
     since: Instant,
 }
 
-/// No promise is longer than this.
+/// The longest pause that a promise may name.
 const PROMISE_LIMIT: Duration = Duration::from_secs(10);
-/// A packet within this time shows as much as one that comes now. It is a small part of the shortest silence that means something.
+/// A packet within this time proves as much as a packet now. It is a small part of the shortest silence that counts.
 const FRESH: Duration = Duration::from_millis(10);
-/// A round trip that took longer than this measures something else.
+/// A longer time is not a valid round trip.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Paths {
-    /// Nobody was heard yet; everybody reports at this pace.
+    /// No daemon was heard yet. All daemons report at this interval.
     pub(super) fn new(table: &Table, networks: u8, usual: Duration) -> Paths {
         let peers = BySeat::new(table.len(), |_| Peer::new(networks, usual));
         Paths { peers, usual, blind: Instant::ZERO, changes: 0 }
     }
 
-    /// The table is another one, with this time between reports. A network that comes is silent until something is heard on it.
+    /// The table has changed, and the usual interval between reports is now `usual`. A new network is silent until a packet arrives on it.
     pub(super) fn adopt(&mut self, now: Instant, moves: &Moves<'_>, usual: Duration) {
         let networks = moves.network_count();
         moves.daemons(&mut self.peers, |_| Peer::new(networks, usual));
@@ -106,11 +106,11 @@ impl Paths {
         self.usual = usual;
     }
 
-    /// A packet came. Whether a state changed.
+    /// A packet arrived. Returns whether a state changed.
     pub(super) fn on_packet(&mut self, now: Instant, came: Came, copied: Copied) -> bool {
         let peer = &mut self.peers[came.sender];
         if !peer.is_alive(now) {
-            // It comes back, so its silence before this says nothing about a path.
+            // The daemon is back. Its silence before this proves nothing about a path.
             peer.present = now;
         }
         peer.heard = Some(now);
@@ -119,15 +119,15 @@ impl Paths {
         self.count(changed)
     }
 
-    /// A report of this life of its sender came. Whether a state changed.
+    /// A report arrived from this life of its sender. Returns whether a state changed.
     pub(super) fn on_report(&mut self, now: Instant, came: Came, life: Incarnation, report: &PathReport<'_>) -> bool {
         let peer = &mut self.peers[came.sender];
         if peer.life != Some(life) {
-            // Another life numbers its reports from the start, and all of those would look old.
+            // A new life numbers its reports from the start. Without this, they would all look old.
             (peer.life, peer.newest) = (Some(life), 0);
             peer.tracks.iter_mut().for_each(Track::forget_numbers);
         }
-        // Only the newest report counts: an old copy would bring back an old promise.
+        // Only the newest report counts. An old copy would restore an old promise.
         if report.number > peer.newest {
             peer.newest = report.number;
             peer.off = Networks::from_bits(report.off);
@@ -138,18 +138,18 @@ impl Paths {
         self.count(changed)
     }
 
-    /// Another daemon's measure of a path from us, which came directly on `network`.
+    /// Another daemon has measured a path from us. Its report came directly on `network`.
     pub(super) fn on_measure(&mut self, now: Instant, daemon: Seat, network: NetworkId, measure: &Measure) {
         let Some(track) = self.peers[daemon].tracks.get_mut(usize::from(measure.network.0)) else { return };
         track.loss_there = Some(measure.loss.min(100));
-        // Clocks are 32 bits of microseconds and wrap after 71 minutes. The difference is right all the same.
+        // Clocks are 32-bit counters of microseconds and wrap after 71 minutes. The difference is still correct.
         let trip = Duration::from_micros(micros(now).wrapping_sub(measure.echo).wrapping_sub(measure.held).into());
         if network == measure.network && trip < ROUND_TRIP_LIMIT {
             track.on_round_trip(trip);
         }
     }
 
-    /// Something happens after a quiet time: whoever lives keeps the usual pace from then on, whatever it said before.
+    /// Something happened after a quiet time. From `then` on, each living daemon reports at the usual interval, whatever it promised before.
     pub(super) fn quicken(&mut self, now: Instant, then: Instant) {
         let usual = self.usual;
         for peer in self.peers.iter_mut().filter(|peer| peer.is_alive(now) && peer.promise.pause > usual) {
@@ -157,7 +157,7 @@ impl Paths {
         }
     }
 
-    /// This daemon was not looking until now.
+    /// This daemon stood still until now.
     pub(super) fn on_absence(&mut self, now: Instant) {
         self.blind = now;
     }
@@ -167,7 +167,7 @@ impl Paths {
         let mut changes = 0;
         for peer in self.peers.iter_mut() {
             let silence = peer.promise.pause * SILENCE;
-            // This daemon was not looking, so it judges nobody until all had time to report again.
+            // This daemon stood still. It judges no path until each daemon has had time to report again.
             if now < self.blind + silence {
                 continue;
             }
@@ -186,67 +186,67 @@ impl Paths {
         self.changes += changes;
     }
 
-    /// How often a state has changed.
+    /// The number of state changes.
     pub(in crate::multipath) fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// Whether this daemon was heard lately, on whatever way.
+    /// Whether this daemon was heard recently, on any path.
     pub(in crate::multipath) fn is_alive(&self, now: Instant, daemon: Seat) -> bool {
         self.peers[daemon].is_alive(now)
     }
 
-    /// Whether this daemon was heard after a time, on whatever way.
+    /// Whether this daemon was heard after `since`, on any path.
     pub(super) fn heard_since(&self, daemon: Seat, since: Instant) -> bool {
         self.peers[daemon].heard.is_some_and(|heard| heard > since)
     }
 
-    /// When this daemon was heard last, on whatever way.
+    /// When this daemon was last heard, on any path.
     pub(super) fn last_heard(&self, daemon: Seat) -> Instant {
         self.peers[daemon].heard.unwrap_or(Instant::ZERO)
     }
 
-    /// Whether something came from this daemon itself in the last `span`, and it has not died since.
+    /// Whether a packet came directly from this daemon in the last `span`, and it was not declared dead since then.
     pub(super) fn was_near(&self, now: Instant, daemon: Seat, span: Duration) -> bool {
         let Peer { tracks, heard, .. } = &self.peers[daemon];
         heard.is_some() && tracks.iter().filter_map(|track| track.last).any(|last| now.since(last) <= span)
     }
 
-    /// A daemon has died: it is not waited for.
+    /// A daemon has died. Nobody waits for it any more.
     pub(super) fn on_death(&mut self, daemon: Seat) {
-        // All its paths fall silent at the next look, and not faulty: the networks did nothing wrong.
+        // At the next check all its paths become silent, not faulty. The networks did nothing wrong.
         self.peers[daemon].heard = None;
     }
 
-    /// The longest time there and back on a network on which this daemon is heard well, as far as it was measured.
+    /// The longest measured round trip to this daemon, among the networks on which it is heard well.
     pub(super) fn round_trip(&self, daemon: Seat) -> Duration {
-        // The longest of the healthy ones: the answer may take any of them.
+        // The longest one, because the answer may take any healthy network.
         let healthy = self.peers[daemon].tracks.iter().filter(|track| track.state == PathState::Healthy);
         healthy.filter_map(|track| track.round_trip).max().unwrap_or_default()
     }
 
-    /// The time within which this daemon reports again.
+    /// The time within which this daemon sends its next report.
     pub(super) fn pause(&self, daemon: Seat) -> Duration {
         self.peers[daemon].promise.pause
     }
 
-    /// The usual time between reports.
+    /// The usual interval between reports.
     pub(super) fn usual(&self) -> Duration {
         self.usual
     }
 
-    /// The shortest time between reports of a daemon that lives.
+    /// The shortest interval between reports, among the living daemons.
     pub(super) fn shortest_pause(&self, now: Instant) -> Option<Duration> {
         let alive = self.peers.iter().filter(|peer| peer.is_alive(now));
         alive.map(|peer| peer.promise.pause).min()
     }
 
-    /// Whether this daemon is on probation on some network, so that its reports are waited for.
+    /// Whether this daemon is on probation on some network. Its reports are needed then.
     pub(super) fn is_on_probation(&self, daemon: Seat) -> bool {
         self.peers[daemon].tracks.iter().any(|track| track.state == PathState::Probation)
     }
 
-    /// Whether the way that a packet came was shown to work just now.
+    /// Whether the path of this packet proved a moment ago that it works.
     pub(in crate::multipath) fn is_fresh(&self, now: Instant, came: Came) -> bool {
         let peer = &self.peers[came.sender];
         let last = match came.directly {
@@ -256,7 +256,7 @@ impl Paths {
         last.is_some_and(|last| now.since(last) < FRESH)
     }
 
-    /// Whether this daemon was heard in the last `span`, on whatever way.
+    /// Whether this daemon was heard in the last `span`, on any path.
     pub(in crate::multipath) fn was_heard(&self, now: Instant, daemon: Seat, span: Duration) -> bool {
         self.peers[daemon].heard.is_some_and(|heard| now.since(heard) <= span)
     }
@@ -267,7 +267,7 @@ impl Paths {
         tracks.filter(|(_, track)| track.state == PathState::Healthy).map(|(network, _)| network).collect()
     }
 
-    /// The networks on which the time to this daemon and back is known: it hears this daemon there.
+    /// The networks on which the round trip to this daemon was measured. The daemon hears this one there.
     pub(super) fn measured(&self, daemon: Seat) -> Networks {
         let tracks = (0..).map(NetworkId).zip(&self.peers[daemon].tracks);
         tracks.filter(|(_, track)| track.round_trip.is_some()).map(|(network, _)| network).collect()
@@ -308,7 +308,7 @@ impl Paths {
 }
 
 impl Peer {
-    /// One that was not heard yet, on this many networks.
+    /// A daemon that was not heard yet, on this many networks.
     fn new(networks: u8, usual: Duration) -> Peer {
         Peer {
             tracks: vec![Track::new(); usize::from(networks)],
@@ -321,17 +321,17 @@ impl Peer {
         }
     }
 
-    /// Whether it was heard lately, on whatever way.
+    /// Whether it was heard recently, on any path.
     fn is_alive(&self, now: Instant) -> bool {
         let Promise { pause, since } = self.promise;
-        // From the later of the two: a daemon that promised long pauses is not late at once when the pace quickens.
+        // The later of the two times counts. So a daemon that promised long pauses is not late at once when the interval becomes shorter.
         self.heard.is_some_and(|heard| now.since(heard.max(since)) <= pause * SILENCE)
     }
 }
 
 impl Promise {
     fn renew(&mut self, now: Instant, usual: Duration, pause: Duration) {
-        // A forged promise of an hour would keep a dead daemon alive that long.
+        // Without this limit, a forged promise of one hour would keep a dead daemon alive for so long.
         let pause = pause.clamp(usual, PROMISE_LIMIT);
         if pause != self.pause {
             (self.pause, self.since) = (pause, now);
@@ -339,7 +339,7 @@ impl Promise {
     }
 }
 
-/// Our clock as reports say it.
+/// Our clock in the form in which reports carry it.
 pub(super) fn micros(now: Instant) -> u32 {
     (now.as_nanos() / 1000) as u32
 }

@@ -1,11 +1,11 @@
-//! When this daemon reports what it hears, and what it says.
+//! When this daemon sends reports, and what they contain.
 //!
-//! Reports are signs of life too, so they come often: several within the silence that makes a path faulty. In a large system they
-//! come less often, so that all of them together stay below [`REPORTS_PER_SECOND`] on each network (with the smallest and the largest
-//! table that is less than 0.5 and 3.5 Mbit/s); silence then means something later. News is reported at once.
+//! Reports are also signs of life, so they are frequent. Several of them are sent within the silence that makes a path faulty. In a large system
+//! each daemon reports less often, so that all reports together stay below [`REPORTS_PER_SECOND`] on each network. With the smallest table this
+//! is less than 0.5 Mbit/s, with the largest less than 3.5 Mbit/s. Silence is then detected later. News is reported at once.
 //!
-//! While nothing is sent and nothing changes they come less and less often, and each says when the next one follows, so everybody knows
-//! what silence means. The first message, the first change and the first doubt bring the usual pace back, at once and for a while.
+//! While no message is sent and nothing changes, the interval grows. Each report says when the next one follows, so all daemons know which
+//! silence counts. The first message, change or doubt restores the usual interval at once, for a while.
 
 use std::collections::VecDeque;
 
@@ -18,61 +18,61 @@ use crate::wire::{KeyBytes, Keys, MeasureBytes, Measures, NetworkId, PathReport}
 
 /// The shortest time between two regular reports.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Regular reports of all daemons together in a second, on each network.
+/// The limit for regular reports of all daemons together, per second and network.
 const REPORTS_PER_SECOND: u32 = 320;
 /// The shortest time between any two reports.
 pub(super) const NEWS_GAP: Duration = Duration::from_millis(5);
-/// How long the usual pace is kept after the last reason for it: longer than the longest probation takes.
+/// How long the usual interval is kept after the last reason for it. At [`INTERVAL`], this is longer than the longest probation.
 const QUICK_SPAN: Duration = Duration::from_secs(3);
 /// The longest time between two regular reports in a quiet system.
 const QUIET_INTERVAL: Duration = Duration::from_secs(1);
-/// Reports of all daemons together in a second, on each network of a quiet system.
+/// The limit for reports of all daemons together, per second and network, in a quiet system.
 const QUIET_REPORTS_PER_SECOND: u32 = 10;
-/// No quiet system is slower than this.
+/// The longest interval in a quiet system of any size.
 const QUIET_LIMIT: Duration = Duration::from_secs(5);
-/// Intervals after which everybody keeps the usual pace that one daemon began.
+/// One daemon returns to the usual interval. After this many intervals all daemons have done so.
 const EVERYBODY_AFTER: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Reports {
-    /// The usual time between two regular reports, the longest, and the present one.
+    /// The usual interval between two regular reports, the longest one, and the present one.
     interval: Duration,
     longest: Duration,
     pause: Duration,
-    /// How long the usual pace is kept.
+    /// Until when the usual interval is kept.
     quick_until: Instant,
-    /// From when on it is known how each path is doing, as it is not after a quiet time.
+    /// From this time on the state of each path is known. After a quiet time it is not known at first.
     certain_from: Instant,
     number: u64,
     last: Instant,
     next: Instant,
-    /// The daemons that the next reports ask to report at once.
+    /// The daemons to ask. Each of the next reports asks one of them to report at once.
     asked: VecDeque<Seat>,
-    /// Where the measures of the next report begin, among all paths.
+    /// The path with which the measures of the next report begin.
     cursor: usize,
     /// The lists of the latest report.
     hears: Vec<u8>,
     measures: Vec<MeasureBytes>,
 }
 
-/// The time between two regular reports of each of this many daemons.
+/// The usual interval between two regular reports of each daemon, in a system of this many daemons.
 pub(super) fn interval(daemons: usize) -> Duration {
     INTERVAL.max(Duration::from_secs(1) * daemons as u32 / REPORTS_PER_SECOND)
 }
 
-/// The time between two regular reports of each of this many daemons while nothing happens.
+/// The longest interval between two regular reports of each daemon in a quiet system of this many daemons.
 fn quiet_interval(daemons: usize) -> Duration {
     let shared = Duration::from_secs(1) * daemons as u32 / QUIET_REPORTS_PER_SECOND;
     shared.clamp(QUIET_INTERVAL, QUIET_LIMIT)
 }
 
-/// The parts of a report that were not measured.
+/// The parts of a report that are not measured.
 #[derive(Debug)]
 pub(in crate::multipath) struct Said<'a> {
     pub(in crate::multipath) networks: u8,
     pub(in crate::multipath) off: Networks,
     pub(in crate::multipath) digests: [u32; PathReport::DIGESTS],
-    /// The digest of the table that is changed to next, or 0.
+    /// The digest of the table that comes next, or 0.
     pub(in crate::multipath) next: u32,
     /// The ids of this daemon's keys.
     pub(in crate::multipath) keys: &'a [KeyBytes],
@@ -96,11 +96,11 @@ impl Reports {
         }
     }
 
-    /// The table has this many daemons from now on, and there is something new to say.
+    /// The table has changed. It now has this many daemons, and there is news to report.
     pub(super) fn adopt(&mut self, now: Instant, daemons: usize) {
         (self.interval, self.longest, self.cursor) = (interval(daemons), quiet_interval(daemons), 0);
         (self.pause, self.quick_until) = (self.interval, now + QUICK_SPAN);
-        // Seats are other ones now.
+        // The old seats are no longer valid.
         self.asked.clear();
         self.schedule(now);
     }
@@ -110,31 +110,33 @@ impl Reports {
         self.next
     }
 
-    /// There is something new to say.
+    /// There is news to report.
     pub(super) fn schedule(&mut self, now: Instant) {
-        // At most one in this gap, however much news there is.
+        // At most one report in this time, however much news there is.
         self.next = self.next.min(now.max(self.last + NEWS_GAP));
     }
 
-    /// Something happens: the usual pace from now on. If it was slower, the time from which on everybody keeps it.
+    /// Something happened. The usual interval holds from now on. If the interval was longer before, this returns the time from which all daemons
+    /// keep the usual one.
     pub(super) fn quicken(&mut self, now: Instant) -> Option<Instant> {
         self.quick_until = now + QUICK_SPAN;
         if self.pause == self.interval {
             return None;
         }
         self.pause = self.interval;
-        // All must have taken up the pace, and then a silence that means something must have passed.
+        // First all daemons must return to the usual interval. Then the silence that makes a path faulty must have time to pass.
         self.certain_from = now + self.interval * (EVERYBODY_AFTER + SILENCE);
         self.schedule(now);
         Some(now + self.interval * EVERYBODY_AFTER)
     }
 
-    /// Whether it is known how each path is doing now. After a quiet time a network may have died since it was heard last.
+    /// Whether the present state of each path is known. After a quiet time it is not known at first: a network may have died since it was last
+    /// heard.
     pub(super) fn is_certain(&self, now: Instant) -> bool {
         self.pause == self.interval && now >= self.certain_from
     }
 
-    /// Somebody reports in a quiet system. If this daemon is about to report too, it does it now, and all are woken at the same time.
+    /// Another daemon reports in a quiet system. If this daemon's report is due soon, it is sent now. So all daemons wake up at the same time.
     pub(super) fn join_in(&mut self, now: Instant) {
         if self.pause > self.interval && self.next < now + self.pause / 4 {
             self.schedule(now);
@@ -149,12 +151,12 @@ impl Reports {
         self.schedule(now);
     }
 
-    /// The present time between two regular reports.
+    /// The present interval between two regular reports.
     pub(super) fn pause(&self) -> Duration {
         self.pause
     }
 
-    /// The report that is due. `hears` says by daemon on which networks it is heard.
+    /// The report that is due. `hears` has, for each daemon, the networks on which it is heard.
     pub(super) fn compose<'a>(
         &'a mut self,
         now: Instant,
@@ -165,12 +167,12 @@ impl Reports {
         self.number += 1;
         self.last = now;
         if now >= self.quick_until {
-            // Twofold, so that a system that becomes quiet is quiet after a few reports.
+            // The interval doubles, so that a system becomes quiet after a few reports.
             self.pause = (self.pause * 2).min(self.longest).max(self.interval);
         }
         self.next = now + self.pause;
         let asks = self.asked.pop_front().map(Seat::to_wire);
-        // A report asks one daemon. The others are asked in the next ones.
+        // A report asks only one daemon. The next reports ask the others.
         if !self.asked.is_empty() {
             self.schedule(now);
         }
@@ -192,7 +194,7 @@ impl Reports {
         }
     }
 
-    /// Collects measures from where the last report ended.
+    /// Collects measures. It starts where the last report ended.
     fn measure(&mut self, now: Instant, networks: usize, paths: &Paths) {
         let (begin, end) = (self.cursor, self.hears.len() * networks);
         self.measures.clear();
@@ -201,7 +203,7 @@ impl Reports {
             let network = NetworkId((place % networks) as u8);
             let Some(measure) = paths.measure(now, Seat::new(place / networks), network) else { continue };
             self.measures.push(measure.encode());
-            // A report has room for some measures only, so the next one goes on here.
+            // A report has space for a limited number of measures, so the next report continues here.
             self.cursor = place + 1;
             if self.measures.len() == PathReport::MEASURE_LIMIT {
                 return;

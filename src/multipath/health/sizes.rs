@@ -1,13 +1,14 @@
-//! How long a datagram may be on each path. A length is proved before it is used, and it is given up as soon as it does not arrive.
+//! The longest datagram on each path. A length must be proved before it is used. It is given up as soon as datagrams of this length are lost.
 //!
-//! Nobody tells a sender that a switch drops long frames: short packets pass, so the path looks healthy, and long ones vanish. So each
-//! path starts with [`FLOOR`], which every network carries. A *round* of size probes, one of each length in question and one of [`LOWEST`],
-//! goes to all daemons of a network, and they answer with the longest one that came. The first answer is believed at once, so a network
-//! with jumbo frames is used a few milliseconds after its daemons met.
+//! No error tells a sender that a switch drops long frames. Short packets arrive, so the path looks healthy, but long ones are lost. So each
+//! path starts with [`FLOOR`], which every network carries. A *round* of size probes goes to all daemons of a network. It has one probe of each
+//! length in question and one of [`LOWEST`]. Each daemon answers with the longest probe that arrived. The first answer is trusted at once. So a
+//! network with jumbo frames is used a few milliseconds after its daemons have met.
 //!
-//! While long data is sent, a round every [`CHECK`] shows whether its length still passes. A length is given up after [`MISSES`] rounds of
-//! which short probes came and long ones did not; loss alone does not look like that. It is tried again after a pause that doubles, and
-//! believed again after [`RISES`] rounds in a row. Nothing is probed while no data is sent and nothing changes.
+//! While long data is sent, a round in every [`CHECK`] tests whether the length in use still passes. A length is given up after [`MISSES`]
+//! rounds in which short probes arrived and long ones did not. Ordinary loss does not look like this. The length is tried again after a pause,
+//! and the pause doubles each time. It is used again after [`RISES`] successful rounds in a row. There are no probes while no data is sent and
+//! nothing changes.
 
 use std::mem;
 
@@ -21,64 +22,64 @@ use super::paths::Paths;
 use crate::time::{Duration, Instant};
 use crate::wire::{Incarnation, NetworkId, SizeAnswer};
 
-/// Bytes of a datagram that every network carries: an IPv6 packet of 1280 bytes without its headers.
+/// A datagram length that every network carries: an IPv6 packet of 1280 bytes without its headers.
 const FLOOR: u16 = 1232;
-/// The shortest probe. No path is taken for shorter than this, unless its interface is.
+/// The length of the shortest probe. The length of a path never falls below this, unless its interface allows less.
 pub(in crate::multipath) const LOWEST: u16 = 564;
-/// An interface that says less is not believed.
+/// The lowest interface length that is trusted.
 const SHORTEST_INTERFACE: u16 = 256;
-/// What an interface is taken for that says nothing: Ethernet.
+/// The assumed interface length if the interface reports none: that of Ethernet.
 const ETHERNET: u16 = 1472;
-/// Lengths at which networks and tunnels often end, between the lowest and the interface's own.
+/// Common limits of networks and tunnels. They lie between the lowest length and that of the interface.
 const RUNGS: [u16; 8] = [LOWEST, FLOOR, 1352, 1400, 1452, ETHERNET, 4000, 7900];
 
-/// The time from one round to the next while an answer is missing, besides the way there and back.
+/// The time from one round to the next while an answer is missing, in addition to the round trip.
 const GAP: Duration = Duration::from_millis(10);
-/// No way there and back is waited for longer than this.
+/// The longest round trip that a round waits for.
 const WAY_LIMIT: Duration = Duration::from_millis(50);
-/// How long an answer waits for the rest of its round.
+/// How long an answer waits for the remaining probes of its round.
 const ANSWER_DELAY: Duration = Duration::from_millis(2);
 /// The time between two checks while long data is sent.
 const CHECK: Duration = Duration::from_millis(200);
-/// Rounds in a row, as long as they are not answered as is hoped.
+/// The number of rounds in a series. A good answer ends the series early.
 const SERIES: u8 = 4;
-/// Series without any answer after which a path is taken for one that brings nothing.
+/// A path counts as silent after this many series without any answer.
 const SILENT: u8 = 2;
-/// Rounds that must miss a length before it is given up.
+/// A length is given up after this many rounds without it.
 const MISSES: u8 = 4;
-/// Rounds that must bring a length before it is used again.
+/// A length is used again after this many rounds with it.
 const RISES: u8 = 3;
 /// The first and the longest pause before a length that was given up is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
-/// A path that has lost no length for so long starts with the first pause again.
+/// If a path has lost no length for this long, its next loss starts with the first pause again.
 const STEADY: Duration = Duration::from_secs(60);
-/// The operator hears of a path that is too short when it has been so for this long.
+/// The operator gets a notice when a path has been too short for this long.
 const LASTING: Duration = Duration::from_secs(1);
 
-/// The lengths of all paths, and what is probed and answered next.
+/// The lengths of all paths, the next probes and the next answers.
 #[derive(Debug)]
 pub(in crate::multipath) struct Sizes {
-    /// The longest datagram that anybody wants to send.
+    /// The longest datagram that any part of the program wants to send.
     wanted: u16,
     wires: Vec<Wire>,
     peers: BySeat<Peer>,
-    /// The time between rounds that are not answered.
+    /// The time between rounds without an answer.
     gap: Duration,
     answer_due: Option<Instant>,
-    /// Whether the lengths have changed since they were taken.
+    /// Whether the lengths have changed since [`Sizes::take_lengths`] last returned them.
     changed: bool,
 }
 
 /// A network of this daemon.
 #[derive(Clone, Debug)]
 struct Wire {
-    /// The longest datagram that leaves by its interface.
+    /// The longest datagram that its interface allows.
     interface: u16,
     round: u32,
     /// When the last round was sent.
     sent: Instant,
-    /// When the next check is due if data is sent.
+    /// When the next check is due, if data is sent.
     check: Instant,
 }
 
@@ -86,50 +87,50 @@ struct Wire {
 struct Peer {
     alive: bool,
     life: Option<Incarnation>,
-    /// The networks on which it says that it hears this daemon.
+    /// The networks on which it reports that it hears this daemon.
     hears: Networks,
     /// By network.
     reaches: Vec<Reach>,
     heard: Vec<Heard>,
 }
 
-/// What is known of the way to another daemon on one network.
+/// What is known about the path to another daemon on one network.
 #[derive(Clone, Debug)]
 struct Reach {
-    /// The longest datagram that is known to pass.
+    /// The longest datagram that is proved to pass.
     proved: u16,
-    /// Whether probes are answered at all; nothing is known before the first answer.
+    /// Whether probes are answered at all. Before the first answer this is false.
     answers: bool,
-    /// Series of rounds without any answer.
+    /// The number of series without any answer.
     silent: u8,
-    /// Rounds that may still be sent in this series.
+    /// How many rounds of this series remain.
     left: u8,
-    /// Rounds in a row that missed what is proved, the last of them, and the longest that came of them.
+    /// Answered rounds in a row that missed the proved length: their number, the last one, and the longest probe that arrived.
     missed: u8,
     missed_round: u32,
     fits: u16,
-    /// Rounds in a row that brought more than is proved, the last of them, and what all of them brought.
+    /// Rounds in a row that proved more than the present length: their number, the last one, and the length that passed in all of them.
     risen: u8,
     risen_round: u32,
     rise: u16,
-    /// Only later rounds bring anything that is believed again.
+    /// Only answers to later rounds can change the proved length.
     lowered_round: u32,
-    /// When a longer datagram is tried again, and how long the pause after that is.
+    /// When a longer datagram is tried again, and the pause after that.
     retry: Instant,
     pause: Duration,
-    /// When a length was given up last.
+    /// When a length was last given up.
     lowered: Option<Instant>,
-    /// Since when it has been known that it carries less than the interface, and how many answers say so.
+    /// Since when answers have shown less than the interface length, and how many such answers there were.
     short_since: Option<Instant>,
     short_answers: u8,
 }
 
-/// What came of the latest round of another daemon's probes on one network.
+/// What arrived of the latest round of another daemon's probes, on one network.
 #[derive(Clone, Copy, Debug, Default)]
 struct Heard {
     round: u32,
     length: u16,
-    /// Whether that was answered.
+    /// Whether the answer was sent.
     answered: bool,
 }
 
@@ -142,7 +143,7 @@ pub(in crate::multipath) struct Round {
     pub(in crate::multipath) lengths: Vec<u16>,
 }
 
-/// A path that carries less than its interface.
+/// A path that carries shorter datagrams than its interface allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Short {
     pub(super) daemon: Seat,
@@ -152,7 +153,7 @@ pub(super) struct Short {
 }
 
 impl Sizes {
-    /// Nothing is proved yet, and nobody wants to send more than `wanted` bytes in a datagram.
+    /// No length is proved yet, and no datagram will be longer than `wanted` bytes.
     pub(super) fn new(table: &Table, networks: u8, wanted: usize) -> Sizes {
         let wanted = length(wanted);
         let wires = vec![Wire::new(wanted.min(ETHERNET)); usize::from(networks)];
@@ -160,7 +161,7 @@ impl Sizes {
         Sizes { wanted, wires, peers, gap: GAP, answer_due: None, changed: true }
     }
 
-    /// The table is another one.
+    /// The table has changed.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         let interface = self.wanted.min(ETHERNET);
         self.wires = moves.links(mem::take(&mut self.wires), || Wire::new(interface));
@@ -175,7 +176,7 @@ impl Sizes {
         self.changed = true;
     }
 
-    /// This is the longest datagram that leaves by the interface of a network from now on.
+    /// From now on, this is the longest datagram that the interface of a network allows.
     pub(in crate::multipath) fn set_interface(&mut self, now: Instant, network: NetworkId, bytes: usize) {
         let place = usize::from(network.0);
         let Some(wire) = self.wires.get_mut(place) else { return };
@@ -192,7 +193,7 @@ impl Sizes {
         self.changed = true;
     }
 
-    /// Who lives, how far away they are, and on which networks they hear this daemon.
+    /// Updates which daemons live, their round trips, and the networks on which they hear this daemon.
     pub(super) fn update(&mut self, now: Instant, table: &Table, paths: &Paths, matrix: &Matrix) {
         let mut way = Duration::ZERO;
         for seat in table.others() {
@@ -214,7 +215,7 @@ impl Sizes {
         self.gap = GAP + way.min(WAY_LIMIT);
     }
 
-    /// A daemon is heard in this life. What an earlier one was reached by is forgotten.
+    /// A daemon is heard with this life. The lengths that an earlier life had are forgotten.
     pub(super) fn on_life(&mut self, daemon: Seat, life: Incarnation) {
         let peer = &mut self.peers[daemon];
         if peer.life.replace(life).is_some_and(|before| before != life) {
@@ -223,7 +224,7 @@ impl Sizes {
         }
     }
 
-    /// Data leaves that may be too long for somebody.
+    /// Data is sent that may be too long for some path.
     pub(in crate::multipath) fn on_data(&mut self, now: Instant) {
         for (place, wire) in self.wires.iter_mut().enumerate().filter(|(_, wire)| now >= wire.check) {
             wire.check = now + CHECK;
@@ -265,7 +266,7 @@ impl Sizes {
         Some(Round { network: NetworkId(place as u8), number: wire.round, lengths })
     }
 
-    /// A probe of another daemon came directly on a network: it is answered soon.
+    /// A probe of another daemon came directly on a network. The answer follows soon.
     pub(in crate::multipath) fn on_probe(
         &mut self,
         now: Instant,
@@ -274,8 +275,8 @@ impl Sizes {
         (round, bytes): (u32, usize),
     ) {
         let Some(heard) = self.peers[from].heard.get_mut(usize::from(network.0)) else { return };
-        // Rounds go round in circles after some years, and begin anew with each life. A late probe of an earlier one does no harm: its
-        // answer is of a round that nobody waits for.
+        // Round numbers wrap after some years, and start again with each life. A late probe of an earlier round does no harm: nobody waits for
+        // the answer to that round.
         if heard.round != round {
             *heard = Heard { round, ..Heard::default() };
         }
@@ -286,7 +287,7 @@ impl Sizes {
         }
     }
 
-    /// The answers that are due, as many as a packet has room for.
+    /// The answers that are due, up to the limit of one packet.
     pub(in crate::multipath) fn poll_answers(&mut self, now: Instant, table: &Table) -> Option<Vec<SizeAnswer>> {
         self.answer_due.filter(|&due| due <= now)?;
         let mut answers = Vec::new();
@@ -305,12 +306,12 @@ impl Sizes {
         (!answers.is_empty()).then_some(answers)
     }
 
-    /// A daemon says what came of our probes.
+    /// A daemon reports which of our probes arrived.
     pub(in crate::multipath) fn on_answer(&mut self, now: Instant, from: Seat, answer: &SizeAnswer) {
         let place = usize::from(answer.network.0);
         let Some(wire) = self.wires.get(place) else { return };
         let reach = &mut self.peers[from].reaches[place];
-        // Answers of rounds that were not sent, or long ago, are worth nothing.
+        // Answers to rounds that were never sent, or sent long ago, are ignored.
         if wire.round.wrapping_sub(answer.round) > u32::from(u8::MAX) {
             return;
         }
@@ -319,7 +320,7 @@ impl Sizes {
         self.changed |= before != (reach.proved, reach.answers);
     }
 
-    /// The lengths of all paths, if they have changed since they were taken last.
+    /// The lengths of all paths, if they have changed since the last call.
     pub(in crate::multipath) fn take_lengths(&mut self, table: &Table) -> Option<Lengths> {
         if !mem::take(&mut self.changed) {
             return None;
@@ -336,7 +337,7 @@ impl Sizes {
         Some(lengths)
     }
 
-    /// A path that has carried less than its interface for some time.
+    /// The paths that have carried less than their interface for some time.
     pub(super) fn short(&self, now: Instant, table: &Table) -> impl Iterator<Item = Short> {
         let lasting = move |reach: &&Reach| {
             let since = reach.short_since.filter(|_| reach.short_answers >= RISES);
@@ -367,7 +368,8 @@ impl Peer {
         Peer { alive: false, life: None, hears: Networks::NONE, reaches, heard: vec![Heard::default(); wires.len()] }
     }
 
-    /// Whether what is sent to all on this network must be short enough for this daemon: it is reached there, or nobody knows where.
+    /// Whether datagrams for all daemons on this network must be short enough for this daemon. This is so if it is reachable there, or if nobody
+    /// knows on which network it is reachable.
     fn counts(&self, place: usize) -> bool {
         self.reaches[place].answers || self.reaches.iter().all(|reach| !reach.answers)
     }
@@ -395,16 +397,16 @@ impl Reach {
         }
     }
 
-    /// Something has changed: whatever passes now is to be found out at once.
+    /// Something has changed. The length that passes now must be measured at once.
     fn try_again(&mut self, now: Instant) {
         (self.retry, self.left, self.silent) = (now, SERIES, 0);
     }
 
-    /// Long data is sent, so it must be known whether it passes. Whether the path is silent from now on.
+    /// Long data is sent, so a series of probes must test whether it arrives. Returns whether the path became silent.
     fn check(&mut self, now: Instant) -> bool {
         let silent = self.answers && self.silent >= SILENT;
         self.answers &= !silent;
-        // Of a path that brings nothing the reports say when it comes back.
+        // A silent path is probed again only when `retry` has come. Before that, the reports show when the path works again.
         if self.silent < SILENT || now >= self.retry {
             self.left = SERIES;
             self.silent = self.silent.saturating_add(1);
@@ -422,7 +424,7 @@ impl Reach {
         }
     }
 
-    /// So many bytes came of a round.
+    /// The answer to a round arrived: `bytes` is the longest probe of it that passed.
     fn on_answer(&mut self, now: Instant, wire: &Wire, round: u32, bytes: u16) {
         (self.answers, self.silent) = (true, 0);
         if bytes < self.proved {
@@ -444,7 +446,7 @@ impl Reach {
         }
     }
 
-    /// Short probes of a round came, and those of the length in use did not.
+    /// The short probes of a round arrived. The probes of the length in use did not.
     fn on_miss(&mut self, now: Instant, wire: &Wire, round: u32, bytes: u16) {
         if !is_later(round, self.lowered_round) {
             return;
@@ -464,9 +466,9 @@ impl Reach {
         (self.lowered, self.lowered_round, self.retry) = (Some(now), wire.round, now + self.pause);
     }
 
-    /// A round brought more than is proved.
+    /// A round proved more than the present length.
     fn on_rise(&mut self, round: u32, bytes: u16) {
-        // A path that never lost a length is believed at once.
+        // If the path never lost a length, one round is enough.
         if self.lowered.is_none() {
             self.proved = bytes;
             return;
@@ -482,12 +484,12 @@ impl Reach {
     }
 }
 
-/// Whether a round came after another one.
+/// Whether a round came after another one, despite the wrap of the numbers.
 fn is_later(round: u32, than: u32) -> bool {
     round.wrapping_sub(than).wrapping_sub(1) < u32::MAX / 2
 }
 
-/// A length as it is counted here. No datagram is longer.
+/// Converts a length to the type used here. No datagram is longer than a `u16` can hold.
 fn length(bytes: usize) -> u16 {
     u16::try_from(bytes).unwrap_or(u16::MAX)
 }
@@ -500,7 +502,7 @@ mod tests {
     const ONE: NetworkId = NetworkId(0);
     const JUMBO: u16 = 8972;
 
-    /// This daemon, two others who live, and what passes to each of these on each of two networks.
+    /// This daemon, two other living daemons, and the length that passes to each of them on each of two networks.
     struct Story {
         sizes: Sizes,
         table: Table,
@@ -510,7 +512,7 @@ mod tests {
     }
 
     impl Story {
-        /// All that is wanted passes everywhere.
+        /// The longest wanted datagram passes on every path.
         fn begin() -> Story {
             let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
             let mut sizes = Sizes::new(&table, 2, usize::from(JUMBO));
@@ -522,7 +524,7 @@ mod tests {
             Story { sizes, table, now, passes: [[JUMBO; 2]; 2], rounds: 0 }
         }
 
-        /// Time passes, and what is sent is answered after a millisecond.
+        /// Time passes. Each round is answered after one millisecond.
         fn run(&mut self, millis: u64) {
             let end = self.now + Duration::from_millis(millis);
             while let Some(due) = self.sizes.due().filter(|&due| due < end) {
@@ -548,7 +550,7 @@ mod tests {
             }
         }
 
-        /// What may be sent to all on each network, and what a packet may have that is for all of them.
+        /// The limit for datagrams to all daemons on each network, and the limit for a packet that goes to all on both networks.
         fn lengths(&mut self) -> ([usize; 2], usize) {
             self.sizes.changed = true;
             let lengths = self.sizes.take_lengths(&self.table).expect("they have changed");
@@ -636,7 +638,7 @@ mod tests {
         let mut story = Story::begin();
         story.run(50);
         for n in 0..500 {
-            // Two rounds in three lose the long ones.
+            // Two rounds in three lose the long probes.
             story.passes[0][0] = if n % 3 == 0 { JUMBO } else { 1300 };
             story.sizes.on_data(story.now);
             story.run(10);

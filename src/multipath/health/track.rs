@@ -1,25 +1,25 @@
-//! The story of one path: another daemon, heard over one network.
+//! The history of one path: another daemon, heard over one network.
 //!
-//! Only what came directly counts; that a send succeeded proves nothing. Every daemon reports several times within the time of silence
-//! that makes a path faulty, so silence on one network while the daemon is heard otherwise is a fault of the network. So is losing most
-//! of the reports. A path that was faulty is on probation until this many reports in a row have come on it, twice as many for each fault
-//! that it had lately; so one that comes and goes is left alone in the end, and a good one is soon forgiven.
+//! Only packets that came directly count. A successful send proves nothing. Every daemon sends several reports within the silence that makes a
+//! path faulty. So silence on one network is a fault of that network if the daemon is heard elsewhere. Loss of more than half of the reports is
+//! a fault too. After a fault the path is on probation until [`PROBATION`] reports in a row have arrived on it. The number doubles with each
+//! further recent fault. So a path that fails again and again stays on probation longer each time, up to a limit. A good path is soon forgiven.
 //!
-//! Nothing stops on a path that is not healthy: it is sent on and listened to all the same. A false alarm costs some copies.
+//! A path that is not healthy does not stop: packets may still be sent on it, and are received on it. A false alarm costs only some copies.
 
 use std::fmt;
 
 use super::Copied;
 use crate::time::{Duration, Instant};
 
-/// How a path is doing.
+/// The state of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathState {
     /// Heard well.
     Healthy,
-    /// Heard again after a fault, or with heavy loss: it must show that it lasts.
+    /// Heard again after a fault, or heard with heavy loss. The path must prove that it works steadily.
     Probation,
-    /// Silent, while the daemon is heard otherwise.
+    /// Silent here, but the daemon is heard elsewhere.
     Faulty,
     /// The daemon is not heard at all.
     Silent,
@@ -39,56 +39,56 @@ impl fmt::Display for PathState {
     }
 }
 
-/// One path as it is known here.
+/// What this daemon knows about one path.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
     pub(super) state: PathState,
-    /// When it came into this state.
+    /// When it entered this state.
     pub(super) since: Instant,
-    /// Packets that came on it, and those of which it brought the first copy.
+    /// The number of packets that arrived on it, and of those whose first copy arrived on it.
     pub(super) heard: u64,
     pub(super) first: u64,
-    /// The other's clock in its last report here, and when that came.
+    /// The other daemon's clock in its last report here, and when that report arrived.
     pub(super) echo: Option<(u32, Instant)>,
     pub(super) round_trip: Option<Duration>,
-    /// Per cent of our reports that the other misses here.
+    /// The loss of our reports at the other daemon on this network, in per cent.
     pub(super) loss_there: Option<u8>,
-    /// When a packet came last.
+    /// When a packet last arrived.
     pub(super) last: Option<Instant>,
     numbers: Numbers,
-    /// Reports in a row since the last fault or gap.
+    /// The number of reports in a row since the last fault or gap.
     run: u32,
     strikes: u32,
-    /// When a strike was added or forgiven last.
+    /// When a strike was last added or forgiven.
     struck: Instant,
 }
 
-/// Knowledge of the other daemon that does not depend on the path.
+/// Facts about the other daemon that do not depend on the path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vantage {
-    /// How long a silence means something.
+    /// The silence that counts as a fault.
     pub(super) silence: Duration,
-    /// When the daemon was heard last, on any path or by a relay; `None` if that is too long ago.
+    /// When the daemon was last heard, on any path or through a relay. It is `None` if that is too long ago.
     pub(super) heard: Option<Instant>,
     /// Since when it has been heard.
     pub(super) present: Instant,
-    /// Since when it reports often enough for the silence to mean something.
+    /// Since when it has reported often enough for this silence to count.
     pub(super) paced: Instant,
-    /// The newest report of it.
+    /// The number of its newest report.
     pub(super) newest: u64,
     /// It has switched this network off.
     pub(super) off: bool,
 }
 
-/// Reports in a row that end the first probation.
+/// The number of reports in a row that end the first probation.
 const PROBATION: u32 = 3;
-/// More strikes than these do not make it longer.
+/// Strikes above this limit do not make the probation longer.
 const STRIKE_LIMIT: u32 = 5;
-/// Healthy for this long forgives a strike.
+/// A strike is forgiven after this long in the healthy state.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(10);
-/// Reports over which loss is measured, so that one of them is a per cent.
+/// The number of reports over which loss is measured. One of them is one per cent.
 const METERED: u32 = 100;
-/// Reports over which heavy loss is judged, and how many of them missing are too many.
+/// Heavy loss is judged over the last `JUDGED` reports. The path has heavy loss if more than `TOO_MANY` of them are missing.
 const JUDGED: u32 = 16;
 const TOO_MANY: u32 = 8;
 
@@ -110,72 +110,72 @@ impl Track {
         }
     }
 
-    /// One of a network that comes now.
+    /// A track for a network that was added now.
     pub(super) fn since(now: Instant) -> Track {
         Track { since: now, ..Track::new() }
     }
 
-    /// A packet came. Whether the state changed.
+    /// A packet arrived. Returns whether the state changed.
     pub(super) fn on_packet(&mut self, now: Instant, copied: Copied) -> bool {
         self.last = Some(now);
         self.heard += 1;
         self.first += u64::from(copied == Copied::First);
         match self.state {
             PathState::Healthy | PathState::Probation | PathState::Off => false,
-            // It was not heard anywhere, so its network was not at fault, and there is nothing to prove.
+            // The daemon was not heard on any network. So this network was not at fault, and it has nothing to prove.
             PathState::Silent => self.enter(now, PathState::Healthy),
             PathState::Faulty => self.enter(now, PathState::Probation),
         }
     }
 
-    /// A report came. Whether the state changed.
+    /// A report arrived. Returns whether the state changed.
     pub(super) fn on_report(&mut self, now: Instant, number: u64, clock: u32) -> bool {
         match self.numbers.record(number) {
-            // A copy, or one that was overtaken: it says nothing about the latest reports.
+            // A copy, or a report that a newer one overtook. It says nothing about the latest reports.
             Place::Old => return false,
             Place::Next => self.run += 1,
-            // This report came, so the run begins with it.
+            // This report arrived, so the new run begins with it.
             Place::Gap => self.run = 1,
         }
         self.echo = Some((clock, now));
         self.state == PathState::Probation && self.run >= self.probation() && self.enter(now, PathState::Healthy)
     }
 
-    /// Another life of the daemon numbers its reports from the start.
+    /// A new life of the daemon numbers its reports from the start.
     pub(super) fn forget_numbers(&mut self) {
         (self.numbers, self.echo) = (Numbers::default(), None);
     }
 
-    /// Time has passed. Whether the state changed.
+    /// Time has passed. Returns whether the state changed.
     pub(super) fn check(&mut self, now: Instant, vantage: &Vantage) -> bool {
-        // A daemon that is not heard at all is no fault of this network.
+        // If the daemon is not heard at all, this network is not at fault.
         let Some(heard) = vantage.heard else { return self.enter(now, PathState::Silent) };
         if vantage.off {
             return self.enter(now, PathState::Off);
         }
-        // Silence is measured from when the daemon began to report at this pace.
+        // Silence counts only from the time when the daemon began to report at this interval.
         let last = self.last.unwrap_or_default().max(vantage.paced);
         match self.state {
             PathState::Off => self.enter(now, PathState::Silent),
-            // The daemon is heard elsewhere, and had time to be heard here.
+            // The daemon is heard elsewhere, and there was enough time to hear it here.
             PathState::Silent if now.since(self.since.max(vantage.present).max(vantage.paced)) > vantage.silence => {
                 self.enter(now, PathState::Faulty)
             }
-            // What stopped everywhere at once is the daemon, not a path.
+            // If all paths stopped at the same time, the daemon has stopped. No path is at fault.
             PathState::Healthy | PathState::Probation
                 if now.since(last) > vantage.silence && heard.since(last) > vantage.silence / 2 =>
             {
                 self.strike(now);
                 self.enter(now, PathState::Faulty)
             }
-            // Without the newest report, which may still be on its way here.
+            // The newest report does not count, because it may still be on its way.
             PathState::Healthy if self.numbers.missing(vantage.newest.saturating_sub(1), JUDGED).0 > TOO_MANY => {
                 self.strike(now);
                 self.enter(now, PathState::Probation)
             }
             PathState::Healthy => {
                 if self.strikes > 0 && now.since(self.struck) >= FORGIVEN_AFTER {
-                    // One at a time, so a path that flapped for long stays under suspicion for long.
+                    // One strike at a time. So a path that failed often stays under suspicion for long.
                     (self.strikes, self.struck) = (self.strikes - 1, now);
                 }
                 false
@@ -184,7 +184,7 @@ impl Track {
         }
     }
 
-    /// Per cent of the latest reports that are missing, `newest` being the newest that came at all.
+    /// The loss among the latest reports, in per cent. `newest` is the newest report that arrived on any path.
     pub(super) fn loss(&self, newest: u64) -> Option<u8> {
         let (missing, of) = self.numbers.missing(newest.saturating_sub(1), METERED);
         (of > 0).then(|| (missing * 100).div_ceil(of) as u8)
@@ -196,12 +196,12 @@ impl Track {
     }
 
     fn probation(&self) -> u32 {
-        // Twice as long for each strike, so a path that flaps is left alone in the end.
+        // The length doubles with each strike after the first. So a path that fails again and again stays on probation longer each time.
         PROBATION << self.strikes.saturating_sub(1)
     }
 
     fn strike(&mut self, now: Instant) {
-        // Only from healthy: one fault gives one strike, however often it shows.
+        // Only a healthy path gets a strike. So one fault gives one strike, however often it shows.
         if self.state == PathState::Healthy {
             (self.strikes, self.struck) = ((self.strikes + 1).min(STRIKE_LIMIT), now);
         }
@@ -216,17 +216,17 @@ impl Track {
     }
 }
 
-/// Which of the last reports came.
+/// Which of the last reports arrived.
 #[derive(Clone, Debug, Default)]
 struct Numbers {
-    /// The first that came, 0 before any.
+    /// The number of the first report that arrived, or 0 before that.
     first: u64,
     highest: u64,
-    /// The highest is the lowest bit.
+    /// One bit for each report. The lowest bit is the highest number.
     bits: u128,
 }
 
-/// Where a report stands among those that came.
+/// The place of a report among those that arrived.
 enum Place {
     Next,
     Gap,
@@ -250,12 +250,12 @@ impl Numbers {
         if step == 1 { Place::Next } else { Place::Gap }
     }
 
-    /// How many of the last reports up to `newest` are missing, and of how many.
+    /// How many of the last reports up to `newest` are missing, and how many were counted.
     fn missing(&self, newest: u64, count: u32) -> (u32, u32) {
         if self.first == 0 || newest < self.first {
             return (0, 0);
         }
-        // Reports that were shifted out are not known, so they are not judged.
+        // Reports whose bits were shifted out are unknown, so they are not counted.
         let (bits, known) = match newest.checked_sub(self.highest) {
             Some(behind) => (shl(self.bits, behind), u64::from(u128::BITS)),
             None => {
@@ -280,7 +280,7 @@ mod tests {
 
     const SILENCE: Duration = Duration::from_millis(200);
 
-    /// A path on which one report in 50 ms comes, unless it is to be missing.
+    /// A path on which a report arrives every 50 ms, unless the test drops it.
     struct Story {
         track: Track,
         millis: u64,
@@ -292,7 +292,7 @@ mod tests {
             Story { track: Track::new(), millis: 1000, number: 0 }
         }
 
-        /// So many intervals pass with reports on this path or without; on another one they always come.
+        /// Lets `count` intervals pass. `comes` says whether the report of an interval arrives on this path. All reports arrive on another path.
         fn pass(&mut self, count: u32, comes: impl Fn(u32) -> bool) -> PathState {
             for n in 0..count {
                 self.millis += 50;

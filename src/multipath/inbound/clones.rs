@@ -1,55 +1,56 @@
-//! Two hosts that say they are one daemon: a machine that was cloned, with its address, name and file.
+//! Two hosts that claim to be the same daemon. Somebody cloned a machine with its address, name and file.
 //!
-//! When a daemon starts again, its new life follows the old one, and a few packets of the old one may come late. If packets of two
-//! lives come in turn for a while, there are two hosts. If both were heard, they would break every ring of either. So one gives way.
-//! The rule needs no agreement and gives the same result at all daemons: the life with the smaller number is heard. The other one is
-//! heard only when the first has been silent for [`SILENCE`].
+//! When a daemon restarts, its new life follows the old one. A few packets of the old life may arrive late. But if packets of two lives
+//! alternate for a while, there are two hosts. If both were heard, both would break every ring. So one host gives way. The rule needs no
+//! agreement and gives the same result at all daemons: the life with the smaller number is heard. The other life is heard only when the first
+//! one has been silent for [`SILENCE`].
 
 use super::super::notice::Host;
 use crate::time::{Duration, Instant};
 use crate::wire::Incarnation;
 
-/// Two lives that take turns, if there are such.
+/// Two lives that alternate, if there are any.
 #[derive(Debug, Default)]
 pub(super) struct Clones(Option<Rivals>);
 
 #[derive(Debug)]
 struct Rivals {
-    /// The one that is heard if both are.
+    /// The host that is heard while both run.
     first: Host,
     second: Host,
     since: Instant,
     last_turn: Instant,
     turns: u32,
-    /// When the first one was heard last, once it is known that there are two.
+    /// When the first host was last heard. It is `None` until two hosts are proved.
     heard: Option<Instant>,
-    /// When the second one spoke last.
+    /// When a packet of the second host last arrived.
     spoke: Instant,
 }
 
-/// Two lives that took this many turns over this time are two hosts. Late packets of an earlier life do not come for that long.
+/// Two lives are two hosts if they alternate at least `TURNS` times over at least `LASTING`. Late packets of an earlier life do not arrive for
+/// so long.
 const TURNS: u32 = 8;
 const LASTING: Duration = Duration::from_millis(300);
-/// After a pause of this length turns are counted from the start.
+/// After a pause of this length the count of turns starts again.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The one that gave way is heard when the other was silent for this long.
+/// The host that gave way is heard when the other one has been silent for this long.
 pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
-/// The one that gives way has gone if it was silent for this long. It says once a second that it is there.
+/// The host that gives way counts as gone after this silence. While it runs, it sends a sign of life once a second.
 const GONE: Duration = Duration::from_secs(10);
 
 impl Clones {
-    /// Whether a packet of this life must be dropped, because another host with this identity is heard. If that one is there, it has been heard
-    /// since `expected`.
+    /// Whether a packet of this life must be dropped, because another host with this identity is heard. If `expected` is given, the other host
+    /// must have been heard since then. Otherwise it counts as gone.
     pub(super) fn give_way(&mut self, now: Instant, life: Incarnation, expected: Option<Instant>) -> bool {
         let Some(rivals) = &mut self.0 else { return false };
         let Some(heard) = rivals.heard else { return false };
-        // Only the life that is heard renews this. Otherwise the one that gives way could never take over.
+        // Only packets of the first host renew this time. Otherwise the second host could never take over.
         if life == rivals.first.life {
             rivals.heard = Some(now);
         }
         let gives_way = life == rivals.second.life;
-        // A ring gathers without the one that was heard. If the other one were refused meanwhile, this daemon would be parted from all who
-        // hear it.
+        // A ring gathers, and the first host was not heard in it. This daemon must not refuse the second host now. Otherwise it would be
+        // separated from all daemons that hear the second host.
         let is_gone = gives_way && expected.is_some_and(|expected| heard < expected);
         if is_gone || now.since(heard) >= SILENCE {
             self.0 = None;
@@ -61,32 +62,31 @@ impl Clones {
         gives_way
     }
 
-    /// The others go on with this life. If it is that of the host that gave way, that host is heard from now on.
+    /// The other daemons continue with this life. If it is the life of the host that gave way, that host is heard from now on.
     pub(super) fn follow_agreed(&mut self, life: Incarnation) {
         if self.0.as_ref().is_some_and(|rivals| rivals.heard.is_some() && rivals.second.life == life) {
             self.0 = None;
         }
     }
 
-    /// Whether it is known that there are two hosts.
+    /// Whether two hosts are proved, and the second one was heard recently.
     pub(super) fn are_two(&self, now: Instant) -> bool {
         let two = |rivals: &&Rivals| rivals.heard.is_some() && now.since(rivals.spoke) < GONE;
         self.0.as_ref().filter(two).is_some()
     }
 
-    /// A packet of this host came after packets of the life `before`. If these are two lives, they take turns: see
-    /// [`Clones::take_turns`].
+    /// A packet of this host arrived after packets of the life `before`. If the two lives differ, this is a turn: see [`Clones::take_turns`].
     pub(super) fn follow(&mut self, now: Instant, before: Option<Incarnation>, host: Host) -> Option<[Host; 2]> {
         let other = before.filter(|&before| before != host.life)?;
         self.take_turns(now, other, host)
     }
 
-    /// A packet of one life was followed by a new one of another life. Returns the two lives if that shows for the first time
-    /// that they are two hosts: first the one that is heard from now on.
+    /// A packet of one life was followed by a new packet of another life. Returns the two hosts when this first proves that there are two. The
+    /// first of them is heard from now on.
     fn take_turns(&mut self, now: Instant, before: Incarnation, host: Host) -> Option<[Host; 2]> {
-        // The address of the other one is known when its turn comes.
+        // The address of the other host is not known here. It is set at that host's next turn.
         let other = Host { life: before, address: host.address };
-        // The smaller number comes first, so all daemons choose the same host without a message to each other.
+        // The smaller life comes first. So all daemons choose the same host without any message.
         let (first, second) = if before.0 < host.life.0 { (other, host) } else { (host, other) };
         let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
@@ -97,7 +97,7 @@ impl Clones {
         }
         let rivals = self.0.as_mut()?;
         rivals.hear(host);
-        // Turns and time: a restart gives many turns within a moment, and late packets give a few over a long time.
+        // Both the number and the time matter. A restart gives many turns within a moment, and late packets give a few turns over a long time.
         let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
         clear.then(|| {
             (rivals.heard, rivals.spoke) = (Some(now), now);

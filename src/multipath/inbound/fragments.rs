@@ -1,9 +1,9 @@
-//! Puts fragments together again.
+//! Reassembles datagrams from fragments.
 //!
-//! A sender may have several datagrams under way, and some of their fragments may never come. So the bytes that are kept for each sender
-//! have a limit, and a datagram that is not complete after [`PATIENCE`] is dropped. At the limit one that has waited for [`STALLED`] is
-//! dropped for a new one. If there is none, the new one is refused, with all its fragments: else a burst of more datagrams than there is room
-//! for would push out each of them before it is whole. Fragments that do not fit together are dropped and counted.
+//! A sender may have several datagrams on the way, and some fragments may be lost. So the bytes kept for each sender have a limit. A datagram
+//! that is not complete after [`PATIENCE`] is dropped. When the limit is reached, a new datagram replaces the oldest ones if these have waited
+//! for [`STALLED`]. If they have not, the new datagram is refused with all its fragments. Otherwise a burst of too many datagrams would evict
+//! each datagram before it is complete. Fragments that contradict each other are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -13,28 +13,29 @@ use super::super::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{Fragment, Incarnation, Slice};
 
-/// Bytes of incomplete datagrams that are kept of one sender.
+/// The limit for bytes of incomplete datagrams from one sender.
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
-/// How long an incomplete datagram is kept. After this time its packet has been requested again.
+/// How long an incomplete datagram is kept. By then a retransmission of its packet has been requested.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// An incomplete datagram that has waited so long has probably lost a fragment.
+/// An incomplete datagram that has waited for this long has probably lost a fragment.
 const STALLED: Duration = Duration::from_millis(50);
 /// How many refused datagrams are remembered.
 const REFUSED_LIMIT: usize = 256;
 
-/// How many separate stretches of one incomplete datagram are kept.
+/// How many separate parts of one incomplete datagram are kept.
 const PARTS_LIMIT: usize = 512;
 
 /// The incomplete datagrams of all senders.
 #[derive(Debug)]
 pub(super) struct Fragments(BySeat<Incomplete>);
 
-/// Those of one sender, the oldest first.
+/// The incomplete datagrams of one sender, the oldest first.
 #[derive(Debug, Default)]
 struct Incomplete {
     life: Option<Incarnation>,
     datagrams: VecDeque<Partial>,
-    /// The numbers of those that were refused, the latest last. A part of one would take room and never become whole.
+    /// The numbers of the refused datagrams, the latest last. Their other fragments would take space, but the datagrams would never become
+    /// complete.
     refused: VecDeque<u32>,
 }
 
@@ -44,18 +45,18 @@ struct Partial {
     number: u32,
     since: Instant,
     bytes: Vec<u8>,
-    /// What is here: the first byte and the one behind the last, without overlap, in order.
+    /// The parts that have arrived: the first byte of each, and the byte after its last one. They are in order and do not overlap.
     parts: Vec<(usize, usize)>,
 }
 
-/// What a fragment led to.
+/// The result of adding a fragment.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::multipath) enum Joined {
     /// The datagram is complete.
     Whole(Slice),
-    /// Others are missing, or there is no room for it.
+    /// Other fragments are missing, or the datagram was refused.
     Waits,
-    /// It contradicts what is here.
+    /// The fragment contradicts those that have arrived, or there are too many separate parts.
     Contradicts,
 }
 
@@ -64,12 +65,12 @@ impl Fragments {
         Fragments(BySeat::new(table.len(), |_| Incomplete::default()))
     }
 
-    /// The table is another one.
+    /// The table has changed.
     pub(super) fn adopt(&mut self, moves: &Moves<'_>) {
         moves.daemons(&mut self.0, |_| Incomplete::default());
     }
 
-    /// A fragment came from this life of a sender.
+    /// A fragment arrived from this life of a sender.
     pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
         let incomplete = &mut self.0[sender];
         if incomplete.life != Some(life) {
@@ -110,7 +111,7 @@ impl Incomplete {
         Joined::Whole(whole.unwrap_or_default().into())
     }
 
-    /// Drops what has stalled until there is room for this many bytes. Whether there is.
+    /// Drops stalled datagrams until there is space for this many bytes. Returns whether there is.
     fn make_room(&mut self, now: Instant, total: usize) -> bool {
         let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
         while held(&self.datagrams) + total > BYTES_LIMIT {
@@ -132,7 +133,7 @@ impl Incomplete {
 }
 
 impl Partial {
-    /// Whether the fragment fits.
+    /// Adds the fragment. Returns whether it fits.
     fn add(&mut self, fragment: &Fragment) -> bool {
         let start = usize::from(fragment.offset);
         let end = start + fragment.part.len();
@@ -229,14 +230,14 @@ mod tests {
         assert_eq!(fragments.0[sender].datagrams.len(), 1, "the others are too old");
     }
 
-    /// Networks of different delay mix the fragments of all datagrams that are sent at once.
+    /// The networks have different delays. So the fragments of all datagrams of a burst arrive in mixed order.
     #[test]
     fn a_burst_larger_than_the_room_comes_through_bit_by_bit() {
         let (mut fragments, sender) = fragments();
         let mut rng = Rng::new(5);
         let (total, part) = (9000u16, 1200);
         let mut missing: Vec<u32> = (0..64).collect();
-        // What did not become whole is sent again with other numbers.
+        // Incomplete datagrams are sent again with new numbers.
         for round in 0..6 {
             let number = |packet: u32| round * 64 + packet;
             let starts = |packet: u32| (0..total).step_by(part).map(move |start| (packet, start));
