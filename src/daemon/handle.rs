@@ -39,6 +39,8 @@ pub struct Status {
     pub configuration: Option<Configuration>,
     /// The ring's state: gather, form, recovery or operational.
     pub ring_state: &'static str,
+    /// The daemon at which the token rests; none while the token goes round.
+    pub rests_at: Option<DaemonId>,
     /// Counters of the ring.
     pub ring: ring::Stats,
     /// Counters of the packets of all networks.

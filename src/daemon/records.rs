@@ -109,8 +109,9 @@ fn ring_of(name: &str, names: &Names, status: &Status) -> String {
 fn write_ring(text: &mut String, status: &Status) {
     if let Some(configuration) = &status.configuration {
         let members: Vec<String> = configuration.members.iter().map(|member| member.to_string()).collect();
-        let _ =
-            writeln!(text, "ring id={} daemons={} members={}", configuration.ring, members.len(), members.join(","));
+        let (id, daemons, members) = (configuration.ring, members.len(), members.join(","));
+        let rests_at = status.rests_at.map_or("-".to_owned(), |daemon| daemon.to_string());
+        let _ = writeln!(text, "ring id={id} daemons={daemons} members={members} rests_at={rests_at}");
     }
 }
 
@@ -319,6 +320,20 @@ mod tests {
         let text = status_of("alpha", &Names::default(), &Status { paths, ..Status::default() });
         let states = text.split_whitespace().filter_map(|word| word.strip_prefix("state=")).skip(1);
         assert_eq!(states.collect::<Vec<_>>(), ["probation", "healthy", "silent", "faulty"]);
+    }
+
+    #[test]
+    fn where_the_token_rests_stands_with_the_ring() {
+        let [one, two] = [1, 2].map(|number| DaemonId(0x0a00_0000 + number));
+        let ring = crate::wire::RingId { sequence: 1, representative: one };
+        let kind = crate::ring::ConfigurationKind::Regular;
+        let configuration = crate::ring::Configuration { kind, ring, members: vec![one, two], next: None };
+        for (rests_at, said) in [(None, "-"), (Some(two), "10.0.0.2")] {
+            let status = Status { configuration: Some(configuration.clone()), rests_at, ..Status::default() };
+            let records = [status_of, ring_of].map(|of| of("alpha", &Names::default(), &status));
+            let line = format!("ring id=10.0.0.1/1 daemons=2 members=10.0.0.1,10.0.0.2 rests_at={said}");
+            records.iter().for_each(|text| assert_eq!(text.lines().nth(1), Some(&*line), "{text}"));
+        }
     }
 
     /// All kinds of records, each with all its keys.

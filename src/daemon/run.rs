@@ -339,6 +339,7 @@ impl Daemon {
         let status = Status {
             configuration: self.configuration.clone(),
             ring_state: self.node.ring_state(),
+            rests_at: self.node.token_rests_at(),
             ring: *self.node.ring_stats(),
             packets: self.node.multipath_stats(),
             groups: *self.node.group_stats(),

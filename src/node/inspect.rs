@@ -6,7 +6,7 @@ use crate::groups::SessionId;
 use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::ring::{self, Progress, Windows};
 use crate::seal::KeyId;
-use crate::wire::Name;
+use crate::wire::{DaemonId, Name};
 
 /// Where a client's session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,11 @@ impl Node {
     /// The ring's state: gather, form, recovery or operational.
     pub fn ring_state(&self) -> &'static str {
         self.ring.state_name()
+    }
+
+    /// The daemon at which the token rests, as far as this one knows; none while the token goes round, or while there is no ring.
+    pub fn token_rests_at(&self) -> Option<DaemonId> {
+        self.ring.token_rests_at()
     }
 
     /// How far the packets of the present ring have come.

@@ -191,7 +191,7 @@ impl Operational {
         let Place::Here(holding) = &self.place else { return };
         match data.offset.cmp(&self.delivery.position(data.origin)) {
             // If the ring breaks, the others know from the claims what was before what. The origin will claim again.
-            Ordering::Equal if data.claim() <= self.circulation.window.claim() => core.stats.claims_refused += 1,
+            Ordering::Equal if data.claim() <= self.circulation.window.claim() => self.refuse(core, now, &data),
             // Only the packet that continues the stream: so a late copy is never numbered twice.
             Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),
             Ordering::Equal => {
@@ -200,9 +200,21 @@ impl Operational {
                 self.number_at_rest(core, now, data);
             }
             // It has a number already, which the origin seems not to know.
-            Ordering::Less => self.circulation.send_again_as(core, &data),
+            Ordering::Less => {
+                self.circulation.send_again_as(core, &data);
+                self.on_signs_of_loss(core, now);
+            }
             // An honest origin waits until its last packet has a number, and then that packet is here.
             Ordering::Greater => {}
+        }
+    }
+
+    /// The turn of this claim has passed. Its origin sees that from the packets that have passed it, if it has them.
+    fn refuse(&mut self, core: &mut Core, now: Instant, data: &Data) {
+        core.stats.claims_refused += 1;
+        let Place::Here(holding) = &mut self.place else { return };
+        if holding.refuse(data.origin, data.seq) {
+            self.on_signs_of_loss(core, now);
         }
     }
 

@@ -291,6 +291,14 @@ impl Ring {
         }
     }
 
+    /// The daemon at which the token rests, as far as this one knows; none while the token goes round, or while there is no ring.
+    pub fn token_rests_at(&self) -> Option<DaemonId> {
+        match &self.state {
+            State::Operational(operational) => operational.token_rests_at(),
+            _ => None,
+        }
+    }
+
     fn on_submit(&mut self, now: Instant) {
         self.notice_absence(now);
         if let State::Operational(operational) = &mut self.state {

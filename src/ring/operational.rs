@@ -95,6 +95,15 @@ impl Operational {
         }
     }
 
+    /// The daemon at which the token rests, as far as this one knows.
+    pub(crate) fn token_rests_at(&self) -> Option<DaemonId> {
+        match &self.place {
+            Place::Underway => None,
+            Place::Here(_) => Some(self.circulation.me),
+            Place::There(resting) => Some(resting.holder),
+        }
+    }
+
     /// Whether the token rests here.
     #[cfg(test)]
     pub(crate) fn holds_token(&self) -> bool {

@@ -45,6 +45,8 @@ pub(crate) struct Holding {
     /// When the next packets are announced, and when the first of those was numbered.
     announce: Option<Instant>,
     unannounced: Option<Instant>,
+    /// When all were told last.
+    announced: Instant,
     /// When the silent members are asked again, and how often they were since the last announcement.
     again: Option<Instant>,
     tries: u32,
@@ -68,6 +70,8 @@ struct Answer {
     tick: u32,
     /// When it was told again what it had missed.
     told: Instant,
+    /// The last claim of it that was refused.
+    refused: u64,
 }
 
 /// Intervals without an answer after which a member is given up. Both sides count intervals in which they were awake, so a daemon that
@@ -92,6 +96,7 @@ impl Holding {
             quiet: 0,
             announce: None,
             unannounced: None,
+            announced: now,
             again: None,
             tries: 0,
             answers: answers.collect(),
@@ -123,6 +128,7 @@ impl Holding {
     /// Announces to all where the token is and what everybody has.
     fn announce(&mut self, core: &mut Core, now: Instant, safe: u64) {
         (self.announce, self.unannounced, self.tries) = (None, None, 0);
+        self.announced = now;
         // A new number for each announcement: an answer shows which one it answers.
         self.count += 1;
         self.again = Some(now + core.config.rest_interval / SOON);
@@ -150,6 +156,12 @@ impl Holding {
         let Token { ring, hop, seq, .. } = self.token;
         let pause = millis(self.pause(core));
         Packet::Rest(Rest { ring, hop, count: self.count, seq, safe, gone: false, asks: asks == Asks::All, pause })
+    }
+
+    /// A claim of a member is refused. Returns whether it was refused before: then the member seems to lack the packets that passed it.
+    pub(super) fn refuse(&mut self, origin: DaemonId, claim: u64) -> bool {
+        let Some(answer) = self.answers.get_mut(&origin) else { return false };
+        std::mem::replace(&mut answer.refused, claim) == claim
     }
 
     /// Takes a member's answer, and returns the number up to which all members have everything.
@@ -223,6 +235,16 @@ impl Operational {
         }
         holding.arm(core);
         None
+    }
+
+    /// A member seems to lack packets that were numbered, and others may lack them too. All are told now which packets there are; while
+    /// many are sent, the next announcement would come late. Not as often as members repeat what they hand over.
+    pub(super) fn on_signs_of_loss(&mut self, core: &mut Core, now: Instant) {
+        let (safe, pause) = (self.circulation.safe, core.config.rest_interval / SOON);
+        let Place::Here(holding) = &mut self.place else { return };
+        if holding.unannounced.is_some() && now.since(holding.announced) >= pause {
+            holding.announce(core, now, safe);
+        }
     }
 
     /// The predecessor has retransmitted the token, so it does not know that the token rests here.

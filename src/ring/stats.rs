@@ -118,7 +118,7 @@ counters! {
         contradiction,
         /// A member was removed from the membership table.
         member_removed,
-        /// A member had died, as its closed port and its silence said.
+        /// A member had died, stood still or was cut off, as its closed port or its silence said.
         member_died,
         /// The daemon at which the token rested was silent.
         holder_silent,

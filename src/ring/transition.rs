@@ -53,7 +53,7 @@ pub enum GatherReason {
     Contradiction,
     /// A member is not in the membership table any more.
     MemberRemoved,
-    /// A member's port is closed, and the member does not answer.
+    /// A member's port is closed, and the member does not answer; or it is silent, and nobody hears it.
     MemberDied,
     /// The daemon at which the token rests is silent.
     HolderSilent,
@@ -84,7 +84,7 @@ impl fmt::Display for GatherReason {
             GatherReason::Absent => "this daemon stood still for too long",
             GatherReason::MemberRemoved => "a member is removed from the configuration",
             GatherReason::Contradiction => "packets contradict each other: somebody forges them",
-            GatherReason::MemberDied => "a member has died",
+            GatherReason::MemberDied => "a member has died, stands still or is cut off",
             GatherReason::HolderSilent => "the daemon with the token is silent",
             GatherReason::MemberSilent => "a member does not answer",
         })

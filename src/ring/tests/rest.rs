@@ -251,3 +251,29 @@ fn what_cannot_be_said_of_a_resting_token_is_dropped_or_shows_a_forger() {
     bus.run(SECOND);
     assert_eq!(bus.take(1).iter().filter(|line| *line == "after").count(), 3);
 }
+
+#[test]
+fn a_loss_that_a_handover_shows_is_told_to_all_at_once() {
+    let mut bus = resting();
+    // As when the only network that carries data fails: what is sent for the first time is lost, and what is sent again arrives.
+    let mut seen = std::collections::BTreeSet::new();
+    bus.drop = Box::new(move |_, to, packet| match packet {
+        Packet::Data(data) => seen.insert((to, data.seq)),
+        _ => false,
+    });
+    let (mut sent, mut longest) = (BTreeMap::new(), Duration::ZERO);
+    for millis in 0..300u64 {
+        // So often that each packet puts off what the holder tells of those before it.
+        if millis % 4 == 0 && millis < 200 {
+            sent.insert(millis.to_string(), bus.now);
+            bus.submit(if millis % 8 == 0 { 2 } else { 3 }, Service::Agreed, &millis.to_string());
+        }
+        bus.run(MILLI);
+        let is_everywhere = |text: &String| bus.log.values().all(|log| log.contains(text));
+        for text in sent.keys().filter(|text| is_everywhere(text)).cloned().collect::<Vec<_>>() {
+            longest = longest.max(bus.now.since(sent.remove(&text).expect("it was sent")));
+        }
+    }
+    // The sender's patience, the least time between two announcements, and the patience of whoever lacks the packet, each of them twice at most.
+    assert!(sent.is_empty() && longest <= MILLI * 25, "{longest:?}, and {} are missing", sent.len());
+}

@@ -117,7 +117,7 @@ fn a_network_may_die_while_nobody_sends() {
             world.run(SECOND * 5);
             let before = world.tally.delivered;
             world.act(Action::Submit { daemon: sender, service: Service::Agreed, size: 10 });
-            world.run(MILLI * 45);
+            world.run(MILLI * 5);
             assert_eq!(world.tally.delivered - before, 4, "the message of {sender} is everywhere without {network}");
             assert_masked(&world);
         }
