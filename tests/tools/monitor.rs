@@ -136,7 +136,7 @@ fn the_daemon_of_this_machine_shows_its_networks_and_paths() {
     let output = run(Command::new(SPMONITOR).args(["status", "-s", system.control(0)]), "");
     let status = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for expected in ["daemon\n", "name     one", "members  127.78.0.1,127.78.0.2,127.78.0.3", "network  link"] {
+    for expected in ["daemon\n", "name     one", "members   127.78.0.1,127.78.0.2,127.78.0.3", "network  link"] {
         assert!(status.contains(expected), "no {expected} in {status}");
     }
     let output = run(Command::new(SPMONITOR).args(["paths", "-s", system.control(0)]), "");
