@@ -48,10 +48,12 @@ fn main() -> Result<(), Failure> {
     sending.store(false, Ordering::Relaxed);
     let sent: u64 = senders.into_iter().map(|sender| sender.join().expect("a sender does not panic")).sum();
     wait_until(Duration::from_secs(3), || logs.iter().all(|log| log.delivered() == sent));
+    // Before the clients leave: each tells the others, who may still be there.
+    let views = logs.iter().map(|log| log.views.load(Ordering::Relaxed)).sum();
     mailboxes.iter().for_each(|mailbox| mailbox.disconnect());
     receivers.into_iter().for_each(|receiver| receiver.join().expect("a receiver does not panic"));
     daemons.into_iter().for_each(Running::stop);
-    verdict(sent, &logs)
+    verdict(sent, views, &logs)
 }
 
 fn free_port() -> Result<u16, Failure> {
@@ -184,14 +186,13 @@ fn wait_until(limit: Duration, condition: impl Fn() -> bool) {
     }
 }
 
-fn verdict(sent: u64, logs: &[Log]) -> Result<(), Failure> {
+fn verdict(sent: u64, views: u64, logs: &[Log]) -> Result<(), Failure> {
     let orders: Vec<Vec<(u8, u64)>> = logs.iter().map(|log| log.order.lock().expect("all ended").clone()).collect();
     let distinct = |order: &Vec<(u8, u64)>| order.iter().collect::<std::collections::HashSet<_>>().len() as u64;
     let delivered: Vec<u64> = orders.iter().map(|order| order.len() as u64).collect();
     let lost: u64 = orders.iter().map(|order| sent - distinct(order)).sum();
     let duplicated: u64 = orders.iter().map(|order| order.len() as u64 - distinct(order)).sum();
     let equal = orders.iter().all(|order| order == &orders[0]);
-    let views: u64 = logs.iter().map(|log| log.views.load(Ordering::Relaxed)).sum();
     let longest = logs.iter().map(|log| log.longest.load(Ordering::Relaxed)).max().unwrap_or_default();
     println!("\nsent {sent}, delivered {}", delivered.iter().map(u64::to_string).collect::<Vec<_>>().join(" / "));
     println!("lost {lost}, duplicated {duplicated}, order {}", if equal { "equal" } else { "DIFFERENT" });
