@@ -5,6 +5,7 @@
 
 mod attempts;
 mod clients;
+mod coupling;
 mod doorway;
 mod ends;
 mod inspect;
@@ -31,6 +32,7 @@ use memory::Elsewhere;
 use succession::Followed;
 
 pub use crate::multipath::Transmit;
+pub use coupling::{Alarm, couple};
 pub use ends::{ClientStats, EndReason};
 pub use inspect::SessionStand;
 pub use succession::NextTable;
@@ -140,7 +142,7 @@ pub struct Node {
     adopted: bool,
     events: VecDeque<Event>,
     /// When [`Node::handle_timeout`] should be called next, as was said last.
-    due: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl Node {
@@ -178,7 +180,7 @@ impl Node {
             next_daemons: Vec::new(),
             adopted: false,
             events: VecDeque::new(),
-            due: None,
+            alarm: Alarm::default(),
         };
         node.paths.set_priorities(&config.live.priorities);
         node.paths.set_believed_silence(node.ring.believed_silence());
@@ -188,7 +190,7 @@ impl Node {
 
     /// A datagram arrived on `network`, and comes from `source` as it says.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
-        self.notice_lateness(now);
+        self.alarm.check(now, &mut self.ring);
         let first = self.paths.handle_datagram(now, network, source, datagram);
         let followed = self.follow_table(now);
         let Some((header, body)) = first else {
@@ -234,7 +236,7 @@ impl Node {
 
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.notice_lateness(now);
+        self.alarm.check(now, &mut self.ring);
         // Each part ignores a time-out that is not its own, so all are called.
         self.paths.handle_timeout(now);
         self.follow_table(now);
@@ -296,15 +298,7 @@ impl Node {
     /// When [`Node::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let others = self.clients.poll_timeout().into_iter().chain(self.paths.poll_timeout()).chain(self.next_slice);
-        self.due = self.ring.poll_timeout().into_iter().chain(others).min();
-        self.due
-    }
-
-    /// Something was due earlier than now: for that long this daemon was not running.
-    fn notice_lateness(&mut self, now: Instant) {
-        if let Some(due) = self.due.take_if(|due| *due < now) {
-            self.ring.on_lateness(now, now.since(due));
-        }
+        self.alarm.set(self.ring.poll_timeout().into_iter().chain(others).min())
     }
 
     /// Bytes waiting for this client: the slices to write first, as many as are convenient.
@@ -353,13 +347,7 @@ impl Node {
 
     /// Passes outputs from part to part until there are none.
     fn pump(&mut self, now: Instant) {
-        // Packets are as long as reaches everybody on every network, and no longer.
-        self.ring.set_body_limit(self.paths.datagram_limit().saturating_sub(self.paths.overhead()));
-        self.ring.set_doubles(self.paths.doubles());
-        self.paths.set_gathering(self.ring.gathering());
-        if let Some(lives) = self.ring.poll_agreed() {
-            self.paths.follow_agreed(now, lives);
-        }
+        couple(now, &mut self.ring, &mut self.paths);
         self.clients.set_now(now);
         self.budget = self.slice_budget();
         self.pass_events(now);

@@ -171,10 +171,9 @@ impl Multipath {
         self.outbound.double().keys().copied()
     }
 
-    /// Whether this daemon gathers. The first time is the start of the gather. After the second time, a daemon that has not been heard since the
-    /// start counts as gone.
-    pub fn set_gathering(&mut self, gathering: Option<(Instant, Instant)>) {
-        self.inbound.set_gathering(gathering);
+    /// A ring has gathered for long, since this time. A daemon that has not been heard since counts as gone.
+    pub fn set_long_gather(&mut self, since: Option<Instant>) {
+        self.inbound.set_long_gather(since);
     }
 
     /// Daemons agreed to form a ring with these lives. Not all daemons notice at the same moment that a host has gone. If the others already

@@ -39,10 +39,10 @@ struct Behind {
     visits: u32,
 }
 
-/// A member that gets no data for this many time-outs of the token is given up. On slow networks with much loss, bad luck lasts for one.
+/// A member is given up if it gets no data during this many time-outs of the token. One time-out is too short on slow networks that lose much.
 const STUCK_TIMEOUTS: u32 = 3;
-/// When what is missing has not come for so many visits, it is retransmitted at one in so many only. Perhaps no network lets packets of that
-/// length through, and a token may make thousands of visits until that ends.
+/// After so many visits without progress, packets are retransmitted at every sixteenth visit only. Perhaps no network carries packets of their
+/// length. The token may make thousands of visits until that ends.
 const HOPELESS_VISITS: u32 = 16;
 
 /// A ring with its token going round.

@@ -8,7 +8,7 @@ use super::sender::Sender;
 use super::timer::Timers;
 use super::{Config, Event, Stats};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Incarnation, Join, Packet, RingId};
+use crate::wire::{DaemonId, Join, Packet, RingId};
 
 /// A packet to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +41,6 @@ pub(crate) struct Core {
     pub(crate) woke: Option<Instant>,
     /// Daemons as which two hosts run.
     pub(crate) doubles: BTreeSet<DaemonId>,
-    /// Which lives of daemons the others have agreed on. It is kept only while two hosts run as some daemon.
-    pub(crate) agreed: Option<Vec<(DaemonId, Incarnation)>>,
     hearsay: Hearsay,
     shunned: BTreeMap<DaemonId, Shun>,
 }
@@ -110,7 +108,6 @@ impl Core {
             stats: Stats::default(),
             woke: None,
             doubles: BTreeSet::new(),
-            agreed: None,
             shunned: BTreeMap::new(),
         }
     }

@@ -9,7 +9,7 @@ use super::owed::Owed;
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use crate::time::Instant;
-use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Join, Packet, RingId};
+use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Incarnation, Join, Packet, RingId};
 
 /// How often the last join is repeated while the form token is on its way.
 const REPEATS: u32 = 3;
@@ -41,9 +41,6 @@ impl Forming {
         core.learn_sequence(form.ring.sequence);
         // A daemon forms one ring of a sequence, so an older form token is stale from here on.
         core.formed = form.ring.sequence;
-        if !core.doubles.is_empty() {
-            core.agreed = Some(form.members.iter().map(|member| (member.daemon, member.incarnation)).collect());
-        }
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
         core.timers.set(Timer::Join, now + core.config.join_interval);
         let passed = PassedForm::pass(core, now, form);
@@ -58,6 +55,11 @@ impl Forming {
     /// The members of the ring being formed.
     pub(crate) fn members(&self) -> impl Iterator<Item = DaemonId> + '_ {
         self.passed.form.members.iter().map(|member| member.daemon)
+    }
+
+    /// They, and the life of each.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
+        self.passed.form.members.iter().map(|member| (member.daemon, member.incarnation))
     }
 
     /// A part of a form token arrived.

@@ -5,6 +5,7 @@
 //! and Membership Protocol* (1995), with the token passed before the packets it numbers (Babay, Amir, *Accelerated Ring*, 2016)
 //! and token identity by a 64-bit hop.
 
+mod absence;
 mod circulation;
 mod config;
 mod core;
@@ -52,7 +53,6 @@ use owed::Owed;
 use possible::Verdict;
 use recovery::Recovery;
 use state::State;
-use timer::Timer;
 use transition::{Regather, Transition};
 
 /// How far the packets of the present ring have come; zeros while there is none.
@@ -168,18 +168,6 @@ impl Ring {
         }
     }
 
-    /// While this daemon gathers: since when, and when that has lasted so long that a daemon which has not been heard since is not there.
-    /// Whoever gathers says so every [`Config::join_interval`].
-    pub fn gathering(&self) -> Option<(Instant, Instant)> {
-        let State::Gather(gather) = &self.state else { return None };
-        Some((gather.since, gather.since + self.core.config.consensus_timeout / 2))
-    }
-
-    /// Which lives the daemons of a new ring agreed on, once for each agreement, if two hosts run as some daemon.
-    pub fn poll_agreed(&mut self) -> Option<Vec<(DaemonId, Incarnation)>> {
-        self.core.agreed.take()
-    }
-
     /// Gathers, so that another ring forms: messages of this ring contradict each other, so somebody forges them.
     pub fn begin_anew(&mut self, now: Instant) {
         if let State::Operational(_) = &self.state {
@@ -282,13 +270,17 @@ impl Ring {
         self.state.name()
     }
 
-    /// Something should have been done `late` ago, so this daemon was not running meanwhile. The ring sees that itself if one of its own timers
-    /// was due. But these are far apart while nothing is sent.
-    pub fn on_lateness(&mut self, now: Instant, late: Duration) {
-        if late >= self.believed_silence() / 2 {
-            // Others may have given this daemon up meanwhile, with joins that wait in its socket.
-            self.core.woke = Some(now);
-        }
+    /// While this daemon gathers: when the gather began, if that was long ago. A daemon that lives has been heard since, because all that gather
+    /// say so every [`Config::join_interval`].
+    pub fn long_gather(&self, now: Instant) -> Option<Instant> {
+        let State::Gather(gather) = &self.state else { return None };
+        Some(gather.since).filter(|&since| now.since(since) >= self.core.config.consensus_timeout / 2)
+    }
+
+    /// While a ring is being formed: its daemons, and the life of each on which they agreed.
+    pub fn agreed_lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
+        let forming = if let State::Form(forming) = &self.state { Some(forming) } else { None };
+        forming.into_iter().flat_map(Forming::lives)
     }
 
     /// The daemon at which the token rests, as far as this one knows; none while the token goes round, or while there is no ring.
@@ -303,31 +295,6 @@ impl Ring {
         self.notice_absence(now);
         if let State::Operational(operational) = &mut self.state {
             operational.on_submit(&mut self.core, now);
-        }
-    }
-
-    /// This daemon may have stood still for so long that the others have gone on without it. Then it has no right to the token,
-    /// which it may hold or find in its socket, and it cannot judge who is silent. So it gathers again before anything else.
-    fn notice_absence(&mut self, now: Instant) {
-        self.core.sender.set_now(now);
-        // A timer that is due and was not handled shows how long this daemon was not running.
-        let Some(due) = self.core.timers.next().filter(|&due| due <= now) else { return };
-        let patience = match &self.state {
-            State::Operational(operational) => operational.patience(&self.core),
-            _ => self.core.config.token_timeout,
-        };
-        let late = now.since(due);
-        self.on_lateness(now, late);
-        let away = late >= patience;
-        let reason = match &self.state {
-            State::Operational(operational) if operational.is_alone() => None,
-            _ if away => Some(GatherReason::Absent),
-            State::Operational(_) => Some(GatherReason::TokenLost),
-            State::Recovery(_) => Some(GatherReason::TokenLostInRecovery),
-            State::Gather(_) | State::Form(_) | State::Between => None,
-        };
-        if away || self.core.timers.is_due(Timer::TokenLoss, now) {
-            self.follow(now, reason.map(Transition::gather));
         }
     }
 

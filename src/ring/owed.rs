@@ -27,7 +27,7 @@ pub(crate) struct Owed {
     /// The life of each member.
     lives: Vec<Incarnation>,
     /// Those whose form token went round with this daemon, but whose ring was not installed here.
-    agreed: Vec<(DaemonId, Incarnation)>,
+    recovering: Vec<(DaemonId, Incarnation)>,
     pub(crate) window: Window,
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
@@ -66,7 +66,7 @@ impl Owed {
             ring,
             members,
             lives,
-            agreed: Vec::new(),
+            recovering: Vec::new(),
             window,
             delivery,
             trusted: 0,
@@ -82,15 +82,15 @@ impl Owed {
     }
 
     /// The form token of a ring of these lives went round.
-    pub(crate) fn agree(&mut self, lives: impl Iterator<Item = (DaemonId, Incarnation)>) {
-        self.agreed = lives.collect();
+    pub(crate) fn recover_with(&mut self, lives: impl Iterator<Item = (DaemonId, Incarnation)>) {
+        self.recovering = lives.collect();
     }
 
     /// Whether a daemon was heard well in this life until now: it was a member, or a form token went round with it. Members do not install
     /// a ring in one moment, so some may be in the next one already when it breaks.
     pub(crate) fn was_heard(&self, daemon: DaemonId, life: Incarnation) -> bool {
         let mut members = self.members.iter().copied().zip(self.lives.iter().copied());
-        members.any(|member| member == (daemon, life)) || self.agreed.contains(&(daemon, life))
+        members.any(|member| member == (daemon, life)) || self.recovering.contains(&(daemon, life))
     }
 
     /// Its token rested here when it broke.
@@ -430,15 +430,15 @@ mod tests {
     }
 
     #[test]
-    fn who_agreed_on_a_ring_is_no_newcomer_when_that_breaks() {
+    fn who_was_in_a_recovery_is_no_newcomer_when_that_breaks() {
         let (old, new) = (Incarnation(1), Incarnation(2));
         let mut owed = owed(vec![]).of_lives(vec![old, old, old]);
         let stranger = DaemonId(9);
         assert!(owed.was_heard(B, old) && !owed.was_heard(B, new) && !owed.was_heard(stranger, old));
-        owed.agree([(A, old), (B, new), (stranger, old)].into_iter());
+        owed.recover_with([(A, old), (B, new), (stranger, old)].into_iter());
         assert!(owed.was_heard(B, new) && owed.was_heard(stranger, old) && !owed.was_heard(stranger, new));
         // The next agreement counts.
-        owed.agree([(A, old)].into_iter());
+        owed.recover_with([(A, old)].into_iter());
         assert!(owed.was_heard(C, old) && !owed.was_heard(stranger, old));
     }
 

@@ -54,7 +54,7 @@ impl Recovery {
     pub(crate) fn enter(core: &mut Core, now: Instant, mut owed: Owed, form: Form) -> Recovery {
         let circulation = Circulation::new(core, &form);
         let from = Origins::of(&owed, &form);
-        owed.agree(form.members.iter().map(|member| (member.daemon, member.incarnation)));
+        owed.recover_with(form.members.iter().map(|member| (member.daemon, member.incarnation)));
         if from.all.len() == owed.members.len() {
             owed.release();
         }

@@ -1,6 +1,7 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
 use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
+use spread::node::{Alarm, couple};
 use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Handover, Ring, Stats};
 use spread::seal::Keys;
 use spread::time::Instant;
@@ -65,7 +66,7 @@ pub struct RingDaemon {
     now: Instant,
     assembly: Assembly,
     /// When it meant to look again.
-    due: Option<Instant>,
+    alarm: Alarm,
 }
 
 /// What surrounds the ring of a daemon.
@@ -149,8 +150,19 @@ impl RingDaemon {
         multipath.set_believed_silence(ring.believed_silence());
         let (filtered, next, assembly) = (true, Vec::new(), Assembly::default());
         let sites = wiring.sites;
-        let mut daemon =
-            RingDaemon { ring, multipath, filtered, me, sites, wires, next, longest, now, assembly, due: None };
+        let mut daemon = RingDaemon {
+            ring,
+            multipath,
+            filtered,
+            me,
+            sites,
+            wires,
+            next,
+            longest,
+            now,
+            assembly,
+            alarm: Alarm::default(),
+        };
         daemon.set_interface_limits(now);
         daemon
     }
@@ -164,12 +176,7 @@ impl RingDaemon {
 
     /// Packets are as long as the paths carry.
     fn fit(&mut self) {
-        self.ring.set_body_limit(self.multipath.datagram_limit() - self.multipath.overhead());
-        self.ring.set_doubles(self.multipath.doubles());
-        self.multipath.set_gathering(self.ring.gathering());
-        if let Some(lives) = self.ring.poll_agreed() {
-            self.multipath.follow_agreed(self.now, lives);
-        }
+        couple(self.now, &mut self.ring, &mut self.multipath);
     }
 
     /// The same daemon without the filter for copies.
@@ -202,13 +209,6 @@ impl RingDaemon {
         }
     }
 
-    /// Something was due earlier than now, as a whole daemon notices it.
-    fn notice_lateness(&mut self, now: Instant) {
-        if let Some(due) = self.due.take_if(|due| *due < now) {
-            self.ring.on_lateness(now, now.since(due));
-        }
-    }
-
     /// Announces the next table as a whole daemon does.
     fn agree(&mut self, now: Instant) {
         let parts = self.multipath.parts_company();
@@ -232,7 +232,7 @@ impl RingDaemon {
 impl Actor for RingDaemon {
     fn handle_datagram(&mut self, now: Instant, network: NetworkId, datagram: &Slice) {
         self.now = now;
-        self.notice_lateness(now);
+        self.alarm.check(now, &mut self.ring);
         let Some(network) = self.wires.arrival(network) else { return };
         let first = self.first_copy(now, network, datagram);
         self.follow_table(now);
@@ -251,7 +251,7 @@ impl Actor for RingDaemon {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        self.notice_lateness(now);
+        self.alarm.check(now, &mut self.ring);
         self.multipath.handle_timeout(now);
         self.follow_table(now);
         self.fit();
@@ -314,8 +314,7 @@ impl Actor for RingDaemon {
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
-        self.due = self.ring.poll_timeout().into_iter().chain(self.multipath.poll_timeout()).min();
-        self.due
+        self.alarm.set(self.ring.poll_timeout().into_iter().chain(self.multipath.poll_timeout()).min())
     }
 
     fn knowledge(&mut self) -> String {

@@ -45,8 +45,8 @@ pub(super) struct Inbound {
     trust: Believing,
     refusals: Refusals,
     clones: BySeat<Clones>,
-    /// Since when the ring gathers, and when it has done so for long.
-    gathering: Option<(Instant, Instant)>,
+    /// Since when the ring gathers, if it has done so for long.
+    long_gather: Option<Instant>,
     fragments: Fragments,
 }
 
@@ -152,7 +152,7 @@ impl Inbound {
             false => Believing::Proved(Gate::new(keys, table.len())),
         };
         let fragments = Fragments::new(table);
-        Inbound { incarnation, sources, trust, clones, gathering: None, fragments, refusals: Refusals::default() }
+        Inbound { incarnation, sources, trust, clones, long_gather: None, fragments, refusals: Refusals::default() }
     }
 
     /// Without a key, takes datagrams only from these sorted addresses, or from any if there are none.
@@ -252,10 +252,9 @@ impl Inbound {
     ) -> Result<Copied, Refusal> {
         let mark = came.mark(network);
         let host = Host { life: header.incarnation, address: source };
-        let expected = self.expected_since(now);
         let clones = &mut self.clones[came.sender];
         // Before the window: a packet of the host that gave way must not move it.
-        if clones.give_way(now, header.incarnation, expected) {
+        if clones.give_way(now, header.incarnation, self.long_gather) {
             return Err(Refusal::Rival);
         }
         match &mut self.trust {
@@ -275,8 +274,7 @@ impl Inbound {
 
     /// Whether a packet of a life that is not believed is of a host that gives way to another one with the same identity.
     pub(super) fn is_rival(&mut self, now: Instant, sender: Seat, header: &Header) -> bool {
-        let expected = self.expected_since(now);
-        self.clones[sender].give_way(now, header.incarnation, expected)
+        self.clones[sender].give_way(now, header.incarnation, self.long_gather)
     }
 
     /// A packet came from a life that is not believed, or a greeting from any.
@@ -302,14 +300,9 @@ impl Inbound {
         self.incarnation
     }
 
-    /// While a ring gathers: since when, and when a daemon that has not been heard since is not there.
-    pub(super) fn set_gathering(&mut self, gathering: Option<(Instant, Instant)>) {
-        self.gathering = gathering;
-    }
-
-    /// Since when a living daemon would have been heard by now.
-    fn expected_since(&self, now: Instant) -> Option<Instant> {
-        self.gathering.filter(|&(_, long)| now >= long).map(|(since, _)| since)
+    /// A ring has gathered for long, since this time.
+    pub(super) fn set_long_gather(&mut self, since: Option<Instant>) {
+        self.long_gather = since;
     }
 
     /// The others go on with this life of a daemon.
