@@ -94,12 +94,14 @@ impl Forming {
             && brings(form).all(is_sound)
     }
 
-    /// A join arrived. A join from before the agreement is stale; a later one of a member means that it has given up. The failed set of a
-    /// member only grows, so a member that goes on without another member will not accept this form token.
-    pub(crate) fn on_join(&self, join: &Join) -> Option<Transition> {
+    /// A join arrived. A join from before the agreement is stale; a later one of a member means that it has given up.
+    pub(crate) fn on_join(&self, core: &Core, join: &Join) -> Option<Transition> {
         let form = &self.passed.form;
         let life = form.members.iter().find(|member| member.daemon == join.origin).map(|member| member.incarnation)?;
-        if join.incarnation == life && form.members.iter().any(|member| join.failed.contains(&member.daemon)) {
+        // The sets of a member only grow. So it will not accept this form token if it excludes a member, or knows of one more daemon.
+        let excludes = form.members.iter().any(|member| join.failed.contains(&member.daemon));
+        let knows_more = core.said.as_ref().is_some_and(|said| !join.present.is_subset(&said.present));
+        if join.incarnation == life && (excludes || knows_more) {
             return Some(Transition::gather_with(GatherReason::JoinReceived, [join.origin]));
         }
         after_agreement(join, form.ring, life)

@@ -378,7 +378,7 @@ impl Ring {
         self.core.learn_sequence(join.sequence);
         let transition = match &mut self.state {
             State::Gather(_) | State::Between => None,
-            State::Form(forming) => forming.on_join(&join),
+            State::Form(forming) => forming.on_join(&self.core, &join),
             State::Recovery(recovery) => recovery.on_join(&join),
             State::Operational(operational) => operational.on_join(&self.core, now, &join),
         };

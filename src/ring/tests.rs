@@ -446,3 +446,25 @@ fn a_representative_whose_joins_were_missed_is_not_blamed_for_a_lost_form_token(
     bus.run(SECOND * 2);
     [1, 3, 4].into_iter().for_each(|id| assert_eq!(bus.take(id), ["Regular[1, 3, 4]"]));
 }
+
+/// The members agree, and before the form token reaches one of them, that one hears a newcomer. It will not take this form token. Who waits for
+/// the token must hear that from its joins, or both sides give each other up.
+#[test]
+fn a_newcomer_that_one_member_hears_before_the_form_token_parts_nobody() {
+    let mut bus = Bus::new(4);
+    let newcomer = DaemonId(4);
+    bus.drop = Box::new(move |from, to, packet| {
+        [from, to].contains(&newcomer) || to == DaemonId(3) && matches!(packet, Packet::Form(_))
+    });
+    while bus.rings[&DaemonId(1)].state_name() == "gather" {
+        bus.run(Duration::from_millis(1));
+    }
+    bus.drop = Box::new(move |from, to, packet| {
+        (from == newcomer) != (to == DaemonId(3)) && [from, to].contains(&newcomer)
+            || to == DaemonId(3) && matches!(packet, Packet::Form(_))
+    });
+    bus.run(Duration::from_millis(60));
+    bus.drop = Box::new(|_, _, _| false);
+    bus.run(SECOND * 2);
+    (1..=4).for_each(|id| assert_eq!(bus.take(id), ["Regular[1, 2, 3, 4]"], "at {id}"));
+}
