@@ -118,7 +118,12 @@ impl Circulation {
 
     /// The life in which this daemon is a member.
     pub(crate) fn life(&self, daemon: DaemonId) -> Option<Incarnation> {
-        self.members.iter().zip(&self.lives).find(|(member, _)| **member == daemon).map(|(_, &life)| life)
+        self.lives().find(|(member, _)| *member == daemon).map(|(_, life)| life)
+    }
+
+    /// The members, and the life of each.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
+        self.members.iter().copied().zip(self.lives.iter().copied())
     }
 
     /// Whether the token, as it was passed on, says that everyone has everything.

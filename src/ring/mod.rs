@@ -46,6 +46,7 @@ pub use transition::GatherReason;
 use self::core::Core;
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, FormPart, Incarnation, Join, Packet, Payload, Probe, Service, Token};
+use circulation::Circulation;
 use form::Forming;
 use gather::Gather;
 use hearsay::Worth;
@@ -277,10 +278,14 @@ impl Ring {
         Some(gather.since).filter(|&since| now.since(since) >= self.core.config.consensus_timeout / 2)
     }
 
-    /// While a ring is being formed: its daemons, and the life of each on which they agreed.
+    /// Until a ring is installed on which the daemons agreed: its daemons, and the life of each.
     pub fn agreed_lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
-        let forming = if let State::Form(forming) = &self.state { Some(forming) } else { None };
-        forming.into_iter().flat_map(Forming::lives)
+        let (forming, recovery) = match &self.state {
+            State::Form(forming) => (Some(forming), None),
+            State::Recovery(recovery) => (None, Some(&recovery.circulation)),
+            _ => (None, None),
+        };
+        forming.into_iter().flat_map(Forming::lives).chain(recovery.into_iter().flat_map(Circulation::lives))
     }
 
     /// The daemon at which the token rests, as far as this one knows; none while the token goes round, or while there is no ring.

@@ -413,6 +413,19 @@ fn who_goes_on_together_delivers_what_one_had_delivered_ahead() {
 }
 
 #[test]
+fn the_agreed_lives_are_known_until_the_ring_is_installed() {
+    let mut bus = Bus::new(3);
+    let lives = |bus: &Bus| bus.rings[&DaemonId(2)].agreed_lives().collect::<Vec<_>>();
+    let all = [1, 2, 3].map(|id| (DaemonId(id), Incarnation(1)));
+    for (state, expected) in [("gather", &[][..]), ("form", &all), ("recovery", &all), ("operational", &[])] {
+        while bus.rings[&DaemonId(2)].state_name() != state {
+            bus.run(Duration::from_micros(1));
+        }
+        assert_eq!(lives(&bus), expected, "while in {state}");
+    }
+}
+
+#[test]
 fn a_newcomer_that_does_not_hear_a_member_parts_nobody() {
     let mut bus = Bus::new(3);
     bus.partition(&[3]);
