@@ -25,6 +25,8 @@ pub(crate) struct Gather {
     silent: BTreeSet<DaemonId>,
     /// The latest join of each daemon.
     joins: BTreeMap<DaemonId, Join>,
+    /// The daemons that have agreed since the sets last changed.
+    agreed: BTreeSet<DaemonId>,
     /// When the gather began.
     pub(crate) since: Instant,
     /// Until this time, joins that exclude this daemon are ignored. They may have been sent while it stood still.
@@ -54,6 +56,7 @@ impl Gather {
             silent: if how.reason.is_silence() { failed.clone() } else { BTreeSet::new() },
             failed,
             joins: BTreeMap::new(),
+            agreed: BTreeSet::new(),
             since: now,
             stale_until,
             settled: false,
@@ -98,6 +101,10 @@ impl Gather {
             self.changed(core, now);
         }
         self.joins.insert(origin, join);
+        if self.agrees(&origin) && self.agreed.insert(origin) {
+            // The others may begin to gather only now, long after this daemon. One of them is here, so the rest get the whole time to follow.
+            core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
+        }
         self.agree(core, now)
     }
 
@@ -177,6 +184,7 @@ impl Gather {
     fn changed(&mut self, core: &mut Core, now: Instant) {
         // Joins of other daemons may be on their way. An agreement now would form rings that break again.
         self.settled = false;
+        self.agreed.clear();
         self.say(core);
         core.timers.set(Timer::Settle, now + core.config.join_interval / 3);
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);

@@ -1,5 +1,7 @@
 //! A member that has died, as the level below says.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 impl Bus {
@@ -137,6 +139,41 @@ fn what_was_said_while_a_daemon_stood_still_parts_it_from_nobody() {
     let mut bus = Bus::new(3);
     bus.run(SECOND * 30);
     believes_no_old_join(&mut bus, Some(SECOND * 3 / 10));
+}
+
+/// A daemon that woke up gathers long before the others notice it. When the first of them answers, the rest get time to follow.
+#[test]
+fn who_gathers_long_before_the_others_gives_up_none_of_them() {
+    let mut bus = Bus::new(3);
+    bus.run(SECOND);
+    let consensus = Config::new(DaemonId(3), Incarnation(1), vec![DaemonId(3)]).consensus_timeout;
+    let ring = bus.rings[&DaemonId(1)].state.circulation().unwrap().ring;
+    let join = |origin| Join {
+        origin: DaemonId(origin),
+        incarnation: Incarnation(1),
+        sequence: ring.sequence,
+        leaving: false,
+        present: [1, 2, 3].map(DaemonId).into(),
+        failed: [].into(),
+    };
+    let woken = bus.rings.get_mut(&DaemonId(3)).unwrap();
+    let awake = bus.now + SECOND * 2;
+    woken.handle_timeout(awake);
+    assert_eq!(woken.state_name(), "gather");
+    let mut said = BTreeSet::new();
+    for (after, origin) in [(consensus * 9 / 10, 1), (consensus * 11 / 10, 2)] {
+        let until = awake + after;
+        while let Some(at) = woken.poll_timeout().filter(|&at| at < until) {
+            woken.handle_timeout(at);
+        }
+        woken.handle_packet(until, DaemonId(origin), Packet::Join(join(origin)));
+        while let Some(transmit) = woken.poll_transmit() {
+            if let Packet::Join(join) = transmit.packet {
+                said.extend(join.failed);
+            }
+        }
+    }
+    assert!(said.is_empty(), "it gave up {said:?}");
 }
 
 /// Daemon 3 stands still, not as long as the token may stay away, but the others have gone on without it. Then it reads that they have.
