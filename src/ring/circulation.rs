@@ -37,13 +37,18 @@ struct Behind {
     aru: u64,
     /// At how many visits in a row.
     visits: u32,
+    /// When it may be helped again, once it looks hopeless.
+    next_try: Instant,
 }
 
 /// A member is given up if it gets no data during this many time-outs of the token. One time-out is too short on slow networks that lose much.
 const STUCK_TIMEOUTS: u32 = 3;
-/// After so many visits without progress, packets are retransmitted at every sixteenth visit only. Perhaps no network carries packets of their
-/// length. The token may make thousands of visits until that ends.
+/// After so many visits without progress, packets are retransmitted only now and then. Perhaps no network carries packets of their length. The
+/// token may make thousands of visits until that ends.
 const HOPELESS_VISITS: u32 = 16;
+/// Then they are retransmitted at most this often within one time-out of the token. This is time, not visits: on a slow network that loses much
+/// each visit counts.
+const HOPELESS_TRIES: u32 = 32;
 
 /// A ring with its token going round.
 #[derive(Debug)]
@@ -179,7 +184,7 @@ impl Circulation {
             // The timer runs on from the first of these visits. Setting it again at each would never let it expire.
             Some(behind) if (behind.by, behind.aru) == (by, token.aru) => behind.visits += 1,
             behind => {
-                *behind = Some(Behind { by, aru: token.aru, visits: 1 });
+                *behind = Some(Behind { by, aru: token.aru, visits: 1, next_try: now });
                 core.timers.set(Timer::Progress, now + core.config.token_timeout * STUCK_TIMEOUTS);
             }
         }
@@ -219,16 +224,14 @@ impl Circulation {
 
     /// Retransmits the requested packets that this daemon has, and takes them off the list. A request that comes again after it was served is
     /// left to the other members until each has served it: the requester may not hear this daemon.
-    pub(crate) fn serve(&mut self, core: &mut Core, token: &mut Token) {
+    pub(crate) fn serve(&mut self, core: &mut Core, now: Instant, token: &mut Token) {
         // One member steers. If all did, they would undo each other's steps.
         if self.ring.representative == core.me() {
             self.flow.steer(&core.config, self.members.len(), self.rotation.took(), token);
         }
         // Before anything is sent: this daemon's counts of the last visit must not count twice.
         self.flow.begin(token);
-        let visits = self.behind.map_or(0, |behind| behind.visits);
-        let waits = visits > HOPELESS_VISITS && !visits.is_multiple_of(HOPELESS_VISITS);
-        let mut budget = if waits { 0 } else { core.config.personal_window };
+        let mut budget = if self.may_retransmit(core, now) { core.config.personal_window } else { 0 };
         let mut left = Ranges::default();
         let members = self.members.len() as u64;
         // In each rotation one member serves a request and then leaves it to the next. After this many hops all have.
@@ -253,6 +256,15 @@ impl Circulation {
             }
         }
         token.requests = left.list;
+    }
+
+    fn may_retransmit(&mut self, core: &Core, now: Instant) -> bool {
+        let Some(behind) = self.behind.as_mut().filter(|behind| behind.visits > HOPELESS_VISITS) else { return true };
+        let due = now >= behind.next_try;
+        if due {
+            behind.next_try = now + core.config.token_timeout / HOPELESS_TRIES;
+        }
+        due
     }
 
     /// How many packets may be numbered at this visit: what flow control allows, while memory is bounded.

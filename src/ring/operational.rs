@@ -249,7 +249,7 @@ impl Operational {
         self.left = None;
         self.gait.visit(&token);
         // Retransmissions come before everything else. Whether the token may rest depends on what they leave.
-        self.circulation.serve(core, &mut token);
+        self.circulation.serve(core, now, &mut token);
         if self.may_rest(core, &token) {
             self.rest(core, now, token);
         } else {

@@ -116,7 +116,7 @@ impl Recovery {
             }
             // The token shows that the form token went round, so that is not sent again.
             self.passed = None;
-            self.circulation.serve(core, &mut visit);
+            self.circulation.serve(core, now, &mut visit);
             let numbered = self.send_owing(core, &mut visit);
             let calm_before = visit.owing_by.is_none() && visit.aru == visit.seq && numbered.is_empty();
             token = self.circulation.pass(core, now, visit, numbered);

@@ -16,6 +16,8 @@ type Forger = Box<dyn FnMut(DaemonId, &Packet) -> Option<Packet>>;
 
 struct Bus {
     now: Instant,
+    /// How long a packet is on its way, so that time goes on while tokens rotate.
+    delay: Duration,
     rings: BTreeMap<DaemonId, Ring>,
     /// Who is on which side of a partition.
     side: BTreeMap<DaemonId, u32>,
@@ -39,6 +41,7 @@ impl Bus {
         };
         Bus {
             now: Instant::ZERO,
+            delay: Duration::from_micros(10),
             rings: ids.iter().map(ring).collect(),
             side: ids.iter().map(|&id| (id, 0)).collect(),
             flying: VecDeque::new(),
@@ -80,8 +83,7 @@ impl Bus {
                 self.rings.get_mut(&id).unwrap().handle_timeout(self.now);
                 self.drain(id);
             } else if let Some((from, to, packet)) = self.flying.pop_front() {
-                // A packet takes 10 µs, so that time goes on while tokens rotate.
-                self.now += Duration::from_micros(10);
+                self.now += self.delay;
                 self.arrive(from, to, &packet);
             } else {
                 self.now = end;
@@ -333,7 +335,7 @@ fn a_member_that_gets_tokens_but_no_data_is_given_up() {
     (1..=3).for_each(|id| assert!(bus.take(id).is_empty()));
     // What does not get through is not retransmitted at each of the thousands of visits that the token makes meanwhile.
     let stats = bus.rings[&DaemonId(1)].stats();
-    assert!(stats.retransmitted < stats.tokens / 4 + 100, "{stats:?}");
+    assert!(stats.tokens > 1000 && stats.retransmitted < 100, "{stats:?}");
     bus.run(SECOND * 14 / 10);
     let expected = ["Transitional[1, 3]", "hello", "Regular[1, 3]"];
     assert_eq!(bus.take(1), expected);
@@ -342,6 +344,21 @@ fn a_member_that_gets_tokens_but_no_data_is_given_up() {
     bus.submit(3, Service::Safe, "we go on");
     bus.run(SECOND / 10);
     assert_eq!(bus.take(1).last().unwrap(), "we go on");
+}
+
+/// On a slow network the token makes few visits, so a retransmission must not wait for many of them.
+#[test]
+fn what_looked_hopeless_is_retransmitted_soon_on_a_slow_network_too() {
+    let mut bus = Bus::new(2);
+    bus.run(SECOND);
+    bus.delay = Duration::from_millis(4);
+    bus.drop = Box::new(|_, to, packet| to == DaemonId(2) && matches!(packet, Packet::Data(_)));
+    bus.submit(1, Service::Agreed, "hello");
+    bus.run(SECOND);
+    drop(bus.take(2));
+    bus.drop = Box::new(|_, _, _| false);
+    bus.run(Duration::from_millis(60));
+    assert_eq!(bus.take(2), ["hello"]);
 }
 
 /// Daemon 3 lacks a packet of daemon 2, and daemon 1 sends behind it.
