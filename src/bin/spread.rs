@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use parking_lot::Mutex;
-use service::log::{self, Levels, Log, Stamp};
+use service::log::{self, Levels, Log, Precision, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
 #[cfg(unix)]
@@ -410,7 +410,8 @@ fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<lo
         Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
         _ => Levels::of(settings.priority, settings.flags.as_deref()),
     };
-    let stamp = Stamp::new(settings.time_stamp.as_deref(), settings.precise);
+    let precision = if settings.precise { Precision::Microseconds } else { Precision::Format };
+    let stamp = Stamp::new(settings.time_stamp.as_deref(), precision);
     Ok(log::Settings { levels, file, stamp, format: format(settings.format)? })
 }
 

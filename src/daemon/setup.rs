@@ -187,8 +187,13 @@ mod tests {
         Window = 100 PersonalWindow = 10 MaxSessionMessages = 7 MaxSessions = 5 MaxMessageSize = 32M
         SlowClient = block-senders";
 
-    fn peer(daemon: [u8; 4], address: &str, near: bool) -> net::Peer {
-        net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), near }
+    fn near(daemon: [u8; 4], address: &str) -> net::Peer {
+        let daemon = DaemonId(u32::from_be_bytes(daemon));
+        net::Peer { daemon, address: address.parse().unwrap(), near: true }
+    }
+
+    fn elsewhere(daemon: [u8; 4], address: &str) -> net::Peer {
+        net::Peer { near: false, ..near(daemon, address) }
     }
 
     #[test]
@@ -199,9 +204,9 @@ mod tests {
         let [first, second] = &alpha.networks[..] else { panic!("two networks") };
         assert_eq!(first.kind, net::Kind::Multicast([239, 77, 0, 1].into()));
         let [beta, gamma] = [[10, 77, 0, 2], [10, 88, 0, 3]];
-        assert_eq!(first.peers, [peer(beta, "10.77.0.2:4803", true), peer(gamma, "10.88.0.3:4900", false)]);
+        assert_eq!(first.peers, [near(beta, "10.77.0.2:4803"), elsewhere(gamma, "10.88.0.3:4900")]);
         assert_eq!((second.own, second.port), ([10, 77, 1, 1].into(), 4810));
-        assert_eq!(second.peers, [peer(beta, "10.77.1.2:4810", true)]);
+        assert_eq!(second.peers, [near(beta, "10.77.1.2:4810")]);
         let gamma = options(&settings, "gamma");
         assert_eq!(gamma.networks[0].kind, net::Kind::Broadcast([10, 88, 0, 255].into()));
         assert!(gamma.networks[0].peers.iter().all(|peer| !peer.near));

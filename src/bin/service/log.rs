@@ -24,7 +24,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::Levels;
-pub use stamp::Stamp;
+pub use stamp::{Precision, Stamp};
 
 use crate::system;
 use limit::{Limiter, Moment};
