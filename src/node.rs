@@ -19,9 +19,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::config::Live;
-use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Attempt, Multipath, Networks, System};
-use crate::ring::{self, Configuration, ConfigurationKind, Ring};
+use crate::groups::{Groups, GroupsEvent, SessionId};
+use crate::multipath::{self, Attempt, Multipath, MultipathSettings, Networks, System};
+use crate::ring::{self, Configuration, ConfigurationKind, Ring, RingEvent, RingSettings, RingSettingsError};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
@@ -39,9 +39,9 @@ pub use succession::NextTable;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct NodeSettings {
     /// The ring, `me` and all daemons included.
-    pub ring: ring::Config,
+    pub ring: RingSettings,
     /// This daemon's name, the last part of its clients' private groups. At most 19 bytes.
     pub name: String,
     /// The names of all daemons, in the order of the ring: a daemon speaks for its own clients alone.
@@ -71,7 +71,7 @@ pub enum ClientInput<'a> {
     Connected(Peer),
     /// Bytes arrived.
     Bytes(&'a [u8]),
-    /// The result of [`Event::Check`].
+    /// The result of [`NodeEvent::Check`].
     Checked(Verdict),
     /// The stream ended or failed.
     Closed,
@@ -79,7 +79,7 @@ pub enum ClientInput<'a> {
 
 /// What the node tells the daemon around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum NodeEvent {
     /// [`Node::client_output`] of this session became non-empty.
     Output(SessionId),
     /// Write the rest, if the socket takes it, then close the connection. The node has already removed the session.
@@ -140,14 +140,14 @@ pub struct Node {
     next_daemons: Vec<(DaemonId, String)>,
     /// They have come, and nobody has asked yet.
     adopted: bool,
-    events: VecDeque<Event>,
+    events: VecDeque<NodeEvent>,
     /// When [`Node::handle_timeout`] should be called next, as was said last.
     alarm: Alarm,
 }
 
 impl Node {
     /// A daemon that begins to gather at `now`.
-    pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
+    pub fn new(config: NodeSettings, now: Instant) -> Result<Node, RingSettingsError> {
         // What one visit of the token takes where packets are of the usual length.
         let visit = config.ring.personal_window as usize * config.ring.body_limit.min(USUAL_BODY);
         let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
@@ -155,7 +155,7 @@ impl Node {
         let longest = config.ring.body_limit + Header::SIZE;
         let ring = Ring::new(config.ring.clone(), now)?;
         let groups = Groups::new(config.ring.me, config.ring.daemons.iter().copied().zip(config.names));
-        let paths = multipath::Config {
+        let paths = MultipathSettings {
             me: config.ring.me,
             incarnation: config.ring.incarnation,
             daemons: config.ring.daemons,
@@ -205,7 +205,7 @@ impl Node {
                     && join.leaving
                 {
                     // Reported before the ring handles it, so that the log can tell a farewell from a loss.
-                    self.events.push_back(Event::Farewell(header.sender));
+                    self.events.push_back(NodeEvent::Farewell(header.sender));
                 }
                 self.ring.handle_packet(now, header.sender, packet);
             }
@@ -280,7 +280,7 @@ impl Node {
         self.ring.waiting_bytes() > 0
     }
 
-    /// Whether the node takes bytes of this client in particular. If it does not, [`Event::Welcome`] follows when it does.
+    /// Whether the node takes bytes of this client in particular. If it does not, [`NodeEvent::Welcome`] follows when it does.
     pub fn takes_bytes_of(&self, id: SessionId) -> bool {
         !self.lanes.holds(id) && !self.clients.stops(id)
     }
@@ -291,8 +291,8 @@ impl Node {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.paths.poll_notice().map(Event::Network))
+    pub fn poll_event(&mut self) -> Option<NodeEvent> {
+        self.events.pop_front().or_else(|| self.paths.poll_notice().map(NodeEvent::Network))
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.
@@ -410,20 +410,20 @@ impl Node {
     }
 
     fn collect_events(&mut self) {
-        let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(Event::Welcome);
+        let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(NodeEvent::Welcome);
         self.events.extend(welcome);
         self.events.extend(std::iter::from_fn(|| self.clients.poll_event()));
     }
 
-    fn on_ring(&mut self, event: ring::Event) {
-        if let ring::Event::Configuration(configuration) = &event {
+    fn on_ring(&mut self, event: RingEvent) {
+        if let RingEvent::Configuration(configuration) = &event {
             if configuration.kind == ConfigurationKind::Regular {
                 // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
                 self.budget = usize::MAX;
                 self.paths.set_company(&configuration.members);
                 self.ring.set_handover(self.handover());
             }
-            self.events.push_back(Event::Configuration(configuration.clone()));
+            self.events.push_back(NodeEvent::Configuration(configuration.clone()));
         }
         self.groups.handle_event(event);
     }
@@ -443,19 +443,19 @@ impl Node {
         self.lanes.poll_ready().or_else(|| if waits { None } else { piece(self) })
     }
 
-    fn on_groups(&mut self, now: Instant, event: groups::Event) {
+    fn on_groups(&mut self, now: Instant, event: GroupsEvent) {
         match event {
             // A state counts in this configuration only, and before all messages of clients.
-            groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
-            groups::Event::Deliver { to, frame } => self.clients.deliver(&to, frame),
-            groups::Event::Released(id) => self.clients.released(id),
-            groups::Event::Whole(number) => self.lanes.on_whole(number),
-            groups::Event::Refused(number) => self.lanes.on_refused(number),
-            groups::Event::RoomForPieces => self.lanes.on_room(),
+            GroupsEvent::Submit { service, payload } => self.ring.submit_first(now, service, payload),
+            GroupsEvent::Deliver { to, frame } => self.clients.deliver(&to, frame),
+            GroupsEvent::Released(id) => self.clients.released(id),
+            GroupsEvent::Whole(number) => self.lanes.on_whole(number),
+            GroupsEvent::Refused(number) => self.lanes.on_refused(number),
+            GroupsEvent::RoomForPieces => self.lanes.on_room(),
             // Somebody forges messages, and nobody can tell which are true. A new ring begins with a new exchange.
-            groups::Event::Forged => self.ring.begin_anew(now),
-            groups::Event::Changed => self.clients.changed(),
-            groups::Event::Begun(ring) => {
+            GroupsEvent::Forged => self.ring.begin_anew(now),
+            GroupsEvent::Changed => self.clients.changed(),
+            GroupsEvent::Begun(ring) => {
                 self.lanes.on_configuration(ring);
                 self.clients.on_configuration();
             }

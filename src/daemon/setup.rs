@@ -9,13 +9,15 @@ use super::files::{self, FileError};
 use super::{Identity, Options};
 use crate::config::{Daemon, Process, Settings, Table};
 use crate::multipath::System;
+use crate::net;
+use crate::node::NodeSettings;
+use crate::ring::RingSettings;
 use crate::seal::Keys;
 use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Header, NetworkId};
-use crate::{net, node, ring};
 
 /// How long a client's handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,13 +32,13 @@ impl Options {
     pub fn from_settings(settings: &Settings, me: &Daemon) -> Options {
         let (identity, table) = (Identity::new(None), &settings.table);
         let Membership { daemons, names, segments, system, sources, networks } = Membership::of(settings, me);
-        let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
+        let mut ring = RingSettings::new(me.id, identity.incarnation, daemons);
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
         ring.body_limit = LONGEST_DATAGRAM - Header::SIZE;
         settings.live.tune(&mut ring);
         let mut live = settings.live.clone();
         files::fit_memory(&mut live);
-        let node = node::Config {
+        let node = NodeSettings {
             ring,
             name: me.name.clone(),
             names,
@@ -253,7 +255,7 @@ mod tests {
             TokenTimeout = 1250 HurryTimeout = 500 AliveTimeout = 250 JoinTimeout = 250 RepTimeout = 625
             SegTimeout = 500 GatherTimeout = 1250 FormTimeout = 1250 LookupTimeout = 30000";
         let ring = options(&settings(text), "a").node.ring;
-        let default = ring::Config::new(ring.me, ring.incarnation, ring.daemons.clone());
+        let default = RingSettings::new(ring.me, ring.incarnation, ring.daemons.clone());
         assert_eq!(ring.token_timeout, Duration::from_millis(1250));
         assert_eq!(ring.token_retransmit, default.token_retransmit);
         assert_eq!((ring.join_interval, ring.consensus_timeout), (default.join_interval, default.consensus_timeout));

@@ -18,10 +18,10 @@ use super::ends::{ClientStats, EndReason};
 use super::memory::{Fill, Memory, SESSION};
 use super::pace::Pace;
 use super::users::{User, Users};
-use super::{Config, Event};
+use super::{NodeEvent, NodeSettings};
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
-use crate::session::{self, Outbox, Peer, Session, SlowClient, Source};
+use crate::session::{Outbox, Peer, Session, SessionSettings, SlowClient, Source};
 use crate::time::{Duration, Instant};
 use crate::wire::{Envelope, Name, Refusal, Service};
 
@@ -31,7 +31,7 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// All client sessions of a daemon.
 #[derive(Debug)]
 pub(super) struct Clients {
-    config: session::Config,
+    config: SessionSettings,
     daemon: Vec<u8>,
     sessions: BTreeMap<SessionId, Client>,
     /// Private groups in use, those of ended sessions included until they are released.
@@ -55,7 +55,7 @@ pub(super) struct Clients {
     /// When the daemon last stopped reading all clients.
     unread: Instant,
     demands: VecDeque<Demand>,
-    events: VecDeque<Event>,
+    events: VecDeque<NodeEvent>,
     rng: Rng,
 }
 
@@ -134,7 +134,7 @@ pub(super) enum Demand {
 }
 
 impl Clients {
-    pub(super) fn new(config: &Config) -> Clients {
+    pub(super) fn new(config: &NodeSettings) -> Clients {
         Clients {
             config: config.live.session.clone(),
             daemon: config.name.clone().into_bytes(),
@@ -159,7 +159,7 @@ impl Clients {
     }
 
     /// Other rules from now on. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
-    pub(super) fn configure(&mut self, config: &session::Config) {
+    pub(super) fn configure(&mut self, config: &SessionSettings) {
         self.config = config.clone();
         self.memory.set_limit(config.max_memory);
         self.set_user_limits(config.max_user_sessions, config.max_user_memory);
@@ -278,7 +278,7 @@ impl Clients {
         self.update_accounts(id);
         // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
         if before == OutboxState::Empty && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
-            self.events.push_back(Event::Output(id));
+            self.events.push_back(NodeEvent::Output(id));
         }
     }
 
@@ -320,7 +320,7 @@ impl Clients {
         self.memory.change(outbox.take_memory_change() - client.input as isize - SESSION as isize);
         // A refused client should learn why. To any other nothing more can be promised.
         let rest = if matches!(reason, EndReason::Refused(_)) { rest } else { Vec::new() };
-        self.events.push_back(Event::Close { id, reason, rest });
+        self.events.push_back(NodeEvent::Close { id, reason, rest });
     }
 
     fn count_end(&mut self, client: &Client, reason: EndReason) {
@@ -410,7 +410,7 @@ impl Clients {
             self.change(id, change);
             self.requests(id, before);
             if !self.stops(id) {
-                self.events.push_back(Event::Welcome(id));
+                self.events.push_back(NodeEvent::Welcome(id));
             }
         }
     }
@@ -430,7 +430,7 @@ impl Clients {
         self.demands.pop_front()
     }
 
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_event(&mut self) -> Option<NodeEvent> {
         self.events.pop_front()
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use spread::groups::{Dropped, Event, Groups, SessionId, Status};
-use spread::ring::{self, Configuration, ConfigurationKind, Message};
+use spread::groups::{Dropped, Groups, GroupsEvent, SessionId, Status};
+use spread::ring::{Configuration, ConfigurationKind, Message, RingEvent};
 use spread::wire::{DaemonId, Envelope, FrameType, Payload, RingId, Service};
 
 use crate::bus::Bus;
@@ -201,28 +201,29 @@ fn a_daemon_goes_through_the_states_that_monitors_know() {
         |ring| Configuration { kind: ConfigurationKind::Regular, ring, members: vec![DaemonId(1)], next: None };
     let breaks = || {
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
-        ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
+        RingEvent::Configuration(Configuration { kind, next, ..regular(ring) })
     };
     let message =
-        |(payload, service)| ring::Event::Message(Message { origin: DaemonId(1), service, payload, numbered: true });
+        |(payload, service)| RingEvent::Message(Message { origin: DaemonId(1), service, payload, numbered: true });
     let mut groups = Groups::new(DaemonId(1), [(DaemonId(1), "d1".to_string())]);
-    let table = hear(&mut groups, ring::Event::Configuration(regular(ring)));
+    let table = hear(&mut groups, RingEvent::Configuration(regular(ring)));
     assert_eq!(groups.status(), Status::Exchanging);
     hear(&mut groups, breaks());
     assert_eq!(groups.status(), Status::ExchangingInTransition);
     hear(&mut groups, message(table.expect("its table goes to all")));
     assert_eq!(groups.status(), Status::Transitional);
-    let table = hear(&mut groups, ring::Event::Configuration(regular(next)));
+    let table = hear(&mut groups, RingEvent::Configuration(regular(next)));
     assert_eq!(groups.status(), Status::Exchanging);
     hear(&mut groups, message(table.expect("its table goes to all")));
     assert_eq!(groups.status(), Status::Operational);
 }
 
 /// Gives groups an event and lets them carry it out. What they say last.
-fn hear(groups: &mut Groups, event: ring::Event) -> Option<(Payload, Service)> {
+fn hear(groups: &mut Groups, event: RingEvent) -> Option<(Payload, Service)> {
     groups.handle_event(event);
     let events = std::iter::from_fn(|| groups.poll_event());
-    let said = |event| if let Event::Submit { payload, service } = event { Some((payload, service)) } else { None };
+    let said =
+        |event| if let GroupsEvent::Submit { payload, service } = event { Some((payload, service)) } else { None };
     events.filter_map(said).last()
 }
 

@@ -3,7 +3,7 @@
 use super::Clients;
 use crate::groups::SessionId;
 use crate::node::ends::EndReason;
-use crate::node::{Event, clients::Holder, pace};
+use crate::node::{NodeEvent, clients::Holder, pace};
 use crate::session::{Frame, SlowClient};
 use crate::wire::{FrameHeader, Name, Payload};
 
@@ -25,7 +25,7 @@ impl Clients {
             let compacted = if outbox.is_blocked() { compact.get_or_insert_with(|| frame.compact()) } else { &None };
             let quiet = outbox.is_empty();
             match outbox.push(compacted.as_ref().unwrap_or(&frame).clone()) {
-                Ok(()) if quiet => self.events.push_back(Event::Output(id)),
+                Ok(()) if quiet => self.events.push_back(NodeEvent::Output(id)),
                 Ok(()) => {}
                 Err(overflow) => {
                     self.end(id, EndReason::Slow(overflow));
@@ -61,7 +61,7 @@ impl Clients {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
             client.stopped_by -= 1;
             if client.stopped_by == 0 {
-                self.events.push_back(Event::Welcome(id));
+                self.events.push_back(NodeEvent::Welcome(id));
             }
         }
     }

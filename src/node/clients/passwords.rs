@@ -2,7 +2,7 @@
 
 use super::{Clients, OutboxState};
 use crate::groups::SessionId;
-use crate::node::Event;
+use crate::node::NodeEvent;
 use crate::node::users::User;
 use crate::session::{Check, Verdict};
 use crate::wire::Refusal;
@@ -23,7 +23,7 @@ impl Clients {
     pub(super) fn compare(&mut self) {
         while let Some((id, check)) = self.attempts.poll(self.now) {
             if self.sessions.contains_key(&id) {
-                self.events.push_back(Event::Check { id, check });
+                self.events.push_back(NodeEvent::Check { id, check });
             }
         }
     }
