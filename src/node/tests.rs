@@ -7,11 +7,12 @@ use super::*;
 use crate::multipath::Policy;
 use crate::ring::{RingSettings, Windows};
 use crate::session::{self, SessionSettings};
-use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, Version, Way};
+use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, RingId, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name, Refusal};
 
 mod crowds;
 mod large;
+mod lateness;
 mod users;
 
 /// Where datagrams come from, which nobody checks here.
@@ -34,6 +35,8 @@ struct Bus {
     checks: Vec<(SessionId, Check)>,
     /// No datagram arrives.
     parted: bool,
+    /// The ring that was installed last, at any node.
+    ring: Option<RingId>,
 }
 
 fn config(me: u32, count: u32) -> NodeSettings {
@@ -73,6 +76,7 @@ impl Bus {
             welcome: Vec::new(),
             checks: Vec::new(),
             parted: false,
+            ring: None,
         };
         (0..bus.nodes.len()).for_each(|at| bus.drain(at));
         bus.run(Duration::from_secs(1));
@@ -99,7 +103,8 @@ impl Bus {
                 }
                 NodeEvent::Welcome(id) => self.welcome.push(id),
                 NodeEvent::Check { id, check } => self.checks.push((id, check)),
-                NodeEvent::Configuration(_) | NodeEvent::Farewell(_) | NodeEvent::Network(_) => {}
+                NodeEvent::Configuration(configuration) => self.ring = Some(configuration.ring),
+                NodeEvent::Farewell(_) | NodeEvent::Network(_) => {}
             }
         }
     }
