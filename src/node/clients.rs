@@ -47,7 +47,7 @@ pub(super) struct Clients {
     users: Users,
     /// Users whose sessions exceed the user's limit.
     greedy: Vec<User>,
-    /// When sessions with an unfinished frame are looked at, in order of time; each at most once.
+    /// When sessions with an unfinished frame are checked, in order of time; each at most once.
     unfinished: VecDeque<(Instant, SessionId)>,
     stats: ClientStats,
     /// The time of the input that is being handled.
@@ -77,7 +77,7 @@ struct Client {
     paced: bool,
     /// It is far behind with views.
     behind: bool,
-    /// It is among those whose unfinished frames are looked at.
+    /// It has an entry in `unfinished`.
     timed: bool,
     /// When its last bytes came, or the daemon did not read it.
     heard: Instant,
@@ -91,7 +91,7 @@ struct Client {
 #[derive(Debug)]
 struct Leaving {
     name: Name,
-    /// What it takes until then.
+    /// Bytes that it takes until then.
     memory: usize,
 }
 
@@ -158,7 +158,7 @@ impl Clients {
         }
     }
 
-    /// Other rules from now on. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
+    /// Applies other settings. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
     pub(super) fn configure(&mut self, config: &SessionSettings) {
         self.config = config.clone();
         self.memory.set_limit(config.max_memory);
@@ -169,6 +169,7 @@ impl Clients {
                 self.release(receiver);
             }
         }
+        // With other limits, other outboxes are full.
         for id in self.sessions.keys().copied().collect::<Vec<SessionId>>() {
             self.check_pace(id);
         }
@@ -218,7 +219,9 @@ impl Clients {
             input: 0,
             charged: 0,
         };
+        // Asked before the client itself counts.
         let has_room = self.users.has_room(&client.user);
+        // Entered even if it is refused below, because every end takes a session from its user.
         self.users.enter(client.user.clone());
         let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
@@ -241,6 +244,7 @@ impl Clients {
         if let Some(surplus) = self.doorway.surplus(source) {
             self.end(surplus, EndReason::CrowdedOut);
         }
+        // The newcomer is already one of them.
         if self.sessions.len() > self.config.quota {
             // Somebody who opens connections and sends nothing must not lock others out.
             match self.doorway.make_room(source) {
@@ -271,6 +275,7 @@ impl Clients {
 
     /// Carries out the complete requests of a client, whose outbox was in this state before.
     fn requests(&mut self, id: SessionId, before: OutboxState) {
+        // A change that waits must not be overtaken by the next requests of its client.
         let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
@@ -312,6 +317,7 @@ impl Clients {
         self.count_end(&client, reason);
         match client.private_group {
             Some(name) if client.opened => self.leave_name(id, name),
+            // It has sent nothing to the ring, so nobody can take a new session with this name for it.
             Some(name) => self.give_name_back(id, name),
             None => {}
         }
@@ -373,6 +379,7 @@ impl Clients {
     /// Ends sessions that took too long, and releases waiting changes.
     pub(super) fn handle_timeout(&mut self) {
         while let Some(id) = self.doorway.poll_late(self.now) {
+            // A deadline remains when its handshake ends, so the session may be open or gone.
             if self.sessions.get(&id).is_some_and(|client| !client.opened) {
                 self.end(id, EndReason::HandshakeTimeout);
             }
@@ -409,6 +416,7 @@ impl Clients {
             let before = OutboxState::of(client.session.outbox());
             self.change(id, change);
             self.requests(id, before);
+            // Its next requests may have stopped it again.
             if !self.stops(id) {
                 self.events.push_back(NodeEvent::Welcome(id));
             }

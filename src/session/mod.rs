@@ -228,6 +228,7 @@ impl Session {
 
     /// Bytes arrived. Drain [`Session::poll_request`] before the next ones.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
+        // Bytes of a session that is over must take no memory.
         if !matches!(self.phase, SessionPhase::Closed) {
             self.input.push(bytes);
         }
@@ -241,6 +242,7 @@ impl Session {
                 self.enter(SessionPhase::Closed);
                 return Some(Request::Slow(overflow));
             }
+            // Only after the output, because the answer that opens a session belongs to the handshake, which has no limit.
             if let Some(next) = step.next {
                 self.enter(next);
             }
@@ -265,6 +267,7 @@ impl Session {
     pub fn admit(&mut self, private_group: Name) {
         let SessionPhase::Admission(request) = &self.phase else { panic!("admit answers a Hello, once") };
         let (request, version) = (*request, request.version);
+        // An older library expects no list of methods.
         if version.has_authentication() {
             self.outbox.push_handshake(self.authenticator.list().encode());
         }
@@ -331,6 +334,7 @@ impl Session {
     }
 
     fn step(&mut self) -> Option<Step> {
+        // In each phase, because a client can also send too much while the owner has not answered.
         if self.input.is_flooded() {
             return Some(Step::enter(SessionPhase::Closed, Request::Violation(Violation::Flood)));
         }

@@ -38,6 +38,7 @@ impl Frame {
 
     /// A frame for one client, which is charged each byte.
     fn own(payload: Payload) -> Frame {
+        // A client causes its own rejects, so it pays for each byte of them, unlike for views.
         Frame(Arc::new(Content { kind: kind(&payload), payload, share: None }))
     }
 
@@ -75,6 +76,7 @@ impl Frame {
     pub fn compact(&self) -> Option<Frame> {
         let payload = &self.0.payload;
         let copy = || Frame(Arc::new(Content { payload: payload.copied(), kind: self.0.kind, share: self.0.share }));
+        // A smaller gain is not worth a copy.
         (payload.retained() > 2 * payload.len()).then(copy)
     }
 }

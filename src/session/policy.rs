@@ -86,8 +86,10 @@ impl Judge {
         match attempt {
             Attempt::Join(group) => may(Action::Join, group) && (!self.wants_views || may(Action::Monitor, group)),
             Attempt::Multicast { to, .. } => {
+                // Rules are for groups. A message to a single client passes, alone or in a list.
                 to.iter().filter(|group| !group.as_bytes().starts_with(b"#")).all(|group| may(Action::Send, group))
             }
+            // Nobody is kept in a group.
             Attempt::Connect | Attempt::Leave(_) | Attempt::Unicast { .. } => true,
         }
     }
