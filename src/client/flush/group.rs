@@ -168,7 +168,7 @@ impl Group {
         self.enter_if_agreed();
     }
 
-    /// The daemon announces that members are being lost, or they are found to be.
+    /// The daemon announces that members are being lost, or a membership shows it.
     pub fn handle_transition(&mut self) {
         if self.view.id.is_some() && !mem::replace(&mut self.view.transitional, true) {
             self.deliver_bare(FrameType::TRANSITION);
