@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::{Options, tally};
 use crate::counters::{Counter, Value};
-use crate::groups::Status as GroupStatus;
+use crate::groups::GroupsStatus;
 use crate::node::Node;
 use crate::ring::{Configuration, Windows};
 use crate::time::{Duration, Instant};
@@ -274,12 +274,12 @@ fn ring_state(name: &str) -> u32 {
     }
 }
 
-fn group_state(status: GroupStatus) -> u32 {
+fn group_state(status: GroupsStatus) -> u32 {
     match status {
-        GroupStatus::Operational => 1,
-        GroupStatus::Transitional => 2,
-        GroupStatus::Exchanging => 3,
-        GroupStatus::ExchangingInTransition => 4,
+        GroupsStatus::Operational => 1,
+        GroupsStatus::Transitional => 2,
+        GroupsStatus::Exchanging => 3,
+        GroupsStatus::ExchangingInTransition => 4,
     }
 }
 

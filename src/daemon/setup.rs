@@ -153,7 +153,7 @@ fn networks(table: &Table, me: &Daemon) -> Vec<net::Network> {
     let described = with_address.map(|(id, network, own)| {
         let peer = |daemon: &Daemon| {
             let address = table.traffic_address(daemon, id)?;
-            Some(net::Peer { daemon: daemon.id, address, near: daemon.segment == me.segment })
+            Some(net::RemoteDaemon { daemon: daemon.id, address, near: daemon.segment == me.segment })
         };
         net::Network {
             kind: network.kind,
@@ -189,13 +189,13 @@ mod tests {
         Window = 100 PersonalWindow = 10 MaxSessionMessages = 7 MaxSessions = 5 MaxMessageSize = 32M
         SlowClient = block-senders";
 
-    fn near(daemon: [u8; 4], address: &str) -> net::Peer {
+    fn near(daemon: [u8; 4], address: &str) -> net::RemoteDaemon {
         let daemon = DaemonId(u32::from_be_bytes(daemon));
-        net::Peer { daemon, address: address.parse().unwrap(), near: true }
+        net::RemoteDaemon { daemon, address: address.parse().unwrap(), near: true }
     }
 
-    fn elsewhere(daemon: [u8; 4], address: &str) -> net::Peer {
-        net::Peer { near: false, ..near(daemon, address) }
+    fn elsewhere(daemon: [u8; 4], address: &str) -> net::RemoteDaemon {
+        net::RemoteDaemon { near: false, ..near(daemon, address) }
     }
 
     #[test]

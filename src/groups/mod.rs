@@ -99,7 +99,7 @@ counters! {
 
 /// The state of the groups between configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum GroupsStatus {
     /// Messages are carried out as they come.
     Operational,
     /// The ring broke: the messages that it still owes are carried out.
@@ -187,12 +187,12 @@ impl Groups {
     }
 
     /// The state of the groups.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> GroupsStatus {
         match &self.phase {
-            Phase::Open if self.views.in_transition() => Status::Transitional,
-            Phase::Open => Status::Operational,
-            Phase::Exchange(exchange) if exchange.parting().is_some() => Status::ExchangingInTransition,
-            Phase::Starting | Phase::Exchange(_) => Status::Exchanging,
+            Phase::Open if self.views.in_transition() => GroupsStatus::Transitional,
+            Phase::Open => GroupsStatus::Operational,
+            Phase::Exchange(exchange) if exchange.parting().is_some() => GroupsStatus::ExchangingInTransition,
+            Phase::Starting | Phase::Exchange(_) => GroupsStatus::Exchanging,
         }
     }
 

@@ -110,7 +110,7 @@ impl Node {
     }
 
     /// Where the groups stand between configurations.
-    pub fn group_status(&self) -> groups::Status {
+    pub fn group_status(&self) -> groups::GroupsStatus {
         self.groups.status()
     }
 

@@ -1,6 +1,6 @@
 //! A whole daemon with its clients as one actor: what the poll loop of the daemon does, without sockets.
 
-use spread::groups::{SessionId, Status};
+use spread::groups::{GroupsStatus, SessionId};
 use spread::node::{ClientInput, NextTable, Node, NodeEvent, NodeSettings};
 use spread::ring::{RingEvent, Stats};
 use spread::rng::Rng;
@@ -71,7 +71,7 @@ impl NodeDaemon {
 
     /// Whether the groups of all daemons are known, so that clients are served.
     pub fn is_open(&self) -> bool {
-        self.node.group_status() == Status::Operational
+        self.node.group_status() == GroupsStatus::Operational
     }
 
     /// Lets every client send a last message to each of its groups.
