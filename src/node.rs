@@ -19,9 +19,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::config::Live;
-use crate::groups::{self, Groups, SessionId};
-use crate::multipath::{self, Attempt, Multipath, Networks, System};
-use crate::ring::{self, Configuration, ConfigurationKind, Ring};
+use crate::groups::{Groups, GroupsEvent, SessionId};
+use crate::multipath::{self, Attempt, Multipath, MultipathSettings, Networks, System};
+use crate::ring::{self, Configuration, ConfigurationKind, Ring, RingEvent, RingSettings, RingSettingsError};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
@@ -39,9 +39,9 @@ pub use succession::NextTable;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct NodeSettings {
     /// The ring, `me` and all daemons included.
-    pub ring: ring::Config,
+    pub ring: RingSettings,
     /// This daemon's name, the last part of its clients' private groups. At most 19 bytes.
     pub name: String,
     /// The names of all daemons, in the order of the ring: a daemon speaks for its own clients alone.
@@ -54,9 +54,9 @@ pub struct Config {
     pub system: System,
     /// The addresses of all daemons on all networks: without keys, a datagram from any other is dropped. Empty to check none.
     pub sources: Vec<IpAddr>,
-    /// With which packets between daemons are sealed; none for plain ones.
+    /// The keys that seal packets between daemons; none for plain packets.
     pub keys: Keys,
-    /// What may change later by [`Node::apply`]. The windows and times of `ring` count at the start; see [`Live::tune`].
+    /// The settings that [`Node::apply`] may change later. The windows and times of `ring` count at the start; see [`Live::tune`].
     pub live: Live,
     /// How long a client may take over its handshake. Default 10 s.
     pub handshake_timeout: Duration,
@@ -71,7 +71,7 @@ pub enum ClientInput<'a> {
     Connected(Peer),
     /// Bytes arrived.
     Bytes(&'a [u8]),
-    /// The result of [`Event::Check`].
+    /// The result of [`NodeEvent::Check`].
     Checked(Verdict),
     /// The stream ended or failed.
     Closed,
@@ -79,7 +79,7 @@ pub enum ClientInput<'a> {
 
 /// What the node tells the daemon around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum NodeEvent {
     /// [`Node::client_output`] of this session became non-empty.
     Output(SessionId),
     /// Write the rest, if the socket takes it, then close the connection. The node has already removed the session.
@@ -138,24 +138,25 @@ pub struct Node {
     next_slice: Option<Instant>,
     /// The daemons of the table that comes next, in ring order, and their names.
     next_daemons: Vec<(DaemonId, String)>,
-    /// They have come, and nobody has asked yet.
+    /// The next table has come, and nobody has asked for it yet.
     adopted: bool,
-    events: VecDeque<Event>,
-    /// When [`Node::handle_timeout`] should be called next, as was said last.
+    events: VecDeque<NodeEvent>,
+    /// The time that [`Node::poll_timeout`] returned last.
     alarm: Alarm,
 }
 
 impl Node {
     /// A daemon that begins to gather at `now`.
-    pub fn new(config: Config, now: Instant) -> Result<Node, ring::ConfigError> {
-        // What one visit of the token takes where packets are of the usual length.
+    pub fn new(config: NodeSettings, now: Instant) -> Result<Node, RingSettingsError> {
+        // Pieces for one visit of the token, if packets have the usual length. At most half of the limit, so that pieces alone never stop the
+        // reading of clients.
         let visit = config.ring.personal_window as usize * config.ring.body_limit.min(USUAL_BODY);
         let lanes = Lanes::new(visit.clamp(PIECE, WAITING_LIMIT / 2));
         let clients = Clients::new(&config);
         let longest = config.ring.body_limit + Header::SIZE;
         let ring = Ring::new(config.ring.clone(), now)?;
         let groups = Groups::new(config.ring.me, config.ring.daemons.iter().copied().zip(config.names));
-        let paths = multipath::Config {
+        let paths = MultipathSettings {
             me: config.ring.me,
             incarnation: config.ring.incarnation,
             daemons: config.ring.daemons,
@@ -183,6 +184,7 @@ impl Node {
             alarm: Alarm::default(),
         };
         node.paths.set_priorities(&config.live.priorities);
+        // The paths must notice that a daemon is gone before the ring gives its token up.
         node.paths.set_believed_silence(node.ring.believed_silence());
         node.pump(now);
         Ok(node)
@@ -190,8 +192,10 @@ impl Node {
 
     /// A datagram arrived on `network`, and comes from `source` as it says.
     pub fn handle_datagram(&mut self, now: Instant, network: NetworkId, source: IpAddr, datagram: Slice) {
+        // First of all: a ring that was not running must know it before it reads what others said meanwhile.
         self.alarm.check(now, &mut self.ring);
         let first = self.paths.handle_datagram(now, network, source, datagram);
+        // The packet may have completed the change to another table. The ring must have its members before it reads the packet.
         let followed = self.follow_table(now);
         let Some((header, body)) = first else {
             if followed == Followed::Table {
@@ -205,7 +209,7 @@ impl Node {
                     && join.leaving
                 {
                     // Reported before the ring handles it, so that the log can tell a farewell from a loss.
-                    self.events.push_back(Event::Farewell(header.sender));
+                    self.events.push_back(NodeEvent::Farewell(header.sender));
                 }
                 self.ring.handle_packet(now, header.sender, packet);
             }
@@ -229,7 +233,7 @@ impl Node {
         self.pump(now);
     }
 
-    /// The system says that nobody has the port of a daemon on a network, or somebody says so in its name.
+    /// The system reports that nobody has the port of a daemon on a network. Such a report can be forged.
     pub fn handle_refusal(&mut self, now: Instant, network: NetworkId, daemon: DaemonId) {
         self.paths.handle_refusal(now, network, daemon);
     }
@@ -246,6 +250,7 @@ impl Node {
         self.ring.handle_timeout(now);
         self.clients.set_now(now);
         self.clients.handle_timeout();
+        // While a slice is scheduled, the groups have no budget. This one is due, so they get one again.
         self.next_slice = self.next_slice.filter(|&at| at > now);
         self.pump(now);
     }
@@ -257,6 +262,7 @@ impl Node {
         self.paths.set_priorities(&live.priorities);
         self.paths.set_settings(live.digests());
         self.ring.retune(|ring| live.tune(ring));
+        // It depends on the time-outs of the ring, which have just changed.
         self.paths.set_believed_silence(self.ring.believed_silence());
         self.clients.configure(&live.session);
         self.pump(now);
@@ -272,15 +278,16 @@ impl Node {
     pub fn takes_client_input(&self) -> bool {
         // Clients stop before the backlog makes the groups work without pauses.
         let has_time = self.next_slice.is_none() || self.groups.backlog() < BACKLOG_LIMIT / 2;
+        // Messages that arrive during an exchange wait in the memory of every daemon, so clients send none meanwhile.
         self.ring.waiting_bytes() < WAITING_LIMIT && !self.groups.is_exchanging() && has_time
     }
 
-    /// Whether messages wait for the token: it comes in any case, and others need not be read before it does.
+    /// Whether messages wait for the token. It comes in any case, so other input need not be read before.
     pub fn waits_for_token(&self) -> bool {
         self.ring.waiting_bytes() > 0
     }
 
-    /// Whether the node takes bytes of this client in particular. If it does not, [`Event::Welcome`] follows when it does.
+    /// Whether the node takes bytes of this client in particular. If it does not, [`NodeEvent::Welcome`] follows when it does.
     pub fn takes_bytes_of(&self, id: SessionId) -> bool {
         !self.lanes.holds(id) && !self.clients.stops(id)
     }
@@ -291,8 +298,8 @@ impl Node {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front().or_else(|| self.paths.poll_notice().map(Event::Network))
+    pub fn poll_event(&mut self) -> Option<NodeEvent> {
+        self.events.pop_front().or_else(|| self.paths.poll_notice().map(NodeEvent::Network))
     }
 
     /// When [`Node::handle_timeout`] must be called at the latest.
@@ -306,7 +313,7 @@ impl Node {
         self.clients.outbox(id).into_iter().flat_map(|outbox| outbox.slices())
     }
 
-    /// The first `n` bytes of [`Node::client_output`] have been written.
+    /// The caller has written the first `n` bytes of [`Node::client_output`].
     pub fn client_wrote(&mut self, id: SessionId, n: usize) {
         self.clients.wrote(id, n);
         self.collect_events();
@@ -322,35 +329,37 @@ impl Node {
         self.slice = slice;
     }
 
-    /// This is the longest datagram that leaves whole by the interface of a network from now on.
+    /// Sets the longest datagram that leaves whole by the interface of a network.
     pub fn set_interface_limit(&mut self, now: Instant, network: NetworkId, bytes: usize) {
         self.paths.set_interface_limit(now, network, bytes);
         self.pump(now);
     }
 
-    /// The networks on which less passes than their interfaces take, as far as is known.
+    /// The networks that carry only shorter datagrams than their interfaces take, as far as is known.
     pub fn short_networks(&self) -> Networks {
         self.paths.short_networks()
     }
 
-    /// Switches a network on or off: nothing is sent on one that is off, and the others are told so. Whether that was done; it is not if
-    /// there is no such network, or no other that is on.
+    /// Switches a network on or off. Nothing is sent on one that is off, and reports tell the other daemons. Returns false, and does nothing,
+    /// if there is no such network or no other one is on.
     pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
         self.paths.set_network_enabled(now, network, enabled)
     }
 
-    /// Opens packets with these keys from now on, and seals with the newest of them that all daemons in reach have. Whether that was done: a
-    /// daemon that started without keys takes none, and one that has keys does not lose them all.
+    /// Opens packets with these keys from now on, and seals with the newest one that all reachable daemons have. Returns false, and does
+    /// nothing, if the daemon started without keys, or if it has keys and would lose them all.
     pub fn set_keys(&mut self, now: Instant, keys: Keys) -> bool {
         self.paths.set_keys(now, keys)
     }
 
     /// Passes outputs from part to part until there are none.
     fn pump(&mut self, now: Instant) {
+        // The ring must know how long its packets may be before it makes any.
         couple(now, &mut self.ring, &mut self.paths);
         self.clients.set_now(now);
         self.budget = self.slice_budget();
         self.pass_events(now);
+        // Only now, because delivered messages fill the outboxes.
         self.keep_ceiling();
         // Sessions that the memory limit has ended have disconnections to submit.
         self.pass_events(now);
@@ -358,12 +367,14 @@ impl Node {
             self.next_slice = Some(now + SLICE_PAUSE);
         }
         if !self.takes_client_input() {
+            // An unfinished frame that nobody reads must not time out.
             self.clients.record_unread();
         }
         if self.paths.is_asked() {
             self.agree(now);
         }
         self.collect_events();
+        // Last, because everything before this may submit messages, and the ring sends them in packets.
         while let Some(transmit) = self.ring.poll_transmit() {
             self.transmit(now, transmit);
         }
@@ -410,20 +421,21 @@ impl Node {
     }
 
     fn collect_events(&mut self) {
-        let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(Event::Welcome);
+        let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(NodeEvent::Welcome);
         self.events.extend(welcome);
         self.events.extend(std::iter::from_fn(|| self.clients.poll_event()));
     }
 
-    fn on_ring(&mut self, event: ring::Event) {
-        if let ring::Event::Configuration(configuration) = &event {
+    fn on_ring(&mut self, event: RingEvent) {
+        if let RingEvent::Configuration(configuration) = &event {
             if configuration.kind == ConfigurationKind::Regular {
                 // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
                 self.budget = usize::MAX;
                 self.paths.set_company(&configuration.members);
+                // Whether a member leaves with the next table depends on who is in the ring.
                 self.ring.set_handover(self.handover());
             }
-            self.events.push_back(Event::Configuration(configuration.clone()));
+            self.events.push_back(NodeEvent::Configuration(configuration.clone()));
         }
         self.groups.handle_event(event);
     }
@@ -443,19 +455,19 @@ impl Node {
         self.lanes.poll_ready().or_else(|| if waits { None } else { piece(self) })
     }
 
-    fn on_groups(&mut self, now: Instant, event: groups::Event) {
+    fn on_groups(&mut self, now: Instant, event: GroupsEvent) {
         match event {
             // A state counts in this configuration only, and before all messages of clients.
-            groups::Event::Submit { service, payload } => self.ring.submit_first(now, service, payload),
-            groups::Event::Deliver { to, frame } => self.clients.deliver(&to, frame),
-            groups::Event::Released(id) => self.clients.released(id),
-            groups::Event::Whole(number) => self.lanes.on_whole(number),
-            groups::Event::Refused(number) => self.lanes.on_refused(number),
-            groups::Event::RoomForPieces => self.lanes.on_room(),
+            GroupsEvent::Submit { service, payload } => self.ring.submit_first(now, service, payload),
+            GroupsEvent::Deliver { to, frame } => self.clients.deliver(&to, frame),
+            GroupsEvent::Released(id) => self.clients.released(id),
+            GroupsEvent::Whole(number) => self.lanes.on_whole(number),
+            GroupsEvent::Refused(number) => self.lanes.on_refused(number),
+            GroupsEvent::RoomForPieces => self.lanes.on_room(),
             // Somebody forges messages, and nobody can tell which are true. A new ring begins with a new exchange.
-            groups::Event::Forged => self.ring.begin_anew(now),
-            groups::Event::Changed => self.clients.changed(),
-            groups::Event::Begun(ring) => {
+            GroupsEvent::Forged => self.ring.begin_anew(now),
+            GroupsEvent::Changed => self.clients.changed(),
+            GroupsEvent::Begun(ring) => {
                 self.lanes.on_configuration(ring);
                 self.clients.on_configuration();
             }

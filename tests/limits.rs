@@ -16,7 +16,7 @@ use spread::client::{ConnectError, ConnectOptions, Mailbox, ReceiveError, Receiv
 use spread::config::Settings;
 use spread::daemon::{Options, Running, spawn};
 use spread::groups::{GROUPS_PER_MEMBER, HELD_LIMIT};
-use spread::session::{Config, Frame, Outbox, Overflow, Peer, Request, Session, SlowClient, Violation};
+use spread::session::{Frame, Outbox, Overflow, Peer, Request, Session, SessionSettings, SlowClient, Violation};
 use spread::wire::{
     Answer, ByteOrder, FrameHeader, FrameType, Hint, LIBRARY_LIMIT, Limits, MethodChoice, MethodList, MethodName, Name,
     Payload, Refusal, Version,
@@ -213,7 +213,7 @@ fn name(text: &str) -> Name {
 }
 
 fn clients(figures: &[usize]) {
-    assert_eq!(figures, [Config::default().quota]);
+    assert_eq!(figures, [SessionSettings::default().quota]);
     let (daemon, options) = daemon("MaxSessions = 3");
     let _all: Vec<_> = (0..3).map(|_| Mailbox::connect(&options).unwrap()).collect();
     assert_eq!(Mailbox::connect(&options).unwrap_err(), ConnectError::Refused(Refusal::QUOTA));
@@ -269,7 +269,7 @@ fn classic_message(figures: &[usize]) {
 }
 
 /// A session whose handshake is done.
-fn opened(config: &Config) -> Session {
+fn opened(config: &SessionSettings) -> Session {
     let mut session = Session::new(config, Peer::Unix);
     session.handle_bytes(HELLO);
     assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
@@ -293,7 +293,7 @@ fn front(groups: usize, data_len: usize) -> Vec<u8> {
 
 fn destinations(figures: &[usize]) {
     let &[most] = figures else { panic!("{figures:?}") };
-    let mut session = opened(&Config::default());
+    let mut session = opened(&SessionSettings::default());
     session.handle_bytes(&[front(most, 0), vec![b'g'; most * Name::SIZE]].concat());
     assert!(matches!(session.poll_request(), Some(Request::Multicast { .. })));
     session.handle_bytes(&front(most + 1, 0));
@@ -307,7 +307,7 @@ fn message_of(bytes: usize) -> Frame {
 
 fn waiting_messages(figures: &[usize]) {
     let &[most] = figures else { panic!("{figures:?}") };
-    let mut outbox = Outbox::new(&Config::default());
+    let mut outbox = Outbox::new(&SessionSettings::default());
     outbox.block();
     for _ in 0..most {
         outbox.push(message_of(4)).unwrap();
@@ -318,7 +318,7 @@ fn waiting_messages(figures: &[usize]) {
 fn waiting_bytes(figures: &[usize]) {
     let &[most] = figures else { panic!("{figures:?}") };
     for (slow_client, most) in [(SlowClient::Disconnect, most), (SlowClient::BlockSenders, 2 * most)] {
-        let mut outbox = Outbox::new(&Config { slow_client, ..Config::default() });
+        let mut outbox = Outbox::new(&SessionSettings { slow_client, ..SessionSettings::default() });
         outbox.push(message_of(most)).unwrap();
         assert_eq!(outbox.push(message_of(4)), Err(Overflow::Bytes));
     }
@@ -327,7 +327,7 @@ fn waiting_bytes(figures: &[usize]) {
 /// A message that is as large as may be, but for its last byte, is waited for; what is more than that ends the session.
 fn unfinished_bytes(figures: &[usize]) {
     assert_eq!(figures, [] as [usize; 0], "one message");
-    let config = Config { message_limit: LIBRARY_LIMIT, ..Config::default() };
+    let config = SessionSettings { message_limit: LIBRARY_LIMIT, ..SessionSettings::default() };
     let whole = [front(0, LIBRARY_LIMIT), vec![7; LIBRARY_LIMIT]].concat();
     let mut session = opened(&config);
     session.handle_bytes(&whole[..whole.len() - 1]);
@@ -349,7 +349,7 @@ fn waiting_for_the_token(figures: &[usize]) {
 
 fn handshake(figures: &[usize]) {
     let &[seconds, bytes] = figures else { panic!("{figures:?}") };
-    let mut session = Session::new(&Config::default(), Peer::Unix);
+    let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
     session.handle_bytes(HELLO);
     assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
     session.handle_bytes(&vec![7; bytes]);

@@ -12,11 +12,11 @@ use serde_json::Value;
 use spread::config::Live;
 use spread::groups::SessionId;
 use spread::multipath::System;
-use spread::node::{ClientInput, Config, Event, Node};
-use spread::ring;
+use spread::node::{ClientInput, Node, NodeEvent, NodeSettings};
+use spread::ring::RingSettings;
 use spread::rng::Rng;
 use spread::seal::Keys;
-use spread::session::{self, Peer, Request, Session};
+use spread::session::{Peer, Request, Session, SessionSettings};
 use spread::time::{Duration, Instant};
 use spread::wire::{
     ByteOrder, DaemonId, FrameHeader, FrameType, Hint, Incarnation, MembershipBody, Name, NetworkId, Slice,
@@ -103,7 +103,7 @@ fn a_session_goes_on_or_closes_whatever_its_client_sends() {
     let (mut open, mut closed) = (0, 0);
     for _ in 0..20_000 {
         let bytes = mutated_stream(&mut rng, &streams);
-        let mut session = Session::new(&session::Config::default(), Peer::Unix);
+        let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
         let (mut ended, mut handed_out) = (false, 0);
         for piece in pieces(&mut rng, &bytes) {
             session.handle_bytes(piece);
@@ -181,8 +181,8 @@ struct Pair {
 const GOOD: SessionId = SessionId(1);
 
 fn node(me: u32) -> Node {
-    let config = Config {
-        ring: ring::Config::new(DaemonId(me), Incarnation(1), vec![DaemonId(1), DaemonId(2)]),
+    let config = NodeSettings {
+        ring: RingSettings::new(DaemonId(me), Incarnation(1), vec![DaemonId(1), DaemonId(2)]),
         name: format!("d{me}"),
         names: vec!["d1".into(), "d2".into()],
         sites: Vec::new(),
@@ -226,7 +226,7 @@ impl Pair {
             self.flying.push_back((1 - at, [&transmit.header[..], &transmit.body].concat()));
         }
         while let Some(event) = self.nodes[at].poll_event() {
-            if let Event::Output(id) = event {
+            if let NodeEvent::Output(id) = event {
                 let bytes: Vec<u8> = self.nodes[at].client_output(id).flat_map(|slice| slice.to_vec()).collect();
                 self.nodes[at].client_wrote(id, bytes.len());
                 if (at, id) == (0, GOOD) {

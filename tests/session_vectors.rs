@@ -16,7 +16,7 @@ use recorded::{
 };
 use serde_json::Value;
 use spread::rng::Rng;
-use spread::session::{AccessList, Config, Method, Peer, Request, Session};
+use spread::session::{AccessList, Method, Peer, Request, Session, SessionSettings};
 use spread::wire::{
     Answer, ByteOrder, CLASSIC_DAEMON_LIMIT, ConnectRequest, FrameHeader, FrameType, GroupId, ListError,
     MembershipBody, MethodChoice, MethodList, Name, Refusal, Version, decode_names,
@@ -230,12 +230,12 @@ fn recorded_clients_are_understood_however_their_stream_is_cut() {
         let stream: Vec<u8> = ours.iter().flat_map(|unit| unit.bytes.clone()).collect();
         let expected: Vec<_> = ours.iter().filter_map(|unit| expected_request(unit)).collect();
 
-        let mut session = Session::new(&Config::default(), Peer::Unix);
+        let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
         assert_eq!(drive(&mut session, &stream, Ok(private_group)), expected, "{name}");
         let handshake = recorded.iter().filter(|unit| !unit.from_client).take(2).flat_map(|unit| unit.bytes.clone());
         assert_eq!(output(&session), handshake.collect::<Vec<_>>(), "{name}");
 
-        let mut session = Session::new(&Config::default(), Peer::Unix);
+        let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
         let (mut rest, mut requests) = (&stream[..], Vec::new());
         while !rest.is_empty() {
             let (piece, tail) = rest.split_at(rest.len().min(1 + rng.below(200) as usize));
@@ -280,7 +280,7 @@ fn handshakes_go_as_recorded_or_better() {
     for case in &cases {
         let better = HANDSHAKES_DONE_BETTER.iter().find(|better| case["case"] == better.0);
         exceptions += usize::from(better.is_some());
-        let mut session = Session::new(&Config::default(), Peer::Unix);
+        let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
         check_case(case, &mut session, better.map(|&(_, received, goes_on, _)| (received, goes_on)));
     }
     assert_eq!((cases.len(), exceptions), (42, HANDSHAKES_DONE_BETTER.len()));
@@ -292,7 +292,7 @@ const ACCESS_FILES_DONE_BETTER: [(&str, &[&str], &str); 2] = [
     ("\nlocal\n", &["127.0.0.1"], "a blank line does not end the file"),
 ];
 
-fn session_config(configuration: &str, access_file: &Value) -> Config {
+fn session_config(configuration: &str, access_file: &Value) -> SessionSettings {
     let methods = |key: &str| {
         let value = configuration.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))?;
         let names = value.trim_matches('"').split(' ');
@@ -300,11 +300,11 @@ fn session_config(configuration: &str, access_file: &Value) -> Config {
     };
     let required = methods("RequiredAuthMethods").unwrap_or_default();
     let by_default = if required.is_empty() { vec![Method::Null] } else { Vec::new() };
-    Config {
+    SessionSettings {
         allowed: methods("AllowedAuthMethods").unwrap_or(by_default),
         required,
         access: AccessList::parse(access_file.as_str().unwrap_or_default()).unwrap(),
-        ..Config::default()
+        ..SessionSettings::default()
     }
 }
 
@@ -347,7 +347,7 @@ fn authentication_goes_as_recorded_or_better() {
 fn odd_frames_go_as_recorded_or_better() {
     let cases = load("18_frame_cases")["cases"].as_array().unwrap().clone();
     let private_group = Name::new(b"#sess#localhost").unwrap();
-    let classic = Config { message_limit: CLASSIC_DAEMON_LIMIT, ..Config::default() };
+    let classic = SessionSettings { message_limit: CLASSIC_DAEMON_LIMIT, ..SessionSettings::default() };
     let (mut exceptions, mut delivered) = (0, 0);
     for case in &cases {
         let title = text(&case["case"]);

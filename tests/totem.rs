@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 mod rings;
 
 use rings::{Bus, Line};
-use spread::ring::{Config, Configuration, ConfigurationKind, Event};
+use spread::ring::{Configuration, ConfigurationKind, RingEvent, RingSettings};
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Data, FormPart, Join, Packet, RingId, Service, Token};
 
@@ -27,7 +27,7 @@ fn ring_of(count: u32) -> Bus {
     ring_with(count, |_| {})
 }
 
-fn ring_with(count: u32, adjust: fn(&mut Config)) -> Bus {
+fn ring_with(count: u32, adjust: fn(&mut RingSettings)) -> Bus {
     let mut bus = Bus::with(count, adjust);
     bus.run(SECOND);
     bus.lines.clear();
@@ -39,7 +39,7 @@ fn busy_ring_of(count: u32) -> Bus {
     busy_ring_with(count, |_| {})
 }
 
-fn busy_ring_with(count: u32, adjust: fn(&mut Config)) -> Bus {
+fn busy_ring_with(count: u32, adjust: fn(&mut RingSettings)) -> Bus {
     let mut bus = Bus::with(count, adjust);
     bus.run(SECOND);
     let ring = configurations(&bus).last().unwrap().1.ring;
@@ -90,7 +90,7 @@ fn forms(bus: &Bus) -> Vec<(u32, &FormPart)> {
 
 fn configurations(bus: &Bus) -> Vec<(u32, &Configuration)> {
     let events = bus.lines.iter().filter_map(|line| match line {
-        Line::Delivered { daemon, event: Event::Configuration(configuration) } => Some((*daemon, configuration)),
+        Line::Delivered { daemon, event: RingEvent::Configuration(configuration) } => Some((*daemon, configuration)),
         _ => None,
     });
     events.collect()
@@ -417,7 +417,9 @@ fn srp_6_2_a_silent_daemon_is_given_up_after_the_consensus_timeout() {
     let begun = bus.now;
     let given_up = |bus: &Bus| joins(bus).iter().any(|(_, join)| !join.failed.is_empty());
     assert!(bus.run_until(begun + SECOND, given_up));
-    assert!(bus.now.since(begun) >= Config::new(DaemonId(1), spread::wire::Incarnation(1), vec![]).consensus_timeout);
+    assert!(
+        bus.now.since(begun) >= RingSettings::new(DaemonId(1), spread::wire::Incarnation(1), vec![]).consensus_timeout
+    );
 }
 
 /// The representative is the lowest id, and the sequence of the new ring is above every sequence that a member knows.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use spread::config::Settings;
 use spread::daemon::Options;
 use spread::groups::SessionId;
-use spread::node::{ClientInput, Event, Node, Transmit};
+use spread::node::{ClientInput, Node, NodeEvent, Transmit};
 use spread::session::Peer;
 use spread::time::Instant;
 use spread::wire::{
@@ -196,7 +196,7 @@ impl Bus {
             self.flying.push_back((at, transmit));
         }
         while let Some(event) = node.poll_event() {
-            if let Event::Output(id) = event {
+            if let NodeEvent::Output(id) = event {
                 let length = node.client_output(id).map(|slice| slice.len()).sum();
                 node.client_wrote(id, length);
                 self.received += length;

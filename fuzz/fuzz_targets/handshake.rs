@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spread::session::{Config, Peer, Request, Session};
+use spread::session::{Peer, Request, Session, SessionSettings};
 use spread::wire::{Answer, ConnectRequest, MethodChoice, MethodList, Name, Version};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     for version in [Version::OURS, Version::OLDEST] {
         let _ = Answer::decode(bytes, version);
     }
-    let mut session = Session::new(&Config::default(), Peer::Unix);
+    let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
     session.handle_bytes(bytes);
     while let Some(request) = session.poll_request() {
         if let Request::Hello(_) = request {

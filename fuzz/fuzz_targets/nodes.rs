@@ -9,8 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use spread::config::Live;
 use spread::groups::SessionId;
 use spread::multipath::System;
-use spread::node::{ClientInput, Config, Event, Node};
-use spread::ring;
+use spread::node::{ClientInput, Node, NodeEvent, NodeSettings};
+use spread::ring::RingSettings;
 use spread::seal::{Cipher, Key, Keys, LifeKey};
 use spread::session::Peer;
 use spread::time::{Duration, Instant};
@@ -54,9 +54,9 @@ fn key() -> Key {
 }
 
 fn node(me: u32, keys: Keys) -> Node {
-    let mut ring = ring::Config::new(DaemonId(me), Incarnation(u64::from(me)), vec![DaemonId(1), DaemonId(2)]);
+    let mut ring = RingSettings::new(DaemonId(me), Incarnation(u64::from(me)), vec![DaemonId(1), DaemonId(2)]);
     ring.sequence_horizon = 1 << 40;
-    let config = Config {
+    let config = NodeSettings {
         ring,
         name: format!("d{me}"),
         names: vec!["d1".into(), "d2".into()],
@@ -101,7 +101,7 @@ impl World {
             }
         }
         while let Some(event) = node.poll_event() {
-            if let Event::Output(id) = event {
+            if let NodeEvent::Output(id) = event {
                 let bytes = node.client_output(id).map(|slice| slice.len()).sum();
                 node.client_wrote(id, bytes);
             }

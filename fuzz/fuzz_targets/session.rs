@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spread::session::{Config, Peer, Request, Session};
+use spread::session::{Peer, Request, Session, SessionSettings};
 use spread::wire::Name;
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, bytes) = input;
-    let mut session = Session::new(&Config::default(), Peer::Unix);
+    let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
     session.handle_bytes(b"\x03\x0f\x00\x01\x04sess");
     let private_group = Name::new(b"#sess#localhost").expect("a short name");
     while let Some(request) = session.poll_request() {

@@ -34,7 +34,7 @@ use tools::control;
 use tools::decode;
 use tools::health::Health;
 use tools::live::{self, Live};
-use tools::monitor::{self, Settings};
+use tools::monitor::{self, MonitorSettings};
 use tools::program::{self, say};
 use tools::tables::{folded, tables};
 
@@ -189,7 +189,7 @@ fn main() -> ExitCode {
 
 fn tool(arguments: &Arguments) -> Result<ExitCode, String> {
     let done = match &arguments.command {
-        None => monitor::run(&Settings {
+        None => monitor::run(&MonitorSettings {
             port: arguments.port,
             name: arguments.name.as_deref(),
             interval: arguments.interval,

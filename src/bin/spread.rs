@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use parking_lot::Mutex;
-use service::log::{self, Levels, Log, Stamp};
+use service::log::{self, Levels, Log, Precision, Stamp};
 use service::notify::{Manager, Reporter};
 use service::privileges::{self, Plan};
 #[cfg(unix)]
@@ -405,13 +405,14 @@ fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
 }
 
 /// The settings of the log. The environment overrides the configuration.
-fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<log::Settings<'a>, String> {
+fn log_settings<'a>(settings: &config::Log, file: Option<&'a Path>) -> Result<log::LogSettings<'a>, String> {
     let levels = match std::env::var("SPREAD_LOG") {
         Ok(levels) if !levels.is_empty() => levels.parse().map_err(|error| format!("SPREAD_LOG: {error}"))?,
         _ => Levels::of(settings.priority, settings.flags.as_deref()),
     };
-    let stamp = Stamp::new(settings.time_stamp.as_deref(), settings.precise);
-    Ok(log::Settings { levels, file, stamp, format: format(settings.format)? })
+    let precision = if settings.precise { Precision::Microseconds } else { Precision::Format };
+    let stamp = Stamp::new(settings.time_stamp.as_deref(), precision);
+    Ok(log::LogSettings { levels, file, stamp, format: format(settings.format)? })
 }
 
 /// The format of the log. The environment overrides the configuration.

@@ -156,9 +156,17 @@ impl Run {
 mod tests {
     use super::*;
 
-    fn take(run: &mut Run, number: u32, last: bool) -> News {
+    fn take(run: &mut Run, number: u32) -> News {
+        take_probe(run, Probe { last: false, number, size: 20 })
+    }
+
+    fn take_last(run: &mut Run, number: u32) -> News {
+        take_probe(run, Probe { last: true, number, size: 20 })
+    }
+
+    fn take_probe(run: &mut Run, probe: Probe) -> News {
         let mut packet = [0; 20];
-        Probe { last, number, size: 20 }.encode(&mut packet);
+        probe.encode(&mut packet);
         run.take(&packet)
     }
 
@@ -169,28 +177,28 @@ mod tests {
     #[test]
     fn gaps_are_found_by_number() {
         let mut run = Run::default();
-        assert_eq!(take(&mut run, 2, false).gap.as_deref(), Some("1"));
-        assert_eq!(take(&mut run, 3, false).gap, None);
-        assert_eq!(take(&mut run, 7, false).gap.as_deref(), Some("4 to 6"));
-        assert_eq!(report(take(&mut run, 9, true)), "received 3 packets, missed 5, corrupted 0");
+        assert_eq!(take(&mut run, 2).gap.as_deref(), Some("1"));
+        assert_eq!(take(&mut run, 3).gap, None);
+        assert_eq!(take(&mut run, 7).gap.as_deref(), Some("4 to 6"));
+        assert_eq!(report(take_last(&mut run, 9)), "received 3 packets, missed 5, corrupted 0");
     }
 
     #[test]
     fn an_overtaken_packet_is_not_missing() {
         let mut run = Run::default();
         for number in [1, 3, 2, 4] {
-            take(&mut run, number, false);
+            take(&mut run, number);
         }
-        assert_eq!(report(take(&mut run, 5, true)), "received 4 packets, missed 0, corrupted 0");
+        assert_eq!(report(take_last(&mut run, 5)), "received 4 packets, missed 0, corrupted 0");
     }
 
     #[test]
     fn numbers_that_start_again_end_the_run() {
         let mut run = Run::default();
-        take(&mut run, 2000, false);
-        assert_eq!(report(take(&mut run, 1, false)), "received 1 packets, missed 1999, corrupted 0");
-        take(&mut run, 2000, false);
-        assert_eq!(report(take(&mut run, 2, false)), "received 2 packets, missed 1998, corrupted 0");
+        take(&mut run, 2000);
+        assert_eq!(report(take(&mut run, 1)), "received 1 packets, missed 1999, corrupted 0");
+        take(&mut run, 2000);
+        assert_eq!(report(take(&mut run, 2)), "received 2 packets, missed 1998, corrupted 0");
     }
 
     #[test]
@@ -201,6 +209,6 @@ mod tests {
         run.take(&packet);
         run.take(b"short");
         run.take(&[0xff; 20]);
-        assert_eq!(report(take(&mut run, 2, true)), "received 1 packets, missed 0, corrupted 3");
+        assert_eq!(report(take_last(&mut run, 2)), "received 1 packets, missed 0, corrupted 3");
     }
 }

@@ -33,7 +33,7 @@ pub struct Receiving {
 #[derive(Debug, Default)]
 pub struct Ahead {
     bytes: Vec<u8>,
-    /// Which of the bytes are not handed out.
+    /// The bytes that are not handed out yet.
     begin: usize,
     end: usize,
     /// The message before was large, and so may be the next one.
@@ -50,7 +50,7 @@ impl Ahead {
         cfg!(unix) && !self.after_large && wanted < LARGE
     }
 
-    /// Hands out bytes; says how many.
+    /// Hands out bytes, and returns how many.
     fn hand_out(&mut self, slices: &mut [IoSliceMut<'_>]) -> usize {
         let before = self.begin;
         for slice in slices {

@@ -25,7 +25,7 @@ const VARIABLE: &str = "SPREAD_SHARED_MEMORY";
 const MANY: u32 = 32;
 /// The longest time in which a sender does not notice that the session has ended.
 const LOOK_INTERVAL: Duration = Duration::from_micros(100);
-/// The longest wait for room before the socket is looked at.
+/// The longest wait for room before the socket is checked.
 const WAIT_LIMIT: Duration = Duration::from_millis(50);
 
 /// The sending side of a mailbox.
@@ -38,7 +38,7 @@ pub struct Outlet {
     forks: u64,
 }
 
-/// The way on which frames go.
+/// The way that frames take.
 #[derive(Debug)]
 enum Way {
     /// The socket; after this many frames a pipe is offered.
@@ -209,7 +209,7 @@ impl PipeEnd {
         Ok(())
     }
 
-    /// This is the only sign for a sender that nobody reads any more.
+    /// Fails if the session has ended. Nothing else shows a sender that nobody reads any more.
     fn check_alive(&mut self, stream: &Stream) -> io::Result<()> {
         self.looked = Instant::now();
         if stream.has_ended() { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }

@@ -280,7 +280,7 @@ pub fn doze(time: Duration) {
         tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: time.subsec_nanos() as libc::c_long,
     };
-    // SAFETY: the time lives until the call returns, and what is left of it nobody wants.
+    // SAFETY: the time lives until the call returns, and the call stores nothing.
     unsafe { libc::nanosleep(&time, std::ptr::null_mut()) };
 }
 

@@ -66,7 +66,7 @@ pub struct Envelope {
     pub foreign_order: bool,
     /// Bytes of its body, whether or not they fit.
     pub body_len: usize,
-    /// What became of it.
+    /// Whether it was taken or stays.
     pub fate: Fate,
 }
 

@@ -45,7 +45,7 @@ fn write(text: &mut String, settings: &Settings, me: Option<&Daemon>) -> std::fm
             }
         }
         for daemon in table.daemons.iter().filter(|daemon| daemon.segment == index) {
-            write_daemon(text, daemon, segment, me == Some(daemon))?;
+            write_daemon(text, daemon, segment, me)?;
         }
     }
     for (n, warning) in settings.warnings.iter().enumerate() {
@@ -55,8 +55,8 @@ fn write(text: &mut String, settings: &Settings, me: Option<&Daemon>) -> std::fm
     Ok(())
 }
 
-fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, is_me: bool) -> std::fmt::Result {
-    let mark = if is_me { " (this daemon)" } else { "" };
+fn write_daemon(text: &mut String, daemon: &Daemon, segment: &Segment, me: Option<&Daemon>) -> std::fmt::Result {
+    let mark = if me == Some(daemon) { " (this daemon)" } else { "" };
     writeln!(text, "  daemon {}, id {}{mark}", daemon.name, daemon.id)?;
     for (id, address) in daemon.addresses.iter().take(segment.networks.len()).enumerate() {
         if let Some(address) = address {

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use super::address::fnv1a;
 use crate::multipath::Policy;
-use crate::ring::{self, Windows};
-use crate::session;
+use crate::ring::{RingSettings, Windows};
+use crate::session::SessionSettings;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Incarnation};
 
@@ -27,9 +27,9 @@ pub struct Live {
     /// The timers of the file.
     pub timers: Timers,
     /// What clients must prove and what they may use. The contents of other files are not in it.
-    pub session: session::Config,
+    pub session: SessionSettings,
     /// How many bytes a daemon keeps for all its clients together. Default a quarter of the machine's memory;
-    /// [`session::Config::max_memory`] gets this value when the machine is known.
+    /// [`SessionSettings::max_memory`] gets this value when the machine is known.
     pub max_memory: Option<usize>,
     /// The file with the keys that seal packets between daemons. Default none: packets travel in the open.
     pub key_file: Option<String>,
@@ -53,7 +53,7 @@ impl Default for Live {
             priorities: Vec::new(),
             windows: Windows { ring: ring.window, personal: ring.personal_window },
             timers: Timers::default(),
-            session: session::Config::default(),
+            session: SessionSettings::default(),
             max_memory: None,
             key_file: None,
             client_timeout: Duration::from_secs(20),
@@ -71,8 +71,8 @@ impl Live {
 
     /// Sets the windows and times of a ring. A value that breaks a rule of the ring is moved to the nearest one that does not,
     /// because a daemon must start with every file that is accepted.
-    pub fn tune(&self, ring: &mut ring::Config) {
-        ring.window = self.windows.ring.clamp(1, ring::Config::WINDOW_LIMIT);
+    pub fn tune(&self, ring: &mut RingSettings) {
+        ring.window = self.windows.ring.clamp(1, RingSettings::WINDOW_LIMIT);
         ring.personal_window = self.windows.personal.clamp(1, ring.window);
         let (timers, ours, shortest) = (&self.timers, ring_defaults(), Live::SHORTEST);
         let scaled = |ours: Duration, given: Duration, usual: Duration| {
@@ -108,8 +108,8 @@ impl Live {
 }
 
 /// The defaults of a ring. They do not depend on its members.
-fn ring_defaults() -> ring::Config {
-    ring::Config::new(DaemonId(0), Incarnation(0), Vec::new())
+fn ring_defaults() -> RingSettings {
+    RingSettings::new(DaemonId(0), Incarnation(0), Vec::new())
 }
 
 /// The timers of the classic daemon that have a meaning here, as the file gives them. None is zero. With their defaults, the ring
@@ -238,8 +238,8 @@ impl Default for Process {
 mod tests {
     use super::*;
 
-    fn tuned(live: &Live) -> ring::Config {
-        let mut ring = ring::Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)]);
+    fn tuned(live: &Live) -> RingSettings {
+        let mut ring = RingSettings::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)]);
         live.tune(&mut ring);
         ring
     }

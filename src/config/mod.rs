@@ -8,8 +8,8 @@
 //!
 //! # To add a keyword
 //!
-//! 1. Give the part that obeys it a field with its default and its meaning: in the part's own configuration if [`Live`] holds that
-//!    (as [`session::Config`](crate::session::Config)), otherwise in `live.rs`, in [`Live`], or in [`Process`] if it counts at the
+//! 1. Give the part that obeys it a field with its default and its meaning: in the part's own settings if [`Live`] holds that
+//!    (as [`SessionSettings`](crate::session::SessionSettings)), otherwise in `live.rs`, in [`Live`], or in [`Process`] if it counts at the
 //!    start only.
 //! 2. Add a row to `keywords.rs`: name, form with its range, the function that stores the value, the function that writes it. If the
 //!    value must agree with another one, store it in `Draft` (draft.rs) and judge both there.

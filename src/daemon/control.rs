@@ -162,7 +162,7 @@ impl Server {
         let done = match *words {
             ["log", levels] => return (self.handle.program()?.set_log)(levels),
             ["reload"] => return (self.handle.program()?.reload)(),
-            ["network", number, switch @ ("on" | "off")] => self.switch(number, switch == "on"),
+            ["network", number, switch @ ("on" | "off")] => self.set_network_enabled(number, switch == "on"),
             ["drill", number, "on"] => self.drill(number, Handle::begin_drill),
             ["drill", number, "off"] => self.drill(number, Handle::end_drill),
             ["policy", ref policy @ ..] => self.set_policy(policy),
@@ -173,11 +173,11 @@ impl Server {
         done.map(|()| String::new())
     }
 
-    fn switch(&self, number: &str, on: bool) -> Result<(), String> {
+    fn set_network_enabled(&self, number: &str, enabled: bool) -> Result<(), String> {
         let network = self.network(number)?;
-        self.handle.set_network_enabled(network, on);
+        self.handle.set_network_enabled(network, enabled);
         match self.handle.status_after_requests(PATIENCE).enabled.has(network) {
-            is if is == on => Ok(()),
+            is if is == enabled => Ok(()),
             true => Err(format!("network {number} stays on: no other one is")),
             false => Err(format!("network {number} is not on yet: the daemon is busy, ask for its status")),
         }

@@ -14,7 +14,7 @@ use super::memory;
 use crate::config::{Hosts, Invalid, Live, Settings};
 use crate::net;
 use crate::seal::{Cipher, Keys};
-use crate::session::{self, AccessError, AccessList, Method, PasswordError, Passwords};
+use crate::session::{AccessError, AccessList, Method, PasswordError, Passwords, SessionSettings};
 
 /// The name of the configuration file when none is given.
 pub const DEFAULT_FILE: &str = "spread.conf";
@@ -136,7 +136,7 @@ pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
 
 /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. If no
 /// check uses the access file, a mistake in it is only a warning, unless it has rules for groups: these always count.
-pub(super) fn read_access(session: &mut session::Config) -> Result<(), FileError> {
+pub(super) fn read_access(session: &mut SessionSettings) -> Result<(), FileError> {
     let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
     let (by_access, by_password) = (checks(Method::Ip) || checks(Method::Unix), checks(Method::Password));
     match find_access_file() {
@@ -183,7 +183,7 @@ pub(super) fn fit_memory(live: &mut Live) {
 }
 
 /// Limits the clients to the descriptors of this process.
-pub(super) fn fit_descriptors(session: &mut session::Config, descriptors: usize) {
+pub(super) fn fit_descriptors(session: &mut SessionSettings, descriptors: usize) {
     let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     if room < session.quota {
         warn!(name: "few_descriptors", descriptors, wanted = session.quota, "fewer clients than MaxSessions fit: raise the limit of open files");

@@ -56,13 +56,15 @@ pub use run::Daemon;
 
 use crate::config::{ClientAddresses, Settings};
 pub use crate::multipath::{Path, PathState};
-use crate::{net, node, ring};
+use crate::net;
+use crate::node::NodeSettings;
+use crate::ring::RingSettingsError;
 
 /// How a daemon is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The daemon itself.
-    pub node: node::Config,
+    pub node: NodeSettings,
     /// Its networks, in order.
     pub networks: Vec<net::Network>,
     /// The TCP port for clients.
@@ -89,7 +91,7 @@ pub struct Options {
 #[derive(Debug)]
 pub enum StartError {
     /// The settings of the ring break a rule.
-    Ring(ring::ConfigError),
+    Ring(RingSettingsError),
     /// A port between daemons cannot be opened.
     Network(net::OpenError),
     /// An address for clients cannot be opened.

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::{Options, tally};
 use crate::counters::{Counter, Value};
-use crate::groups::Status as GroupStatus;
+use crate::groups::GroupsStatus;
 use crate::node::Node;
 use crate::ring::{Configuration, Windows};
 use crate::time::{Duration, Instant};
@@ -274,12 +274,12 @@ fn ring_state(name: &str) -> u32 {
     }
 }
 
-fn group_state(status: GroupStatus) -> u32 {
+fn group_state(status: GroupsStatus) -> u32 {
     match status {
-        GroupStatus::Operational => 1,
-        GroupStatus::Transitional => 2,
-        GroupStatus::Exchanging => 3,
-        GroupStatus::ExchangingInTransition => 4,
+        GroupsStatus::Operational => 1,
+        GroupsStatus::Transitional => 2,
+        GroupsStatus::Exchanging => 3,
+        GroupsStatus::ExchangingInTransition => 4,
     }
 }
 
@@ -293,12 +293,18 @@ mod tests {
     const C: DaemonId = DaemonId(0x0a00_0003);
     const DIGEST: u32 = 77;
 
-    fn monitors(dangerous: bool) -> Monitors {
-        of_traffic(dangerous, Traffic::Plain)
+    fn monitors() -> Monitors {
+        Monitors::new(
+            B,
+            vec![A, B, C],
+            DIGEST,
+            Monitoring { dangerous: false, segments: vec![0, 1, 1] },
+            Traffic::Plain,
+        )
     }
 
-    fn of_traffic(dangerous: bool, traffic: Traffic) -> Monitors {
-        Monitors::new(B, vec![A, B, C], DIGEST, Monitoring { dangerous, segments: vec![0, 1, 1] }, traffic)
+    fn dangerous_monitors(traffic: Traffic) -> Monitors {
+        Monitors::new(B, vec![A, B, C], DIGEST, Monitoring { dangerous: true, segments: vec![0, 1, 1] }, traffic)
     }
 
     fn command(from: DaemonId, configuration: u32, request: MonitorRequest) -> Vec<u8> {
@@ -317,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_report_goes_to_the_address_of_a_configured_daemon_only() {
-        let mut monitors = monitors(false);
+        let mut monitors = monitors();
         let report = Order::Report("10.0.0.3:7000".parse().unwrap());
         for (from, configuration, order) in [
             (C, MonitorCommand::ANY_CONFIGURATION, Some(report.clone())),
@@ -333,7 +339,7 @@ mod tests {
 
     #[test]
     fn without_dangerous_monitor_nothing_changes() {
-        let mut monitors = monitors(false);
+        let mut monitors = monitors();
         let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
         let apart = MonitorRequest::Partition(vec![0, 1, 1]);
         let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
@@ -345,7 +351,7 @@ mod tests {
 
     #[test]
     fn where_packets_are_sealed_a_monitor_changes_nothing() {
-        let mut monitors = of_traffic(true, Traffic::Sealed);
+        let mut monitors = dangerous_monitors(Traffic::Sealed);
         let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
         let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
         for request in [stop, MonitorRequest::Partition(vec![0, 1, 1]), throttle] {
@@ -357,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_partition_hides_other_components_until_it_ends() {
-        let mut monitors = monitors(true);
+        let mut monitors = dangerous_monitors(Traffic::Plain);
         let partition = |components: [i16; 3]| command(A, DIGEST, MonitorRequest::Partition(components.to_vec()));
         assert_eq!(monitors.handle(NOW, &partition([0, 1, 1])), None);
         assert!(monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
@@ -370,7 +376,7 @@ mod tests {
 
     #[test]
     fn no_datagram_stops_a_daemon() {
-        let mut monitors = monitors(true);
+        let mut monitors = dangerous_monitors(Traffic::Plain);
         let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
         assert_eq!(monitors.handle(NOW, &command(A, DIGEST, stop)), None);
         assert!(!monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
@@ -378,7 +384,7 @@ mod tests {
 
     #[test]
     fn the_own_place_in_the_lists_counts() {
-        let mut monitors = monitors(true);
+        let mut monitors = dangerous_monitors(Traffic::Plain);
         let flow = FlowControl { personal: vec![Some(1), Some(30), None], ring: None };
         let order = monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::FlowControl(flow)));
         assert_eq!(order, Some(Order::Windows { ring: None, personal: Some(30) }));
@@ -402,7 +408,7 @@ mod tests {
 
     #[test]
     fn segments_are_counted_once() {
-        assert_eq!(monitors(false).segments(&[A, B, C]), 2);
-        assert_eq!(monitors(false).segments(&[B, C]), 1);
+        assert_eq!(monitors().segments(&[A, B, C]), 2);
+        assert_eq!(monitors().segments(&[B, C]), 1);
     }
 }

@@ -12,7 +12,7 @@ use super::files::{self, FileError};
 use super::handle::{Handle, News, Request};
 use super::setup::Membership;
 use crate::config::{Change, ClientAddresses, Daemon, Difference, Live, Settings};
-use crate::ring;
+use crate::ring::RingSettings;
 use crate::seal::Keys;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Incarnation};
@@ -104,7 +104,7 @@ impl InForce {
             return Err(ReloadError::NotOurs(reason));
         }
         let daemons = new.table.daemons.iter().map(|daemon| daemon.id).collect();
-        if let Err(error) = ring::Config::new(self.me, Incarnation(0), daemons).check() {
+        if let Err(error) = RingSettings::new(self.me, Incarnation(0), daemons).check() {
             return Err(ReloadError::NotOurs(error.to_string()));
         }
         let mut differences = new.differences(&self.settings);

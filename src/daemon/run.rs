@@ -37,7 +37,7 @@ use crate::config::Live;
 use crate::groups::SessionId;
 use crate::multipath::Networks;
 use crate::net::{Arrived, Buffers, Links, Remainder, Runs, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
-use crate::node::{ClientInput, EndReason, Event, Node};
+use crate::node::{ClientInput, EndReason, Node, NodeEvent};
 use crate::ring::{Configuration, ConfigurationKind};
 use crate::session::Peer;
 use crate::time::{Duration, Instant};
@@ -444,10 +444,10 @@ impl Daemon {
         self.outbound.collect(&mut self.node, &mut self.links);
         while let Some(event) = self.node.poll_event() {
             match event {
-                Event::Output(id) => self.clients.want_output(id),
-                Event::Welcome(id) => self.clients.welcome(id),
-                Event::Check { id, check } => self.passwords.compare(id, check),
-                Event::Close { id, reason, rest } => {
+                NodeEvent::Output(id) => self.clients.want_output(id),
+                NodeEvent::Welcome(id) => self.clients.welcome(id),
+                NodeEvent::Check { id, check } => self.passwords.compare(id, check),
+                NodeEvent::Close { id, reason, rest } => {
                     let from = self.clients.origin(id);
                     match reason {
                         // Only an operator can help these clients. Others try again, or with another name.
@@ -461,9 +461,9 @@ impl Daemon {
                     }
                     self.clients.close(id, &rest);
                 }
-                Event::Configuration(configuration) => self.install(configuration),
-                Event::Farewell(daemon) => self.members.on_farewell(daemon),
-                Event::Network(event) => self.log_notice(event),
+                NodeEvent::Configuration(configuration) => self.install(configuration),
+                NodeEvent::Farewell(daemon) => self.members.on_farewell(daemon),
+                NodeEvent::Network(event) => self.log_notice(event),
             }
         }
     }

@@ -9,13 +9,15 @@ use super::files::{self, FileError};
 use super::{Identity, Options};
 use crate::config::{Daemon, Process, Settings, Table};
 use crate::multipath::System;
+use crate::net;
+use crate::node::NodeSettings;
+use crate::ring::RingSettings;
 use crate::seal::Keys;
 use crate::system::CONTROL;
 #[cfg(unix)]
 use crate::system::places;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Header, NetworkId};
-use crate::{net, node, ring};
 
 /// How long a client's handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,13 +32,13 @@ impl Options {
     pub fn from_settings(settings: &Settings, me: &Daemon) -> Options {
         let (identity, table) = (Identity::new(None), &settings.table);
         let Membership { daemons, names, segments, system, sources, networks } = Membership::of(settings, me);
-        let mut ring = ring::Config::new(me.id, identity.incarnation, daemons);
+        let mut ring = RingSettings::new(me.id, identity.incarnation, daemons);
         (ring.sequence_floor, ring.sequence_horizon) = (identity.sequence_floor, identity.sequence_horizon);
         ring.body_limit = LONGEST_DATAGRAM - Header::SIZE;
         settings.live.tune(&mut ring);
         let mut live = settings.live.clone();
         files::fit_memory(&mut live);
-        let node = node::Config {
+        let node = NodeSettings {
             ring,
             name: me.name.clone(),
             names,
@@ -151,7 +153,7 @@ fn networks(table: &Table, me: &Daemon) -> Vec<net::Network> {
     let described = with_address.map(|(id, network, own)| {
         let peer = |daemon: &Daemon| {
             let address = table.traffic_address(daemon, id)?;
-            Some(net::Peer { daemon: daemon.id, address, near: daemon.segment == me.segment })
+            Some(net::RemoteDaemon { daemon: daemon.id, address, near: daemon.segment == me.segment })
         };
         net::Network {
             kind: network.kind,
@@ -187,8 +189,13 @@ mod tests {
         Window = 100 PersonalWindow = 10 MaxSessionMessages = 7 MaxSessions = 5 MaxMessageSize = 32M
         SlowClient = block-senders";
 
-    fn peer(daemon: [u8; 4], address: &str, near: bool) -> net::Peer {
-        net::Peer { daemon: DaemonId(u32::from_be_bytes(daemon)), address: address.parse().unwrap(), near }
+    fn near(daemon: [u8; 4], address: &str) -> net::RemoteDaemon {
+        let daemon = DaemonId(u32::from_be_bytes(daemon));
+        net::RemoteDaemon { daemon, address: address.parse().unwrap(), near: true }
+    }
+
+    fn elsewhere(daemon: [u8; 4], address: &str) -> net::RemoteDaemon {
+        net::RemoteDaemon { near: false, ..near(daemon, address) }
     }
 
     #[test]
@@ -199,9 +206,9 @@ mod tests {
         let [first, second] = &alpha.networks[..] else { panic!("two networks") };
         assert_eq!(first.kind, net::Kind::Multicast([239, 77, 0, 1].into()));
         let [beta, gamma] = [[10, 77, 0, 2], [10, 88, 0, 3]];
-        assert_eq!(first.peers, [peer(beta, "10.77.0.2:4803", true), peer(gamma, "10.88.0.3:4900", false)]);
+        assert_eq!(first.peers, [near(beta, "10.77.0.2:4803"), elsewhere(gamma, "10.88.0.3:4900")]);
         assert_eq!((second.own, second.port), ([10, 77, 1, 1].into(), 4810));
-        assert_eq!(second.peers, [peer(beta, "10.77.1.2:4810", true)]);
+        assert_eq!(second.peers, [near(beta, "10.77.1.2:4810")]);
         let gamma = options(&settings, "gamma");
         assert_eq!(gamma.networks[0].kind, net::Kind::Broadcast([10, 88, 0, 255].into()));
         assert!(gamma.networks[0].peers.iter().all(|peer| !peer.near));
@@ -248,7 +255,7 @@ mod tests {
             TokenTimeout = 1250 HurryTimeout = 500 AliveTimeout = 250 JoinTimeout = 250 RepTimeout = 625
             SegTimeout = 500 GatherTimeout = 1250 FormTimeout = 1250 LookupTimeout = 30000";
         let ring = options(&settings(text), "a").node.ring;
-        let default = ring::Config::new(ring.me, ring.incarnation, ring.daemons.clone());
+        let default = RingSettings::new(ring.me, ring.incarnation, ring.daemons.clone());
         assert_eq!(ring.token_timeout, Duration::from_millis(1250));
         assert_eq!(ring.token_retransmit, default.token_retransmit);
         assert_eq!((ring.join_interval, ring.consensus_timeout), (default.join_interval, default.consensus_timeout));

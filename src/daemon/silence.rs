@@ -83,11 +83,11 @@ fn trial(network: &Network) -> String {
 mod tests {
     use super::*;
     use crate::multipath::PathState;
-    use crate::net::{Kind, Peer};
+    use crate::net::{Kind, RemoteDaemon};
     use crate::wire::DaemonId;
 
     fn network(kind: Kind) -> Network {
-        let peer = Peer { daemon: DaemonId(2), address: "10.0.0.2:4803".parse().unwrap(), near: true };
+        let peer = RemoteDaemon { daemon: DaemonId(2), address: "10.0.0.2:4803".parse().unwrap(), near: true };
         Network { kind, port: 4803, own: [10, 0, 0, 1].into(), peers: vec![peer], interface: None }
     }
 
@@ -111,7 +111,7 @@ mod tests {
     fn the_advice_says_what_was_sent_where_and_how_to_try_it() {
         let multicast = network(Kind::Multicast([239, 0, 0, 1].into()));
         let broadcast = network(Kind::Broadcast([10, 0, 0, 255].into()));
-        let peer = Peer { daemon: DaemonId(2), address: "[fe80::2]:4803".parse().unwrap(), near: true };
+        let peer = RemoteDaemon { daemon: DaemonId(2), address: "[fe80::2]:4803".parse().unwrap(), near: true };
         let six = Network { own: "fe80::1".parse().unwrap(), peers: vec![peer], ..network(Kind::Unicast) };
         let linked = Network { interface: Some("eth1".to_owned()), ..six.clone() };
         let text = advice(&[multicast, broadcast, network(Kind::Unicast), six, linked]);

@@ -62,7 +62,7 @@ mod tests {
     use mio::net::UdpSocket;
 
     use super::*;
-    use crate::net::{Buffers, Kind, Network, Peer};
+    use crate::net::{Buffers, Kind, Network, RemoteDaemon};
     use crate::time::Instant;
     use crate::wire::{DaemonId, Head, Header, Incarnation, PacketKind, Protection, Slice, Way};
 
@@ -70,7 +70,7 @@ mod tests {
     fn three() -> (Poll, Links, [UdpSocket; 2]) {
         let bind = || UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let others = [bind(), bind()];
-        let peers = [1, 2].map(|number| Peer {
+        let peers = [1, 2].map(|number| RemoteDaemon {
             daemon: DaemonId(number),
             address: others[number as usize - 1].local_addr().unwrap(),
             near: true,

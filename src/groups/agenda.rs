@@ -10,7 +10,7 @@ use std::vec;
 
 use super::exchange::{Parting, Speech};
 use super::table::{GroupTable, Member};
-use crate::ring;
+use crate::ring::{Configuration, RingEvent};
 use crate::wire::{DaemonId, Envelope, Name};
 
 /// Views that one step handles.
@@ -23,7 +23,7 @@ pub(super) const STEP_COST: usize = 16;
 #[derive(Debug)]
 pub(super) enum Work {
     /// The ring delivered an event.
-    Heard(ring::Event),
+    Heard(RingEvent),
     /// Messages that waited for an exchange.
     Held(vec::IntoIter<(DaemonId, Envelope)>),
     /// A client of a daemon in this component leaves these groups one by one, and then its session is removed.
@@ -35,7 +35,7 @@ pub(super) enum Work {
     /// Views with members at these lost positions become broken.
     Break { at: Cursor, lost: Vec<usize> },
     /// A regular configuration begins.
-    Begin(ring::Configuration),
+    Begin(Configuration),
     /// The states that this daemon sends in an exchange.
     Say(Box<Speech>),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::table::{Member, View};
 use super::views::Views;
-use super::{Event, SessionId};
+use super::{GroupsEvent, SessionId};
 use crate::wire::{Cause, EncodedMembership, Name, Payload, RegularMembership, encode_self_leave, encode_transitional};
 
 /// What one receiver of a frame costs, in names that are copied.
@@ -86,7 +86,7 @@ impl Views {
     fn deliver(&mut self, watchers: Vec<SessionId>, frame: Payload) {
         if !watchers.is_empty() {
             self.spent += frame.len() / Name::SIZE + RECEIVER_COST * watchers.len();
-            self.events.push_back(Event::Deliver { to: Arc::from(watchers), frame });
+            self.events.push_back(GroupsEvent::Deliver { to: Arc::from(watchers), frame });
         }
     }
 }

@@ -8,7 +8,7 @@ use std::vec;
 
 use tracing::debug;
 
-use super::Event;
+use super::GroupsEvent;
 use super::agenda::Work;
 use super::table::{Joined, Member};
 use super::views::Views;
@@ -61,14 +61,14 @@ impl Views {
         if member.at == self.table.me()
             && let Some(id) = self.sessions.remove(&member.name)
         {
-            self.events.push_back(Event::Released(id));
+            self.events.push_back(GroupsEvent::Released(id));
         }
         None
     }
 
     fn notify_changed(&mut self, member: Member) {
         if member.at == self.table.me() {
-            self.events.push_back(Event::Changed);
+            self.events.push_back(GroupsEvent::Changed);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use super::views::Views;
-use super::{Event, SessionId};
+use super::{GroupsEvent, SessionId};
 use crate::wire::{DaemonId, DecodeError, FrameHeader, FrameType, MAX_GROUPS, Name, Payload, Reader, Slice};
 
 impl Views {
@@ -15,7 +15,7 @@ impl Views {
     pub fn on_data(&mut self, origin: DaemonId, frame: Payload) {
         match self.receivers(origin, &frame) {
             Ok(to) if to.is_empty() => {}
-            Ok(to) => self.events.push_back(Event::Deliver { to, frame }),
+            Ok(to) => self.events.push_back(GroupsEvent::Deliver { to, frame }),
             Err(error) => {
                 debug!(%error, "not a data frame");
                 self.dropped.malformed += 1;

@@ -15,8 +15,8 @@ use super::agenda::{Cursor, VIEWS_PER_STEP};
 use super::sessions::Sessions;
 use super::table::GroupTable;
 use super::views::Views;
-use super::{Dropped, Event};
-use crate::wire::{Basis, DaemonId, Envelope, GroupState, Name, RingId, Service, State};
+use super::{Dropped, GroupsEvent};
+use crate::wire::{Basis, DaemonId, Envelope, ExchangeState, GroupState, Name, RingId, Service};
 
 /// The cost of putting a member into the new tables, in names that are copied.
 const GATHER_COST: usize = 8;
@@ -79,9 +79,9 @@ impl Speech {
     fn say(&mut self, parts: u32, last: Option<Vec<GroupState>>, views: &mut Views) {
         for groups in self.parts.full.drain(..).chain(last) {
             let basis = views.basis.clone();
-            let payload = Envelope::State(State { exchange: self.ring, basis, parts, groups }).encode();
+            let payload = Envelope::State(ExchangeState { exchange: self.ring, basis, parts, groups }).encode();
             views.spent += payload.len() / Name::SIZE;
-            views.events.push_back(Event::Submit { payload, service: Service::Safe });
+            views.events.push_back(GroupsEvent::Submit { payload, service: Service::Safe });
         }
     }
 }
@@ -97,7 +97,7 @@ struct Parts {
 }
 
 impl Parts {
-    const ROOM: usize = State::SIZE_LIMIT - State::FRAME_SIZE;
+    const ROOM: usize = ExchangeState::SIZE_LIMIT - ExchangeState::FRAME_SIZE;
 
     fn add(&mut self, state: &GroupState) {
         let mut members = &state.members[..];
@@ -185,7 +185,7 @@ impl Exchange {
     pub fn on_state(
         &mut self,
         origin: DaemonId,
-        state: State,
+        state: ExchangeState,
         sessions: &Sessions,
         dropped: &mut Dropped,
     ) -> Result<usize, Contradiction> {
@@ -193,7 +193,7 @@ impl Exchange {
             dropped.stale_states += 1;
             return Ok(0);
         }
-        let State { basis, parts, groups, .. } = state;
+        let ExchangeState { basis, parts, groups, .. } = state;
         let first = || Report { basis: basis.clone(), parts, missing: parts };
         let at = self.table.position(origin);
         let report = at.map(|at| (at, self.reports.entry(origin).or_insert_with(first)));
@@ -277,9 +277,9 @@ mod tests {
         Name::new(text.as_bytes()).unwrap()
     }
 
-    fn state(exchange: RingId) -> State {
+    fn state(exchange: RingId) -> ExchangeState {
         let basis = Basis { ring: RING, together: vec![DaemonId(1)] };
-        State { exchange, basis, parts: 1, groups: Vec::new() }
+        ExchangeState { exchange, basis, parts: 1, groups: Vec::new() }
     }
 
     #[test]
@@ -297,9 +297,9 @@ mod tests {
         let mut seen: BTreeMap<Name, usize> = BTreeMap::new();
         for groups in parts {
             groups.iter().for_each(|group| *seen.entry(group.group).or_default() += group.members.len());
-            let envelope = Envelope::State(State { exchange: RING, basis: basis.clone(), parts: 9, groups });
+            let envelope = Envelope::State(ExchangeState { exchange: RING, basis: basis.clone(), parts: 9, groups });
             let payload = envelope.encode();
-            assert!(payload.len() <= State::SIZE_LIMIT, "{} bytes", payload.len());
+            assert!(payload.len() <= ExchangeState::SIZE_LIMIT, "{} bytes", payload.len());
             assert_eq!(Envelope::decode(&payload), Ok(envelope));
         }
         assert_eq!((seen.len(), seen.values().sum::<usize>()), (groups, said));
@@ -323,7 +323,7 @@ mod tests {
     fn a_state_with_more_parts_than_anybody_has_shows_a_forger() {
         let mut exchange = Exchange::new(RING, vec![DaemonId(1), DaemonId(2)], DaemonId(1));
         let (sessions, mut dropped) = (Sessions::default(), Dropped::default());
-        let forged = State { parts: u32::MAX, ..state(RING) };
+        let forged = ExchangeState { parts: u32::MAX, ..state(RING) };
         assert_eq!(exchange.on_state(DaemonId(2), forged, &sessions, &mut dropped), Ok(0));
         assert_eq!(exchange.on_state(DaemonId(2), state(RING), &sessions, &mut dropped), Err(Contradiction));
     }

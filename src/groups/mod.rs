@@ -28,7 +28,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::counters::counters;
-use crate::ring::{self, Configuration, ConfigurationKind};
+use crate::ring::{self, Configuration, ConfigurationKind, RingEvent};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
 use agenda::{Agenda, Cursor, STEP_COST, Work};
 pub use exchange::HELD_LIMIT;
@@ -41,7 +41,7 @@ use views::Views;
 
 /// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum GroupsEvent {
     /// Submit these bytes to the ring, before every client's message that still waits.
     Submit {
         /// The message.
@@ -99,7 +99,7 @@ counters! {
 
 /// The state of the groups between configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum GroupsStatus {
     /// Messages are carried out as they come.
     Operational,
     /// The ring broke: the messages that it still owes are carried out.
@@ -139,7 +139,7 @@ impl Groups {
         self.views.names.extend(names);
     }
 
-    /// A client connected. Its private group stays in use until [`Event::Released`], which the ordered
+    /// A client connected. Its private group stays in use until [`GroupsEvent::Released`], which the ordered
     /// [`Envelope::Disconnect`] of the session leads to.
     pub fn connect(&mut self, session: Session) -> Result<(), NameInUse> {
         self.views.sessions.add(session)
@@ -147,19 +147,19 @@ impl Groups {
 
     /// The ring delivered something. It is carried out when the caller polls for events. After a regular configuration the caller polls
     /// at once until nothing is left, because this daemon's state must be submitted before any message of its clients.
-    pub fn handle_event(&mut self, event: ring::Event) {
+    pub fn handle_event(&mut self, event: RingEvent) {
         self.agenda.append(Work::Heard(event));
     }
 
     /// The next event, after as much work as it takes.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<GroupsEvent> {
         let mut budget = usize::MAX;
         self.poll_event_within(&mut budget)
     }
 
     /// The next event, within a budget of work, counted in names that are handled. If the budget is used up, `None` does not mean that all
     /// work is done: see [`Groups::is_busy`].
-    pub fn poll_event_within(&mut self, budget: &mut usize) -> Option<Event> {
+    pub fn poll_event_within(&mut self, budget: &mut usize) -> Option<GroupsEvent> {
         loop {
             if let Some(event) = self.views.events.pop_front() {
                 return Some(event);
@@ -187,12 +187,12 @@ impl Groups {
     }
 
     /// The state of the groups.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> GroupsStatus {
         match &self.phase {
-            Phase::Open if self.views.in_transition() => Status::Transitional,
-            Phase::Open => Status::Operational,
-            Phase::Exchange(exchange) if exchange.parting().is_some() => Status::ExchangingInTransition,
-            Phase::Starting | Phase::Exchange(_) => Status::Exchanging,
+            Phase::Open if self.views.in_transition() => GroupsStatus::Transitional,
+            Phase::Open => GroupsStatus::Operational,
+            Phase::Exchange(exchange) if exchange.parting().is_some() => GroupsStatus::ExchangingInTransition,
+            Phase::Starting | Phase::Exchange(_) => GroupsStatus::Exchanging,
         }
     }
 
@@ -234,8 +234,8 @@ impl Groups {
         // Freeing old tables is the last thing to do, because nobody waits for it.
         let Some(work) = self.agenda.next() else { return self.agenda.clear_some() };
         match work {
-            Work::Heard(ring::Event::Message(message)) => self.on_message(message),
-            Work::Heard(ring::Event::Configuration(configuration)) => match configuration.kind {
+            Work::Heard(RingEvent::Message(message)) => self.on_message(message),
+            Work::Heard(RingEvent::Configuration(configuration)) => match configuration.kind {
                 ConfigurationKind::Transitional => self.on_transitional(configuration),
                 ConfigurationKind::Regular => self.on_regular(configuration),
             },
@@ -300,7 +300,7 @@ impl Groups {
         };
         match taken {
             Ok(cost) => self.views.spent += cost,
-            Err(_) => self.views.events.push_back(Event::Forged),
+            Err(_) => self.views.events.push_back(GroupsEvent::Forged),
         }
     }
 
@@ -325,7 +325,7 @@ impl Groups {
     fn begin(&mut self, configuration: Configuration) {
         let ring = configuration.ring;
         // The level above must know the configuration before it gets the states to submit.
-        self.views.events.push_back(Event::Begun(ring));
+        self.views.events.push_back(GroupsEvent::Begun(ring));
         self.views.pieces.begin(ring);
         self.phase = Phase::Exchange(Exchange::new(ring, configuration.members, self.views.me));
         self.agenda.prepend([Work::Say(Box::new(Speech::new(ring)))]);
@@ -358,4 +358,4 @@ fn next(transitional: &Configuration) -> RingId {
 }
 
 /// The events to come; drained after every input.
-type Events = VecDeque<Event>;
+type Events = VecDeque<GroupsEvent>;

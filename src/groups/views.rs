@@ -11,8 +11,8 @@ use super::names::Names;
 use super::pieces::{Added, Pieces};
 use super::sessions::Sessions;
 use super::table::{GroupTable, View};
-use super::{Dropped, Event, Events};
-use crate::wire::{Basis, DaemonId, Envelope, Name, Piece, RingId, State};
+use super::{Dropped, Events, GroupsEvent};
+use crate::wire::{Basis, DaemonId, Envelope, ExchangeState, Name, Piece, RingId};
 
 #[derive(Debug)]
 pub(super) struct Views {
@@ -83,7 +83,7 @@ impl Views {
     }
 
     /// Whether a state names only clients of its own daemon as members there.
-    pub fn speaks_for_its_own(&mut self, origin: DaemonId, state: &State) -> bool {
+    pub fn speaks_for_its_own(&mut self, origin: DaemonId, state: &ExchangeState) -> bool {
         let mut members = state.groups.iter().flat_map(|group| &group.members);
         let own = members.all(|member| self.names.belongs(member, origin));
         self.dropped.false_senders += u64::from(!own);
@@ -98,12 +98,12 @@ impl Views {
             Added::Nothing => {}
             Added::Whole(frame) => {
                 self.on_data(origin, frame);
-                self.events.extend(own.then_some(Event::Whole(number)));
+                self.events.extend(own.then_some(GroupsEvent::Whole(number)));
             }
-            Added::Refused => self.events.extend(own.then_some(Event::Refused(number))),
+            Added::Refused => self.events.extend(own.then_some(GroupsEvent::Refused(number))),
         }
         if self.pieces.len() < before && self.pieces.has_room_again() {
-            self.events.push_back(Event::RoomForPieces);
+            self.events.push_back(GroupsEvent::RoomForPieces);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::wire::{DaemonId, Incarnation, NetworkId, PathReport};
 
 /// How a daemon's networks are set up.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct MultipathSettings {
     /// This daemon.
     pub me: DaemonId,
     /// This life of it.
@@ -54,6 +54,6 @@ pub struct NextTable {
     pub sites: Vec<usize>,
     /// For each of its networks: the present network that is the same one, or `None` for a new network. 1 to 8.
     pub networks: Vec<Option<NetworkId>>,
-    /// The addresses of all daemons on all networks, as in [`Config`].
+    /// The addresses of all daemons on all networks, as in [`MultipathSettings`].
     pub sources: Vec<IpAddr>,
 }

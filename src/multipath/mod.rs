@@ -30,7 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, NextTable, System};
+pub use config::{MultipathSettings, NextTable, System};
 pub use health::{Differs, Path, PathState};
 pub use networks::Networks;
 pub use notice::{Host, Notice, Reason};
@@ -122,7 +122,7 @@ enum Numbering {
 
 impl Multipath {
     /// The networks of a daemon that starts at `now`.
-    pub fn new(config: Config, now: Instant) -> Multipath {
+    pub fn new(config: MultipathSettings, now: Instant) -> Multipath {
         let table = Table::new(config.me, &config.daemons, &config.sites);
         let mut multipath = Multipath {
             system: config.system,

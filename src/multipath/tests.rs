@@ -27,13 +27,13 @@ fn of_system(me: DaemonId, incarnation: u64, digest: u32) -> Multipath {
     let incarnation = Incarnation(incarnation);
     let daemons = [A, B, C].into_iter().chain([me]).collect();
     let system = System { digest, parts: [0; 12] };
-    let config = Config { incarnation, system, policy: Policy::Active, ..config(me, daemons) };
+    let config = MultipathSettings { incarnation, system, policy: Policy::Active, ..config(me, daemons) };
     Multipath::new(config, Instant::ZERO)
 }
 
 /// A daemon of two networks without keys.
-pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> Config {
-    Config {
+pub(super) fn config(me: DaemonId, daemons: Vec<DaemonId>) -> MultipathSettings {
+    MultipathSettings {
         me,
         incarnation: Incarnation(1),
         daemons,
@@ -176,7 +176,7 @@ impl Site {
 
     fn with(daemons: u32, sites: &[usize], keys: Keys) -> Site {
         let ids: Vec<DaemonId> = (1..=daemons).map(DaemonId).collect();
-        let config = |me| Config { sites: sites.to_vec(), keys: keys.clone(), ..config(me, ids.clone()) };
+        let config = |me| MultipathSettings { sites: sites.to_vec(), keys: keys.clone(), ..config(me, ids.clone()) };
         let daemons = ids.iter().map(|&me| Multipath::new(config(me), Instant::ZERO)).collect();
         Site {
             daemons,
@@ -357,7 +357,7 @@ fn a_daemon_that_is_alone_is_quiet() {
     site.run(10_000);
     let counted = site.daemons[0].outbound.counted(None) - before;
     assert!((9..=11).contains(&counted), "{counted}");
-    let table = Config { networks: 1, ..config(A, vec![A]) };
+    let table = MultipathSettings { networks: 1, ..config(A, vec![A]) };
     assert_eq!(Multipath::new(table, Instant::ZERO).poll_timeout(), None);
 }
 

@@ -280,7 +280,7 @@ mod tests {
     use mio::{Events, Poll};
     use socket2::{Domain, Socket, Type};
 
-    use super::super::{Kind, Peer};
+    use super::super::{Kind, RemoteDaemon};
     use super::*;
 
     /// The links of one daemon on loopback, and what they received.
@@ -340,7 +340,7 @@ mod tests {
 
     fn network(me: usize, kind: Kind, port: u16) -> Network {
         let others = (0..ADDRESSES.len()).filter(|&number| number != me);
-        let peers = others.map(|number| Peer {
+        let peers = others.map(|number| RemoteDaemon {
             daemon: daemon(number),
             address: SocketAddr::from((ADDRESSES[number], port)),
             near: true,
@@ -460,7 +460,7 @@ mod tests {
     fn an_ipv6_group_is_joined_on_its_interface() {
         let (port, own) = (free_port(), IpAddr::V6(Ipv6Addr::LOCALHOST));
         let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x71, 3);
-        let peer = Peer { daemon: daemon(1), address: SocketAddr::new(own, port), near: true };
+        let peer = RemoteDaemon { daemon: daemon(1), address: SocketAddr::new(own, port), near: true };
         let network = Network { kind: Kind::Multicast(group.into()), port, own, peers: vec![peer], interface: None };
         let mut station = Station::open(vec![network]).unwrap();
         if let Some(LinkEvent::Down(_, reason)) = station.links.poll_event() {

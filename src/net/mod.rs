@@ -54,7 +54,7 @@ pub use links::{LinkStatus, Links, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 pub use open::OpenError;
 pub(crate) use platform::claim;
 pub use platform::{local_addresses, local_subnets, raise_descriptor_limit};
-pub use settings::{Kind, Network, Peer};
+pub use settings::{Kind, Network, RemoteDaemon};
 pub(crate) use uptime::uptime;
 pub use wires::shared_wires;
 

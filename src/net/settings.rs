@@ -15,14 +15,14 @@ pub struct Network {
     /// This daemon's address.
     pub own: IpAddr,
     /// Every other daemon that is on the network.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<RemoteDaemon>,
     /// The interface, by name, if the address alone does not say.
     pub interface: Option<String>,
 }
 
-/// Another daemon on a network.
+/// Another daemon on a network, and its address there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct RemoteDaemon {
     /// Who it is.
     pub daemon: DaemonId,
     /// Where it receives.

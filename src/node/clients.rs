@@ -18,10 +18,10 @@ use super::ends::{ClientStats, EndReason};
 use super::memory::{Fill, Memory, SESSION};
 use super::pace::Pace;
 use super::users::{User, Users};
-use super::{Config, Event};
+use super::{NodeEvent, NodeSettings};
 use crate::groups::{self, SessionId};
 use crate::rng::Rng;
-use crate::session::{self, Outbox, Peer, Session, SlowClient, Source};
+use crate::session::{Outbox, Peer, Session, SessionSettings, SlowClient, Source};
 use crate::time::{Duration, Instant};
 use crate::wire::{Envelope, Name, Refusal, Service};
 
@@ -31,7 +31,7 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 /// All client sessions of a daemon.
 #[derive(Debug)]
 pub(super) struct Clients {
-    config: session::Config,
+    config: SessionSettings,
     daemon: Vec<u8>,
     sessions: BTreeMap<SessionId, Client>,
     /// Private groups in use, those of ended sessions included until they are released.
@@ -47,7 +47,7 @@ pub(super) struct Clients {
     users: Users,
     /// Users whose sessions exceed the user's limit.
     greedy: Vec<User>,
-    /// When sessions with an unfinished frame are looked at, in order of time; each at most once.
+    /// When sessions with an unfinished frame are checked, in order of time; each at most once.
     unfinished: VecDeque<(Instant, SessionId)>,
     stats: ClientStats,
     /// The time of the input that is being handled.
@@ -55,7 +55,7 @@ pub(super) struct Clients {
     /// When the daemon last stopped reading all clients.
     unread: Instant,
     demands: VecDeque<Demand>,
-    events: VecDeque<Event>,
+    events: VecDeque<NodeEvent>,
     rng: Rng,
 }
 
@@ -77,7 +77,7 @@ struct Client {
     paced: bool,
     /// It is far behind with views.
     behind: bool,
-    /// It is among those whose unfinished frames are looked at.
+    /// It has an entry in `unfinished`.
     timed: bool,
     /// When its last bytes came, or the daemon did not read it.
     heard: Instant,
@@ -91,7 +91,7 @@ struct Client {
 #[derive(Debug)]
 struct Leaving {
     name: Name,
-    /// What it takes until then.
+    /// Bytes that it takes until then.
     memory: usize,
 }
 
@@ -134,7 +134,7 @@ pub(super) enum Demand {
 }
 
 impl Clients {
-    pub(super) fn new(config: &Config) -> Clients {
+    pub(super) fn new(config: &NodeSettings) -> Clients {
         Clients {
             config: config.live.session.clone(),
             daemon: config.name.clone().into_bytes(),
@@ -158,8 +158,8 @@ impl Clients {
         }
     }
 
-    /// Other rules from now on. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
-    pub(super) fn configure(&mut self, config: &session::Config) {
+    /// Applies other settings. Open sessions stay open, with the new limits. If the new rules do not stop senders, stopped senders continue.
+    pub(super) fn configure(&mut self, config: &SessionSettings) {
         self.config = config.clone();
         self.memory.set_limit(config.max_memory);
         self.set_user_limits(config.max_user_sessions, config.max_user_memory);
@@ -169,6 +169,7 @@ impl Clients {
                 self.release(receiver);
             }
         }
+        // With other limits, other outboxes are full.
         for id in self.sessions.keys().copied().collect::<Vec<SessionId>>() {
             self.check_pace(id);
         }
@@ -218,7 +219,9 @@ impl Clients {
             input: 0,
             charged: 0,
         };
+        // Asked before the client itself counts.
         let has_room = self.users.has_room(&client.user);
+        // Entered even if it is refused below, because every end takes a session from its user.
         self.users.enter(client.user.clone());
         let replaced = self.sessions.insert(id, client);
         assert!(replaced.is_none(), "a session id is used once");
@@ -241,6 +244,7 @@ impl Clients {
         if let Some(surplus) = self.doorway.surplus(source) {
             self.end(surplus, EndReason::CrowdedOut);
         }
+        // The newcomer is already one of them.
         if self.sessions.len() > self.config.quota {
             // Somebody who opens connections and sends nothing must not lock others out.
             match self.doorway.make_room(source) {
@@ -271,6 +275,7 @@ impl Clients {
 
     /// Carries out the complete requests of a client, whose outbox was in this state before.
     fn requests(&mut self, id: SessionId, before: OutboxState) {
+        // A change that waits must not be overtaken by the next requests of its client.
         let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
@@ -278,7 +283,7 @@ impl Clients {
         self.update_accounts(id);
         // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
         if before == OutboxState::Empty && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
-            self.events.push_back(Event::Output(id));
+            self.events.push_back(NodeEvent::Output(id));
         }
     }
 
@@ -312,6 +317,7 @@ impl Clients {
         self.count_end(&client, reason);
         match client.private_group {
             Some(name) if client.opened => self.leave_name(id, name),
+            // It has sent nothing to the ring, so nobody can take a new session with this name for it.
             Some(name) => self.give_name_back(id, name),
             None => {}
         }
@@ -320,7 +326,7 @@ impl Clients {
         self.memory.change(outbox.take_memory_change() - client.input as isize - SESSION as isize);
         // A refused client should learn why. To any other nothing more can be promised.
         let rest = if matches!(reason, EndReason::Refused(_)) { rest } else { Vec::new() };
-        self.events.push_back(Event::Close { id, reason, rest });
+        self.events.push_back(NodeEvent::Close { id, reason, rest });
     }
 
     fn count_end(&mut self, client: &Client, reason: EndReason) {
@@ -373,6 +379,7 @@ impl Clients {
     /// Ends sessions that took too long, and releases waiting changes.
     pub(super) fn handle_timeout(&mut self) {
         while let Some(id) = self.doorway.poll_late(self.now) {
+            // A deadline remains when its handshake ends, so the session may be open or gone.
             if self.sessions.get(&id).is_some_and(|client| !client.opened) {
                 self.end(id, EndReason::HandshakeTimeout);
             }
@@ -409,8 +416,9 @@ impl Clients {
             let before = OutboxState::of(client.session.outbox());
             self.change(id, change);
             self.requests(id, before);
+            // Its next requests may have stopped it again.
             if !self.stops(id) {
-                self.events.push_back(Event::Welcome(id));
+                self.events.push_back(NodeEvent::Welcome(id));
             }
         }
     }
@@ -430,7 +438,7 @@ impl Clients {
         self.demands.pop_front()
     }
 
-    pub(super) fn poll_event(&mut self) -> Option<Event> {
+    pub(super) fn poll_event(&mut self) -> Option<NodeEvent> {
         self.events.pop_front()
     }
 }

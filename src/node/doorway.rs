@@ -52,6 +52,7 @@ impl Doorway {
 
     /// A client's handshake has ended or failed.
     pub(super) fn leave(&mut self, id: SessionId, source: Source) {
+        // The deadline remains in the queue, because finding it would take long. The owner ignores it when it comes.
         let Some(clients) = self.half_open.get_mut(&source) else { return };
         _ = clients.remove(&(Stage::Silent, id)) || clients.remove(&(Stage::Named, id));
         if clients.is_empty() {
@@ -69,6 +70,7 @@ impl Doorway {
     pub(super) fn make_room(&self, newcomer: Source) -> Option<SessionId> {
         let (_, most) = self.half_open.iter().max_by_key(|(_, clients)| clients.len())?;
         let own = self.half_open.get(&newcomer).map_or(0, BTreeSet::len);
+        // A source that has as many handshakes as any other must not push others out.
         if most.len() > own { oldest(most) } else { None }
     }
 
@@ -84,6 +86,7 @@ impl Doorway {
 }
 
 fn oldest(clients: &BTreeSet<(Stage, SessionId)>) -> Option<SessionId> {
+    // Stages come first in this order, and then ids, which grow with time.
     clients.first().map(|&(_, id)| id)
 }
 

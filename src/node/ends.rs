@@ -49,7 +49,7 @@ counters! {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The client said so.
+    /// The client ended it.
     Kill,
     /// The connection ended or failed.
     Gone,

@@ -11,11 +11,11 @@ use crate::wire::{DaemonId, Name};
 /// Where a client's session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionStand {
-    /// Which one.
+    /// The session.
     pub id: SessionId,
     /// Its private group, once it has one.
     pub name: Option<Name>,
-    /// In how many groups it is.
+    /// The number of its groups.
     pub groups: usize,
     /// Messages that wait for it.
     pub frames: usize,
@@ -110,7 +110,7 @@ impl Node {
     }
 
     /// Where the groups stand between configurations.
-    pub fn group_status(&self) -> groups::Status {
+    pub fn group_status(&self) -> groups::GroupsStatus {
         self.groups.status()
     }
 

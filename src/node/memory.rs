@@ -88,6 +88,7 @@ impl Memory {
 
     /// Bytes that they may take.
     pub(super) fn room(&self) -> usize {
+        // Memberships of other daemons' clients are in this memory too, and the end of a session here frees none of them.
         let others = self.elsewhere.groups.others * MEMBERSHIP;
         self.limit.saturating_sub(others).max(self.limit / OWN_PART)
     }
@@ -105,6 +106,7 @@ impl Memory {
 
     /// Whether to warn the operator: once, until less than half is in use again.
     pub(super) fn should_warn(&mut self) -> bool {
+        // Far below the threshold, so that small changes around it do not warn again and again.
         if self.used() <= self.room() / 2 {
             self.warned = false;
         }

@@ -35,6 +35,7 @@ impl Node {
 
     /// Announces the next table as soon as it leaves no doubt: nothing that was handed over is under way when it leaves out a member.
     pub(super) fn agree(&mut self, now: Instant) {
+        // If a member is about to leave, hand-overs stop first. Otherwise there could always be another packet under way.
         self.ring.set_handover(self.handover());
         if self.paths.is_asked() && !(self.paths.parts_company() && self.ring.has_handed_over()) {
             self.paths.agree(now);
@@ -71,6 +72,7 @@ impl Node {
         if !self.paths.take_adopted() {
             return Followed::Nothing;
         }
+        // The change is done, so no member is about to leave any more.
         self.ring.set_handover(Handover::Allowed);
         let daemons = std::mem::take(&mut self.next_daemons);
         self.ring.readmit(now, daemons.iter().map(|(daemon, _)| *daemon).collect());

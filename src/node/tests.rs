@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::multipath::Policy;
-use crate::ring::Windows;
-use crate::session;
-use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, Version, Way};
+use crate::ring::{RingSettings, Windows};
+use crate::session::{self, SessionSettings};
+use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, RingId, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name, Refusal};
 
 mod crowds;
 mod large;
+mod lateness;
 mod users;
 
 /// Where datagrams come from, which nobody checks here.
@@ -34,12 +35,14 @@ struct Bus {
     checks: Vec<(SessionId, Check)>,
     /// No datagram arrives.
     parted: bool,
+    /// The ring that was installed last, at any node.
+    ring: Option<RingId>,
 }
 
-fn config(me: u32, count: u32) -> Config {
+fn config(me: u32, count: u32) -> NodeSettings {
     let daemons = (1..=count).map(DaemonId).collect();
-    Config {
-        ring: ring::Config::new(DaemonId(me), Incarnation(1), daemons),
+    NodeSettings {
+        ring: RingSettings::new(DaemonId(me), Incarnation(1), daemons),
         name: format!("d{me}"),
         names: (1..=count).map(|n| format!("d{n}")).collect(),
         sites: Vec::new(),
@@ -55,11 +58,12 @@ fn config(me: u32, count: u32) -> Config {
 
 impl Bus {
     fn new(count: u32) -> Bus {
-        Bus::with(count, session::Config::default())
+        Bus::with(count, SessionSettings::default())
     }
 
-    fn with(count: u32, session: session::Config) -> Bus {
-        let config = |me| Config { live: Live { session: session.clone(), ..Live::default() }, ..config(me, count) };
+    fn with(count: u32, session: SessionSettings) -> Bus {
+        let config =
+            |me| NodeSettings { live: Live { session: session.clone(), ..Live::default() }, ..config(me, count) };
         let node = |me| Node::new(config(me), Instant::ZERO).unwrap();
         let mut bus = Bus {
             now: Instant::ZERO,
@@ -72,6 +76,7 @@ impl Bus {
             welcome: Vec::new(),
             checks: Vec::new(),
             parted: false,
+            ring: None,
         };
         (0..bus.nodes.len()).for_each(|at| bus.drain(at));
         bus.run(Duration::from_secs(1));
@@ -85,20 +90,21 @@ impl Bus {
         }
         while let Some(event) = node.poll_event() {
             match event {
-                Event::Output(id) if self.deaf == Some((at, id)) || self.all_deaf == Some(at) => {}
-                Event::Output(id) => {
+                NodeEvent::Output(id) if self.deaf == Some((at, id)) || self.all_deaf == Some(at) => {}
+                NodeEvent::Output(id) => {
                     let bytes: Vec<u8> = node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
                     node.client_wrote(id, bytes.len());
                     self.received[at].entry(id).or_default().extend(bytes);
                 }
-                Event::Close { id, reason, rest } => {
+                NodeEvent::Close { id, reason, rest } => {
                     let bytes = rest.iter().flat_map(|payload| payload.contiguous().to_vec());
                     self.received[at].entry(id).or_default().extend(bytes);
                     self.closed.push((at, id, reason));
                 }
-                Event::Welcome(id) => self.welcome.push(id),
-                Event::Check { id, check } => self.checks.push((id, check)),
-                Event::Configuration(_) | Event::Farewell(_) | Event::Network(_) => {}
+                NodeEvent::Welcome(id) => self.welcome.push(id),
+                NodeEvent::Check { id, check } => self.checks.push((id, check)),
+                NodeEvent::Configuration(configuration) => self.ring = Some(configuration.ring),
+                NodeEvent::Farewell(_) | NodeEvent::Network(_) => {}
             }
         }
     }
@@ -162,7 +168,7 @@ impl Bus {
     }
 
     /// A bus of which one client reads nothing: its output is left with its node.
-    fn with_deaf(count: u32, session: session::Config, deaf: (usize, u64)) -> Bus {
+    fn with_deaf(count: u32, session: SessionSettings, deaf: (usize, u64)) -> Bus {
         let mut bus = Bus::with(count, session);
         bus.connect(deaf.0, deaf.1, "c");
         bus.say(deaf.0, deaf.1, FrameType::JOIN, "g", "");
@@ -349,8 +355,8 @@ fn garbage_leads_to_a_count_and_nothing_else() {
 fn the_quota_is_kept() {
     let mut bus = Bus::new(1);
     bus.nodes[0] = Node::new(
-        Config {
-            live: Live { session: session::Config { quota: 1, ..Default::default() }, ..Live::default() },
+        NodeSettings {
+            live: Live { session: SessionSettings { quota: 1, ..Default::default() }, ..Live::default() },
             ..config(1, 1)
         },
         bus.now,
@@ -362,8 +368,8 @@ fn the_quota_is_kept() {
 }
 
 /// Limits that a few messages reach.
-fn narrow(slow_client: session::SlowClient) -> session::Config {
-    session::Config { max_session_messages: 10, slow_client, ..Default::default() }
+fn narrow(slow_client: session::SlowClient) -> SessionSettings {
+    SessionSettings { max_session_messages: 10, slow_client, ..Default::default() }
 }
 
 #[test]
@@ -466,7 +472,7 @@ fn settings_change_while_clients_stay() {
     bus.run(Duration::from_millis(100));
     assert!(!bus.nodes[0].takes_bytes_of(SessionId(2)));
 
-    let session = session::Config { quota: 1, max_session_messages: 1000, ..Default::default() };
+    let session = SessionSettings { quota: 1, max_session_messages: 1000, ..Default::default() };
     let mut live = Live { session, policy: Policy::Passive, priorities: vec![0, 7], ..Live::default() };
     live.windows = Windows { ring: 40, personal: 4 };
     bus.nodes[0].apply(bus.now, &live);

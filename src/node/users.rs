@@ -70,6 +70,7 @@ impl Users {
         let Some(holding) = self.holdings.get_mut(user) else { return };
         holding.sessions -= 1;
         holding.memory -= memory;
+        // Otherwise every address that ever connected would remain.
         if holding.sessions == 0 {
             self.holdings.remove(user);
         }
@@ -79,6 +80,7 @@ impl Users {
     pub(super) fn change_memory(&mut self, user: &User, before: usize, now: usize) -> bool {
         let Some(holding) = self.holdings.get_mut(user) else { return false };
         holding.memory = holding.memory - before + now;
+        // Only growth counts, so that no session ends while its queue is being read.
         holding.memory > self.max_memory && now > before
     }
 }

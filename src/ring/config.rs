@@ -5,9 +5,9 @@ use std::fmt;
 use crate::time::Duration;
 use crate::wire::{DaemonId, Data, Incarnation};
 
-/// How a ring is set up. [`Config::new`] gives the defaults; [`Config::check`] says what is wrong.
+/// How a ring is set up. [`RingSettings::new`] gives the defaults; [`RingSettings::check`] says what is wrong.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct RingSettings {
     /// This daemon.
     pub me: DaemonId,
     /// This life of this daemon.
@@ -46,9 +46,9 @@ pub struct Config {
     pub body_limit: usize,
 }
 
-/// What is wrong with a [`Config`].
+/// What is wrong with a [`RingSettings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
+pub enum RingSettingsError {
     /// `daemons` does not include `me`, names one twice, or has more than [`DaemonId::LIMIT`].
     Daemons(&'static str),
     /// A time is zero or does not agree with another one. The text is the rule.
@@ -63,28 +63,30 @@ pub enum ConfigError {
     Horizon,
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for RingSettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::Daemons(rule) | ConfigError::Times(rule) | ConfigError::Windows(rule) => f.write_str(rule),
-            ConfigError::BodyLimit => write!(f, "body_limit must lie in 512..=65000"),
-            ConfigError::FirstNumber => write!(f, "first_number must be below 2^61"),
-            ConfigError::Horizon => write!(f, "sequence_horizon must lie between sequence_floor and 2^61"),
+            RingSettingsError::Daemons(rule) | RingSettingsError::Times(rule) | RingSettingsError::Windows(rule) => {
+                f.write_str(rule)
+            }
+            RingSettingsError::BodyLimit => write!(f, "body_limit must lie in 512..=65000"),
+            RingSettingsError::FirstNumber => write!(f, "first_number must be below 2^61"),
+            RingSettingsError::Horizon => write!(f, "sequence_horizon must lie between sequence_floor and 2^61"),
         }
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for RingSettingsError {}
 
-impl Config {
+impl RingSettings {
     /// The largest window.
     pub const WINDOW_LIMIT: u32 = 8192;
     /// The smallest room for a packet's body.
     pub const BODY_LIMIT_MIN: usize = 512;
 
     /// The defaults for `me` among `daemons`.
-    pub fn new(me: DaemonId, incarnation: Incarnation, daemons: Vec<DaemonId>) -> Config {
-        Config {
+    pub fn new(me: DaemonId, incarnation: Incarnation, daemons: Vec<DaemonId>) -> RingSettings {
+        RingSettings {
             me,
             incarnation,
             daemons,
@@ -104,36 +106,39 @@ impl Config {
     }
 
     /// Checks every rule once.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), RingSettingsError> {
         let mut ids = self.daemons.clone();
         ids.sort();
         ids.dedup();
-        let rule = |broken: bool, error: ConfigError| if broken { Err(error) } else { Ok(()) };
-        rule(ids.binary_search(&self.me).is_err(), ConfigError::Daemons("daemons must include me"))?;
-        rule(ids.len() != self.daemons.len(), ConfigError::Daemons("daemons names one twice"))?;
-        rule(ids.contains(&DaemonId(0)), ConfigError::Daemons("0 is not a daemon id"))?;
-        rule(ids.len() > DaemonId::LIMIT, ConfigError::Daemons("more than 128 daemons"))?;
+        let rule = |broken: bool, error: RingSettingsError| if broken { Err(error) } else { Ok(()) };
+        rule(ids.binary_search(&self.me).is_err(), RingSettingsError::Daemons("daemons must include me"))?;
+        rule(ids.len() != self.daemons.len(), RingSettingsError::Daemons("daemons names one twice"))?;
+        rule(ids.contains(&DaemonId(0)), RingSettingsError::Daemons("0 is not a daemon id"))?;
+        rule(ids.len() > DaemonId::LIMIT, RingSettingsError::Daemons("more than 128 daemons"))?;
         let times = [self.token_timeout, self.rest_interval, self.token_retransmit];
         let more = [self.join_interval, self.consensus_timeout, self.probe_interval];
-        rule(times.iter().chain(&more).any(Duration::is_zero), ConfigError::Times("no time may be zero"))?;
+        rule(times.iter().chain(&more).any(Duration::is_zero), RingSettingsError::Times("no time may be zero"))?;
         rule(
             self.rest_interval * 5 > self.token_timeout,
-            ConfigError::Times("token_timeout must be at least five times rest_interval"),
+            RingSettingsError::Times("token_timeout must be at least five times rest_interval"),
         )?;
         rule(
             self.token_retransmit * 3 > self.token_timeout,
-            ConfigError::Times("token_timeout must be at least three times token_retransmit"),
+            RingSettingsError::Times("token_timeout must be at least three times token_retransmit"),
         )?;
         rule(
             self.join_interval * 2 > self.consensus_timeout,
-            ConfigError::Times("consensus_timeout must be at least twice join_interval"),
+            RingSettingsError::Times("consensus_timeout must be at least twice join_interval"),
         )?;
-        rule(self.personal_window == 0, ConfigError::Windows("personal_window must not be zero"))?;
-        rule(self.personal_window > self.window, ConfigError::Windows("personal_window must not exceed window"))?;
-        rule(self.window > Config::WINDOW_LIMIT, ConfigError::Windows("window must not exceed 8192"))?;
-        rule(!(Config::BODY_LIMIT_MIN..=Data::BODY_LIMIT).contains(&self.body_limit), ConfigError::BodyLimit)?;
-        rule(self.first_number >= 1 << 61, ConfigError::FirstNumber)?;
-        rule(!(self.sequence_floor..=1 << 61).contains(&self.sequence_horizon), ConfigError::Horizon)
+        rule(self.personal_window == 0, RingSettingsError::Windows("personal_window must not be zero"))?;
+        rule(self.personal_window > self.window, RingSettingsError::Windows("personal_window must not exceed window"))?;
+        rule(self.window > RingSettings::WINDOW_LIMIT, RingSettingsError::Windows("window must not exceed 8192"))?;
+        rule(
+            !(RingSettings::BODY_LIMIT_MIN..=Data::BODY_LIMIT).contains(&self.body_limit),
+            RingSettingsError::BodyLimit,
+        )?;
+        rule(self.first_number >= 1 << 61, RingSettingsError::FirstNumber)?;
+        rule(!(self.sequence_floor..=1 << 61).contains(&self.sequence_horizon), RingSettingsError::Horizon)
     }
 }
 
@@ -141,8 +146,8 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn config() -> Config {
-        Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1), DaemonId(2)])
+    fn config() -> RingSettings {
+        RingSettings::new(DaemonId(1), Incarnation(1), vec![DaemonId(1), DaemonId(2)])
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_enforced() {
-        type Breaker = fn(&mut Config);
+        type Breaker = fn(&mut RingSettings);
         let breakers: [Breaker; 14] = [
             |c| c.me = DaemonId(3),
             |c| c.daemons = vec![DaemonId(1), DaemonId(1)],

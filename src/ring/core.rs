@@ -6,7 +6,7 @@ use super::handover::Handover;
 use super::hearsay::{Hearsay, Worth};
 use super::sender::Sender;
 use super::timer::Timers;
-use super::{Config, Event, Stats};
+use super::{RingEvent, RingSettings, Stats};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Join, Packet, RingId};
 
@@ -24,10 +24,10 @@ pub struct Transmit {
 /// The part of a ring that outlives its states.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) config: Config,
+    pub(crate) config: RingSettings,
     pub(crate) timers: Timers,
     pub(crate) transmits: VecDeque<Transmit>,
-    pub(crate) events: VecDeque<Event>,
+    pub(crate) events: VecDeque<RingEvent>,
     pub(crate) sender: Sender,
     pub(crate) handover: Handover,
     pub(crate) stats: Stats,
@@ -92,7 +92,7 @@ const SHUN_MEMORY: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(5);
 
 impl Core {
-    pub(crate) fn new(config: Config, now: Instant) -> Core {
+    pub(crate) fn new(config: RingSettings, now: Instant) -> Core {
         Core {
             hearsay: Hearsay::new(&config, now),
             // The floor is the clock at the start, so a ring id of an earlier life never comes again.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::stream::{Stream, Whole};
 use super::window::Window;
-use super::{Event, Message};
+use super::{Message, RingEvent};
 use crate::wire::{DaemonId, Data};
 
 /// How far the packets of a ring are delivered, and the messages that still wait.
@@ -55,19 +55,19 @@ impl Delivery {
     }
 
     /// Delivers the messages of this packet, the next one in order.
-    pub(crate) fn deliver(&mut self, data: &Data, events: &mut VecDeque<Event>) {
+    pub(crate) fn deliver(&mut self, data: &Data, events: &mut VecDeque<RingEvent>) {
         self.delivered = data.seq;
         self.deliver_behind_hole(data, events);
     }
 
     /// Delivers the messages of this packet, though one before it is missing for good.
-    pub(crate) fn deliver_behind_hole(&mut self, data: &Data, events: &mut VecDeque<Event>) {
+    pub(crate) fn deliver_behind_hole(&mut self, data: &Data, events: &mut VecDeque<RingEvent>) {
         let stream = self.streams.entry(data.origin).or_default();
         stream.take_turn(data, |whole| events.push_back(message(data.origin, whole)));
     }
 
     /// Delivers the messages that may go ahead of their turn.
-    pub(crate) fn overtake(&mut self, window: &Window, events: &mut VecDeque<Event>) {
+    pub(crate) fn overtake(&mut self, window: &Window, events: &mut VecDeque<RingEvent>) {
         // Nothing lies ahead of its turn. This is the usual case, so it costs one comparison.
         if self.delivered == window.high() {
             return;
@@ -78,8 +78,8 @@ impl Delivery {
     }
 }
 
-fn message(origin: DaemonId, Whole { service, payload, numbered, .. }: Whole) -> Event {
-    Event::Message(Message { origin, service, payload, numbered })
+fn message(origin: DaemonId, Whole { service, payload, numbered, .. }: Whole) -> RingEvent {
+    RingEvent::Message(Message { origin, service, payload, numbered })
 }
 
 #[cfg(test)]
@@ -103,8 +103,8 @@ mod tests {
             }
             delivery.overtake(&window, &mut events);
             let text = |event| match event {
-                Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
-                Event::Configuration(_) => panic!("no configuration here"),
+                RingEvent::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+                RingEvent::Configuration(_) => panic!("no configuration here"),
             };
             events.into_iter().map(text).collect()
         };

@@ -42,7 +42,7 @@ pub struct Message {
 
 /// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum RingEvent {
     /// A configuration begins.
     Configuration(Configuration),
     /// A message is delivered.

@@ -8,7 +8,7 @@
 //! If r packets fit, the window moves between about 0.8 r and 1.07 r. A wrong window costs time and nothing else, because no promise of the
 //! ring depends on it.
 
-use super::Config;
+use super::RingSettings;
 use crate::time::Duration;
 use crate::wire::Token;
 
@@ -77,7 +77,7 @@ const LEAST_EACH: u32 = 4;
 
 impl Flow {
     /// The window of a new ring of this many members.
-    pub(crate) fn first_window(config: &Config, members: usize) -> u32 {
+    pub(crate) fn first_window(config: &RingSettings, members: usize) -> u32 {
         FIRST.clamp(least(config, members), config.window)
     }
 
@@ -111,7 +111,7 @@ impl Flow {
     }
 
     /// How many packets this daemon may send at this visit.
-    pub(crate) fn allowance(&self, config: &Config, members: usize, token: &Token) -> u32 {
+    pub(crate) fn allowance(&self, config: &RingSettings, members: usize, token: &Token) -> u32 {
         let all = token.window.clamp(1, config.window);
         // Retransmissions take their part of the window first, so that overload drains; but a quarter is left, so that nobody starves.
         let window = all.saturating_sub(token.again).max(all / 4);
@@ -124,7 +124,7 @@ impl Flow {
     }
 
     /// Adapts the window at the representative. The token came back after the time `took`, with the counts of a whole rotation.
-    pub(crate) fn steer(&mut self, config: &Config, members: usize, took: Duration, token: &mut Token) {
+    pub(crate) fn steer(&mut self, config: &RingSettings, members: usize, took: Duration, token: &mut Token) {
         let least = least(config, members);
         token.window = token.window.clamp(least, config.window);
         // Without a backlog the window limits nobody, so nothing can be learnt about it.
@@ -145,7 +145,7 @@ impl Flow {
     }
 
     /// The next window. `seen` was measured with `window`, of which `used` packets were used.
-    fn step(&mut self, config: &Config, least: u32, window: u32, used: u32, seen: Seen) -> u32 {
+    fn step(&mut self, config: &RingSettings, least: u32, window: u32, used: u32, seen: Seen) -> u32 {
         if let Some(trial) = self.trial.take() {
             // The window was not the cause. The old one comes back, and from here on the values before the trial count as usual.
             if !trial.helped(window, &seen) {
@@ -175,7 +175,7 @@ impl Flow {
     }
 
     /// What is wrong, and which part of the used window would fit, in 1/1024.
-    fn complaint(&self, config: &Config, seen: &Seen) -> Option<(Cause, u32)> {
+    fn complaint(&self, config: &RingSettings, seen: &Seen) -> Option<(Cause, u32)> {
         let slow = (config.token_timeout / 8).max(self.usual.rotation + self.usual.rotation / 4);
         if seen.loss > self.usual.loss + LOSS_MARGIN {
             return Some((Cause::Loss, (1024 - seen.loss).clamp(512, 768)));
@@ -229,7 +229,7 @@ impl Trial {
     }
 }
 
-fn least(config: &Config, members: usize) -> u32 {
+fn least(config: &RingSettings, members: usize) -> u32 {
     (LEAST_EACH * members as u32).min(config.window)
 }
 
@@ -243,8 +243,8 @@ mod tests {
     const MILLI: Duration = Duration::from_millis(1);
     const MEMBERS: usize = 4;
 
-    fn config() -> Config {
-        Config::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)])
+    fn config() -> RingSettings {
+        RingSettings::new(DaemonId(1), Incarnation(1), vec![DaemonId(1)])
     }
 
     fn token(window: u32) -> Token {
@@ -400,7 +400,7 @@ mod tests {
 
     /// Members in turn; those below `greedy` send what they may. What each sent in the last rotation.
     fn share(flows: &mut [Flow], token: &mut Token, greedy: usize) -> Vec<u32> {
-        let config = Config { personal_window: 512, ..config() };
+        let config = RingSettings { personal_window: 512, ..config() };
         let members = flows.len();
         let visit = |(member, flow): (usize, &mut Flow)| {
             flow.begin(token);

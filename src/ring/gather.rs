@@ -213,7 +213,7 @@ impl Gather {
     }
 
     /// Forms the ring, if all remaining daemons agree and this daemon is the representative. A daemon that has heard of no other one waits for
-    /// [`super::Config::consensus_timeout`] before it forms a ring alone.
+    /// [`super::RingSettings::consensus_timeout`] before it forms a ring alone.
     fn agree(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let going_on = self.going_on();
         let me = core.me();

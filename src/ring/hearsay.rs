@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Config;
+use super::RingSettings;
 use crate::time::Instant;
 use crate::wire::{DaemonId, Incarnation, Join};
 
@@ -43,7 +43,7 @@ enum Farewell {
 
 impl Hearsay {
     /// Nothing was heard yet.
-    pub(crate) fn new(config: &Config, now: Instant) -> Hearsay {
+    pub(crate) fn new(config: &RingSettings, now: Instant) -> Hearsay {
         let horizon = config.sequence_horizon;
         Hearsay { horizon, since: now, last: BTreeMap::new(), farewells: BTreeMap::new() }
     }
@@ -122,7 +122,7 @@ mod tests {
 
     impl Ear {
         fn new() -> Ear {
-            let mut config = Config::new(A, Incarnation(1), vec![A, B]);
+            let mut config = RingSettings::new(A, Incarnation(1), vec![A, B]);
             config.sequence_horizon = 1000;
             Ear(Hearsay::new(&config, Instant::ZERO))
         }

@@ -37,8 +37,8 @@ mod transition;
 mod window;
 
 pub use self::core::Transmit;
-pub use config::{Config, ConfigError};
-pub use event::{Configuration, ConfigurationKind, Event, Message};
+pub use config::{RingSettings, RingSettingsError};
+pub use event::{Configuration, ConfigurationKind, Message, RingEvent};
 pub use handover::Handover;
 pub use stats::{Dropped, Stats};
 pub use transition::GatherReason;
@@ -85,7 +85,7 @@ pub struct Ring {
 
 impl Ring {
     /// A ring that begins to gather at `now`.
-    pub fn new(config: Config, now: Instant) -> Result<Ring, ConfigError> {
+    pub fn new(config: RingSettings, now: Instant) -> Result<Ring, RingSettingsError> {
         config.check()?;
         let mut core = Core::new(config, now);
         let owed = Owed::nothing(core.ring_of_nobody());
@@ -147,17 +147,17 @@ impl Ring {
     }
 
     /// Like [`Ring::submit`], but the message goes before everything that waits, is a barrier, and is for this ring only: it is
-    /// dropped if the ring breaks first. Only allowed in answer to [`Event::Configuration`], before any other input.
+    /// dropped if the ring breaks first. Only allowed in answer to [`RingEvent::Configuration`], before any other input.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.set_now(now);
         self.core.sender.push_first(service, payload);
         self.on_submit(now);
     }
 
-    /// Limits the bodies of packets that are made from now on to this many bytes, or to [`Config::BODY_LIMIT_MIN`] if that is
+    /// Limits the bodies of packets that are made from now on to this many bytes, or to [`RingSettings::BODY_LIMIT_MIN`] if that is
     /// more.
     pub fn set_body_limit(&mut self, bytes: usize) {
-        self.core.config.body_limit = bytes.max(Config::BODY_LIMIT_MIN);
+        self.core.config.body_limit = bytes.max(RingSettings::BODY_LIMIT_MIN);
     }
 
     /// Two hosts run as each of these daemons, so each host may hear only some of the others. A join of such a daemon makes no
@@ -211,8 +211,8 @@ impl Ring {
     }
 
     /// Changes windows and times. A timer that runs already keeps its time. `tune` changes nothing else, and its result must pass
-    /// [`Config::check`].
-    pub fn retune(&mut self, tune: impl FnOnce(&mut Config)) {
+    /// [`RingSettings::check`].
+    pub fn retune(&mut self, tune: impl FnOnce(&mut RingSettings)) {
         tune(&mut self.core.config);
         assert_eq!(self.core.config.check(), Ok(()), "whoever tunes a ring keeps its rules");
     }
@@ -235,11 +235,11 @@ impl Ring {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<RingEvent> {
         let core = &mut self.core;
         let event = core.events.pop_front()?;
         match &event {
-            Event::Message(message) => {
+            RingEvent::Message(message) => {
                 core.stats.messages += 1;
                 if message.origin == core.me()
                     && let Some(took) = core.sender.delivered(message.service)
@@ -247,11 +247,11 @@ impl Ring {
                     core.stats.delivery.record(took);
                 }
             }
-            Event::Configuration(configuration) if configuration.kind == ConfigurationKind::Regular => {
+            RingEvent::Configuration(configuration) if configuration.kind == ConfigurationKind::Regular => {
                 core.stats.configurations += 1;
                 core.sender.begin_ring();
             }
-            Event::Configuration(_) => {}
+            RingEvent::Configuration(_) => {}
         }
         Some(event)
     }
@@ -272,7 +272,7 @@ impl Ring {
     }
 
     /// While this daemon gathers: when the gather began, if that was long ago. A daemon that lives has been heard since, because all that gather
-    /// say so every [`Config::join_interval`].
+    /// say so every [`RingSettings::join_interval`].
     pub fn long_gather(&self, now: Instant) -> Option<Instant> {
         let State::Gather(gather) = &self.state else { return None };
         Some(gather.since).filter(|&since| now.since(since) >= self.core.config.consensus_timeout / 2)

@@ -15,7 +15,7 @@ use super::core::Core;
 use super::delivery::Delivery;
 use super::handover::is_same;
 use super::window::{Inserted, Window};
-use super::{Configuration, ConfigurationKind, Event};
+use super::{Configuration, ConfigurationKind, RingEvent};
 use crate::wire::{Brings, Claim, DaemonId, Data, Incarnation, RingId, Service};
 
 /// A ring that was left.
@@ -232,7 +232,7 @@ impl Owed {
 
     /// Delivers all that is owed, with the transitional configuration at its place, which leads to the next ring. The exchange among
     /// the peers is complete.
-    pub(crate) fn pay(mut self, payment: Payment, events: &mut VecDeque<Event>) {
+    pub(crate) fn pay(mut self, payment: Payment, events: &mut VecDeque<RingEvent>) {
         let Payment { peers, line, claims, next } = payment;
         if self.members.is_empty() {
             return;
@@ -241,11 +241,11 @@ impl Owed {
         self.delivery.read_window(&self.window);
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
-        events.push_back(Event::Configuration(Configuration { kind, ring: self.ring, members: peers, next }));
+        events.push_back(RingEvent::Configuration(Configuration { kind, ring: self.ring, members: peers, next }));
         self.deliver_transitional(&claims, events);
     }
 
-    fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<Event>) {
+    fn deliver_regular(&mut self, line: u64, events: &mut VecDeque<RingEvent>) {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             // Above the line no peer has delivered it, so nobody knows that all of the old ring had it. All peers know the
             // same line and hold the same packets, so all stop at the same place.
@@ -257,7 +257,7 @@ impl Owed {
         self.delivery.overtake(&self.window, events);
     }
 
-    fn deliver_transitional(&mut self, claims: &Claims, events: &mut VecDeque<Event>) {
+    fn deliver_transitional(&mut self, claims: &Claims, events: &mut VecDeque<RingEvent>) {
         while let Some(data) = self.window.packet(self.delivery.delivered + 1) {
             self.delivery.deliver(data, events);
         }
@@ -313,8 +313,10 @@ mod tests {
         let next = RingId { sequence: 2, representative: A };
         owed.pay(Payment { peers: peers.to_vec(), line, claims: Claims::new(), next }, &mut events);
         let text = |event| match event {
-            Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
-            Event::Configuration(configuration) => format!("{:?} {}", configuration.kind, configuration.members.len()),
+            RingEvent::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+            RingEvent::Configuration(configuration) => {
+                format!("{:?} {}", configuration.kind, configuration.members.len())
+            }
         };
         events.into_iter().map(text).collect()
     }
@@ -388,8 +390,8 @@ mod tests {
         let origins: Vec<u32> = events
             .iter()
             .filter_map(|event| match event {
-                Event::Message(message) => Some(message.origin.0),
-                Event::Configuration(_) => None,
+                RingEvent::Message(message) => Some(message.origin.0),
+                RingEvent::Configuration(_) => None,
             })
             .collect();
         assert_eq!(origins, [1, 1, 3, 2, 2]);

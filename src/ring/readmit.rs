@@ -6,7 +6,7 @@
 
 use super::state::State;
 use super::transition::{GatherReason, Transition};
-use super::{Config, Handover, Ring};
+use super::{Handover, Ring, RingSettings};
 use crate::time::Instant;
 use crate::wire::DaemonId;
 
@@ -27,11 +27,11 @@ impl Ring {
         }
     }
 
-    /// These daemons may be members from now on, in this ring order, this daemon included. [`Config::check`] has accepted them.
+    /// These daemons may be members from now on, in this ring order, this daemon included. [`RingSettings::check`] has accepted them.
     pub fn readmit(&mut self, now: Instant, daemons: Vec<DaemonId>) {
         self.core.config.daemons = daemons;
         assert_eq!(self.core.config.check(), Ok(()), "whoever changes the daemons keeps the rules of a ring");
-        let Config { daemons, .. } = &self.core.config;
+        let RingSettings { daemons, .. } = &self.core.config;
         let transition = match &mut self.state {
             // A gather goes on with smaller sets. An agreement or a ring with a stranger in it must end.
             State::Gather(gather) => gather.readmit(&mut self.core, now),

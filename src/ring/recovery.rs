@@ -14,7 +14,7 @@ use super::operational::Operational;
 use super::owed::{Claims, Owed, Payment, add_claim};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
-use super::{Configuration, ConfigurationKind, Event};
+use super::{Configuration, ConfigurationKind, RingEvent};
 use crate::time::Instant;
 use crate::wire::{Brings, Claim, DaemonId, Data, Form, Join, Packet, Token};
 
@@ -206,7 +206,7 @@ impl Recovery {
             members: circulation.members.clone(),
             next: None,
         };
-        core.events.push_back(Event::Configuration(configuration));
+        core.events.push_back(RingEvent::Configuration(configuration));
         core.forgive(now, &circulation.members);
         // Last, because the messages of a packet without a number were put back above.
         core.sender.restart();

@@ -32,10 +32,10 @@ impl Bus {
         Bus::with(count, |_| {})
     }
 
-    fn with(count: u32, adjust: fn(&mut Config)) -> Bus {
+    fn with(count: u32, adjust: fn(&mut RingSettings)) -> Bus {
         let ids: Vec<DaemonId> = (1..=count).map(DaemonId).collect();
         let ring = |&me: &DaemonId| {
-            let mut config = Config::new(me, Incarnation(1), ids.clone());
+            let mut config = RingSettings::new(me, Incarnation(1), ids.clone());
             adjust(&mut config);
             (me, Ring::new(config, Instant::ZERO).unwrap())
         };
@@ -58,8 +58,8 @@ impl Bus {
         }
         while let Some(event) = ring.poll_event() {
             let line = match event {
-                Event::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
-                Event::Configuration(c) => {
+                RingEvent::Message(message) => String::from_utf8(message.payload.contiguous().to_vec()).unwrap(),
+                RingEvent::Configuration(c) => {
                     let members: Vec<u32> = c.members.iter().map(|member| member.0).collect();
                     format!("{:?}{members:?}", c.kind)
                 }
@@ -240,7 +240,7 @@ fn a_leaving_daemon_is_not_waited_for() {
 #[test]
 fn the_answer_to_a_configuration_precedes_what_waits() {
     let me = DaemonId(1);
-    let mut ring = Ring::new(Config::new(me, Incarnation(1), vec![me]), Instant::ZERO).unwrap();
+    let mut ring = Ring::new(RingSettings::new(me, Incarnation(1), vec![me]), Instant::ZERO).unwrap();
     ring.submit(Instant::ZERO, Service::Agreed, Payload::from(b"waits".to_vec()));
     let mut delivered = Vec::new();
     for _ in 0..20 {
@@ -248,8 +248,10 @@ fn the_answer_to_a_configuration_precedes_what_waits() {
         ring.handle_timeout(now);
         while let Some(event) = ring.poll_event() {
             match event {
-                Event::Configuration(_) => ring.submit_first(now, Service::Agreed, Payload::from(b"answer".to_vec())),
-                Event::Message(message) => delivered.push(message.payload.contiguous().to_vec()),
+                RingEvent::Configuration(_) => {
+                    ring.submit_first(now, Service::Agreed, Payload::from(b"answer".to_vec()))
+                }
+                RingEvent::Message(message) => delivered.push(message.payload.contiguous().to_vec()),
             }
         }
     }

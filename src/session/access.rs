@@ -60,6 +60,7 @@ impl AccessList {
 
     /// The list in a file's text; `user_id` looks up the number of a user of this machine.
     pub fn parse_with(text: &str, user_id: UserId<'_>) -> Result<AccessList, AccessError> {
+        // A number is a number even if a user has it as a name.
         let user_id = |name: &str| name.parse().ok().or_else(|| user_id(name));
         let (mut list, mut groups) = (AccessList::default(), Vec::new());
         for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -132,6 +133,7 @@ impl Rule {
     pub(super) fn has(&self, peer: Peer) -> bool {
         match (self, peer) {
             (Rule::Everybody, _) | (Rule::Unix, Peer::Unix | Peer::User(_)) => true,
+            // An IPv4 client of an IPv6 socket has a mapped address.
             (Rule::Local, Peer::Tcp(client)) => client.to_canonical().is_loopback(),
             (Rule::Prefix { address, bits }, Peer::Tcp(client)) => {
                 let client = client.to_canonical();
@@ -152,6 +154,7 @@ fn number(address: IpAddr) -> u128 {
 
 /// The first bits of the address, the others cleared.
 fn leading(address: IpAddr, bits: u32) -> u128 {
+    // All 128 bits are more than a shift can move; then no bit is cleared.
     number(address) & !u128::MAX.checked_shr(bits).unwrap_or(0)
 }
 

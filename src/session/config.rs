@@ -5,7 +5,7 @@ use crate::wire::MethodName;
 
 /// How a daemon treats its clients.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct SessionSettings {
     /// Methods that a client may choose. Default: NULL.
     pub allowed: Vec<Method>,
     /// Methods that must accept every client whatever it chose. Default: none.
@@ -38,9 +38,9 @@ pub struct Config {
     pub max_user_memory: usize,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
+impl Default for SessionSettings {
+    fn default() -> SessionSettings {
+        SessionSettings {
             allowed: vec![Method::Null],
             required: Vec::new(),
             access: AccessList::default(),

@@ -114,6 +114,7 @@ fn permute(word: u64, width: u32, table: &[u8]) -> u64 {
 
 fn round_keys(password: &[u8]) -> [u64; 16] {
     let text = password.iter().take_while(|&&byte| byte != 0).chain(std::iter::repeat(&0)).take(PASSWORD_SIZE);
+    // Seven bits of a character count. DES ignores the lowest bit of each byte, which is for parity.
     let key = text.fold(0, |key: u64, &byte| key << 8 | u64::from(byte << 1));
     let halves = permute(key, 64, &KEY_HALVES);
     let (mut left, mut right) = (halves >> 28, halves & HALF);
@@ -132,6 +133,7 @@ fn encipher(block: u64, keys: &[u64; 16], swapped: u64) -> u64 {
     for key in keys {
         (left, right) = (right, left ^ round(right, *key, swapped));
     }
+    // DES exchanges the halves once more after the last round.
     permute(right << 32 | left, 64, &FINAL)
 }
 

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::input::Input;
 use super::open::Open;
-use super::{Check, Config, Method, Passwords, Peer, Request, State, Step, Verdict};
+use super::{Check, Method, Passwords, Peer, Request, SessionPhase, SessionSettings, Step, Verdict};
 use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name, Refusal, Version};
 
 /// Reads the connect request, or the question about limits.
 pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
     if Limits::is_asked(input.front())? {
         // A question opens no session: the connection ends as after a refusal, but with the limits as answer.
-        let end = Step::enter(State::Closed, Request::Refused(Refusal::VERSION));
+        let end = Step::enter(SessionPhase::Closed, Request::Refused(Refusal::VERSION));
         return Some(Step { output: Some(limits.encode()), ..end });
     }
     match ConnectRequest::decode(input.front()) {
@@ -23,7 +23,7 @@ pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
         Ok(arrived) => {
             let (request, len) = arrived?;
             input.take(len);
-            Some(Step::enter(State::Admission(request), Request::Hello(request)))
+            Some(Step::enter(SessionPhase::Admission(request), Request::Hello(request)))
         }
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct Authenticator {
 }
 
 impl Authenticator {
-    pub(super) fn new(config: &Config, peer: Peer) -> Authenticator {
+    pub(super) fn new(config: &SessionSettings, peer: Peer) -> Authenticator {
         Authenticator {
             allowed: config.allowed.clone(),
             required: config.required.clone(),
@@ -179,7 +179,7 @@ impl Authentication {
             return Step::refuse(Refusal::AUTH);
         }
         let answer = Answer { version: Version::OURS, private_group: self.private_group };
-        Step { output: Some(answer.encode(self.version)), ..Step::enter(State::Open(open), Request::Opened) }
+        Step { output: Some(answer.encode(self.version)), ..Step::enter(SessionPhase::Open(open), Request::Opened) }
     }
 
     /// The stage after the client's choice of methods.
@@ -235,13 +235,13 @@ mod tests {
         requests
     }
 
-    fn unix(config: &Config) -> Session {
+    fn unix(config: &SessionSettings) -> Session {
         Session::new(config, Peer::Unix)
     }
 
     #[test]
     fn who_asks_for_the_limits_is_told_and_has_no_session() {
-        let mut session = unix(&Config { message_limit: 0x0012_3456, ..Config::default() });
+        let mut session = unix(&SessionSettings { message_limit: 0x0012_3456, ..SessionSettings::default() });
         for byte in Limits::QUESTION {
             assert_eq!(session.poll_request(), None);
             session.handle_bytes(&[byte]);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_client_is_greeted_admitted_authenticated_and_open() {
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         session.handle_bytes(HELLO);
         let Some(Request::Hello(hello)) = session.poll_request() else { panic!("no Hello") };
         assert_eq!((hello.name, hello.membership), (PrivateName::new(b"alice"), true));
@@ -273,9 +273,9 @@ mod tests {
     fn byte_by_byte_and_all_at_once_come_to_the_same() {
         let stream = [HELLO, &choice(&[MethodName::NULL]), JOIN].concat();
         let expected = [Request::Opened, Request::Join(Name::new(b"g").unwrap())];
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         assert_eq!(drive(&mut session, &stream), expected);
-        let mut slow = unix(&Config::default());
+        let mut slow = unix(&SessionSettings::default());
         let requests: Vec<_> = stream.iter().flat_map(|&byte| drive(&mut slow, &[byte])).collect();
         assert_eq!(requests, expected);
         assert_eq!(output(&session), output(&slow));
@@ -296,7 +296,12 @@ mod tests {
             (vec![Method::Password], vec![MethodName::NULL]),
             (vec![Method::Password], vec![MethodName::PWORD, MethodName::PWORD]),
         ] {
-            let config = Config { allowed: both.to_vec(), required, passwords: passwords.clone(), ..Config::default() };
+            let config = SessionSettings {
+                allowed: both.to_vec(),
+                required,
+                passwords: passwords.clone(),
+                ..SessionSettings::default()
+            };
             for (user, password, accepted) in
                 [("alice", "secret-of", true), ("alice", "secreT", false), ("bob", "secret-o", false), ("", "", false)]
             {
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_before_the_owner_admits() {
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         session.handle_bytes(&[HELLO, &choice(&[MethodName::NULL])].concat());
         assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
         assert_eq!(session.poll_request(), None);
@@ -329,7 +334,7 @@ mod tests {
 
     #[test]
     fn who_sends_far_ahead_is_cut_off() {
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         session.handle_bytes(HELLO);
         assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
         session.handle_bytes(&[0; HANDSHAKE_LIMIT + 1]);
@@ -341,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_full_daemon_refuses_before_the_first_byte() {
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         session.refuse(Refusal::QUOTA);
         assert_eq!((drive(&mut session, HELLO), output(&session)), (vec![], vec![0xfd]));
     }
@@ -356,7 +361,7 @@ mod tests {
             (&[MethodName::IP], false),
             (&[MethodName::NULL, stranger], false),
         ] {
-            let mut session = unix(&Config::default());
+            let mut session = unix(&SessionSettings::default());
             let requests = drive(&mut session, &[HELLO, &choice(methods)].concat());
             let expected = if good { Request::Opened } else { Request::Refused(Refusal::AUTH) };
             assert_eq!(requests, [expected], "{methods:?}");
@@ -367,20 +372,21 @@ mod tests {
     #[test]
     fn required_methods_run_unasked_and_a_daemon_without_allowed_ones_refuses() {
         let required = vec![Method::Ip];
-        let config = Config { required: required.clone(), ..Config::default() };
+        let config = SessionSettings { required: required.clone(), ..SessionSettings::default() };
         let requests = drive(&mut unix(&config), &[HELLO, &choice(&[MethodName::NULL])].concat());
         assert_eq!(requests, [Request::Refused(Refusal::AUTH)]);
-        let mut session = unix(&Config { allowed: vec![], required, ..Config::default() });
+        let mut session = unix(&SessionSettings { allowed: vec![], required, ..SessionSettings::default() });
         assert_eq!(drive(&mut session, HELLO), [Request::Refused(Refusal::AUTH)]);
         assert_eq!(output(&session), b"\x00\xf7");
     }
 
     #[test]
     fn an_old_library_is_answered_at_once() {
-        let mut session = unix(&Config::default());
+        let mut session = unix(&SessionSettings::default());
         assert_eq!(drive(&mut session, b"\x03\x0e\x01\x05alice"), [Request::Opened]);
         assert_eq!(output(&session), b"\x01\x04\x04\x09#alice#d1");
-        let mut session = unix(&Config { allowed: vec![Method::Null, Method::Ip], ..Config::default() });
+        let mut session =
+            unix(&SessionSettings { allowed: vec![Method::Null, Method::Ip], ..SessionSettings::default() });
         assert_eq!(drive(&mut session, b"\x03\x0f\x00\x01\x05alice"), [Request::Refused(Refusal::AUTH)]);
     }
 
@@ -389,7 +395,7 @@ mod tests {
         let access = AccessList::parse("user 7").unwrap();
         for (allowed, required) in [(vec![Method::Null], vec![Method::Unix]), (vec![Method::Unix], vec![])] {
             let chosen = allowed[0].name();
-            let config = Config { allowed, required, access: access.clone(), ..Config::default() };
+            let config = SessionSettings { allowed, required, access: access.clone(), ..SessionSettings::default() };
             let address = Peer::Tcp("127.0.0.1".parse().unwrap());
             for (peer, accepted) in
                 [(Peer::User(7), true), (Peer::User(8), false), (Peer::Unix, false), (address, false)]
@@ -405,7 +411,7 @@ mod tests {
     #[test]
     fn what_a_client_sends_behind_its_password_waits_for_the_answer() {
         let passwords = Passwords::parse("alice:abWAcrLcu.e2o").unwrap();
-        let config = Config { allowed: vec![Method::Password], passwords, ..Config::default() };
+        let config = SessionSettings { allowed: vec![Method::Password], passwords, ..SessionSettings::default() };
         let mut credentials = [0; 40];
         credentials[..5].copy_from_slice(b"alice");
         credentials[32..].copy_from_slice(b"secret-o");
@@ -431,7 +437,8 @@ mod tests {
             (vec![Method::Ip], "10.0.0.2", false),
             (vec![Method::Ip], "10.0.0.1", true),
         ] {
-            let config = Config { required: required.clone(), access: access.clone(), ..Config::default() };
+            let config =
+                SessionSettings { required: required.clone(), access: access.clone(), ..SessionSettings::default() };
             let mut session = Session::new(&config, Peer::Tcp(address.parse().unwrap()));
             let expected = if accepted { Request::Opened } else { Request::Refused(Refusal::AUTH) };
             assert_eq!(drive(&mut session, b"\x03\x0f\x00\x01\x05alice"), [expected], "{required:?} from {address}");

@@ -23,7 +23,7 @@ mod rules;
 use std::fmt;
 
 pub use access::{AccessError, AccessList};
-pub use config::{Config, Method, SlowClient};
+pub use config::{Method, SessionSettings, SlowClient};
 pub use outbox::{Frame, Outbox, Overflow};
 pub use password::{Check, PasswordError, Passwords};
 pub use policy::{Attempt, Policy};
@@ -132,7 +132,7 @@ pub enum Violation {
     Groups,
     /// Unknown bits in the hint.
     Hint,
-    /// A negative data length, or more data and group names than [`Config::message_limit`].
+    /// A negative data length, or more data and group names than [`SessionSettings::message_limit`].
     Length,
     /// More bytes came than may wait: the client does not wait for the end of the handshake.
     Flood,
@@ -163,11 +163,11 @@ pub struct Session {
     judge: Judge,
     input: Input,
     outbox: Outbox,
-    state: State,
+    phase: SessionPhase,
 }
 
 #[derive(Debug)]
-enum State {
+enum SessionPhase {
     Greeting,
     /// The owner has not yet answered this request.
     Admission(ConnectRequest),
@@ -180,7 +180,7 @@ enum State {
 struct Step {
     request: Option<Request>,
     output: Option<Vec<u8>>,
-    next: Option<State>,
+    next: Option<SessionPhase>,
 }
 
 impl Step {
@@ -188,7 +188,7 @@ impl Step {
         Step { request: Some(request), output: None, next: None }
     }
 
-    fn enter(next: State, request: Request) -> Step {
+    fn enter(next: SessionPhase, request: Request) -> Step {
         Step { request: Some(request), output: None, next: Some(next) }
     }
 
@@ -197,7 +197,7 @@ impl Step {
     }
 
     fn refuse(refusal: Refusal) -> Step {
-        Step { output: Some(vec![refusal.encode()]), ..Step::enter(State::Closed, Request::Refused(refusal)) }
+        Step { output: Some(vec![refusal.encode()]), ..Step::enter(SessionPhase::Closed, Request::Refused(refusal)) }
     }
 }
 
@@ -208,19 +208,19 @@ fn limits(message_limit: usize) -> Limits {
 
 impl Session {
     /// A conversation with a client that has just connected.
-    pub fn new(config: &Config, peer: Peer) -> Session {
+    pub fn new(config: &SessionSettings, peer: Peer) -> Session {
         Session {
             authenticator: Authenticator::new(config, peer),
             message_limit: config.message_limit,
             judge: Judge::new(config, peer),
             input: Input::new(HANDSHAKE_LIMIT),
             outbox: Outbox::new(config),
-            state: State::Greeting,
+            phase: SessionPhase::Greeting,
         }
     }
 
     /// Changes limits and policy. A handshake that has begun ends by the old rules.
-    pub fn configure(&mut self, config: &Config) {
+    pub fn configure(&mut self, config: &SessionSettings) {
         self.message_limit = config.message_limit;
         self.judge.configure(config);
         self.outbox.configure(config);
@@ -228,7 +228,8 @@ impl Session {
 
     /// Bytes arrived. Drain [`Session::poll_request`] before the next ones.
     pub fn handle_bytes(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Closed) {
+        // Bytes of a session that is over must take no memory.
+        if !matches!(self.phase, SessionPhase::Closed) {
             self.input.push(bytes);
         }
     }
@@ -238,9 +239,10 @@ impl Session {
         while let Some(step) = self.step() {
             // A client can make the daemon answer without reading the answers, so its own rejects count against its limits.
             if let Some(overflow) = step.output.and_then(|bytes| self.queue_bytes(bytes)) {
-                self.enter(State::Closed);
+                self.enter(SessionPhase::Closed);
                 return Some(Request::Slow(overflow));
             }
+            // Only after the output, because the answer that opens a session belongs to the handshake, which has no limit.
             if let Some(next) = step.next {
                 self.enter(next);
             }
@@ -263,34 +265,40 @@ impl Session {
 
     /// Answers [`Request::Hello`]: the client may go on under this private group. Then drain [`Session::poll_request`] again.
     pub fn admit(&mut self, private_group: Name) {
-        let State::Admission(request) = &self.state else { panic!("admit answers a Hello, once") };
+        let SessionPhase::Admission(request) = &self.phase else { panic!("admit answers a Hello, once") };
         let (request, version) = (*request, request.version);
+        // An older library expects no list of methods.
         if version.has_authentication() {
             self.outbox.push_handshake(self.authenticator.list().encode());
         }
         self.judge.wants_views = request.membership;
-        self.enter(State::Authentication(Authentication::new(version, private_group)));
+        self.enter(SessionPhase::Authentication(Authentication::new(version, private_group)));
     }
 
     /// Refuses the client: at once after it connected, or as an answer to [`Request::Hello`]. The session is over.
     pub fn refuse(&mut self, refusal: Refusal) {
-        assert!(matches!(self.state, State::Greeting | State::Admission(_)), "refuse comes before admit, once");
+        assert!(
+            matches!(self.phase, SessionPhase::Greeting | SessionPhase::Admission(_)),
+            "refuse comes before admit, once"
+        );
         self.outbox.push_handshake(vec![refusal.encode()]);
-        self.enter(State::Closed);
+        self.enter(SessionPhase::Closed);
     }
 
     /// Answers [`Request::Check`]. Then drain [`Session::poll_request`] again.
     pub fn answer(&mut self, verdict: Verdict) {
-        let State::Authentication(state) = &mut self.state else { panic!("answer follows a Check, once") };
-        let (says, user) = state.answer(verdict);
+        let SessionPhase::Authentication(authentication) = &mut self.phase else {
+            panic!("answer follows a Check, once")
+        };
+        let (says, user) = authentication.answer(verdict);
         self.judge.client.user = user;
         self.outbox.push_handshake(says);
     }
 
     /// The user whose password is being compared.
     pub fn checking(&self) -> Option<String> {
-        match &self.state {
-            State::Authentication(state) => state.checking(),
+        match &self.phase {
+            SessionPhase::Authentication(authentication) => authentication.checking(),
             _ => None,
         }
     }
@@ -302,7 +310,7 @@ impl Session {
 
     /// Whether the handshake is done and the session not over.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+        matches!(self.phase, SessionPhase::Open(_))
     }
 
     /// The outbox of the client.
@@ -326,29 +334,30 @@ impl Session {
     }
 
     fn step(&mut self) -> Option<Step> {
+        // In each phase, because a client can also send too much while the owner has not answered.
         if self.input.is_flooded() {
-            return Some(Step::enter(State::Closed, Request::Violation(Violation::Flood)));
+            return Some(Step::enter(SessionPhase::Closed, Request::Violation(Violation::Flood)));
         }
-        match &mut self.state {
-            State::Greeting => handshake::poll_greeting(&mut self.input, limits(self.message_limit)),
-            State::Authentication(state) => {
+        match &mut self.phase {
+            SessionPhase::Greeting => handshake::poll_greeting(&mut self.input, limits(self.message_limit)),
+            SessionPhase::Authentication(authentication) => {
                 let (message_limit, judge) = (self.message_limit, &self.judge);
                 let open = |private_group| Open { private_group, message_limit, judge: judge.clone() };
-                state.poll(&mut self.input, &self.authenticator, open)
+                authentication.poll(&mut self.input, &self.authenticator, open)
             }
-            State::Open(open) => open.poll(&mut self.input),
+            SessionPhase::Open(open) => open.poll(&mut self.input),
             // The owner must answer first, or the session is over.
-            State::Admission(_) | State::Closed => None,
+            SessionPhase::Admission(_) | SessionPhase::Closed => None,
         }
     }
 
-    fn enter(&mut self, next: State) {
+    fn enter(&mut self, next: SessionPhase) {
         match next {
-            State::Closed => self.input.clear(),
+            SessionPhase::Closed => self.input.clear(),
             // Only now: before the end of the handshake a stranger must not take much memory.
-            State::Open(_) => self.input.allow(FrameHeader::SIZE + self.message_limit),
+            SessionPhase::Open(_) => self.input.allow(FrameHeader::SIZE + self.message_limit),
             _ => {}
         }
-        self.state = next;
+        self.phase = next;
     }
 }

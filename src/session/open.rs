@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::input::Input;
 use super::policy::Judge;
-use super::{Request, State, Step, Violation};
+use super::{Request, SessionPhase, Step, Violation};
 use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names, encode_reject};
 
 /// The state of an open session.
@@ -32,11 +32,11 @@ impl Open {
             // The header is checked before memory is taken for the body that it announces.
             let body = match self.check(&header) {
                 Ok(len) => len,
-                Err(violation) => return Some(Step::enter(State::Closed, Request::Violation(violation))),
+                Err(violation) => return Some(Step::enter(SessionPhase::Closed, Request::Violation(violation))),
             };
             let frame = input.take(FrameHeader::SIZE + body)?;
             if header.kind.contains(FrameType::KILL) {
-                return Some(Step::enter(State::Closed, Request::Kill));
+                return Some(Step::enter(SessionPhase::Closed, Request::Kill));
             }
             if !self.judge.permits(&header, frame) {
                 // A reject frame is a copy of the client's own message, which this client does not want.
@@ -91,7 +91,7 @@ fn group(header: &FrameHeader, frame: &[u8]) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AccessList, Config, Peer};
+    use super::super::{AccessList, Peer, SessionSettings};
     use super::*;
     use crate::rng::Rng;
     use crate::wire::{ByteOrder, CLASSIC_DAEMON_LIMIT, Hint, Service};
@@ -101,10 +101,10 @@ mod tests {
     }
 
     fn open() -> Open {
-        open_by(&Config::default(), Peer::Unix)
+        open_by(&SessionSettings::default(), Peer::Unix)
     }
 
-    fn open_by(config: &Config, peer: Peer) -> Open {
+    fn open_by(config: &SessionSettings, peer: Peer) -> Open {
         let mut judge = Judge::new(config, peer);
         judge.wants_views = true;
         Open { private_group: name("#a#d1"), message_limit: CLASSIC_DAEMON_LIMIT, judge }
@@ -206,7 +206,7 @@ mod tests {
 
     /// The result of one frame to these groups under this access file: a request, or the frame as a reject.
     fn comes_of(access: &str, kind: FrameType, groups: &[&str]) -> (Option<Request>, Option<u32>) {
-        let config = Config { access: AccessList::parse(access).unwrap(), ..Config::default() };
+        let config = SessionSettings { access: AccessList::parse(access).unwrap(), ..SessionSettings::default() };
         let header = FrameHeader { groups: groups.len() as i32, data_len: 0, ..header(kind) };
         let mut input = Input::new(CLASSIC_DAEMON_LIMIT);
         input.push(&header.encode());

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use super::config::{Config, SlowClient};
+use super::config::{SessionSettings, SlowClient};
 use crate::wire::{FrameType, Payload, Slice};
 
 /// Bytes of memory that a frame takes in an outbox besides its own bytes.
@@ -38,6 +38,7 @@ impl Frame {
 
     /// A frame for one client, which is charged each byte.
     fn own(payload: Payload) -> Frame {
+        // A client causes its own rejects, so it pays for each byte of them, unlike for views.
         Frame(Arc::new(Content { kind: kind(&payload), payload, share: None }))
     }
 
@@ -75,6 +76,7 @@ impl Frame {
     pub fn compact(&self) -> Option<Frame> {
         let payload = &self.0.payload;
         let copy = || Frame(Arc::new(Content { payload: payload.copied(), kind: self.0.kind, share: self.0.share }));
+        // A smaller gain is not worth a copy.
         (payload.retained() > 2 * payload.len()).then(copy)
     }
 }
@@ -129,7 +131,7 @@ impl std::error::Error for Overflow {}
 
 impl Outbox {
     /// An empty outbox with the limits of this configuration.
-    pub fn new(config: &Config) -> Outbox {
+    pub fn new(config: &SessionSettings) -> Outbox {
         let mut outbox = Outbox {
             frames: VecDeque::new(),
             front: None,
@@ -148,7 +150,7 @@ impl Outbox {
     }
 
     /// Changes the limits; frames above them stay queued.
-    pub(super) fn configure(&mut self, config: &Config) {
+    pub(super) fn configure(&mut self, config: &SessionSettings) {
         self.max_messages = config.max_session_messages;
         self.max_bytes = config.max_outbox_bytes;
         self.holds_senders = config.slow_client == SlowClient::BlockSenders;
@@ -329,7 +331,7 @@ mod tests {
     }
 
     fn outbox(max_session_messages: usize, max_outbox_bytes: usize) -> Outbox {
-        Outbox::new(&Config { max_session_messages, max_outbox_bytes, ..Config::default() })
+        Outbox::new(&SessionSettings { max_session_messages, max_outbox_bytes, ..SessionSettings::default() })
     }
 
     fn waiting(outbox: &Outbox) -> Vec<&str> {
@@ -408,8 +410,8 @@ mod tests {
 
     #[test]
     fn an_outbox_that_holds_senders_takes_what_is_on_its_way() {
-        let limits = Config { max_session_messages: 2, max_outbox_bytes: 4, ..Config::default() };
-        let mut outbox = Outbox::new(&Config { slow_client: SlowClient::BlockSenders, ..limits });
+        let limits = SessionSettings { max_session_messages: 2, max_outbox_bytes: 4, ..SessionSettings::default() };
+        let mut outbox = Outbox::new(&SessionSettings { slow_client: SlowClient::BlockSenders, ..limits });
         outbox.block();
         (0..8).for_each(|_| outbox.push(message(&["x"])).unwrap());
         assert!(outbox.is_full());

@@ -4,7 +4,7 @@
 //! messages can join only groups that it may monitor. A refused frame returns to its sender as a reject frame.
 
 use super::rules::{Action, GroupRules, Identity};
-use super::{Config, Peer};
+use super::{Peer, SessionSettings};
 use crate::wire::{FrameHeader, FrameType, Name, decode_names};
 
 /// Whether a client, known by its private group, may do this.
@@ -47,13 +47,13 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(config: &Config, peer: Peer) -> Judge {
+    pub(super) fn new(config: &SessionSettings, peer: Peer) -> Judge {
         let client = Identity { peer, user: None };
         Judge { policy: config.policy, groups: config.access.groups().clone(), client, wants_views: false }
     }
 
     /// Changes the policy and the rules.
-    pub(super) fn configure(&mut self, config: &Config) {
+    pub(super) fn configure(&mut self, config: &SessionSettings) {
         self.policy = config.policy;
         self.groups = config.access.groups().clone();
     }
@@ -86,8 +86,10 @@ impl Judge {
         match attempt {
             Attempt::Join(group) => may(Action::Join, group) && (!self.wants_views || may(Action::Monitor, group)),
             Attempt::Multicast { to, .. } => {
+                // Rules are for groups. A message to a single client passes, alone or in a list.
                 to.iter().filter(|group| !group.as_bytes().starts_with(b"#")).all(|group| may(Action::Send, group))
             }
+            // Nobody is kept in a group.
             Attempt::Connect | Attempt::Leave(_) | Attempt::Unicast { .. } => true,
         }
     }

@@ -70,6 +70,7 @@ impl GroupRules {
     /// Whether a client may do this with a group.
     pub fn allow(&self, action: Action, group: &Name, client: &Identity) -> bool {
         let naming = || self.0.iter().filter(|rule| rule.actions.contains(&action) && rule.pattern.has(group));
+        // Open by default, because a classic access file has no such rules and must keep its meaning.
         let Some(most_exact) = naming().map(|rule| rule.pattern.exactness()).max() else { return true };
         let mut counting = naming().filter(|rule| rule.pattern.exactness() == most_exact);
         counting.any(|rule| rule.who.iter().any(|who| who.is(client)))
@@ -92,6 +93,7 @@ impl LineRule {
         let actions = words.next().unwrap_or_default().split(',').map(action).collect::<Option<Vec<_>>>();
         let actions = actions.ok_or("expected join, send, monitor, several of them with commas, or all")?.concat();
         let who = words.map(|word| Who::parse(word, user_id)).collect::<Result<Vec<_>, _>>()?;
+        // There is a word for nobody, so an empty list is a mistake.
         if who.is_empty() {
             return Err("expected who may do it: *, nobody, unix, local, an address, user:NAME or password:NAME");
         }
@@ -118,6 +120,7 @@ impl Pattern {
     }
 
     fn exactness(&self) -> (bool, usize) {
+        // A whole name is more exact than any prefix.
         match self {
             Pattern::Prefix(prefix) => (false, prefix.len()),
             Pattern::Exact(name) => (true, name.len()),

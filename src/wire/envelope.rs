@@ -45,7 +45,7 @@ pub enum Envelope {
         member: Name,
     },
     /// A part of the sending daemon's groups, sent once in each regular configuration.
-    State(State),
+    State(ExchangeState),
     /// A part of a client's large message.
     Piece(Piece),
 }
@@ -67,7 +67,7 @@ pub struct Piece {
 
 /// A part of a daemon's state when group tables are exchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct ExchangeState {
     /// The regular configuration in which the tables are exchanged. A state for another one is ignored.
     pub exchange: RingId,
     /// Where the sender's table comes from.
@@ -100,13 +100,13 @@ pub struct GroupState {
     pub members: Vec<Name>,
 }
 
-impl State {
+impl ExchangeState {
     /// Most bytes of one state envelope; a larger table travels in several.
     pub const SIZE_LIMIT: usize = 64 * 1024;
     /// Bytes without groups, with as many daemons as may be.
     pub const FRAME_SIZE: usize = 1 + 12 + 12 + 2 + 4 * DaemonId::LIMIT + 4 + 2;
 
-    fn decode(reader: &mut Reader<'_>) -> Result<State, DecodeError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<ExchangeState, DecodeError> {
         let exchange = read_ring(reader)?;
         let ring = read_ring(reader)?;
         let count = reader.count(DaemonId::LIMIT, "daemons together")?;
@@ -116,9 +116,9 @@ impl State {
         if parts == 0 {
             return Err(DecodeError::BadValue("parts"));
         }
-        let count = reader.count(State::SIZE_LIMIT / GroupState::FRAME_SIZE, "groups")?;
+        let count = reader.count(ExchangeState::SIZE_LIMIT / GroupState::FRAME_SIZE, "groups")?;
         let groups = (0..count).map(|_| GroupState::decode(reader)).collect::<Result<_, _>>()?;
-        Ok(State { exchange, basis: Basis { ring, together }, parts, groups })
+        Ok(ExchangeState { exchange, basis: Basis { ring, together }, parts, groups })
     }
 
     fn encode(&self, writer: &mut Writer) {
@@ -144,7 +144,7 @@ impl GroupState {
             1 => true,
             _ => return Err(DecodeError::BadValue("broken")),
         };
-        let count = reader.count(State::SIZE_LIMIT / Name::SIZE, "members")?;
+        let count = reader.count(ExchangeState::SIZE_LIMIT / Name::SIZE, "members")?;
         let members = (0..count).map(|_| read_name(reader)).collect::<Result<_, _>>()?;
         Ok(GroupState { group, id, broken, members })
     }
@@ -211,7 +211,7 @@ impl Envelope {
             Envelope::JOIN => Envelope::Join { member: read_name(&mut reader)?, group: read_name(&mut reader)? },
             Envelope::LEAVE => Envelope::Leave { member: read_name(&mut reader)?, group: read_name(&mut reader)? },
             Envelope::DISCONNECT => Envelope::Disconnect { member: read_name(&mut reader)? },
-            Envelope::STATE => Envelope::State(State::decode(&mut reader)?),
+            Envelope::STATE => Envelope::State(ExchangeState::decode(&mut reader)?),
             _ => return Err(DecodeError::BadValue("envelope kind")),
         };
         reader.end()?;
@@ -268,7 +268,7 @@ impl fmt::Display for Envelope {
             Envelope::Join { member, group } => write!(f, "join: {member} joins {group}"),
             Envelope::Leave { member, group } => write!(f, "leave: {member} leaves {group}"),
             Envelope::Disconnect { member } => write!(f, "disconnect: {member}"),
-            Envelope::State(State { exchange, basis, parts, groups }) => {
+            Envelope::State(ExchangeState { exchange, basis, parts, groups }) => {
                 write!(f, "state: exchange of ring {exchange}, table of ring {} shared with ", basis.ring)?;
                 write!(f, "{:?}, one of {parts} parts, {} groups", basis.together, groups.len())
             }
@@ -293,8 +293,8 @@ mod tests {
         RingId { sequence, representative: DaemonId(representative) }
     }
 
-    fn state() -> State {
-        State {
+    fn state() -> ExchangeState {
+        ExchangeState {
             exchange: ring(9, 1),
             basis: Basis { ring: ring(4, 2), together: vec![DaemonId(2), DaemonId(3)] },
             parts: 1,

@@ -32,7 +32,7 @@ mod token;
 
 pub use codec::{DecodeError, Reader, Writer};
 pub use data::{Claim, Data, MESSAGE_PREFIX};
-pub use envelope::{Basis, Envelope, GroupState, Piece, State};
+pub use envelope::{Basis, Envelope, ExchangeState, GroupState, Piece};
 pub use explain::explain;
 pub use form::{Brings, Form, FormMember, FormPart};
 pub use fragment::Fragment;

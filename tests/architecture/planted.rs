@@ -41,7 +41,7 @@ fn everything_at_once_is_an_arrow_too() {
 #[test]
 fn arrows_down_and_those_of_tests_are_no_violations() {
     for text in [
-        "use crate::{wire::Token, time::Instant}; use super::core::Core; use crate::ring::Event;",
+        "use crate::{wire::Token, time::Instant}; use super::core::Core; use crate::ring::RingEvent;",
         "#[cfg(test)] mod tests { use crate::daemon::Daemon; }",
         "#[cfg(test)] use crate::daemon::Daemon;",
         "// use crate::daemon::Daemon;\nconst TEXT: &str = \"crate::daemon::Daemon\";",

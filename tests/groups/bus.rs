@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use spread::groups::{Event, Groups, Session, SessionId};
-use spread::ring::{self, Configuration, ConfigurationKind, Message};
+use spread::groups::{Groups, GroupsEvent, Session, SessionId};
+use spread::ring::{Configuration, ConfigurationKind, Message, RingEvent};
 use spread::rng::Rng;
 use spread::wire::{DaemonId, Envelope, FrameType, Name, Payload, RingId, Service};
 
@@ -156,7 +156,7 @@ impl Bus {
         }
         ring.delivered.insert(id, at + 1);
         let message = ring.log[at].clone();
-        self.hand(id, ring::Event::Message(message));
+        self.hand(id, RingEvent::Message(message));
         true
     }
 
@@ -232,9 +232,9 @@ impl Bus {
         for &id in &recovery.members {
             let ring = &self.rings[&recovery.ring];
             let rest = ring.delivered[&id]..recovery.regular_end;
-            let message = |at: usize| ring::Event::Message(ring.log[at].clone());
-            let mut events: Vec<ring::Event> = rest.map(message).collect();
-            events.push(ring::Event::Configuration(transitional.clone()));
+            let message = |at: usize| RingEvent::Message(ring.log[at].clone());
+            let mut events: Vec<RingEvent> = rest.map(message).collect();
+            events.push(RingEvent::Configuration(transitional.clone()));
             events.extend(recovery.transitional.iter().copied().map(message));
             events.into_iter().for_each(|event| self.hand(id, event));
         }
@@ -256,15 +256,15 @@ impl Bus {
             (daemon.ring, daemon.sequence) = (Some(ring), ring.sequence);
             let members = members.iter().copied().map(DaemonId).collect();
             let regular = Configuration { kind: ConfigurationKind::Regular, ring, members, next: None };
-            self.hand(id, ring::Event::Configuration(regular));
+            self.hand(id, RingEvent::Configuration(regular));
         }
     }
 
     /// Gives a daemon one event and carries out what follows.
-    fn hand(&mut self, id: u32, event: ring::Event) {
+    fn hand(&mut self, id: u32, event: RingEvent) {
         let daemon = self.daemons.get_mut(&id).unwrap();
         let is_beginning =
-            matches!(&event, ring::Event::Configuration(regular) if regular.kind == ConfigurationKind::Regular);
+            matches!(&event, RingEvent::Configuration(regular) if regular.kind == ConfigurationKind::Regular);
         daemon.groups.handle_event(event);
         // What a daemon says at the beginning of a configuration goes before all messages.
         let waits = self.is_sliced && !is_beginning;
@@ -277,11 +277,13 @@ impl Bus {
         let daemon = self.daemons.get_mut(&id).unwrap();
         while let Some(event) = daemon.groups.poll_event_within(&mut budget) {
             match event {
-                Event::Submit { payload, service } => daemon.first.push_back((payload, service)),
-                Event::Whole(_) | Event::Changed | Event::Begun(_) => {}
-                Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
-                Event::Released(session) => self.clients.get_mut(&session).unwrap().released = true,
-                Event::Deliver { to, frame } => {
+                GroupsEvent::Submit { payload, service } => daemon.first.push_back((payload, service)),
+                GroupsEvent::Whole(_) | GroupsEvent::Changed | GroupsEvent::Begun(_) => {}
+                GroupsEvent::Refused(_) | GroupsEvent::RoomForPieces | GroupsEvent::Forged => {
+                    panic!("nobody forges anything")
+                }
+                GroupsEvent::Released(session) => self.clients.get_mut(&session).unwrap().released = true,
+                GroupsEvent::Deliver { to, frame } => {
                     let entry = read_frame(&frame);
                     to.iter().for_each(|session| take(self.clients.get_mut(session).unwrap(), &entry));
                 }

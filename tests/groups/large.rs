@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use spread::groups::{Event, Groups, Session, SessionId};
-use spread::ring::{self, Configuration, ConfigurationKind, Message};
+use spread::groups::{Groups, GroupsEvent, Session, SessionId};
+use spread::ring::{Configuration, ConfigurationKind, Message, RingEvent};
 use spread::wire::{DaemonId, Envelope, FrameType, Name, Payload, RingId, Service};
 
 use crate::client::{data_frame, name};
@@ -40,7 +40,7 @@ impl Pair {
                 let members = members.iter().map(|&id| DaemonId(id)).collect();
                 let configuration = Configuration { kind: ConfigurationKind::Regular, ring, members, next: None };
                 let groups = self.groups.get_mut(daemon).unwrap();
-                groups.handle_event(ring::Event::Configuration(configuration));
+                groups.handle_event(RingEvent::Configuration(configuration));
                 said.extend(drain(groups, &mut self.delivered).into_iter().map(|payload| (*daemon, payload)));
             }
             for (origin, payload) in said {
@@ -60,7 +60,7 @@ impl Pair {
             let members = vec![DaemonId(id)];
             let next = Some(RingId { sequence: sequence + 1, representative: DaemonId(id) });
             let configuration = Configuration { kind: ConfigurationKind::Transitional, ring, members, next };
-            groups.handle_event(ring::Event::Configuration(configuration));
+            groups.handle_event(RingEvent::Configuration(configuration));
             drain(groups, &mut self.delivered);
         }
         self.configure(sequence + 1, &[&[1], &[2]]);
@@ -75,7 +75,7 @@ impl Pair {
         let message =
             Message { origin: DaemonId(origin), service: Service::Agreed, payload: payload.clone(), numbered: true };
         let groups = self.groups.get_mut(&at).unwrap();
-        groups.handle_event(ring::Event::Message(message));
+        groups.handle_event(RingEvent::Message(message));
         drain(groups, &mut self.delivered);
     }
 
@@ -95,10 +95,12 @@ fn drain(groups: &mut Groups, delivered: &mut usize) -> Vec<Payload> {
     let mut said = Vec::new();
     while let Some(event) = groups.poll_event() {
         match event {
-            Event::Submit { payload, .. } => said.push(payload),
-            Event::Deliver { to, .. } => *delivered += to.len(),
-            Event::Released(_) | Event::Whole(_) | Event::Changed | Event::Begun(_) => {}
-            Event::Refused(_) | Event::RoomForPieces | Event::Forged => panic!("nobody forges anything"),
+            GroupsEvent::Submit { payload, .. } => said.push(payload),
+            GroupsEvent::Deliver { to, .. } => *delivered += to.len(),
+            GroupsEvent::Released(_) | GroupsEvent::Whole(_) | GroupsEvent::Changed | GroupsEvent::Begun(_) => {}
+            GroupsEvent::Refused(_) | GroupsEvent::RoomForPieces | GroupsEvent::Forged => {
+                panic!("nobody forges anything")
+            }
         }
     }
     said

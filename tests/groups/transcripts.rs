@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use spread::groups::{Dropped, Event, Groups, SessionId, Status};
-use spread::ring::{self, Configuration, ConfigurationKind, Message};
+use spread::groups::{Dropped, Groups, GroupsEvent, GroupsStatus, SessionId};
+use spread::ring::{Configuration, ConfigurationKind, Message, RingEvent};
 use spread::wire::{DaemonId, Envelope, FrameType, Payload, RingId, Service};
 
 use crate::bus::Bus;
@@ -73,7 +73,7 @@ fn a_partition_and_a_merge() {
     bus.reconfigure(&[&[1, 2], &[3]], 0.0);
     assert!(bus.groups(1).is_exchanging());
     bus.run_until_quiet();
-    assert_eq!(bus.groups(1).status(), Status::Operational);
+    assert_eq!(bus.groups(1).status(), GroupsStatus::Operational);
     let here = ["g TRANSITION 1/1/3", "g NETWORK 1/2/1 [a b] {a b} own 0"];
     assert_eq!(news(&mut bus, a), here);
     assert_eq!(news(&mut bus, b), here);
@@ -201,28 +201,29 @@ fn a_daemon_goes_through_the_states_that_monitors_know() {
         |ring| Configuration { kind: ConfigurationKind::Regular, ring, members: vec![DaemonId(1)], next: None };
     let breaks = || {
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
-        ring::Event::Configuration(Configuration { kind, next, ..regular(ring) })
+        RingEvent::Configuration(Configuration { kind, next, ..regular(ring) })
     };
     let message =
-        |(payload, service)| ring::Event::Message(Message { origin: DaemonId(1), service, payload, numbered: true });
+        |(payload, service)| RingEvent::Message(Message { origin: DaemonId(1), service, payload, numbered: true });
     let mut groups = Groups::new(DaemonId(1), [(DaemonId(1), "d1".to_string())]);
-    let table = hear(&mut groups, ring::Event::Configuration(regular(ring)));
-    assert_eq!(groups.status(), Status::Exchanging);
+    let table = hear(&mut groups, RingEvent::Configuration(regular(ring)));
+    assert_eq!(groups.status(), GroupsStatus::Exchanging);
     hear(&mut groups, breaks());
-    assert_eq!(groups.status(), Status::ExchangingInTransition);
+    assert_eq!(groups.status(), GroupsStatus::ExchangingInTransition);
     hear(&mut groups, message(table.expect("its table goes to all")));
-    assert_eq!(groups.status(), Status::Transitional);
-    let table = hear(&mut groups, ring::Event::Configuration(regular(next)));
-    assert_eq!(groups.status(), Status::Exchanging);
+    assert_eq!(groups.status(), GroupsStatus::Transitional);
+    let table = hear(&mut groups, RingEvent::Configuration(regular(next)));
+    assert_eq!(groups.status(), GroupsStatus::Exchanging);
     hear(&mut groups, message(table.expect("its table goes to all")));
-    assert_eq!(groups.status(), Status::Operational);
+    assert_eq!(groups.status(), GroupsStatus::Operational);
 }
 
 /// Gives groups an event and lets them carry it out. What they say last.
-fn hear(groups: &mut Groups, event: ring::Event) -> Option<(Payload, Service)> {
+fn hear(groups: &mut Groups, event: RingEvent) -> Option<(Payload, Service)> {
     groups.handle_event(event);
     let events = std::iter::from_fn(|| groups.poll_event());
-    let said = |event| if let Event::Submit { payload, service } = event { Some((payload, service)) } else { None };
+    let said =
+        |event| if let GroupsEvent::Submit { payload, service } = event { Some((payload, service)) } else { None };
     events.filter_map(said).last()
 }
 

@@ -8,7 +8,7 @@ use std::time;
 
 use spread::daemon::Options;
 use spread::groups::SessionId;
-use spread::node::{ClientInput, Event, Node};
+use spread::node::{ClientInput, Node, NodeEvent};
 use spread::session::Peer;
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Header, NetworkId, PacketKind, Reader, Token};
@@ -113,12 +113,12 @@ impl Puppet {
         }
         while let Some(event) = self.node.poll_event() {
             match event {
-                Event::Configuration(configuration) => self.members = configuration.members.len(),
-                Event::Output(id) => {
+                NodeEvent::Configuration(configuration) => self.members = configuration.members.len(),
+                NodeEvent::Output(id) => {
                     let bytes = self.node.client_output(id).map(|slice| slice.len()).sum();
                     self.node.client_wrote(id, bytes);
                 }
-                Event::Close { reason, .. } => panic!("the puppet's client is sent away: {reason}"),
+                NodeEvent::Close { reason, .. } => panic!("the puppet's client is sent away: {reason}"),
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use spread::ring::{Config, ConfigurationKind, Event, Ring};
+use spread::ring::{ConfigurationKind, Ring, RingEvent, RingSettings};
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Incarnation, Packet, Payload, RingId, Service};
 
@@ -23,7 +23,7 @@ type Loss = Box<dyn FnMut(Flight<'_>) -> bool>;
 /// What a daemon handed out, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    Delivered { daemon: u32, event: Event },
+    Delivered { daemon: u32, event: RingEvent },
     Sent { from: u32, to: Option<u32>, packet: Packet },
 }
 
@@ -33,7 +33,7 @@ pub struct Bus {
     rings: BTreeMap<u32, Ring>,
     ids: Vec<DaemonId>,
     lives: u64,
-    adjust: fn(&mut Config),
+    adjust: fn(&mut RingSettings),
     /// Daemons hear those on the same side.
     sides: BTreeMap<u32, usize>,
     flying: VecDeque<(u32, Option<DaemonId>, Packet)>,
@@ -49,7 +49,7 @@ impl Bus {
     }
 
     /// The same with other settings.
-    pub fn with(count: u32, adjust: fn(&mut Config)) -> Bus {
+    pub fn with(count: u32, adjust: fn(&mut RingSettings)) -> Bus {
         let mut bus = Bus {
             now: Instant::ZERO,
             rings: BTreeMap::new(),
@@ -68,7 +68,7 @@ impl Bus {
     /// A daemon begins a new life.
     pub fn start(&mut self, daemon: u32) {
         self.lives += 1;
-        let mut config = Config::new(DaemonId(daemon), Incarnation(self.lives), self.ids.clone());
+        let mut config = RingSettings::new(DaemonId(daemon), Incarnation(self.lives), self.ids.clone());
         // Each life begins above all ring sequences of the lives before it, as a daemon ensures by its state file.
         config.sequence_floor = 1000 * self.lives;
         (self.adjust)(&mut config);
@@ -200,10 +200,10 @@ impl Bus {
 }
 
 /// An event in words.
-pub fn text(event: &Event) -> String {
+pub fn text(event: &RingEvent) -> String {
     match event {
-        Event::Message(message) => String::from_utf8_lossy(&message.payload.contiguous()).into_owned(),
-        Event::Configuration(configuration) => {
+        RingEvent::Message(message) => String::from_utf8_lossy(&message.payload.contiguous()).into_owned(),
+        RingEvent::Configuration(configuration) => {
             let members: Vec<String> = configuration.members.iter().map(|member| member.0.to_string()).collect();
             let kind = match configuration.kind {
                 ConfigurationKind::Regular => "regular",

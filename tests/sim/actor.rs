@@ -1,8 +1,8 @@
 //! What the simulator drives: one daemon behind the four verbs.
 
-use spread::multipath::{self, Attempt, Multipath, Outgoing, Policy, System};
+use spread::multipath::{self, Attempt, Multipath, MultipathSettings, Outgoing, Policy, System};
 use spread::node::{Alarm, couple};
-use spread::ring::{self, Config, Configuration, ConfigurationKind, Event, Handover, Ring, Stats};
+use spread::ring::{self, Configuration, ConfigurationKind, Handover, Ring, RingEvent, RingSettings, Stats};
 use spread::seal::Keys;
 use spread::time::Instant;
 use spread::wire::{DaemonId, Header, NetworkId, Packet, PacketKind, Reader, Service, Slice};
@@ -40,7 +40,7 @@ pub trait Actor {
     /// Says goodbye to the others.
     fn leave(&mut self, now: Instant);
     fn poll_transmit(&mut self) -> Option<Datagram>;
-    fn poll_event(&mut self) -> Option<Event>;
+    fn poll_event(&mut self) -> Option<RingEvent>;
     fn poll_timeout(&mut self) -> Option<Instant>;
     /// All that a datagram may change, but for the counters of what is dropped.
     fn knowledge(&mut self) -> String;
@@ -104,7 +104,7 @@ pub fn system() -> System {
 }
 
 /// The policy of a daemon: one of all that there are. Daemons need not have the same.
-pub fn policy(config: &Config) -> Policy {
+pub fn policy(config: &RingSettings) -> Policy {
     let of_word = |word| [None, Some(2)].into_iter().filter_map(move |copies| Policy::from_words(word, copies));
     let policies: Vec<Policy> = Policy::WORDS.into_iter().flat_map(of_word).collect();
     policies[config.incarnation.0 as usize % policies.len()]
@@ -119,18 +119,18 @@ pub fn believed(multipath: &Multipath) -> String {
 }
 
 impl RingDaemon {
-    pub fn new(config: Config, networks: u8, now: Instant) -> RingDaemon {
+    pub fn new(config: RingSettings, networks: u8, now: Instant) -> RingDaemon {
         let table = Table::whole(0, networks.into());
         let table = Table { daemons: config.daemons.clone(), ..table };
         RingDaemon::wired(config, Wiring { table, sites: Vec::new(), keys: Keys::NONE, counted: 0 }, now)
     }
 
     /// The same with all that may be around it.
-    pub fn wired(config: Config, wiring: Wiring, now: Instant) -> RingDaemon {
+    pub fn wired(config: RingSettings, wiring: Wiring, now: Instant) -> RingDaemon {
         let wires = Wires::new(&wiring.table);
         let multipath::NextTable { system, daemons, sites, networks, .. } = wiring.table.next(&wiring.sites, &wires);
-        let config = Config { daemons: daemons.clone(), ..config };
-        let paths = multipath::Config {
+        let config = RingSettings { daemons: daemons.clone(), ..config };
+        let paths = MultipathSettings {
             me: config.me,
             incarnation: config.incarnation,
             daemons,
@@ -304,9 +304,9 @@ impl Actor for RingDaemon {
         Some(Datagram { network: self.wires.out(transmit.network), ..datagram })
     }
 
-    fn poll_event(&mut self) -> Option<Event> {
+    fn poll_event(&mut self) -> Option<RingEvent> {
         let event = self.ring.poll_event()?;
-        if let Event::Configuration(Configuration { kind: ConfigurationKind::Regular, members, .. }) = &event {
+        if let RingEvent::Configuration(Configuration { kind: ConfigurationKind::Regular, members, .. }) = &event {
             self.multipath.set_company(members);
             self.agree(self.now);
         }

@@ -5,7 +5,7 @@
 //! daemon, all else may fail; then nobody may notice. *Anything goes*: links, networks, partitions, pauses and crashes without a limit; then order must
 //! hold at any time, and everything must come back when the faults end.
 
-use spread::ring::Config;
+use spread::ring::RingSettings;
 use spread::rng::Rng;
 use spread::seal::{Cipher, Key, Keys};
 use spread::time::{Duration, Instant};
@@ -254,7 +254,7 @@ impl Plan {
     }
 
     /// The settings of a daemon's life: who, which one, and when it begins.
-    pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> Config + use<> {
+    pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> RingSettings + use<> {
         let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
         let (window, body_limit, brisk, numbers) = (self.window, self.body_limit, self.brisk, self.numbers);
         let poisoned = self.poisoned;
@@ -578,14 +578,14 @@ impl KeyPlan {
 }
 
 /// The settings of a life that begins at `now`.
-pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> Config {
-    let mut config = Config::new(me, Incarnation(life), ids.to_vec());
+pub fn config(me: DaemonId, life: u64, now: Instant, ids: &[DaemonId]) -> RingSettings {
+    let mut config = RingSettings::new(me, Incarnation(life), ids.to_vec());
     config.sequence_floor = 1 + now.as_nanos() / 100_000;
     config.sequence_horizon = HORIZON + now.as_nanos() / 1000;
     config
 }
 
-fn hurry(config: &mut Config) {
+fn hurry(config: &mut RingSettings) {
     config.token_timeout = Duration::from_millis(300);
     config.rest_interval = Duration::from_millis(30);
     config.join_interval = Duration::from_millis(20);

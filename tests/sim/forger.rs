@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use spread::rng::Rng;
 use spread::seal::{Cipher, Key, LifeKey};
 use spread::wire::{
-    Basis, DaemonId, Data, Envelope, FormPart, GroupId, GroupState, Have, Head, Header, Incarnation, Join, Name,
-    NetworkId, Packet, PacketKind, PathReport, Piece, Probe, Protection, Reader, Rest, RingId, SealTag, Service, Slice,
-    State, Token, Way,
+    Basis, DaemonId, Data, Envelope, ExchangeState, FormPart, GroupId, GroupState, Have, Head, Header, Incarnation,
+    Join, Name, NetworkId, Packet, PacketKind, PathReport, Piece, Probe, Protection, Reader, Rest, RingId, SealTag,
+    Service, Slice, Token, Way,
 };
 
 /// What travelled last.
@@ -228,7 +228,7 @@ impl Pen<'_> {
                 let basis = Basis { ring: self.ring(ring), together: vec![DaemonId(daemon as u32)] };
                 let parts = self.number(1).clamp(1, u64::from(u32::MAX)) as u32;
                 let said = GroupState { group, id: GroupId([1, 2, 3]), broken: self.dares(), members: vec![member] };
-                Envelope::State(State { exchange: ring, basis, parts, groups: vec![said] })
+                Envelope::State(ExchangeState { exchange: ring, basis, parts, groups: vec![said] })
             }
             4 => {
                 let (number, total) = (self.rng.below(3), self.number(5) as u32);

@@ -19,7 +19,7 @@ mod widths;
 
 use std::cell::Cell;
 
-use spread::ring::{Config, Stats};
+use spread::ring::{RingSettings, Stats};
 use spread::rng::Rng;
 use spread::seal::Keys;
 use spread::time::{Duration, Instant};
@@ -60,7 +60,7 @@ thread_local! {
 }
 
 /// The same with other settings.
-fn started_with(daemons: usize, networks: usize, filtered: bool, adjust: fn(&mut Config)) -> World<RingDaemon> {
+fn started_with(daemons: usize, networks: usize, filtered: bool, adjust: fn(&mut RingSettings)) -> World<RingDaemon> {
     let ids: Vec<DaemonId> = (1..=daemons as u32).map(DaemonId).collect();
     let starter = move |me, life, now| {
         let mut config = config(me, life, now, &ids);

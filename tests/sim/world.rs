@@ -8,7 +8,7 @@ mod twin;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spread::ring::{ConfigurationKind, Event};
+use spread::ring::{ConfigurationKind, RingEvent};
 use spread::rng::Rng;
 use spread::seal::Keys;
 use spread::time::{Duration, Instant};
@@ -509,7 +509,7 @@ impl<A: Actor> World<A> {
         }
     }
 
-    fn record(&mut self, daemon: usize, event: Event) {
+    fn record(&mut self, daemon: usize, event: RingEvent) {
         let now = self.now;
         let (id, life) = match &mut self.seats[daemon] {
             Seat { id, life: Some(life), .. } => (*id, life),
@@ -517,12 +517,12 @@ impl<A: Actor> World<A> {
         };
         let process = life.process;
         match event {
-            Event::Message(message) => {
+            RingEvent::Message(message) => {
                 self.tally.delivered += 1;
                 let number = self.trace.deliver(process, &message);
                 self.say(|| format!("{id} delivers {number:?} {:?} of {}", message.service, message.origin));
             }
-            Event::Configuration(configuration) => {
+            RingEvent::Configuration(configuration) => {
                 let regular = configuration.kind == ConfigurationKind::Regular;
                 self.tally.configurations += u64::from(regular);
                 self.trace.configuration(process, configuration.clone());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW, Symbol};
 use spread::ffi;
 
-use super::library::{Library, Received, Service, Session};
+use super::library::{Library, Received, Service, Session, Views};
 
 /// Bytes of a group name.
 const NAME: usize = ffi::MAX_GROUP_NAME;
@@ -96,12 +96,13 @@ unsafe fn symbol<T>(library: &Loaded, name: &str) -> Result<Symbol<T>, libloadin
 }
 
 impl Library for Classic {
-    fn connect(&self, daemon: &str, name: &str, views: bool) -> Result<Arc<dyn Session>, String> {
+    fn connect(&self, daemon: &str, name: &str, views: Views) -> Result<Arc<dyn Session>, String> {
         let (c_daemon, c_name) = (text(daemon)?, text(name)?);
         let (mut mailbox, mut private_group) = (-1, [0; NAME]);
         let (calls, group) = (self.calls, private_group.as_mut_ptr());
+        let wants = c_int::from(views == Views::Wanted);
         // SAFETY: the strings end with NUL, and the results have the sizes of the interface.
-        let code = unsafe { (calls.connect)(c_daemon.as_ptr(), c_name.as_ptr(), 0, views.into(), &mut mailbox, group) };
+        let code = unsafe { (calls.connect)(c_daemon.as_ptr(), c_name.as_ptr(), 0, wants, &mut mailbox, group) };
         if code != ffi::ACCEPT_SESSION {
             return Err(format!("cannot connect to {daemon}: {code}"));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW};
 
-use super::library::{Library, Received, Service, Session};
+use super::library::{Library, Received, Service, Session, Views};
 
 /// The file name of the installed library.
 const FILE: &str = "libcpg.so.4";
@@ -82,7 +82,7 @@ impl Cpg {
 }
 
 impl Library for Cpg {
-    fn connect(&self, _daemon: &str, _name: &str, _views: bool) -> Result<Arc<dyn Session>, String> {
+    fn connect(&self, _daemon: &str, _name: &str, _views: Views) -> Result<Arc<dyn Session>, String> {
         let (mut handle, mut callbacks) = (0, Callbacks { deliver, change });
         // SAFETY: both live during the call, which copies the callbacks.
         let code = again(|| unsafe { (self.calls.initialize)(&mut handle, &mut callbacks) });

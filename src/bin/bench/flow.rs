@@ -89,9 +89,10 @@ fn send(
     let mut body = vec![0x5a; flow.size.max(SMALLEST)];
     let groups: Vec<String> = (0..flow.groups).map(|number| group_name(flow, number)).collect();
     let (mut number, mut behind) = (0, Histogram::default());
-    let mut multicast = |number: u64, last: bool| {
-        Stamp { sender: place as u16, number, sent_at: clock::now(), last }.write(&mut body);
-        session.multicast(flow.service, &groups[number as usize % groups.len()], &body)
+    let stamp = |number| Stamp { sender: place as u16, number, sent_at: clock::now(), last: false };
+    let mut multicast = |stamp: Stamp| {
+        stamp.write(&mut body);
+        session.multicast(flow.service, &groups[stamp.number as usize % groups.len()], &body)
     };
     loop {
         if flow.rate > 0.0 {
@@ -109,10 +110,10 @@ fn send(
                 break;
             }
         }
-        multicast(number, false)?;
+        multicast(stamp(number))?;
         number += 1;
     }
-    multicast(number, true)?;
+    multicast(Stamp { last: true, ..stamp(number) })?;
     Ok(Sent { count: number, behind })
 }
 

@@ -52,10 +52,17 @@ pub enum Received {
     Other,
 }
 
+/// Whether a session receives the views of its groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Views {
+    Wanted,
+    Unwanted,
+}
+
 /// A library.
 pub trait Library: Send + Sync {
-    /// Opens a session at a daemon; with `views` it receives views.
-    fn connect(&self, daemon: &str, name: &str, views: bool) -> Result<Arc<dyn Session>, String>;
+    /// Opens a session at a daemon.
+    fn connect(&self, daemon: &str, name: &str, views: Views) -> Result<Arc<dyn Session>, String>;
 }
 
 /// A session. One thread may send while another receives.

@@ -217,15 +217,14 @@ pub fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn axis(logarithmic: bool) -> Axis {
-        Axis { label: "a < b", logarithmic, from: None, to: None }
-    }
+    const LINEAR: Axis = Axis { label: "a < b", logarithmic: false, from: None, to: None };
+    const LOGARITHMIC: Axis = Axis { logarithmic: true, ..LINEAR };
 
     #[test]
     fn ticks_are_round_and_within_the_axis() {
-        let linear = Scale::new(&axis(false), [0.0, 930.0].into_iter(), 0.0, 100.0);
+        let linear = Scale::new(&LINEAR, [0.0, 930.0].into_iter(), 0.0, 100.0);
         assert_eq!(linear.ticks(), [0.0, 500.0, 1000.0]);
-        let wide = Scale::new(&axis(true), [40.0, 1e6].into_iter(), 0.0, 100.0);
+        let wide = Scale::new(&LOGARITHMIC, [40.0, 1e6].into_iter(), 0.0, 100.0);
         assert_eq!(wide.ticks(), [100.0, 1e3, 1e4, 1e5, 1e6]);
         assert!(wide.place(40.0) < wide.place(100.0) && wide.place(1e6) <= 100.0);
     }
@@ -234,7 +233,7 @@ mod tests {
     fn a_chart_without_points_is_still_a_chart() {
         let empty = Series { name: "none".into(), points: vec![], ranges: vec![] };
         let nothing = Series { points: vec![(0.0, 0.0), (f64::NAN, 1.0)], ..empty.clone() };
-        let chart = Chart { x: axis(true), y: axis(true), series: vec![empty, nothing], band: None };
+        let chart = Chart { x: LOGARITHMIC, y: LOGARITHMIC, series: vec![empty, nothing], band: None };
         let svg = chart.svg("x");
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.contains("a &lt; b"), "{svg}");
     }

@@ -120,9 +120,17 @@ fn mix(number: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn message(sender: u16, number: u64, last: bool) -> Vec<u8> {
+    fn message(sender: u16, number: u64) -> Vec<u8> {
+        stamped(Stamp { sender, number, sent_at: 5, last: false })
+    }
+
+    fn last_message(sender: u16, number: u64) -> Vec<u8> {
+        stamped(Stamp { sender, number, sent_at: 5, last: true })
+    }
+
+    fn stamped(stamp: Stamp) -> Vec<u8> {
         let mut body = vec![7; 100];
-        Stamp { sender, number, sent_at: 5, last }.write(&mut body);
+        stamp.write(&mut body);
         body
     }
 
@@ -130,16 +138,16 @@ mod tests {
     fn a_checker_counts_what_is_lost_repeated_and_damaged() {
         let mut checker = Checker::new(2);
         for number in [0, 1, 4] {
-            assert!(checker.check(&message(0, number, false)).is_some());
+            assert!(checker.check(&message(0, number)).is_some());
         }
-        assert!(checker.check(&message(0, 1, false)).is_none());
-        let mut damaged = message(1, 0, false);
+        assert!(checker.check(&message(0, 1)).is_none());
+        let mut damaged = message(1, 0);
         damaged[95] ^= 1;
         assert!(checker.check(&damaged).is_none() && checker.check(b"short").is_none());
         assert_eq!((checker.received, checker.lost, checker.repeated, checker.damaged), (3, 2, 1, 2));
-        checker.check(&message(0, 5, true));
+        checker.check(&last_message(0, 5));
         assert!(!checker.is_done());
-        checker.check(&message(1, 2, true));
+        checker.check(&last_message(1, 2));
         assert!(checker.is_done());
         assert_eq!(checker.lost, 4, "the last message tells what never came");
     }
@@ -149,8 +157,7 @@ mod tests {
         let notes = |first: u16| {
             let mut checker = Checker::new(2);
             let order = [first, 1 - first];
-            (0..64)
-                .for_each(|number| order.iter().for_each(|&sender| _ = checker.check(&message(sender, number, false))));
+            (0..64).for_each(|number| order.iter().for_each(|&sender| _ = checker.check(&message(sender, number))));
             checker.notes
         };
         let (one, other) = (notes(0), notes(1));

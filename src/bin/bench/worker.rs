@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::library::{self, Library, Received, Session};
+use super::library::{self, Library, Received, Session, Views};
 use super::task::{Flow, GROUP, Job, Task};
 use super::{clock, flow};
 
@@ -58,7 +58,8 @@ fn start<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 fn open(library: &dyn Library, task: &Task, flow: &Flow) -> Result<Vec<Arc<dyn Session>>, String> {
     let mut sessions = Vec::new();
     for number in 0..flow.sessions {
-        let session = connect(library, task, &format!("b{}x{number}", task.place), number == 0)?;
+        let views = if number == 0 { Views::Wanted } else { Views::Unwanted };
+        let session = connect(library, task, &format!("b{}x{number}", task.place), views)?;
         for group in 0..flow.groups {
             session.join(&group_name(flow, group))?;
         }
@@ -85,7 +86,7 @@ pub fn group_name(flow: &Flow, number: usize) -> String {
 }
 
 /// Opens a session. If the daemons may still be starting, it tries again until a time-out.
-fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Result<Arc<dyn Session>, String> {
+fn connect(library: &dyn Library, task: &Task, name: &str, views: Views) -> Result<Arc<dyn Session>, String> {
     let end = clock::now() + PATIENCE.as_nanos() as u64;
     loop {
         match library.connect(&task.daemon, name, views) {
@@ -97,7 +98,7 @@ fn connect(library: &dyn Library, task: &Task, name: &str, views: bool) -> Resul
 
 /// Waits for this many members, and then reports each view with another number. Ends with the daemon or the coordinator.
 fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<(), String> {
-    let session = connect(library, task, &format!("w{}", task.place), true)?;
+    let session = connect(library, task, &format!("w{}", task.place), Views::Wanted)?;
     session.join(GROUP)?;
     let mut buffer = vec![0; flow::ROOM];
     while session.receive(&mut buffer)? != Received::View(members) {}
@@ -117,7 +118,7 @@ fn report_views(library: &dyn Library, task: &Task, members: usize) -> Result<()
 /// Joins and leaves many times. Reports when each change began, and when its own view came.
 fn change(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, String> {
     let pause = Duration::from_millis(10).as_nanos() as u64;
-    let session = connect(library, task, "changer", true)?;
+    let session = connect(library, task, "changer", Views::Wanted)?;
     let mut buffer = vec![0; flow::ROOM];
     let (mut began, mut own) = (Vec::new(), Vec::new());
     start(|| {
@@ -141,7 +142,7 @@ fn change(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, St
 
 /// Reports when the view of each change came.
 fn watch(library: &dyn Library, task: &Task, rounds: usize) -> Result<Value, String> {
-    let session = connect(library, task, &format!("b{}", task.place), true)?;
+    let session = connect(library, task, &format!("b{}", task.place), Views::Wanted)?;
     session.join(GROUP)?;
     let mut buffer = vec![0; flow::ROOM];
     while session.receive(&mut buffer)? != Received::View(task.workers) {}

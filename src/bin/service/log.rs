@@ -24,7 +24,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use levels::Levels;
-pub use stamp::Stamp;
+pub use stamp::{Precision, Stamp};
 
 use crate::system;
 use limit::{Limiter, Moment};
@@ -36,7 +36,7 @@ const LAST_LINES: Duration = Duration::from_millis(50);
 
 /// The settings of the log.
 #[derive(Debug)]
-pub struct Settings<'a> {
+pub struct LogSettings<'a> {
     /// Which lines are logged.
     pub levels: Levels,
     /// The file; `None` for standard output.
@@ -63,7 +63,7 @@ pub struct Log {
 
 impl Log {
     /// Begins to log. A process can do this once.
-    pub fn start(settings: &Settings<'_>) -> Result<Log, String> {
+    pub fn start(settings: &LogSettings<'_>) -> Result<Log, String> {
         let (place, look) = open(settings)?;
         let desk = Arc::new(Desk {
             look: RwLock::new(look),
@@ -91,7 +91,7 @@ impl Log {
     }
 
     /// Opens the place that these settings name, and changes nothing.
-    pub fn open(&self, settings: &Settings<'_>) -> Result<Opened, String> {
+    pub fn open(&self, settings: &LogSettings<'_>) -> Result<Opened, String> {
         open(settings).map(|(place, look)| Opened { place, look })
     }
 
@@ -102,7 +102,7 @@ impl Log {
     }
 
     /// Changes the form of a log that stays in its file, because that cannot be opened again.
-    pub fn stay(&self, settings: &Settings<'_>) {
+    pub fn stay(&self, settings: &LogSettings<'_>) {
         let mut look = self.desk.look.write();
         (look.format, look.stamp) = (settings.format, settings.stamp.clone());
         drop(look);
@@ -206,7 +206,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 /// The place of these settings, and the form of lines there.
-fn open(settings: &Settings<'_>) -> Result<(Place, Look), String> {
+fn open(settings: &LogSettings<'_>) -> Result<(Place, Look), String> {
     let (place, dress) = match settings.file {
         Some(path) => {
             let place = Place::open(path).map_err(|error| format!("EventLogFile {}: {error}", path.display()))?;

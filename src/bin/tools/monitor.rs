@@ -38,7 +38,7 @@ const MENU: &str = "  0  choose daemons to report      5  define flow control
 
 /// What the user asked for.
 #[derive(Debug)]
-pub struct Settings<'a> {
+pub struct MonitorSettings<'a> {
     /// UDP port for reports.
     pub port: u16,
     /// The daemon on whose machine we are.
@@ -50,7 +50,7 @@ pub struct Settings<'a> {
 }
 
 /// Runs the menu until the user quits or the input ends.
-pub fn run(settings: &Settings<'_>) -> Result<(), String> {
+pub fn run(settings: &MonitorSettings<'_>) -> Result<(), String> {
     let table = table(settings.config)?;
     let addresses = net::local_addresses().unwrap_or_default();
     let me = table.me(settings.name, &addresses).map_err(|error| error.to_string())?.id;

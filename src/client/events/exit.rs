@@ -42,7 +42,7 @@ impl Exit {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// The descriptor that is readable when the end was asked for, if the system gave one.
+    /// The descriptor that becomes readable at a request to end, if the system gave one.
     pub fn descriptor(&self) -> Option<i32> {
         self.bell.get()?.as_ref().map(bell::Bell::descriptor)
     }
@@ -54,7 +54,7 @@ mod bell {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
-    /// Two ends of a line: what is written to one makes the other readable.
+    /// Two ends of a line. A byte that is written to one end makes the other end readable.
     #[derive(Debug)]
     pub struct Bell {
         button: UnixStream,
@@ -68,7 +68,7 @@ mod bell {
             Some(Bell { button, gong })
         }
 
-        /// The line holds more than one byte, and one is all there ever is.
+        /// Does not block: at most one byte is ever in the line, which has room for more.
         pub fn ring(&self) {
             let _ = (&self.button).write(&[0]);
         }

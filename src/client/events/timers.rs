@@ -1,6 +1,6 @@
 //! The timers of an event loop: what is due first, and at most one for each call.
 //!
-//! A call is whatever the program tells apart; the classic interface takes function, code and data together.
+//! The program decides which calls are different. The classic interface compares function, code and data together.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

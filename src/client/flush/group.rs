@@ -45,7 +45,7 @@ pub struct Group {
     view: View,
     leaving: bool,
     early: EarlyOks,
-    state: State,
+    phase: GroupPhase,
     outputs: VecDeque<Output>,
 }
 
@@ -59,9 +59,9 @@ struct View {
     transitional: bool,
 }
 
-/// The states. A state that waits for flush received knows the members that have not said it.
+/// Where a group is between two views. A phase that waits for flush received knows the members that have not said it.
 #[derive(Clone, Debug)]
-enum State {
+enum GroupPhase {
     /// All members are in the view.
     Steady,
     /// The program is asked for its flush.
@@ -85,9 +85,9 @@ impl Group {
         first.together = BTreeSet::from([me]);
         let view = View { id: None, members: vec![me], transitional: false };
         let ok = Output::Send(Control::FlushOk(first.id));
-        let state = State::Agree { pending: Pending::new(first), held: Held::default() };
+        let phase = GroupPhase::Agree { pending: Pending::new(first), held: Held::default() };
         let (early, outputs) = (EarlyOks::default(), VecDeque::from([ok]));
-        Group { name, me, view, leaving: false, early, state, outputs }
+        Group { name, me, view, leaving: false, early, phase, outputs }
     }
 
     /// The next thing to do.
@@ -98,10 +98,12 @@ impl Group {
     /// Whether the program may send: not before the first view nor after its flush or leave. The view that an unordered
     /// message must name, if there is one.
     pub fn check_send(&self) -> Result<Option<GroupId>, FlushError> {
-        match &self.state {
+        match &self.phase {
             _ if !self.is_member() => Err(FlushError::IllegalGroup),
-            State::Agree { .. } => Err(FlushError::IllegalState),
-            State::Authorize { missing, .. } | State::Verify { missing } if !missing.is_empty() => Ok(self.view.id),
+            GroupPhase::Agree { .. } => Err(FlushError::IllegalState),
+            GroupPhase::Authorize { missing, .. } | GroupPhase::Verify { missing } if !missing.is_empty() => {
+                Ok(self.view.id)
+            }
             _ => Ok(None),
         }
     }
@@ -116,13 +118,13 @@ impl Group {
         if !self.is_member() {
             return Err(FlushError::IllegalGroup);
         }
-        match mem::replace(&mut self.state, State::Steady) {
-            State::Authorize { pending, .. } => {
+        match mem::replace(&mut self.phase, GroupPhase::Steady) {
+            GroupPhase::Authorize { pending, .. } => {
                 self.agree(pending);
                 Ok(())
             }
             other => {
-                self.state = other;
+                self.phase = other;
                 Err(FlushError::IllegalState)
             }
         }
@@ -141,20 +143,20 @@ impl Group {
     pub fn handle_membership(&mut self, mut membership: Membership) {
         membership.oks.extend(self.early.claim(membership.id));
         let lost = self.view.members.iter().any(|member| !membership.together.contains(member));
-        match mem::replace(&mut self.state, State::Steady) {
-            State::Steady => self.authorize(BTreeSet::new(), Pending::new(membership)),
-            State::Verify { missing } => self.authorize(missing, Pending::new(membership)),
-            State::Authorize { missing, mut pending } => {
+        match mem::replace(&mut self.phase, GroupPhase::Steady) {
+            GroupPhase::Steady => self.authorize(BTreeSet::new(), Pending::new(membership)),
+            GroupPhase::Verify { missing } => self.authorize(missing, Pending::new(membership)),
+            GroupPhase::Authorize { missing, mut pending } => {
                 pending.push(membership);
                 self.limit(&pending);
-                self.state = State::Authorize { missing, pending };
+                self.phase = GroupPhase::Authorize { missing, pending };
             }
-            State::Agree { mut pending, held } => {
+            GroupPhase::Agree { mut pending, held } => {
                 let agreeing = pending.first().id;
                 pending.push(membership);
                 self.limit(&pending);
                 if pending.first().id == agreeing {
-                    self.state = State::Agree { pending, held };
+                    self.phase = GroupPhase::Agree { pending, held };
                 } else {
                     self.agree(pending);
                 }
@@ -166,7 +168,7 @@ impl Group {
         self.enter_if_agreed();
     }
 
-    /// The daemon announces that members are being lost, or they are found to be.
+    /// The daemon announces that members are being lost, or a membership shows it.
     pub fn handle_transition(&mut self) {
         if self.view.id.is_some() && !mem::replace(&mut self.view.transitional, true) {
             self.deliver_bare(FrameType::TRANSITION);
@@ -194,11 +196,11 @@ impl Group {
     /// A message to the group; a vulnerable one belongs to this view.
     pub fn handle_data(&mut self, message: Message, view: Option<GroupId>) {
         let is_of_this_view = view.is_none_or(|view| self.view.id == Some(view));
-        match (&mut self.state, view) {
+        match (&mut self.phase, view) {
             _ if is_of_this_view && self.view.members.contains(&message.sender) => {
                 self.outputs.push_back(Output::Deliver(message));
             }
-            (State::Agree { pending, held }, Some(view)) if view == pending.first().id => {
+            (GroupPhase::Agree { pending, held }, Some(view)) if view == pending.first().id => {
                 held.bytes += message.body.len();
                 held.messages.push(message);
                 if held.bytes > HELD_LIMIT {
@@ -214,15 +216,15 @@ impl Group {
     }
 
     fn pending(&mut self) -> Option<&mut Pending> {
-        match &mut self.state {
-            State::Authorize { pending, .. } | State::Agree { pending, .. } => Some(pending),
-            State::Steady | State::Verify { .. } => None,
+        match &mut self.phase {
+            GroupPhase::Authorize { pending, .. } | GroupPhase::Agree { pending, .. } => Some(pending),
+            GroupPhase::Steady | GroupPhase::Verify { .. } => None,
         }
     }
 
     /// Asks the program for its flush.
     fn authorize(&mut self, missing: BTreeSet<Name>, pending: Pending) {
-        self.state = State::Authorize { missing, pending };
+        self.phase = GroupPhase::Authorize { missing, pending };
         // A member that is leaving cannot flush any more.
         if !self.leaving {
             self.deliver_bare(FLUSH_REQ);
@@ -232,16 +234,16 @@ impl Group {
     /// Agrees to enter the first membership that waits.
     fn agree(&mut self, pending: Pending) {
         self.outputs.push_back(Output::Send(Control::FlushOk(pending.first().id)));
-        self.state = State::Agree { pending, held: Held::default() };
+        self.phase = GroupPhase::Agree { pending, held: Held::default() };
     }
 
     fn enter_if_agreed(&mut self) {
-        match mem::replace(&mut self.state, State::Steady) {
-            State::Agree { pending, held } if pending.first().is_agreed() => {
+        match mem::replace(&mut self.phase, GroupPhase::Steady) {
+            GroupPhase::Agree { pending, held } if pending.first().is_agreed() => {
                 let (membership, rest) = pending.split();
                 self.enter(membership, held, rest);
             }
-            other => self.state = other,
+            other => self.phase = other,
         }
     }
 
@@ -257,7 +259,7 @@ impl Group {
         self.outputs.extend(held.map(Output::Deliver));
         let Some(rest) = rest else {
             self.outputs.push_back(Output::Send(Control::FlushReceived(id)));
-            self.state = State::Verify { missing };
+            self.phase = GroupPhase::Verify { missing };
             return;
         };
         let lost = rest.iter().any(|next| self.view.members.iter().any(|member| !next.together.contains(member)));
@@ -286,15 +288,15 @@ impl Group {
     }
 
     fn verify(&mut self, sender: Name) {
-        match &mut self.state {
-            State::Verify { missing } => {
+        match &mut self.phase {
+            GroupPhase::Verify { missing } => {
                 missing.remove(&sender);
                 if missing.is_empty() {
-                    self.state = State::Steady;
+                    self.phase = GroupPhase::Steady;
                 }
             }
-            State::Authorize { missing, .. } => _ = missing.remove(&sender),
-            State::Steady | State::Agree { .. } => {}
+            GroupPhase::Authorize { missing, .. } => _ = missing.remove(&sender),
+            GroupPhase::Steady | GroupPhase::Agree { .. } => {}
         }
     }
 

@@ -17,7 +17,7 @@ use crate::wire::{FrameType, GroupId, Name};
 pub struct Say {
     /// The group.
     pub group: Name,
-    /// What to say.
+    /// The message.
     pub control: Control,
 }
 
@@ -26,9 +26,9 @@ pub struct Say {
 pub struct Layer {
     me: Name,
     groups: BTreeMap<Name, Group>,
-    /// What the program has not yet received.
+    /// Messages that the program has not received yet.
     deliveries: VecDeque<Message>,
-    /// What was not yet sent.
+    /// Messages that are not sent yet.
     says: VecDeque<Say>,
     /// Why it cannot go on.
     given_up: Option<&'static str>,
@@ -143,7 +143,7 @@ impl Layer {
         self.collect(name);
     }
 
-    /// The one of our groups that a message is for; our private group is one of them.
+    /// The group that a message is for. Our private group counts as one of our groups.
     fn destination(&self, message: &Message) -> Option<Name> {
         let is_ours = |name: &Name| *name == self.me || self.groups.contains_key(name);
         if message.kind.contains(SUBGROUP) {

@@ -11,7 +11,7 @@ use crate::wire::{Cause, GroupId, Name};
 
 /// Most memberships that can wait for a program that does not flush.
 pub const PENDING_LIMIT: usize = 65_536;
-/// How many memberships a flush ok outlives that no membership claims.
+/// A flush ok that no membership claims is forgotten after this many memberships.
 pub const EARLY_LIFE: u64 = 200;
 /// Most memberships for which early flush oks are kept.
 const EARLY_LIMIT: usize = 1024;
@@ -25,18 +25,18 @@ pub struct Membership {
     pub cause: Cause,
     /// All members, in the order of the whole system.
     pub members: Vec<Name>,
-    /// Who joined, left or disconnected.
+    /// The member that joined, left or disconnected.
     pub changed: Option<Name>,
-    /// Who came here together with this member.
+    /// The members that came here together with this one.
     pub together: BTreeSet<Name>,
-    /// Who said flush ok.
+    /// The members that said flush ok.
     pub oks: BTreeSet<Name>,
-    /// Who has entered it already.
+    /// The members that have entered it already.
     pub received: BTreeSet<Name>,
 }
 
 impl Membership {
-    /// The membership that follows a view of the daemon's.
+    /// The membership of a view that the daemon announces.
     pub fn new(view: View) -> Membership {
         let own = view.vs_sets.get(view.own).cloned().unwrap_or_default();
         let (changed, together) = match view.cause {
@@ -55,12 +55,12 @@ impl Membership {
         self.members.iter().all(|member| self.oks.contains(member))
     }
 
-    /// Whether it needs a flush ok of those that were lost.
+    /// Whether it needs a flush ok from a lost member.
     fn is_hopeless(&self, lost: &BTreeSet<Name>) -> bool {
         self.members.iter().any(|member| lost.contains(member) && !self.oks.contains(member))
     }
 
-    /// Stands for a dropped predecessor too.
+    /// Takes the place of a dropped membership too.
     fn absorb(&mut self, dropped: &Membership) {
         (self.cause, self.changed) = (Cause::Network, None);
         self.together = self.together.intersection(&dropped.together).copied().collect();
@@ -75,22 +75,22 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// One membership waits.
+    /// Nothing but one membership.
     pub fn new(first: Membership) -> Pending {
         Pending { first, later: VecDeque::new() }
     }
 
-    /// The one to agree upon.
+    /// The membership to agree on now.
     pub fn first(&self) -> &Membership {
         &self.first
     }
 
-    /// All of them, the oldest first.
+    /// All memberships, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Membership> {
         std::iter::once(&self.first).chain(&self.later)
     }
 
-    /// The one of this id.
+    /// The membership with this id.
     pub fn find(&mut self, id: GroupId) -> Option<&mut Membership> {
         std::iter::once(&mut self.first).chain(&mut self.later).find(|membership| membership.id == id)
     }
@@ -100,7 +100,7 @@ impl Pending {
         1 + self.later.len()
     }
 
-    /// A further membership; those that it makes hopeless are dropped.
+    /// Adds a membership, and drops those on which the members can no longer agree.
     pub fn push(&mut self, membership: Membership) {
         let newest = self.later.back().unwrap_or(&self.first);
         let lost = newest.members.iter().copied().filter(|member| !membership.together.contains(member)).collect();
@@ -108,7 +108,7 @@ impl Pending {
         self.drop_hopeless(&lost);
     }
 
-    /// Drops what can never be agreed upon without the lost ones; not the newest, which has none of them.
+    /// Drops the memberships that need a flush ok from a lost member. The newest one has no lost members, so it stays.
     fn drop_hopeless(&mut self, lost: &BTreeSet<Name>) {
         while self.first.is_hopeless(lost)
             && let Some(next) = self.later.pop_front()
@@ -128,14 +128,14 @@ impl Pending {
         }
     }
 
-    /// Takes out the first; the others, if there are any, still wait.
+    /// Takes out the first one. The others, if there are any, still wait.
     pub fn split(mut self) -> (Membership, Option<Pending>) {
         let next = self.later.pop_front();
         (self.first, next.map(|first| Pending { first, later: self.later }))
     }
 }
 
-/// Flush oks that came before their membership did, which FIFO messages may.
+/// Flush oks that came before their membership. They are FIFO messages, which can overtake a membership.
 #[derive(Clone, Debug, Default)]
 pub struct EarlyOks {
     waiting: VecDeque<EarlyOk>,
@@ -150,7 +150,7 @@ struct EarlyOk {
 }
 
 impl EarlyOks {
-    /// Keeps a flush ok for a membership that is not known, or not known any more.
+    /// Keeps a flush ok for a membership that is not known yet, or no longer.
     pub fn keep(&mut self, id: GroupId, sender: Name) {
         if let Some(early) = self.waiting.iter_mut().find(|early| early.id == id) {
             early.senders.insert(sender);
@@ -162,7 +162,7 @@ impl EarlyOks {
         self.waiting.push_back(EarlyOk { id, since: self.memberships, senders: BTreeSet::from([sender]) });
     }
 
-    /// Who said flush ok before this membership came. What is too old is forgotten.
+    /// The members that said flush ok before this membership came. Forgets flush oks that are too old.
     pub fn claim(&mut self, id: GroupId) -> BTreeSet<Name> {
         self.memberships += 1;
         let place = self.waiting.iter().position(|early| early.id == id);

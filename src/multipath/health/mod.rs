@@ -21,7 +21,7 @@ pub(super) use reports::Said;
 pub(super) use sizes::{LOWEST, Round, Sizes};
 pub use track::PathState;
 
-use super::config::Config;
+use super::config::MultipathSettings;
 use super::moves::Moves;
 use super::networks::Networks;
 use super::notice::{Host, Notice};
@@ -92,7 +92,7 @@ pub(super) enum Plans {
 }
 
 impl Health {
-    pub(super) fn new(table: &Table, config: &Config, now: Instant) -> Health {
+    pub(super) fn new(table: &Table, config: &MultipathSettings, now: Instant) -> Health {
         let networks = config.networks;
         Health {
             paths: Paths::new(table, networks, reports::interval(table.len())),

@@ -116,7 +116,8 @@ impl Paths {
         peer.heard = Some(now);
         let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
         let changed = track.is_some_and(|track| track.on_packet(now, copied));
-        self.count(changed)
+        self.changes += u64::from(changed);
+        changed
     }
 
     /// A report arrived from this life of its sender. Returns whether a state changed.
@@ -135,7 +136,8 @@ impl Paths {
         }
         let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
         let changed = track.is_some_and(|track| track.on_report(now, report.number, report.clock));
-        self.count(changed)
+        self.changes += u64::from(changed);
+        changed
     }
 
     /// Another daemon has measured a path from us. Its report came directly on `network`.
@@ -281,11 +283,6 @@ impl Paths {
         let held = u32::try_from(now.since(at).as_micros()).ok()?;
         let (daemon, loss) = (daemon.to_wire(), track.loss(peer.newest).unwrap_or(0));
         Some(Measure { daemon, network, echo, held, loss })
-    }
-
-    fn count(&mut self, changed: bool) -> bool {
-        self.changes += u64::from(changed);
-        changed
     }
 
     pub(in crate::multipath) fn iter<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Path> + 'a {

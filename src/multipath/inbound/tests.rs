@@ -2,7 +2,7 @@
 //! not answered.
 
 use super::super::tests::{A, B, C, SOMEWHERE, Site, config, datagram};
-use super::super::{Attempt, Config, Multipath, Outgoing, PathState, Transmit};
+use super::super::{Attempt, Multipath, MultipathSettings, Outgoing, PathState, Transmit};
 use super::*;
 use crate::seal::{Cipher, Key};
 use crate::time::Duration;
@@ -18,7 +18,7 @@ fn keys(bytes: &[u8]) -> Keys {
 
 fn daemon(me: DaemonId, incarnation: u64, keys: Keys) -> Multipath {
     let incarnation = Incarnation(incarnation);
-    Multipath::new(Config { incarnation, keys, ..config(me, vec![A, B, C]) }, Instant::ZERO)
+    Multipath::new(MultipathSettings { incarnation, keys, ..config(me, vec![A, B, C]) }, Instant::ZERO)
 }
 
 fn at(millis: u64) -> Instant {
@@ -352,7 +352,7 @@ fn a_daemon_that_comes_back_is_heard_at_once() {
     let mut site = Site::sealed(3, keys(&[1]));
     site.run(300);
     let incarnation = Incarnation(2);
-    let again = Config { incarnation, keys: keys(&[1]), ..config(B, vec![A, B, C]) };
+    let again = MultipathSettings { incarnation, keys: keys(&[1]), ..config(B, vec![A, B, C]) };
     site.daemons[1] = Multipath::new(again, site.now);
     let begin = site.now;
     site.run(10);

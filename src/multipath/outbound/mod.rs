@@ -14,7 +14,7 @@ pub(super) use voice::{Distance, LifeMet, Voice};
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::config::Config;
+use super::config::MultipathSettings;
 use super::health::{Doors, Health, LOWEST, Round};
 use super::lengths::Lengths;
 use super::moves::Moves;
@@ -83,7 +83,7 @@ pub(super) enum Relaying {
 }
 
 impl Outbound {
-    pub(super) fn new(config: &Config, table: &Table) -> Outbound {
+    pub(super) fn new(config: &MultipathSettings, table: &Table) -> Outbound {
         Outbound {
             me: config.me,
             incarnation: config.incarnation,

@@ -21,7 +21,7 @@ fn a_probe_with_the_last_counter_mutes_nobody() {
 fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_read() {
     let (known, foreign) = (IpAddr::from([10, 0, 1, 1]), IpAddr::from([10, 0, 9, 9]));
     let sources = vec![IpAddr::from([10, 0, 2, 1]), known];
-    let mut b = Multipath::new(Config { sources, ..config(B, vec![A, B, C]) }, Instant::ZERO);
+    let mut b = Multipath::new(MultipathSettings { sources, ..config(B, vec![A, B, C]) }, Instant::ZERO);
     let mut a = daemon(A, 1);
     let before = format!("{:?} {:?}", b.health, b.outbound);
     let (network, bytes) = datagrams(&mut a, None).remove(0);
@@ -98,7 +98,10 @@ impl Doubled {
     fn new(keys: Keys) -> Doubled {
         let host = |me, life| {
             let incarnation = Incarnation(life);
-            Multipath::new(Config { incarnation, keys: keys.clone(), ..config(me, vec![A, B]) }, Instant::ZERO)
+            Multipath::new(
+                MultipathSettings { incarnation, keys: keys.clone(), ..config(me, vec![A, B]) },
+                Instant::ZERO,
+            )
         };
         Doubled {
             hosts: [host(B, 1), host(A, 4), host(A, 9)],

@@ -19,6 +19,7 @@ impl Clients {
 
     /// Charges a session's user for its frames, if there is a limit.
     pub(super) fn charge_user(&mut self, id: SessionId) {
+        // Without a limit nobody needs the sum, and this runs for each receiver of each frame.
         if !self.users.counts_memory() {
             return;
         }
@@ -34,9 +35,11 @@ impl Clients {
     pub(super) fn set_user_limits(&mut self, max_sessions: usize, max_memory: usize) {
         self.users.set_limits(max_sessions, max_memory);
         let all: Vec<SessionId> = self.sessions.keys().copied().collect();
+        // If there was no limit before, nothing has been charged yet.
         for id in all {
             self.charge_user(id);
         }
+        // A lower limit makes users greedy whose memory does not grow.
         self.greedy = self.users.greedy();
     }
 
@@ -52,15 +55,18 @@ impl Clients {
             let sessions = self.sessions.len();
             tracing::warn!(name: "memory_low", used, limit, sessions, "clients take three quarters of the memory for all of them");
         }
+        // Only above the limit, because the share of a session costs a walk through its whole queue.
         while self.memory.fill() == Fill::Over {
             let taken = |(&id, client): (&SessionId, &Client)| {
                 let name = if client.opened { client.private_group } else { None };
                 let elsewhere = kept(id, name);
+                // A shared frame stays in memory for its other receivers, so a session counts with its share.
                 (client.input + client.session.outbox().memory_share() + elsewhere, elsewhere, id)
             };
             let Some((_, elsewhere, id)) = self.sessions.iter().map(taken).max() else { return };
             self.end(id, EndReason::Greedy);
             if let Some(leaving) = self.leaving.get_mut(&id) {
+                // Its groups keep their memory until the disconnection is ordered. If that counted, further sessions would end for it.
                 leaving.memory = elsewhere;
                 self.memory.depart(elsewhere);
             }
@@ -73,6 +79,7 @@ impl Clients {
             let own = self.sessions.iter().filter(|(_, client)| client.user == user);
             let Some((_, id)) = own.map(|(&id, client)| (client.charged, id)).max() else { continue };
             self.end(id, EndReason::GreedyUser);
+            // One session may not have been enough.
             if self.users.is_greedy(&user) {
                 self.greedy.push(user);
             }

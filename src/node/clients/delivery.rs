@@ -3,7 +3,7 @@
 use super::Clients;
 use crate::groups::SessionId;
 use crate::node::ends::EndReason;
-use crate::node::{Event, clients::Holder, pace};
+use crate::node::{NodeEvent, clients::Holder, pace};
 use crate::session::{Frame, SlowClient};
 use crate::wire::{FrameHeader, Name, Payload};
 
@@ -25,19 +25,22 @@ impl Clients {
             let compacted = if outbox.is_blocked() { compact.get_or_insert_with(|| frame.compact()) } else { &None };
             let quiet = outbox.is_empty();
             match outbox.push(compacted.as_ref().unwrap_or(&frame).clone()) {
-                Ok(()) if quiet => self.events.push_back(Event::Output(id)),
+                // One event is enough: the daemon writes until the outbox is empty.
+                Ok(()) if quiet => self.events.push_back(NodeEvent::Output(id)),
                 Ok(()) => {}
                 Err(overflow) => {
                     self.end(id, EndReason::Slow(overflow));
                     continue;
                 }
             }
+            // First, because `stop` acts only if the outbox is known to be full.
             self.check_pace(id);
             self.charge_user(id);
             if let Some(sender) = &sender {
                 self.stop(sender, id);
             }
         }
+        // Counted once for all receivers. A frame that nobody else holds has no receiver.
         for frame in [Some(frame), compact.flatten()].into_iter().flatten().filter(|frame| !frame.is_unshared()) {
             self.memory.change(frame.len() as isize);
         }
@@ -46,7 +49,9 @@ impl Clients {
     /// A message of this sender went to a session. If the outbox of the session is full now, the sender is stopped.
     pub(super) fn stop(&mut self, sender: &Name, receiver: SessionId) {
         let Some(stopped) = self.full.get_mut(&receiver) else { return };
+        // A sender at another daemon cannot be stopped from here.
         let Some(Holder::Session(id)) = self.names.get(sender) else { return };
+        // Counted once for each full outbox, because `release` also subtracts it once.
         if stopped.insert(*id)
             && let Some(client) = self.sessions.get_mut(id)
         {
@@ -61,7 +66,7 @@ impl Clients {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
             client.stopped_by -= 1;
             if client.stopped_by == 0 {
-                self.events.push_back(Event::Welcome(id));
+                self.events.push_back(NodeEvent::Welcome(id));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Clients, OutboxState};
 use crate::groups::SessionId;
-use crate::node::Event;
+use crate::node::NodeEvent;
 use crate::node::users::User;
 use crate::session::{Check, Verdict};
 use crate::wire::Refusal;
@@ -19,11 +19,12 @@ impl Clients {
         }
     }
 
-    /// Has the passwords compared that need not wait.
+    /// Asks the owner to compare the passwords that need not wait.
     pub(super) fn compare(&mut self) {
         while let Some((id, check)) = self.attempts.poll(self.now) {
+            // The client may have gone while its password waited.
             if self.sessions.contains_key(&id) {
-                self.events.push_back(Event::Check { id, check });
+                self.events.push_back(NodeEvent::Check { id, check });
             }
         }
     }
@@ -35,13 +36,16 @@ impl Clients {
         if verdict != Verdict::Accepted {
             return self.refuse_password(id, &user.escape_debug().to_string());
         }
+        // In the form in which attempts are charged.
         self.attempts.forgive(self.now, client.source, &user.escape_debug().to_string());
         let named = User::Named(user.into());
+        // Only the password shows who the user is, so this limit could not be checked before.
         if !self.users.has_room(&named) {
             return self.answer(id, Verdict::Refused(Refusal::QUOTA));
         }
         self.users.enter(named.clone());
         let before = std::mem::replace(&mut client.user, named);
+        // The answer charges the new user with all that the session takes.
         self.users.leave(&before, std::mem::take(&mut client.charged));
         self.answer(id, Verdict::Accepted);
     }

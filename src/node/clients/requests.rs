@@ -36,6 +36,7 @@ impl Clients {
                 *next = Some(id);
                 self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
             }
+            // In use. Or it is free soon, but another client waits for it already.
             Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
         }
     }

@@ -28,7 +28,7 @@ fn a_flood_of_silent_connections_from_one_address_keeps_nobody_out() {
 
 #[test]
 fn a_full_daemon_gives_newcomers_the_places_of_silent_ones_from_elsewhere() {
-    let mut bus = Bus::with(1, session::Config { quota: 100, ..Default::default() });
+    let mut bus = Bus::with(1, SessionSettings { quota: 100, ..Default::default() });
     (0..100).for_each(|id| bus.input(0, id, ClientInput::Connected(address(1))));
     bus.input(0, 100, ClientInput::Connected(address(1)));
     assert_eq!(bus.take(0, 100), [0xfd], "its own kind has all places");
@@ -47,7 +47,7 @@ pub(super) fn promise(name: &str, bytes: i32) -> Vec<u8> {
 #[test]
 fn unfinished_frames_of_all_clients_together_stay_below_the_ceiling() {
     const LIMIT: usize = 20 << 20;
-    let mut bus = Bus::with(1, session::Config { max_memory: LIMIT, ..Default::default() });
+    let mut bus = Bus::with(1, SessionSettings { max_memory: LIMIT, ..Default::default() });
     bus.connect(0, 1000, "small");
     for id in 0..100 {
         let name = format!("c{id}");
@@ -72,7 +72,7 @@ fn unfinished_frames_of_all_clients_together_stay_below_the_ceiling() {
 #[test]
 fn what_waits_for_readers_stays_below_the_ceiling_and_counts_once() {
     const LIMIT: usize = 8 << 20;
-    let session = session::Config { max_memory: LIMIT, max_session_messages: 100_000, ..Default::default() };
+    let session = SessionSettings { max_memory: LIMIT, max_session_messages: 100_000, ..Default::default() };
     let mut bus = Bus::with(2, session);
     bus.connect(1, 0, "sender");
     for id in 1..=40 {
@@ -120,7 +120,7 @@ fn a_frame_that_gets_no_further_ends_its_session_and_a_slow_one_does_not() {
 #[test]
 fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
     const CROWD: u64 = 110;
-    let mut bus = Bus::with(2, session::Config { max_session_messages: 10, ..Default::default() });
+    let mut bus = Bus::with(2, SessionSettings { max_session_messages: 10, ..Default::default() });
     for at in 0..2 {
         (0..CROWD).for_each(|id| bus.connect(at, id, &format!("c{id}")));
     }
@@ -195,7 +195,7 @@ fn a_mass_disconnect_is_worked_off_in_slices_between_which_the_ring_goes_on() {
     (0..CLIENTS).for_each(|id| bus.input(0, id, ClientInput::Closed));
     let (mut slices, mut largest, mut before) = (0, 0, 0);
     let gathers = |bus: &Bus| bus.nodes[0].ring_stats().gathers;
-    let (gathers_before, watched) = (gathers(&bus), groups::Memberships { own: GROUPS, others: GROUPS });
+    let (gathers_before, watched) = (gathers(&bus), crate::groups::Memberships { own: GROUPS, others: GROUPS });
     let mut rounds = 0;
     while bus.nodes.iter().any(|node| node.groups.is_busy() || node.groups.memberships() != watched) {
         bus.exchange(1);

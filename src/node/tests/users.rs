@@ -5,8 +5,8 @@ use super::*;
 
 const PASSWORDS: &str = "alice:abWAcrLcu.e2o\nbob:./xZjzHv5vzVE\n";
 
-fn with_passwords() -> session::Config {
-    session::Config {
+fn with_passwords() -> SessionSettings {
+    SessionSettings {
         allowed: vec![session::Method::Password],
         passwords: session::Passwords::parse(PASSWORDS).unwrap(),
         ..Default::default()
@@ -78,7 +78,7 @@ fn who_guesses_passwords_is_slowed_down_and_others_are_not() {
 
 #[test]
 fn a_user_has_only_so_many_sessions() {
-    let mut bus = Bus::with(1, session::Config { max_user_sessions: 2, ..with_passwords() });
+    let mut bus = Bus::with(1, SessionSettings { max_user_sessions: 2, ..with_passwords() });
     for (id, user, password) in [(1, "alice", "secret-o"), (2, "alice", "secret-o"), (3, "bob", "password")] {
         bus.show_password(id, address(1), user, password);
         bus.compare();
@@ -91,7 +91,7 @@ fn a_user_has_only_so_many_sessions() {
     bus.show_password(5, address(1), "alice", "secret-o");
     bus.compare();
     assert!(bus.take(0, 5).ends_with(b"#c5#d1"));
-    let mut bus = Bus::with(1, session::Config { max_user_sessions: 2, ..Default::default() });
+    let mut bus = Bus::with(1, SessionSettings { max_user_sessions: 2, ..Default::default() });
     for (id, peer) in [(1, Peer::User(7)), (2, Peer::User(7)), (3, Peer::User(8)), (4, address(1))] {
         assert!(bus.connect_from(id, &format!("c{id}"), peer).ends_with(format!("#c{id}#d1").as_bytes()));
     }
@@ -101,30 +101,30 @@ fn a_user_has_only_so_many_sessions() {
 
 #[test]
 fn limits_of_memory_and_of_users_that_change_count_at_once() {
-    let mut bus = Bus::with(1, session::Config::default());
+    let mut bus = Bus::with(1, SessionSettings::default());
     for (id, name, bytes) in [(1, "small", 200_000), (2, "middle", 300_000), (3, "large", 700_000)] {
         bus.connect_from(id, name, Peer::User(7));
         bus.input(0, id, ClientInput::Bytes(&promise(name, 1 << 20)));
         bus.input(0, id, ClientInput::Bytes(&vec![0; bytes]));
     }
-    let apply = |bus: &mut Bus, session: session::Config| {
+    let apply = |bus: &mut Bus, session: SessionSettings| {
         let (now, live) = (bus.now, Live { session, ..Live::default() });
         bus.nodes[0].apply(now, &live);
         bus.drain(0);
     };
-    apply(&mut bus, session::Config { max_user_memory: 600_000, ..Default::default() });
+    apply(&mut bus, SessionSettings { max_user_memory: 600_000, ..Default::default() });
     assert_eq!(bus.closed, [(0, SessionId(3), EndReason::GreedyUser)], "what was taken before counts");
-    apply(&mut bus, session::Config { max_user_sessions: 2, ..Default::default() });
+    apply(&mut bus, SessionSettings { max_user_sessions: 2, ..Default::default() });
     bus.input(0, 4, ClientInput::Connected(Peer::User(7)));
     assert_eq!(bus.take(0, 4), [0xfd]);
     bus.closed.clear();
-    apply(&mut bus, session::Config { max_memory: 300_000, ..Default::default() });
+    apply(&mut bus, SessionSettings { max_memory: 300_000, ..Default::default() });
     assert_eq!(bus.closed, [(0, SessionId(2), EndReason::Greedy)]);
 }
 
 #[test]
 fn a_user_whose_sessions_take_too_much_loses_the_largest() {
-    let mut bus = Bus::with(1, session::Config { max_user_memory: 1 << 20, ..Default::default() });
+    let mut bus = Bus::with(1, SessionSettings { max_user_memory: 1 << 20, ..Default::default() });
     for (id, name, peer, bytes) in [
         (1, "small", Peer::User(7), 200_000),
         (2, "other", Peer::User(8), 900_000),

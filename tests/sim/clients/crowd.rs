@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use spread::config::Live;
 use spread::groups::SessionId;
-use spread::node::{self, ClientInput, Event, Node};
-use spread::ring::{self, Stats};
+use spread::node::{ClientInput, Node, NodeEvent, NodeSettings};
+use spread::ring::{RingEvent, RingSettings, Stats};
 use spread::seal::Keys;
-use spread::session::{self, Peer};
+use spread::session::{Peer, SessionSettings};
 use spread::time::{Duration, Instant};
 use spread::wire::{
     Answer, ByteOrder, ConnectRequest, DaemonId, FrameHeader, FrameType, GroupId, Hint, MembershipBody, MethodChoice,
@@ -39,7 +39,7 @@ struct Crowd {
     users: BTreeMap<SessionId, User>,
     /// What users have written and the daemon has not read.
     up: VecDeque<(SessionId, Vec<u8>)>,
-    configurations: VecDeque<ring::Event>,
+    configurations: VecDeque<RingEvent>,
     assembly: Assembly,
 }
 
@@ -74,11 +74,11 @@ fn session_of(user: usize) -> SessionId {
 }
 
 impl Crowd {
-    fn new(ring: ring::Config, now: Instant) -> Crowd {
+    fn new(ring: RingSettings, now: Instant) -> Crowd {
         let me = ring.me.0 as usize - 1;
-        let session = session::Config { max_session_messages: 1_000_000, ..session::Config::default() };
+        let session = SessionSettings { max_session_messages: 1_000_000, ..SessionSettings::default() };
         let policy = policy(&ring);
-        let config = node::Config {
+        let config = NodeSettings {
             name: format!("d{me}"),
             names: (0..DAEMONS).map(|n| format!("d{n}")).collect(),
             sites: Vec::new(),
@@ -136,17 +136,17 @@ impl Crowd {
         }
     }
 
-    fn on_event(&mut self, event: Event) {
+    fn on_event(&mut self, event: NodeEvent) {
         match event {
-            Event::Output(id) => {
+            NodeEvent::Output(id) => {
                 let bytes: Vec<u8> = self.node.client_output(id).flat_map(|slice| slice.to_vec()).collect();
                 self.node.client_wrote(id, bytes.len());
                 self.users.get_mut(&id).expect("only users are written to").arrived(&bytes);
             }
-            Event::Configuration(configuration) => {
-                self.configurations.push_back(ring::Event::Configuration(configuration));
+            NodeEvent::Configuration(configuration) => {
+                self.configurations.push_back(RingEvent::Configuration(configuration));
             }
-            Event::Close { id, reason, .. } => panic!("the session of {} ended: {reason}", self.users[&id].name),
+            NodeEvent::Close { id, reason, .. } => panic!("the session of {} ended: {reason}", self.users[&id].name),
             _ => {}
         }
     }
@@ -218,7 +218,7 @@ impl Actor for Crowd {
         Some(self.assembly.datagram(&transmit))
     }
 
-    fn poll_event(&mut self) -> Option<ring::Event> {
+    fn poll_event(&mut self) -> Option<RingEvent> {
         self.configurations.pop_front()
     }
 

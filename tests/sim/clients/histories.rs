@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use spread::config::Live;
-use spread::node;
+use spread::node::NodeSettings;
 use spread::rng::Rng;
-use spread::session;
+use spread::session::SessionSettings;
 use spread::time::{Duration, Instant};
 use spread::wire::{DaemonId, Name, RingId};
 
@@ -89,9 +89,9 @@ fn world(plan: &Plan, seed: u64, journal: &SharedJournal, log: Log) -> World<Nod
         let table = tables.of(me, now);
         let mut ring = ring(me, life, now);
         ring.daemons = table.daemons.clone();
-        let session = session::Config { max_session_messages: 1_000_000, ..session::Config::default() };
+        let session = SessionSettings { max_session_messages: 1_000_000, ..SessionSettings::default() };
         let policy = policy(&ring);
-        let config = node::Config {
+        let config = NodeSettings {
             sites: ring.daemons.iter().map(|daemon| sites[daemon.0 as usize - 1]).collect(),
             sources: Vec::new(),
             keys: keys.of(me, now),

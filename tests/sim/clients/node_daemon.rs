@@ -1,8 +1,8 @@
 //! A whole daemon with its clients as one actor: what the poll loop of the daemon does, without sockets.
 
-use spread::groups::{SessionId, Status};
-use spread::node::{ClientInput, Config, Event, NextTable, Node};
-use spread::ring::{self, Stats};
+use spread::groups::{GroupsStatus, SessionId};
+use spread::node::{ClientInput, NextTable, Node, NodeEvent, NodeSettings};
+use spread::ring::{RingEvent, Stats};
 use spread::rng::Rng;
 use spread::seal::Keys;
 use spread::session::Peer;
@@ -24,7 +24,7 @@ pub struct NodeDaemon {
     node: Node,
     clients: Vec<Client>,
     sessions: u64,
-    configurations: Vec<ring::Event>,
+    configurations: Vec<RingEvent>,
     rng: Rng,
     sites: Vec<usize>,
     wires: Wires,
@@ -39,7 +39,7 @@ pub struct Place<'a> {
 
 impl NodeDaemon {
     pub fn new(
-        config: Config,
+        config: NodeSettings,
         place: &Place<'_>,
         habits: &Habits,
         journal: &SharedJournal,
@@ -71,7 +71,7 @@ impl NodeDaemon {
 
     /// Whether the groups of all daemons are known, so that clients are served.
     pub fn is_open(&self) -> bool {
-        self.node.group_status() == Status::Operational
+        self.node.group_status() == GroupsStatus::Operational
     }
 
     /// Lets every client send a last message to each of its groups.
@@ -95,22 +95,22 @@ impl NodeDaemon {
         }
     }
 
-    fn on_event(&mut self, now: Instant, event: Event) {
+    fn on_event(&mut self, now: Instant, event: NodeEvent) {
         match event {
-            Event::Output(id) => {
+            NodeEvent::Output(id) => {
                 if let Some(seat) = self.seat(id) {
                     let most = if self.clients[seat].pauses(now) { 0 } else { usize::MAX };
                     self.write_to(now, seat, most);
                 }
             }
-            Event::Close { id, reason, .. } => {
+            NodeEvent::Close { id, reason, .. } => {
                 if let Some(seat) = self.seat(id) {
                     self.clients[seat].on_closed(now, reason);
                 }
             }
-            Event::Welcome(_) | Event::Check { .. } | Event::Farewell(_) | Event::Network(_) => {}
-            Event::Configuration(configuration) => {
-                self.configurations.push(ring::Event::Configuration(configuration));
+            NodeEvent::Welcome(_) | NodeEvent::Check { .. } | NodeEvent::Farewell(_) | NodeEvent::Network(_) => {}
+            NodeEvent::Configuration(configuration) => {
+                self.configurations.push(RingEvent::Configuration(configuration));
             }
         }
     }
@@ -231,7 +231,7 @@ impl Actor for NodeDaemon {
         Some(Datagram { network: self.wires.out(transmit.network), ..datagram })
     }
 
-    fn poll_event(&mut self) -> Option<ring::Event> {
+    fn poll_event(&mut self) -> Option<RingEvent> {
         (!self.configurations.is_empty()).then(|| self.configurations.remove(0))
     }
 

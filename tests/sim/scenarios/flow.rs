@@ -10,7 +10,7 @@ fn unlimited(daemons: usize) -> World<RingDaemon> {
     let ids: Vec<DaemonId> = (1..=daemons as u32).map(DaemonId).collect();
     let starter = move |me, life, now| {
         let mut config = config(me, life, now, &ids);
-        (config.window, config.personal_window) = (Config::WINDOW_LIMIT, Config::WINDOW_LIMIT);
+        (config.window, config.personal_window) = (RingSettings::WINDOW_LIMIT, RingSettings::WINDOW_LIMIT);
         RingDaemon::new(config, 1, now)
     };
     let mut world = World::new(daemons, 1, 1, Box::new(starter), Log::Nothing);

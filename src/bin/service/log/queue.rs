@@ -38,13 +38,13 @@ pub struct Queue(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
     written: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     lines: VecDeque<String>,
     bytes: usize,
     lost: u64,
@@ -84,7 +84,7 @@ impl Queue {
     /// Waits until everything is written, at most for `patience`.
     pub fn flush(&self, patience: Duration) {
         let mut state = self.0.state.lock();
-        let busy = |state: &mut State| !(state.lines.is_empty() && state.idle);
+        let busy = |state: &mut QueueState| !(state.lines.is_empty() && state.idle);
         self.0.written.wait_while_for(&mut state, busy, patience);
     }
 
@@ -97,7 +97,7 @@ impl Queue {
     /// Waits for work, at most for one tick, and takes it.
     fn take(&self) -> Work {
         let mut state = self.0.state.lock();
-        let has_work = |state: &State| !state.lines.is_empty() || state.reopen || state.next.is_some();
+        let has_work = |state: &QueueState| !state.lines.is_empty() || state.reopen || state.next.is_some();
         state.idle = !has_work(&state);
         if state.idle {
             self.0.written.notify_all();

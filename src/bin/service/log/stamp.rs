@@ -3,6 +3,15 @@
 use jiff::ZonedDateTime;
 use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 
+/// How exact the time before a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As the format says.
+    Format,
+    /// With microseconds behind the seconds.
+    Microseconds,
+}
+
 /// The time before each line.
 #[derive(Clone, Debug)]
 pub enum Stamp {
@@ -13,12 +22,12 @@ pub enum Stamp {
 }
 
 impl Stamp {
-    /// A stamp of this format, if there is one. A precise one has microseconds behind the seconds.
-    pub fn new(format: Option<&str>, precise: bool) -> Stamp {
-        match format {
-            None => Stamp::None,
-            Some(format) if precise => Stamp::Format(with_microseconds(format)),
-            Some(format) => Stamp::Format(format.to_owned()),
+    /// A stamp of this format, if there is one.
+    pub fn new(format: Option<&str>, precision: Precision) -> Stamp {
+        match (format, precision) {
+            (None, _) => Stamp::None,
+            (Some(format), Precision::Format) => Stamp::Format(format.to_owned()),
+            (Some(format), Precision::Microseconds) => Stamp::Format(with_microseconds(format)),
         }
     }
 
@@ -46,33 +55,41 @@ fn with_microseconds(format: &str) -> String {
 mod tests {
     use super::*;
 
-    fn text(format: &str, precise: bool) -> String {
+    fn text(format: &str) -> String {
+        stamped(format, Precision::Format)
+    }
+
+    fn precise_text(format: &str) -> String {
+        stamped(format, Precision::Microseconds)
+    }
+
+    fn stamped(format: &str, precision: Precision) -> String {
         let time = "2026-11-29T20:05:06.000789[UTC]".parse().unwrap();
-        Stamp::new(Some(format), precise).text(&time)
+        Stamp::new(Some(format), precision).text(&time)
     }
 
     #[test]
     fn the_format_is_that_of_the_configuration() {
-        assert_eq!(text("[%m/%d/%y %H:%M:%S]", false), "[11/29/26 20:05:06] ");
-        assert_eq!(text("[%a %d %b %Y %H:%M:%S]", false), "[Sun 29 Nov 2026 20:05:06] ");
-        assert_eq!(Stamp::new(None, true).text(&ZonedDateTime::now()), "");
+        assert_eq!(text("[%m/%d/%y %H:%M:%S]"), "[11/29/26 20:05:06] ");
+        assert_eq!(text("[%a %d %b %Y %H:%M:%S]"), "[Sun 29 Nov 2026 20:05:06] ");
+        assert_eq!(Stamp::new(None, Precision::Microseconds).text(&ZonedDateTime::now()), "");
     }
 
     #[test]
     fn times_without_a_language_look_as_c_writes_them() {
-        assert_eq!(text("%c", false), "Sun Nov 29 20:05:06 2026 ");
-        assert_eq!(text("%x %X %r", false), "11/29/26 20:05:06 08:05:06 PM ");
+        assert_eq!(text("%c"), "Sun Nov 29 20:05:06 2026 ");
+        assert_eq!(text("%x %X %r"), "11/29/26 20:05:06 08:05:06 PM ");
     }
 
     #[test]
     fn microseconds_stand_behind_the_seconds() {
-        assert_eq!(text("[%m/%d/%y %H:%M:%S]", true), "[11/29/26 20:05:06.000789] ");
-        assert_eq!(text("%T %Y", true), "20:05:06.000789 2026 ");
-        assert_eq!(text("%H", true), "20.000789 ");
+        assert_eq!(precise_text("[%m/%d/%y %H:%M:%S]"), "[11/29/26 20:05:06.000789] ");
+        assert_eq!(precise_text("%T %Y"), "20:05:06.000789 2026 ");
+        assert_eq!(precise_text("%H"), "20.000789 ");
     }
 
     #[test]
     fn what_is_no_part_of_a_time_stands_as_it_is() {
-        assert_eq!(text("%!Q [%d]", false), "%!Q [29] ");
+        assert_eq!(text("%!Q [%d]"), "%!Q [29] ");
     }
 }
