@@ -7,6 +7,7 @@
 //! - Everybody has what the token's aru said at two visits in a row.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use super::core::Core;
 use super::flow::Flow;
@@ -36,7 +37,7 @@ struct Behind {
     /// What the token said of it.
     aru: u64,
     /// At how many visits in a row.
-    visits: u32,
+    visits: NonZeroU32,
     /// When it may be helped again, once it looks hopeless.
     next_try: Instant,
 }
@@ -182,9 +183,11 @@ impl Circulation {
         };
         match &mut self.behind {
             // The timer runs on from the first of these visits. Setting it again at each would never let it expire.
-            Some(behind) if (behind.by, behind.aru) == (by, token.aru) => behind.visits += 1,
+            Some(behind) if (behind.by, behind.aru) == (by, token.aru) => {
+                behind.visits = behind.visits.saturating_add(1)
+            }
             behind => {
-                *behind = Some(Behind { by, aru: token.aru, visits: 1, next_try: now });
+                *behind = Some(Behind { by, aru: token.aru, visits: NonZeroU32::MIN, next_try: now });
                 core.timers.set(Timer::Progress, now + core.config.token_timeout * STUCK_TIMEOUTS);
             }
         }
@@ -259,7 +262,9 @@ impl Circulation {
     }
 
     fn may_retransmit(&mut self, core: &Core, now: Instant) -> bool {
-        let Some(behind) = self.behind.as_mut().filter(|behind| behind.visits > HOPELESS_VISITS) else { return true };
+        let Some(behind) = self.behind.as_mut().filter(|behind| behind.visits.get() > HOPELESS_VISITS) else {
+            return true;
+        };
         let due = now >= behind.next_try;
         if due {
             behind.next_try = now + core.config.token_timeout / HOPELESS_TRIES;

@@ -111,7 +111,8 @@ impl Forming {
     pub(crate) fn on_timer(&mut self, core: &mut Core, now: Instant, timer: Timer) -> Option<Transition> {
         match timer {
             Timer::TokenRetransmit => self.passed.again(core, now),
-            Timer::Consensus => return Some(Transition::gather(GatherReason::FormTimeout)),
+            // With all members: to those who wait for the form token in their gather, this daemon goes on agreeing.
+            Timer::Consensus => return Some(Transition::gather_with(GatherReason::FormTimeout, self.members())),
             // The form token may be lost at a third daemon. A member that waits for it and has missed our join must not take us
             // for silent.
             Timer::Join => self.say_again(core, now),

@@ -27,6 +27,8 @@ pub(crate) struct Gather {
     joins: BTreeMap<DaemonId, Join>,
     /// The daemons that have agreed since the sets last changed.
     agreed: BTreeSet<DaemonId>,
+    /// Whether those of them who agree no longer have been given more time.
+    extended: bool,
     /// When the gather began.
     pub(crate) since: Instant,
     /// Until this time, joins that exclude this daemon are ignored. They may have been sent while it stood still.
@@ -57,6 +59,7 @@ impl Gather {
             failed,
             joins: BTreeMap::new(),
             agreed: BTreeSet::new(),
+            extended: false,
             since: now,
             stale_until,
             settled: false,
@@ -185,6 +188,7 @@ impl Gather {
         // Joins of other daemons may be on their way. An agreement now would form rings that break again.
         self.settled = false;
         self.agreed.clear();
+        self.extended = false;
         self.say(core);
         core.timers.set(Timer::Settle, now + core.config.join_interval / 3);
         core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
@@ -254,10 +258,19 @@ impl Gather {
         if going_on.len() == 1 {
             return Some(Transition::Form(self.form(core, now, going_on)));
         }
-        let silent: Vec<DaemonId> =
+        let mut silent: Vec<DaemonId> =
             going_on.into_iter().filter(|daemon| *daemon != me && !self.agrees(daemon)).collect();
         if silent.is_empty() {
             return Some(Transition::gather_with(GatherReason::RepresentativeSilent, self.present.clone()));
+        }
+        // Some may have waited for the form token in vain and gather again, with smaller sets. They will agree again, so they get more time, once.
+        if !self.extended {
+            self.extended = true;
+            silent.retain(|daemon| !self.agreed.contains(daemon));
+            if silent.is_empty() {
+                core.timers.set(Timer::Consensus, now + core.config.consensus_timeout);
+                return None;
+            }
         }
         self.failed.extend(&silent);
         self.silent.extend(silent);

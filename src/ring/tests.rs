@@ -1,6 +1,8 @@
 //! Whole rings on a bus without faults except those that a test asks for: the four states end to end.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use super::*;
 use crate::time::Duration;
@@ -429,6 +431,29 @@ fn who_goes_on_together_delivers_what_one_had_delivered_ahead() {
     bus.run(SECOND / 2);
     assert_eq!(bus.take(1), ["Transitional[1, 2]", "Regular[1, 2]"]);
     assert_eq!(bus.take(2), ["ahead", "Transitional[1, 2]", "Regular[1, 2]"]);
+}
+
+/// To the members that wait for the form token in their gather, a daemon that gathers again must seem to agree all the while.
+#[test]
+fn who_waited_for_the_form_token_in_vain_gathers_with_the_same_daemons() {
+    let mut bus = Bus::new(3);
+    while bus.rings[&DaemonId(1)].state_name() == "gather" {
+        bus.run(Duration::from_micros(1));
+    }
+    let said = Rc::new(Cell::new(None));
+    let heard = Rc::clone(&said);
+    bus.drop = Box::new(move |from, _, packet| {
+        if let Packet::Join(join) = packet
+            && from == DaemonId(1)
+        {
+            heard.set(Some(join.present.len()));
+        }
+        matches!(packet, Packet::Form(_))
+    });
+    while bus.rings[&DaemonId(1)].state_name() != "gather" {
+        bus.run(Duration::from_millis(1));
+    }
+    assert_eq!(said.take(), Some(3));
 }
 
 #[test]

@@ -144,36 +144,49 @@ fn what_was_said_while_a_daemon_stood_still_parts_it_from_nobody() {
 /// A daemon that woke up gathers long before the others notice it. When the first of them answers, the rest get time to follow.
 #[test]
 fn who_gathers_long_before_the_others_gives_up_none_of_them() {
+    given_up_by_3(&[(270, 1, &[1, 2, 3]), (330, 2, &[1, 2, 3])], &[]);
+    given_up_by_3(&[(270, 1, &[1, 2, 3]), (700, 2, &[1, 2, 3])], &[2]);
+}
+
+/// A daemon that agreed waited for a form token that was lost. It gathers again, and needs a moment until it agrees again.
+#[test]
+fn who_has_agreed_and_gathers_again_gets_time_to_agree_again() {
+    given_up_by_3(&[(20, 2, &[1, 2, 3]), (50, 1, &[1, 2, 3]), (340, 1, &[1, 3]), (380, 1, &[1, 2, 3])], &[]);
+    given_up_by_3(&[(20, 2, &[1, 2, 3]), (50, 1, &[1, 2, 3]), (340, 1, &[1, 3]), (800, 2, &[1, 2, 3])], &[1]);
+}
+
+/// Daemon 3 loses the token of a ring of three, and then gets these joins: after how many milliseconds, from whom, who is present. It gives up
+/// these daemons.
+fn given_up_by_3(joins: &[(u32, u32, &[u32])], expected: &[u32]) {
     let mut bus = Bus::new(3);
     bus.run(SECOND);
-    let consensus = Config::new(DaemonId(3), Incarnation(1), vec![DaemonId(3)]).consensus_timeout;
-    let ring = bus.rings[&DaemonId(1)].state.circulation().unwrap().ring;
-    let join = |origin| Join {
-        origin: DaemonId(origin),
-        incarnation: Incarnation(1),
-        sequence: ring.sequence,
-        leaving: false,
-        present: [1, 2, 3].map(DaemonId).into(),
-        failed: [].into(),
-    };
-    let woken = bus.rings.get_mut(&DaemonId(3)).unwrap();
-    let awake = bus.now + SECOND * 2;
-    woken.handle_timeout(awake);
-    assert_eq!(woken.state_name(), "gather");
-    let mut said = BTreeSet::new();
-    for (after, origin) in [(consensus * 9 / 10, 1), (consensus * 11 / 10, 2)] {
-        let until = awake + after;
-        while let Some(at) = woken.poll_timeout().filter(|&at| at < until) {
-            woken.handle_timeout(at);
+    let sequence = bus.rings[&DaemonId(1)].state.circulation().unwrap().ring.sequence;
+    let ring = bus.rings.get_mut(&DaemonId(3)).unwrap();
+    let begin = bus.now + SECOND * 2;
+    ring.handle_timeout(begin);
+    assert_eq!(ring.state_name(), "gather");
+    let mut given_up = BTreeSet::new();
+    for &(after, origin, present) in joins {
+        let until = begin + Duration::from_millis(1) * after;
+        while let Some(at) = ring.poll_timeout().filter(|&at| at < until) {
+            ring.handle_timeout(at);
         }
-        woken.handle_packet(until, DaemonId(origin), Packet::Join(join(origin)));
-        while let Some(transmit) = woken.poll_transmit() {
+        let join = Join {
+            origin: DaemonId(origin),
+            incarnation: Incarnation(1),
+            sequence,
+            leaving: false,
+            present: present.iter().copied().map(DaemonId).collect(),
+            failed: BTreeSet::new(),
+        };
+        ring.handle_packet(until, DaemonId(origin), Packet::Join(join));
+        while let Some(transmit) = ring.poll_transmit() {
             if let Packet::Join(join) = transmit.packet {
-                said.extend(join.failed);
+                given_up.extend(join.failed);
             }
         }
     }
-    assert!(said.is_empty(), "it gave up {said:?}");
+    assert_eq!(given_up, expected.iter().copied().map(DaemonId).collect(), "after {joins:?}");
 }
 
 /// Daemon 3 stands still, not as long as the token may stay away, but the others have gone on without it. Then it reads that they have.
