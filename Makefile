@@ -292,6 +292,8 @@ install-documents:
 	for file in $(DOCUMENTS); do \
 		$(INSTALL) -d $(DESTDIR)$(DOCDIR)/$$(dirname $$file) && $(INSTALL) -m 644 $$file $(DESTDIR)$(DOCDIR)/$$file || exit 1; \
 	done
+	@# The map of the code is of no use without the code.
+	umask 022; sed 's|\[\(ARCHITECTURE\.md\)\](\1)|`\1`|' README.md > $(DESTDIR)$(DOCDIR)/README.md
 	[ ! -e $(PROFILE_DIR)/licences.txt ] || $(INSTALL) -m 644 $(PROFILE_DIR)/licences.txt $(DESTDIR)$(DOCDIR)/licences.txt
 
 install-service:
