@@ -63,6 +63,8 @@ fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' 
 # Nothing that is built says where it was built.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+# Nor does the C that is in a crate.
+$(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export CFLAGS += -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 # Only small functions are inlined: the library is a twentieth smaller. At 50 the hot paths of the core would take more instructions.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so wheel: export RUSTFLAGS += -C llvm-args=-inline-threshold=75

@@ -61,6 +61,14 @@ size() {
     [ "$found" -le $(($2 * 100000)) ] || fail "$1 has more than $2 hundred kilobytes"
 }
 
+# placeless DIRECTORY: no file below says where it was built.
+placeless() {
+    # No slash follows the place in a list of crates.
+    for place in "$root" "${CARGO_HOME:-$HOME/.cargo}"; do
+        ! grep -rlaF "$place" "$1" >&2 || fail "these files say where they were built: $place"
+    done
+}
+
 # What is installed below a prefix does what it should from there.
 try_prefix() {
     prefix=$1
@@ -98,8 +106,8 @@ installed() {
         information=$scratch/prefix/lib/debug$scratch/prefix/$file.debug
         objdump -h "$information" | grep -q debug_line || fail "$information has no debug information"
         objdump -h "$scratch/prefix/$file" | grep -q gnu_debuglink || fail "$file does not name its debug information"
-        ! strings -a "$scratch/prefix/$file" | grep -F "$root/" || fail "$file says where it was built"
     done
+    placeless "$scratch/prefix"
     for file in README.md LICENSE-MIT LICENSE-APACHE licences.txt examples/c/chat.c docs/start.md; do
         [ -s "$scratch/prefix/share/doc/torc/$file" ] || fail "$file is not installed"
     done
@@ -162,10 +170,7 @@ wheel() {
     file=$(ls "$out"/torc_spread-*-py3-none-manylinux*.whl) || fail "the wheel has no manylinux tag: $(ls "$out")"
     python3 -m zipfile -l "$file" | grep -q licenses/LICENSE-MIT || fail "the wheel has no licence"
     python3 -m zipfile -e "$file" "$scratch/wheel"
-    # No slash follows the place in a list of crates.
-    for place in "$root" "${CARGO_HOME:-$HOME/.cargo}"; do
-        ! grep -rlF "$place" "$scratch/wheel" || fail "the wheel says where it was built"
-    done
+    placeless "$scratch/wheel"
     try_wheel "$file"
 }
 
