@@ -168,8 +168,12 @@ wheel() {
     make --no-print-directory wheel
     expect "$(cksum < "$target/release/libspread.so" 2>/dev/null || :)" "$before"
     file=$(ls "$out"/torc_spread-*-py3-none-manylinux*.whl) || fail "the wheel has no manylinux tag: $(ls "$out")"
-    python3 -m zipfile -l "$file" | grep -q licenses/LICENSE-MIT || fail "the wheel has no licence"
     python3 -m zipfile -e "$file" "$scratch/wheel"
+    for licence in LICENSE-MIT LICENSE-APACHE LICENSE-crates.txt; do
+        [ -s "$(echo "$scratch"/wheel/*.dist-info/licenses/$licence)" ] || fail "the wheel has no $licence"
+    done
+    grep -q '^ring [0-9.]*: ' "$scratch"/wheel/*.dist-info/licenses/LICENSE-crates.txt || fail "the licences of the crates lack that of ring"
+    [ -z "$(git status --porcelain bindings 2>/dev/null)" ] || fail "make wheel leaves files in bindings"
     placeless "$scratch/wheel"
     try_wheel "$file"
 }
