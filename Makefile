@@ -79,7 +79,7 @@ $(BUILT): $(SOURCES)
 	TORC_LINK_ARGUMENTS="$$(packaging/link_arguments.sh)" $(CARGO) build --release --locked
 	@touch $@
 	@# The texts that go with what is given away; without Python they are not there to be installed.
-	@packaging/licences.py > $(@D)/licences.txt 2>/dev/null || rm -f $(@D)/licences.txt
+	@packaging/licences.py > $(@D)/licences.txt || { rm -f $(@D)/licences.txt; echo "licences.txt of the crates inside is not made: packaging/licences.py needs Python 3"; }
 
 demo:
 	$(CARGO) run --profile demo --locked --no-default-features --features demo --bin demo

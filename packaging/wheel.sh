@@ -27,4 +27,6 @@ cd "$root/bindings/python"
 export PATH="$tools/bin:$PATH"
 maturin build --release --locked --interpreter "$tools/bin/python" --out "$directory" "$@"
 rm "$licences"
-maturin sdist --out "$directory"
+# It first looks for Cargo.toml here, and says that this is an error, and goes on. So let it speak only if it fails.
+maturin sdist --out "$directory" > "$tools/messages" 2>&1 || { cat "$tools/messages" >&2; exit 1; }
+ls "$directory"/torc_spread-*.tar.gz
