@@ -75,7 +75,12 @@ try_prefix() {
     start "$prefix/sbin/spread" -c "$scratch/solo.conf" -n localhost
     hello > "$scratch/hello.c"
     # shellcheck disable=SC2046
-    cc "$scratch/hello.c" $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs spread) "-Wl,-rpath,$prefix/lib" -o "$scratch/hello"
+    cc "$scratch/hello.c" $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs spread) "-Wl,-rpath,$prefix/lib" -o "$scratch/found"
+    expect "$("$scratch/found")" '#hello#localhost says: Hello, ring!'
+    # As the readme prints it for such a prefix.
+    line=$(sed -n 's/^    \(cc hello\.c -I\$PREFIX.*\)/\1/p' "$root/README.md")
+    [ -n "$line" ] || fail "the readme does not say how to link with another prefix"
+    (cd "$scratch" && PREFIX=$prefix && eval "$line")
     expect "$("$scratch/hello")" '#hello#localhost says: Hello, ring!'
     printf 'j tools\ns tools\nhello\nq\n' | "$prefix/bin/spuser" -u tools -s "$port@127.0.0.1" | grep -q 'connected as' || fail "spuser"
     printf 'd\nq\n' | "$prefix/bin/flush_user" -u flush -s "$port@127.0.0.1" >/dev/null || fail "flush_user"
@@ -88,6 +93,8 @@ try_prefix() {
     "$prefix/bin/spsend" -a 127.0.0.1 -p $((port + 1)) -n 10 >/dev/null || fail "spsend"
     kill $receiver 2>/dev/null || :
     stop
+    "$scratch/hello" > "$scratch/said" && fail "there is no daemon" || :
+    expect "$(cat "$scratch/said")" 'SP_error: (-2) no daemon could be reached'
     expect "$(SPREAD_EMBEDDED="$scratch/solo.conf#localhost" "$scratch/hello")" '#hello#localhost says: Hello, ring!'
 }
 
