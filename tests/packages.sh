@@ -152,6 +152,7 @@ deb() {
     python_program > "$debian/tmp/program.py"
     inside python3 /tmp/program.py | grep -q "b'Hello, ring!'" || fail "python3-spread"
     inside dpkg -r python3-spread torc libspread-dev libspread3 >/dev/null
+    [ ! -e "$debian/usr/lib/python3/dist-packages/spread" ] || fail "python3-spread leaves files behind"
     umount "$debian/proc"
     if command -v lintian >/dev/null 2>&1; then
         # The small libraries with the old names need libspread and nothing else.
