@@ -80,6 +80,16 @@ fn every_link_of_an_installed_document_leads_to_an_installed_file() {
     assert!(documents > chapters().len(), "the readme, the book and more are installed");
 }
 
+/// Its web pages lie apart from the tree.
+#[test]
+fn no_link_of_a_chapter_leaves_the_book() {
+    for chapter in chapters() {
+        for link in links(&chapter) {
+            assert!(!link.starts_with("../"), "{} links to {link}, which is not in the book", chapter.display());
+        }
+    }
+}
+
 #[test]
 fn the_book_names_every_chapter() {
     let named: BTreeSet<_> = links(&Path::new(ROOT).join("docs/SUMMARY.md")).into_iter().collect();
