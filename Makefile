@@ -63,6 +63,8 @@ fill = umask 022 && sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' 
 # Nothing that is built says where it was built.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/torc \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+# Nor does the C that is in a crate.
+$(or $(CARGO_TARGET_DIR),target)/release/libspread.so demo wheel dll windows sim bench-sim: export CFLAGS += -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 # Only small functions are inlined: the library is a twentieth smaller. At 50 the hot paths of the core would take more instructions.
 $(or $(CARGO_TARGET_DIR),target)/release/libspread.so wheel: export RUSTFLAGS += -C llvm-args=-inline-threshold=75
@@ -77,7 +79,7 @@ $(BUILT): $(SOURCES)
 	TORC_LINK_ARGUMENTS="$$(packaging/link_arguments.sh)" $(CARGO) build --release --locked
 	@touch $@
 	@# The texts that go with what is given away; without Python they are not there to be installed.
-	@packaging/licences.py > $(@D)/licences.txt 2>/dev/null || rm -f $(@D)/licences.txt
+	@packaging/licences.py > $(@D)/licences.txt || { rm -f $(@D)/licences.txt; echo "licences.txt of the crates inside is not made: packaging/licences.py needs Python 3"; }
 
 demo:
 	$(CARGO) run --profile demo --locked --no-default-features --features demo --bin demo
@@ -292,6 +294,8 @@ install-documents:
 	for file in $(DOCUMENTS); do \
 		$(INSTALL) -d $(DESTDIR)$(DOCDIR)/$$(dirname $$file) && $(INSTALL) -m 644 $$file $(DESTDIR)$(DOCDIR)/$$file || exit 1; \
 	done
+	@# The map of the code is of no use without the code.
+	umask 022; sed 's|\[\(ARCHITECTURE\.md\)\](\1)|`\1`|' README.md > $(DESTDIR)$(DOCDIR)/README.md
 	[ ! -e $(PROFILE_DIR)/licences.txt ] || $(INSTALL) -m 644 $(PROFILE_DIR)/licences.txt $(DESTDIR)$(DOCDIR)/licences.txt
 
 install-service:

@@ -121,6 +121,14 @@ if [ -n "$wheel" ]; then
     library=$(basename "$place"/spread/_native/*.so)
     ln -sf "/$libraries/libspread.so.3" "$place/spread/_native/$library"
     chmod -R u+rwX,go+rX "$place"
+    # Python keeps compiled files beside the module, where root may run it. dpkg does not know of them.
+    mkdir -p "$stage/python3-spread/DEBIAN"
+    cat > "$stage/python3-spread/DEBIAN/prerm" <<'END'
+#!/bin/sh
+set -e
+find /usr/lib/python3/dist-packages/spread -depth -type d -name __pycache__ -exec rm -rf {} +
+END
+    chmod 755 "$stage/python3-spread/DEBIAN/prerm"
     finish python3-spread python "python3 (>= 3.9), python3-cffi-backend, libspread3 (= $version)" 'ordered group messaging for Python' \
         'The classic spread module, asyncio, and daemons inside the program.'
 else

@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ $# = 1 ] || { echo "usage: dist.sh DIRECTORY" >&2; exit 1; }
+command -v git >/dev/null 2>&1 || { echo "dist: install the package git" >&2; exit 3; }
 git rev-parse --verify --quiet HEAD >/dev/null || { echo "dist: needs the git repository, for what belongs to the sources" >&2; exit 1; }
 mkdir -p "$1"
 out=$(cd "$1" && pwd)

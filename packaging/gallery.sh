@@ -42,7 +42,7 @@ show() {
 text() { printf '%s\n\n' "$*"; }
 
 text '# What the terminal shows'
-text '`make gallery` records this page: three daemons of [examples/ring.conf](../examples/ring.conf) on one machine, and the tools beside them.'
+text '`make gallery` records this page: three daemons of `examples/ring.conf` on one machine, and the tools beside them.'
 
 text '## A file explained'
 show spread --check ring.conf

@@ -18,9 +18,15 @@ built=$CARGO_TARGET_DIR/release/libspread.so
 kept=$tools/libspread.so
 rm -f "$kept"
 [ ! -e "$built" ] || mv "$built" "$kept"
-trap 'rm -f "$built"; [ ! -e "$kept" ] || mv "$kept" "$built"' EXIT
+# The texts of the crates go into the wheel, which contains them, and not into the sources.
+licences=$root/bindings/python/LICENSE-crates.txt
+trap 'rm -f "$built" "$licences"; [ ! -e "$kept" ] || mv "$kept" "$built"' EXIT
+"$root/packaging/licences.py" > "$licences"
 
 cd "$root/bindings/python"
 export PATH="$tools/bin:$PATH"
 maturin build --release --locked --interpreter "$tools/bin/python" --out "$directory" "$@"
-maturin sdist --out "$directory"
+rm "$licences"
+# It first looks for Cargo.toml here, and says that this is an error, and goes on. So let it speak only if it fails.
+maturin sdist --out "$directory" > "$tools/messages" 2>&1 || { cat "$tools/messages" >&2; exit 1; }
+ls "$directory"/torc_spread-*.tar.gz

@@ -13,6 +13,10 @@ tools=$CARGO_TARGET_DIR/wheel-tools
 [ -x "$tools/bin/maturin" ] || { python3 -m venv "$tools" && "$tools/bin/pip" --quiet install 'maturin>=1.9,<2' 'cffi>=1.15'; }
 
 target=$("$root/packaging/cross.sh" --target windows)
+# The texts of the crates that the wheel contains.
+licences=$root/bindings/python/LICENSE-crates.txt
+trap 'rm -f "$licences"' EXIT
+"$root/packaging/licences.py" --filter-platform "$target" > "$licences"
 cd "$root/bindings/python"
 PATH="$tools/bin:$PATH" CROSS_TOOL="$tools/bin/maturin" "$root/packaging/cross.sh" "$target" build \
     --interpreter "$tools/bin/python" --locked --out "$directory" "$@"

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::Command;
 
 use spread::multipath::Policy;
 
@@ -46,6 +48,44 @@ fn every_link_leads_to_a_file() {
         for link in links(&document) {
             let target = document.parent().unwrap().join(&link);
             assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+        }
+    }
+}
+
+/// What `make install` puts into the folder of documents can be read there, without the tree that it came from.
+#[test]
+#[cfg(unix)]
+fn every_link_of_an_installed_document_leads_to_an_installed_file() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed-documents");
+    let _ = fs::remove_dir_all(&root);
+    let mut make = Command::new("make");
+    make.args(["-s", "-C", ROOT, "install-documents", "PREFIX=/usr", "PROFILE_DIR=/nowhere"]);
+    make.arg(format!("DESTDIR={}", root.display()));
+    // The settings of a make that runs the tests are not for this one.
+    assert!(make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").status().unwrap().success());
+    let (mut folders, mut documents) = (vec![root.join("usr/share/doc/torc")], 0);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                documents += 1;
+                for link in links(&path) {
+                    let target = path.parent().unwrap().join(&link);
+                    assert!(target.exists(), "{} links to {link}, which is not installed", path.display());
+                }
+            }
+        }
+    }
+    assert!(documents > chapters().len(), "the readme, the book and more are installed");
+}
+
+/// Its web pages lie apart from the tree.
+#[test]
+fn no_link_of_a_chapter_leaves_the_book() {
+    for chapter in chapters() {
+        for link in links(&chapter) {
+            assert!(!link.starts_with("../"), "{} links to {link}, which is not in the book", chapter.display());
         }
     }
 }

@@ -61,13 +61,26 @@ size() {
     [ "$found" -le $(($2 * 100000)) ] || fail "$1 has more than $2 hundred kilobytes"
 }
 
+# placeless DIRECTORY: no file below says where it was built.
+placeless() {
+    # No slash follows the place in a list of crates.
+    for place in "$root" "${CARGO_HOME:-$HOME/.cargo}"; do
+        ! grep -rlaF "$place" "$1" >&2 || fail "these files say where they were built: $place"
+    done
+}
+
 # What is installed below a prefix does what it should from there.
 try_prefix() {
     prefix=$1
     start "$prefix/sbin/spread" -c "$scratch/solo.conf" -n localhost
     hello > "$scratch/hello.c"
     # shellcheck disable=SC2046
-    cc "$scratch/hello.c" $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs spread) "-Wl,-rpath,$prefix/lib" -o "$scratch/hello"
+    cc "$scratch/hello.c" $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs spread) "-Wl,-rpath,$prefix/lib" -o "$scratch/found"
+    expect "$("$scratch/found")" '#hello#localhost says: Hello, ring!'
+    # As the readme prints it for such a prefix.
+    line=$(sed -n 's/^    \(cc hello\.c -I\$PREFIX.*\)/\1/p' "$root/README.md")
+    [ -n "$line" ] || fail "the readme does not say how to link with another prefix"
+    (cd "$scratch" && PREFIX=$prefix && eval "$line")
     expect "$("$scratch/hello")" '#hello#localhost says: Hello, ring!'
     printf 'j tools\ns tools\nhello\nq\n' | "$prefix/bin/spuser" -u tools -s "$port@127.0.0.1" | grep -q 'connected as' || fail "spuser"
     printf 'd\nq\n' | "$prefix/bin/flush_user" -u flush -s "$port@127.0.0.1" >/dev/null || fail "flush_user"
@@ -80,6 +93,8 @@ try_prefix() {
     "$prefix/bin/spsend" -a 127.0.0.1 -p $((port + 1)) -n 10 >/dev/null || fail "spsend"
     kill $receiver 2>/dev/null || :
     stop
+    "$scratch/hello" > "$scratch/said" && fail "there is no daemon" || :
+    expect "$(cat "$scratch/said")" 'SP_error: (-2) no daemon could be reached'
     expect "$(SPREAD_EMBEDDED="$scratch/solo.conf#localhost" "$scratch/hello")" '#hello#localhost says: Hello, ring!'
 }
 
@@ -98,8 +113,8 @@ installed() {
         information=$scratch/prefix/lib/debug$scratch/prefix/$file.debug
         objdump -h "$information" | grep -q debug_line || fail "$information has no debug information"
         objdump -h "$scratch/prefix/$file" | grep -q gnu_debuglink || fail "$file does not name its debug information"
-        ! strings -a "$scratch/prefix/$file" | grep -F "$root/" || fail "$file says where it was built"
     done
+    placeless "$scratch/prefix"
     for file in README.md LICENSE-MIT LICENSE-APACHE licences.txt examples/c/chat.c docs/start.md; do
         [ -s "$scratch/prefix/share/doc/torc/$file" ] || fail "$file is not installed"
     done
@@ -137,6 +152,7 @@ deb() {
     python_program > "$debian/tmp/program.py"
     inside python3 /tmp/program.py | grep -q "b'Hello, ring!'" || fail "python3-spread"
     inside dpkg -r python3-spread torc libspread-dev libspread3 >/dev/null
+    [ ! -e "$debian/usr/lib/python3/dist-packages/spread" ] || fail "python3-spread leaves files behind"
     umount "$debian/proc"
     if command -v lintian >/dev/null 2>&1; then
         # The small libraries with the old names need libspread and nothing else.
@@ -160,12 +176,13 @@ wheel() {
     make --no-print-directory wheel
     expect "$(cksum < "$target/release/libspread.so" 2>/dev/null || :)" "$before"
     file=$(ls "$out"/torc_spread-*-py3-none-manylinux*.whl) || fail "the wheel has no manylinux tag: $(ls "$out")"
-    python3 -m zipfile -l "$file" | grep -q licenses/LICENSE-MIT || fail "the wheel has no licence"
     python3 -m zipfile -e "$file" "$scratch/wheel"
-    # No slash follows the place in a list of crates.
-    for place in "$root" "${CARGO_HOME:-$HOME/.cargo}"; do
-        ! grep -rlF "$place" "$scratch/wheel" || fail "the wheel says where it was built"
+    for licence in LICENSE-MIT LICENSE-APACHE LICENSE-crates.txt; do
+        [ -s "$(echo "$scratch"/wheel/*.dist-info/licenses/$licence)" ] || fail "the wheel has no $licence"
     done
+    grep -q '^ring [0-9.]*: ' "$scratch"/wheel/*.dist-info/licenses/LICENSE-crates.txt || fail "the licences of the crates lack that of ring"
+    [ ! -e bindings/python/LICENSE-crates.txt ] || fail "make wheel leaves the licences of the crates among the sources"
+    placeless "$scratch/wheel"
     try_wheel "$file"
 }
 

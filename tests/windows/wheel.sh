@@ -20,6 +20,7 @@ python3 - "$1" <<'END'
 import sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
 names = wheel.namelist()
+assert any(name.endswith("/licenses/LICENSE-crates.txt") for name in names), names
 expected = ["spread/__init__.py", "spread/_native/__init__.py", "spread/_native/ffi.py"]
 missing = [name for name in expected if name not in names]
 assert not missing, (missing, names)
