@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::input::Input;
 use super::open::Open;
+use super::policy::Judge;
 use super::{Check, Method, Passwords, Peer, Request, SessionPhase, SessionSettings, Step, Verdict};
 use crate::wire::{Answer, ConnectRequest, Limits, MethodChoice, MethodList, Name, Refusal, Version};
 
@@ -121,14 +122,15 @@ impl Authentication {
         &mut self,
         input: &mut Input,
         authenticator: &Authenticator,
-        open: impl FnOnce(Name) -> Open,
+        judge: &Judge,
+        message_limit: usize,
     ) -> Option<Step> {
         if let Stage::Choice = self.stage {
             self.stage = self.choose(input, authenticator)?;
         }
         // The required methods come behind the chosen ones, because the client runs its part of the chosen ones first.
         while let Stage::Methods(methods) = &mut self.stage {
-            let Some(&method) = methods.front() else { return Some(self.open(open(self.private_group))) };
+            let Some(&method) = methods.front() else { return Some(self.open(judge, message_limit)) };
             match authenticator.accepts(method) {
                 Some(true) => _ = methods.pop_front(),
                 Some(false) => self.stage = Stage::Refused(Refusal::AUTH),
@@ -174,10 +176,11 @@ impl Authentication {
         }
     }
 
-    fn open(&self, open: Open) -> Step {
-        if !open.judge.welcomes(&self.private_group) {
+    fn open(&self, judge: &Judge, message_limit: usize) -> Step {
+        if !judge.welcomes(&self.private_group) {
             return Step::refuse(Refusal::AUTH);
         }
+        let open = Open { private_group: self.private_group, message_limit };
         let answer = Answer { version: Version::OURS, private_group: self.private_group };
         Step { output: Some(answer.encode(self.version)), ..Step::enter(SessionPhase::Open(open), Request::Opened) }
     }
@@ -267,6 +270,27 @@ mod tests {
         assert_eq!(session.poll_request(), Some(Request::Opened));
         assert!(session.is_open());
         assert_eq!(output(&session), b"\x05NULL \x01\x04\x04\x00\x09#alice#d1");
+    }
+
+    #[test]
+    fn rules_that_change_hold_for_open_sessions_too() {
+        let mut session = unix(&SessionSettings::default());
+        drive(&mut session, &[HELLO, &choice(&[MethodName::NULL])].concat());
+        assert_eq!(drive(&mut session, JOIN), [Request::Join(Name::new(b"g").unwrap())]);
+        let access = AccessList::parse("group g join nobody").unwrap();
+        session.configure(&SessionSettings { access, ..SessionSettings::default() });
+        let before = output(&session).len();
+        assert_eq!(drive(&mut session, JOIN), []);
+        assert!(output(&session).len() > before, "the request comes back as a reject");
+    }
+
+    /// The library was told the limit at the beginning, and asks once only.
+    #[test]
+    fn an_open_session_keeps_its_message_limit() {
+        let mut session = unix(&SessionSettings::default());
+        drive(&mut session, &[HELLO, &choice(&[MethodName::NULL])].concat());
+        session.configure(&SessionSettings { message_limit: 10, ..SessionSettings::default() });
+        assert_eq!(drive(&mut session, JOIN), [Request::Join(Name::new(b"g").unwrap())]);
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Session {
         }
     }
 
-    /// Changes limits and policy. A handshake that has begun ends by the old rules.
+    /// Changes limits and policy. A handshake that has begun ends by the old way of authentication, and an open session keeps its message limit.
     pub fn configure(&mut self, config: &SessionSettings) {
         self.message_limit = config.message_limit;
         self.judge.configure(config);
@@ -341,11 +341,9 @@ impl Session {
         match &mut self.phase {
             SessionPhase::Greeting => handshake::poll_greeting(&mut self.input, limits(self.message_limit)),
             SessionPhase::Authentication(authentication) => {
-                let (message_limit, judge) = (self.message_limit, &self.judge);
-                let open = |private_group| Open { private_group, message_limit, judge: judge.clone() };
-                authentication.poll(&mut self.input, &self.authenticator, open)
+                authentication.poll(&mut self.input, &self.authenticator, &self.judge, self.message_limit)
             }
-            SessionPhase::Open(open) => open.poll(&mut self.input),
+            SessionPhase::Open(open) => open.poll(&mut self.input, &self.judge),
             // The owner must answer first, or the session is over.
             SessionPhase::Admission(_) | SessionPhase::Closed => None,
         }

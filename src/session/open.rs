@@ -14,8 +14,8 @@ use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names,
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) private_group: Name,
+    /// As at the beginning of the session, because the client's library asks for it only then.
     pub(super) message_limit: usize,
-    pub(super) judge: Judge,
 }
 
 /// Bits that only daemons may set.
@@ -26,7 +26,7 @@ const PASSED: FrameType = FrameType(FrameType::SERVICES.0 | FrameType::SELF_DISC
 
 impl Open {
     /// The next request among the bytes so far.
-    pub(super) fn poll(&self, input: &mut Input) -> Option<Step> {
+    pub(super) fn poll(&self, input: &mut Input, judge: &Judge) -> Option<Step> {
         loop {
             let header = FrameHeader::decode(input.front().first_chunk()?);
             // The header is checked before memory is taken for the body that it announces.
@@ -38,7 +38,7 @@ impl Open {
             if header.kind.contains(FrameType::KILL) {
                 return Some(Step::enter(SessionPhase::Closed, Request::Kill));
             }
-            if !self.judge.permits(&header, frame) {
+            if !judge.permits(&header, frame) {
                 // A reject frame is a copy of the client's own message, which this client does not want.
                 if header.kind.contains(FrameType::SELF_DISCARD) {
                     continue;
@@ -101,13 +101,13 @@ mod tests {
     }
 
     fn open() -> Open {
-        open_by(&SessionSettings::default(), Peer::Unix)
+        Open { private_group: name("#a#d1"), message_limit: CLASSIC_DAEMON_LIMIT }
     }
 
-    fn open_by(config: &SessionSettings, peer: Peer) -> Open {
+    fn judge(config: &SessionSettings, peer: Peer) -> Judge {
         let mut judge = Judge::new(config, peer);
         judge.wants_views = true;
-        Open { private_group: name("#a#d1"), message_limit: CLASSIC_DAEMON_LIMIT, judge }
+        judge
     }
 
     fn header(kind: FrameType) -> FrameHeader {
@@ -123,7 +123,8 @@ mod tests {
         let mut input = Input::new(CLASSIC_DAEMON_LIMIT);
         input.push(bytes);
         let mut requests = Vec::new();
-        while let Some(step) = open().poll(&mut input) {
+        let judge = judge(&SessionSettings::default(), Peer::Unix);
+        while let Some(step) = open().poll(&mut input, &judge) {
             requests.extend(step.request);
             if step.next.is_some() {
                 break;
@@ -211,7 +212,7 @@ mod tests {
         let mut input = Input::new(CLASSIC_DAEMON_LIMIT);
         input.push(&header.encode());
         groups.iter().for_each(|group| input.push(name(group).field()));
-        let Some(step) = open_by(&config, Peer::User(7)).poll(&mut input) else { return (None, None) };
+        let Some(step) = open().poll(&mut input, &judge(&config, Peer::User(7))) else { return (None, None) };
         let back = step.output.map(|bytes| FrameHeader::decode(bytes.first_chunk().unwrap()).kind.0);
         (step.request, back)
     }
