@@ -181,7 +181,7 @@ impl Multipath {
     pub fn follow_agreed(&mut self, now: Instant, lives: impl IntoIterator<Item = (DaemonId, Incarnation)>) {
         for (daemon, life) in lives {
             if let Some(seat) = self.table.seat(daemon) {
-                self.inbound.follow_agreed(seat, life);
+                self.inbound.follow_agreed(now, seat, life);
             }
         }
         self.follow_clones(now);

@@ -18,7 +18,8 @@ struct Rivals {
     /// The host that is heard while both run.
     first: Host,
     second: Host,
-    since: Instant,
+    /// From this time on enough turns prove that there are two hosts.
+    provable: Instant,
     last_turn: Instant,
     turns: u32,
     /// When the first host was last heard. It is `None` until two hosts are proved.
@@ -31,6 +32,9 @@ struct Rivals {
 /// so long.
 const TURNS: u32 = 8;
 const LASTING: Duration = Duration::from_millis(300);
+/// If two hosts were proved, but the daemons agreed on the one that gave way, this much time is enough for the next proof. Until then the ring
+/// on which they agreed stands.
+const LASTING_AGAIN: Duration = Duration::from_millis(100);
 /// After a pause of this length the count of turns starts again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The host that gave way is heard when the other one has been silent for this long.
@@ -62,10 +66,11 @@ impl Clones {
         gives_way
     }
 
-    /// The other daemons continue with this life. If it is the life of the host that gave way, that host is heard from now on.
-    pub(super) fn follow_agreed(&mut self, life: Incarnation) {
-        if self.0.as_ref().is_some_and(|rivals| rivals.heard.is_some() && rivals.second.life == life) {
-            self.0 = None;
+    /// The other daemons continue with this life. If it is the life of the host that gave way, that host is heard too from now on, until it is
+    /// proved again that there are two.
+    pub(super) fn follow_agreed(&mut self, now: Instant, life: Incarnation) {
+        if let Some(rivals) = self.0.as_mut().filter(|rivals| rivals.heard.is_some() && rivals.second.life == life) {
+            (rivals.heard, rivals.turns, rivals.provable) = (None, 0, now + LASTING_AGAIN);
         }
     }
 
@@ -92,13 +97,14 @@ impl Clones {
         match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
             Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
             None => {
-                self.0 = Some(Rivals { first, second, since: now, last_turn: now, turns: 1, heard: None, spoke: now })
+                let provable = now + LASTING;
+                self.0 = Some(Rivals { first, second, provable, last_turn: now, turns: 1, heard: None, spoke: now });
             }
         }
         let rivals = self.0.as_mut()?;
         rivals.hear(host);
         // Both the number and the time matter. A restart gives many turns within a moment, and late packets give a few turns over a long time.
-        let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now.since(rivals.since) >= LASTING;
+        let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now >= rivals.provable;
         clear.then(|| {
             (rivals.heard, rivals.spoke) = (Some(now), now);
             [rivals.first, rivals.second]
@@ -160,10 +166,16 @@ mod tests {
     #[test]
     fn the_other_is_heard_if_the_daemons_agree_on_its_life() {
         let mut clones = rivals();
-        clones.follow_agreed(A);
+        clones.follow_agreed(at(1000), A);
         assert!(clones.give_way(at(1000), B, None));
-        clones.follow_agreed(B);
+        clones.follow_agreed(at(1000), B);
         assert!(!clones.give_way(at(1000), B, None));
+        assert!(!clones.are_two(at(1000)));
+        // Both still run, so it is soon proved once more, and the smaller life is heard.
+        let turn = |n: u64| clones.take_turns(at(1000 + n * 10), [A, B][n as usize % 2], host([B, A][n as usize % 2]));
+        let told: Vec<_> = (0..20).filter_map(turn).collect();
+        assert_eq!(told, [[host(A), host(B)]]);
+        assert!(clones.give_way(at(1100), B, None) && !clones.give_way(at(1099), A, None));
     }
 
     #[test]

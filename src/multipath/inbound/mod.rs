@@ -306,8 +306,8 @@ impl Inbound {
     }
 
     /// The others go on with this life of a daemon.
-    pub(super) fn follow_agreed(&mut self, daemon: Seat, life: Incarnation) {
-        self.clones[daemon].follow_agreed(life);
+    pub(super) fn follow_agreed(&mut self, now: Instant, daemon: Seat, life: Incarnation) {
+        self.clones[daemon].follow_agreed(now, life);
     }
 
     /// Whether two hosts run as this daemon, as far as is known.
