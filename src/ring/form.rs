@@ -12,7 +12,7 @@ use crate::time::Instant;
 use crate::wire::{Brings, DaemonId, Form, FormMember, FormPart, Incarnation, Join, Packet, RingId};
 
 /// How often the last join is repeated while the form token is on its way.
-const REPEATS: u32 = 3;
+const REPEATS: u32 = 6;
 
 /// Waiting for the form token to come back.
 #[derive(Debug)]
