@@ -9,7 +9,7 @@ use crate::wire::{ByteOrder, FrameType, GroupId, Name};
 
 /// Where the number of vs sets lies.
 const COUNT: usize = 12;
-/// Where the offset of the own vs set lies.
+/// Where the offset of the receiver's own vs set lies.
 const OWN: usize = 16;
 /// Where the vs sets begin.
 const SETS: usize = 20;

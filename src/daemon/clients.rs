@@ -257,7 +257,7 @@ impl Clients {
         self.writable.len()
     }
 
-    /// The next one of them.
+    /// Takes the next session whose stream may have room.
     pub(super) fn next_writable(&mut self) -> Option<SessionId> {
         let id = self.writable.pop_front()?;
         if let Some(client) = self.clients.get_mut(&id) {

@@ -65,9 +65,9 @@ use crate::wire::{DaemonId, NetworkId, Slice};
 /// A datagram to send: its two parts, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// What comes first.
+    /// Sent first.
     pub header: &'a [u8],
-    /// What follows.
+    /// Sent after the header.
     pub body: &'a [u8],
 }
 
@@ -76,7 +76,7 @@ pub struct Datagram<'a> {
 pub struct Arrived {
     /// Its source address, which anybody can forge.
     pub source: IpAddr,
-    /// What is in it.
+    /// Its payload.
     pub bytes: Slice,
 }
 

@@ -195,7 +195,7 @@ fn own_socket(
     Ok(socket)
 }
 
-/// Receives the group with a separate socket, or with the own socket, depending on the platform.
+/// Receives the group with a separate socket, or with the network's own socket, depending on the platform.
 fn group_socket(
     network: &Network,
     own: &Socket,

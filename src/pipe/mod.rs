@@ -107,7 +107,7 @@ pub struct Broken;
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("shared memory holds what cannot be")
+        f.write_str("the shared memory is corrupt")
     }
 }
 

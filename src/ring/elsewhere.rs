@@ -26,13 +26,13 @@ pub(crate) struct Resting {
     /// The aru of the last answer, and the last packet that must be acknowledged.
     told: u64,
     wanted: u64,
-    /// How often missing packets were requested in vain.
+    /// How many requests for missing packets were without result.
     asked: u32,
     /// The holder was asked to let the token go round, because more waits here than it should carry.
     pub(super) hurried: bool,
 }
 
-/// How often missing packets are requested in vain before the token shall go round.
+/// How many requests may be without result before the token shall go round.
 const ASKED_MOST: u32 = 3;
 
 impl Operational {

@@ -18,7 +18,7 @@ pub(crate) struct Gait {
     bucket: Bucket,
 }
 
-/// How many packets came of late.
+/// A leaky bucket: each packet raises its level, and time lowers it.
 #[derive(Debug, Default)]
 struct Bucket {
     level: u32,

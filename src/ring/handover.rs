@@ -38,7 +38,7 @@ pub enum Handover {
 
 /// How often a packet is handed over again before the token shall go round.
 const TRIES: u32 = 3;
-/// How often a packet claims a number in vain before the token shall go round.
+/// How many claims of one packet may be refused before the token shall go round.
 const CLAIMS: u32 = 8;
 /// If more bytes wait than fit this many packets, the token shall go round.
 const BACKLOG: usize = 2;
@@ -190,7 +190,7 @@ impl Operational {
         // The token may have been let go because of the packet before this one. Then its origin sends it again, or numbers it itself.
         let Place::Here(holding) = &self.place else { return };
         match data.offset.cmp(&self.delivery.position(data.origin)) {
-            // If the ring breaks, the others know from the claims what was before what. The origin will claim again.
+            // Numbers follow the order of claims, so that the claims give the order if the ring breaks. The origin claims again.
             Ordering::Equal if data.claim() <= self.circulation.window.claim() => self.refuse(core, now, &data),
             // Only the packet that continues the stream: so a late copy is never numbered twice.
             Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),

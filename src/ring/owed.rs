@@ -237,7 +237,7 @@ impl Owed {
         if self.members.is_empty() {
             return;
         }
-        // Packets of the exchange went into the window without a word to `delivery`.
+        // The exchange put packets into the window without `delivery`, so `delivery` reads them here.
         self.delivery.read_window(&self.window);
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));

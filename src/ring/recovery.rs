@@ -120,7 +120,7 @@ impl Recovery {
             let numbered = self.send_owing(core, &mut visit);
             let calm_before = visit.owing_by.is_none() && visit.aru == visit.seq && numbered.is_empty();
             token = self.circulation.pass(core, now, visit, numbered);
-            // What it carried is in the old ring's window.
+            // Every member has kept in `owed` what these packets carried, so this ring needs them no more.
             self.circulation.window.forget(self.circulation.safe);
             // As the token came and as it went: a member that lowers aru at this visit is not calm.
             let calm = calm_before && self.circulation.has_all_passed();

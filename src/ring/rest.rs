@@ -45,7 +45,7 @@ pub(crate) struct Holding {
     /// When the next packets are announced, and when the first of those was numbered.
     announce: Option<Instant>,
     unannounced: Option<Instant>,
-    /// When all were told last.
+    /// When the last announcement was sent to all.
     announced: Instant,
     /// When the silent members are asked again, and how often they were since the last announcement.
     again: Option<Instant>,
@@ -68,7 +68,7 @@ struct Answer {
     count: u64,
     aru: u64,
     tick: u32,
-    /// When it was told again what it had missed.
+    /// When an announcement that it had missed was last repeated to it.
     told: Instant,
     /// The last claim of it that was refused.
     refused: u64,
@@ -138,7 +138,7 @@ impl Holding {
 
     /// Asks the silent members again, after a longer pause each time.
     fn ask_again(&mut self, core: &mut Core, now: Instant, safe: u64) {
-        // Only those, and each alone: the others would wake up for nothing.
+        // Each silent member separately: a packet to all would wake the others for nothing.
         let silent: Vec<DaemonId> = self.silent(|answer| answer.count < self.count).collect();
         self.tries += 1;
         let pause = (core.config.rest_interval / SOON) * (1 << self.tries.min(8));
@@ -181,7 +181,7 @@ impl Holding {
 }
 
 impl Holding {
-    /// Whether a member has missed the last announcement and must be told again, because it may give this daemon up. This happens
+    /// Whether a member has missed the last announcement and must get it again, because it may give this daemon up. This happens
     /// at a limited rate, because anybody may repeat old answers of the member.
     fn has_missed(&mut self, core: &Core, now: Instant, from: DaemonId) -> bool {
         let pause = core.config.rest_interval / LOOKS;
@@ -281,7 +281,7 @@ impl Operational {
         self.raise_safe(core, safe);
     }
 
-    /// Everybody has everything up to here. All members learn that at once if a safe message waits for it.
+    /// Every member has all packets up to `safe`. If a safe message waits for this, the members are notified at once.
     fn raise_safe(&mut self, core: &mut Core, safe: u64) {
         let before = self.circulation.safe;
         let Place::Here(holding) = &mut self.place else { return };

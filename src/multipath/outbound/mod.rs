@@ -412,7 +412,7 @@ impl Outbound {
 }
 
 impl Parcel {
-    /// The same, as a relay puts it on a network. It goes no further then.
+    /// The same packet as a relay forwards it. The receiver does not forward it again.
     fn relayed(&self) -> Parcel {
         Parcel { header: Header { way: Way::Relayed, ..self.header }, ..self.clone() }
     }
