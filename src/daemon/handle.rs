@@ -269,7 +269,7 @@ impl Shared {
 
     pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            warn!(name: "wake_failed", %error, "the daemon cannot be woken");
+            warn!(name: "wake_failed", %error, "cannot wake the loop of the daemon; requests may be late");
         }
     }
 }

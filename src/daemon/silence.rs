@@ -42,7 +42,7 @@ impl Silence {
 
 /// What was sent where, with the commands that try the same by hand.
 fn advice(networks: &[Network]) -> String {
-    let mut text = "if others run, something is wrong between the machines.".to_owned();
+    let mut text = "if other daemons run, check the network between the machines.".to_owned();
     for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {
         let (own, port) = (network.own, network.port);
         let others: Vec<String> = network.peers.iter().map(|peer| peer.address.ip().to_string()).collect();

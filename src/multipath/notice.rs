@@ -63,7 +63,7 @@ pub enum Notice {
         /// The parts that differ.
         differs: Differs,
     },
-    /// A daemon of this system works by other settings.
+    /// A daemon of this system uses other settings.
     OtherSettings {
         /// The daemon.
         daemon: DaemonId,
@@ -201,7 +201,7 @@ impl fmt::Display for Notice {
                 )
             }
             Notice::OtherSettings { daemon, differs } => {
-                write!(f, "{daemon} works by other settings: {differs} should be the same in both files")
+                write!(f, "{daemon} uses other settings: {differs} should be the same in both files")
             }
             Notice::WaitsForOther { daemon } => write!(
                 f,

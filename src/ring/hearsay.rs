@@ -81,7 +81,7 @@ impl Hearsay {
             self.farewells.get_mut(&join.origin).filter(|(life, _)| *life == join.incarnation)
         {
             // A life that has said farewell does not come back, so the farewell was forged. No other one of this life is believed.
-            tracing::debug!(origin = %join.origin, ?life, "it said farewell and is still here");
+            tracing::debug!(origin = %join.origin, ?life, "a join after a farewell of the same life; the farewell was forged");
             *farewell = Farewell::Disproved;
         }
         Worth::News

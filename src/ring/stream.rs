@@ -141,7 +141,7 @@ impl Assembly {
             let Some((length, service)) = self.begun() else { break };
             if length > MESSAGE_LIMIT {
                 // No honest daemon announces such a length. Nothing more of this stream is believed.
-                tracing::debug!(origin = %data.origin, length, "a stream makes no sense");
+                tracing::debug!(origin = %data.origin, length, "impossible length of a message; the rest of this stream is dropped");
                 *self = Assembly { next: NOWHERE, ..Assembly::default() };
                 break;
             }

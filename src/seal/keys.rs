@@ -34,7 +34,7 @@ pub struct Keys(Vec<Key>);
 /// A mistake in a text of keys, with its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// There is no key in it.
+    /// The file contains no key.
     Empty,
     /// This line is not a cipher and a key.
     Form(usize),
@@ -206,7 +206,7 @@ fn hexadecimal(digits: &str) -> Option<[u8; Key::SIZE]> {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyError::Empty => f.write_str("there is no key in it"),
+            KeyError::Empty => f.write_str("the file contains no key"),
             KeyError::Form(line) => write!(f, "line {line} must be a cipher and a key"),
             KeyError::Cipher(line) => {
                 let [one, other] = Cipher::ALL.map(Cipher::name);

@@ -74,7 +74,7 @@ impl Reporter<'_> {
         let daemons = status.configuration.as_ref().map_or(0, |configuration| configuration.members.len());
         if !self.ready && daemons > 0 && self.manager.say("READY=1") {
             self.ready = true;
-            info!(name: "ready", daemons, "the ring stands");
+            info!(name: "ready", daemons, "the first ring is formed");
         }
         let line = format!("STATUS={daemons} daemons in the ring, {} clients", status.clients);
         if line != self.status && self.manager.say(&line) {

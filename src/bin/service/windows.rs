@@ -55,7 +55,7 @@ fn obey(handle: Handle, _reload: Reload) -> Result<(), String> {
         if asked.swap(true, Ordering::Relaxed) {
             process::exit(1);
         }
-        info!(name: "stopping", "told to stop");
+        info!(name: "stopping", "the daemon is asked to stop");
         handle.stop();
     };
     ctrlc::set_handler(stop).map_err(|error| error.to_string())
@@ -132,7 +132,7 @@ fn run_service(_arguments: Vec<OsString>) {
 fn obey_manager(control: ServiceControl, daemon: Option<&(Handle, Mutex<Reload>)>) -> ServiceControlHandlerResult {
     match (control, daemon) {
         (ServiceControl::Stop | ServiceControl::Shutdown, Some((handle, _))) => {
-            info!(name: "stopping", "told to stop");
+            info!(name: "stopping", "the daemon is asked to stop");
             handle.stop();
         }
         (ServiceControl::ParamChange, Some((_, reload))) => {

@@ -324,7 +324,7 @@ mod tests {
         }
         let texts: Vec<String> = all(&mut notices).iter().map(Notice::to_string).collect();
         assert_eq!(texts.len(), 2);
-        assert!(texts[0].starts_with("0.0.0.9 works by other settings: the policy"), "{texts:?}");
+        assert!(texts[0].starts_with("0.0.0.9 uses other settings: the policy"), "{texts:?}");
         assert!(texts[1].starts_with("0.0.0.9 has read a file with other daemons or networks"), "{texts:?}");
     }
 
