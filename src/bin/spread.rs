@@ -210,7 +210,7 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     Ok((!folder.is_dir()).then_some(missing))
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until a stop is requested.
 fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let Source { file, mut settings } = source(arguments.config.as_deref())?;
     arguments.overrule(&mut settings);

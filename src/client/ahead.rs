@@ -21,7 +21,7 @@ const LONGEST_LOOK: usize = 64 << 10;
 /// Messages of this many bytes or more are read without a look.
 const LARGE: usize = 4 << 10;
 
-/// What a mailbox's receiver knows of the stream.
+/// The receiver's state of a mailbox's stream.
 #[derive(Debug, Default)]
 pub struct Receiving {
     /// The header of a message that was offered but did not fit its receiver's buffers.

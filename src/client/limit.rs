@@ -14,7 +14,7 @@ use crate::wire::{LIBRARY_LIMIT, Limits, Refusal};
 /// The longest wait for the answer. A daemon that does not answer in this time is taken for a classic one until it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is known of a mailbox's limit: bytes of body and group names, 32 for each name.
+/// The limit for a mailbox's messages, in bytes of body and group names, 32 for each name.
 #[derive(Clone, Debug, Default)]
 pub struct MessageLimit {
     known: OnceLock<usize>,

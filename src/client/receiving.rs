@@ -51,10 +51,10 @@ pub enum Fate {
     Kept,
 }
 
-/// What is known of a message besides its groups and body.
+/// The facts about a message besides its groups and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// What it is. The original type of a refused message is only known when it is taken.
+    /// Its type. The original type of a refused message is only known when it is taken.
     pub kind: FrameType,
     /// The sender's private group, or the group of a membership.
     pub sender: Name,

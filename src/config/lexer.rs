@@ -8,7 +8,7 @@
 
 use super::error::{Findings, Position};
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `{`

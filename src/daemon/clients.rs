@@ -53,7 +53,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Client {
     stream: Stream,
-    /// Who connected, asked at that time.
+    /// The other end of the connection, as the system described it when the client connected.
     origin: Origin,
     /// Its machine is watched.
     may_vanish: bool,
@@ -151,7 +151,7 @@ impl Clients {
         }
     }
 
-    /// Who is at the other end of this stream.
+    /// The other end of this client's stream.
     pub(super) fn origin(&self, id: SessionId) -> Origin {
         self.clients.get(&id).map_or(Origin::Unknown, |client| client.origin)
     }

@@ -1,4 +1,4 @@
-//! What other threads can ask of a running daemon. The loop never waits for them: it takes their requests when it is woken, and
+//! The requests that other threads can make to a running daemon. The loop never waits for them: it takes their requests when it is woken, and
 //! publishes its status for them to read.
 
 use std::fmt;
@@ -221,7 +221,7 @@ impl Shared {
         })
     }
 
-    /// Whether the daemon was told to stop.
+    /// Whether a stop was requested.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -304,7 +304,7 @@ impl Handle {
         self.0.program.get().ok_or_else(|| inside.to_owned())
     }
 
-    /// Begins a failure drill: everything to and from the network is lost, and the ring is not told.
+    /// Begins a failure drill: everything to and from the network is dropped, and the ring is not notified.
     pub fn begin_drill(&self, network: NetworkId) {
         self.ask(Request::Drill { network, on: true });
     }

@@ -1,4 +1,4 @@
-//! What other threads may wait for while a daemon runs: changes of paths, and the end of the daemon.
+//! The events for which other threads may wait while a daemon runs: changes of paths, and the end of the daemon.
 //!
 //! The loop only writes here. Waiting threads never delay it. The changes are numbered, so that many readers can follow them, each at
 //! its own speed. A slow reader misses the oldest changes, and sees that from the numbers.
@@ -20,7 +20,7 @@ pub enum Life {
     /// It runs, or starts.
     #[default]
     Running,
-    /// It was told to stop, and has stopped.
+    /// A stop was requested, and it has stopped.
     Stopped,
     /// Its thread panicked, which is a bug in the daemon. Its clients have lost their connections.
     Crashed,

@@ -90,7 +90,7 @@ impl From<FileError> for ReloadError {
 }
 
 impl InForce {
-    /// What the new settings change, or why they cannot be applied.
+    /// The changes that the new settings bring, or the reason why they cannot be applied.
     fn compare(&self, new: &Settings) -> Result<Reloaded, ReloadError> {
         let name = &self.name;
         let Some(me) = new.table.daemons.iter().find(|daemon| daemon.name == *name) else {
@@ -149,7 +149,7 @@ impl InForce {
         match (&self.settings.live.key_file, &new.key_file) {
             (Some(_), Some(file)) => files::read_keys(file),
             (old, next) => {
-                // The next start will need this file, so a mistake in it is told now.
+                // The next start will need this file, so a mistake in it is reported now.
                 next.as_deref().map(files::read_keys).transpose()?;
                 new.key_file.clone_from(old);
                 old.as_deref().map_or(Ok(Keys::NONE), files::read_keys)

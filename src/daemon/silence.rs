@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Silence {
     /// When to check; `None` after the check, or if there are no other daemons.
     due: Option<Instant>,
-    /// What is sent where, and how to try the same by hand.
+    /// The addresses of each network, and commands that test it by hand.
     advice: String,
 }
 
@@ -40,7 +40,7 @@ impl Silence {
     }
 }
 
-/// What was sent where, with the commands that try the same by hand.
+/// Describes from where to where each network was used, with commands that test it by hand.
 fn advice(networks: &[Network]) -> String {
     let mut text = "if other daemons run, check the network between the machines.".to_owned();
     for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {

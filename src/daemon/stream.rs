@@ -92,7 +92,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Who is at the other end.
+    /// The other end of this stream.
     pub(super) fn origin(&self) -> Origin {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
@@ -116,7 +116,7 @@ impl Stream {
         matches!(self.origin(), Origin::Tcp(far) if cfg!(target_os = "linux") && is_elsewhere(far))
     }
 
-    /// What the client's machine has acknowledged.
+    /// The system's counts of the bytes for the client; `None` for a unix socket.
     pub(super) fn delivery(&self) -> Option<Delivery> {
         match self {
             Stream::Tcp(stream) => delivery(stream),

@@ -62,7 +62,7 @@ pub(super) struct Senior {
     sign: Instant,
 }
 
-/// What this host has heard from the other one.
+/// The reports that this host has heard from the other one.
 #[derive(Debug)]
 struct Heard {
     life: Incarnation,

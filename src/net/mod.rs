@@ -1,4 +1,4 @@
-//! Sockets, one set per network, so that the networks can be told apart.
+//! Sockets, one set per network, so that the networks can be distinguished.
 //!
 //! Only a port held by another process is an error at start; everything else is retried. A link of an absent or broken network is checked
 //! every second, and at once when the system reports a change. A successful send proves nothing about a path, so failures are only counted and

@@ -23,7 +23,7 @@ pub(crate) struct Resting {
     pause: Duration,
     /// How many announcements in a row have not come in time.
     misses: u32,
-    /// The aru of the last answer, and the last packet that must be acknowledged.
+    /// The aru that this daemon has acknowledged last, and the last packet that it must acknowledge.
     told: u64,
     wanted: u64,
     /// How many requests for missing packets were without result.

@@ -29,7 +29,7 @@ pub(crate) struct Flow {
     met_limit: bool,
 }
 
-/// What is measured about rotations: the share of packets that were sent again, in 1/1024, and the length of a rotation.
+/// Measurements of rotations: the share of packets that were sent again, in 1/1024, and the length of a rotation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     loss: u32,
@@ -174,7 +174,7 @@ impl Flow {
         }
     }
 
-    /// What is wrong, and which part of the used window would fit, in 1/1024.
+    /// The cause of a shrink, if there is one, and the part of the used window that would fit, in 1/1024.
     fn complaint(&self, config: &RingSettings, seen: &Seen) -> Option<(Cause, u32)> {
         let slow = (config.token_timeout / 8).max(self.usual.rotation + self.usual.rotation / 4);
         if seen.loss > self.usual.loss + LOSS_MARGIN {

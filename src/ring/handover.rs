@@ -126,7 +126,7 @@ impl Operational {
         self.hand_over(core, now);
     }
 
-    /// The token is here. Gives a number to a packet that was handed over in vain, and says whether more may be sent.
+    /// The token is here. Gives a number to a packet that was handed over and got none. Returns whether more may be sent.
     pub(super) fn number_handed(
         &mut self,
         core: &mut Core,

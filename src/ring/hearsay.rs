@@ -9,7 +9,7 @@ use super::RingSettings;
 use crate::time::Instant;
 use crate::wire::{DaemonId, Incarnation, Join};
 
-/// What was heard of daemons in their joins.
+/// The facts about other daemons that their joins have brought.
 #[derive(Debug)]
 pub(crate) struct Hearsay {
     /// The horizon at the start of this daemon, and the time of the start.
@@ -20,7 +20,7 @@ pub(crate) struct Hearsay {
     farewells: BTreeMap<DaemonId, (Incarnation, Farewell)>,
 }
 
-/// What a join is worth.
+/// The verdict on a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
     /// It is news.

@@ -59,7 +59,7 @@ pub(crate) fn add_claim(claims: &mut Claims, data: Data) {
 }
 
 impl Owed {
-    /// What is owed to a ring that broke.
+    /// The obligations to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
         let (lives, promised) = (Vec::new(), Claims::new());
         Owed {
@@ -276,7 +276,7 @@ impl Owed {
     }
 }
 
-/// What must be known to pay a ring that was left.
+/// The facts that are necessary to pay a ring that was left.
 #[derive(Debug)]
 pub(crate) struct Payment {
     /// The daemons that go on together with this one.

@@ -55,7 +55,7 @@ pub(crate) struct Holding {
     pub(crate) waiting: Vec<Data>,
 }
 
-/// Who shall answer.
+/// The members that shall answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
     All,
@@ -237,8 +237,8 @@ impl Operational {
         None
     }
 
-    /// A member seems to lack packets that were numbered, and others may lack them too. All are told now which packets there are; while
-    /// many are sent, the next announcement would come late. Not as often as members repeat what they hand over.
+    /// A member seems to lack packets that were numbered, and others may lack them too. So the packets are announced to all now:
+    /// while many are sent, the next announcement would come late. Members repeat handed-over packets more often than this.
     pub(super) fn on_signs_of_loss(&mut self, core: &mut Core, now: Instant) {
         let (safe, pause) = (self.circulation.safe, core.config.rest_interval / SOON);
         let Place::Here(holding) = &mut self.place else { return };

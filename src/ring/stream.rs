@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::window::Window;
 use crate::wire::{Data, MESSAGE_PREFIX, Payload, Reader, Service, Slice};
 
-/// What is known of one origin's messages in one ring.
+/// The state of one origin's messages in one ring.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     assembly: Assembly,

@@ -114,7 +114,7 @@ impl fmt::Debug for Key {
 }
 
 impl KeyId {
-    /// What the header of a packet says of its key. Two keys may have one hint; then both are tried.
+    /// The byte in a packet's header that hints at its key. Two keys may have one hint; then both are tried.
     pub fn hint(self) -> u8 {
         // Never 0, which means a plain packet in a header.
         1 + (self.0 % 255) as u8
@@ -168,7 +168,7 @@ impl FromStr for Keys {
                 continue;
             }
             let key = parse_line(number, line)?;
-            // By id: others name a key by its id, so two keys with one id could not be told apart.
+            // By id: others name a key by its id, so two keys with one id could not be distinguished.
             if keys.iter().any(|known| known.id == key.id) {
                 return Err(KeyError::Twice(number));
             }

@@ -41,7 +41,7 @@ impl Manager {
         self.say("READY=1");
     }
 
-    /// The daemon stops because it was told to.
+    /// The daemon stops on request.
     pub fn stopping(&self) {
         self.say("STOPPING=1");
     }
@@ -54,7 +54,7 @@ impl Manager {
     }
 }
 
-/// What the service manager already knows of the daemon.
+/// The facts about the daemon that the service manager already has.
 #[derive(Debug)]
 pub struct Reporter<'a> {
     manager: &'a Manager,

@@ -139,7 +139,7 @@ mod socket {
 
 /// One record: its kind, and its keys with their values.
 pub struct Record<'a> {
-    /// What it is about.
+    /// The kind of thing that it describes.
     pub kind: &'a str,
     /// Its keys and their values.
     pub fields: Vec<(&'a str, &'a str)>,

@@ -138,7 +138,7 @@ impl<H: Copy> Files<H> {
         self.tables[priority as usize].iter().filter(|entry| entry.active).count()
     }
 
-    /// What to watch now.
+    /// The descriptors to watch now.
     pub fn watches(&self) -> Vec<(Ticket, WatchedFile)> {
         let priorities = Priority::ALL.into_iter().filter(|&priority| priority >= self.threshold);
         let entries = priorities.flat_map(|priority| &self.tables[priority as usize]);

@@ -214,7 +214,7 @@ impl FlushMailbox {
     }
 }
 
-/// What a message would take on the stream.
+/// How many bytes a message takes on the stream.
 fn size(message: &Message) -> usize {
     crate::wire::FrameHeader::SIZE + message.groups.len() * Name::SIZE + message.body.len()
 }

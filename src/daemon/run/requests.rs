@@ -1,4 +1,4 @@
-//! What the loop does for other threads: requests of operators and programs, and settings that were read again.
+//! The loop's work for other threads: requests of operators and programs, and settings that were read again.
 
 use tracing::{info, warn};
 

@@ -11,7 +11,7 @@ use super::{Came, Copied, SILENCE};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
-/// What this daemon knows about one path.
+/// The state and the measurements of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
     /// The other daemon.

@@ -94,7 +94,7 @@ struct Peer {
     heard: Vec<Heard>,
 }
 
-/// What is known about the path to another daemon on one network.
+/// The lengths that pass on the path to another daemon on one network.
 #[derive(Clone, Debug)]
 struct Reach {
     /// The longest datagram that is proved to pass.
@@ -125,7 +125,7 @@ struct Reach {
     short_answers: u8,
 }
 
-/// What arrived of the latest round of another daemon's probes, on one network.
+/// The probes that arrived of another daemon's latest round, on one network.
 #[derive(Clone, Copy, Debug, Default)]
 struct Heard {
     round: u32,

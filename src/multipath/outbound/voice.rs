@@ -86,7 +86,7 @@ impl Outbound {
         }
         self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
         if to == table.me() {
-            // The other host is where this one is, so those elsewhere must be told one by one.
+            // The other host is where this one is, so daemons elsewhere each get a packet of their own.
             table.far().for_each(|far| self.put(&parcel, all, Some(table.id(far))));
             return;
         }
