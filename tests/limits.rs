@@ -61,7 +61,11 @@ const ELSEWHERE: [(&str, &str, &str); 19] = [
         "src/groups/pieces.rs",
         "messages_that_have_begun_have_a_limit_together_and_what_ends_makes_room",
     ),
-    ("how far the number of a ring", "src/ring/tests/forged.rs", "a_ring_sequence_that_nobody_can_have_reached_is_not_learnt"),
+    (
+        "how far the number of a ring",
+        "src/ring/tests/forged.rs",
+        "a_ring_sequence_that_nobody_can_have_reached_is_not_learnt",
+    ),
     (
         "memory that a daemon uses",
         "src/node/tests/crowds.rs",
@@ -96,7 +100,11 @@ const ELSEWHERE: [(&str, &str, &str); 19] = [
         "src/node/tests/crowds.rs",
         "a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed",
     ),
-    ("clients that send through shared memory", "src/daemon/clients.rs", "only_so_many_clients_share_memory_with_the_daemon"),
+    (
+        "clients that send through shared memory",
+        "src/daemon/clients.rs",
+        "only_so_many_clients_share_memory_with_the_daemon",
+    ),
     ("lines of the log that wait", "tests/log.rs", "lines_that_were_lost_are_counted_in_the_log"),
     ("lines of one kind", "tests/log.rs", "a_client_that_breaks_the_protocol_does_not_fill_the_log"),
     ("an operator's command", "tests/operator.rs", "a_slow_operator_does_not_keep_the_others_out_for_long"),

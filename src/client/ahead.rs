@@ -47,6 +47,7 @@ impl Ahead {
 
     /// Whether a look is worth it for this many bytes.
     fn is_worth(&self, wanted: usize) -> bool {
+        // A look saves calls for small messages. For a large one it would only be a second copy.
         cfg!(unix) && !self.after_large && wanted < LARGE
     }
 
@@ -81,6 +82,7 @@ impl Stream {
                 self.peek_more(ahead)?;
             }
             let count = ahead.hand_out(slices);
+            // `bytes_waiting` subtracts these, because the socket still has them.
             self.owed.fetch_add(count, Ordering::Relaxed);
             IoSliceMut::advance_slices(&mut slices, count);
         }

@@ -116,6 +116,7 @@ impl Clients {
     /// Adds a new stream under a new id. Ids are never used again.
     pub(super) fn admit(&mut self, mut stream: Stream) -> io::Result<SessionId> {
         let id = SessionId(self.next);
+        // A stream that cannot be polled uses up no id.
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
         let (origin, may_vanish) = (stream.origin(), stream.may_vanish());
@@ -185,6 +186,7 @@ impl Clients {
             }
             None => client.read(&mut self.buffer, &mut self.pipes),
         };
+        // Only the socket is left, so another client may share memory with the daemon.
         if client.intake.take_if(|intake| intake.is_over()).is_some() {
             self.pipes -= 1;
         }
@@ -269,6 +271,7 @@ impl Clients {
     /// Writes what the node has for this client, until the budget of bytes is used up.
     pub(super) fn write(&mut self, id: SessionId, node: &mut Node, budget: &mut usize) -> Written {
         let Some(client) = self.clients.get(&id) else { return Written::All };
+        // Bounded, so that a client that reads fast does not hold up the others.
         for _ in 0..WRITES_IN_A_ROW {
             if *budget == 0 {
                 return Written::Some;
@@ -375,6 +378,7 @@ impl Client {
                 Taken::Bytes(count)
             }
             Err(error) => match error.kind() {
+                // There may be bytes all the same, so the client stays in the queue.
                 io::ErrorKind::Interrupted => Taken::Bytes(0),
                 io::ErrorKind::WouldBlock => Taken::Nothing,
                 _ => Taken::Ended,

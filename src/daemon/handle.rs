@@ -191,6 +191,7 @@ pub(super) struct Ending(pub Arc<Shared>);
 impl Drop for Ending {
     fn drop(&mut self) {
         #[cfg(unix)]
+        // First, so that no new client enters a daemon that nobody runs.
         self.0.entrance.close();
         if thread::panicking() {
             error!(name: "daemon_panicked", "the daemon's thread panicked: its clients have lost their connections");

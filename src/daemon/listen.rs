@@ -215,8 +215,10 @@ impl Listeners {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
                 Err(error) if is_shortage(&error) => {
                     warn!(name: "clients_paused", %error, "no client is accepted for {} ms", PAUSE.as_millis());
+                    // An attempt at once would fail too, because descriptors come back only when something is closed.
                     self.paused = Some(now + PAUSE);
                 }
+                // Usually this client is gone already, and the next one is well.
                 Err(_) => failures += 1,
             }
         }
@@ -266,8 +268,10 @@ fn tcp_addresses(addresses: &ClientAddresses, port: u16) -> Vec<SocketAddr> {
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
+        // IPv4 has a door of its own at the same port.
         socket.set_only_v6(true)?;
     }
+    // Ended connections of an earlier daemon may still hold the port. On Windows the option would let two programs use one port.
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }

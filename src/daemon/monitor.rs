@@ -217,6 +217,7 @@ impl Monitors {
     }
 
     fn try_send(&mut self, to: SocketAddr, report: &Report) -> io::Result<()> {
+        // Opened for the first report, because most daemons never send one.
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,

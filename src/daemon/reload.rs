@@ -93,6 +93,7 @@ impl InForce {
     /// The changes that the new settings bring, or the reason why they cannot be applied.
     fn compare(&self, new: &Settings) -> Result<Reloaded, ReloadError> {
         let name = &self.name;
+        // By name, so that a changed id gets an error of its own.
         let Some(me) = new.table.daemons.iter().find(|daemon| daemon.name == *name) else {
             return Err(ReloadError::NotOurs(format!("the file has no daemon {name}, which this one is")));
         };
@@ -104,6 +105,7 @@ impl InForce {
             return Err(ReloadError::NotOurs(reason));
         }
         let daemons = new.table.daemons.iter().map(|daemon| daemon.id).collect();
+        // Daemons that cannot form a ring are refused before anything changes.
         if let Err(error) = RingSettings::new(self.me, Incarnation(0), daemons).check() {
             return Err(ReloadError::NotOurs(error.to_string()));
         }

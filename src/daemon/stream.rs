@@ -66,6 +66,7 @@ impl Stream {
     fn is_of_this_machine(&self, far: SocketAddr) -> io::Result<bool> {
         let near = self.socket(|socket| Ok(socket.local_addr()?.as_socket().map(|near| near.ip().to_canonical())))?;
         let ip = far.ip().to_canonical();
+        // A connection from this machine to one of its own addresses usually has that address at both ends.
         Ok(ip.is_loopback() || near == Some(ip))
     }
 
@@ -80,6 +81,7 @@ impl Stream {
     pub(super) fn unix(stream: UnixStream) -> io::Result<Stream> {
         let stream = Stream::Unix(stream);
         stream.socket(|socket| {
+            // Only raised: the defaults of the system may be larger.
             if socket.send_buffer_size()? < BUFFER_SIZE {
                 socket.set_send_buffer_size(BUFFER_SIZE)?;
             }

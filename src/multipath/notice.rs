@@ -179,6 +179,7 @@ impl fmt::Display for Notice {
                 )
             }
             Notice::SecondSelf { network, life, other } => {
+                // Both hosts compare the same two lives, so exactly one of them gives way.
                 let who = if other.life.0 < life.0 { "this one gives way" } else { "the other one gives way" };
                 write!(
                     f,

@@ -74,6 +74,7 @@ impl Key {
     /// The key with these bytes.
     pub fn new(cipher: Cipher, secret: [u8; Key::SIZE]) -> Key {
         let mut key = Key { cipher, secret, id: KeyId(0) };
+        // Derived like a key for a purpose, so the id shows nothing of the secret.
         let [a, b, c, d, ..] = key.derive(&[b"id"]);
         key.id = KeyId(u32::from_be_bytes([a, b, c, d]));
         key
@@ -109,6 +110,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the secret, because such texts end in logs.
         write!(f, "Key({} {})", self.cipher.name(), self.id)
     }
 }
@@ -163,6 +165,7 @@ impl FromStr for Keys {
     fn from_str(text: &str) -> Result<Keys, KeyError> {
         let mut keys: Vec<Key> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
+            // A remark may follow a key: `#` is no digit.
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
@@ -193,6 +196,7 @@ fn parse_line(number: usize, line: &str) -> Result<Key, KeyError> {
 fn hexadecimal(digits: &str) -> Option<[u8; Key::SIZE]> {
     let mut bytes = [0; Key::SIZE];
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    // A short key is not filled up, because it would be weaker than it looks.
     if !rest.is_empty() || pairs.len() != bytes.len() {
         return None;
     }

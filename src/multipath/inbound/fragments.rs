@@ -73,6 +73,7 @@ impl Fragments {
     /// A fragment arrived from this life of a sender.
     pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
         let incomplete = &mut self.0[sender];
+        // Another life uses the same numbers for other datagrams.
         if incomplete.life != Some(life) {
             *incomplete = Incomplete { life: Some(life), ..Incomplete::default() };
         }
@@ -115,6 +116,7 @@ impl Incomplete {
     fn make_room(&mut self, now: Instant, total: usize) -> bool {
         let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
         while held(&self.datagrams) + total > BYTES_LIMIT {
+            // One datagram alone always fits: its length is a number of 16 bits.
             let Some(oldest) = self.datagrams.front() else { return true };
             if now.since(oldest.since) < STALLED {
                 return false;
@@ -125,6 +127,7 @@ impl Incomplete {
     }
 
     fn refuse(&mut self, number: u32) {
+        // The fragments of the oldest one have probably all arrived by now.
         if self.refused.len() == REFUSED_LIMIT {
             self.refused.pop_front();
         }
@@ -139,6 +142,7 @@ impl Partial {
         let end = start + fragment.part.len();
         let place = self.parts.partition_point(|&(_, before)| before <= start);
         let overlaps = self.parts.get(place).is_some_and(|&(next, _)| next < end);
+        // The fragments of one datagram agree on its length and do not overlap. The limit bounds the work for each fragment.
         if usize::from(fragment.total) != self.bytes.len() || overlaps || self.parts.len() >= PARTS_LIMIT {
             return false;
         }
