@@ -8,7 +8,7 @@ use super::address::{self, Endpoint, Reading};
 use super::draft::Draft;
 use super::error::{Findings, Mistake, Position, shown};
 use super::keywords::{self, Form, Keyword};
-use super::lexer::{Kind, Token};
+use super::lexer::{ConfigToken, Kind};
 use super::syntax::{
     DaemonSyntax, InterfaceSyntax, NetworkMode, NetworkStanza, NetworkSyntax, SegmentSyntax, Spanned, Tree,
 };
@@ -16,7 +16,7 @@ use super::values;
 use crate::multipath::Policy;
 
 /// The tree of these tokens, without the stanzas that have mistakes.
-pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
+pub(super) fn parse(tokens: &[ConfigToken], findings: &mut Findings) -> Tree {
     let mut parser = Parser { tokens, next: 0, in_segment: false };
     let mut tree = Tree::default();
     while parser.peek().kind != Kind::End {
@@ -32,7 +32,7 @@ pub(super) type Parsed<T> = Result<T, Mistake>;
 
 /// The tokens, and the position of the next one.
 pub(super) struct Parser<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [ConfigToken],
     next: usize,
     /// A mistake ended a segment between its braces, so its closing brace may still come.
     in_segment: bool,
@@ -80,7 +80,7 @@ impl<'a> Parser<'a> {
         keywords::keyword(key).is_some() || self.tokens[self.next + 1].kind == Kind::Equals
     }
 
-    fn segment(&mut self, keyword: &Token) -> Parsed<SegmentSyntax> {
+    fn segment(&mut self, keyword: &ConfigToken) -> Parsed<SegmentSyntax> {
         let mut networks = Vec::new();
         while self.peek().kind != Kind::Open {
             networks.push(self.network()?);
@@ -122,7 +122,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn daemon(&mut self, segment: &Token, networks: usize) -> Parsed<DaemonSyntax> {
+    fn daemon(&mut self, segment: &ConfigToken, networks: usize) -> Parsed<DaemonSyntax> {
         let token = self.peek();
         if token.kind == Kind::End {
             let message = format!("the file ends inside the segment begun in line {}: write }}", segment.at.line);
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn network_stanza(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+    fn network_stanza(&mut self, keyword: &ConfigToken) -> Parsed<NetworkStanza> {
         let stanza = self.network_block(keyword);
         if stanza.is_err() {
             // Otherwise each word in the rest of the block would be reported as an unknown keyword.
@@ -223,7 +223,7 @@ impl<'a> Parser<'a> {
 
     /// Skips up to and including the next closing brace, unless a stanza begins before it.
     fn skip_block(&mut self) {
-        let begins_stanza = |token: &Token| token.word().is_some_and(|word| keywords::keyword(word).is_some());
+        let begins_stanza = |token: &ConfigToken| token.word().is_some_and(|word| keywords::keyword(word).is_some());
         while !matches!(self.peek().kind, Kind::Close | Kind::End) && !begins_stanza(self.peek()) {
             self.bump();
         }
@@ -232,7 +232,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn network_block(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+    fn network_block(&mut self, keyword: &ConfigToken) -> Parsed<NetworkStanza> {
         let number = values::number(self.bump())?;
         self.expect(Kind::Open, "{ after the number of the network")?;
         let (name, mode, port, interface, priority) = (None, None, None, None, None);
@@ -363,12 +363,12 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn peek(&self) -> &'a Token {
+    fn peek(&self) -> &'a ConfigToken {
         &self.tokens[self.next]
     }
 
     /// Takes the next token. The end of the file stays the next token for ever.
-    fn bump(&mut self) -> &'a Token {
+    fn bump(&mut self) -> &'a ConfigToken {
         let token = self.peek();
         if token.kind != Kind::End {
             self.next += 1;
@@ -377,7 +377,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn no_stanza(token: &Token) -> Mistake {
+fn no_stanza(token: &ConfigToken) -> Mistake {
     let word = shown(&token.text);
     let message = match (token.kind, token.text.split_once('=')) {
         (Kind::Word, Some((key, value))) if keywords::keyword(key).is_some() => {

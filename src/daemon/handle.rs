@@ -16,7 +16,7 @@ use tracing::{error, warn};
 #[cfg(unix)]
 use super::entrance::{Entrance, Newcomer};
 use super::journal::{Happening, Journal};
-use super::progress::{Life, PathEvent, Progress};
+use super::progress::{PathEvent, Progress, RunState};
 use super::records::Lists;
 use super::reload::InForce;
 use super::setup::Membership;
@@ -196,7 +196,7 @@ impl Drop for Ending {
         if thread::panicking() {
             error!(name: "daemon_panicked", "the daemon's thread panicked: its clients have lost their connections");
         }
-        self.0.progress.end(if thread::panicking() { Life::Crashed } else { Life::Stopped });
+        self.0.progress.end(if thread::panicking() { RunState::Crashed } else { RunState::Stopped });
     }
 }
 
@@ -382,8 +382,8 @@ impl Handle {
     }
 
     /// Whether the daemon is still there.
-    pub fn life(&self) -> Life {
-        self.0.progress.life()
+    pub fn run_state(&self) -> RunState {
+        self.0.progress.run_state()
     }
 
     /// The first change of a path after the one with this number. Waits for it at most for `patience`. `None` if there is none in that
