@@ -176,7 +176,8 @@ impl Circulation {
 
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
         // The same aru by the same member at two visits: what that member lacks was not repaired in between.
-        let Some(by) = token.aru_by.filter(|_| token.aru < token.seq) else {
+        let behind = if token.aru < token.seq { token.aru_by } else { None };
+        let Some(by) = behind else {
             self.behind = None;
             core.timers.stop(Timer::Progress);
             return;
@@ -331,7 +332,9 @@ impl Circulation {
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
             self.retransmit_after = self.patience(core);
             self.await_answer(core, now);
-            numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
+            for data in numbered {
+                core.transmit(None, Packet::Data(data));
+            }
         }
         self.rotation.begin(now);
         // The next visit takes its requests and the safe line from this token.

@@ -97,8 +97,9 @@ impl Operational {
                 resting.misses = 0;
             }
             _ => {
-                let busy = [Timer::TokenLoss, Timer::TokenRetransmit, Timer::Progress];
-                busy.into_iter().for_each(|timer| core.timers.stop(timer));
+                for timer in [Timer::TokenLoss, Timer::TokenRetransmit, Timer::Progress] {
+                    core.timers.stop(timer);
+                }
                 self.place = Place::There(Resting {
                     holder,
                     hop,
@@ -117,8 +118,9 @@ impl Operational {
 
     /// The token rests elsewhere no longer.
     pub(super) fn leave_rest(&mut self, core: &mut Core) {
-        let calm = [Timer::HolderSilence, Timer::Ask, Timer::Handover];
-        calm.into_iter().for_each(|timer| core.timers.stop(timer));
+        for timer in [Timer::HolderSilence, Timer::Ask, Timer::Handover] {
+            core.timers.stop(timer);
+        }
         self.place = Place::Underway;
     }
 

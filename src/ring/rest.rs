@@ -301,7 +301,9 @@ impl Operational {
     /// Lets the token go round again.
     pub(super) fn let_go(&mut self, core: &mut Core, now: Instant) {
         let Place::Here(holding) = std::mem::replace(&mut self.place, Place::Underway) else { return };
-        [Timer::Rest, Timer::Number].into_iter().for_each(|timer| core.timers.stop(timer));
+        for timer in [Timer::Rest, Timer::Number] {
+            core.timers.stop(timer);
+        }
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         self.left = Some(holding.count);
         let mut token = holding.token;

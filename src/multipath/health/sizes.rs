@@ -340,8 +340,8 @@ impl Sizes {
     /// The paths that have carried less than their interface for some time.
     pub(super) fn short(&self, now: Instant, table: &Table) -> impl Iterator<Item = Short> {
         let lasting = move |reach: &&Reach| {
-            let since = reach.short_since.filter(|_| reach.short_answers >= RISES);
-            since.is_some_and(|since| now.since(since) >= LASTING)
+            let is_old = |since: Instant| now.since(since) >= LASTING;
+            reach.short_answers >= RISES && reach.short_since.is_some_and(is_old)
         };
         let peers = table.others().map(|seat| (seat, &self.peers[seat])).filter(|(_, peer)| peer.alive);
         peers.flat_map(move |(daemon, peer)| {
