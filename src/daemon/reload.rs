@@ -18,7 +18,7 @@ use crate::time::Duration;
 use crate::wire::{DaemonId, Incarnation};
 
 /// How long the loop may take to apply the settings.
-const PATIENCE: Duration = Duration::from_secs(5);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings in force, and the daemon that they are for.
 #[derive(Clone, Debug)]
@@ -185,7 +185,7 @@ impl Handle {
             membership: in_force.membership(&settings),
             clients: in_force.other_clients(&settings),
         };
-        if !self.obey(Request::Settings(Box::new(news)), PATIENCE) {
+        if !self.obey(Request::Settings(Box::new(news)), APPLY_TIMEOUT) {
             return Err(ReloadError::Busy);
         }
         if let Some(reason) = self.status().reload_error {

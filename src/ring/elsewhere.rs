@@ -5,7 +5,7 @@ use super::core::Core;
 use super::handover::Handover;
 use super::operational::Operational;
 use super::possible::Verdict;
-use super::rest::{LOOKS, Place, SILENT_TICKS, STRETCHES};
+use super::rest::{CHECKS, Place, SILENT_TICKS, STRETCHES};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use crate::time::{Duration, Instant};
@@ -128,10 +128,10 @@ impl Operational {
     pub(super) fn on_holder_silence(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
-        if resting.misses > (SILENT_TICKS - 1) * LOOKS {
+        if resting.misses > (SILENT_TICKS - 1) * CHECKS {
             return Some(Transition::gather_without(GatherReason::HolderSilent, [resting.holder]));
         }
-        core.timers.set(Timer::HolderSilence, now + resting.pause / LOOKS);
+        core.timers.set(Timer::HolderSilence, now + resting.pause / CHECKS);
         // This answers an old announcement, so the holder says where it is.
         self.answer_again(core, Vec::new());
         None

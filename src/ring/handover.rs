@@ -41,7 +41,7 @@ const TRIES: u32 = 3;
 /// How many claims of one packet may be refused before the token shall go round.
 const CLAIMS: u32 = 8;
 /// If more bytes wait than fit this many packets, the token shall go round.
-const BACKLOG: usize = 2;
+const BACKLOG_PACKETS: usize = 2;
 
 /// Whether this numbered packet is the one that was handed over.
 pub(crate) fn is_same(handed: &Data, data: &Data) -> bool {
@@ -98,7 +98,7 @@ impl Operational {
 
     /// Asks the holder once to let the token go round, if more waits than it should carry.
     pub(super) fn ask_if_much_waits(&mut self, core: &mut Core) {
-        let much = BACKLOG * core.payload_room();
+        let much = BACKLOG_PACKETS * core.payload_room();
         let Place::There(resting) = &mut self.place else { return };
         if core.sender.bytes() > much && !std::mem::replace(&mut resting.hurried, true) {
             self.hurry(core);
@@ -226,7 +226,7 @@ impl Operational {
         let alone = self.circulation.is_alone();
         while let Place::Here(holding) = &self.place {
             let full = self.circulation.is_full(core, &holding.token);
-            if !alone && (full || core.sender.bytes() > 2 * BACKLOG * room) {
+            if !alone && (full || core.sender.bytes() > 2 * BACKLOG_PACKETS * room) {
                 return self.let_go(core, now);
             }
             let Some(stretch) = core.sender.stretch(room) else { return };

@@ -78,7 +78,7 @@ struct Answer {
 /// stood still does not believe that all others are gone.
 pub(crate) const SILENT_TICKS: u32 = 4;
 /// How often in an interval a member checks whether the holder is silent, and asks it.
-pub(super) const LOOKS: u32 = 4;
+pub(super) const CHECKS: u32 = 4;
 /// Intervals without a packet after which the intervals become twice as long, and how often they do.
 const QUIET_TICKS: u32 = 8;
 pub(super) const STRETCHES: u32 = 2;
@@ -184,7 +184,7 @@ impl Holding {
     /// Whether a member has missed the last announcement and must get it again, because it may give this daemon up. This happens
     /// at a limited rate, because anybody may repeat old answers of the member.
     fn has_missed(&mut self, core: &Core, now: Instant, from: DaemonId) -> bool {
-        let pause = core.config.rest_interval / LOOKS;
+        let pause = core.config.rest_interval / CHECKS;
         let Some(answer) = self.answers.get_mut(&from) else { return false };
         let missed = answer.count < self.count && now.since(answer.told) >= pause;
         if missed {

@@ -114,7 +114,7 @@ struct Assembly {
 }
 
 /// The longest message that a stream may announce, far above the largest that a daemon sends whole; beyond it the stream is not believed.
-const MESSAGE_LIMIT: usize = 16 << 20;
+const LENGTH_LIMIT: usize = 16 << 20;
 /// A place where no packet begins.
 const NOWHERE: u64 = u64::MAX;
 
@@ -139,7 +139,7 @@ impl Assembly {
             self.prefix.extend_from_slice(&rest[..taken]);
             rest = rest.tail(taken);
             let Some((length, service)) = self.begun() else { break };
-            if length > MESSAGE_LIMIT {
+            if length > LENGTH_LIMIT {
                 // No honest daemon announces such a length. Nothing more of this stream is believed.
                 tracing::debug!(origin = %data.origin, length, "impossible length of a message; the rest of this stream is dropped");
                 *self = Assembly { next: NOWHERE, ..Assembly::default() };

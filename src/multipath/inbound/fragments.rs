@@ -1,9 +1,9 @@
 //! Reassembles datagrams from fragments.
 //!
 //! A sender may have several datagrams on the way, and some fragments may be lost. So the bytes kept for each sender have a limit. A datagram
-//! that is not complete after [`PATIENCE`] is dropped. When the limit is reached, a new datagram replaces the oldest ones if these have waited
-//! for [`STALLED`]. If they have not, the new datagram is refused with all its fragments. Otherwise a burst of too many datagrams would evict
-//! each datagram before it is complete. Fragments that contradict each other are dropped and counted.
+//! that is not complete after [`ASSEMBLY_TIMEOUT`] is dropped. When the limit is reached, a new datagram replaces the oldest ones if these have
+//! waited for [`STALLED`]. If they have not, the new datagram is refused with all its fragments. Otherwise a burst of too many datagrams
+//! would evict each datagram before it is complete. Fragments that contradict each other are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use crate::wire::{Fragment, Incarnation, Slice};
 /// The limit for bytes of incomplete datagrams from one sender.
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
 /// How long an incomplete datagram is kept. By then a retransmission of its packet has been requested.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An incomplete datagram that has waited for this long has probably lost a fragment.
 const STALLED: Duration = Duration::from_millis(50);
 /// How many refused datagrams are remembered.
@@ -83,7 +83,7 @@ impl Fragments {
 
 impl Incomplete {
     fn join(&mut self, now: Instant, fragment: &Fragment) -> Joined {
-        let is_old = |partial: &Partial| now.since(partial.since) >= PATIENCE;
+        let is_old = |partial: &Partial| now.since(partial.since) >= ASSEMBLY_TIMEOUT;
         while self.datagrams.front().is_some_and(is_old) {
             self.datagrams.pop_front();
         }
