@@ -11,7 +11,7 @@ use std::process::exit;
 use std::thread;
 use std::time::Duration;
 
-use spread::daemon::{self, Handle, Life, Options, files};
+use spread::daemon::{self, Handle, Options, RunState, files};
 use spread::wire::NetworkId;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = running.handle().clone();
     thread::spawn(move || obey(&handle));
     let mut seen = 0;
-    while running.handle().life() == Life::Running {
+    while running.handle().run_state() == RunState::Running {
         let Some(event) = running.handle().next_path_event(seen, Duration::from_secs(60)) else { continue };
         seen = event.number;
         let other = settings.table.daemons.iter().find(|daemon| daemon.id == event.path.daemon);

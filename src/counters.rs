@@ -7,7 +7,7 @@ mod times;
 
 pub use times::Times;
 
-/// What is known of something that is counted or measured.
+/// The value of something that is counted or measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// How often, since the daemon started.
@@ -23,7 +23,7 @@ pub enum Value {
 pub struct Counter {
     /// The part that counts: a word without blanks.
     pub section: &'static str,
-    /// What is counted: a word without blanks, unique in its section.
+    /// The name of the counter: a word without blanks, unique in its section.
     pub key: &'static str,
     /// The same in a sentence.
     pub meaning: &'static str,

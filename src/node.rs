@@ -77,7 +77,7 @@ pub enum ClientInput<'a> {
     Closed,
 }
 
-/// What the node tells the daemon around it.
+/// An event for the daemon around the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeEvent {
     /// [`Node::client_output`] of this session became non-empty.
@@ -95,7 +95,7 @@ pub enum NodeEvent {
     Check {
         /// The session that waits.
         id: SessionId,
-        /// What it sent.
+        /// The credentials to compare with the file.
         check: Check,
     },
     /// [`Node::takes_bytes_of`] this session again, if it did not.
@@ -380,7 +380,7 @@ impl Node {
         }
     }
 
-    /// What groups may cost now: nothing while long work waits for its next slice.
+    /// How much work groups may do now: none while long work waits for its next slice.
     fn slice_budget(&self) -> usize {
         match self.next_slice {
             _ if self.groups.backlog() > BACKLOG_LIMIT => usize::MAX,

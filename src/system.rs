@@ -14,7 +14,7 @@ pub(crate) const RUNTIME_DIRECTORY: &str = if cfg!(target_os = "linux") { "/run/
 /// Where daemons have their sockets otherwise.
 #[cfg(unix)]
 const SHARED_DIRECTORY: &str = "/tmp";
-/// What the name of the socket for operators has behind the port.
+/// The suffix of the operators' socket, which follows the port in its name.
 pub const CONTROL: &str = ".control";
 
 /// The files where the daemon with this client port may have a socket; `suffix` tells its sockets apart.

@@ -166,7 +166,7 @@ fn control_characters_of_strangers_are_escaped() {
         let _ = stream.read_to_end(&mut Vec::new());
     }
     daemon.expect_well();
-    daemon.expect_log(&["client closed"]);
+    daemon.expect_log(&["the connection of a client is closed"]);
     assert!(daemon.log().chars().all(|c| c == '\n' || !c.is_control()), "{:?}", daemon.log());
 }
 

@@ -41,7 +41,7 @@ fn expect_words(socket: &UnixDatagram, setup: Setup) {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut daemon = setup.env("WATCHDOG_USEC", "400000").start();
     expect_word(socket, "READY=1");
-    daemon.expect_log(&["ready: the ring stands"]);
+    daemon.expect_log(&["ready: the first ring is formed"]);
     expect_word(socket, "STATUS=1 daemons in the ring");
     (0..3).for_each(|_| expect_word(socket, "WATCHDOG=1"));
     daemon.signal("-HUP");
@@ -264,7 +264,7 @@ fn root_becomes_the_user_of_the_configuration_in_every_thread_and_cleans_up_behi
     let mut daemon = Setup::new("nobody", &lines.replace("{}", &log.display().to_string())).start();
     daemon.expect_well();
     let text = || fs::read_to_string(&log).unwrap_or_default();
-    eventually(|| text().contains("root_given_up: root is given up for good account=nobody").then_some(()));
+    eventually(|| text().contains("root_given_up: root privileges are dropped for good account=nobody").then_some(()));
     let uid = field(&fs::read_to_string(format!("/proc/{}/status", daemon.process.id())).unwrap(), "Uid:");
     assert_eq!(uid.split(' ').next(), Some("65534"));
     for thread in fs::read_dir(format!("/proc/{}/task", daemon.process.id())).unwrap() {
@@ -374,8 +374,8 @@ fn a_daemon_whose_policy_or_timers_differ_is_named_by_the_others_with_what_diffe
     let [alpha, beta, gamma] =
         ring("differ", [("alpha", ""), ("beta", "NetworkPolicy = passive"), ("gamma", "TokenTimeout = 1100")]);
     let [of_beta, of_gamma] = [
-        ["WARN other_settings: beta (127.88.0.2) works by other settings: the policy should be the same in both files"],
-        ["WARN other_settings: gamma (127.88.0.3) works by other settings: TokenTimeout should be the same"],
+        ["WARN other_settings: beta (127.88.0.2) uses other settings: the policy should be the same in both files"],
+        ["WARN other_settings: gamma (127.88.0.3) uses other settings: TokenTimeout should be the same"],
     ];
     alpha.expect_log(&of_beta);
     alpha.expect_log(&of_gamma);

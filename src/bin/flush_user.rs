@@ -63,7 +63,9 @@ mod user {
         CastError, CastKind, FLUSH_REQ, FlushError, FlushMailbox, FlushReceiveError, SUBGROUP, VIEW_COUNT, VIEW_ID,
         VIEW_NAMES, Wait,
     };
-    use spread::client::{ConnectOptions, Envelope, Excess, Fate, Mailbox, Message, Received, Room, SendError, View};
+    use spread::client::{
+        ConnectOptions, Excess, Fate, Mailbox, Message, MessageHead, Received, Room, SendError, View,
+    };
     use spread::wire::{ByteOrder, Cause, FrameType, GroupId, Name};
 
     use super::Arguments;
@@ -290,8 +292,8 @@ mod user {
         }
     }
 
-    fn described(envelope: &Envelope, groups: Vec<Name>, body: Vec<u8>, mailbox: &Mailbox) -> String {
-        let &Envelope { kind, sender, mess_type, foreign_order, .. } = envelope;
+    fn described(envelope: &MessageHead, groups: Vec<Name>, body: Vec<u8>, mailbox: &Mailbox) -> String {
+        let &MessageHead { kind, sender, mess_type, foreign_order, .. } = envelope;
         let shown = |received: &Received| show::received(received, mailbox.private_group());
         if kind.contains(FLUSH_REQ) {
             format!("flush request of {sender}: the next view comes after f {sender}")
@@ -311,7 +313,7 @@ mod user {
     }
 
     /// A view of the Flush layer. It has one set: the members that came from the same view, or the one that joined or left.
-    fn view(envelope: &Envelope, members: Vec<Name>, body: &[u8]) -> View {
+    fn view(envelope: &MessageHead, members: Vec<Name>, body: &[u8]) -> View {
         let id = body
             .get(VIEW_ID..VIEW_COUNT)
             .and_then(|id| GroupId::decode(id, ByteOrder::NATIVE).ok())

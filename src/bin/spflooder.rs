@@ -214,7 +214,7 @@ impl Flood {
     }
 }
 
-/// What was sent or read so far.
+/// The messages sent or read so far.
 struct Tally {
     verb: &'static str,
     start: Instant,

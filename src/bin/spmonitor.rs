@@ -47,7 +47,7 @@ Examples:
   spmonitor paths -s 4900        networks and paths of the daemon with client port 4900
   spmonitor status --watch       one screen with the ring, networks and paths, again every two seconds
   spmonitor counters --json      everything that it counts, for a program
-  spmonitor health               one line, and the exit status 0 if all is well, 2 if something is amiss, 3 if it does not work
+  spmonitor health               one line, and the exit status 0 if all is well, 2 if something needs attention, 3 if it does not work
   spmonitor network 1 off        send nothing on network 1 until it is switched on; the other daemons learn of it
   spmonitor policy active 2      send data on two networks, whatever the file says
   tcpdump -i eth0 -x udp port 4803 | spmonitor decode
@@ -109,7 +109,7 @@ enum Request {
         /// The policy; NetworkPolicy in spread.conf(5) has what each does
         #[arg(value_parser = PossibleValuesParser::new(Policy::WORDS))]
         policy: String,
-        /// With active: on how many networks each packet travels, if not on all
+        /// With active: the number of networks that carry each packet; the default is all
         copies: Option<u8>,
         #[command(flatten)]
         door: Door,
@@ -133,7 +133,7 @@ enum Request {
     },
     /// Read the key file again; a new key is used as soon as all daemons have it
     Rekey(Door),
-    /// Begin or end a failure drill: the daemon loses all packets on a network, and the other daemons are not told
+    /// Begin or end a failure drill: the daemon drops all packets on a network and does not notify the other daemons
     Drill {
         /// The network, counted from 0
         number: u8,

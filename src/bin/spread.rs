@@ -210,7 +210,7 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     Ok((!folder.is_dir()).then_some(missing))
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until a stop is requested.
 fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     let Source { file, mut settings } = source(arguments.config.as_deref())?;
     arguments.overrule(&mut settings);
@@ -349,7 +349,9 @@ fn prepare(plan: &Plan, directory: &Path) {
 fn announce(plan: &Plan) {
     match plan {
         Plan::Ordinary => {}
-        Plan::Become(account) => info!(name: "root_given_up", account = %account, "root is given up for good"),
+        Plan::Become(account) => {
+            info!(name: "root_given_up", account = %account, "root privileges are dropped for good")
+        }
         Plan::StayRoot(reason) => warn!(
             name: "running_as_root",
             "running as root, because {reason}: name another DaemonUser, or let the service manager start the daemon as one"
@@ -399,7 +401,7 @@ fn start_log(settings: &config::Log, plan: &Plan) -> Result<Log, String> {
     if let Some(file) = &file
         && let Err(error) = plan.hand_over(file)
     {
-        warn!(name: "log_owner", file = %file.display(), %error, "the daemon's user may not open the log file again");
+        warn!(name: "log_owner", file = %file.display(), %error, "cannot give the log file to the daemon's user; reopening it may fail");
     }
     Ok(log)
 }

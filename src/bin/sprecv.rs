@@ -101,7 +101,7 @@ struct Run {
     corrupted: u64,
 }
 
-/// What a packet shows.
+/// The facts that a packet shows.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct News {
     /// Numbers that did not come.

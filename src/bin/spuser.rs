@@ -73,7 +73,7 @@ struct Arguments {
     /// Accepted for old scripts and ignored: spuser does not offer the method PWORD
     #[arg(short = 'n', value_name = "USER")]
     login: Option<String>,
-    /// Accepted for old scripts and ignored, as -n
+    /// Accepted for old scripts and ignored, like -n
     #[arg(short = 'p', value_name = "PASSWORD")]
     password: Option<String>,
     /// Receive in a separate thread, like sptuser

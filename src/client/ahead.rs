@@ -13,15 +13,15 @@ use std::sync::atomic::Ordering;
 use super::transport::Stream;
 use crate::wire::FrameHeader;
 
-/// Bytes of the first look at a socket. Each look that fills the buffer doubles it, up to [`LONGEST_LOOK`]. So a client that
+/// Bytes of the first look at a socket. Each look that fills the buffer doubles it, up to [`PEEK_SIZE_MAX`]. So a client that
 /// receives little needs little memory.
-const FIRST_LOOK: usize = 2 << 10;
+const PEEK_SIZE_MIN: usize = 2 << 10;
 /// Most bytes of a look: the size of a few hundred small messages.
-const LONGEST_LOOK: usize = 64 << 10;
+const PEEK_SIZE_MAX: usize = 64 << 10;
 /// Messages of this many bytes or more are read without a look.
 const LARGE: usize = 4 << 10;
 
-/// What a mailbox's receiver knows of the stream.
+/// The receiver's state of a mailbox's stream.
 #[derive(Debug, Default)]
 pub struct Receiving {
     /// The header of a message that was offered but did not fit its receiver's buffers.
@@ -47,6 +47,7 @@ impl Ahead {
 
     /// Whether a look is worth it for this many bytes.
     fn is_worth(&self, wanted: usize) -> bool {
+        // A look saves calls for small messages. For a large one it would only be a second copy.
         cfg!(unix) && !self.after_large && wanted < LARGE
     }
 
@@ -81,6 +82,7 @@ impl Stream {
                 self.peek_more(ahead)?;
             }
             let count = ahead.hand_out(slices);
+            // `bytes_waiting` subtracts these, because the socket still has them.
             self.owed.fetch_add(count, Ordering::Relaxed);
             IoSliceMut::advance_slices(&mut slices, count);
         }
@@ -101,7 +103,7 @@ impl Stream {
     /// Waits until something is there and looks at it.
     fn peek_more(&self, ahead: &mut Ahead) -> io::Result<()> {
         if ahead.end == ahead.bytes.len() {
-            let longer = (2 * ahead.bytes.len()).clamp(FIRST_LOOK, LONGEST_LOOK);
+            let longer = (2 * ahead.bytes.len()).clamp(PEEK_SIZE_MIN, PEEK_SIZE_MAX);
             ahead.bytes.resize(longer, 0);
         }
         (ahead.begin, ahead.end) = (0, 0);
@@ -117,7 +119,7 @@ impl Stream {
         debug_assert!(ahead.is_empty());
         while let owed @ 1.. = self.owed.load(Ordering::Relaxed) {
             // The bytes that were handed out are not needed in the copy any more.
-            ahead.bytes.resize(ahead.bytes.len().max(FIRST_LOOK), 0);
+            ahead.bytes.resize(ahead.bytes.len().max(PEEK_SIZE_MIN), 0);
             let some = owed.min(ahead.bytes.len());
             let mut bin = [IoSliceMut::new(&mut ahead.bytes[..some])];
             let count = self.read_some(&mut bin)?;
@@ -228,11 +230,11 @@ mod tests {
         let mut ahead = Ahead::default();
         far.write_all(&[7; 100]).unwrap();
         receive(&stream, &mut ahead, 100);
-        assert_eq!(ahead.bytes.len(), FIRST_LOOK);
+        assert_eq!(ahead.bytes.len(), PEEK_SIZE_MIN);
         for _ in 0..10 {
             far.write_all(&[7; 100_000]).unwrap();
             (0..1000).for_each(|_| drop(receive(&stream, &mut ahead, 100)));
         }
-        assert_eq!(ahead.bytes.len(), LONGEST_LOOK);
+        assert_eq!(ahead.bytes.len(), PEEK_SIZE_MAX);
     }
 }

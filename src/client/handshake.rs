@@ -84,6 +84,7 @@ fn read<T, E>(
     let mut bytes = Vec::new();
     loop {
         let mut byte = [0];
+        // Sockets have a time-out for one call and no deadline. So the rest of the time is set before each byte.
         if deadline.is_some() {
             stream.set_deadline(deadline)?;
         }
@@ -100,6 +101,7 @@ fn read<T, E>(
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> ConnectError {
         match error.kind() {
+            // Which of the two reports a time-out depends on the system.
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ConnectError::TimedOut,
             _ => ConnectError::Closed,
         }

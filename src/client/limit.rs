@@ -12,9 +12,9 @@ use super::transport::Stream;
 use crate::wire::{LIBRARY_LIMIT, Limits, Refusal};
 
 /// The longest wait for the answer. A daemon that does not answer in this time is taken for a classic one until it is asked again.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is known of a mailbox's limit: bytes of body and group names, 32 for each name.
+/// The limit for a mailbox's messages, in bytes of body and group names, 32 for each name.
 #[derive(Clone, Debug, Default)]
 pub struct MessageLimit {
     known: OnceLock<usize>,
@@ -63,7 +63,7 @@ impl MessageLimit {
 
 /// Asks the daemon at the other end of this stream; `None` if it does not understand.
 fn ask(stream: &Stream) -> io::Result<Option<Limits>> {
-    let deadline = Instant::now().checked_add(PATIENCE);
+    let deadline = Instant::now().checked_add(ANSWER_TIMEOUT);
     let question = stream.another(deadline)?;
     question.set_deadline(deadline)?;
     question.write_all(&mut [IoSlice::new(&Limits::QUESTION)])?;

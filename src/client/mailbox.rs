@@ -147,6 +147,7 @@ impl Mailbox {
         if self.message_limit.is_below(data_len.saturating_add(groups.len() * Name::SIZE), &self.stream) {
             return Err(SendError::TooLong);
         }
+        // The field of the header is signed.
         let data_len = i32::try_from(data_len).map_err(|_| SendError::TooLong)?;
         let front = self.front(kind, groups, mess_type, data_len);
         let mut slices = Vec::with_capacity(1 + body.len());
@@ -202,6 +203,7 @@ impl Mailbox {
 
     fn request(&self, kind: FrameType, group: Name) -> Result<(), GroupError> {
         let name = group.as_bytes();
+        // The range begins behind `#`, with which private groups begin.
         if name.is_empty() || !name.iter().all(|byte| (0x24..=0x7e).contains(byte)) {
             return Err(GroupError::IllegalGroup);
         }

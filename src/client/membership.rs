@@ -9,7 +9,7 @@ use crate::wire::{ByteOrder, FrameType, GroupId, Name};
 
 /// Where the number of vs sets lies.
 const COUNT: usize = 12;
-/// Where the offset of the own vs set lies.
+/// Where the offset of the receiver's own vs set lies.
 const OWN: usize = 16;
 /// Where the vs sets begin.
 const SETS: usize = 20;
@@ -76,6 +76,7 @@ impl<B: BodyBytes> MembershipReader<B> {
                 own = index;
             }
             *set = self.set_at(start)?;
+            // The numbers come from outside and may be anything, so nothing may overflow.
             start = (set.members as usize)
                 .checked_mul(Name::SIZE)
                 .and_then(|names| names.checked_add(set.offset as usize))
@@ -118,6 +119,7 @@ pub fn to_native(body: &mut [u8], order: ByteOrder) {
         turn(body, at, order);
     }
     let mut start = SETS;
+    // The program may hold only the front of a body, so this ends where the bytes end.
     while let Some(members) = turn(body, start, order) {
         let names = (members as usize).saturating_mul(Name::SIZE);
         start = start.saturating_add(NUMBER).saturating_add(names);

@@ -53,4 +53,4 @@ pub use membership::{BodyBytes, MembershipReader, VsSet};
 pub use platform::ignore_default_sigpipe;
 pub use platform::{doze, monotonic, wait_for};
 pub use received::{Message, Received, View};
-pub use receiving::{Envelope, Excess, Fate, Room};
+pub use receiving::{Excess, Fate, MessageHead, Room};

@@ -24,7 +24,7 @@ const VARIABLE: &str = "SPREAD_SHARED_MEMORY";
 /// Frames after which a session is worth a pipe.
 const MANY: u32 = 32;
 /// The longest time in which a sender does not notice that the session has ended.
-const LOOK_INTERVAL: Duration = Duration::from_micros(100);
+const END_CHECK_INTERVAL: Duration = Duration::from_micros(100);
 /// The longest wait for room before the socket is checked.
 const WAIT_LIMIT: Duration = Duration::from_millis(50);
 
@@ -195,7 +195,7 @@ impl PipeEnd {
             if stream.ring()? && !is_written(self.writer.bell(&self.memory))? {
                 return Err(broken());
             }
-        } else if self.looked.elapsed() >= LOOK_INTERVAL {
+        } else if self.looked.elapsed() >= END_CHECK_INTERVAL {
             self.check_alive(stream)?;
         }
         Ok(true)

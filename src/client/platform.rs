@@ -1,4 +1,4 @@
-//! What differs between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork,
+//! The differences between operating systems: send flags, the count of waiting bytes, the descriptor as a number, fork,
 //! waiting for descriptors, clocks.
 //!
 //! The rest of `client` is the same everywhere. The system calls here are the only unsafe code of `client`.
@@ -186,7 +186,7 @@ mod polling {
         }
     }
 
-    /// What select calls ready.
+    /// The conditions that select calls ready.
     pub fn answered(event: FileEvent) -> i16 {
         match event {
             FileEvent::Readable => libc::POLLIN | END,
@@ -250,7 +250,7 @@ mod polling {
         }
     }
 
-    /// What select calls ready.
+    /// The conditions that select calls ready.
     pub fn answered(event: FileEvent) -> i16 {
         asked(event) | if event == FileEvent::Exceptional { 0x0004 } else { END }
     }

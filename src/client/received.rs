@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 
-use super::receiving::{Envelope, Excess, Frame, Room};
+use super::receiving::{Excess, Frame, MessageHead, Room};
 use super::{Mailbox, ReceiveError};
 use crate::wire::{ByteOrder, Cause, FrameType, GroupId, MembershipBody, Name};
 
@@ -85,8 +85,8 @@ fn memory_for(frame: &Frame) -> Option<Memory> {
     (total <= RECEIVE_LIMIT).then(|| (vec![[0; Name::SIZE]; frame.groups], vec![0; frame.body_len]))
 }
 
-fn received(envelope: Envelope, groups: Vec<Name>, body: Vec<u8>) -> Option<Received> {
-    let Envelope { kind, sender, mess_type, foreign_order, .. } = envelope;
+fn received(envelope: MessageHead, groups: Vec<Name>, body: Vec<u8>) -> Option<Received> {
+    let MessageHead { kind, sender, mess_type, foreign_order, .. } = envelope;
     let is_view = kind.contains(FrameType::REG_MEMB);
     Some(match kind {
         _ if kind.contains(FrameType::REJECT) || !kind.intersects(FrameType::MEMBERSHIP) => {

@@ -51,10 +51,10 @@ pub enum Fate {
     Kept,
 }
 
-/// What is known of a message besides its groups and body.
+/// The facts about a message besides its groups and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Envelope {
-    /// What it is. The original type of a refused message is only known when it is taken.
+pub struct MessageHead {
+    /// Its type. The original type of a refused message is only known when it is taken.
     pub kind: FrameType,
     /// The sender's private group, or the group of a membership.
     pub sender: Name,
@@ -72,7 +72,7 @@ pub struct Envelope {
 
 impl Mailbox {
     /// Waits for a message and puts it where the caller wants it.
-    pub fn receive_into(&self, room: &mut Room<'_, '_>) -> Result<Envelope, ReceiveError> {
+    pub fn receive_into(&self, room: &mut Room<'_, '_>) -> Result<MessageHead, ReceiveError> {
         self.check()?;
         let mut receiving = self.receiving.lock();
         let frame = self.next_frame(&mut receiving)?;
@@ -95,7 +95,7 @@ impl Mailbox {
     }
 
     /// Reads the rest of a frame into the room and drops what does not fit.
-    pub(super) fn take(&self, ahead: &mut Ahead, frame: &Frame, room: &mut Room<'_, '_>) -> io::Result<Envelope> {
+    pub(super) fn take(&self, ahead: &mut Ahead, frame: &Frame, room: &mut Room<'_, '_>) -> io::Result<MessageHead> {
         let groups = room.groups.len().min(frame.groups);
         let unwanted = frame.groups - groups;
         let groups = &mut room.groups[..groups];
@@ -179,9 +179,9 @@ impl Frame {
         self.header.kind.intersects(FrameType::MEMBERSHIP) && !self.is_refusal()
     }
 
-    fn envelope(&self, fate: Fate) -> Envelope {
+    fn envelope(&self, fate: Fate) -> MessageHead {
         let membership = self.is_membership();
-        Envelope {
+        MessageHead {
             kind: self.header.kind,
             sender: self.header.name,
             groups: self.groups,

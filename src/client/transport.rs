@@ -169,7 +169,7 @@ impl Stream {
 
     /// Ends the stream both ways and wakes every thread that is blocked on it.
     pub fn shut_down(&self) {
-        // An error means that the stream is broken already, which is as good.
+        // An error means that the stream is broken already. Then no thread is blocked on it.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 

@@ -29,6 +29,7 @@ impl Settings {
             let (old, new) = (keyword.value(before), keyword.value(self));
             if old != new {
                 let change = match keyword.change {
+                    // A new key file works at once, but sealing itself begins or ends only at a restart.
                     Change::Exchange if old.is_some() && new.is_some() => Change::Live,
                     Change::Exchange => Change::Start,
                     change => change,
@@ -62,6 +63,7 @@ fn said(value: Option<String>) -> String {
 impl Table {
     /// The differences between this table and `before`, daemon by daemon, then network by network.
     fn differences(&self, before: &Table) -> Vec<Difference> {
+        // By id, because a daemon with a new name is still the same daemon.
         let named = |table: &'_ Table, id| table.daemons.iter().position(|daemon| daemon.id == id);
         let mut texts = Vec::new();
         for old in &before.daemons {
@@ -75,6 +77,7 @@ impl Table {
         let common = |table: &Table, other: &Table| -> Vec<_> {
             table.daemons.iter().map(|daemon| daemon.id).filter(|id| named(other, *id).is_some()).collect()
         };
+        // Only daemons of both files count: an added or removed one does not change the order.
         if common(self, before) != common(before, self) {
             texts.push(table("the daemons stand in another order".to_string()));
         }
@@ -87,6 +90,7 @@ impl Table {
         if old != new {
             texts.push(table(format!("there were {old} segments and are {new}")));
         }
+        // Segments have no names, so they are compared by their place in the file.
         for (index, (old, new)) in before.segments.iter().zip(&self.segments).enumerate() {
             let (before, now) = (old.networks.len(), new.networks.len());
             if before != now {
@@ -147,6 +151,7 @@ fn differences_of(old: &Daemon, new: &Daemon, texts: &mut Vec<Difference>) {
             )));
         }
     }
+    // With a new address the difference is reported above already.
     if old.interfaces != new.interfaces && old.addresses == new.addresses {
         texts.push(start(format!("{} has another interface", new.name)));
     }

@@ -79,11 +79,13 @@ impl Draft {
         self.check_memory(findings);
         self.check_web(findings);
         let session = &mut self.live.session;
+        // In a smaller outbox a few of the largest messages would look like a slow client.
         session.max_outbox_bytes = session.max_outbox_bytes.max(MESSAGES_IN_OUTBOX * session.message_limit);
         if let Some(windows) = self.windows(findings) {
             self.live.windows = windows;
         }
         if self.live.log.precise {
+            // A precise time needs a format to appear in.
             self.live.log.time_stamp.get_or_insert_with(|| Log::DEFAULT_STAMP.to_string());
         }
     }
@@ -125,6 +127,7 @@ impl Draft {
 
     /// The allowed and the required methods, if there is a list. If there is one, NULL is allowed only if the list names it.
     fn authentication(&self, findings: &mut Findings) -> Option<(Vec<Method>, Vec<Method>)> {
+        // Without any list the default holds, which allows NULL.
         let first = self.allowed.iter().chain(&self.required).map(|list| list.at).min()?;
         let allowed = methods(&self.allowed, findings);
         let required = methods(&self.required, findings);
@@ -146,6 +149,7 @@ impl Draft {
             ring: ring.map_or(CLASSIC_WINDOW, |window| window.value),
             personal: personal.map_or(CLASSIC_PERSONAL_WINDOW, |window| window.value),
         };
+        // If the file gives neither window, there is no place, and this daemon's own defaults hold.
         let at = personal.or(ring).map(|window| window.at);
         if let Some(at) = at
             && windows.personal > windows.ring
@@ -154,6 +158,7 @@ impl Draft {
             let message = format!("PersonalWindow, here {personal}, must not exceed Window, here {ring}");
             findings.error(Mistake::new(at, message));
         }
+        // The ring does not use this window. The check is here because the classic daemon stops at this mistake.
         let early = self.accelerated_window.map_or(CLASSIC_ACCELERATED_WINDOW, |window| window.value);
         if let Some(on) = accelerated.filter(|accelerated| accelerated.value && early > windows.personal) {
             let at = self.accelerated_window.or(personal).map_or(on.at, |window| window.at);
@@ -170,6 +175,7 @@ fn methods(lists: &[Spanned<String>], findings: &mut Findings) -> Vec<Method> {
     for list in lists {
         for name in list.value.split_whitespace() {
             match MethodName::new(name.as_bytes()).and_then(Method::from_name) {
+                // Several lists add up, so a method may come twice.
                 Some(method) if methods.contains(&method) => {}
                 Some(method) => methods.push(method),
                 None => {

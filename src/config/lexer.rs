@@ -8,7 +8,7 @@
 
 use super::error::{Findings, Position};
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `{`
@@ -29,14 +29,14 @@ pub(super) enum Kind {
 
 /// A piece of the file. Bytes that are not UTF-8 become replacement characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(super) struct ConfigToken {
     pub kind: Kind,
     pub text: String,
     pub at: Position,
 }
 
 /// The tokens of a file. Only the last one is [`Kind::End`].
-pub(super) fn tokens(bytes: &[u8], findings: &mut Findings) -> Vec<Token> {
+pub(super) fn tokens(bytes: &[u8], findings: &mut Findings) -> Vec<ConfigToken> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut lexer = Lexer { rest: bytes, at: Position::START, findings };
     let mut tokens = Vec::new();
@@ -57,7 +57,7 @@ struct Lexer<'a> {
 }
 
 impl Lexer<'_> {
-    fn token(&mut self) -> Token {
+    fn token(&mut self) -> ConfigToken {
         self.skip_blanks_and_comments();
         let at = self.at;
         let (kind, text) = match self.rest.first() {
@@ -67,7 +67,7 @@ impl Lexer<'_> {
             Some(&quote @ (b'"' | b'\'')) => self.quoted_or_word(quote),
             Some(_) => self.word(),
         };
-        Token { kind, text: String::from_utf8_lossy(text).into_owned(), at }
+        ConfigToken { kind, text: String::from_utf8_lossy(text).into_owned(), at }
     }
 
     fn skip_blanks_and_comments(&mut self) {

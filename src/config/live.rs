@@ -26,7 +26,7 @@ pub struct Live {
     pub windows: Windows,
     /// The timers of the file.
     pub timers: Timers,
-    /// What clients must prove and what they may use. The contents of other files are not in it.
+    /// The authentication and the limits of clients. The contents of other files are not in it.
     pub session: SessionSettings,
     /// How many bytes a daemon keeps for all its clients together. Default a quarter of the machine's memory;
     /// [`SessionSettings::max_memory`] gets this value when the machine is known.

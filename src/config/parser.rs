@@ -8,7 +8,7 @@ use super::address::{self, Endpoint, Reading};
 use super::draft::Draft;
 use super::error::{Findings, Mistake, Position, shown};
 use super::keywords::{self, Form, Keyword};
-use super::lexer::{Kind, Token};
+use super::lexer::{ConfigToken, Kind};
 use super::syntax::{
     DaemonSyntax, InterfaceSyntax, NetworkMode, NetworkStanza, NetworkSyntax, SegmentSyntax, Spanned, Tree,
 };
@@ -16,7 +16,7 @@ use super::values;
 use crate::multipath::Policy;
 
 /// The tree of these tokens, without the stanzas that have mistakes.
-pub(super) fn parse(tokens: &[Token], findings: &mut Findings) -> Tree {
+pub(super) fn parse(tokens: &[ConfigToken], findings: &mut Findings) -> Tree {
     let mut parser = Parser { tokens, next: 0, in_segment: false };
     let mut tree = Tree::default();
     while parser.peek().kind != Kind::End {
@@ -32,7 +32,7 @@ pub(super) type Parsed<T> = Result<T, Mistake>;
 
 /// The tokens, and the position of the next one.
 pub(super) struct Parser<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [ConfigToken],
     next: usize,
     /// A mistake ended a segment between its braces, so its closing brace may still come.
     in_segment: bool,
@@ -44,9 +44,11 @@ impl<'a> Parser<'a> {
         if token.kind == Kind::Separator {
             return Ok(());
         }
+        // This brace closes a segment that ended at a mistake. It is no second mistake.
         if token.kind == Kind::Close && std::mem::take(&mut self.in_segment) {
             return Ok(());
         }
+        // A quoted text is never a keyword.
         let known = if token.kind == Kind::Word { keywords::keyword(&token.text) } else { None };
         let Some(keyword) = known else { return Err(no_stanza(token)) };
         if let Some(note) = keyword.note {
@@ -74,10 +76,11 @@ impl<'a> Parser<'a> {
             return token.kind == Kind::End;
         };
         let key = word.split_once('=').map_or(word, |(key, _)| key);
+        // There is a next token: this one is a word, and the list ends with the end of the file.
         keywords::keyword(key).is_some() || self.tokens[self.next + 1].kind == Kind::Equals
     }
 
-    fn segment(&mut self, keyword: &Token) -> Parsed<SegmentSyntax> {
+    fn segment(&mut self, keyword: &ConfigToken) -> Parsed<SegmentSyntax> {
         let mut networks = Vec::new();
         while self.peek().kind != Kind::Open {
             networks.push(self.network()?);
@@ -119,13 +122,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn daemon(&mut self, segment: &Token, networks: usize) -> Parsed<DaemonSyntax> {
+    fn daemon(&mut self, segment: &ConfigToken, networks: usize) -> Parsed<DaemonSyntax> {
         let token = self.peek();
         if token.kind == Kind::End {
             let message = format!("the file ends inside the segment begun in line {}: write }}", segment.at.line);
             return Err(Mistake::new(token.at, message));
         }
         let name = match values::address(token) {
+            // An entry without a name begins with its address, which is read again below.
             Some(endpoint) => address::name_of(endpoint.ip),
             None => {
                 let name = values::daemon_name(token)?;
@@ -135,10 +139,12 @@ impl<'a> Parser<'a> {
         };
         let name = Spanned { value: name, at: token.at };
         let mut addresses = Vec::new();
+        // With one network, an address at the start of a line is the next daemon, which has no name.
         while self.at_address() && !(networks == 1 && !addresses.is_empty() && self.begins_line()) {
             let at = self.peek().at;
             addresses.push(Spanned { value: self.endpoint("an address")?, at });
         }
+        // `VirtualID` may stand before or after the block of interfaces.
         let before = self.virtual_id()?;
         let interfaces = if self.peek().kind == Kind::Open { Some(self.interfaces()?) } else { None };
         let virtual_id = self.virtual_id()?.or(before);
@@ -190,6 +196,7 @@ impl<'a> Parser<'a> {
         }
         let at = self.peek().at;
         let value = self.endpoint("D, C, M, an address, or }")?;
+        // An interface without a letter serves everything.
         let all = !(traffic || clients || monitors);
         Ok(InterfaceSyntax { traffic: traffic || all, clients: clients || all, address: Spanned { value, at } })
     }
@@ -197,6 +204,7 @@ impl<'a> Parser<'a> {
     fn routes(&mut self) -> Parsed<()> {
         self.expect(Kind::Open, "{ after RouteMatrix")?;
         while self.peek().kind != Kind::Close {
+            // The numbers are checked and dropped, because routes have no meaning here.
             values::number(self.peek())?;
             self.bump();
         }
@@ -204,9 +212,10 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn network_stanza(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+    fn network_stanza(&mut self, keyword: &ConfigToken) -> Parsed<NetworkStanza> {
         let stanza = self.network_block(keyword);
         if stanza.is_err() {
+            // Otherwise each word in the rest of the block would be reported as an unknown keyword.
             self.skip_block();
         }
         stanza
@@ -214,7 +223,7 @@ impl<'a> Parser<'a> {
 
     /// Skips up to and including the next closing brace, unless a stanza begins before it.
     fn skip_block(&mut self) {
-        let begins_stanza = |token: &Token| token.word().is_some_and(|word| keywords::keyword(word).is_some());
+        let begins_stanza = |token: &ConfigToken| token.word().is_some_and(|word| keywords::keyword(word).is_some());
         while !matches!(self.peek().kind, Kind::Close | Kind::End) && !begins_stanza(self.peek()) {
             self.bump();
         }
@@ -223,7 +232,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn network_block(&mut self, keyword: &Token) -> Parsed<NetworkStanza> {
+    fn network_block(&mut self, keyword: &ConfigToken) -> Parsed<NetworkStanza> {
         let number = values::number(self.bump())?;
         self.expect(Kind::Open, "{ after the number of the network")?;
         let (name, mode, port, interface, priority) = (None, None, None, None, None);
@@ -264,6 +273,7 @@ impl<'a> Parser<'a> {
             store(draft);
             return Ok(());
         }
+        // The value may be left out, as in a bare `EventTimeStamp`.
         if let Form::OptionalText(store) = keyword.form
             && self.peek().kind != Kind::Equals
         {
@@ -304,6 +314,7 @@ impl<'a> Parser<'a> {
         while self.peek().kind != Kind::Close {
             let token = self.bump();
             let (mark, word) = match token.word() {
+                // The mark may stand apart from its flag.
                 Some("!") => ("!", self.bump().word()),
                 word => match word.and_then(|word| word.strip_prefix('!')) {
                     Some(word) => ("!", Some(word)),
@@ -320,6 +331,7 @@ impl<'a> Parser<'a> {
     fn policy(&mut self) -> Parsed<Spanned<Policy>> {
         let token = self.bump();
         let word = Policy::WORDS[values::choice(token, &Policy::WORDS)?];
+        // Otherwise the next token already belongs to the next parameter.
         let counted = Policy::takes_copies(word) && values::number(self.peek()).is_ok();
         let copies = if counted { Some(values::copies(self.bump())?) } else { None };
         let value = Policy::from_words(word, copies).expect("the word is one of the policies, and takes this number");
@@ -351,12 +363,12 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn peek(&self) -> &'a Token {
+    fn peek(&self) -> &'a ConfigToken {
         &self.tokens[self.next]
     }
 
     /// Takes the next token. The end of the file stays the next token for ever.
-    fn bump(&mut self) -> &'a Token {
+    fn bump(&mut self) -> &'a ConfigToken {
         let token = self.peek();
         if token.kind != Kind::End {
             self.next += 1;
@@ -365,7 +377,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn no_stanza(token: &Token) -> Mistake {
+fn no_stanza(token: &ConfigToken) -> Mistake {
     let word = shown(&token.text);
     let message = match (token.kind, token.text.split_once('=')) {
         (Kind::Word, Some((key, value))) if keywords::keyword(key).is_some() => {

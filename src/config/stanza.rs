@@ -49,6 +49,7 @@ impl<'a> Stanzas<'a> {
             NetworkSyntax::Address(endpoint) => endpoint.port,
             NetworkSyntax::Unicast { port } => port,
         };
+        // The same port in both places does no harm. Of two different ports, one must be wrong.
         if let (Some(port), Some(other)) = (stanza.port, in_segment)
             && port.value != other
         {
@@ -58,6 +59,7 @@ impl<'a> Stanzas<'a> {
         }
         let Some(Spanned { value: mode, at }) = stanza.mode else { return Ok(()) };
         let wanted = match (mode, network.kind) {
+            // Any address allows unicast. A group address is then ignored.
             (NetworkMode::Unicast, _) => {
                 network.kind = NetworkKind::Unicast;
                 return Ok(());
@@ -75,6 +77,7 @@ impl<'a> Stanzas<'a> {
 
     /// The names and interfaces of networks. This is called when the number of networks is known.
     pub(super) fn notes(&self, networks: usize, findings: &mut Findings) -> Vec<NetworkNotes> {
+        // A stanza may come before the segments, so it is known only now which networks exist.
         for (number, stanza) in self.by_network.iter().enumerate().skip(networks) {
             if let Some(stanza) = stanza {
                 let message = match networks {
@@ -129,6 +132,7 @@ impl<'a> Stanzas<'a> {
         }
         check_length(stanza.name.as_ref(), NAME_LIMIT)?;
         check_length(stanza.interface.as_ref(), INTERFACE_LIMIT)?;
+        // Stored even if its name is refused below, so that a second stanza for this network is reported too.
         *place = Some(stanza);
         let named = self.by_network.iter().flatten().filter(|other| other.at != stanza.at);
         let name = |stanza: &NetworkStanza| stanza.name.as_ref().map(|name| name.value.clone());

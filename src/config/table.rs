@@ -143,11 +143,13 @@ impl Table {
 
     /// The policy if the file gives none: all networks, if there are one or two; each packet on two of them, if there are more.
     pub(super) fn default_policy(&self) -> Policy {
+        // Two copies survive the loss of any one network. Further copies cost bandwidth, and help only if two fail at once.
         if self.network_count() <= 2 { Policy::Active } else { Policy::Copies(2) }
     }
 
     /// The part of a daemon's name that is used.
     pub(super) fn fitting_name(name: &str) -> &str {
+        // A cut inside a character would not be UTF-8.
         &name[..name.floor_char_boundary(Table::NAME_LIMIT)]
     }
 
@@ -221,6 +223,7 @@ impl Table {
 impl Daemon {
     fn is_at(&self, ip: IpAddr) -> bool {
         let listens = match &self.clients {
+            // Every machine has some address, so this does not show which daemon is here.
             ClientAddresses::All => false,
             ClientAddresses::Only(addresses) => !ip.is_loopback() && addresses.contains(&ip),
         };

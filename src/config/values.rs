@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use super::address::{self, Endpoint, Reading};
 use super::error::{Mistake, shown};
 use super::keywords;
-use super::lexer::{Kind, Token};
+use super::lexer::{ConfigToken, Kind};
 use super::parser::Parsed;
 use super::syntax::Spanned;
 use crate::wire::NetworkId;
@@ -20,7 +20,7 @@ const DIGIT_LIMIT: usize = 6;
 /// Decimal digits of the largest size, without its unit.
 const SIZE_DIGIT_LIMIT: usize = 9;
 
-impl Token {
+impl ConfigToken {
     /// The text of a bare word.
     pub(super) fn word(&self) -> Option<&str> {
         if self.kind == Kind::Word { Some(&self.text) } else { None }
@@ -28,7 +28,7 @@ impl Token {
 }
 
 /// The mistake of a token that is not the wanted one.
-pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
+pub(super) fn unexpected(token: &ConfigToken, wanted: &str) -> Mistake {
     let found = match token.kind {
         Kind::End => "the end of the file".to_string(),
         Kind::Open | Kind::Close | Kind::Equals | Kind::Separator => token.text.clone(),
@@ -39,13 +39,13 @@ pub(super) fn unexpected(token: &Token, wanted: &str) -> Mistake {
 }
 
 /// A number.
-pub(super) fn number(token: &Token) -> Parsed<Spanned<u32>> {
+pub(super) fn number(token: &ConfigToken) -> Parsed<Spanned<u32>> {
     let number = token.word().and_then(|word| address::digits(word, DIGIT_LIMIT));
     number.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, "a number of 1 to 6 digits"))
 }
 
 /// A number of bytes, of KiB with the suffix K, of MiB with M, or of GiB with G.
-pub(super) fn size(token: &Token) -> Parsed<Spanned<usize>> {
+pub(super) fn size(token: &ConfigToken) -> Parsed<Spanned<usize>> {
     let sized = token.word().and_then(|word| {
         let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20), ("G", 30), ("g", 30)];
         let suffixed = units.iter().find_map(|&(suffix, shift)| Some((word.strip_suffix(suffix)?, shift)));
@@ -69,21 +69,21 @@ where
 }
 
 /// The number of networks in `active K`.
-pub(super) fn copies(token: &Token) -> Parsed<u8> {
+pub(super) fn copies(token: &ConfigToken) -> Parsed<u8> {
     let value = number(token)?.value;
     let copies = u8::try_from(value).ok().filter(|&copies| (1..=NetworkId::LIMIT).contains(&usize::from(copies)));
     copies.ok_or_else(|| unexpected(token, "a number of networks from 1 to 8"))
 }
 
 /// The priority of a network.
-pub(super) fn priority(token: &Token) -> Parsed<Spanned<u8>> {
+pub(super) fn priority(token: &ConfigToken) -> Parsed<Spanned<u8>> {
     let value = number(token).ok().and_then(|number| u8::try_from(number.value).ok());
     let wanted = "a priority from 0 to 255, the highest for the network that is used first";
     value.map(|value| Spanned { value, at: token.at }).ok_or_else(|| unexpected(token, wanted))
 }
 
 /// A text, quoted or a bare word that is no keyword.
-pub(super) fn text(token: &Token) -> Parsed<Spanned<String>> {
+pub(super) fn text(token: &ConfigToken) -> Parsed<Spanned<String>> {
     let is_text = match token.kind {
         Kind::Quoted => true,
         Kind::Word => keywords::keyword(&token.text).is_none(),
@@ -97,7 +97,7 @@ pub(super) fn text(token: &Token) -> Parsed<Spanned<String>> {
 }
 
 /// true, yes, false or no, in any case.
-pub(super) fn boolean(token: &Token) -> Parsed<Spanned<bool>> {
+pub(super) fn boolean(token: &ConfigToken) -> Parsed<Spanned<bool>> {
     let value = match token.word().map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "yes") => true,
         Some("false" | "no") => false,
@@ -107,7 +107,7 @@ pub(super) fn boolean(token: &Token) -> Parsed<Spanned<bool>> {
 }
 
 /// The index of the token among these words. AUTO, ON and OFF may have upper or lower case.
-pub(super) fn choice(token: &Token, words: &[&str]) -> Parsed<usize> {
+pub(super) fn choice(token: &ConfigToken, words: &[&str]) -> Parsed<usize> {
     let same = |known: &str, word: &str| match keywords::TRISTATES.contains(&known) {
         true => known.eq_ignore_ascii_case(word),
         false => known == word,
@@ -132,7 +132,7 @@ pub(super) fn flag(word: Option<&str>) -> Result<&str, String> {
 }
 
 /// `unicast` or `unicast:PORT` in place of a network address; `None` if the token is something else.
-pub(super) fn unicast(token: &Token) -> Option<Parsed<Option<u32>>> {
+pub(super) fn unicast(token: &ConfigToken) -> Option<Parsed<Option<u32>>> {
     let rest = token.word()?.strip_prefix("unicast")?;
     let port = rest.strip_prefix(':').map(|port| address::digits(port, 5));
     match (rest.is_empty(), port) {
@@ -143,7 +143,7 @@ pub(super) fn unicast(token: &Token) -> Option<Parsed<Option<u32>>> {
 }
 
 /// The name of a daemon, if the grammar allows it.
-pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
+pub(super) fn daemon_name(token: &ConfigToken) -> Parsed<String> {
     let name = shown(&token.text);
     let message = match token.kind {
         Kind::Quoted => return Ok(token.text.clone()),
@@ -168,7 +168,7 @@ pub(super) fn daemon_name(token: &Token) -> Parsed<String> {
 }
 
 /// The address and port of a service. An address without a port gets this one.
-pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<Spanned<SocketAddr>> {
+pub(super) fn place(name: &str, token: &ConfigToken, port: u16) -> Parsed<Spanned<SocketAddr>> {
     let wanted = || Mistake::new(token.at, format!("{name} takes an address, as in 127.0.0.1:{port}"));
     let Some(Reading::Address(endpoint)) = token.word().map(address::read) else { return Err(wanted()) };
     let port = endpoint.port.unwrap_or(port.into());
@@ -179,7 +179,7 @@ pub(super) fn place(name: &str, token: &Token, port: u16) -> Parsed<Spanned<Sock
 }
 
 /// The address at the place of a daemon's name, if the token is an address.
-pub(super) fn address(token: &Token) -> Option<Endpoint> {
+pub(super) fn address(token: &ConfigToken) -> Option<Endpoint> {
     match token.word().map(address::read) {
         Some(Reading::Address(endpoint)) => Some(endpoint),
         _ => None,

@@ -18,7 +18,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// It took so long once more.
+    /// Adds one measured time.
     pub(crate) fn record(&mut self, took: Duration) {
         let micros = u64::try_from(took.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
         self.counts[BOUNDS.partition_point(|&bound| bound < micros)] += 1;
@@ -35,12 +35,12 @@ impl Times {
         self.sum
     }
 
-    /// Each range that has a bound, with that bound: how often it took so long, but longer than the bound before.
+    /// Each range that has a bound: the bound, and how many times were at most this long but longer than the bound before.
     pub fn ranges(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         BOUNDS.iter().map(|&bound| Duration::from_micros(bound)).zip(self.counts.iter().copied())
     }
 
-    /// What so many of a hundred were not above, as exactly as the ranges tell: evenly spread within a range. `None` before the first one.
+    /// The percentile, as exactly as the ranges allow: times are taken as evenly spread within a range. `None` before the first time.
     pub fn percentile(&self, percent: u8) -> Option<Duration> {
         let rank = (self.count() * u64::from(percent)).div_ceil(100).max(1);
         let (mut below, mut from) = (0, Duration::ZERO);

@@ -53,7 +53,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Client {
     stream: Stream,
-    /// Who connected, asked at that time.
+    /// The other end of the connection, as the system described it when the client connected.
     origin: Origin,
     /// Its machine is watched.
     may_vanish: bool,
@@ -116,6 +116,7 @@ impl Clients {
     /// Adds a new stream under a new id. Ids are never used again.
     pub(super) fn admit(&mut self, mut stream: Stream) -> io::Result<SessionId> {
         let id = SessionId(self.next);
+        // A stream that cannot be polled uses up no id.
         stream.register(&self.registry, self.token(id), Interest::READABLE)?;
         self.next += 1;
         let (origin, may_vanish) = (stream.origin(), stream.may_vanish());
@@ -151,7 +152,7 @@ impl Clients {
         }
     }
 
-    /// Who is at the other end of this stream.
+    /// The other end of this client's stream.
     pub(super) fn origin(&self, id: SessionId) -> Origin {
         self.clients.get(&id).map_or(Origin::Unknown, |client| client.origin)
     }
@@ -185,6 +186,7 @@ impl Clients {
             }
             None => client.read(&mut self.buffer, &mut self.pipes),
         };
+        // Only the socket is left, so another client may share memory with the daemon.
         if client.intake.take_if(|intake| intake.is_over()).is_some() {
             self.pipes -= 1;
         }
@@ -257,7 +259,7 @@ impl Clients {
         self.writable.len()
     }
 
-    /// The next one of them.
+    /// Takes the next session whose stream may have room.
     pub(super) fn next_writable(&mut self) -> Option<SessionId> {
         let id = self.writable.pop_front()?;
         if let Some(client) = self.clients.get_mut(&id) {
@@ -269,6 +271,7 @@ impl Clients {
     /// Writes what the node has for this client, until the budget of bytes is used up.
     pub(super) fn write(&mut self, id: SessionId, node: &mut Node, budget: &mut usize) -> Written {
         let Some(client) = self.clients.get(&id) else { return Written::All };
+        // Bounded, so that a client that reads fast does not hold up the others.
         for _ in 0..WRITES_IN_A_ROW {
             if *budget == 0 {
                 return Written::Some;
@@ -375,6 +378,7 @@ impl Client {
                 Taken::Bytes(count)
             }
             Err(error) => match error.kind() {
+                // There may be bytes all the same, so the client stays in the queue.
                 io::ErrorKind::Interrupted => Taken::Bytes(0),
                 io::ErrorKind::WouldBlock => Taken::Nothing,
                 _ => Taken::Ended,

@@ -26,7 +26,7 @@ const MODE: u32 = 0o600;
 /// Bytes of a request.
 const REQUEST_LIMIT: u64 = 256;
 /// How long an operator's program may take over its line, and over its answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The commands that end the daemon.
 const TERMINATE: &str = "terminate";
@@ -122,7 +122,7 @@ impl Server {
     fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         *self.guest.lock() = Some(stream.try_clone()?);
         stream.set_nonblocking(false)?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(COMMAND_TIMEOUT))?;
         let request = request(&stream);
         // An empty request only tests whether a daemon listens here; a second daemon sends one at its start.
         if request.as_deref().is_ok_and(|request| request.trim().is_empty()) {
@@ -176,7 +176,7 @@ impl Server {
     fn set_network_enabled(&self, number: &str, enabled: bool) -> Result<(), String> {
         let network = self.network(number)?;
         self.handle.set_network_enabled(network, enabled);
-        match self.handle.status_after_requests(PATIENCE).enabled.has(network) {
+        match self.handle.status_after_requests(COMMAND_TIMEOUT).enabled.has(network) {
             is if is == enabled => Ok(()),
             true => Err(format!("network {number} stays on: no other one is")),
             false => Err(format!("network {number} is not on yet: the daemon is busy, ask for its status")),
@@ -185,7 +185,7 @@ impl Server {
 
     fn drill(&self, number: &str, begin_or_end: fn(&Handle, NetworkId)) -> Result<(), String> {
         begin_or_end(&self.handle, self.network(number)?);
-        self.handle.status_after_requests(PATIENCE);
+        self.handle.status_after_requests(COMMAND_TIMEOUT);
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl Server {
             return Err("packets are not sealed: set KeyFile and start the daemon again".to_owned());
         }
         self.handle.rekey();
-        match self.handle.status_after_requests(PATIENCE).key_error {
+        match self.handle.status_after_requests(COMMAND_TIMEOUT).key_error {
             Some(error) => Err(format!("the keys stay as they are: {error}")),
             None => Ok(()),
         }
@@ -213,7 +213,7 @@ impl Server {
         };
         let policy = Policy::from_words(word, copies).ok_or_else(no_policy)?;
         self.handle.set_policy(policy);
-        self.handle.status_after_requests(PATIENCE);
+        self.handle.status_after_requests(COMMAND_TIMEOUT);
         Ok(())
     }
 
@@ -236,7 +236,7 @@ fn log_command(command: &str, by: Origin, result: &Outcome) {
 fn request(stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
     let mut byte = [0];
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + COMMAND_TIMEOUT;
     for _ in 0..REQUEST_LIMIT {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::files::{self, FileError};
-use super::{Handle, Life, Options, ReloadError, Reloaded, Running, StartError, spawn};
+use super::{Handle, Options, ReloadError, Reloaded, RunState, Running, StartError, spawn};
 #[cfg(unix)]
 use crate::config::ClientAddresses;
 use crate::config::{Daemon, EntryError, Settings};
@@ -77,7 +77,7 @@ impl Embedded {
     }
 
     fn is_running(&self) -> bool {
-        self.handle.life() == Life::Running
+        self.handle.run_state() == RunState::Running
     }
 
     /// Whether clients that want this port, on this host if they name one, mean this daemon.
@@ -421,7 +421,7 @@ mod tests {
         while embedded.is_running() {
             embedded.handle().next_path_event(0, Duration::from_secs(10));
         }
-        assert_eq!(embedded.handle().life(), Life::Crashed);
+        assert_eq!(embedded.handle().run_state(), RunState::Crashed);
         assert!(embedded.handle().connect(Peer::Unix).is_err());
         let another = start(&text, Some("one")).unwrap();
         assert!(stop(number) && stop(another));

@@ -1,4 +1,4 @@
-//! What other threads can ask of a running daemon. The loop never waits for them: it takes their requests when it is woken, and
+//! The requests that other threads can make to a running daemon. The loop never waits for them: it takes their requests when it is woken, and
 //! publishes its status for them to read.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use tracing::{error, warn};
 #[cfg(unix)]
 use super::entrance::{Entrance, Newcomer};
 use super::journal::{Happening, Journal};
-use super::progress::{Life, PathEvent, Progress};
+use super::progress::{PathEvent, Progress, RunState};
 use super::records::Lists;
 use super::reload::InForce;
 use super::setup::Membership;
@@ -191,11 +191,12 @@ pub(super) struct Ending(pub Arc<Shared>);
 impl Drop for Ending {
     fn drop(&mut self) {
         #[cfg(unix)]
+        // First, so that no new client enters a daemon that nobody runs.
         self.0.entrance.close();
         if thread::panicking() {
             error!(name: "daemon_panicked", "the daemon's thread panicked: its clients have lost their connections");
         }
-        self.0.progress.end(if thread::panicking() { Life::Crashed } else { Life::Stopped });
+        self.0.progress.end(if thread::panicking() { RunState::Crashed } else { RunState::Stopped });
     }
 }
 
@@ -221,7 +222,7 @@ impl Shared {
         })
     }
 
-    /// Whether the daemon was told to stop.
+    /// Whether a stop was requested.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -269,7 +270,7 @@ impl Shared {
 
     pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            warn!(name: "wake_failed", %error, "the daemon cannot be woken");
+            warn!(name: "wake_failed", %error, "cannot wake the loop of the daemon; requests may be late");
         }
     }
 }
@@ -304,7 +305,7 @@ impl Handle {
         self.0.program.get().ok_or_else(|| inside.to_owned())
     }
 
-    /// Begins a failure drill: everything to and from the network is lost, and the ring is not told.
+    /// Begins a failure drill: everything to and from the network is dropped, and the ring is not notified.
     pub fn begin_drill(&self, network: NetworkId) {
         self.ask(Request::Drill { network, on: true });
     }
@@ -381,8 +382,8 @@ impl Handle {
     }
 
     /// Whether the daemon is still there.
-    pub fn life(&self) -> Life {
-        self.0.progress.life()
+    pub fn run_state(&self) -> RunState {
+        self.0.progress.run_state()
     }
 
     /// The first change of a path after the one with this number. Waits for it at most for `patience`. `None` if there is none in that

@@ -1,4 +1,4 @@
-//! What makes one life of a daemon different from all others: random numbers, and a number that only grows.
+//! The identity of one life of a daemon, different from all others: random numbers, and a number that only grows.
 //!
 //! A ring's sequence must exceed that of every ring of an earlier life. Microseconds since 1970 do, because no daemon forms a million
 //! rings a second. If the clock may go back, a state file keeps the sequence.
@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::wire::Incarnation;
 
-/// What makes this life of a daemon different from all others.
+/// The identity of this life of a daemon, different from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// This life.

@@ -33,13 +33,13 @@ use crate::time::{Duration, Instant};
 #[cfg(unix)]
 const UNIX_MODE: u32 = 0o666;
 /// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
+const ACCEPT_BACKLOG: i32 = 1024;
 /// How long no client is accepted after the system ran out of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 /// How often a missing address is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time-out of a connection that tests whether a port is served.
-const LOOK: Duration = Duration::from_millis(200);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Failed accepts in a row before the loop turns to other work.
 const FAILURE_LIMIT: usize = 16;
 
@@ -214,9 +214,11 @@ impl Listeners {
                 Ok(client) => return Some(client),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
                 Err(error) if is_shortage(&error) => {
-                    warn!(name: "clients_paused", %error, "no client is accepted for {} ms", PAUSE.as_millis());
-                    self.paused = Some(now + PAUSE);
+                    warn!(name: "clients_paused", %error, "no client is accepted for {} ms", SHORTAGE_PAUSE.as_millis());
+                    // An attempt at once would fail too, because descriptors come back only when something is closed.
+                    self.paused = Some(now + SHORTAGE_PAUSE);
                 }
+                // Usually this client is gone already, and the next one is well.
                 Err(_) => failures += 1,
             }
         }
@@ -266,15 +268,17 @@ fn tcp_addresses(addresses: &ClientAddresses, port: u16) -> Vec<SocketAddr> {
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
+        // IPv4 has a door of its own at the same port.
         socket.set_only_v6(true)?;
     }
+    // Ended connections of an earlier daemon may still hold the port. On Windows the option would let two programs use one port.
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }
     net::claim(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(ACCEPT_BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }
 
@@ -285,7 +289,7 @@ fn is_served(address: SocketAddr) -> bool {
         ip if ip.is_unspecified() => own().collect(),
         ip => vec![ip],
     };
-    let connect = |ip| std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), LOOK);
+    let connect = |ip| std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), PROBE_TIMEOUT);
     // Only a refusal proves that no program listens there.
     let serves = |ip: IpAddr| connect(ip).map_or_else(|error| error.kind() != ErrorKind::ConnectionRefused, |_| true);
     ips.into_iter().any(serves)
@@ -431,9 +435,9 @@ mod tests {
         let (_poll, listeners) = open(LOOPBACK, 0);
         let mut listeners = listeners.unwrap();
         listeners.doors[0].ready = true;
-        listeners.paused = Some(Instant::ZERO + PAUSE);
+        listeners.paused = Some(Instant::ZERO + SHORTAGE_PAUSE);
         assert!(!listeners.is_ready() && listeners.accept(Instant::ZERO).is_none());
-        listeners.handle_timeout(Instant::ZERO + PAUSE);
+        listeners.handle_timeout(Instant::ZERO + SHORTAGE_PAUSE);
         assert!(listeners.is_ready());
     }
 

@@ -50,7 +50,7 @@ pub use identity::Identity;
 pub use journal::Happening;
 pub use key_file::{KeyFileError, make_key_file, read_key_file};
 pub use listen::ListenError;
-pub use progress::{Life, PathEvent};
+pub use progress::{PathEvent, RunState};
 pub use reload::{ReloadError, Reloaded};
 pub use run::Daemon;
 

@@ -37,7 +37,7 @@ const COUNTED: [(&str, &str, Store); 8] = [
     ("packets", "first", |report, value| report.packets_received = value),
 ];
 
-/// What monitors may do, and what reports say of the configuration.
+/// The rights of monitors, and the facts about the configuration that reports contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Monitoring {
     /// Whether they may partition and throttle the daemon.
@@ -46,7 +46,7 @@ pub(super) struct Monitoring {
     pub(super) segments: Vec<usize>,
 }
 
-/// What the loop must do for a monitor.
+/// A task that a monitor gives to the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Send a report there.
@@ -217,6 +217,7 @@ impl Monitors {
     }
 
     fn try_send(&mut self, to: SocketAddr, report: &Report) -> io::Result<()> {
+        // Opened for the first report, because most daemons never send one.
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,

@@ -1,4 +1,4 @@
-//! Who is at the other end of a client's connection, for the log: an address and port, or a process and user, which the system
+//! The other end of a client's connection, for the log: an address and port, or a process and user, which the system
 //! guarantees. The daemon asks when the client connects, because a broken connection cannot answer any more.
 
 use std::fmt;

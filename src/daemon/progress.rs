@@ -1,4 +1,4 @@
-//! What other threads may wait for while a daemon runs: changes of paths, and the end of the daemon.
+//! The events for which other threads may wait while a daemon runs: changes of paths, and the end of the daemon.
 //!
 //! The loop only writes here. Waiting threads never delay it. The changes are numbered, so that many readers can follow them, each at
 //! its own speed. A slow reader misses the oldest changes, and sees that from the numbers.
@@ -16,11 +16,11 @@ const EVENT_LIMIT: usize = 256;
 
 /// Whether a daemon is still there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Life {
+pub enum RunState {
     /// It runs, or starts.
     #[default]
     Running,
-    /// It was told to stop, and has stopped.
+    /// A stop was requested, and it has stopped.
     Stopped,
     /// Its thread panicked, which is a bug in the daemon. Its clients have lost their connections.
     Crashed,
@@ -44,7 +44,7 @@ pub(super) struct Progress {
 
 #[derive(Debug, Default)]
 struct Log {
-    life: Life,
+    state: RunState,
     states: BTreeMap<(DaemonId, NetworkId), PathState>,
     events: VecDeque<PathEvent>,
     count: u64,
@@ -62,20 +62,20 @@ impl Progress {
     }
 
     /// Records that the daemon has ended.
-    pub(super) fn end(&self, life: Life) {
-        self.log.lock().life = life;
+    pub(super) fn end(&self, state: RunState) {
+        self.log.lock().state = state;
         self.changed.notify_all();
     }
 
     /// Whether the daemon is still there.
-    pub(super) fn life(&self) -> Life {
-        self.log.lock().life
+    pub(super) fn run_state(&self) -> RunState {
+        self.log.lock().state
     }
 
     /// The first kept change after the one with this number. Waits for it at most for `patience`, and not if the daemon has ended.
     pub(super) fn next_path_event(&self, after: u64, patience: Duration) -> Option<PathEvent> {
         let mut log = self.log.lock();
-        let nothing = |log: &mut Log| log.after(after).is_none() && log.life == Life::Running;
+        let nothing = |log: &mut Log| log.after(after).is_none() && log.state == RunState::Running;
         self.changed.wait_while_for(&mut log, nothing, patience);
         log.after(after)
     }
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_daemon_that_has_ended() {
         let progress = Progress::default();
-        progress.end(Life::Crashed);
+        progress.end(RunState::Crashed);
         assert_eq!(progress.next_path_event(0, Duration::from_secs(3600)), None);
-        assert_eq!(progress.life(), Life::Crashed);
+        assert_eq!(progress.run_state(), RunState::Crashed);
     }
 }

@@ -14,7 +14,7 @@ use crate::seal::KeyId;
 use crate::wire::{DaemonId, NetworkId};
 
 /// How long the loop may take over a list.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many groups and sessions are listed.
 const LIST_LIMIT: usize = 4096;
 
@@ -86,7 +86,7 @@ impl Handle {
     }
 
     fn lists(&self) -> Lists {
-        self.obey(Request::List { limit: LIST_LIMIT }, PATIENCE);
+        self.obey(Request::List { limit: LIST_LIMIT }, LIST_TIMEOUT);
         self.newest_lists()
     }
 }

@@ -18,7 +18,7 @@ use crate::time::Duration;
 use crate::wire::{DaemonId, Incarnation};
 
 /// How long the loop may take to apply the settings.
-const PATIENCE: Duration = Duration::from_secs(5);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings in force, and the daemon that they are for.
 #[derive(Clone, Debug)]
@@ -90,9 +90,10 @@ impl From<FileError> for ReloadError {
 }
 
 impl InForce {
-    /// What the new settings change, or why they cannot be applied.
+    /// The changes that the new settings bring, or the reason why they cannot be applied.
     fn compare(&self, new: &Settings) -> Result<Reloaded, ReloadError> {
         let name = &self.name;
+        // By name, so that a changed id gets an error of its own.
         let Some(me) = new.table.daemons.iter().find(|daemon| daemon.name == *name) else {
             return Err(ReloadError::NotOurs(format!("the file has no daemon {name}, which this one is")));
         };
@@ -104,6 +105,7 @@ impl InForce {
             return Err(ReloadError::NotOurs(reason));
         }
         let daemons = new.table.daemons.iter().map(|daemon| daemon.id).collect();
+        // Daemons that cannot form a ring are refused before anything changes.
         if let Err(error) = RingSettings::new(self.me, Incarnation(0), daemons).check() {
             return Err(ReloadError::NotOurs(error.to_string()));
         }
@@ -149,7 +151,7 @@ impl InForce {
         match (&self.settings.live.key_file, &new.key_file) {
             (Some(_), Some(file)) => files::read_keys(file),
             (old, next) => {
-                // The next start will need this file, so a mistake in it is told now.
+                // The next start will need this file, so a mistake in it is reported now.
                 next.as_deref().map(files::read_keys).transpose()?;
                 new.key_file.clone_from(old);
                 old.as_deref().map_or(Ok(Keys::NONE), files::read_keys)
@@ -183,7 +185,7 @@ impl Handle {
             membership: in_force.membership(&settings),
             clients: in_force.other_clients(&settings),
         };
-        if !self.obey(Request::Settings(Box::new(news)), PATIENCE) {
+        if !self.obey(Request::Settings(Box::new(news)), APPLY_TIMEOUT) {
             return Err(ReloadError::Busy);
         }
         if let Some(reason) = self.status().reload_error {

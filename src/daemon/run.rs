@@ -452,12 +452,14 @@ impl Daemon {
                     match reason {
                         // Only an operator can help these clients. Others try again, or with another name.
                         EndReason::Refused(Refusal::AUTH | Refusal::QUOTA) => {
-                            warn!(name: "client_refused", client = id.0, %from, %reason, "a client is not let in");
+                            warn!(name: "client_refused", client = id.0, %from, %reason, "a client is refused");
                         }
                         EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::CrowdedOut => {
-                            debug!(client = id.0, %from, %reason, "client closed");
+                            debug!(client = id.0, %from, %reason, "the connection of a client is closed");
                         }
-                        _ => warn!(name: "client_closed", client = id.0, %from, %reason, "client closed"),
+                        _ => {
+                            warn!(name: "client_closed", client = id.0, %from, %reason, "the connection of a client is closed")
+                        }
                     }
                     self.clients.close(id, &rest);
                 }

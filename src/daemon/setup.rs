@@ -146,6 +146,7 @@ fn networks(table: &Table, me: &Daemon) -> Vec<net::Network> {
     let segment = table.segment_of(me);
     let number = |(id, network)| (NetworkId(id), network);
     let numbered = (0..).zip(&segment.networks).map(number);
+    // The numbers of a daemon's networks have no gaps, so the first network without an address ends the list.
     let with_address = numbered.map_while(|(id, network)| Some((id, network, table.traffic_address(me, id)?)));
     let others = || table.daemons.iter().filter(|daemon| daemon.id != me.id);
     let notes_of = |id: NetworkId| table.networks.get(usize::from(id.0));

@@ -9,14 +9,14 @@ use crate::net::Network;
 use crate::time::{Duration, Instant};
 
 /// How long after the start it is normal to hear nobody.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits for the first packet of any other daemon.
 #[derive(Debug)]
 pub(super) struct Silence {
     /// When to check; `None` after the check, or if there are no other daemons.
     due: Option<Instant>,
-    /// What is sent where, and how to try the same by hand.
+    /// The addresses of each network, and commands that test it by hand.
     advice: String,
 }
 
@@ -24,7 +24,7 @@ impl Silence {
     /// A daemon with these networks starts at `now`.
     pub(super) fn new(now: Instant, networks: &[Network]) -> Silence {
         let expects_others = networks.iter().any(|network| !network.peers.is_empty());
-        Silence { due: expects_others.then_some(now + PATIENCE), advice: advice(networks) }
+        Silence { due: expects_others.then_some(now + SILENCE_LIMIT), advice: advice(networks) }
     }
 
     /// When to check.
@@ -35,14 +35,14 @@ impl Silence {
     /// Warns if it is time and no daemon was heard.
     pub(super) fn check(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
         if self.due.take_if(|due| *due <= now).is_some() && paths.all(|path| path.heard == 0) {
-            warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", PATIENCE.as_secs(), self.advice);
+            warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", SILENCE_LIMIT.as_secs(), self.advice);
         }
     }
 }
 
-/// What was sent where, with the commands that try the same by hand.
+/// Describes from where to where each network was used, with commands that test it by hand.
 fn advice(networks: &[Network]) -> String {
-    let mut text = "if others run, something is wrong between the machines.".to_owned();
+    let mut text = "if other daemons run, check the network between the machines.".to_owned();
     for (number, network) in networks.iter().enumerate().filter(|(_, network)| !network.peers.is_empty()) {
         let (own, port) = (network.own, network.port);
         let others: Vec<String> = network.peers.iter().map(|peer| peer.address.ip().to_string()).collect();

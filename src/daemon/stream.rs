@@ -66,6 +66,7 @@ impl Stream {
     fn is_of_this_machine(&self, far: SocketAddr) -> io::Result<bool> {
         let near = self.socket(|socket| Ok(socket.local_addr()?.as_socket().map(|near| near.ip().to_canonical())))?;
         let ip = far.ip().to_canonical();
+        // A connection from this machine to one of its own addresses usually has that address at both ends.
         Ok(ip.is_loopback() || near == Some(ip))
     }
 
@@ -80,6 +81,7 @@ impl Stream {
     pub(super) fn unix(stream: UnixStream) -> io::Result<Stream> {
         let stream = Stream::Unix(stream);
         stream.socket(|socket| {
+            // Only raised: the defaults of the system may be larger.
             if socket.send_buffer_size()? < BUFFER_SIZE {
                 socket.set_send_buffer_size(BUFFER_SIZE)?;
             }
@@ -92,7 +94,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Who is at the other end.
+    /// The other end of this stream.
     pub(super) fn origin(&self) -> Origin {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
@@ -116,7 +118,7 @@ impl Stream {
         matches!(self.origin(), Origin::Tcp(far) if cfg!(target_os = "linux") && is_elsewhere(far))
     }
 
-    /// What the client's machine has acknowledged.
+    /// The system's counts of the bytes for the client; `None` for a unix socket.
     pub(super) fn delivery(&self) -> Option<Delivery> {
         match self {
             Stream::Tcp(stream) => delivery(stream),

@@ -12,7 +12,7 @@ use crate::net::Delivery;
 use crate::time::{Duration, Instant};
 
 /// Checks within one time-out.
-const LOOKS: u32 = 4;
+const CHECKS: u32 = 4;
 /// How many retransmissions or probes must have gone unanswered.
 const WORDS: u32 = 2;
 
@@ -72,7 +72,7 @@ impl MachineWatch {
             return Vec::new();
         }
         let (timeout, mut gone) = (self.timeout, Vec::new());
-        self.next = now + timeout / LOOKS;
+        self.next = now + timeout / CHECKS;
         self.watched.retain(|&id, silence| {
             let Some(delivery) = delivery(id).filter(|delivery| delivery.outstanding) else { return false };
             // Any packet from the machine since then ends a silence, and a new one begins.
@@ -143,7 +143,7 @@ mod tests {
         assert!(watch.check(Instant::ZERO, |_| Some(ACKNOWLEDGED)).is_empty());
         assert_eq!(watch.poll_timeout(), None);
         watch.wrote(CLIENT);
-        assert_eq!(watch.poll_timeout(), Some(Instant::ZERO + SECOND / LOOKS));
+        assert_eq!(watch.poll_timeout(), Some(Instant::ZERO + SECOND / CHECKS));
         watch.forget(CLIENT);
         assert_eq!(watch.poll_timeout(), None);
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{guard_or, memory};
 use crate::config::{Settings, Table};
 use crate::daemon::embedded::{self, Embedded, Error};
-use crate::daemon::{Life, Path, PathState, ReloadError, StartError};
+use crate::daemon::{Path, PathState, ReloadError, RunState, StartError};
 use crate::wire::NetworkId;
 
 /// Success.
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn torc_status(daemon: *mut torc_daemon, state: *mut torc_
         let status = embedded.handle().status();
         let configuration = status.configuration.as_ref();
         *state = torc_state {
-            life: if embedded.handle().life() == Life::Crashed { TORC_CRASHED } else { TORC_RUNNING },
+            life: if embedded.handle().run_state() == RunState::Crashed { TORC_CRASHED } else { TORC_RUNNING },
             daemons: configuration.map_or(0, |configuration| configuration.members.len() as c_int),
             clients: c_int::try_from(status.clients).unwrap_or(c_int::MAX),
             networks: status.links.len() as c_int,

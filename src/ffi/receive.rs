@@ -7,7 +7,7 @@ use super::connect::find;
 use super::errors::Code;
 use super::types::*;
 use super::{guard, memory};
-use crate::client::{Envelope, Excess, Fate, Room};
+use crate::client::{Excess, Fate, MessageHead, Room};
 use crate::wire::FrameType;
 
 /// Where a program wants the properties of a message.
@@ -126,7 +126,7 @@ fn receive(mbox: mailbox, outputs: &mut Outputs<'_>, body: &mut [IoSliceMut<'_>]
 }
 
 /// Fills in the results. A number that does not fit its room is reported negative; where depends on the message's fate.
-pub(super) fn report(envelope: &Envelope, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
+pub(super) fn report(envelope: &MessageHead, outputs: &mut Outputs<'_>, body_room: usize) -> Result<c_int, Code> {
     let number = |length: usize| c_int::try_from(length).expect("a frame's numbers are 32 bits");
     let (groups, body_len) = (number(envelope.groups), number(envelope.body_len));
     let (groups_short, body_short) = (groups > outputs.max_groups, envelope.body_len > body_room);

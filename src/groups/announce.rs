@@ -10,7 +10,7 @@ use super::views::Views;
 use super::{GroupsEvent, SessionId};
 use crate::wire::{Cause, EncodedMembership, Name, Payload, RegularMembership, encode_self_leave, encode_transitional};
 
-/// What one receiver of a frame costs, in names that are copied.
+/// The cost of one receiver of a frame, in names that are copied.
 const RECEIVER_COST: usize = 4;
 
 impl Views {

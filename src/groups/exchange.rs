@@ -157,7 +157,7 @@ pub(super) struct Contradiction;
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub ring: RingId,
-    /// Who is in which group. The broken views begin again: not all their members come from one complete view.
+    /// The members of each group. The broken views begin again: not all their members come from one complete view.
     pub table: GroupTable,
     /// The component of each position, numbered in the order of vs sets.
     pub components: Vec<usize>,

@@ -25,11 +25,11 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(50);
 const SHOW_LIMIT: usize = 8;
 
 /// Another host runs as this daemon if three things are true. At least `WORDS` new reports of another life were shown. They came over at least
-/// `LASTING`. No pause between them was as long as `PAUSE`. A network may keep reports of an earlier life and deliver them minutes later. These
-/// are not fresh, so they do not count.
+/// `LASTING`. No pause between them was as long as `GAP_LIMIT`. A network may keep reports of an earlier life and deliver them minutes later.
+/// These are not fresh, so they do not count.
 const WORDS: u32 = 4;
 const LASTING: Duration = Duration::from_millis(200);
-const PAUSE: Duration = Duration::from_secs(2);
+const GAP_LIMIT: Duration = Duration::from_secs(2);
 
 /// The interval at which a daemon that stands aside sends a sign of life.
 const SIGN_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub(super) struct Senior {
     sign: Instant,
 }
 
-/// What this host has heard from the other one.
+/// The reports that this host has heard from the other one.
 #[derive(Debug)]
 struct Heard {
     life: Incarnation,
@@ -79,7 +79,7 @@ impl Senior {
         let is_there = self.is_there(now);
         let new = Heard { life: header.incarnation, counter: header.counter, since: now, last: now, words: 1 };
         match &mut self.heard {
-            Some(heard) if heard.life == header.incarnation && (is_there || now.since(heard.last) < PAUSE) => {
+            Some(heard) if heard.life == header.incarnation && (is_there || now.since(heard.last) < GAP_LIMIT) => {
                 // Old packets of an earlier life arrive in any order. A running host sends rising counters.
                 if header.counter > heard.counter {
                     (heard.counter, heard.last, heard.words) = (header.counter, now, heard.words + 1);

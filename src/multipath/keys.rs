@@ -53,7 +53,8 @@ impl Multipath {
         self.outbound.choose_key(known);
     }
 
-    /// A packet of a life that is not believed: it is greeted, and nothing else. Its own greetings for others go on.
+    /// A packet of a life that this daemon does not accept. It gets a greeting and no other answer. Its greetings for other daemons are
+    /// forwarded.
     pub(super) fn on_stranger(&mut self, now: Instant, (sender, source): (Seat, Option<IpAddr>), opened: &Opened) {
         let header = &opened.header;
         if self.inbound.is_rival(now, sender, header) {

@@ -314,7 +314,7 @@ impl Multipath {
         self.outbound.chooser_mut().set_priorities(priorities);
     }
 
-    /// Switches a network on or off. Nothing is sent on a network that is off, and the others are told so. Returns whether that
+    /// Switches a network on or off. Nothing is sent on a network that is off, and reports tell the others. Returns whether that
     /// was done: it is not done if there is no such network, or no other one that is on.
     pub fn set_network_enabled(&mut self, now: Instant, network: NetworkId, enabled: bool) -> bool {
         let done = self.outbound.chooser_mut().set_enabled(network, enabled);
@@ -350,7 +350,7 @@ impl Multipath {
         self.outbound.poll_transmit()
     }
 
-    /// What is known of every path.
+    /// The state and the measurements of every path.
     pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
         self.health.paths().iter(&self.table)
     }

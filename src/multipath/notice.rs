@@ -63,7 +63,7 @@ pub enum Notice {
         /// The parts that differ.
         differs: Differs,
     },
-    /// A daemon of this system works by other settings.
+    /// A daemon of this system uses other settings.
     OtherSettings {
         /// The daemon.
         daemon: DaemonId,
@@ -179,6 +179,7 @@ impl fmt::Display for Notice {
                 )
             }
             Notice::SecondSelf { network, life, other } => {
+                // Both hosts compare the same two lives, so exactly one of them gives way.
                 let who = if other.life.0 < life.0 { "this one gives way" } else { "the other one gives way" };
                 write!(
                     f,
@@ -201,7 +202,7 @@ impl fmt::Display for Notice {
                 )
             }
             Notice::OtherSettings { daemon, differs } => {
-                write!(f, "{daemon} works by other settings: {differs} should be the same in both files")
+                write!(f, "{daemon} uses other settings: {differs} should be the same in both files")
             }
             Notice::WaitsForOther { daemon } => write!(
                 f,

@@ -126,7 +126,7 @@ impl Links {
         self.change.next.clear();
     }
 
-    /// The networks that [`Links::prepare`] was told of are the present ones. The others are heard for some time yet.
+    /// The networks given to [`Links::prepare`] become the present ones. The others still receive for some time.
     pub fn adopt(&mut self, now: Instant) {
         let networks = std::mem::take(&mut self.change.next);
         let count = NetworkCount::of(networks.len());

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use crate::time::Duration;
 
-/// What the system knows of the bytes that were written to a TCP connection.
+/// The system's counts of the bytes that were written to a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     /// Some have not been acknowledged.

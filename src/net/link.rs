@@ -243,7 +243,7 @@ impl Link {
         }
     }
 
-    /// The own socket may have room again.
+    /// The link's own socket may have room again.
     pub(super) fn handle_room(&mut self, registry: &Registry) {
         let Some(Sockets { own, offload, queue, .. }) = &mut self.sockets else { return };
         let mut tally = Tally::new(&mut self.counters, &mut self.failures);
@@ -308,7 +308,7 @@ impl Link {
         let interest = if queue.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
         let token = SocketId { slot: self.slot, role: Role::Own }.token();
         if let Err(error) = registry.reregister(own, token, interest) {
-            warn!(name: "poll_failed", network = self.id.0, %error, "the poll does not tell when there is room");
+            warn!(name: "poll_failed", network = self.id.0, %error, "cannot wait for room in the socket; datagrams in the queue may be late");
         }
     }
 

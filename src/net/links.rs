@@ -19,12 +19,12 @@ use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, NetworkId};
 
 /// How often every link is checked, even if the system reports no change.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The same while all links work and the kernel tells when something changes.
-const RARE_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+const RARE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The shortest time between two checks, however much changes.
-const LOOK_PAUSE: Duration = Duration::from_millis(10);
+const CHECK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many links there may be: those of the present networks, of the next ones, and of those that were left.
 const SLOT_LIMIT: usize = 3 * NetworkId::LIMIT;
@@ -196,7 +196,7 @@ impl Links {
             self.events.extend(link.take_news());
         }
         if event.token() == WATCH && self.watch.as_ref().is_some_and(InterfaceWatch::take_news) {
-            self.next_look = self.next_look.min(self.last_look + LOOK_PAUSE);
+            self.next_look = self.next_look.min(self.last_look + CHECK_PAUSE);
         }
     }
 
@@ -251,7 +251,7 @@ impl Links {
         let outcomes: Vec<_> = self.links.iter_mut().map(check).enumerate().collect();
         let changing = self.change.links().next().is_some();
         let watched = self.watch.is_some() && !changing && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
-        let interval = if watched { RARE_LOOK_INTERVAL } else { LOOK_INTERVAL };
+        let interval = if watched { RARE_CHECK_INTERVAL } else { CHECK_INTERVAL };
         (self.last_look, self.next_look) = (now, now + interval);
         outcomes
     }
@@ -551,6 +551,6 @@ mod tests {
         let due = station.links.poll_timeout();
         station.links.handle_timeout(due);
         assert_eq!(station.links.poll_event(), None);
-        assert_eq!(station.links.poll_timeout(), due + LOOK_INTERVAL);
+        assert_eq!(station.links.poll_timeout(), due + CHECK_INTERVAL);
     }
 }

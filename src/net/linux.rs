@@ -1,6 +1,6 @@
 //! The Linux part: sockets are bound to one interface, and receive only the groups that they joined themselves.
 //!
-//! Otherwise two networks could not be told apart: by default a socket receives every group that any socket of the machine has joined, on any
+//! Otherwise two networks could not be distinguished: by default a socket receives every group that any socket of the machine has joined, on any
 //! interface, and a unicast datagram from any interface.
 
 use std::io;

@@ -48,7 +48,7 @@ struct Arrival {
     length: usize,
     /// The size of each datagram in it, if there are several.
     segment: Option<usize>,
-    /// By which interface it came, if that is told.
+    /// The interface on which it came, if the kernel reports it.
     interface: Option<u32>,
     source: Option<IpAddr>,
 }
@@ -57,7 +57,7 @@ impl Control {
     const EMPTY: Control = Control([0; CONTROL_SIZE]);
 }
 
-/// What batches need across calls: the receive buffers of all sockets.
+/// The receive buffers of all sockets, which all calls share.
 #[derive(Debug)]
 pub(super) struct Batches {
     buffer: Vec<u8>,
@@ -284,7 +284,7 @@ fn attach_segment_size(message: &mut libc::msghdr, control: &mut Control, size: 
     }
 }
 
-/// What the kernel says of a filled buffer.
+/// The kernel's data about a filled buffer.
 fn arrival_of(message: &libc::mmsghdr) -> Arrival {
     let mut arrival = Arrival { length: message.msg_len as usize, ..Arrival::default() };
     // SAFETY: the kernel filled the control buffer, which is still there, and set its length; CMSG_FIRSTHDR gives null or a

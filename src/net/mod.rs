@@ -1,4 +1,4 @@
-//! Sockets, one set per network, so that the networks can be told apart.
+//! Sockets, one set per network, so that the networks can be distinguished.
 //!
 //! Only a port held by another process is an error at start; everything else is retried. A link of an absent or broken network is checked
 //! every second, and at once when the system reports a change. A successful send proves nothing about a path, so failures are only counted and
@@ -65,9 +65,9 @@ use crate::wire::{DaemonId, NetworkId, Slice};
 /// A datagram to send: its two parts, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// What comes first.
+    /// Sent first.
     pub header: &'a [u8],
-    /// What follows.
+    /// Sent after the header.
     pub body: &'a [u8],
 }
 
@@ -76,7 +76,7 @@ pub struct Datagram<'a> {
 pub struct Arrived {
     /// Its source address, which anybody can forge.
     pub source: IpAddr,
-    /// What is in it.
+    /// Its payload.
     pub bytes: Slice,
 }
 

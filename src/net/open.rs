@@ -23,7 +23,7 @@ const BUFFER_SIZE: usize = 4 << 20;
 pub struct OpenError {
     /// Where.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the system.
     pub error: io::Error,
 }
 
@@ -63,7 +63,7 @@ impl NetworkCount {
     }
 }
 
-/// What surrounds a network on this machine.
+/// The facts about this machine on which the sockets of a network depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// Whether there are other networks to tell it from.
@@ -79,7 +79,7 @@ pub(super) struct Surroundings {
 pub(super) struct Sockets {
     /// The index of their interface when they were made.
     pub interface: u32,
-    /// What was around them then.
+    /// The surroundings for which they were opened.
     pub around: Surroundings,
     /// The only interface from which datagrams are accepted, if the sockets themselves receive from any.
     pub only: Option<u32>,
@@ -93,7 +93,7 @@ pub(super) struct Sockets {
     pub peers: Vec<(DaemonId, SockAddr)>,
     /// Whether the system takes many datagrams of equal size at once.
     pub offload: bool,
-    /// What waits for room.
+    /// The datagrams that wait for room.
     pub queue: Queue,
 }
 
@@ -195,7 +195,7 @@ fn own_socket(
     Ok(socket)
 }
 
-/// Receives the group with a separate socket, or with the own socket, depending on the platform.
+/// Receives the group with a separate socket, or with the network's own socket, depending on the platform.
 fn group_socket(
     network: &Network,
     own: &Socket,

@@ -1,6 +1,6 @@
-//! What is different on Unix systems other than Linux: a group address can be bound, but no socket is held to an interface.
+//! The differences of Unix systems other than Linux: a group address can be bound, but no socket is held to an interface.
 //!
-//! Networks are told apart by their groups and by the interface that was named in joining, which these systems respect.
+//! Networks are distinguished by their groups and by the interface that was named in joining, which these systems respect.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

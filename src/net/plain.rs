@@ -14,14 +14,14 @@ const RECEIVE_BATCH: usize = 64;
 /// The longest that a datagram can be.
 const RECEIVE_SIZE: usize = 1 << 16;
 
-/// What is needed across calls: the receive buffer.
+/// The receive buffer, which all calls share.
 #[derive(Debug)]
 pub(super) struct Batches {
     buffer: Vec<u8>,
 }
 
 impl Batches {
-    /// The buffer. Each datagram gets its own in any case.
+    /// One buffer for all settings. Each received datagram is copied out of it.
     pub(super) fn new(_: Buffers) -> Batches {
         Batches { buffer: vec![0; RECEIVE_SIZE] }
     }

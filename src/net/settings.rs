@@ -23,7 +23,7 @@ pub struct Network {
 /// Another daemon on a network, and its address there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteDaemon {
-    /// Who it is.
+    /// Its id.
     pub daemon: DaemonId,
     /// Where it receives.
     pub address: SocketAddr,

@@ -1,4 +1,4 @@
-//! What all Unix systems share: the machine's addresses and their interfaces, and the limit of descriptors.
+//! The code that all Unix systems share: the machine's addresses and their interfaces, and the limit of descriptors.
 
 use std::ffi::CStr;
 use std::io;

@@ -1,7 +1,7 @@
 //! The time since the start of this machine, with the time in which it was suspended if the system tells it. The standard library's clock stops
 //! during a suspension, so a daemon would continue after an hour as if no time had passed.
 
-#![expect(clippy::disallowed_types, reason = "here the clock is read that the core is told of")]
+#![expect(clippy::disallowed_types, reason = "this clock is read for the core")]
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Messages taken in one call; those that are left are taken in the next.
-const MESSAGE_LIMIT: usize = 1024;
+const BATCH_LIMIT: usize = 1024;
 
 const GROUPS: libc::c_int = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
 
@@ -35,7 +35,7 @@ impl InterfaceWatch {
     pub(super) fn take_news(&self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 64];
         let mut news = false;
-        for _ in 0..MESSAGE_LIMIT {
+        for _ in 0..BATCH_LIMIT {
             match self.0.recv(&mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 _ => news = true,

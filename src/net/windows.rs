@@ -1,4 +1,4 @@
-//! What is different on Windows: a group or broadcast address cannot be bound.
+//! The differences of Windows: a group or broadcast address cannot be bound.
 //!
 //! The unicast socket joins the group itself, and hears the broadcasts of its subnet anyway. An attempt to bind to an address shows
 //! whether it is there; the list of all addresses tells a daemon which one of the configuration it is. A refused datagram is no error
@@ -126,7 +126,7 @@ pub fn local_subnets() -> io::Result<Vec<(IpAddr, u8)>> {
 const ANY_FAMILY: u32 = 0;
 /// Neither anycast nor multicast addresses, nor those of name servers.
 const UNICAST_ONLY: u32 = 0x2 | 0x4 | 0x8;
-/// What the call returns.
+/// The return values of the call.
 const DONE: u32 = 0;
 const MORE_ROOM: u32 = 111;
 const NO_ADDRESSES: u32 = 232;

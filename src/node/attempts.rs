@@ -14,7 +14,7 @@ const SOURCE: Rate = Rate { interval: Duration::from_secs(1), burst: 5 };
 /// The rate and burst of wrong passwords for one user name.
 const USER: Rate = Rate { interval: Duration::from_millis(250), burst: 20 };
 /// The longest wait.
-const PATIENCE: Duration = Duration::from_secs(8);
+const WAIT_LIMIT: Duration = Duration::from_secs(8);
 /// Sources and users that are remembered, each.
 const REMEMBERED: usize = 4096;
 
@@ -41,7 +41,7 @@ impl Attempts {
         let user = check.user();
         let at = SOURCE.next(now, &self.sources, &source).max(USER.next(now, &self.users, &user));
         // The handshake would time out first, and meanwhile the attempt would take memory.
-        if at > now + PATIENCE {
+        if at > now + WAIT_LIMIT {
             return false;
         }
         // Charged before the result is known. Otherwise many guesses at once would all be compared before the first result.
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(compared(&mut attempts, start + Duration::from_secs(3)), 3);
         assert!(attempts.add(start, SessionId(5000), Source::User(8), check("other")));
         assert_eq!(compared(&mut attempts, start), 1, "others do not wait");
-        assert!(attempts.add(start + 2 * PATIENCE, SessionId(6000), HERE, check("u0")), "in time it is forgotten");
+        assert!(attempts.add(start + 2 * WAIT_LIMIT, SessionId(6000), HERE, check("u0")), "in time it is forgotten");
     }
 
     #[test]

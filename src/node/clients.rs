@@ -345,7 +345,7 @@ impl Clients {
         self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
     }
 
-    /// A session is over that had a name, or waited for it, and was not open.
+    /// Frees the name of a session that ended before it was open. The session held the name or waited for it.
     fn give_name_back(&mut self, id: SessionId, name: Name) {
         match self.names.get_mut(&name) {
             Some(Holder::Leaving { next }) => *next = next.filter(|&waiting| waiting != id),

@@ -1,4 +1,4 @@
-//! What ring and paths tell each other, and how late a daemon is. The simulator has rings without clients, and calls this code too.
+//! The facts that ring and paths exchange, and how late a daemon is. The simulator has rings without clients, and calls this code too.
 
 use crate::multipath::Multipath;
 use crate::ring::Ring;

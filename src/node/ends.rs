@@ -86,7 +86,7 @@ impl fmt::Display for EndReason {
             EndReason::Refused(refusal) => write!(f, "{refusal}"),
             EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
             EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
-            EndReason::CrowdedOut => write!(f, "did not finish the handshake while others needed its place"),
+            EndReason::CrowdedOut => write!(f, "evicted during the handshake, because another client needed its place"),
             EndReason::Unfinished => write!(f, "began a frame and sent nothing more of it"),
             EndReason::Slow(overflow) => write!(f, "reads too slowly: {overflow}"),
             EndReason::Greedy => {

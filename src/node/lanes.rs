@@ -76,7 +76,7 @@ struct Begun {
 }
 
 impl Lanes {
-    /// Nothing to send, in no configuration. Pieces are added while fewer than `level` bytes wait for the token.
+    /// No messages and no configuration yet. Pieces are added while fewer than `level` bytes wait for the token.
     pub(super) fn new(level: usize) -> Lanes {
         Lanes {
             lanes: BTreeMap::new(),

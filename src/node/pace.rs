@@ -58,7 +58,7 @@ impl Pace {
 
     /// A configuration begins: what was on its way may never arrive.
     pub(super) fn restart(&mut self) {
-        // Changes of the old configuration may be void, and would otherwise be waited for in vain.
+        // Changes of the old configuration may be void. Otherwise this daemon would wait for them for ever.
         self.in_flight = 0;
     }
 

@@ -18,7 +18,7 @@ use super::{FORMAT, Pipe};
 
 /// The client's promise: its size stays.
 const FIXED: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
-/// What the daemon adds: nobody maps it again, takes parts out, or changes this.
+/// The seals that the daemon adds: nobody may map the memory for writing again, or add further seals.
 const CLOSED: i32 = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SEAL;
 /// Where a control message says its level, its kind and one descriptor.
 const LEVEL: usize = size_of::<usize>();

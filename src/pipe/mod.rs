@@ -45,10 +45,10 @@ pub use writer::{NotWritten, Writer};
 pub const LARGE: usize = 16 << 10;
 /// Words for records, a power of two: 64 KiB.
 const WORDS: usize = 8 << 10;
-/// What memory begins with if both sides mean the same by it.
+/// The first word of the memory. It shows that both sides use the same layout.
 const FORMAT: u64 = 0x746f_7263_0000_0001;
 
-/// What is in the memory. All of it may be changed by the other side at any time.
+/// The layout of the memory. The other side may change every part of it at any time.
 #[repr(C)]
 pub struct Pipe {
     format: Line<AtomicU64>,
@@ -63,7 +63,7 @@ pub struct Pipe {
     words: [AtomicU64; WORDS],
 }
 
-/// What one side writes must not slow down what the other side reads: processors share memory by lines, and fetch two at once.
+/// Separates a field from its neighbours, so that writing it does not slow down readers of those. Processors fetch two lines of 64 bytes at once.
 #[derive(Default)]
 #[repr(C, align(128))]
 struct Line<T>(T);
@@ -107,7 +107,7 @@ pub struct Broken;
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("shared memory holds what cannot be")
+        f.write_str("the shared memory is corrupt")
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Reader {
     written: u64,
 }
 
-/// What comes next.
+/// The next record of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// So many bytes of the stream, which are in the room.
@@ -33,7 +33,7 @@ pub enum Next {
 impl Reader {
     /// Reads the next record. Bytes are copied to the room.
     pub fn next(&mut self, pipe: &Pipe, room: &mut [u8]) -> Result<Next, Broken> {
-        // Behind what is skipped comes a record.
+        // A record follows the skipped end of the memory, so two turns are enough.
         for _ in 0..2 {
             if self.is_empty(pipe)? {
                 return Ok(Next::Empty);
@@ -60,11 +60,11 @@ impl Reader {
         pipe.waiting.0.load(Relaxed) != 0 && pipe.waiting.0.swap(0, SeqCst) != 0
     }
 
-    /// Says that this side looks no more until it is rung; false if there is something to read after all.
+    /// Announces that this side sleeps until a bell; false if there is something to read after all.
     pub fn sleep(&mut self, pipe: &Pipe) -> bool {
         pipe.asleep.0.store(1, SeqCst);
         fence(SeqCst);
-        // What cannot be is found out by the next attempt to read.
+        // The next read reports a corrupt pipe.
         let sleeps = self.is_empty(pipe).is_ok_and(|empty| empty);
         if !sleeps {
             pipe.asleep.0.store(0, Relaxed);

@@ -22,7 +22,7 @@ pub struct Writer {
 pub enum NotWritten {
     /// There is no room now.
     Full,
-    /// The reader says what cannot be.
+    /// The reader's position is impossible.
     Broken,
 }
 
@@ -83,7 +83,7 @@ impl Writer {
         let before = self.read;
         pipe.waiting.0.store(1, SeqCst);
         fence(SeqCst);
-        // What cannot be is found out by the next attempt to write.
+        // The next write reports a corrupt pipe.
         let waits = self.refresh(pipe).is_ok() && self.read == before;
         if !waits {
             pipe.waiting.0.store(0, Relaxed);

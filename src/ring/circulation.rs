@@ -19,12 +19,12 @@ use super::window::{Inserted, SPAN_LIMIT, Window};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Data, Form, Incarnation, Packet, RingId, Token};
 
-/// What became of a data packet.
+/// The result for a data packet that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// It was missing.
+    /// It was missing, and is here now.
     New,
-    /// It leads to nothing.
+    /// It was dropped, or is here already.
     Nothing,
     /// It contradicts what is here; one of the two is a lie.
     Contradiction,
@@ -34,9 +34,9 @@ pub(crate) enum Received {
 #[derive(Clone, Copy, Debug)]
 struct Behind {
     by: DaemonId,
-    /// What the token said of it.
+    /// The aru to which it lowered the token.
     aru: u64,
-    /// At how many visits in a row.
+    /// The visits in a row at which the token had this aru.
     visits: NonZeroU32,
     /// When it may be helped again, once it looks hopeless.
     next_try: Instant,
@@ -176,7 +176,8 @@ impl Circulation {
 
     fn watch_progress(&mut self, core: &mut Core, now: Instant, token: &Token) {
         // The same aru by the same member at two visits: what that member lacks was not repaired in between.
-        let Some(by) = token.aru_by.filter(|_| token.aru < token.seq) else {
+        let behind = if token.aru < token.seq { token.aru_by } else { None };
+        let Some(by) = behind else {
             self.behind = None;
             core.timers.stop(Timer::Progress);
             return;
@@ -331,7 +332,9 @@ impl Circulation {
             core.transmit(Some(self.successor), Packet::Token(token.clone()));
             self.retransmit_after = self.patience(core);
             self.await_answer(core, now);
-            numbered.into_iter().for_each(|data| core.transmit(None, Packet::Data(data)));
+            for data in numbered {
+                core.transmit(None, Packet::Data(data));
+            }
         }
         self.rotation.begin(now);
         // The next visit takes its requests and the safe line from this token.

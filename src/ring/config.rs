@@ -46,7 +46,7 @@ pub struct RingSettings {
     pub body_limit: usize,
 }
 
-/// What is wrong with a [`RingSettings`].
+/// A mistake in a [`RingSettings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RingSettingsError {
     /// `daemons` does not include `me`, names one twice, or has more than [`DaemonId::LIMIT`].

@@ -64,7 +64,7 @@ struct Shun {
 /// How merging with a daemon failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// This daemon has waited for it in vain.
+    /// This daemon has waited for it, and nothing came.
     Silent,
     /// Another daemon has given it up, and no join of it came.
     Reported,
@@ -148,7 +148,7 @@ impl Core {
         sequence <= self.sequence_limit(now)
     }
 
-    /// What this join is worth.
+    /// Decides whether this join is news, stale or false.
     pub(crate) fn judge_join(&mut self, now: Instant, from: DaemonId, join: &Join) -> Worth {
         let limit = self.sequence_limit(now);
         self.hearsay.judge(&self.config.daemons, limit, from, join)

@@ -5,7 +5,7 @@ use super::core::Core;
 use super::handover::Handover;
 use super::operational::Operational;
 use super::possible::Verdict;
-use super::rest::{LOOKS, Place, SILENT_TICKS, STRETCHES};
+use super::rest::{CHECKS, Place, SILENT_TICKS, STRETCHES};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use crate::time::{Duration, Instant};
@@ -23,16 +23,16 @@ pub(crate) struct Resting {
     pause: Duration,
     /// How many announcements in a row have not come in time.
     misses: u32,
-    /// The aru of the last answer, and the last packet that must be acknowledged.
+    /// The aru that this daemon has acknowledged last, and the last packet that it must acknowledge.
     told: u64,
     wanted: u64,
-    /// How often missing packets were requested in vain.
+    /// How many requests for missing packets were without result.
     asked: u32,
     /// The holder was asked to let the token go round, because more waits here than it should carry.
     pub(super) hurried: bool,
 }
 
-/// How often missing packets are requested in vain before the token shall go round.
+/// How many requests may be without result before the token shall go round.
 const ASKED_MOST: u32 = 3;
 
 impl Operational {
@@ -97,8 +97,9 @@ impl Operational {
                 resting.misses = 0;
             }
             _ => {
-                let busy = [Timer::TokenLoss, Timer::TokenRetransmit, Timer::Progress];
-                busy.into_iter().for_each(|timer| core.timers.stop(timer));
+                for timer in [Timer::TokenLoss, Timer::TokenRetransmit, Timer::Progress] {
+                    core.timers.stop(timer);
+                }
                 self.place = Place::There(Resting {
                     holder,
                     hop,
@@ -117,8 +118,9 @@ impl Operational {
 
     /// The token rests elsewhere no longer.
     pub(super) fn leave_rest(&mut self, core: &mut Core) {
-        let calm = [Timer::HolderSilence, Timer::Ask, Timer::Handover];
-        calm.into_iter().for_each(|timer| core.timers.stop(timer));
+        for timer in [Timer::HolderSilence, Timer::Ask, Timer::Handover] {
+            core.timers.stop(timer);
+        }
         self.place = Place::Underway;
     }
 
@@ -126,10 +128,10 @@ impl Operational {
     pub(super) fn on_holder_silence(&mut self, core: &mut Core, now: Instant) -> Option<Transition> {
         let Place::There(resting) = &mut self.place else { return None };
         resting.misses += 1;
-        if resting.misses > (SILENT_TICKS - 1) * LOOKS {
+        if resting.misses > (SILENT_TICKS - 1) * CHECKS {
             return Some(Transition::gather_without(GatherReason::HolderSilent, [resting.holder]));
         }
-        core.timers.set(Timer::HolderSilence, now + resting.pause / LOOKS);
+        core.timers.set(Timer::HolderSilence, now + resting.pause / CHECKS);
         // This answers an old announcement, so the holder says where it is.
         self.answer_again(core, Vec::new());
         None

@@ -5,8 +5,8 @@
 //! retransmitted than usual, or when a rotation takes long. A shrink is a *trial*: if it does not help, it is undone, and the loss or
 //! slowness counts as usual. So overflowing buffers and slow daemons make the window small; chance loss and long distances do not.
 //!
-//! If r packets fit, the window moves between about 0.8 r and 1.07 r. A wrong window costs time and nothing else, because no promise of the
-//! ring depends on it.
+//! If the ring can carry r packets in a rotation, the window moves between about 0.8 r and 1.07 r. A wrong window only costs time,
+//! because no promise of the ring depends on it.
 
 use super::RingSettings;
 use crate::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) struct Flow {
     met_limit: bool,
 }
 
-/// What is measured about rotations: the share of packets that were sent again, in 1/1024, and the length of a rotation.
+/// Measurements of rotations: the share of packets that were sent again, in 1/1024, and the length of a rotation.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     loss: u32,
@@ -119,7 +119,7 @@ impl Flow {
         // do not exceed two windows.
         let others = if self.was_backlogged { u32::from(token.backlogged) } else { members as u32 - 1 };
         let share = (window / (others + 1)).max(1);
-        // This is the rest of the window, so that one sender alone can use all of it, but at least the own share.
+        // This is the rest of the window, so that one sender alone can use all of it, but at least this daemon's share.
         window.saturating_sub(token.sent).max(share).min(config.personal_window)
     }
 
@@ -174,7 +174,7 @@ impl Flow {
         }
     }
 
-    /// What is wrong, and which part of the used window would fit, in 1/1024.
+    /// The cause of a shrink, if there is one, and the part of the used window that would fit, in 1/1024.
     fn complaint(&self, config: &RingSettings, seen: &Seen) -> Option<(Cause, u32)> {
         let slow = (config.token_timeout / 8).max(self.usual.rotation + self.usual.rotation / 4);
         if seen.loss > self.usual.loss + LOSS_MARGIN {

@@ -8,7 +8,7 @@ use super::rotation::Rotation;
 use crate::time::{Duration, Instant};
 use crate::wire::Token;
 
-/// What this daemon has seen of the load.
+/// The load as this daemon has seen it.
 #[derive(Debug, Default)]
 pub(crate) struct Gait {
     /// Visits in a row with little to do.
@@ -18,7 +18,7 @@ pub(crate) struct Gait {
     bucket: Bucket,
 }
 
-/// How many packets came of late.
+/// A leaky bucket: each packet raises its level, and time lowers it.
 #[derive(Debug, Default)]
 struct Bucket {
     level: u32,

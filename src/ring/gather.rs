@@ -263,7 +263,7 @@ impl Gather {
         if silent.is_empty() {
             return Some(Transition::gather_with(GatherReason::RepresentativeSilent, self.present.clone()));
         }
-        // Some may have waited for the form token in vain and gather again, with smaller sets. They will agree again, so they get more time, once.
+        // Some may have missed the form token and gather again, with smaller sets. They will agree again, so they get more time, once.
         if !self.extended {
             self.extended = true;
             silent.retain(|daemon| !self.agreed.contains(daemon));

@@ -38,10 +38,10 @@ pub enum Handover {
 
 /// How often a packet is handed over again before the token shall go round.
 const TRIES: u32 = 3;
-/// How often a packet claims a number in vain before the token shall go round.
+/// How many claims of one packet may be refused before the token shall go round.
 const CLAIMS: u32 = 8;
 /// If more bytes wait than fit this many packets, the token shall go round.
-const BACKLOG: usize = 2;
+const BACKLOG_PACKETS: usize = 2;
 
 /// Whether this numbered packet is the one that was handed over.
 pub(crate) fn is_same(handed: &Data, data: &Data) -> bool {
@@ -98,7 +98,7 @@ impl Operational {
 
     /// Asks the holder once to let the token go round, if more waits than it should carry.
     pub(super) fn ask_if_much_waits(&mut self, core: &mut Core) {
-        let much = BACKLOG * core.payload_room();
+        let much = BACKLOG_PACKETS * core.payload_room();
         let Place::There(resting) = &mut self.place else { return };
         if core.sender.bytes() > much && !std::mem::replace(&mut resting.hurried, true) {
             self.hurry(core);
@@ -126,7 +126,7 @@ impl Operational {
         self.hand_over(core, now);
     }
 
-    /// The token is here. Gives a number to a packet that was handed over in vain, and says whether more may be sent.
+    /// The token is here. Gives a number to a packet that was handed over and got none. Returns whether more may be sent.
     pub(super) fn number_handed(
         &mut self,
         core: &mut Core,
@@ -190,7 +190,7 @@ impl Operational {
         // The token may have been let go because of the packet before this one. Then its origin sends it again, or numbers it itself.
         let Place::Here(holding) = &self.place else { return };
         match data.offset.cmp(&self.delivery.position(data.origin)) {
-            // If the ring breaks, the others know from the claims what was before what. The origin will claim again.
+            // Numbers follow the order of claims, so that the claims give the order if the ring breaks. The origin claims again.
             Ordering::Equal if data.claim() <= self.circulation.window.claim() => self.refuse(core, now, &data),
             // Only the packet that continues the stream: so a late copy is never numbered twice.
             Ordering::Equal if self.circulation.is_full(core, &holding.token) => self.let_go(core, now),
@@ -226,7 +226,7 @@ impl Operational {
         let alone = self.circulation.is_alone();
         while let Place::Here(holding) = &self.place {
             let full = self.circulation.is_full(core, &holding.token);
-            if !alone && (full || core.sender.bytes() > 2 * BACKLOG * room) {
+            if !alone && (full || core.sender.bytes() > 2 * BACKLOG_PACKETS * room) {
                 return self.let_go(core, now);
             }
             let Some(stretch) = core.sender.stretch(room) else { return };

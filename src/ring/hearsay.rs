@@ -9,7 +9,7 @@ use super::RingSettings;
 use crate::time::Instant;
 use crate::wire::{DaemonId, Incarnation, Join};
 
-/// What was heard of daemons in their joins.
+/// The facts about other daemons that their joins have brought.
 #[derive(Debug)]
 pub(crate) struct Hearsay {
     /// The horizon at the start of this daemon, and the time of the start.
@@ -20,7 +20,7 @@ pub(crate) struct Hearsay {
     farewells: BTreeMap<DaemonId, (Incarnation, Farewell)>,
 }
 
-/// What a join is worth.
+/// The verdict on a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
     /// It is news.
@@ -81,7 +81,7 @@ impl Hearsay {
             self.farewells.get_mut(&join.origin).filter(|(life, _)| *life == join.incarnation)
         {
             // A life that has said farewell does not come back, so the farewell was forged. No other one of this life is believed.
-            tracing::debug!(origin = %join.origin, ?life, "it said farewell and is still here");
+            tracing::debug!(origin = %join.origin, ?life, "a join after a farewell of the same life; the farewell was forged");
             *farewell = Farewell::Disproved;
         }
         Worth::News

@@ -437,7 +437,7 @@ impl Ring {
             (Transition::Gather(how), before) => {
                 core.stats.gathers += 1;
                 core.stats.reasons.count(how.reason);
-                tracing::info!(name: "gather", me = %core.me(), state = from, reason = %how.reason, "the ring is formed anew");
+                tracing::info!(name: "gather", me = %core.me(), state = from, reason = %how.reason, "forming a new ring");
                 State::Gather(Gather::enter(core, now, into_owed(before), how))
             }
             (Transition::Form(form), before) => {

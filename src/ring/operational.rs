@@ -32,7 +32,7 @@ pub(crate) struct Operational {
     pub(super) handed: Option<Handed>,
     /// The last announcement of a holder: its hop and count.
     pub(super) heard: (u64, u64),
-    /// How often the others were told of the rest that this daemon ended, until the token comes again.
+    /// The number of the last announcement of the rest that this daemon ended, until the token comes again.
     pub(super) left: Option<u64>,
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn add_claim(claims: &mut Claims, data: Data) {
 }
 
 impl Owed {
-    /// What is owed to a ring that broke.
+    /// The obligations to a ring that broke.
     pub(crate) fn new(ring: RingId, members: Vec<DaemonId>, window: Window, delivery: Delivery) -> Owed {
         let (lives, promised) = (Vec::new(), Claims::new());
         Owed {
@@ -195,15 +195,14 @@ impl Owed {
         matches!(self.handed, Some(Handed::Void))
     }
 
-    /// The exchange is complete. Keeps only the claims of packets that may have a number that nobody here knows. `shows_all` says
-    /// whether all numbers that were given are known.
-    pub(crate) fn resolve(&mut self, claims: &mut Claims, shows_all: bool) {
+    /// The exchange is complete. Keeps only the claims of packets that may have a number that nobody here knows.
+    pub(crate) fn resolve(&mut self, claims: &mut Claims, shown: Shown) {
         if self.is_apart() {
             return;
         }
         // Packets get their numbers in the order of their claims. So if everything is here up to a packet with the same or a
         // higher claim, this packet has no number.
-        claims.retain(|&claim, data| !shows_all && claim > self.window.claim() && !self.has(data));
+        claims.retain(|&claim, data| shown == Shown::NotAll && claim > self.window.claim() && !self.has(data));
         self.handed = match self.handed.take() {
             Some(Handed::InDoubt(data)) if !claims.contains_key(&data.claim()) => Some(Handed::Void),
             resolved => resolved,
@@ -237,7 +236,7 @@ impl Owed {
         if self.members.is_empty() {
             return;
         }
-        // Packets of the exchange went into the window without a word to `delivery`.
+        // The exchange put packets into the window without `delivery`, so `delivery` reads them here.
         self.delivery.read_window(&self.window);
         self.deliver_regular(line, events);
         let (kind, next) = (ConfigurationKind::Transitional, Some(next));
@@ -276,7 +275,16 @@ impl Owed {
     }
 }
 
-/// What must be known to pay a ring that was left.
+/// How many of the packets with a number an exchange shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// All numbers that were given are known.
+    All,
+    /// Some packet may have a number that no peer knows.
+    NotAll,
+}
+
+/// The facts that are necessary to pay a ring that was left.
 #[derive(Debug)]
 pub(crate) struct Payment {
     /// The daemons that go on together with this one.
@@ -410,11 +418,11 @@ mod tests {
         let packets = || vec![message_packet(1, A, Service::Agreed, 9), message_packet(2, B, Service::Agreed, 0)];
         let mut claims = Claims::from([&own, &other].map(|data| (data.claim(), data.clone())));
         let mut lost = owed(packets()).with_handed(own);
-        lost.resolve(&mut claims, false);
+        lost.resolve(&mut claims, Shown::NotAll);
         assert!(lost.is_void() && lost.is_apart(), "it sends its own again, and has promised the other");
         assert!(claims.into_values().eq([other.clone()]));
         let mut shown = owed(packets()).with_handed(other.clone());
-        shown.resolve(&mut Claims::from([(other.claim(), other)]), true);
+        shown.resolve(&mut Claims::from([(other.claim(), other)]), Shown::All);
         assert!(shown.is_void() && !shown.is_apart());
     }
 
@@ -422,9 +430,9 @@ mod tests {
     fn who_has_promised_takes_nothing_more_and_brings_it_to_every_exchange() {
         let theirs = claimed(2, C, 0);
         let mut owed = owed(vec![message_packet(1, A, Service::Agreed, 0)]);
-        owed.resolve(&mut Claims::from([(theirs.claim(), theirs.clone())]), false);
+        owed.resolve(&mut Claims::from([(theirs.claim(), theirs.clone())]), Shown::NotAll);
         assert!(owed.brings().apart && !owed.insert(A, message_packet(2, B, Service::Agreed, 0)));
-        owed.resolve(&mut Claims::new(), true);
+        owed.resolve(&mut Claims::new(), Shown::All);
         assert!(owed.claims().into_values().eq([theirs]));
         // All of the ring are here again, so nobody has delivered it.
         owed.release();

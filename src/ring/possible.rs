@@ -9,7 +9,7 @@ use super::core::Core;
 use super::window::SPAN_LIMIT;
 use crate::wire::{DaemonId, Data, Rest, Token};
 
-/// What this daemon makes of a token.
+/// The verdict on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The next one.

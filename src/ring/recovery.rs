@@ -11,7 +11,7 @@ use super::circulation::{Circulation, Received};
 use super::core::Core;
 use super::form::{PassedForm, after_agreement};
 use super::operational::Operational;
-use super::owed::{Claims, Owed, Payment, add_claim};
+use super::owed::{Claims, Owed, Payment, Shown, add_claim};
 use super::timer::Timer;
 use super::transition::{GatherReason, Transition};
 use super::{Configuration, ConfigurationKind, RingEvent};
@@ -34,8 +34,8 @@ pub(crate) struct Recovery {
     line: u64,
     /// Trust that the peers bring.
     inherited: u128,
-    /// Whether the exchange among the peers shows all packets that have a number.
-    shows_all: bool,
+    /// How many of the numbered packets the exchange among the peers shows.
+    shown: Shown,
     /// Packets of the peers that may have a number that nobody here knows.
     claims: Claims,
     /// Packets of the old ring that this daemon has to send.
@@ -68,7 +68,7 @@ impl Recovery {
         let held = (low + 1..=owed.window.high()).filter(|&seq| owed.window.packet(seq).is_some());
         let owing = if shares { held.collect() } else { BTreeSet::new() };
         // If all numbers are known, a packet without one is sent again in the new ring.
-        let claimed = if shares && !from.show_all { owed.claimed() } else { None };
+        let claimed = if shares && from.shown == Shown::NotAll { owed.claimed() } else { None };
         let owing_claim = claimed.map(Data::claim);
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         Recovery {
@@ -77,7 +77,7 @@ impl Recovery {
             // Some peer has delivered up to here, so all others must deliver it in the same configuration.
             line: peers().map(|(_, brings)| brings.delivered).max().unwrap_or_default(),
             inherited: peers().fold(0, |trust, (_, brings)| trust | brings.trusted),
-            shows_all: from.show_all,
+            shown: from.shown,
             claims: owed.claims(),
             owing,
             owing_claim,
@@ -120,7 +120,7 @@ impl Recovery {
             let numbered = self.send_owing(core, &mut visit);
             let calm_before = visit.owing_by.is_none() && visit.aru == visit.seq && numbered.is_empty();
             token = self.circulation.pass(core, now, visit, numbered);
-            // What it carried is in the old ring's window.
+            // Every member has kept in `owed` what these packets carried, so this ring needs them no more.
             self.circulation.window.forget(self.circulation.safe);
             // As the token came and as it went: a member that lowers aru at this visit is not calm.
             let calm = calm_before && self.circulation.has_all_passed();
@@ -129,7 +129,7 @@ impl Recovery {
                 // This comes before anybody installs the ring. If this daemon does not install it after all, it still delivers
                 // everything that others may deliver.
                 self.owed.trust(&self.peers, self.inherited);
-                self.owed.resolve(&mut self.claims, self.shows_all);
+                self.owed.resolve(&mut self.claims, self.shown);
             }
             if self.calm_visits == INSTALL {
                 self.returned = token;
@@ -143,7 +143,7 @@ impl Recovery {
     pub(crate) fn give_up(mut self) -> Owed {
         // A member that was calm twice knows that all have been calm, and it promises packets. In that case this member was calm
         // at least once.
-        if self.calm_visits > 0 && !self.shows_all {
+        if self.calm_visits > 0 && self.shown == Shown::NotAll {
             self.owed.expose();
         }
         self.owed
@@ -273,8 +273,8 @@ struct Origins {
     /// here.
     together: Vec<(DaemonId, Brings)>,
     all: Vec<(DaemonId, Brings)>,
-    /// Whether these members together have every packet that has a number.
-    show_all: bool,
+    /// How many of the numbered packets these members have together.
+    shown: Shown,
 }
 
 impl Origins {
@@ -286,8 +286,9 @@ impl Origins {
         let together: Vec<_> = all.iter().copied().filter(|(_, brings)| whole || !brings.apart).collect();
         // Each member keeps the packets that it has numbered, and the holder of the token has all. A daemon that goes on alone
         // shares nothing.
-        let show_all = together.len() == owed.members.len() || together.iter().any(|(_, brings)| brings.holds);
-        Origins { together, all, show_all }
+        let have_all = together.len() == owed.members.len() || together.iter().any(|(_, brings)| brings.holds);
+        let shown = if have_all { Shown::All } else { Shown::NotAll };
+        Origins { together, all, shown }
     }
 
     /// The daemons that go on together with this one, itself included.
@@ -339,12 +340,12 @@ mod tests {
         let whole = Origins::of(&owed, &form([(A, brings(false)), (B, brings(true)), (C, brings(false))]));
         assert_eq!(whole.peers(B).len(), 3);
         assert_eq!(whole.peers(A).len(), 3);
-        assert!(whole.show_all);
+        assert_eq!(whole.shown, Shown::All);
         // C has installed another ring, perhaps that for which something was promised.
         let gone = Brings { ring: RingId { sequence: 8, representative: A }, ..brings(false) };
         let parted = Origins::of(&owed, &form([(A, brings(false)), (B, brings(true)), (C, gone)]));
         assert_eq!(parted.peers(B), [(B, brings(true))]);
         assert_eq!(parted.peers(A), [(A, brings(false))]);
-        assert!(!parted.show_all);
+        assert_eq!(parted.shown, Shown::NotAll);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Holding {
     /// When the next packets are announced, and when the first of those was numbered.
     announce: Option<Instant>,
     unannounced: Option<Instant>,
-    /// When all were told last.
+    /// When the last announcement was sent to all.
     announced: Instant,
     /// When the silent members are asked again, and how often they were since the last announcement.
     again: Option<Instant>,
@@ -55,7 +55,7 @@ pub(crate) struct Holding {
     pub(crate) waiting: Vec<Data>,
 }
 
-/// Who shall answer.
+/// The members that shall answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
     All,
@@ -68,7 +68,7 @@ struct Answer {
     count: u64,
     aru: u64,
     tick: u32,
-    /// When it was told again what it had missed.
+    /// When an announcement that it had missed was last repeated to it.
     told: Instant,
     /// The last claim of it that was refused.
     refused: u64,
@@ -78,7 +78,7 @@ struct Answer {
 /// stood still does not believe that all others are gone.
 pub(crate) const SILENT_TICKS: u32 = 4;
 /// How often in an interval a member checks whether the holder is silent, and asks it.
-pub(super) const LOOKS: u32 = 4;
+pub(super) const CHECKS: u32 = 4;
 /// Intervals without a packet after which the intervals become twice as long, and how often they do.
 const QUIET_TICKS: u32 = 8;
 pub(super) const STRETCHES: u32 = 2;
@@ -138,7 +138,7 @@ impl Holding {
 
     /// Asks the silent members again, after a longer pause each time.
     fn ask_again(&mut self, core: &mut Core, now: Instant, safe: u64) {
-        // Only those, and each alone: the others would wake up for nothing.
+        // Each silent member separately: a packet to all would wake the others for nothing.
         let silent: Vec<DaemonId> = self.silent(|answer| answer.count < self.count).collect();
         self.tries += 1;
         let pause = (core.config.rest_interval / SOON) * (1 << self.tries.min(8));
@@ -181,10 +181,10 @@ impl Holding {
 }
 
 impl Holding {
-    /// Whether a member has missed the last announcement and must be told again, because it may give this daemon up. This happens
+    /// Whether a member has missed the last announcement and must get it again, because it may give this daemon up. This happens
     /// at a limited rate, because anybody may repeat old answers of the member.
     fn has_missed(&mut self, core: &Core, now: Instant, from: DaemonId) -> bool {
-        let pause = core.config.rest_interval / LOOKS;
+        let pause = core.config.rest_interval / CHECKS;
         let Some(answer) = self.answers.get_mut(&from) else { return false };
         let missed = answer.count < self.count && now.since(answer.told) >= pause;
         if missed {
@@ -237,8 +237,8 @@ impl Operational {
         None
     }
 
-    /// A member seems to lack packets that were numbered, and others may lack them too. All are told now which packets there are; while
-    /// many are sent, the next announcement would come late. Not as often as members repeat what they hand over.
+    /// A member seems to lack packets that were numbered, and others may lack them too. So the packets are announced to all now:
+    /// while many are sent, the next announcement would come late. Members repeat handed-over packets more often than this.
     pub(super) fn on_signs_of_loss(&mut self, core: &mut Core, now: Instant) {
         let (safe, pause) = (self.circulation.safe, core.config.rest_interval / SOON);
         let Place::Here(holding) = &mut self.place else { return };
@@ -281,7 +281,7 @@ impl Operational {
         self.raise_safe(core, safe);
     }
 
-    /// Everybody has everything up to here. All members learn that at once if a safe message waits for it.
+    /// Every member has all packets up to `safe`. If a safe message waits for this, the members are notified at once.
     fn raise_safe(&mut self, core: &mut Core, safe: u64) {
         let before = self.circulation.safe;
         let Place::Here(holding) = &mut self.place else { return };
@@ -301,7 +301,9 @@ impl Operational {
     /// Lets the token go round again.
     pub(super) fn let_go(&mut self, core: &mut Core, now: Instant) {
         let Place::Here(holding) = std::mem::replace(&mut self.place, Place::Underway) else { return };
-        [Timer::Rest, Timer::Number].into_iter().for_each(|timer| core.timers.stop(timer));
+        for timer in [Timer::Rest, Timer::Number] {
+            core.timers.stop(timer);
+        }
         core.timers.set(Timer::TokenLoss, now + core.config.token_timeout);
         self.left = Some(holding.count);
         let mut token = holding.token;

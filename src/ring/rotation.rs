@@ -15,7 +15,7 @@ pub(crate) struct Rotation {
     deviation: Duration,
 }
 
-/// What happened to the token since it was passed on.
+/// The trip of the token since it was passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trip {
     /// It was neither held back nor retransmitted anywhere.

@@ -22,7 +22,7 @@ pub(crate) struct Sender {
     offset: u64,
     /// How much of the first message, its prefix included, is already numbered.
     written: usize,
-    /// What the stretch that is lent has taken, in order, and what `offset` and `written` were before.
+    /// The messages of the stretch that is lent, in order, and the values of `offset` and `written` before it.
     lent: Vec<(Queue, Outgoing)>,
     before: (u64, usize),
     /// The present time.

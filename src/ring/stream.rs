@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::window::Window;
 use crate::wire::{Data, MESSAGE_PREFIX, Payload, Reader, Service, Slice};
 
-/// What is known of one origin's messages in one ring.
+/// The state of one origin's messages in one ring.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     assembly: Assembly,
@@ -114,7 +114,7 @@ struct Assembly {
 }
 
 /// The longest message that a stream may announce, far above the largest that a daemon sends whole; beyond it the stream is not believed.
-const MESSAGE_LIMIT: usize = 16 << 20;
+const LENGTH_LIMIT: usize = 16 << 20;
 /// A place where no packet begins.
 const NOWHERE: u64 = u64::MAX;
 
@@ -139,9 +139,9 @@ impl Assembly {
             self.prefix.extend_from_slice(&rest[..taken]);
             rest = rest.tail(taken);
             let Some((length, service)) = self.begun() else { break };
-            if length > MESSAGE_LIMIT {
+            if length > LENGTH_LIMIT {
                 // No honest daemon announces such a length. Nothing more of this stream is believed.
-                tracing::debug!(origin = %data.origin, length, "a stream makes no sense");
+                tracing::debug!(origin = %data.origin, length, "impossible length of a message; the rest of this stream is dropped");
                 *self = Assembly { next: NOWHERE, ..Assembly::default() };
                 break;
             }

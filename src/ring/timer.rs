@@ -2,14 +2,14 @@
 
 use crate::time::{Duration, Instant};
 
-/// What can time out.
+/// The timers of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
     /// The token has not come round: the ring is given up.
     TokenLoss,
     /// Nobody answered the token that was passed on: it is sent again.
     TokenRetransmit,
-    /// The token rests here, and something is due that the others are told or asked.
+    /// The token rests here, and an announcement or a question to the others is due.
     Rest,
     /// The token rests elsewhere, and its holder has not been heard for too long.
     HolderSilence,

@@ -29,7 +29,7 @@ pub(crate) const SPAN_LIMIT: u64 = 32_768;
 const BYTES_LIMIT: usize = 64 << 20;
 const LARGE_PACKETS: usize = 4096;
 
-/// What became of a packet.
+/// The result of adding a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inserted {
     /// It was missing.

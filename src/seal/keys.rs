@@ -34,7 +34,7 @@ pub struct Keys(Vec<Key>);
 /// A mistake in a text of keys, with its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
-    /// There is no key in it.
+    /// The file contains no key.
     Empty,
     /// This line is not a cipher and a key.
     Form(usize),
@@ -74,6 +74,7 @@ impl Key {
     /// The key with these bytes.
     pub fn new(cipher: Cipher, secret: [u8; Key::SIZE]) -> Key {
         let mut key = Key { cipher, secret, id: KeyId(0) };
+        // Derived like a key for a purpose, so the id shows nothing of the secret.
         let [a, b, c, d, ..] = key.derive(&[b"id"]);
         key.id = KeyId(u32::from_be_bytes([a, b, c, d]));
         key
@@ -109,12 +110,13 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the secret, because such texts end in logs.
         write!(f, "Key({} {})", self.cipher.name(), self.id)
     }
 }
 
 impl KeyId {
-    /// What the header of a packet says of its key. Two keys may have one hint; then both are tried.
+    /// The byte in a packet's header that hints at its key. Two keys may have one hint; then both are tried.
     pub fn hint(self) -> u8 {
         // Never 0, which means a plain packet in a header.
         1 + (self.0 % 255) as u8
@@ -163,12 +165,13 @@ impl FromStr for Keys {
     fn from_str(text: &str) -> Result<Keys, KeyError> {
         let mut keys: Vec<Key> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
+            // A remark may follow a key: `#` is no digit.
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
             }
             let key = parse_line(number, line)?;
-            // By id: others name a key by its id, so two keys with one id could not be told apart.
+            // By id: others name a key by its id, so two keys with one id could not be distinguished.
             if keys.iter().any(|known| known.id == key.id) {
                 return Err(KeyError::Twice(number));
             }
@@ -193,6 +196,7 @@ fn parse_line(number: usize, line: &str) -> Result<Key, KeyError> {
 fn hexadecimal(digits: &str) -> Option<[u8; Key::SIZE]> {
     let mut bytes = [0; Key::SIZE];
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    // A short key is not filled up, because it would be weaker than it looks.
     if !rest.is_empty() || pairs.len() != bytes.len() {
         return None;
     }
@@ -206,7 +210,7 @@ fn hexadecimal(digits: &str) -> Option<[u8; Key::SIZE]> {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeyError::Empty => f.write_str("there is no key in it"),
+            KeyError::Empty => f.write_str("the file contains no key"),
             KeyError::Form(line) => write!(f, "line {line} must be a cipher and a key"),
             KeyError::Cipher(line) => {
                 let [one, other] = Cipher::ALL.map(Cipher::name);

@@ -40,7 +40,7 @@ pub(super) enum Rule {
 pub struct AccessError {
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The mistake.
     pub message: &'static str,
 }
 
@@ -89,7 +89,7 @@ impl AccessList {
         self.users.iter().any(|rule| matches!(rule, UserRule::Everybody) || *rule == UserRule::Is(uid))
     }
 
-    /// Who may do what with groups.
+    /// The rules of groups.
     pub fn groups(&self) -> &GroupRules {
         &self.groups
     }

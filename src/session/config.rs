@@ -14,7 +14,7 @@ pub struct SessionSettings {
     pub access: AccessList,
     /// The users of the method PWORD. Default: nobody.
     pub passwords: Passwords,
-    /// What clients may do. Default: everything.
+    /// The rights of clients. Default: everything.
     pub policy: Option<Policy>,
     /// The largest number of bytes, data and group names together, in one message. Default 16 MiB; classic libraries send less, see
     /// [`LIBRARY_LIMIT`](crate::wire::LIBRARY_LIMIT).
@@ -23,7 +23,7 @@ pub struct SessionSettings {
     pub max_session_messages: usize,
     /// The longest queue for a client in bytes, several of the largest messages. Default 64 MiB.
     pub max_outbox_bytes: usize,
-    /// What happens to a client with a longer queue; applied by the session's owner.
+    /// The treatment of a client with a longer queue; applied by the session's owner.
     pub slow_client: SlowClient,
     /// The most sessions of a daemon; applied by the session's owner. Default 10 000.
     pub quota: usize,
@@ -58,7 +58,7 @@ impl Default for SessionSettings {
     }
 }
 
-/// What happens when a client reads more slowly than others send.
+/// The treatment of a client that reads more slowly than others send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowClient {
     /// Above a limit its session ends, without any effect on others.

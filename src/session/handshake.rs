@@ -29,7 +29,7 @@ pub(super) fn poll_greeting(input: &mut Input, limits: Limits) -> Option<Step> {
     }
 }
 
-/// What the daemon requires of this client.
+/// The daemon's requirements of this client.
 #[derive(Debug)]
 pub(super) struct Authenticator {
     allowed: Vec<Method>,

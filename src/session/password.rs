@@ -17,7 +17,7 @@ const MEMORY_LIMIT: u32 = 256 << 10;
 /// The most work of one comparison: rounds times KiB, which takes some seconds.
 const WORK_LIMIT: u64 = 16 << 20;
 
-/// Who may connect by the method PWORD; by default nobody.
+/// The users that may connect by the method PWORD; by default none.
 #[derive(Clone, Debug, Default)]
 pub struct Passwords {
     users: Arc<[User]>,

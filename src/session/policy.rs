@@ -10,7 +10,7 @@ use crate::wire::{FrameHeader, FrameType, Name, decode_names};
 /// Whether a client, known by its private group, may do this.
 pub type Policy = fn(client: &Name, attempt: &Attempt<'_>) -> bool;
 
-/// What a client wants to do.
+/// An action that a client attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt<'a> {
     /// Open a session; asked after authentication.
@@ -40,7 +40,7 @@ pub enum Attempt<'a> {
 pub(super) struct Judge {
     policy: Option<Policy>,
     groups: GroupRules,
-    /// Who the client is.
+    /// The identity of the client.
     pub client: Identity,
     /// Whether it wants membership messages.
     pub wants_views: bool,

@@ -22,7 +22,7 @@ impl fmt::Display for DecodeError {
             DecodeError::Short => write!(f, "too short"),
             DecodeError::TrailingBytes => write!(f, "bytes left over"),
             DecodeError::TooLarge(field) => write!(f, "{field} over its limit"),
-            DecodeError::BadValue(field) => write!(f, "{field} has no such value"),
+            DecodeError::BadValue(field) => write!(f, "invalid value for {field}"),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Data {
     /// Bytes that a body has at most.
     pub const BODY_LIMIT: usize = 65_000;
 
-    /// The distance to a barrier that is too far back to be told, or that is not there. Farther than a daemon may lag behind.
+    /// Stands for a barrier that is too far back for this field, or that is not there. Farther than a daemon may lag behind.
     pub const NO_BARRIER: u16 = 0xffff;
 
     /// The distance to a claim while there is no number.

@@ -29,14 +29,14 @@ pub enum Envelope {
     Join {
         /// Its private group.
         member: Name,
-        /// What it joins.
+        /// The group that it joins.
         group: Name,
     },
     /// A client of the sending daemon leaves.
     Leave {
         /// Its private group.
         member: Name,
-        /// What it leaves.
+        /// The group that it leaves.
         group: Name,
     },
     /// The session of a client of the sending daemon ended.

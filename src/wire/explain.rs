@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_cannot_be_read_is_the_last() {
-        assert_eq!(explain(&Slice::copy_from(&[7; 36])), ["no datagram between daemons: magic has no such value"]);
+        assert_eq!(explain(&Slice::copy_from(&[7; 36])), ["no datagram between daemons: invalid value for magic"]);
         assert_eq!(explain(&Slice::copy_from(b"TC\x01")), ["datagram of protocol version 1"]);
         assert_eq!(lines(header(PacketKind::Token), &[1])[1..], ["  cannot be read: too short"]);
         let sealed = Header { protection: Protection::Sealed(9), ..header(PacketKind::Token) };

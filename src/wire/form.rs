@@ -90,6 +90,7 @@ const ENTRY_SIZE: usize = 65;
 impl Form {
     /// The parts in which this token travels.
     pub fn parts(&self) -> impl Iterator<Item = FormPart> {
+        // A ring has at most 128 members, so all numbers of a part fit 16 bits.
         let total = self.members.len() as u16;
         self.members.chunks(PART_ENTRIES).enumerate().map(move |(index, entries)| FormPart {
             ring: self.ring,
@@ -170,6 +171,7 @@ impl FormMember {
         writer.u64(self.incarnation.0);
         let Some(brings) = &self.brings else {
             writer.u8(0);
+            // An entry that is not filled in has the same size as the others.
             writer.bytes(&[0; ENTRY_SIZE - 13]);
             return;
         };

@@ -250,7 +250,7 @@ impl fmt::Debug for MethodName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MethodList(pub Vec<MethodName>);
 
-/// What came in place of a list.
+/// The reason why there is no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListError {
     /// The daemon refused.
@@ -263,7 +263,7 @@ impl MethodList {
     /// Most bytes of a list, its length byte not counted.
     pub const LIMIT: usize = 90;
 
-    /// Reads the list at the front of `bytes`, as far as it has come. What no choice could name is left out.
+    /// Reads the list at the front of `bytes`, as far as it has come. Names that no client can choose are left out.
     pub fn decode(bytes: &[u8]) -> Result<Arrived<MethodList>, ListError> {
         let Some((&len, rest)) = bytes.split_first() else { return Ok(None) };
         if (len as i8) < 0 {
@@ -334,7 +334,7 @@ pub struct Answer {
     pub private_group: Name,
 }
 
-/// What came in place of an answer.
+/// The reason why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerError {
     /// Any first byte but 1: the result of the connect call.

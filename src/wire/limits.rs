@@ -20,7 +20,7 @@ pub struct Limits {
 impl Limits {
     /// The question.
     pub const QUESTION: [u8; 5] = [0, b'T', 0, 0, 0];
-    /// What an answer begins with.
+    /// The first bytes of an answer.
     const FRONT: [u8; 4] = [1, 0, b'T', 0];
     /// Bytes of an answer.
     pub const SIZE: usize = Limits::FRONT.len() + size_of::<u32>();

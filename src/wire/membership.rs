@@ -8,7 +8,7 @@
 //!          20     …  vs sets: 4 bytes count, count × 32 bytes names
 //! ```
 //!
-//! The data has the byte order of the frame's header. Only the own offset differs between receivers, so a regular membership is encoded once and
+//! The data has the byte order of the frame's header. Only the receiver's own offset differs, so a regular membership is encoded once and
 //! shared. The data of a transitional membership is the group id alone.
 
 use super::{ByteOrder, DecodeError, FrameHeader, FrameType, Hint, Name, Payload, Reader, Slice};
@@ -49,7 +49,7 @@ pub struct MembershipBody {
 }
 
 impl MembershipBody {
-    /// Where the own offset lies in the data.
+    /// Where the offset of the receiver's own vs set lies in the data.
     const OWN: usize = 16;
     /// Where the vs sets begin in the data.
     const SETS: usize = 20;
@@ -172,12 +172,11 @@ pub struct EncodedMembership {
 }
 
 impl EncodedMembership {
-    /// The frame for receivers whose own vs set is the one with this index; nothing but the own offset is copied. Panics if
-    /// there is no such set.
+    /// The frame for receivers whose own vs set has this index. Only the offset is copied. Panics if there is no such set.
     pub fn for_vs_set(&self, own: usize) -> Payload {
         match self.offsets[own] {
             0 => Payload::from(self.frame.clone()),
-            // Only the own offset differs between receivers, so everything else is shared.
+            // Only the receiver's own offset differs, so everything else is shared.
             offset => Payload::from_slices([
                 self.frame.part(0, self.own_at),
                 Slice::copy_from(&ByteOrder::Little.field(offset)),

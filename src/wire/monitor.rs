@@ -71,6 +71,7 @@ impl MonitorCommand {
     pub fn is_one(datagram: &[u8]) -> bool {
         let field = |at: usize| datagram.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         match (field(0), field(12)) {
+            // Daemons and monitors send to the same port, and the magic distinguishes them.
             (Some(kind), Some(magic)) => ByteOrder::of_field(kind).u32(magic) == MAGIC && datagram.len() >= HEADER,
             _ => false,
         }
@@ -99,6 +100,7 @@ impl MonitorCommand {
             MonitorRequest::Partition(components) => (Kind::PARTITION, padded(components.iter().copied(), DAEMONS)),
             MonitorRequest::FlowControl(flow) => {
                 let word = |window: Option<u16>| window.and_then(|window| i16::try_from(window).ok()).unwrap_or(NOBODY);
+                // The format has a second word for each daemon, which this daemon does not read.
                 let pairs = flow.personal.iter().flat_map(|&window| [word(window), NOBODY]);
                 (Kind::FLOW_CONTROL, padded(pairs.chain([word(flow.ring)]), 2 * DAEMONS))
             }
@@ -186,6 +188,7 @@ impl Report {
         let (wide, narrow) = report.fields();
         let mut data: Vec<u8> = wide.iter().flat_map(|field| field.to_le_bytes()).collect();
         data.extend(narrow.iter().flat_map(|field| field.to_le_bytes()));
+        // Without the magic, no daemon takes a report for a command.
         let head = Head { kind: Kind::STATUS, sender: self.me, magic: 0, reply_port: 0, configuration: 0 };
         head.encode(&data)
     }
@@ -270,6 +273,7 @@ impl Head {
         data.u32()?;
         let (configuration, length) = (data.u32()?, usize::from(data.u16()?));
         data.reader.take(HEADER - 34)?;
+        // Only a lack is an error here: a command may have bytes behind its data.
         if data.reader.remaining() < length {
             return Err(DecodeError::Short);
         }
@@ -310,6 +314,7 @@ impl Data<'_> {
     }
 
     fn list(&mut self, count: usize) -> Result<Vec<i16>, DecodeError> {
+        // A list has 128 entries, whatever the caller counts.
         (0..count.min(DAEMONS)).map(|_| Ok(self.u16()? as i16)).collect()
     }
 

@@ -106,6 +106,7 @@ impl<'a> PathReport<'a> {
         report.hears = reader.take(daemons)?;
         let measures = reader.count(PathReport::MEASURE_LIMIT, "measures")?;
         report.measures = Measures(reader.take(measures * Measure::SIZE)?.as_chunks().0);
+        // Checked here, because measures are decoded later, each time that they are read.
         if report.measures.iter().any(|measure| usize::from(measure.network.0) >= NetworkId::LIMIT) {
             return Err(DecodeError::BadValue("network"));
         }
@@ -124,10 +125,12 @@ impl<'a> PathReport<'a> {
             *digest = reader.u32()?;
         }
         let next = reader.u32()?;
+        // A daemon of another table reads no further, so these stay empty for it.
         let (hears, measures, keys) = (&[][..], Measures::default(), Keys::default());
         Ok(PathReport { number, clock, networks, off, digests, next, pause: 0, asks: None, hears, measures, keys })
     }
 
+    // 75 bytes of fixed fields and counts, and the longest lists.
     const LONGEST: usize = 75
         + DaemonId::LIMIT
         + PathReport::MEASURE_LIMIT * Measure::SIZE

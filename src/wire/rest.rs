@@ -82,7 +82,9 @@ impl Rest {
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(47);
         self.ring.encode(&mut writer);
-        [self.hop, self.count, self.seq, self.safe].into_iter().for_each(|number| writer.u64(number));
+        for number in [self.hop, self.count, self.seq, self.safe] {
+            writer.u64(number);
+        }
         let flag = |bit: u8, set: bool| if set { bit } else { 0 };
         writer.u8(flag(GONE, self.gone) | flag(ASKS, self.asks));
         writer.u16(self.pause);
@@ -105,7 +107,9 @@ impl Have {
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(46 + 4 * self.requests.len());
         self.ring.encode(&mut writer);
-        [self.hop, self.count, self.aru].into_iter().for_each(|number| writer.u64(number));
+        for number in [self.hop, self.count, self.aru] {
+            writer.u64(number);
+        }
         encode_requests(&mut writer, &self.requests);
         writer.finish()
     }

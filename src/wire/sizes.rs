@@ -25,7 +25,7 @@ pub struct SizeProbe {
     pub round: u32,
 }
 
-/// What came of one daemon's probes on one network.
+/// The probes of one daemon that arrived on one network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeAnswer {
     /// The number of the daemon that probed.
@@ -42,7 +42,7 @@ impl SizeProbe {
     /// Bytes without padding.
     pub const SIZE: usize = 4;
 
-    /// Reads the body of a size probe. Its padding is not looked at.
+    /// Reads the body of a size probe. The padding is ignored.
     pub fn decode(body: &[u8]) -> Result<SizeProbe, DecodeError> {
         Ok(SizeProbe { round: Reader::new(body).u32()? })
     }

@@ -19,7 +19,7 @@ const TRY_AGAIN: c_int = 6;
 const DISPATCH_ONE: c_int = 1;
 const AGREED: c_int = 2;
 /// The pause before a call is tried again.
-const PAUSE: Duration = Duration::from_micros(200);
+const RETRY_PAUSE: Duration = Duration::from_micros(200);
 /// Bytes of a group name.
 const NAME: usize = 128;
 
@@ -174,7 +174,7 @@ impl Drop for Member {
 fn again(mut call: impl FnMut() -> c_int) -> c_int {
     loop {
         match call() {
-            TRY_AGAIN => thread::sleep(PAUSE),
+            TRY_AGAIN => thread::sleep(RETRY_PAUSE),
             code => return code,
         }
     }

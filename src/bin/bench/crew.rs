@@ -22,9 +22,9 @@ const READY_PATIENCE: Duration = Duration::from_secs(40);
 /// The time between the command to begin and the beginning.
 const HEAD_START: Duration = Duration::from_millis(50);
 /// How often the coordinator checks for results.
-const SHORT_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const SHORT_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// How often a wait checks whether the user wants to end.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where workers run.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Site<'_> {
     pub fn wait_until(&self, then: u64) -> Result<(), String> {
         while clock::now() < then {
             self.check_stop()?;
-            clock::sleep_until(then.min(clock::now() + LOOK_INTERVAL.as_nanos() as u64));
+            clock::sleep_until(then.min(clock::now() + CHECK_INTERVAL.as_nanos() as u64));
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl<'a> Crew<'a> {
         let places: Vec<usize> = places.into_iter().collect();
         let mut results: Vec<Option<Value>> = vec![None; places.len()];
         while results.contains(&None) {
-            self.site.wait_until(clock::now() + SHORT_LOOK_INTERVAL.as_nanos() as u64)?;
+            self.site.wait_until(clock::now() + SHORT_CHECK_INTERVAL.as_nanos() as u64)?;
             for (&place, result) in places.iter().zip(&mut results).filter(|(_, result)| result.is_none()) {
                 // The first worker that fails knows the reason; the others only wait for it.
                 *result = self.workers[place].poll()?;

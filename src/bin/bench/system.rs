@@ -11,7 +11,7 @@ use super::rig::Rig;
 /// How long a daemon may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// How long after its start a daemon must still run.
-const FIRST_LOOK: Duration = Duration::from_millis(300);
+const SURVIVAL_TIME: Duration = Duration::from_millis(300);
 /// The client port of daemons in a rig.
 const PORT: u16 = 4803;
 
@@ -65,7 +65,7 @@ impl System {
         for node in 0..rig.nodes() {
             started.children.push(Some(self.start_one(rig, node)?));
         }
-        std::thread::sleep(FIRST_LOOK);
+        std::thread::sleep(SURVIVAL_TIME);
         let ended = |child: &mut Option<Child>| {
             child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()))
         };

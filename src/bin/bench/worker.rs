@@ -14,7 +14,7 @@ use super::task::{Flow, GROUP, Job, Task};
 use super::{clock, flow};
 
 /// How long a group may take to be complete.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The pause before a failed connection is tried again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -67,14 +67,14 @@ fn open(library: &dyn Library, task: &Task, flow: &Flow) -> Result<Vec<Arc<dyn S
     }
     let members = task.workers * flow.sessions;
     let mut buffer = vec![0; flow::ROOM];
-    let end = clock::now() + PATIENCE.as_nanos() as u64;
+    let end = clock::now() + COMPLETE_TIMEOUT.as_nanos() as u64;
     let mut complete = 0;
     while complete < flow.groups {
         if sessions[0].receive(&mut buffer)? == Received::View(members) {
             complete += 1;
         }
         if clock::now() > end {
-            return Err(format!("after {} s the group is not complete", PATIENCE.as_secs()));
+            return Err(format!("after {} s the group is not complete", COMPLETE_TIMEOUT.as_secs()));
         }
     }
     Ok(sessions)
@@ -87,7 +87,7 @@ pub fn group_name(flow: &Flow, number: usize) -> String {
 
 /// Opens a session. If the daemons may still be starting, it tries again until a time-out.
 fn connect(library: &dyn Library, task: &Task, name: &str, views: Views) -> Result<Arc<dyn Session>, String> {
-    let end = clock::now() + PATIENCE.as_nanos() as u64;
+    let end = clock::now() + COMPLETE_TIMEOUT.as_nanos() as u64;
     loop {
         match library.connect(&task.daemon, name, views) {
             Err(_) if task.patient && clock::now() < end => clock::sleep_until(clock::now() + RETRY.as_nanos() as u64),

@@ -41,7 +41,7 @@ impl Manager {
         self.say("READY=1");
     }
 
-    /// The daemon stops because it was told to.
+    /// The daemon stops on request.
     pub fn stopping(&self) {
         self.say("STOPPING=1");
     }
@@ -54,7 +54,7 @@ impl Manager {
     }
 }
 
-/// What the service manager already knows of the daemon.
+/// The facts about the daemon that the service manager already has.
 #[derive(Debug)]
 pub struct Reporter<'a> {
     manager: &'a Manager,
@@ -74,7 +74,7 @@ impl Reporter<'_> {
         let daemons = status.configuration.as_ref().map_or(0, |configuration| configuration.members.len());
         if !self.ready && daemons > 0 && self.manager.say("READY=1") {
             self.ready = true;
-            info!(name: "ready", daemons, "the ring stands");
+            info!(name: "ready", daemons, "the first ring is formed");
         }
         let line = format!("STATUS={daemons} daemons in the ring, {} clients", status.clients);
         if line != self.status && self.manager.say(&line) {

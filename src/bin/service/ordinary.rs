@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
-/// What happens to the daemon's rights: nothing.
+/// The change of the daemon's rights after start: none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(dead_code, reason = "other systems have more plans")]
 pub enum Plan {

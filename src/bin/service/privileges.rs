@@ -30,7 +30,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// What happens to the daemon's rights.
+/// The change of the daemon's rights after start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Root did not start it: it stays the same user.

@@ -47,7 +47,7 @@ fn obey(handle: Handle, reload: Reload, early: &AtomicBool) -> Result<(), String
                 SIGHUP => reload(),
                 _ if stopping => process::exit(1),
                 _ => {
-                    info!(name: "stopping", signal, "told to stop");
+                    info!(name: "stopping", signal, "a signal asks the daemon to stop");
                     stopping = true;
                     handle.stop();
                 }

@@ -21,7 +21,7 @@ const REQUEST_LIMIT: usize = 8 << 10;
 /// Header fields of a request.
 const HEADER_LIMIT: usize = 64;
 /// How long a client may take to send its request, and to read its answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STREAM_TIMEOUT: Duration = Duration::from_secs(2);
 
 const PAGE: &str = include_str!("web/page.html");
 
@@ -135,7 +135,7 @@ impl Drop for Server {
         if here.ip().is_unspecified() {
             here.set_ip(if here.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
         }
-        match TcpStream::connect_timeout(&here, PATIENCE) {
+        match TcpStream::connect_timeout(&here, STREAM_TIMEOUT) {
             Ok(_) => {
                 if let Some(thread) = self.thread.take() {
                     let _ = thread.join();
@@ -163,7 +163,7 @@ impl Answer {
 }
 
 fn serve(stream: &TcpStream, site: Site, handle: &Handle) -> io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(STREAM_TIMEOUT))?;
     let answer = match request(stream)? {
         Some((method, _)) if method != "GET" => Answer::text("405 Method Not Allowed", "only GET is answered\n"),
         Some((_, path)) => answer(site, &path, handle),
@@ -199,7 +199,7 @@ fn answer(site: Site, path: &str, handle: &Handle) -> Answer {
 
 /// The method and the path of a request; `None` if the bytes are not a request.
 fn request(mut stream: &TcpStream) -> io::Result<Option<(String, String)>> {
-    let (mut bytes, end) = (Vec::new(), Instant::now() + PATIENCE);
+    let (mut bytes, end) = (Vec::new(), Instant::now() + STREAM_TIMEOUT);
     let mut piece = [0; 1024];
     loop {
         let left = end.saturating_duration_since(Instant::now());

@@ -29,7 +29,7 @@ use crate::{Reload, Watch};
 /// The name of the service. Windows does not check it, because the service has a process of its own.
 const NAME: &str = "spread";
 /// How long the service manager waits for a step of the start or the stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The exit code of a service that could not start; the reason is in the event log.
 const FAILED: u32 = 1;
 /// The exit code that asks the service manager for a restart.
@@ -55,7 +55,7 @@ fn obey(handle: Handle, _reload: Reload) -> Result<(), String> {
         if asked.swap(true, Ordering::Relaxed) {
             process::exit(1);
         }
-        info!(name: "stopping", "told to stop");
+        info!(name: "stopping", "the daemon is asked to stop");
         handle.stop();
     };
     ctrlc::set_handler(stop).map_err(|error| error.to_string())
@@ -132,7 +132,7 @@ fn run_service(_arguments: Vec<OsString>) {
 fn obey_manager(control: ServiceControl, daemon: Option<&(Handle, Mutex<Reload>)>) -> ServiceControlHandlerResult {
     match (control, daemon) {
         (ServiceControl::Stop | ServiceControl::Shutdown, Some((handle, _))) => {
-            info!(name: "stopping", "told to stop");
+            info!(name: "stopping", "the daemon is asked to stop");
             handle.stop();
         }
         (ServiceControl::ParamChange, Some((_, reload))) => {
@@ -160,7 +160,7 @@ fn report(manager: ServiceStatusHandle, state: ServiceState, code: u32) {
         controls_accepted: accepted,
         exit_code: if code == 0 { ServiceExitCode::Win32(0) } else { ServiceExitCode::ServiceSpecific(code) },
         checkpoint: 0,
-        wait_hint: if state == ServiceState::StartPending { PATIENCE } else { Duration::ZERO },
+        wait_hint: if state == ServiceState::StartPending { STEP_TIMEOUT } else { Duration::ZERO },
         process_id: None,
     };
     if let Err(error) = manager.set_service_status(status) {

@@ -40,7 +40,7 @@ fn page_of(daemon: &str) -> Option<String> {
 }
 
 /// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
@@ -49,7 +49,7 @@ mod page {
     use std::io::{self, Read, Write};
     use std::net::{TcpStream, ToSocketAddrs};
 
-    use super::{ANSWER_LIMIT, PATIENCE};
+    use super::{ANSWER_LIMIT, ANSWER_TIMEOUT};
 
     pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
         let failed = |error: io::Error| format!("{daemon}: {error}");
@@ -59,14 +59,14 @@ mod page {
         let addresses = daemon.to_socket_addrs().map_err(failed)?;
         let mut tried = Err(format!("{daemon}: there is no such host"));
         for address in addresses {
-            tried = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed);
+            tried = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT).map_err(failed);
             if tried.is_ok() {
                 break;
             }
         }
         let mut stream = tried?;
         let converse = || {
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.write_all(
                 format!("GET /{request} HTTP/1.1\r\nHost: {daemon}\r\nConnection: close\r\n\r\n").as_bytes(),
             )?;
@@ -99,7 +99,7 @@ mod socket {
 
     use spread::client::trust::{self, CONTROL};
 
-    use super::{ANSWER_LIMIT, PATIENCE};
+    use super::{ANSWER_LIMIT, ANSWER_TIMEOUT};
 
     pub fn ask(daemon: &str, request: &str) -> Result<String, String> {
         let places =
@@ -107,7 +107,7 @@ mod socket {
         let (file, stream) = connect(places)?;
         let converse = || {
             let mut stream = stream;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.write_all(format!("{request}\n").as_bytes())?;
             let mut answer = String::new();
             stream.take(ANSWER_LIMIT).read_to_string(&mut answer)?;
@@ -139,7 +139,7 @@ mod socket {
 
 /// One record: its kind, and its keys with their values.
 pub struct Record<'a> {
-    /// What it is about.
+    /// The kind of thing that it describes.
     pub kind: &'a str,
     /// Its keys and their values.
     pub fields: Vec<(&'a str, &'a str)>,

@@ -62,7 +62,7 @@ impl Health {
         Health::grade(state.as_deref(), members, &troubles)
     }
 
-    /// What is known of a daemon that cannot be asked, with the reason.
+    /// The health of a daemon that does not answer, with the reason.
     pub fn unknown(reason: &str) -> Health {
         Health { grade: Grade::Failed, words: format!("failed: the daemon does not answer: {reason}") }
     }

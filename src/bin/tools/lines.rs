@@ -35,7 +35,7 @@ impl Source {
     }
 }
 
-/// What happens to messages while the tool waits for a line.
+/// The treatment of messages while the tool waits for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mail {
     /// They are taken as they come.

@@ -92,6 +92,7 @@ impl<H: Copy> Files<H> {
             return None;
         }
         let table = &mut self.tables[priority as usize];
+        // The ticket stays, so a ready descriptor keeps its turn and gets the new handler.
         if let Some(entry) = table.iter_mut().find(|entry| entry.watch == watch) {
             (entry.handler, entry.active) = (handler, true);
             return Some(Attached::Replaced);
@@ -138,7 +139,7 @@ impl<H: Copy> Files<H> {
         self.tables[priority as usize].iter().filter(|entry| entry.active).count()
     }
 
-    /// What to watch now.
+    /// The descriptors to watch now.
     pub fn watches(&self) -> Vec<(Ticket, WatchedFile)> {
         let priorities = Priority::ALL.into_iter().filter(|&priority| priority >= self.threshold);
         let entries = priorities.flat_map(|priority| &self.tables[priority as usize]);
@@ -153,6 +154,7 @@ impl<H: Copy> Files<H> {
         };
         let (high, low) = (of(Priority::High), of(Priority::Low));
         let urgent = if high.is_empty() { of(Priority::Medium) } else { high };
+        // Tickets only grow, so the first one above the last turn is the next in the round.
         let next = low.iter().find(|&&ticket| ticket > self.last_low).or(low.first()).copied();
         self.last_low = next.unwrap_or(self.last_low);
         Turns { urgent, low: next }

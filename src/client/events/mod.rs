@@ -22,9 +22,9 @@ pub use timers::{TIMER_LIMIT, Timers};
 /// All that is registered with an event loop.
 #[derive(Clone, Debug)]
 pub struct Events<T, H> {
-    /// What to call when its time has come.
+    /// The handlers to call when their time has come.
     pub timers: Timers<T>,
-    /// What to call when a descriptor is ready.
+    /// The handlers to call when a descriptor is ready.
     pub files: Files<H>,
 }
 

@@ -32,7 +32,7 @@ const FOREIGN: ByteOrder = match ByteOrder::NATIVE {
     ByteOrder::Big => ByteOrder::Little,
 };
 
-/// What members tell each other about a membership.
+/// A message between members about a membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// The sender sends nothing more until this view.
@@ -64,7 +64,7 @@ pub fn enclose(mess_type: i16, vulnerable: Option<GroupId>, subgroup: Option<Nam
     (if vulnerable.is_some() { VULNERABLE } else { mess_type }, trailer)
 }
 
-/// What a message is to the layer.
+/// The meaning of a message for the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// From library to library.

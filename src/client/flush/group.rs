@@ -49,7 +49,7 @@ pub struct Group {
     outputs: VecDeque<Output>,
 }
 
-/// What the members have in common until the next view.
+/// The facts that the members share until the next view.
 #[derive(Clone, Debug)]
 struct View {
     /// None while joining.
@@ -269,7 +269,7 @@ impl Group {
         }
     }
 
-    /// What the program sees of a new view.
+    /// The membership message of a new view for the program.
     fn view_message(&self, membership: &Membership) -> Message {
         let came_along = |member: &&Name| membership.together.contains(*member);
         let names = match membership.changed {

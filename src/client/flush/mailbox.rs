@@ -13,7 +13,9 @@ use super::format::{self, FLUSH_REQ, LOWEST_MESS_TYPE, SUBGROUP};
 use super::layer::Layer;
 use super::{CastError, FlushError, FlushReceiveError};
 use crate::client::events::{FileEvent, WatchedFile};
-use crate::client::{ConnectError, ConnectOptions, Envelope, Fate, Lost, Mailbox, Message, Room, SendError, wait_for};
+use crate::client::{
+    ConnectError, ConnectOptions, Fate, Lost, Mailbox, Message, MessageHead, Room, SendError, wait_for,
+};
 use crate::wire::{FrameType, Name};
 
 /// A mailbox whose groups are view synchronous.
@@ -134,7 +136,7 @@ impl FlushMailbox {
     }
 
     /// Waits for a message and puts it where the caller wants it. Says how many more are buffered.
-    pub fn receive_into(&self, room: &mut Room<'_, '_>, wait: Wait) -> Result<(Envelope, usize), FlushReceiveError> {
+    pub fn receive_into(&self, room: &mut Room<'_, '_>, wait: Wait) -> Result<(MessageHead, usize), FlushReceiveError> {
         let _receiving = match wait {
             Wait::Yes => self.receiving.lock(),
             Wait::No => self.receiving.try_lock().ok_or(FlushReceiveError::WouldBlock)?,
@@ -179,7 +181,7 @@ impl FlushMailbox {
         FlushMailbox::with(mailbox, layer)
     }
 
-    fn take_front(&self, room: &mut Room<'_, '_>) -> Option<(Envelope, usize)> {
+    fn take_front(&self, room: &mut Room<'_, '_>) -> Option<(MessageHead, usize)> {
         let mut layer = self.layer.lock();
         let envelope = fill(layer.front()?, room);
         if envelope.fate == Fate::Taken {
@@ -214,15 +216,15 @@ impl FlushMailbox {
     }
 }
 
-/// What a message would take on the stream.
+/// How many bytes a message takes on the stream.
 fn size(message: &Message) -> usize {
     crate::wire::FrameHeader::SIZE + message.groups.len() * Name::SIZE + message.body.len()
 }
 
 /// Puts a message where the caller wants it, or leaves it if it does not fit.
-fn fill(message: &Message, room: &mut Room<'_, '_>) -> Envelope {
+fn fill(message: &Message, room: &mut Room<'_, '_>) -> MessageHead {
     let is_membership = message.kind.intersects(FrameType::MEMBERSHIP) && !message.kind.contains(FrameType::REJECT);
-    let mut envelope = Envelope {
+    let mut envelope = MessageHead {
         kind: message.kind,
         sender: message.sender,
         groups: message.groups.len(),

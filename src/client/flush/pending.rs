@@ -102,6 +102,7 @@ impl Pending {
 
     /// Adds a membership, and drops those on which the members can no longer agree.
     pub fn push(&mut self, membership: Membership) {
+        // Members of the newest one that did not come along to this one are lost.
         let newest = self.later.back().unwrap_or(&self.first);
         let lost = newest.members.iter().copied().filter(|member| !membership.together.contains(member)).collect();
         self.later.push_back(membership);
@@ -156,6 +157,7 @@ impl EarlyOks {
             early.senders.insert(sender);
             return;
         }
+        // A membership is least likely to come for the oldest.
         if self.waiting.len() == EARLY_LIMIT {
             self.waiting.pop_front();
         }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::net::SocketAddr;
 
-use super::{BACKLOG, ClientAddresses, ListenError, Listener, Listeners, accept, tcp_addresses};
+use super::{ACCEPT_BACKLOG, ClientAddresses, ListenError, Listener, Listeners, accept, tcp_addresses};
 
 impl Listeners {
     /// Opens these addresses to TCP clients, and closes all others. If one cannot be opened, all doors are as they were.
@@ -45,7 +45,7 @@ impl Listeners {
                 continue;
             }
             // At most as many as the system lets wait: others came while this loop ran.
-            for _ in 0..BACKLOG {
+            for _ in 0..ACCEPT_BACKLOG {
                 let Ok(client) = accept(&door.listener) else { break };
                 self.late.push_back(client);
             }

@@ -1,4 +1,4 @@
-//! What the loop reports to operators about networks.
+//! The loop's reports to operators about networks.
 
 use tracing::{debug, info, warn};
 

@@ -1,4 +1,4 @@
-//! What the loop does for other threads: requests of operators and programs, and settings that were read again.
+//! The loop's work for other threads: requests of operators and programs, and settings that were read again.
 
 use tracing::{info, warn};
 
@@ -14,7 +14,8 @@ impl Daemon {
     pub(super) fn serve(&mut self, request: Request) {
         match request {
             Request::Drill { network, on } => {
-                warn!(name: "drill", network = network.0, on, "failure drill");
+                let change = if on { "a failure drill begins" } else { "the failure drill ends" };
+                warn!(name: "drill", network = network.0, on, "{change}");
                 self.links.set_drilled(network, on);
             }
             Request::Settings(news) => self.take_over(*news),

@@ -34,10 +34,10 @@ use paths::Paths;
 use reports::{NEWS_GAP, Reports};
 
 /// The shortest regular interval between two checks for silence. If reports are less frequent, the checks follow the reports.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// A report is fresh if it contains a recent clock of another daemon. `FRESH` is the greatest age of that clock, twice the longest interval
-/// between two reports. `AHEAD` is how far that clock may be ahead of the one that this daemon has heard.
-const FRESH: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// A report is fresh if it contains a recent clock of another daemon. `CLOCK_AGE_LIMIT` is the greatest age of that clock, twice the longest
+/// interval between two reports. `AHEAD` is how far that clock may be ahead of the one that this daemon has heard.
+const CLOCK_AGE_LIMIT: Duration = Duration::from_secs(10);
 const AHEAD: Duration = Duration::from_secs(1);
 /// How many intervals without a report make a path silent, and how many make a row expire.
 const SILENCE: u32 = 4;
@@ -148,7 +148,7 @@ impl Health {
             }
         }
         // If a daemon promises reports at a shorter interval, its silence must also be detected sooner.
-        self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(LOOK_INTERVAL));
+        self.next_look = self.next_look.min(now + self.paths.pause(came.sender).max(CHECK_INTERVAL));
         self.reports.join_in(now);
         // The echo measures a round trip only if both directions used this network.
         if let Some(network) = came.directly {
@@ -164,13 +164,13 @@ impl Health {
             let daemon = table.others().find(|other| other.to_wire() == theirs.daemon)?;
             let ours = self.paths.measure(now, daemon, theirs.network)?;
             // A daemon that was not heard recently proves nothing. Clocks wrap around, so an old clock looks like a new one.
-            if Duration::from_micros(ours.held.into()) >= FRESH {
+            if Duration::from_micros(ours.held.into()) >= CLOCK_AGE_LIMIT {
                 return None;
             }
             let ahead = AHEAD.as_micros() as u32;
             Some(Duration::from_micros(ours.echo.wrapping_add(ours.held + ahead).wrapping_sub(theirs.echo).into()))
         };
-        report.measures.iter().filter_map(age).any(|age| age < FRESH + AHEAD)
+        report.measures.iter().filter_map(age).any(|age| age < CLOCK_AGE_LIMIT + AHEAD)
     }
 
     /// A packet arrived on another network than it was sent on.
@@ -223,7 +223,7 @@ impl Health {
         if let Some(certain) = self.reports.quicken(now) {
             self.paths.quicken(now, certain);
             self.matrix.shorten(certain + self.paths.usual() * LIFETIME);
-            self.next_look = self.next_look.min(now + LOOK_INTERVAL);
+            self.next_look = self.next_look.min(now + CHECK_INTERVAL);
         }
     }
 
@@ -294,11 +294,11 @@ impl Health {
             self.paths.on_absence(now);
         }
         let pause = self.paths.shortest_pause(now).unwrap_or(self.reports.pause());
-        let next = now + pause.min(self.reports.pause()).max(LOOK_INTERVAL);
-        // If the next report is due before this time, but not within `LOOK_INTERVAL`, the check comes with the report. So this daemon wakes up
+        let next = now + pause.min(self.reports.pause()).max(CHECK_INTERVAL);
+        // If the next report is due before this time, but not within `CHECK_INTERVAL`, the check comes with the report. So this daemon wakes up
         // only once.
         let report = self.reports.due();
-        (self.looked, self.next_look) = (now, if report > now + LOOK_INTERVAL { next.min(report) } else { next });
+        (self.looked, self.next_look) = (now, if report > now + CHECK_INTERVAL { next.min(report) } else { next });
         self.paths.check(now);
         if now >= self.next_plea {
             self.next_plea = now + PLEA_INTERVAL;

@@ -44,7 +44,7 @@ const EVENT_LIMIT: usize = 1024;
 /// A second daemon is still heard after this time. The last packets of an earlier life are not.
 const LASTING: Duration = Duration::from_secs(2);
 /// After a pause of this length the time starts again.
-const PAUSE: Duration = Duration::from_secs(2);
+const GAP_LIMIT: Duration = Duration::from_secs(2);
 /// How long settings may differ, or a daemon may wait for another one, before a notice. The operator changes one file after the other.
 const FILE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -110,7 +110,7 @@ impl Notices {
     /// A packet arrived that has this daemon's id but another life.
     pub(super) fn on_second_self(&mut self, now: Instant, network: NetworkId, life: Incarnation, other: Host) {
         let first = match self.second {
-            Some((before, first, last)) if before == other.life && now.since(last) < PAUSE => first,
+            Some((before, first, last)) if before == other.life && now.since(last) < GAP_LIMIT => first,
             _ => now,
         };
         self.second = Some((other.life, first, now));
@@ -324,7 +324,7 @@ mod tests {
         }
         let texts: Vec<String> = all(&mut notices).iter().map(Notice::to_string).collect();
         assert_eq!(texts.len(), 2);
-        assert!(texts[0].starts_with("0.0.0.9 works by other settings: the policy"), "{texts:?}");
+        assert!(texts[0].starts_with("0.0.0.9 uses other settings: the policy"), "{texts:?}");
         assert!(texts[1].starts_with("0.0.0.9 has read a file with other daemons or networks"), "{texts:?}");
     }
 

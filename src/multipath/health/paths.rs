@@ -11,7 +11,7 @@ use super::{Came, Copied, SILENCE};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Measure, NetworkId, PathReport};
 
-/// What this daemon knows about one path.
+/// The state and the measurements of one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
     /// The other daemon.
@@ -81,7 +81,7 @@ struct Promise {
 /// The longest pause that a promise may name.
 const PROMISE_LIMIT: Duration = Duration::from_secs(10);
 /// A packet within this time proves as much as a packet now. It is a small part of the shortest silence that counts.
-const FRESH: Duration = Duration::from_millis(10);
+const JUST_HEARD: Duration = Duration::from_millis(10);
 /// A longer time is not a valid round trip.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -255,7 +255,7 @@ impl Paths {
             Some(network) => peer.tracks.get(usize::from(network.0)).and_then(|track| track.last),
             None => peer.heard,
         };
-        last.is_some_and(|last| now.since(last) < FRESH)
+        last.is_some_and(|last| now.since(last) < JUST_HEARD)
     }
 
     /// Whether this daemon was heard in the last `span`, on any path.

@@ -94,7 +94,7 @@ struct Peer {
     heard: Vec<Heard>,
 }
 
-/// What is known about the path to another daemon on one network.
+/// The lengths that pass on the path to another daemon on one network.
 #[derive(Clone, Debug)]
 struct Reach {
     /// The longest datagram that is proved to pass.
@@ -125,7 +125,7 @@ struct Reach {
     short_answers: u8,
 }
 
-/// What arrived of the latest round of another daemon's probes, on one network.
+/// The probes that arrived of another daemon's latest round, on one network.
 #[derive(Clone, Copy, Debug, Default)]
 struct Heard {
     round: u32,
@@ -340,8 +340,8 @@ impl Sizes {
     /// The paths that have carried less than their interface for some time.
     pub(super) fn short(&self, now: Instant, table: &Table) -> impl Iterator<Item = Short> {
         let lasting = move |reach: &&Reach| {
-            let since = reach.short_since.filter(|_| reach.short_answers >= RISES);
-            since.is_some_and(|since| now.since(since) >= LASTING)
+            let is_old = |since: Instant| now.since(since) >= LASTING;
+            reach.short_answers >= RISES && reach.short_since.is_some_and(is_old)
         };
         let peers = table.others().map(|seat| (seat, &self.peers[seat])).filter(|(_, peer)| peer.alive);
         peers.flat_map(move |(daemon, peer)| {

@@ -36,7 +36,7 @@ const LASTING: Duration = Duration::from_millis(300);
 /// on which they agreed stands.
 const LASTING_AGAIN: Duration = Duration::from_millis(100);
 /// After a pause of this length the count of turns starts again.
-const PAUSE: Duration = Duration::from_millis(500);
+const GAP_LIMIT: Duration = Duration::from_millis(500);
 /// The host that gave way is heard when the other one has been silent for this long.
 pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
 /// The host that gives way counts as gone after this silence. While it runs, it sends a sign of life once a second.
@@ -94,7 +94,7 @@ impl Clones {
         // The smaller life comes first. So all daemons choose the same host without any message.
         let (first, second) = if before.0 < host.life.0 { (other, host) } else { (host, other) };
         let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
-        match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < PAUSE) {
+        match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < GAP_LIMIT) {
             Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
             None => {
                 let provable = now + LASTING;

@@ -1,9 +1,9 @@
 //! Reassembles datagrams from fragments.
 //!
 //! A sender may have several datagrams on the way, and some fragments may be lost. So the bytes kept for each sender have a limit. A datagram
-//! that is not complete after [`PATIENCE`] is dropped. When the limit is reached, a new datagram replaces the oldest ones if these have waited
-//! for [`STALLED`]. If they have not, the new datagram is refused with all its fragments. Otherwise a burst of too many datagrams would evict
-//! each datagram before it is complete. Fragments that contradict each other are dropped and counted.
+//! that is not complete after [`ASSEMBLY_TIMEOUT`] is dropped. When the limit is reached, a new datagram replaces the oldest ones if these have
+//! waited for [`STALLED`]. If they have not, the new datagram is refused with all its fragments. Otherwise a burst of too many datagrams
+//! would evict each datagram before it is complete. Fragments that contradict each other are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use crate::wire::{Fragment, Incarnation, Slice};
 /// The limit for bytes of incomplete datagrams from one sender.
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
 /// How long an incomplete datagram is kept. By then a retransmission of its packet has been requested.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An incomplete datagram that has waited for this long has probably lost a fragment.
 const STALLED: Duration = Duration::from_millis(50);
 /// How many refused datagrams are remembered.
@@ -73,6 +73,7 @@ impl Fragments {
     /// A fragment arrived from this life of a sender.
     pub(super) fn join(&mut self, now: Instant, sender: Seat, life: Incarnation, fragment: &Fragment) -> Joined {
         let incomplete = &mut self.0[sender];
+        // Another life uses the same numbers for other datagrams.
         if incomplete.life != Some(life) {
             *incomplete = Incomplete { life: Some(life), ..Incomplete::default() };
         }
@@ -82,7 +83,7 @@ impl Fragments {
 
 impl Incomplete {
     fn join(&mut self, now: Instant, fragment: &Fragment) -> Joined {
-        let is_old = |partial: &Partial| now.since(partial.since) >= PATIENCE;
+        let is_old = |partial: &Partial| now.since(partial.since) >= ASSEMBLY_TIMEOUT;
         while self.datagrams.front().is_some_and(is_old) {
             self.datagrams.pop_front();
         }
@@ -115,6 +116,7 @@ impl Incomplete {
     fn make_room(&mut self, now: Instant, total: usize) -> bool {
         let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
         while held(&self.datagrams) + total > BYTES_LIMIT {
+            // One datagram alone always fits: its length is a number of 16 bits.
             let Some(oldest) = self.datagrams.front() else { return true };
             if now.since(oldest.since) < STALLED {
                 return false;
@@ -125,6 +127,7 @@ impl Incomplete {
     }
 
     fn refuse(&mut self, number: u32) {
+        // The fragments of the oldest one have probably all arrived by now.
         if self.refused.len() == REFUSED_LIMIT {
             self.refused.pop_front();
         }
@@ -139,6 +142,7 @@ impl Partial {
         let end = start + fragment.part.len();
         let place = self.parts.partition_point(|&(_, before)| before <= start);
         let overlaps = self.parts.get(place).is_some_and(|&(next, _)| next < end);
+        // The fragments of one datagram agree on its length and do not overlap. The limit bounds the work for each fragment.
         if usize::from(fragment.total) != self.bytes.len() || overlaps || self.parts.len() >= PARTS_LIMIT {
             return false;
         }

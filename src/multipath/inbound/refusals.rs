@@ -9,7 +9,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::NetworkId;
 
 /// How long no other notice is given for the same reason.
-const PAUSE: Duration = Duration::from_secs(60);
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
@@ -31,7 +31,7 @@ impl Refusals {
         let told = &mut self.told[reason.number()];
         // Counted even between notices, so that the next one says how many there were.
         told.since += 1;
-        if told.at.is_none_or(|at| now.since(at) >= PAUSE) {
+        if told.at.is_none_or(|at| now.since(at) >= NOTICE_INTERVAL) {
             let count = std::mem::take(&mut told.since);
             told.at = Some(now);
             self.events.push_back(Notice::Refused { network, source, reason, count });

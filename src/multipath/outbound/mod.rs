@@ -264,7 +264,9 @@ impl Outbound {
             return Relaying::NotNeeded;
         }
         let parcel = parcel.relayed();
-        hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));
+        for (network, to) in hops {
+            self.put(&parcel, network.into(), to);
+        }
         Relaying::Relayed
     }
 
@@ -306,7 +308,9 @@ impl Outbound {
         let networks = self.choose(known);
         self.put(&parcel, networks, None);
         let hops = self.plan.forward(sender).map(|forward| forward.hops(Load::Data).to_vec()).unwrap_or_default();
-        hops.into_iter().for_each(|(network, to)| self.put(&parcel, network.into(), to));
+        for (network, to) in hops {
+            self.put(&parcel, network.into(), to);
+        }
         Relaying::Relayed
     }
 
@@ -412,7 +416,7 @@ impl Outbound {
 }
 
 impl Parcel {
-    /// The same, as a relay puts it on a network. It goes no further then.
+    /// The same packet as a relay forwards it. The receiver does not forward it again.
     fn relayed(&self) -> Parcel {
         Parcel { header: Header { way: Way::Relayed, ..self.header }, ..self.clone() }
     }

@@ -47,7 +47,7 @@ impl Policy {
         Policy::from_words(word, Some(1)).is_some()
     }
 
-    /// What becomes of data on this many networks, in words. `preference` has the networks from the most to the least preferred.
+    /// Describes how this policy sends data on this many networks. `preference` has the networks from the most to the least preferred.
     pub fn explain(self, networks: usize, preference: &[usize]) -> String {
         match self {
             Policy::Active => format!("active, every packet travels on all {networks} networks"),
@@ -135,7 +135,7 @@ impl Chooser {
     pub(in crate::multipath) fn set_enabled(&mut self, network: NetworkId, enabled: bool) -> bool {
         let one = if network.0 < self.networks { Networks::from(network) } else { Networks::NONE };
         let all = if enabled { self.all | one } else { self.all - one };
-        // The last network stays on: a daemon that sends nothing is lost to the others, and could not be told to send again.
+        // The last network stays on: a daemon that sends nothing is lost to the others, and could not receive the command to send again.
         if one.is_empty() || all.is_empty() {
             return false;
         }

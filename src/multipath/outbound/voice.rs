@@ -9,20 +9,20 @@ use crate::multipath::seat::Seat;
 use crate::seal::KeyId;
 use crate::wire::{DaemonId, Greeting, PacketKind};
 
-/// Which life of a daemon is greeted.
+/// The life of a daemon that receives a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) enum LifeMet {
-    /// The one that is believed, or the first one that is met.
+    /// The life that this daemon accepts, or the first one that it meets.
     Only,
-    /// Another one than that which is believed.
+    /// A life other than the accepted one.
     Another,
 }
 
-/// What this daemon may say.
+/// Which packets this daemon may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::multipath) enum Voice {
     Full,
-    /// Only that it is there, and who it is: its own reports and greetings.
+    /// Only its own reports and greetings, which show that it is there.
     Signs,
 }
 
@@ -51,12 +51,12 @@ impl Outbound {
         self.put_whole(&parcel.relayed(), self.chooser.all(), whom);
     }
 
-    /// What this daemon may say from now on.
+    /// Sets which packets this daemon may send from now on.
     pub(in crate::multipath) fn set_voice(&mut self, voice: Voice) {
         self.voice = voice;
     }
 
-    /// What this daemon may say.
+    /// Which packets this daemon may send.
     pub(in crate::multipath) fn voice(&self) -> Voice {
         self.voice
     }
@@ -86,7 +86,7 @@ impl Outbound {
         }
         self.put(&parcel, all, (to != table.me()).then_some(table.id(to)));
         if to == table.me() {
-            // The other host is where this one is, so those elsewhere must be told one by one.
+            // The other host is where this one is, so daemons elsewhere each get a packet of their own.
             table.far().for_each(|far| self.put(&parcel, all, Some(table.id(far))));
             return;
         }

@@ -53,7 +53,7 @@ impl Clients {
         if self.memory.should_warn() {
             let (used, limit) = (self.memory.used(), self.memory.room());
             let sessions = self.sessions.len();
-            tracing::warn!(name: "memory_low", used, limit, sessions, "clients take three quarters of the memory for all of them");
+            tracing::warn!(name: "memory_low", used, limit, sessions, "clients use three quarters of their memory limit");
         }
         // Only above the limit, because the share of a session costs a walk through its whole queue.
         while self.memory.fill() == Fill::Over {

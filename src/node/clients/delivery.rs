@@ -97,7 +97,7 @@ impl Clients {
     }
 }
 
-/// Who wrote a message; the group of a membership frame.
+/// The sender of a message, or the group of a membership frame.
 fn sender(frame: &Payload) -> Option<Name> {
     frame.front(FrameHeader::SIZE).first_chunk().map(|header| FrameHeader::decode(header).name)
 }

@@ -49,7 +49,7 @@ struct Place {
 pub struct Suppressed {
     /// Their kind.
     pub kind: usize,
-    /// Who caused them; empty for all together.
+    /// The source that caused them; empty for all together.
     pub source: String,
     /// How many.
     pub count: u64,

@@ -24,7 +24,7 @@ const VALUE_LIMIT: usize = 4096;
 /// Fields that name the cause of a line.
 const SOURCES: [&str; 4] = ["from", "source", "peer", "sender"];
 
-/// What a line has besides its event.
+/// The parts of a line besides its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dress {
     /// Nothing.

@@ -20,7 +20,7 @@ const WAITING_LIMIT: usize = 1 << 20;
 /// How often the thread asks for due lines.
 const TICK: Duration = Duration::from_secs(1);
 /// The pause before the thread writes again to a descriptor that was full.
-const PAUSE: Duration = Duration::from_millis(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes the lines that the thread adds itself.
 pub trait Teller: Send + 'static {
@@ -196,7 +196,7 @@ impl<T: Teller> Writer<T> {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // The program that started us may have made the pipe non-blocking. Only this thread waits for it.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
                 Err(error) => return Err(error),
             }
             self.broken = !rest.is_empty();
