@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("evs_6_3", "totem/membership.rs", "srp_7_2_behind_a_hole_only_members_are_believed"),
     ("evs_6_3", "sim/checker/tests.rs", "there_is_no_hole_before_a_delivery"),
     ("evs_7_1", "totem/membership.rs", "srp_7_2_what_is_owed_outlives_a_recovery_that_fails"),
+    ("evs_7_2", "sim/checker/tests.rs", "safe_means_that_all_have_installed"),
 ];
 
 /// The rules of the two papers. 1.2 of extended virtual synchrony, that the events of one daemon are in order, holds for any program.
