@@ -13,7 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rules::{File, forbidden_arrows, is_within, misplaced_unsafe, named_modules, too_long, touches_the_world};
+use rules::{
+    File, HARMLESS, differences, forbidden_arrows, misplaced_unsafe, organs_out_of_place, states_that_name_their_table,
+    too_long, touches_the_world, unneeded_exceptions, unread, unused_arrows, unused_leaves, unused_unsafe,
+};
 
 /// Leaves, which every module may name.
 const LEAVES: &[&str] = &["time", "rng", "counters"];
@@ -43,8 +46,21 @@ const ORGANS: &[(&str, &[&str])] = &[("health", &[]), ("inbound", &["health"]), 
 const BELOW: &[&str] =
     &["time", "rng", "counters", "wire", "ring", "seal", "multipath", "groups", "session", "config", "node"];
 
+/// The states of a ring, each in a file of its own.
+const STATES: &[&str] = &["gather", "form", "recovery", "operational", "circulation", "rest", "handover"];
+
 /// The only folders and files with unsafe code.
 const UNSAFE: &[&str] = &["ffi", "net", "client/platform.rs", "pipe/linux.rs", "system.rs"];
+
+/// The only files of the programs with unsafe code: calls of the system, and of other C libraries in the benchmark.
+const UNSAFE_PROGRAMS: &[&str] = &[
+    "bin/bench/classic.rs",
+    "bin/bench/clock.rs",
+    "bin/bench/cpg.rs",
+    "bin/bench/crew.rs",
+    "bin/bench/system.rs",
+    "bin/tools/editor.rs",
+];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -62,15 +78,19 @@ fn read_files(module: &str) -> Vec<File> {
     open.retain(|path| path.exists());
     assert!(!open.is_empty(), "module {module} is gone: change the table");
     while let Some(path) = open.pop() {
-        let place = path.strip_prefix(src()).expect("it is below").to_string_lossy().into_owned();
-        let parts: Vec<&str> = place.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
-        let text = fs::read_to_string(&path).expect("readable");
-        let source = reader::read(&parts, &text);
-        let folder = parts.iter().fold(src(), |folder, part| folder.join(part));
-        open.extend(children(&folder, &source.test_modules));
-        files.push(File { place, source });
+        let file = read_file(&path);
+        let folder = src().join(file.place.trim_end_matches(".rs").trim_end_matches("/mod"));
+        open.extend(children(&folder, &file.source.test_modules));
+        files.push(file);
     }
     files
+}
+
+fn read_file(path: &Path) -> File {
+    let place = path.strip_prefix(src()).expect("it is below").to_string_lossy().into_owned();
+    let parts: Vec<&str> = place.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
+    let source = reader::read(&parts, &fs::read_to_string(path).expect("readable"));
+    File { place, source }
 }
 
 /// The files of the modules in this folder.
@@ -88,7 +108,7 @@ fn children(folder: &Path, tests: &[String]) -> Vec<PathBuf> {
         .collect()
 }
 
-fn all_files() -> impl Iterator<Item = &'static File> {
+fn all_files() -> impl Iterator<Item = &'static File> + Clone {
     modules().into_iter().flat_map(files)
 }
 
@@ -108,41 +128,45 @@ fn expect_none(found: Vec<String>) {
 
 #[test]
 fn every_module_is_in_the_table() {
-    let lib = syn::parse_file(&fs::read_to_string(src().join("lib.rs")).unwrap()).unwrap();
-    let mut declared: Vec<String> = lib
-        .items
-        .iter()
-        .filter_map(|item| match item {
-            syn::Item::Mod(module) => Some(module.ident.to_string()),
-            _ => None,
-        })
-        .collect();
-    let mut listed = modules();
-    declared.sort();
-    listed.sort();
-    assert_eq!(declared, listed);
+    expect_none(differences(&fs::read_to_string(src().join("lib.rs")).unwrap(), &modules()));
 }
 
-#[test]
-fn every_file_of_a_module_is_read() {
-    let mut read: Vec<PathBuf> = all_files().map(|file| src().join(&file.place)).collect();
-    let (mut open, mut there) = (modules().iter().map(|module| src().join(module)).collect::<Vec<_>>(), Vec::new());
+/// Every file below this folder.
+fn files_below(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut open, mut there) = (vec![folder], Vec::new());
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("readable").path();
             if path.is_dir() { open.push(path) } else { there.push(path) }
         }
     }
+    there
+}
+
+/// The files of the programs. They are of no module: each program names the library and what it shares with others.
+fn programs() -> &'static [File] {
+    static PROGRAMS: OnceLock<Vec<File>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let paths =
+            files_below(src().join("bin")).into_iter().filter(|path| path.extension().is_some_and(|it| it == "rs"));
+        let read = paths.map(|path| read_file(&path)).collect::<Vec<_>>();
+        let of_tests: Vec<String> = read.iter().flat_map(places_of_tests).collect();
+        read.into_iter().filter(|file| !of_tests.contains(&file.place)).collect()
+    })
+}
+
+/// Where the modules are that this file declares for tests only.
+fn places_of_tests(file: &File) -> Vec<String> {
+    let folder = file.place.trim_end_matches(".rs").trim_end_matches("/mod");
+    file.source.test_modules.iter().map(|module| format!("{folder}/{module}.rs")).collect()
+}
+
+#[test]
+fn every_file_of_a_module_is_read() {
+    let read: Vec<PathBuf> = all_files().map(|file| src().join(&file.place)).collect();
+    let mut there: Vec<PathBuf> = modules().iter().flat_map(|module| files_below(src().join(module))).collect();
     there.extend(modules().iter().map(|module| src().join(format!("{module}.rs"))).filter(|path| path.exists()));
-    read.sort();
-    there.sort();
-    let missed: Vec<_> = there.iter().filter(|path| read.binary_search(path).is_err()).collect();
-    let is_of_tests = |path: &Path| {
-        path.ends_with("tests.rs")
-            || path.ends_with("testing.rs")
-            || path.parent().is_some_and(|it| it.ends_with("tests"))
-    };
-    assert!(missed.iter().all(|path| is_of_tests(path)), "not read: {missed:?}");
+    expect_none(unread(&there, &read));
 }
 
 #[test]
@@ -160,72 +184,38 @@ fn arrows_point_down_only() {
 #[test]
 fn every_arrow_of_the_table_is_used() {
     let all = modules();
-    let mut unused = Vec::new();
-    for (own, may) in ARROWS {
-        let used: Vec<&str> = files(own).iter().flat_map(|file| named_modules(file, own, &all)).collect();
-        for module in may.iter().filter(|module| !used.contains(module)) {
-            unused.push(format!("{own} no longer names {module}: take it out of the table"));
-        }
-    }
-    expect_none(unused);
+    expect_none(ARROWS.iter().flat_map(|(own, may)| unused_arrows(files(own), own, may, &all)).collect());
+    expect_none(unused_leaves(all_files(), LEAVES));
 }
 
 #[test]
 fn what_is_known_of_paths_names_neither_the_way_in_nor_the_way_out() {
-    let mut found = Vec::new();
-    for (organ, may) in ORGANS {
-        let own = format!("multipath/{organ}");
-        assert!(files("multipath").iter().any(|file| is_within(file, &own)), "{own} is gone: change the table");
-        for file in files("multipath").iter().filter(|file| is_within(file, &own)) {
-            for (other, _) in ORGANS.iter().filter(|(other, _)| other != organ && !may.contains(other)) {
-                let named = |path: &Vec<String>| path.starts_with(&["crate", "multipath", other].map(String::from));
-                found.extend(file.source.paths.iter().find(|path| named(path)).map(|_| format!("{own} names {other}")));
-            }
-        }
-    }
-    expect_none(found);
+    expect_none(organs_out_of_place(files("multipath"), "multipath", ORGANS));
 }
 
 #[test]
 fn the_states_of_a_ring_do_not_name_the_table_of_states() {
-    let files = || files("ring").iter();
-    let of_states = ["gather", "form", "recovery", "operational", "circulation", "rest", "handover"];
-    let mut found = Vec::new();
-    for state in of_states {
-        let place = format!("ring/{state}.rs");
-        let file =
-            files().find(|file| file.place == place).unwrap_or_else(|| panic!("{place} is gone: change the list"));
-        let named = |path: &&Vec<String>| path.starts_with(&["crate", "ring", "state"].map(String::from));
-        found.extend(
-            file.source.paths.iter().find(named).map(|_| format!("{place} names ring/state.rs, which names it")),
-        );
-    }
-    expect_none(found);
+    expect_none(states_that_name_their_table(files("ring"), STATES));
 }
 
 #[test]
 fn nothing_below_the_line_touches_the_world() {
-    let mut found = Vec::new();
-    for file in BELOW.iter().flat_map(|module| files(module)) {
-        found.extend(touches_the_world(file));
-        found.extend(misplaced_unsafe(file, &[]));
-    }
-    expect_none(found);
+    let below = || BELOW.iter().flat_map(|module| files(module));
+    expect_none(below().flat_map(touches_the_world).collect());
+    expect_none(below().flat_map(|file| misplaced_unsafe(file, &[])).collect());
+    expect_none(unneeded_exceptions(below(), HARMLESS));
 }
 
 #[test]
 fn unsafe_code_stays_where_it_belongs() {
     expect_none(all_files().flat_map(|file| misplaced_unsafe(file, UNSAFE)).collect());
-    let mut unused = Vec::new();
-    for place in UNSAFE {
-        if !all_files().any(|file| is_within(file, place) && !file.source.unsafe_lines.is_empty()) {
-            unused.push(format!("{place} has no unsafe code any more: take it out of the table"));
-        }
-    }
-    expect_none(unused);
+    expect_none(unused_unsafe(all_files(), UNSAFE));
+    expect_none(programs().iter().flat_map(|file| misplaced_unsafe(file, UNSAFE_PROGRAMS)).collect());
+    expect_none(unused_unsafe(programs().iter(), UNSAFE_PROGRAMS));
 }
 
 #[test]
 fn files_and_functions_stay_small() {
-    expect_none(all_files().flat_map(too_long).collect());
+    assert!(programs().iter().any(|file| file.place == "bin/spread.rs"), "the programs are read");
+    expect_none(all_files().chain(programs()).flat_map(too_long).collect());
 }

@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs};
 
+use spread::config::Settings;
+use spread::session::Passwords;
 use spread::wire::{
-    DaemonId, Data, DecodeError, FormPart, Fragment, FrameHeader, Greeting, Have, Header, Incarnation, Join,
-    MonitorCommand, MonitorRequest, Packet, PathReport, Probe, Reader, Rest, RingId, SizeAnswer, SizeProbe, Slice,
-    Token, explain,
+    Basis, DaemonId, Data, DecodeError, Envelope, ExchangeState, FormPart, Fragment, FrameHeader, FrameType, Greeting,
+    Have, Header, Incarnation, Join, MonitorCommand, MonitorRequest, Name, Packet, PathReport, Payload, Piece, Probe,
+    Reader, Report, Rest, RingId, SizeAnswer, SizeProbe, Slice, Token, explain,
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md");
@@ -64,6 +66,11 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         configuration: MonitorCommand::ANY_CONFIGURATION,
         request: MonitorRequest::Status,
     };
+    let name = Name::new(b"name").unwrap();
+    let basis = Basis { ring: RING, together: Vec::new() };
+    let state = ExchangeState { exchange: RING, basis, parts: 1, groups: Vec::new() };
+    let piece = Piece { ring: RING, number: 1, total: 1, offset: 0, bytes: Payload::from(Vec::new()) };
+    let envelope = |envelope: Envelope| envelope.encode().len();
     let rest = Rest { ring: RING, hop: 0, count: 0, seq: 0, safe: 0, gone: false, asks: false, pause: 100 };
     let have = Have { ring: RING, hop: 0, count: 0, aru: 0, requests: Vec::new() };
     BTreeMap::from([
@@ -82,7 +89,13 @@ fn lengths() -> BTreeMap<&'static str, usize> {
         ("probe", Probe::SIZE),
         ("hurry", Packet::Hurry(RING).encode().len()),
         ("frame", FrameHeader::SIZE),
+        ("envelope of a join or leave", envelope(Envelope::Join { member: name, group: name })),
+        ("envelope of a disconnect", envelope(Envelope::Disconnect { member: name })),
+        ("envelope of a state", envelope(Envelope::State(state))),
+        ("envelope of a piece", envelope(Envelope::Piece(piece))),
+        ("password", Passwords::CREDENTIALS_SIZE),
         ("monitor", command.encode().len()),
+        ("monitor report", Report::default().encode().len()),
     ])
 }
 
@@ -161,5 +174,38 @@ fn every_example_is_what_it_is_said_to_be() {
     }
     if env::var_os("BLESS").is_some() {
         fs::write(PAGE, page).unwrap();
+    }
+}
+
+/// The 32-bit FNV-1a hash as the page describes it.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[test]
+fn the_digests_of_a_file_are_those_of_the_texts() {
+    let blocks = blocks(&page());
+    let block = blocks.iter().find(|block| block.language == "digests").expect("an example of digests");
+    let place = block.lines.iter().position(|line| line == "----").expect("a line that ends the file");
+    let settings = Settings::parse("page", block.lines[..place].join("\n").as_bytes()).unwrap();
+    let rows = block.lines[place + 1..].iter().map(|line| line.split_once(' ').unwrap());
+    let rows: Vec<(u32, String)> =
+        rows.map(|(digest, text)| (u32::from_str_radix(digest, 16).unwrap(), text.replace("\\n", "\n"))).collect();
+    assert_eq!(rows.len(), PathReport::DIGESTS);
+    for ((digest, text), ours) in rows.iter().zip(settings.digests()) {
+        assert_eq!((*digest, hash(text)), (ours, ours), "{text}");
+    }
+}
+
+#[test]
+fn every_bit_of_the_frame_type_is_in_the_table() {
+    let page = page();
+    for bit in (0..32).map(|shift| 1 << shift) {
+        let name = FrameType(bit).to_string();
+        let row = page.lines().find(|line| line.starts_with(&format!("| {bit:#010x} | ")));
+        // A bit without a name is shown as its number.
+        let expected = (!name.starts_with("0x")).then(|| format!("| {bit:#010x} | {name} | "));
+        assert_eq!(row.is_some(), expected.is_some(), "{bit:#010x} {name}");
+        assert!(expected.is_none_or(|expected| row.unwrap().starts_with(&expected)), "{row:?} is not {name}");
     }
 }

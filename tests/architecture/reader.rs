@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
@@ -39,49 +39,68 @@ struct Reader {
 }
 
 impl Reader {
-    /// Records a path. `self`, `super` and `crate` at its front are resolved, so that every way to name a module looks the same.
-    fn name(&mut self, mut path: Vec<String>) {
-        let root = || vec!["crate".to_string()];
-        if path.first().is_some_and(|first| first == "self" || first == "super") {
-            let mut base: Vec<String> = root().into_iter().chain(self.module.iter().cloned()).collect();
-            while let Some(first) = path.first().filter(|first| *first == "self" || *first == "super").cloned() {
-                if first == "super" && base.len() > 1 {
-                    base.pop();
-                }
-                path.remove(0);
-            }
-            base.append(&mut path);
-            path = base;
+    /// A path with `self`, `super` and `crate` at its front resolved, so that every way to name a module looks the same.
+    fn resolved(&self, mut path: Vec<String>) -> Vec<String> {
+        let is_relative = |path: &[String]| path.first().is_some_and(|first| first == "self" || first == "super");
+        if !is_relative(&path) {
+            return path;
         }
+        let mut base: Vec<String> = ["crate".to_string()].into_iter().chain(self.module.iter().cloned()).collect();
+        while is_relative(&path) {
+            if path.remove(0) == "super" && base.len() > 1 {
+                base.pop();
+            }
+        }
+        base.append(&mut path);
+        base
+    }
+
+    fn name(&mut self, path: Vec<String>) {
+        let path = self.resolved(path);
         if !path.is_empty() {
             self.source.paths.insert(path);
         }
+    }
+
+    /// Records what a `use` brings in. A crate's root under any name is as good as everything in it, since later paths begin
+    /// with that name.
+    fn import(&mut self, mut path: Vec<String>) {
+        // `use a::{self}` names `a`.
+        if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+            path.pop();
+        }
+        let mut path = self.resolved(path);
+        if matches!(&path[..], [root] if root == "crate" || root == "std") {
+            path.push("*".to_string());
+        }
+        self.name(path);
     }
 
     fn use_tree(&mut self, before: &[String], tree: &syn::UseTree) {
         let with = |name: String| before.iter().cloned().chain([name]).collect::<Vec<_>>();
         match tree {
             syn::UseTree::Path(path) => self.use_tree(&with(path.ident.to_string()), &path.tree),
-            // `use a::{self}` names `a`.
-            syn::UseTree::Name(name) if name.ident == "self" => self.name(before.to_vec()),
-            syn::UseTree::Name(name) => self.name(with(name.ident.to_string())),
-            syn::UseTree::Rename(rename) => self.name(with(rename.ident.to_string())),
+            syn::UseTree::Name(name) => self.import(with(name.ident.to_string())),
+            syn::UseTree::Rename(rename) => self.import(with(rename.ident.to_string())),
             syn::UseTree::Glob(_) => self.name(with("*".to_string())),
             syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.use_tree(before, tree)),
         }
     }
 
-    /// A macro's arguments are tokens, not syntax: paths and the word `unsafe` are found in them by their look.
-    fn tokens(&mut self, tokens: TokenStream) {
-        let mut path: Vec<String> = Vec::new();
-        let mut colons = 0;
+    /// A macro's arguments are tokens, not syntax: paths and the word `unsafe` are found in them by their look. `before` is the
+    /// path in front of the braces in which the tokens stand: `crate` in `crate::{wire, time}`.
+    fn tokens(&mut self, before: &[String], tokens: TokenStream) {
+        let mut path = before.to_vec();
+        let mut colons = 2;
         for token in tokens {
             match token {
+                TokenTree::Ident(ident) if ident == "as" => self.import(std::mem::take(&mut path)),
                 TokenTree::Ident(ident) => {
                     if ident == "unsafe" {
                         self.unsafe_at(ident.span());
                     }
-                    if colons < 2 {
+                    // Three colons are one behind a name and two before a path.
+                    if colons != 2 {
                         self.name(std::mem::take(&mut path));
                     }
                     path.push(ident.to_string());
@@ -89,10 +108,23 @@ impl Reader {
                 }
                 TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
                 TokenTree::Group(group) => {
-                    self.name(std::mem::take(&mut path));
-                    self.tokens(group.stream());
+                    let path = std::mem::take(&mut path);
+                    let is_tree = colons == 2 && group.delimiter() == Delimiter::Brace;
+                    self.tokens(if is_tree { &path } else { &[] }, group.stream());
+                    self.name(path);
                 }
-                _ => self.name(std::mem::take(&mut path)),
+                TokenTree::Punct(punct) if punct.as_char() == '*' && colons == 2 && !path.is_empty() => {
+                    path.push("*".to_string());
+                    self.name(std::mem::take(&mut path));
+                }
+                // `crate::$module` may name any module.
+                TokenTree::Punct(punct) if punct.as_char() == '$' && colons == 2 => {
+                    self.import(std::mem::take(&mut path));
+                }
+                _ => {
+                    self.name(std::mem::replace(&mut path, before.to_vec()));
+                    colons = 2;
+                }
             }
         }
         self.name(path);
@@ -135,6 +167,12 @@ impl<'ast> Visit<'ast> for Reader {
         self.use_tree(&[], &item.tree);
     }
 
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        // `extern crate self as x` is the root of ours.
+        let root = if item.ident == "self" { "crate".to_string() } else { item.ident.to_string() };
+        self.import(vec![root]);
+    }
+
     fn visit_impl_item(&mut self, item: &'ast syn::ImplItem) {
         match item {
             syn::ImplItem::Fn(function) if is_for_tests(&function.attrs) => {
@@ -151,7 +189,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         visit::visit_macro(self, call);
-        self.tokens(call.tokens.clone());
+        self.tokens(&[], call.tokens.clone());
     }
 
     fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
@@ -188,6 +226,11 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
         self.function(&function.sig, function.span());
         visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
+        self.function(&function.sig, function.span());
+        visit::visit_trait_item_fn(self, function);
     }
 }
 
