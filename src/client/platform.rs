@@ -97,6 +97,18 @@ pub fn peek(socket: &Socket, bytes: &mut [u8]) -> io::Result<usize> {
     socket.peek(bytes)
 }
 
+/// Whether the program has made the socket return at once where it would wait.
+#[cfg(unix)]
+pub fn is_nonblocking(socket: &Socket) -> bool {
+    socket.nonblocking().unwrap_or(false)
+}
+
+/// The system does not tell, and no classic program does it here.
+#[cfg(windows)]
+pub fn is_nonblocking(_: &Socket) -> bool {
+    false
+}
+
 /// A second owner of the same descriptor number. The caller must forget the first and not drop it.
 #[cfg(unix)]
 pub fn adopt(socket: &Socket) -> Socket {

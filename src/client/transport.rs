@@ -100,6 +100,7 @@ impl Stream {
             match (&self.socket).read_vectored(&mut slices[..some]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if self.must_wait(&error) => self.wait_until(FileEvent::Readable),
                 result => return result,
             }
         }
@@ -110,6 +111,7 @@ impl Stream {
         loop {
             match platform::peek(&self.socket, bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if self.must_wait(&error) => self.wait_until(FileEvent::Readable),
                 result => return result,
             }
         }
@@ -123,10 +125,21 @@ impl Stream {
             match self.socket.send_vectored_with_flags(&slices[..some], platform::SEND) {
                 Ok(count) => IoSlice::advance_slices(&mut slices, count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if self.must_wait(&error) => self.wait_until(FileEvent::Writable),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Whether a call must wait although the socket does not: the program has set O_NONBLOCK on its mailbox. On a blocking socket the same
+    /// error means that the deadline is over.
+    fn must_wait(&self, error: &io::Error) -> bool {
+        error.kind() == ErrorKind::WouldBlock && platform::is_nonblocking(&self.socket)
+    }
+
+    fn wait_until(&self, event: FileEvent) {
+        platform::wait_for(&[WatchedFile { descriptor: self.descriptor(), event }], None);
     }
 
     /// Writes as much as the socket takes at once.
@@ -282,5 +295,39 @@ fn remaining(deadline: Deadline) -> Result<Option<Duration>, ConnectError> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(ConnectError::Unreachable),
         left => Ok(Some(left)),
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// As with the classic library: the calls wait, whatever the program has set on its mailbox.
+    #[test]
+    fn a_mailbox_that_the_program_made_nonblocking_waits_all_the_same() {
+        const SIZE: usize = 1 << 20;
+        let (near, mut far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let stream = Stream { socket: OwnedFd::from(near).into(), owed: AtomicUsize::new(0) };
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut bytes = vec![0; SIZE];
+                stream.read_all(&mut [IoSliceMut::new(&mut bytes)]).map(|()| bytes)
+            });
+            // Much more than the socket takes, in both directions.
+            let echo = scope.spawn(move || {
+                let mut bytes = vec![0; SIZE];
+                far.read_exact(&mut bytes).unwrap();
+                io::Write::write_all(&mut far, &bytes).unwrap();
+            });
+            stream.write_all(&mut [IoSlice::new(&vec![7; SIZE])]).unwrap();
+            echo.join().unwrap();
+            assert_eq!(reader.join().unwrap().unwrap(), vec![7; SIZE]);
+        });
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 0, "the end of the stream");
     }
 }
