@@ -7,8 +7,9 @@ use std::mem;
 use super::stream::Stream;
 use crate::pipe::{Memory, Next, Reader};
 
-/// Bells that may lie in the socket before they are read. Each is one byte, but the system counts much more memory for it.
-const BELLS: u64 = 32;
+/// Bells that may lie in the socket before they are read. Each is one byte, but the system counts much more memory for it: the smallest buffer
+/// that a program can set takes six. If a bell found no room while the daemon sleeps, nobody would ring again.
+const BELLS: u64 = 4;
 /// Records that are read in one call. The limit ends the loop if a hostile client writes empty records for ever.
 const RECORDS: usize = 1024;
 
