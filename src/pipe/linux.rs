@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, Socket};
+use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockRef, Socket};
 
 use super::{FORMAT, Pipe};
 
@@ -20,12 +20,15 @@ use super::{FORMAT, Pipe};
 const FIXED: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
 /// The seals that the daemon adds: nobody may map the memory for writing again, or add further seals.
 const CLOSED: i32 = libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_SEAL;
-/// Where a control message says its level, its kind and one descriptor.
+/// Where a control message says its level, its kind and the first descriptor.
 const LEVEL: usize = size_of::<usize>();
 const KIND: usize = LEVEL + size_of::<i32>();
 const DESCRIPTOR: usize = size_of::<libc::cmsghdr>();
-/// Bytes of a control message with one descriptor. There is no room for a second one, which the system then closes.
+/// Bytes of a control message with one descriptor.
 const CONTROL: usize = DESCRIPTOR + size_of::<i32>();
+/// Bytes of a control message with as many descriptors as the system passes at once. If there were less room, the system would close the rest,
+/// and a socket that lingers would hold up this process.
+const ROOM: usize = DESCRIPTOR + 253 * size_of::<i32>();
 
 /// A pipe that is mapped into this process.
 #[derive(Debug)]
@@ -140,7 +143,7 @@ pub(crate) fn offer(socket: &Socket, byte: u8, flags: i32) -> io::Result<Memory>
 
 /// Reads what is there, and the pipe if one is passed along with the last of it.
 pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
-    let mut control = [MaybeUninit::new(0); CONTROL];
+    let mut control = [MaybeUninit::new(0); ROOM];
     // SAFETY: bytes may always hold bytes that are not initialized here, and the call only writes to them.
     let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
     let mut buffers = [MaybeUninitSlice::new(buffer)];
@@ -151,18 +154,24 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, 
     }
     // SAFETY: all of it was initialized above.
     let control = control.map(|byte| unsafe { byte.assume_init() });
-    Ok((count, passed(&control).and_then(Memory::accept)))
+    let files = passed(&control);
+    for file in &files {
+        // All but the memory of a pipe is closed at once. A socket that lingers would wait for its other end then, and the daemon with it.
+        _ = SockRef::from(file).set_linger(None);
+    }
+    Ok((count, files.into_iter().next().and_then(Memory::accept)))
 }
 
-/// The descriptor in a control message of the system.
-fn passed(control: &[u8; CONTROL]) -> Option<OwnedFd> {
-    let number = |at: usize| Some(i32::from_ne_bytes(*control[at..].first_chunk()?));
-    if number(LEVEL)? != libc::SOL_SOCKET || number(KIND)? != libc::SCM_RIGHTS {
-        return None;
+/// The descriptors in a control message of the system.
+fn passed(control: &[u8; ROOM]) -> Vec<OwnedFd> {
+    let number = |at: usize| control[at..].first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+    if number(LEVEL) != libc::SOL_SOCKET || number(KIND) != libc::SCM_RIGHTS {
+        return Vec::new();
     }
-    let descriptor = number(DESCRIPTOR)?;
-    // SAFETY: the system has opened the descriptor for this call, and nobody else knows it.
-    Some(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    let length = control.first_chunk().map_or(0, |bytes| usize::from_ne_bytes(*bytes)).min(ROOM);
+    let places = (DESCRIPTOR..).step_by(size_of::<i32>()).take_while(|at| at + size_of::<i32>() <= length);
+    // SAFETY: the system has opened the descriptors for this call, and nobody else knows them.
+    places.map(|at| unsafe { OwnedFd::from_raw_fd(number(at)) }).collect()
 }
 
 fn seal(file: &File, seals: i32) -> io::Result<()> {
@@ -291,6 +300,23 @@ mod tests {
         client.sendmsg(&MsgHdr::new().with_buffers(&parts).with_control(&control), 0).unwrap();
         assert!(matches!(receive(&daemon, &mut [0; 10]), Ok((1, None))));
         assert_eq!(open(), before);
+    }
+
+    /// Closing a socket that lingers would wait for its other end.
+    #[test]
+    fn a_socket_that_is_passed_does_not_linger_when_it_is_closed() {
+        let (client, daemon) = pair();
+        let passed = Socket::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        passed.set_linger(Some(Duration::from_secs(3))).unwrap();
+        let mut control = [0; CONTROL];
+        control[..LEVEL].copy_from_slice(&CONTROL.to_ne_bytes());
+        for (at, value) in [(LEVEL, libc::SOL_SOCKET), (KIND, libc::SCM_RIGHTS), (DESCRIPTOR, passed.as_raw_fd())] {
+            control[at..at + size_of::<i32>()].copy_from_slice(&value.to_ne_bytes());
+        }
+        let parts = [IoSlice::new(b"x")];
+        client.sendmsg(&MsgHdr::new().with_buffers(&parts).with_control(&control), 0).unwrap();
+        assert!(matches!(receive(&daemon, &mut [0; 10]), Ok((1, None))));
+        assert_eq!(passed.linger().unwrap(), None);
     }
 
     #[test]
