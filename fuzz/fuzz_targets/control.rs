@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use spread::config::Settings;
-use spread::daemon::{Life, Options, Running, spawn};
+use spread::daemon::{Options, RunState, Running, spawn};
 
 thread_local! {
     /// The daemon that is asked.
@@ -43,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         if String::from_utf8_lossy(line).trim_ascii().starts_with("terminate") {
             *daemon = None;
         } else {
-            assert_eq!(running.handle().life(), Life::Running);
+            assert_eq!(running.handle().run_state(), RunState::Running);
         }
     });
 });

@@ -64,7 +64,7 @@ fn node(me: u32, keys: Keys) -> Node {
         sources: Vec::new(),
         keys,
         networks: 2,
-        system: System { digest: 7, parts: [0; 4] },
+        system: System { digest: 7, parts: [0; 12] },
         live: Live::default(),
         handshake_timeout: Duration::from_secs(10),
         seed: u64::from(me),
@@ -196,5 +196,5 @@ fuzz_target!(|bytes: &[u8]| {
         let Some(action) = script.byte() else { break };
         world.step(action, &mut script);
     }
-    assert!(world.nodes.iter().all(|node| node.client_stats().memory < 64 << 20));
+    assert!(world.nodes.iter().all(|node| node.client_stats().memory_bytes < 64 << 20));
 });
