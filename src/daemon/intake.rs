@@ -216,6 +216,19 @@ mod tests {
         }
     }
 
+    /// A bell for which there is no room is lost, and nobody rings again.
+    #[test]
+    fn the_smallest_buffer_of_a_socket_has_room_for_each_bell() {
+        let mut ends = Ends::new();
+        SockRef::from(&ends.far).set_send_buffer_size(1).unwrap();
+        ends.far.set_nonblocking(true).unwrap();
+        for _ in 0..100 {
+            ends.write(b"m");
+            ends.ring();
+            assert_eq!(ends.read(), Ok(b"m".to_vec()));
+        }
+    }
+
     #[test]
     fn the_stream_is_in_order_wherever_it_comes_from() {
         let mut ends = Ends::new();
