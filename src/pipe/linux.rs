@@ -42,6 +42,9 @@ unsafe impl Sync for Memory {}
 impl Memory {
     /// New memory with an empty pipe.
     fn create() -> io::Result<(Memory, OwnedFd)> {
+        if file_size_limit() < size_of::<Pipe>() as libc::rlim_t {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         // SAFETY: the name ends with a NUL, and the descriptor that comes back is nobody else's.
         let file = unsafe {
@@ -172,6 +175,16 @@ fn passed(control: &[u8; ROOM]) -> Vec<OwnedFd> {
     let places = (DESCRIPTOR..).step_by(size_of::<i32>()).take_while(|at| at + size_of::<i32>() <= length);
     // SAFETY: the system has opened the descriptors for this call, and nobody else knows them.
     places.map(|at| unsafe { OwnedFd::from_raw_fd(number(at)) }).collect()
+}
+
+/// How large a file of this process may become. Growing one beyond that would end the process by a signal.
+fn file_size_limit() -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes to `limit`, which lives until it returns.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } {
+        0 => limit.rlim_cur,
+        _ => 0,
+    }
 }
 
 fn seal(file: &File, seals: i32) -> io::Result<()> {

@@ -137,6 +137,18 @@ fn many_small_messages_cost_few_system_calls_over_each_transport() {
     daemon.stop();
 }
 
+/// Shared memory is a file to the system, and a file that grows beyond the limit ends the program by a signal.
+#[test]
+fn a_small_limit_of_file_sizes_ends_no_program() {
+    let program = Library::prepare("limited").build_program("load");
+    let port = stage::free_port();
+    let daemon = stage::daemon(port, "");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(&program).args([&port.to_string(), "200", "10"]);
+    c_programs::expect_success(&program, &mut limited);
+    daemon.stop();
+}
+
 #[test]
 fn every_call_on_an_open_mailbox_refuses_what_cannot_be() {
     for heard in play("arguments").concat() {
