@@ -6,8 +6,8 @@
 //! host.
 //!
 //! The host with the larger life learns from these packets that it must give way. It *stands aside*: it receives and sends no packets of a ring.
-//! So it stays alone in a ring. Once a second it sends a report as a sign of life. When the other host has been silent for [`SILENCE`], it comes
-//! back.
+//! So it stays alone in a ring. It still reports, at first often. So each daemon finds out that there are two hosts, also one that did not notice it
+//! with the others. When the other host has been silent for [`SILENCE`], this host comes back.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,6 @@ const WORDS: u32 = 4;
 const LASTING: Duration = Duration::from_millis(200);
 const GAP_LIMIT: Duration = Duration::from_secs(2);
 
-/// The interval at which a daemon that stands aside sends a sign of life.
-const SIGN_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The packets that were shown recently.
 #[derive(Debug, Default)]
 pub(super) struct Shown(Vec<(Header, Instant)>);
@@ -56,11 +53,7 @@ impl Shown {
 
 /// Another host that runs as this daemon and has the smaller life. This host gives way to it.
 #[derive(Debug, Default)]
-pub(super) struct Senior {
-    heard: Option<Heard>,
-    /// When this daemon last sent a sign of life.
-    sign: Instant,
-}
+pub(super) struct Senior(Option<Heard>);
 
 /// The reports that this host has heard from the other one.
 #[derive(Debug)]
@@ -78,7 +71,7 @@ impl Senior {
     fn hear(&mut self, now: Instant, header: &Header) {
         let is_there = self.is_there(now);
         let new = Heard { life: header.incarnation, counter: header.counter, since: now, last: now, words: 1 };
-        match &mut self.heard {
+        match &mut self.0 {
             Some(heard) if heard.life == header.incarnation && (is_there || now.since(heard.last) < GAP_LIMIT) => {
                 // Old packets of an earlier life arrive in any order. A running host sends rising counters.
                 if header.counter > heard.counter {
@@ -87,23 +80,14 @@ impl Senior {
             }
             // If there are three hosts, the one with the smallest life is heard.
             Some(heard) if is_there && heard.life.0 < header.incarnation.0 => {}
-            _ => self.heard = Some(new),
+            _ => self.0 = Some(new),
         }
     }
 
     /// Whether the other host certainly runs.
     fn is_there(&self, now: Instant) -> bool {
         let is_host = |heard: &&Heard| heard.words >= WORDS && heard.last.since(heard.since) >= LASTING;
-        self.heard.as_ref().filter(is_host).is_some_and(|heard| now.since(heard.last) < SILENCE)
-    }
-
-    /// Whether the next sign of life is due.
-    fn is_sign_due(&mut self, now: Instant) -> bool {
-        let is_due = now.since(self.sign) >= SIGN_INTERVAL;
-        if is_due {
-            self.sign = now;
-        }
-        is_due
+        self.0.as_ref().filter(is_host).is_some_and(|heard| now.since(heard.last) < SILENCE)
     }
 }
 
@@ -131,6 +115,10 @@ impl Multipath {
     /// This host stands aside while a host runs to which it must give way.
     pub(super) fn follow_senior(&mut self, now: Instant) {
         let voice = if self.senior.is_there(now) { Voice::Signs } else { Voice::Full };
+        if voice == Voice::Signs && !self.stands_aside() {
+            // Some daemons may not have noticed yet that there are two hosts.
+            self.health.stir(now);
+        }
         self.outbound.set_voice(voice);
     }
 
@@ -140,8 +128,8 @@ impl Multipath {
     }
 
     /// Whether a packet of this kind is dropped because this host stands aside.
-    pub(super) fn keeps_back(&mut self, now: Instant, kind: PacketKind) -> bool {
-        self.stands_aside() && !(kind == PacketKind::Report && self.senior.is_sign_due(now))
+    pub(super) fn keeps_back(&self, kind: PacketKind) -> bool {
+        self.stands_aside() && kind != PacketKind::Report
     }
 
     /// Whether this packet must be shown. It is a report of one of two hosts with one identity, or its greeting for the other host, and it came

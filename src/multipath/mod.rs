@@ -276,7 +276,7 @@ impl Multipath {
 
     /// Sends a packet on the networks that are to carry it. One for this daemon itself goes nowhere.
     pub fn send(&mut self, now: Instant, packet: Outgoing) {
-        if self.keeps_back(now, packet.kind) {
+        if self.keeps_back(packet.kind) {
             return;
         }
         match packet.kind {

@@ -39,7 +39,7 @@ const LASTING_AGAIN: Duration = Duration::from_millis(100);
 const GAP_LIMIT: Duration = Duration::from_millis(500);
 /// The host that gave way is heard when the other one has been silent for this long.
 pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
-/// The host that gives way counts as gone after this silence. While it runs, it sends a sign of life once a second.
+/// The host that gives way counts as gone after this silence. While it runs, it goes on reporting.
 const GONE: Duration = Duration::from_secs(10);
 
 impl Clones {

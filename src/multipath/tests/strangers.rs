@@ -95,14 +95,13 @@ struct Doubled {
 }
 
 impl Doubled {
+    fn host(me: DaemonId, life: u64, keys: Keys, now: Instant) -> Multipath {
+        let incarnation = Incarnation(life);
+        Multipath::new(MultipathSettings { incarnation, keys, ..config(me, vec![A, B]) }, now)
+    }
+
     fn new(keys: Keys) -> Doubled {
-        let host = |me, life| {
-            let incarnation = Incarnation(life);
-            Multipath::new(
-                MultipathSettings { incarnation, keys: keys.clone(), ..config(me, vec![A, B]) },
-                Instant::ZERO,
-            )
-        };
+        let host = |me, life| Doubled::host(me, life, keys.clone(), Instant::ZERO);
         Doubled {
             hosts: [host(B, 1), host(A, 4), host(A, 9)],
             now: Instant::ZERO,
@@ -183,6 +182,20 @@ fn a_host_that_gives_way_stands_aside_until_the_other_is_gone_with_keys_too() {
         site.run(1500, &[0, 2]);
         assert_eq!(site.aside(), [false; 3], "the other one has been silent for five seconds");
     }
+}
+
+/// Otherwise what it sends to that daemon alone may go to the wrong host.
+#[test]
+fn a_daemon_that_comes_later_finds_out_that_there_are_two_hosts() {
+    let mut site = Doubled::new(Keys::NONE);
+    site.run(500, &[0, 1]);
+    site.run(1000, &[0, 1, 2]);
+    assert_eq!(site.aside(), [false, false, true]);
+    site.run(10_000, &[0, 1, 2]);
+    site.hosts[0] = Doubled::host(B, 2, Keys::NONE, site.now);
+    site.run(1500, &[0, 1, 2]);
+    assert_eq!(site.hosts[0].doubles().collect::<Vec<_>>(), [A]);
+    assert_eq!(site.aside(), [false, false, true]);
 }
 
 /// The host that is heard may know the other one by then. It answers all the same.
