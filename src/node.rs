@@ -73,6 +73,8 @@ pub enum ClientInput<'a> {
     Bytes(&'a [u8]),
     /// The result of [`NodeEvent::Check`].
     Checked(Verdict),
+    /// The other end is gone. There may still be bytes that it sent before; [`ClientInput::Closed`] follows them.
+    HungUp,
     /// The stream ended or failed.
     Closed,
 }
@@ -228,6 +230,7 @@ impl Node {
             ClientInput::Connected(peer) => self.clients.connected(id, peer),
             ClientInput::Bytes(bytes) => self.clients.bytes(id, bytes),
             ClientInput::Checked(verdict) => self.clients.checked(id, verdict),
+            ClientInput::HungUp => self.clients.hung_up(id),
             ClientInput::Closed => self.clients.end(id, EndReason::Gone),
         }
         self.pump(now);

@@ -141,6 +141,8 @@ impl Clients {
         let id = SessionId(number as u64);
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.closed |= event.is_read_closed() || event.is_error();
+        // A client whose other end is gone gets one more turn, in which the node learns it.
+        client.parked &= !client.closed;
         if event.is_readable() || client.closed {
             client.queue(id, &mut self.readable);
         }
@@ -225,6 +227,11 @@ impl Clients {
                 client.queue(id, &mut self.readable);
             }
         }
+    }
+
+    /// Whether the other end of this client's connection is gone. Bytes that it sent may still be there.
+    pub(super) fn has_ended(&self, id: SessionId) -> bool {
+        self.clients.get(&id).is_some_and(|client| client.closed)
     }
 
     /// Reads nothing from this client until [`Clients::welcome`].

@@ -75,6 +75,8 @@ struct Client {
     stopped_by: usize,
     /// A join or leave of it waits for the members of its group to read.
     paced: bool,
+    /// The other end of its connection is gone; it is read to the end.
+    hung_up: bool,
     /// It is far behind with views.
     behind: bool,
     /// It has an entry in `unfinished`.
@@ -213,6 +215,7 @@ impl Clients {
             lagging: false,
             stopped_by: 0,
             paced: false,
+            hung_up: false,
             behind: false,
             timed: false,
             heard: self.now,
@@ -284,6 +287,17 @@ impl Clients {
         // The daemon writes until the outbox is empty, so it needs one event when it stops being empty.
         if before == OutboxState::Empty && self.outbox(id).is_some_and(|outbox| !outbox.is_empty()) {
             self.events.push_back(NodeEvent::Output(id));
+        }
+    }
+
+    /// The other end of the client's connection is gone. A join or leave of it that waits is dropped: the disconnection takes it out of all groups.
+    /// So its name is free again as soon as its last bytes are read.
+    pub(super) fn hung_up(&mut self, id: SessionId) {
+        let Some(client) = self.sessions.get_mut(&id) else { return };
+        client.hung_up = true;
+        let before = OutboxState::of(client.session.outbox());
+        if std::mem::take(&mut client.paced) {
+            self.requests(id, before);
         }
     }
 
@@ -410,7 +424,8 @@ impl Clients {
 
     /// Releases changes that waited for members to read.
     fn resume(&mut self) {
-        while let Some((id, change)) = self.pace.poll(self.now) {
+        let waits = |sessions: &BTreeMap<SessionId, Client>, id| sessions.get(&id).is_some_and(|client| client.paced);
+        while let Some((id, change)) = self.pace.poll(self.now, |id| waits(&self.sessions, id)) {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
             client.paced = false;
             let before = OutboxState::of(client.session.outbox());

@@ -81,14 +81,17 @@ impl Pace {
         self.waiting.push_back((id, change));
     }
 
-    /// The next change, if it need not wait longer.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<(SessionId, Envelope)> {
+    /// The next change of a session that still waits, if it need not wait longer.
+    pub(super) fn poll(&mut self, now: Instant, waits: impl Fn(SessionId) -> bool) -> Option<(SessionId, Envelope)> {
+        // A session that has ended meanwhile must not use up a turn.
+        while self.waiting.pop_front_if(|&mut (id, _)| !waits(id)).is_some() {}
         // One change proceeds at each interval in any case, so that members that never read block nobody.
         if self.is_pressed() && now < self.next {
             return None;
         }
+        let change = self.waiting.pop_front()?;
         self.next = now + INTERVAL;
-        self.waiting.pop_front()
+        Some(change)
     }
 
     /// When the next change proceeds: at once if nothing delays it any more.
@@ -141,13 +144,29 @@ mod tests {
             let (id, change) = change(id);
             pace.wait(Instant::ZERO, id, change);
         }
-        assert_eq!(pace.poll(Instant::ZERO), None);
+        let all = |_| true;
+        assert_eq!(pace.poll(Instant::ZERO, all), None);
         let later = pace.poll_timeout().unwrap();
         assert_eq!(later, Instant::ZERO + INTERVAL);
-        assert_eq!((pace.poll(later), pace.poll(later)), (Some(change(0)), None));
+        assert_eq!((pace.poll(later, all), pace.poll(later, all)), (Some(change(0)), None));
         pace.fall_behind(-900);
         assert!(pace.holds(), "who comes now waits behind the others");
-        assert_eq!((pace.poll(later), pace.poll(later)), (Some(change(1)), Some(change(2))));
+        assert_eq!((pace.poll(later, all), pace.poll(later, all)), (Some(change(1)), Some(change(2))));
         assert_eq!((pace.holds(), pace.poll_timeout()), (false, None));
+    }
+
+    #[test]
+    fn a_session_that_has_ended_uses_up_no_turn() {
+        let mut pace = pace(1000, 1000);
+        for id in 0..5 {
+            let (id, change) = change(id);
+            pace.wait(Instant::ZERO, id, change);
+        }
+        let odd = |SessionId(id)| id % 2 == 1;
+        let later = Instant::ZERO + INTERVAL;
+        assert_eq!((pace.poll(later, odd), pace.poll(later, odd)), (Some(change(1)), None));
+        assert_eq!(pace.poll(later + INTERVAL, odd), Some(change(3)));
+        assert_eq!((pace.poll(later + INTERVAL * 2, odd), pace.holds()), (None, true));
+        assert_eq!((pace.poll_timeout(), pace.is_pressed()), (None, true), "the last one has ended too");
     }
 }

@@ -77,6 +77,10 @@ impl Clients {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         let Some(member) = client.private_group else { return };
         if self.pace.holds() {
+            if client.hung_up {
+                // It leaves all groups in a moment.
+                return;
+            }
             // Its later requests must not overtake this one, so none is read until it proceeds.
             client.paced = true;
             self.stats.paced += 1;

@@ -1,5 +1,7 @@
 //! What many clients may take, and what many of them at once cost the others.
 
+use std::ops::Range;
+
 use super::*;
 
 impl Bus {
@@ -117,10 +119,16 @@ fn a_frame_that_gets_no_further_ends_its_session_and_a_slow_one_does_not() {
     assert_eq!(bus.closed.len(), 1, "a whole frame is not timed");
 }
 
-#[test]
-fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
-    const CROWD: u64 = 110;
-    let mut bus = Bus::with(2, SessionSettings { max_session_messages: 10, ..Default::default() });
+/// The clients at each of two daemons.
+const CROWD: u64 = 110;
+
+/// How many of these clients of the first daemon wait.
+fn waiting(bus: &Bus, clients: Range<u64>) -> usize {
+    clients.filter(|&id| !bus.nodes[0].takes_bytes_of(SessionId(id))).count()
+}
+
+/// A crowd joins a group. Then the clients of the first daemon read no longer, and get more views than they may have unread.
+fn stop_reading(bus: &mut Bus) {
     for at in 0..2 {
         (0..CROWD).for_each(|id| bus.connect(at, id, &format!("c{id}")));
     }
@@ -132,10 +140,9 @@ fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
             bus.input(at, id, ClientInput::Bytes(&join));
         }
     }
-    let waits = |bus: &Bus| (0..CROWD).filter(|&id| !bus.nodes[0].takes_bytes_of(SessionId(id))).count();
-    assert!(waits(&bus) > 40, "{} wait for earlier joins to have their place", waits(&bus));
+    assert!(waiting(bus, 0..CROWD) > 40, "{} wait for earlier joins to have their place", waiting(bus, 0..CROWD));
     bus.run(Duration::from_secs(1));
-    assert_eq!(waits(&bus), 0);
+    assert_eq!(waiting(bus, 0..CROWD), 0);
     bus.listen_all(0);
     for id in 0..40 {
         for kind in [FrameType::LEAVE, FrameType::JOIN] {
@@ -145,6 +152,13 @@ fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
     }
     bus.run(Duration::from_secs(1));
     (0..CROWD).for_each(|id| bus.nodes[0].client_blocked(SessionId(id)));
+}
+
+#[test]
+fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
+    let mut bus = Bus::with(2, SessionSettings { max_session_messages: 10, ..Default::default() });
+    stop_reading(&mut bus);
+    let waits = |bus: &Bus| waiting(bus, 0..CROWD);
     bus.welcome.clear();
     let join = |id: u64| frame(&format!("c{id}"), 0, FrameType::JOIN, &["h"], "");
     (0..10).for_each(|id| bus.input(0, id, ClientInput::Bytes(&join(id))));
@@ -162,6 +176,40 @@ fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
             assert_eq!(last.groups, 2 * CROWD as i32, "client {id} at {at} sees the last view");
         }
     }
+}
+
+#[test]
+fn who_dies_while_a_join_waits_frees_its_name_at_once() {
+    let (mut bus, names) = (Bus::with(2, SessionSettings::default()), ["dies", "is-closed", "lives"]);
+    for (id, name) in (CROWD..).zip(names) {
+        bus.connect(0, id, name);
+    }
+    stop_reading(&mut bus);
+    for (id, name) in (CROWD..).zip(names) {
+        for group in ["h", "i"] {
+            bus.input(0, id, ClientInput::Bytes(&frame(name, 0, FrameType::JOIN, &[group], "")));
+        }
+    }
+    assert_eq!(waiting(&bus, 0..CROWD + 3), 3);
+    bus.input(0, CROWD, ClientInput::HungUp);
+    assert!(
+        bus.nodes[0].takes_bytes_of(SessionId(CROWD)),
+        "its last bytes are read, and its second join does not wait either"
+    );
+    bus.input(0, CROWD, ClientInput::Bytes(&frame("dies", 0, FrameType::AGREED, &["#lives#d1"], "last words")));
+    (CROWD..CROWD + 2).for_each(|id| bus.input(0, id, ClientInput::Closed));
+    bus.run(Duration::from_millis(5));
+    for (id, name) in (CROWD + 10..).zip(&names[..2]) {
+        bus.hello(0, id, name);
+    }
+    assert_eq!(bus.closed.len(), 2, "the names are free: {:?}", bus.closed);
+    bus.run(Duration::from_millis(20));
+    assert_eq!(waiting(&bus, CROWD + 2..CROWD + 3), 1, "it has one join more");
+    bus.run(Duration::from_millis(20));
+    assert_eq!(waiting(&bus, CROWD + 2..CROWD + 3), 0, "who died has used up no turn");
+    bus.listen_all(0);
+    let heard = bus.take(0, CROWD + 2);
+    assert!(heard.windows(10).any(|part| part == b"last words"), "{}", heard.escape_ascii());
 }
 
 /// The header of the last frame.
