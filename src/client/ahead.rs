@@ -3,7 +3,10 @@
 //!
 //! A look copies the bytes that wait in the socket and leaves them there (`MSG_PEEK`). Messages are handed out from the copy.
 //! When the whole copy is handed out, its bytes are taken out of the socket before the call returns. So the socket is readable
-//! exactly while it has bytes that were not handed out. This holds for a duplicate of the descriptor and for a forked child too.
+//! exactly while it has bytes that were not handed out. This holds for a duplicate of the descriptor too.
+//!
+//! After a fork two processes may receive. So the copy is given up before a fork, and neither process looks ahead any more: each message comes to
+//! one of them.
 //!
 //! Large messages are read directly into the caller's memory, because copying them twice costs more than a system call.
 
@@ -76,7 +79,7 @@ impl Stream {
             if ahead.is_empty() {
                 let wanted = slices.iter().map(|slice| slice.len()).sum();
                 self.take_owed(ahead)?;
-                if !ahead.is_worth(wanted) {
+                if self.shared.load(Ordering::SeqCst) || !ahead.is_worth(wanted) {
                     return self.read_all(slices);
                 }
                 self.peek_more(ahead)?;
@@ -86,7 +89,16 @@ impl Stream {
             self.owed.fetch_add(count, Ordering::Relaxed);
             IoSliceMut::advance_slices(&mut slices, count);
         }
+        if self.shared.load(Ordering::SeqCst) {
+            return self.give_up(ahead);
+        }
         if ahead.is_empty() { self.take_owed(ahead) } else { Ok(()) }
+    }
+
+    /// Ends looking ahead. What was not handed out is still in the socket.
+    pub fn give_up(&self, ahead: &mut Ahead) -> io::Result<()> {
+        ahead.begin = ahead.end;
+        self.take_owed(ahead)
     }
 
     /// Takes and drops `count` bytes.
@@ -222,6 +234,36 @@ mod tests {
         assert_eq!(adopted.bytes_waiting(), 7);
         assert_eq!(receive(&adopted, &mut Ahead::default(), 7), b"and not");
         assert_eq!((adopted.bytes_waiting(), is_readable(&adopted)), (0, false));
+    }
+
+    #[test]
+    fn after_a_fork_each_message_comes_to_one_process() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(b"one.two.three.four.five.six.").unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 4), b"one.");
+        stream.shared.store(true, Ordering::SeqCst);
+        stream.give_up(&mut ahead).unwrap();
+        let (child, mut child_ahead) = (stream.adopted(), Ahead::default());
+        assert_eq!((stream.bytes_waiting(), child.bytes_waiting()), (24, 24));
+        assert_eq!(receive(&child, &mut child_ahead, 4), b"two.");
+        assert_eq!(receive(&stream, &mut ahead, 6), b"three.");
+        assert_eq!(receive(&stream, &mut ahead, 5), b"four.");
+        assert_eq!(receive(&child, &mut child_ahead, 5), b"five.");
+        assert_eq!((stream.bytes_waiting(), is_readable(&child)), (4, true));
+        std::mem::forget(child);
+    }
+
+    #[test]
+    fn who_was_receiving_during_a_fork_gives_the_copy_up_afterwards() {
+        let (stream, mut far) = pair();
+        let mut ahead = Ahead::default();
+        far.write_all(b"one.two.three.").unwrap();
+        assert_eq!(receive(&stream, &mut ahead, 4), b"one.");
+        stream.shared.store(true, Ordering::SeqCst);
+        assert_eq!(receive(&stream, &mut ahead, 4), b"two.");
+        assert_eq!((ahead.is_empty(), stream.owed.load(Ordering::Relaxed)), (true, 0));
+        assert_eq!(receive(&stream, &mut ahead, 6), b"three.");
     }
 
     #[test]

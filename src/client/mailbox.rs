@@ -189,6 +189,17 @@ impl Mailbox {
         Lost::Now
     }
 
+    /// The process is about to fork. Afterwards each process may receive.
+    #[cfg(unix)]
+    pub(super) fn fork(&self) {
+        self.stream.shared.store(true, Ordering::SeqCst);
+        // A thread that receives just now gives the copy up when it is done.
+        if let Some(mut receiving) = self.receiving.try_lock() {
+            // An error shows at the next receive.
+            _ = self.stream.give_up(&mut receiving.ahead);
+        }
+    }
+
     /// The same session for a forked child, in which the calls of other threads and their locks do not exist. The
     /// caller must forget this mailbox and not drop it.
     #[cfg(unix)]

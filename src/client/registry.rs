@@ -126,6 +126,7 @@ impl Registry {
     fn fork(&mut self) {
         self.forks += 1;
         self.outlets.drain(..).filter_map(|outlet| outlet.upgrade()).for_each(|outlet| outlet.fork());
+        self.mailboxes.values().for_each(|mailbox| mailbox.fork());
     }
 
     fn insert(&mut self, descriptor: i32, mailbox: Arc<Mailbox>) -> Result<(), ConnectError> {

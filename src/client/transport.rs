@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -35,6 +35,8 @@ pub struct Stream {
     /// Bytes at the front of the socket that were handed out from a look and must still be taken out. The number is
     /// outside the receiver's lock, so that a forked child knows it even if a thread held the lock at the fork.
     pub(super) owed: AtomicUsize,
+    /// Another process has the same socket since a fork, and may receive from it.
+    pub(super) shared: AtomicBool,
 }
 
 impl Stream {
@@ -49,7 +51,7 @@ impl Stream {
     }
 
     fn new(socket: Socket) -> Stream {
-        Stream { socket, owed: AtomicUsize::new(0) }
+        Stream { socket, owed: AtomicUsize::new(0), shared: AtomicBool::new(false) }
     }
 
     /// A stream that is connected already.
@@ -190,7 +192,7 @@ impl Stream {
     #[cfg(unix)]
     pub fn adopted(&self) -> Stream {
         let owed = AtomicUsize::new(self.owed.load(Ordering::Relaxed));
-        Stream { socket: platform::adopt(&self.socket), owed }
+        Stream { socket: platform::adopt(&self.socket), owed, shared: AtomicBool::new(true) }
     }
 }
 
@@ -312,7 +314,7 @@ mod tests {
         const SIZE: usize = 1 << 20;
         let (near, mut far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
-        let stream = Stream { socket: OwnedFd::from(near).into(), owed: AtomicUsize::new(0) };
+        let stream = Stream::new(OwnedFd::from(near).into());
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut bytes = vec![0; SIZE];
