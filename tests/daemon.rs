@@ -12,12 +12,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use process::Process;
+use socket2::Socket;
 use spread::client::{ConnectError, ConnectOptions, Lost, Mailbox, ReceiveError, Received};
 use spread::config::Settings;
 use spread::daemon::Options;
@@ -274,6 +277,61 @@ fn clients_connect_through_the_unix_socket_too() {
     expect_echo(&Mailbox::connect(&through).unwrap());
 }
 
+/// Closing a socket that lingers waits for its other end. It is passed to the daemon, alone, inside another socket, and behind bytes that end the
+/// session.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_whose_files_close_slowly_holds_up_nobody() {
+    let daemon = Daemon::start("slow-files");
+    let place = format!("/tmp/{}", daemon.port);
+    let mut listeners = Vec::new();
+    // The files are read, or lie unread in a session that ends for its first bytes.
+    for (nested, first) in [(false, None), (true, None), (false, Some(0xff)), (true, Some(0xff))] {
+        // The daemon must be the last to close them.
+        daemon.signal("-STOP");
+        let client = Socket::from(OwnedFd::from(UnixStream::connect(&place).unwrap()));
+        if let Some(first) = first {
+            client.send(&[first; 100]).unwrap();
+        }
+        // So few bytes are no whole request.
+        for _ in 0..6 {
+            let (file, listener) = lingering();
+            listeners.push(listener);
+            if nested {
+                let (one, other) = UnixStream::pair().unwrap();
+                pass(&OwnedFd::from(other).into(), &file);
+                pass(&client, &OwnedFd::from(one).into());
+            } else {
+                pass(&client, &file);
+            }
+        }
+        drop(client);
+        daemon.signal("-CONT");
+        daemon.expect_well();
+    }
+}
+
+/// A connection that waits for a very long time when it is closed: its other end, which comes too, has no room.
+#[cfg(target_os = "linux")]
+fn lingering() -> (Socket, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    near.set_linger(Some(Duration::from_secs(1000))).unwrap();
+    near.set_nonblocking(true).unwrap();
+    while near.send(&[7; 100_000]).is_ok() {}
+    (near, listener)
+}
+
+/// Passes a file along with a byte.
+#[cfg(target_os = "linux")]
+fn pass(through: &Socket, file: &Socket) {
+    let length = size_of::<usize>() + 3 * size_of::<i32>();
+    let rest = [libc::SOL_SOCKET, libc::SCM_RIGHTS, file.as_raw_fd()].map(i32::to_ne_bytes).concat();
+    let control = [&length.to_ne_bytes()[..], &rest].concat();
+    let parts = [io::IoSlice::new(b"\x04")];
+    through.sendmsg(&socket2::MsgHdr::new().with_buffers(&parts).with_control(&control), libc::MSG_NOSIGNAL).unwrap();
+}
+
 #[test]
 fn a_file_that_cannot_be_used_is_a_line_and_status_1() {
     let directory = directory("unusable");
@@ -415,6 +473,11 @@ struct Daemon {
 impl Daemon {
     fn start(test: &str) -> Daemon {
         Daemon::start_with(test, "")
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// One with more lines in its file.

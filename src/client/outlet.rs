@@ -266,9 +266,9 @@ mod tests {
         fn socket(&mut self) -> Vec<u8> {
             let mut buffer = [0; 100_000];
             match pipe::receive(&SockRef::from(&self.far), &mut buffer) {
-                Ok((count, memory)) => {
-                    self.taken = memory.map(|memory| (memory, Reader::default())).or(self.taken.take());
-                    buffer[..count].to_vec()
+                Ok(received) => {
+                    self.taken = received.memory.map(|memory| (memory, Reader::default())).or(self.taken.take());
+                    buffer[..received.count].to_vec()
                 }
                 Err(_) => Vec::new(),
             }

@@ -547,7 +547,9 @@ mod tests {
         let mut join = || {
             let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
-            let stream = Stream::unix(mio::net::UnixStream::from_std(near)).unwrap();
+            let stream =
+                Stream::unix(mio::net::UnixStream::from_std(near), &super::super::discard::Discard::start().unwrap())
+                    .unwrap();
             let id = side.clients.admit(stream).unwrap();
             let memory = crate::pipe::offer(&socket2::SockRef::from(&far), b'x', 0).unwrap();
             assert_eq!(side.clients.read(id), Read::Bytes(b"x"));

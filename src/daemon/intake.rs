@@ -170,6 +170,7 @@ mod tests {
 
     use super::*;
     use crate::pipe::{self, LARGE, Writer};
+    use super::super::discard::Discard;
 
     /// Both ends of a session with a pipe.
     struct Ends {
@@ -184,7 +185,7 @@ mod tests {
         fn new() -> Ends {
             let (near, far) = UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
-            let mut stream = Stream::unix(mio::net::UnixStream::from_std(near)).unwrap();
+            let mut stream = Stream::unix(mio::net::UnixStream::from_std(near), &Discard::start().unwrap()).unwrap();
             let shared = pipe::offer(&SockRef::from(&far), b'x', 0).unwrap();
             let Ok((1, Some(memory))) = stream.receive(&mut [0; 10]) else { panic!("no pipe") };
             Ends { far, shared, writer: Writer::default(), stream, intake: Intake::new(memory) }

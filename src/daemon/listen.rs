@@ -21,6 +21,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, error};
 use tracing::{info, warn};
 
+#[cfg(unix)]
+use super::discard::Discard;
 use super::stream::Stream;
 #[cfg(unix)]
 use super::unix_socket::{Access, Occupied, UnixSocket};
@@ -99,7 +101,7 @@ enum Listener {
     Missing(SocketAddr),
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(UnixSocket),
+    Unix(UnixSocket, Discard),
 }
 
 impl Listeners {
@@ -151,11 +153,18 @@ impl Listeners {
 
     /// Opens the unix sockets. One that cannot be opened is an error only if there is no other place for clients.
     #[cfg(unix)]
-    pub(super) fn open_unix(&mut self, paths: &[PathBuf], owner: Option<(u32, u32)>) -> Result<(), ListenError> {
+    pub(super) fn open_unix(
+        &mut self,
+        paths: &[PathBuf],
+        owner: Option<(u32, u32)>,
+        discard: &Discard,
+    ) -> Result<(), ListenError> {
         let access = Access { mode: UNIX_MODE, owner };
         let mut failed = None;
         for path in paths {
-            if let Err(error) = UnixSocket::open(path, access).and_then(|socket| self.add(Listener::Unix(socket))) {
+            if let Err(error) =
+                UnixSocket::open(path, access).and_then(|socket| self.add(Listener::Unix(socket, discard.clone())))
+            {
                 log_closed_door(path, &error);
                 failed = Some(ListenError { place: path.display().to_string(), error });
             }
@@ -165,12 +174,6 @@ impl Listeners {
             Some(error) if self.doors.is_empty() => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// This system has no unix sockets.
-    #[cfg(not(unix))]
-    pub(super) fn open_unix(&mut self, _paths: &[PathBuf], _owner: Option<(u32, u32)>) -> Result<(), ListenError> {
-        Ok(())
     }
 
     /// The poll reported a waiting client for this token; other tokens are ignored.
@@ -322,7 +325,7 @@ fn register(listener: &mut Listener, registry: &Registry, token: Token) -> io::R
         Listener::Closed | Listener::Missing(_) => return Ok(()),
         Listener::Tcp(listener) => listener,
         #[cfg(unix)]
-        Listener::Unix(socket) => &mut socket.listener,
+        Listener::Unix(socket, _) => &mut socket.listener,
     };
     registry.register(source, token, Interest::READABLE)
 }
@@ -337,7 +340,7 @@ fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
             Ok((stream, Peer::Tcp(from.ip().to_canonical())))
         }
         #[cfg(unix)]
-        Listener::Unix(socket) => Ok((Stream::unix(socket.listener.accept()?.0)?, Peer::Unix)),
+        Listener::Unix(socket, discard) => Ok((Stream::unix(socket.listener.accept()?.0, discard)?, Peer::Unix)),
     }
 }
 
@@ -399,7 +402,7 @@ mod tests {
         #[cfg(unix)]
         {
             let path = std::env::temp_dir().join(format!("torc-door-{:x}", crate::daemon::Identity::new(None).seed));
-            listeners.open_unix(std::slice::from_ref(&path), None).unwrap();
+            listeners.open_unix(std::slice::from_ref(&path), None, &Discard::start().unwrap()).unwrap();
             let _far = std::os::unix::net::UnixStream::connect(&path).unwrap();
             assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Unix);
         }
@@ -448,8 +451,8 @@ mod tests {
         let registry = poll.registry().try_clone().unwrap();
         let mut none = Listeners::open(&ClientAddresses::Only(vec![]), 1, registry, 7).unwrap();
         let nowhere = [PathBuf::from("/no/such/folder/socket")];
-        assert!(none.open_unix(&nowhere, None).is_err());
+        assert!(none.open_unix(&nowhere, None, &Discard::start().unwrap()).is_err());
         let (_poll, some) = open(LOOPBACK, 0);
-        assert!(some.unwrap().open_unix(&nowhere, None).is_ok());
+        assert!(some.unwrap().open_unix(&nowhere, None, &Discard::start().unwrap()).is_ok());
     }
 }

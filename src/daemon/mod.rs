@@ -10,6 +10,8 @@ mod clock;
 #[cfg(unix)]
 mod control;
 #[cfg(unix)]
+mod discard;
+#[cfg(unix)]
 mod entrance;
 mod handle;
 mod identity;

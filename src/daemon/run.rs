@@ -6,6 +6,7 @@
 
 mod notices;
 mod requests;
+mod serving;
 mod succession;
 mod wait;
 
@@ -14,15 +15,15 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-#[cfg(unix)]
-use mio::net::UnixStream;
 use mio::{Events, Poll, Token, Waker};
 use tracing::{debug, error, warn};
 
-use super::clients::{Clients, Read, Written};
+use super::clients::Clients;
 use super::clock::Clock;
 #[cfg(unix)]
 use super::control::{self, Control};
+#[cfg(unix)]
+use super::discard::Discard;
 use super::handle::{Ending, Exit, Handle, Shared, Status};
 use super::listen::Listeners;
 use super::members::Members;
@@ -30,7 +31,6 @@ use super::monitor::{self, Monitors, Order};
 use super::passwords::Passwords;
 use super::reload::InForce;
 use super::silence::Silence;
-use super::stream::Stream;
 use super::transmit::Outbound;
 use super::{Options, StartError, identity};
 use crate::config::Live;
@@ -39,7 +39,6 @@ use crate::multipath::Networks;
 use crate::net::{Arrived, Buffers, Links, Remainder, Runs, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Node, NodeEvent};
 use crate::ring::{Configuration, ConfigurationKind};
-use crate::session::Peer;
 use crate::time::{Duration, Instant};
 use crate::wire::{MonitorCommand, NetworkId, Refusal};
 use succession::Next;
@@ -52,12 +51,8 @@ const FIRST_DOOR: usize = TOKEN_LIMIT + 1;
 const EVENTS: usize = 1024;
 /// Receive batches of one socket in one round.
 const BATCHES_PER_ROUND: usize = 4;
-/// Client reads in one round.
-const READS_PER_ROUND: usize = 64;
 /// Bytes written to clients in one round. To write one message to a thousand clients takes longer than a token may wait.
 const WRITTEN_PER_ROUND: usize = 1 << 20;
-/// Clients accepted in one round.
-const ACCEPTS_PER_ROUND: usize = 64;
 /// Expired timers in one round.
 const TIMEOUTS_PER_ROUND: usize = 16;
 /// How often the status is published, and how soon after a path has changed.
@@ -76,6 +71,8 @@ pub struct Daemon {
     outbound: Outbound,
     listeners: Listeners,
     clients: Clients,
+    #[cfg(unix)]
+    discard: Discard,
     monitors: Monitors,
     passwords: Passwords,
     shared: Arc<Shared>,
@@ -125,7 +122,10 @@ impl Daemon {
         let port = options.client_port;
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
-        listeners.open_unix(&options.unix_sockets, options.owner).map_err(StartError::Clients)?;
+        #[cfg(unix)]
+        let discard = Discard::start()?;
+        #[cfg(unix)]
+        listeners.open_unix(&options.unix_sockets, options.owner, &discard).map_err(StartError::Clients)?;
         let clients = Clients::new(registry()?, FIRST_DOOR + Listeners::LIMIT, live.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
         #[cfg(unix)]
@@ -140,6 +140,8 @@ impl Daemon {
             outbound: Outbound::default(),
             listeners,
             clients,
+            #[cfg(unix)]
+            discard,
             monitors,
             passwords: Passwords::new(Arc::clone(&shared)),
             shared,
@@ -362,71 +364,6 @@ impl Daemon {
         };
         self.shared.publish(status.clone());
         status
-    }
-
-    fn accept(&mut self) {
-        #[cfg(unix)]
-        for (stream, peer) in self.shared.take_newcomers() {
-            match Stream::unix(UnixStream::from_std(stream)) {
-                Ok(stream) => self.admit(stream, peer),
-                Err(error) => debug!(%error, "a client of this process cannot be served"),
-            }
-        }
-        for _ in 0..ACCEPTS_PER_ROUND {
-            let Some((stream, peer)) = self.listeners.accept(self.clock.now()) else { return };
-            self.admit(stream, peer);
-        }
-    }
-
-    fn admit(&mut self, stream: Stream, peer: Peer) {
-        let peer = stream.peer(peer);
-        match self.clients.admit(stream) {
-            Ok(id) => self.handle_client(self.clock.now(), id, ClientInput::Connected(peer)),
-            Err(error) => debug!(%error, "a client cannot be polled"),
-        }
-    }
-
-    fn read(&mut self) {
-        for _ in 0..self.clients.readable().min(READS_PER_ROUND) {
-            if !self.node.takes_client_input() {
-                return;
-            }
-            let Some(id) = self.clients.next_readable() else { return };
-            if !self.node.takes_bytes_of(id) {
-                self.clients.park(id);
-                continue;
-            }
-            match self.clients.read(id) {
-                Read::Nothing => {}
-                Read::Bytes(bytes) => {
-                    self.node.handle_client(self.clock.now(), id, ClientInput::Bytes(bytes));
-                    self.drain();
-                }
-                Read::Ended => self.end(id),
-            }
-        }
-    }
-
-    /// Writes to the clients that have output, in turn, until the budget of bytes is used up.
-    fn write(&mut self, mut budget: usize) {
-        for _ in 0..self.clients.writable() {
-            if budget == 0 {
-                return;
-            }
-            let Some(id) = self.clients.next_writable() else { return };
-            match self.clients.write(id, &mut self.node, &mut budget) {
-                Written::All | Written::Blocked => {}
-                Written::Some => self.clients.want_output(id),
-                Written::Broken => self.end(id),
-            }
-            self.drain();
-        }
-    }
-
-    fn end(&mut self, id: SessionId) {
-        debug!(client = id.0, from = %self.clients.origin(id), "client gone");
-        self.clients.remove(id);
-        self.handle_client(self.clock.now(), id, ClientInput::Closed);
     }
 
     fn handle_client(&mut self, now: Instant, id: SessionId, input: ClientInput<'_>) {

@@ -11,6 +11,8 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
+#[cfg(unix)]
+use super::discard::Discard;
 use super::origin::Origin;
 use crate::net::{Delivery, delivery};
 use crate::pipe::Memory;
@@ -41,7 +43,37 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     /// From this machine.
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(Local),
+}
+
+/// A unix connection, which another thread closes.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(super) struct Local {
+    /// `None` when it has been given to that thread.
+    socket: Option<UnixStream>,
+    discard: Discard,
+}
+
+#[cfg(unix)]
+const OPEN: &str = "it is given away at the very end only";
+
+#[cfg(unix)]
+impl Local {
+    fn socket(&self) -> &UnixStream {
+        self.socket.as_ref().expect(OPEN)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            // The client learns it now, whenever the thread comes to it. An error means that the client is gone already.
+            _ = socket.shutdown(Shutdown::Both);
+            self.discard.close(socket.into());
+        }
+    }
 }
 
 impl Stream {
@@ -78,8 +110,8 @@ impl Stream {
 
     /// A unix connection.
     #[cfg(unix)]
-    pub(super) fn unix(stream: UnixStream) -> io::Result<Stream> {
-        let stream = Stream::Unix(stream);
+    pub(super) fn unix(stream: UnixStream, discard: &Discard) -> io::Result<Stream> {
+        let stream = Stream::Unix(Local { socket: Some(stream), discard: discard.clone() });
         stream.socket(|socket| {
             // Only raised: the defaults of the system may be larger.
             if socket.send_buffer_size()? < BUFFER_SIZE {
@@ -99,7 +131,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map_or(Origin::Unknown, Origin::Tcp),
             #[cfg(unix)]
-            Stream::Unix(stream) => Origin::local(stream),
+            Stream::Unix(local) => Origin::local(local.socket()),
         }
     }
 
@@ -129,7 +161,7 @@ impl Stream {
 
     /// Reads what is there. What a client passes along is closed.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // In one way only: what is not asked for would be closed by the system, and that may take as long as a client likes.
+        // In one way only: what is not asked for would be closed by the system within the call.
         self.receive(buffer).map(|(count, _)| count)
     }
 
@@ -138,7 +170,12 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => Ok((stream.read(buffer)?, None)),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.try_io(|| crate::pipe::receive(&SockRef::from(&*stream), buffer)),
+            Stream::Unix(local) => {
+                let socket = local.socket();
+                let received = socket.try_io(|| crate::pipe::receive(&SockRef::from(socket), buffer))?;
+                received.others.into_iter().for_each(|file| local.discard.close(file));
+                Ok((received.count, received.memory))
+            }
         }
     }
 
@@ -166,7 +203,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream,
             #[cfg(unix)]
-            Stream::Unix(stream) => stream,
+            Stream::Unix(local) => local.socket.as_mut().expect(OPEN),
         }
     }
 
@@ -175,7 +212,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_io(|| act(&SockRef::from(stream))),
             #[cfg(unix)]
-            Stream::Unix(stream) => stream.try_io(|| act(&SockRef::from(stream))),
+            Stream::Unix(local) => local.socket().try_io(|| act(&SockRef::from(local.socket()))),
         }
     }
 

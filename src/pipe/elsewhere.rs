@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::Pipe;
+#[cfg(unix)]
+use super::Received;
 
 /// There is none.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(crate) fn offer(_socket: &Socket, _byte: u8, _flags: i32) -> io::Result<Memo
 
 /// Reads what is there.
 #[cfg(unix)]
-pub(crate) fn receive(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
-    Ok((io::Read::read(&mut socket, buffer)?, None))
+pub(crate) fn receive(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
+    let count = io::Read::read(&mut socket, buffer)?;
+    Ok(Received { count, ..Received::default() })
 }

@@ -12,9 +12,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockRef, Socket};
+use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, Socket};
 
-use super::{FORMAT, Pipe};
+use super::{FORMAT, Pipe, Received};
 
 /// The client's promise: its size stays.
 const FIXED: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
@@ -26,8 +26,8 @@ const KIND: usize = LEVEL + size_of::<i32>();
 const DESCRIPTOR: usize = size_of::<libc::cmsghdr>();
 /// Bytes of a control message with one descriptor.
 const CONTROL: usize = DESCRIPTOR + size_of::<i32>();
-/// Bytes of a control message with as many descriptors as the system passes at once. If there were less room, the system would close the rest,
-/// and a socket that lingers would hold up this process.
+/// Bytes of a control message with as many descriptors as the system passes at once. If there were less room, the system would close the rest
+/// within the call, and that may take as long as the client likes.
 const ROOM: usize = DESCRIPTOR + 253 * size_of::<i32>();
 
 /// A pipe that is mapped into this process.
@@ -65,10 +65,7 @@ impl Memory {
     /// Memory that a client has made, if it keeps to the rules.
     fn accept(file: OwnedFd) -> Option<Memory> {
         let file = File::from(file);
-        // SAFETY: the command takes nothing.
-        let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
-        // Only memory has seals, so what has them is not a file on some disk.
-        let is_fixed = seals >= 0 && seals & libc::F_SEAL_SHRINK != 0;
+        let is_fixed = seals(&file).is_some_and(|seals| seals & libc::F_SEAL_SHRINK != 0);
         if !is_fixed || file.metadata().ok()?.len() != size_of::<Pipe>() as u64 {
             return None;
         }
@@ -144,8 +141,8 @@ pub(crate) fn offer(socket: &Socket, byte: u8, flags: i32) -> io::Result<Memory>
     }
 }
 
-/// Reads what is there, and the pipe if one is passed along with the last of it.
-pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
+/// Reads what is there, and what is passed along with the last of it.
+pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = [MaybeUninit::new(0); ROOM];
     // SAFETY: bytes may always hold bytes that are not initialized here, and the call only writes to them.
     let buffer = unsafe { &mut *(ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) };
@@ -153,16 +150,14 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<(usize, 
     let mut message = MsgHdrMut::new().with_buffers(&mut buffers).with_control(&mut control);
     let count = socket.recvmsg(&mut message, libc::MSG_CMSG_CLOEXEC)?;
     if message.control_len() < CONTROL {
-        return Ok((count, None));
+        return Ok(Received { count, ..Received::default() });
     }
     // SAFETY: all of it was initialized above.
     let control = control.map(|byte| unsafe { byte.assume_init() });
-    let files = passed(&control);
-    for file in &files {
-        // All but the memory of a pipe is closed at once. A socket that lingers would wait for its other end then, and the daemon with it.
-        _ = SockRef::from(file).set_linger(None);
-    }
-    Ok((count, files.into_iter().next().and_then(Memory::accept)))
+    let mut others = passed(&control);
+    let is_memory = others.first().is_some_and(has_seals);
+    let memory = is_memory.then(|| others.remove(0)).and_then(Memory::accept);
+    Ok(Received { count, memory, others })
 }
 
 /// The descriptors in a control message of the system.
@@ -185,6 +180,17 @@ fn file_size_limit() -> libc::rlim_t {
         0 => limit.rlim_cur,
         _ => 0,
     }
+}
+
+/// Whether this is memory: nothing else has seals, no file on a disk either. Closing memory waits for nobody.
+fn has_seals(file: &OwnedFd) -> bool {
+    seals(file).is_some()
+}
+
+fn seals(file: &impl AsRawFd) -> Option<i32> {
+    // SAFETY: the command takes nothing.
+    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+    (seals >= 0).then_some(seals)
 }
 
 fn seal(file: &File, seals: i32) -> io::Result<()> {
@@ -234,13 +240,14 @@ mod tests {
         let near = offer(&client, b'x', libc::MSG_NOSIGNAL).unwrap();
         (&client).write_all(b"after").unwrap();
         let mut buffer = [0; 100];
-        let (count, far) = receive(&daemon, &mut buffer).unwrap();
+        let Received { count, memory: far, others } = receive(&daemon, &mut buffer).unwrap();
+        assert_eq!(others.len(), 0);
         assert_eq!(&buffer[..count], b"beforex", "nothing is read that comes after the pipe");
         let far = far.expect("a pipe");
         let mut writer = Writer::default();
         writer.write(&near, &[IoSlice::new(b"through memory")]).unwrap();
         assert_eq!(Reader::default().next(&far, &mut buffer), Ok(Next::Bytes(14)));
-        assert!(matches!(receive(&daemon, &mut buffer), Ok((5, None))));
+        assert!(matches!(receive(&daemon, &mut buffer), Ok(Received { count: 5, memory: None, .. })));
     }
 
     #[test]
@@ -289,19 +296,11 @@ mod tests {
         drop(far);
     }
 
+    /// Closing them may take long, so the caller decides where that is done.
     #[test]
-    fn of_several_descriptors_none_stays_open() {
+    fn everything_that_is_passed_is_handed_out() {
         let (client, daemon) = pair();
-        let open = || {
-            std::fs::read_dir("/proc/self/fd")
-                .unwrap()
-                .filter_map(Result::ok)
-                .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-                .filter(|file| file.ends_with("null"))
-                .count()
-        };
         let files: Vec<_> = (0..3).map(|_| File::open("/dev/null").unwrap()).collect();
-        let before = open();
         let mut control = [0; 32];
         control[..LEVEL].copy_from_slice(&(DESCRIPTOR + 12).to_ne_bytes());
         control[LEVEL..KIND].copy_from_slice(&libc::SOL_SOCKET.to_ne_bytes());
@@ -311,25 +310,8 @@ mod tests {
         }
         let parts = [IoSlice::new(b"x")];
         client.sendmsg(&MsgHdr::new().with_buffers(&parts).with_control(&control), 0).unwrap();
-        assert!(matches!(receive(&daemon, &mut [0; 10]), Ok((1, None))));
-        assert_eq!(open(), before);
-    }
-
-    /// Closing a socket that lingers would wait for its other end.
-    #[test]
-    fn a_socket_that_is_passed_does_not_linger_when_it_is_closed() {
-        let (client, daemon) = pair();
-        let passed = Socket::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-        passed.set_linger(Some(Duration::from_secs(3))).unwrap();
-        let mut control = [0; CONTROL];
-        control[..LEVEL].copy_from_slice(&CONTROL.to_ne_bytes());
-        for (at, value) in [(LEVEL, libc::SOL_SOCKET), (KIND, libc::SCM_RIGHTS), (DESCRIPTOR, passed.as_raw_fd())] {
-            control[at..at + size_of::<i32>()].copy_from_slice(&value.to_ne_bytes());
-        }
-        let parts = [IoSlice::new(b"x")];
-        client.sendmsg(&MsgHdr::new().with_buffers(&parts).with_control(&control), 0).unwrap();
-        assert!(matches!(receive(&daemon, &mut [0; 10]), Ok((1, None))));
-        assert_eq!(passed.linger().unwrap(), None);
+        let received = receive(&daemon, &mut [0; 10]).unwrap();
+        assert_eq!((received.count, received.memory.is_none(), received.others.len()), (1, true, 3));
     }
 
     #[test]

@@ -105,6 +105,18 @@ impl Pipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
+/// What a read of a socket brings.
+#[cfg(unix)]
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// Bytes of the stream.
+    pub(crate) count: usize,
+    /// The pipe that the client offers.
+    pub(crate) memory: Option<Memory>,
+    /// What else the client passes, which nobody asked for. Closing it may take as long as the client likes.
+    pub(crate) others: Vec<std::os::fd::OwnedFd>,
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the shared memory is corrupt")
