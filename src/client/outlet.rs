@@ -23,8 +23,9 @@ use crate::system;
 const VARIABLE: &str = "SPREAD_SHARED_MEMORY";
 /// Frames after which a session is worth a pipe.
 const MANY: u32 = 32;
-/// The longest time in which a sender does not notice that the session has ended.
-const END_CHECK_INTERVAL: Duration = Duration::from_micros(100);
+/// The interval at which a sender checks whether its daemon still lives. A daemon that ends a session says so in the memory. Only one that was
+/// killed cannot.
+const END_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 /// The longest wait for room before the socket is checked.
 const WAIT_LIMIT: Duration = Duration::from_millis(50);
 
@@ -102,7 +103,13 @@ impl Outlet {
         match &mut *way {
             Way::New(_) | Way::Socket => _ = stream.write_at_once(frame),
             Way::Pipe(pipe) if pipe.is_taken => _ = pipe.writer.write(&pipe.memory, &[IoSlice::new(frame)]),
-            Way::Pipe(_) | Way::Unknown => {}
+            Way::Pipe(pipe) => {
+                // Whether or not the daemon takes the pipe, it reads this from the socket.
+                if pipe.writer.announce(&pipe.memory, frame.len()).is_ok() {
+                    _ = stream.write_at_once(frame);
+                }
+            }
+            Way::Unknown => {}
         }
     }
 
@@ -176,6 +183,9 @@ impl PipeEnd {
     /// Sends a frame. False if the daemon does not take the pipe; then the pipe is full of notes.
     fn send(&mut self, stream: &Stream, frame: &mut [IoSlice<'_>]) -> io::Result<bool> {
         let length = frame.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if self.writer.is_left(&self.memory) {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         self.is_taken = self.is_taken || self.writer.is_read(&self.memory);
         if !self.is_taken || length > LARGE {
             while !is_written(self.writer.announce(&self.memory, length))? {
@@ -396,6 +406,15 @@ mod tests {
             assert_eq!(sender.join().unwrap(), ErrorKind::BrokenPipe);
         });
         drop(taken);
+    }
+
+    #[test]
+    fn a_daemon_that_has_left_is_noticed_at_the_next_message() {
+        let mut ends = Ends::piped();
+        let (memory, reader) = ends.taken.take().expect("a pipe came");
+        ends.send(b"in time").unwrap();
+        reader.leave(&memory);
+        assert_eq!(ends.send(b"too late").unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 
     #[test]

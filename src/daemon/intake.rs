@@ -153,6 +153,8 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
+        // A client that sends notices this at its next message, without a system call.
+        self.reader.leave(&self.memory);
         // Wakes a client that waits for room, so that it sees that the session is over.
         if self.reader.release(&self.memory) {
             self.memory.wake();
@@ -168,9 +170,10 @@ mod tests {
 
     use socket2::SockRef;
 
+    use super::super::discard::Discard;
     use super::*;
     use crate::pipe::{self, LARGE, Writer};
-    use super::super::discard::Discard;
+    use crate::rng::Rng;
 
     /// Both ends of a session with a pipe.
     struct Ends {
@@ -315,6 +318,51 @@ mod tests {
         );
         ends.announce(2);
         assert_eq!(ends.read_when(SocketState::Ended), Err(Taken::Ended), "half a frame is none");
+    }
+
+    /// Hostile clients, of which each changes the memory at any place and writes to its socket what it likes.
+    #[test]
+    fn whatever_a_client_writes_it_is_read_or_ended() {
+        let mut rng = Rng::new(11);
+        let (mut ended, mut came) = (0, 0);
+        for _ in 0..300 {
+            let mut ends = Ends::new();
+            ends.far.set_nonblocking(true).unwrap();
+            for _ in 0..60 {
+                let word = [
+                    rng.below(200),
+                    1 << 56 | rng.below(3 * LARGE as u64),
+                    rng.below(7) << 56 | rng.below(50),
+                    rng.next_u64(),
+                ];
+                match rng.below(8) {
+                    0 => ends.shared.disturb(rng.below(5) as usize, word[rng.below(4) as usize]),
+                    1 | 2 => ends.shared.disturb(5 + rng.below(40) as usize, word[rng.below(4) as usize]),
+                    3 => _ = ends.far.write(&vec![0; rng.below(300) as usize]),
+                    4 => _ = ends.writer.announce(&ends.shared, rng.below(400) as usize),
+                    5 => _ = ends.writer.bell(&ends.shared),
+                    _ => _ = ends.writer.write(&ends.shared, &[IoSlice::new(&vec![7; rng.below(100) as usize])]),
+                }
+                match ends.read() {
+                    Ok(bytes) => came += bytes.len(),
+                    Err(Taken::Ended) => {
+                        ended += 1;
+                        break;
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        assert!(ended > 50 && came > 10_000, "{ended} ended, {came} bytes came");
+    }
+
+    /// A client that sends learns without a system call that nobody reads any more.
+    #[test]
+    fn the_memory_says_when_the_session_is_over() {
+        let Ends { shared, writer, intake, .. } = Ends::new();
+        assert!(!writer.is_left(&shared));
+        drop(intake);
+        assert!(writer.is_left(&shared));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub const LARGE: usize = 16 << 10;
 /// Words for records, a power of two: 64 KiB.
 const WORDS: usize = 8 << 10;
 /// The first word of the memory. It shows that both sides use the same layout.
-const FORMAT: u64 = 0x746f_7263_0000_0001;
+const FORMAT: u64 = 0x746f_7263_0000_0002;
 
 /// The layout of the memory. The other side may change every part of it at any time.
 #[repr(C)]
@@ -60,6 +60,8 @@ pub struct Pipe {
     asleep: Line<AtomicU32>,
     /// 1 while the writer waits for room.
     waiting: Line<AtomicU32>,
+    /// 1 when the reader will never read again.
+    over: Line<AtomicU32>,
     words: [AtomicU64; WORDS],
 }
 
@@ -82,6 +84,7 @@ impl Default for Pipe {
             read: Line::default(),
             asleep: Line::default(),
             waiting: Line::default(),
+            over: Line::default(),
             words: [const { AtomicU64::new(0) }; WORDS],
         }
     }
@@ -96,14 +99,11 @@ impl Pipe {
             1 => self.read.0.store(word, Relaxed),
             2 => self.asleep.0.store(word as u32, Relaxed),
             3 => self.waiting.0.store(word as u32, Relaxed),
+            4 => self.over.0.store(word as u32, Relaxed),
             place => self.words[place % WORDS].store(word, Relaxed),
         }
     }
 }
-
-/// The other side breaks the rules of the pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
 
 /// What a read of a socket brings.
 #[cfg(unix)]
@@ -116,6 +116,10 @@ pub(crate) struct Received {
     /// What else the client passes, which nobody asked for. Closing it may take as long as the client likes.
     pub(crate) others: Vec<std::os::fd::OwnedFd>,
 }
+
+/// The other side breaks the rules of the pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -60,6 +60,11 @@ impl Reader {
         pipe.waiting.0.load(Relaxed) != 0 && pipe.waiting.0.swap(0, SeqCst) != 0
     }
 
+    /// Says that this side reads no more. The session may go on over the socket if the writer has ended the pipe.
+    pub fn leave(&self, pipe: &Pipe) {
+        pipe.over.0.store(1, Relaxed);
+    }
+
     /// Announces that this side sleeps until a bell; false if there is something to read after all.
     pub fn sleep(&mut self, pipe: &Pipe) -> bool {
         pipe.asleep.0.store(1, SeqCst);

@@ -96,6 +96,11 @@ impl Writer {
         self.refresh(pipe).is_ok() && self.read > 0
     }
 
+    /// Whether the reader has said that it reads no more.
+    pub fn is_left(&self, pipe: &Pipe) -> bool {
+        pipe.over.0.load(Relaxed) != 0
+    }
+
     /// Looks how far the reader is.
     pub(super) fn refresh(&mut self, pipe: &Pipe) -> Result<(), Broken> {
         let read = pipe.read.0.load(Acquire);
