@@ -1,6 +1,6 @@
 //! A client program that is stopped in the middle of its reading, under each `SlowClient`: what happens to it, that nobody of another
-//! group notices, and that the counters say what happened. And one that is killed: its name is free. `vanished` is of those whose machine
-//! goes.
+//! group notices, and that the counters say what happened. And one that is killed: its name is free. All over TCP, and over a unix socket, where
+//! senders share memory with the daemon. `vanished` is of those whose machine goes.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -38,67 +38,71 @@ const SIZE: usize = 10_000;
 
 #[test]
 fn a_stopped_program_is_disconnected_and_the_status_says_why() {
-    let mut stage = Stage::new(SlowClient::Disconnect);
-    let sender = stage.send(FrameType::AGREED);
-    let status = stage.until(|status| status.client_stats.slow_by_messages == 1);
-    assert_eq!((status.client_stats.lagging, status.client_stats.stopped_senders), (1, 0));
-    stage.calm();
-    sender.join().unwrap();
-    while stage.watcher_view() != ["#watcher#solo"] {}
-    stage.reader.signal("-CONT");
-    assert_eq!(stage.reader.child.wait().unwrap().code(), Some(1), "it finds its connection closed");
+    Stage::each(SlowClient::Disconnect, |stage| {
+        let sender = stage.send(FrameType::AGREED);
+        let status = stage.until(|status| status.client_stats.slow_by_messages == 1);
+        assert_eq!((status.client_stats.lagging, status.client_stats.stopped_senders), (1, 0));
+        stage.calm();
+        sender.join().unwrap();
+        while stage.watcher_view() != ["#watcher#solo"] {}
+        stage.reader.signal("-CONT");
+        assert_eq!(stage.reader.child.wait().unwrap().code(), Some(1), "it finds its connection closed");
+    });
 }
 
 #[test]
 fn a_stopped_program_stops_those_who_send_to_it_until_it_goes_on() {
-    let mut stage = Stage::new(SlowClient::BlockSenders);
-    let sender = stage.send(FrameType::AGREED);
-    stage.until(|status| status.client_stats.stopped_senders > 0);
-    stage.calm();
-    let progress = stage.progress();
-    assert!(progress < MESSAGES, "{progress} messages went to somebody who does not read");
-    stage.reader.signal("-CONT");
-    sender.join().unwrap();
-    assert_eq!(stage.progress(), MESSAGES);
-    let ClientStats { slow_by_messages, slow_by_bytes, violations, .. } = stage.status().client_stats;
-    assert_eq!((slow_by_messages, slow_by_bytes, violations), (0, 0, 0));
-    assert!(stage.reader.child.try_wait().unwrap().is_none(), "it is still connected");
+    Stage::each(SlowClient::BlockSenders, |stage| {
+        let sender = stage.send(FrameType::AGREED);
+        stage.until(|status| status.client_stats.stopped_senders > 0);
+        stage.calm();
+        let progress = stage.progress();
+        assert!(progress < MESSAGES, "{progress} messages went to somebody who does not read");
+        stage.reader.signal("-CONT");
+        sender.join().unwrap();
+        assert_eq!(stage.progress(), MESSAGES);
+        let ClientStats { slow_by_messages, slow_by_bytes, violations, .. } = stage.status().client_stats;
+        assert_eq!((slow_by_messages, slow_by_bytes, violations), (0, 0, 0));
+        assert!(stage.reader.child.try_wait().unwrap().is_none(), "it is still connected");
+    });
 }
 
 #[test]
 fn a_stopped_program_loses_unreliable_messages_and_stays() {
-    let mut stage = Stage::new(SlowClient::DropUnreliable);
-    let sender = stage.send(FrameType::UNRELIABLE);
-    stage.until(|status| status.client_stats.dropped_unreliable > 0);
-    stage.calm();
-    sender.join().unwrap();
-    let status = stage.until(|status| status.client_stats.dropped_unreliable > 1000);
-    assert_eq!((status.client_stats.slow_by_messages, status.client_stats.slow_by_bytes), (0, 0));
-    stage.reader.signal("-CONT");
-    assert!(stage.reader.child.try_wait().unwrap().is_none(), "it is still connected");
+    Stage::each(SlowClient::DropUnreliable, |stage| {
+        let sender = stage.send(FrameType::UNRELIABLE);
+        stage.until(|status| status.client_stats.dropped_unreliable > 0);
+        stage.calm();
+        sender.join().unwrap();
+        let status = stage.until(|status| status.client_stats.dropped_unreliable > 1000);
+        assert_eq!((status.client_stats.slow_by_messages, status.client_stats.slow_by_bytes), (0, 0));
+        stage.reader.signal("-CONT");
+        assert!(stage.reader.child.try_wait().unwrap().is_none(), "it is still connected");
+    });
 }
 
 #[test]
 fn the_name_of_a_program_that_was_killed_can_be_used_at_once() {
-    let mut stage = Stage::new(SlowClient::Disconnect);
-    for round in 0..10 {
-        // In half of the rounds it goes with bytes that it has not read, so that its connection does not end in an orderly way.
-        if round % 2 == 0 {
-            let sender = connect(&stage.address, "sender");
-            sender.multicast(FrameType::AGREED, &[name("#reader#solo")], 0, &[7; SIZE]).unwrap();
-            sender.multicast(FrameType::AGREED, &[sender.private_group()], 0, b"it has been sent").unwrap();
-            sender.receive().unwrap();
+    Stage::each(SlowClient::Disconnect, |stage| {
+        for round in 0..10 {
+            // In half of the rounds it goes with bytes that it has not read, so that its connection does not end in an orderly way.
+            if round % 2 == 0 {
+                let sender = connect(&stage.address, "sender");
+                sender.multicast(FrameType::AGREED, &[name("#reader#solo")], 0, &[7; SIZE]).unwrap();
+                sender.multicast(FrameType::AGREED, &[sender.private_group()], 0, b"it has been sent").unwrap();
+                sender.receive().unwrap();
+            }
+            stage.reader.child.kill().unwrap();
+            stage.reader.child.wait().unwrap();
+            let successor = connect(&stage.address, "reader");
+            assert_eq!(successor.private_group(), name("#reader#solo"), "round {round}");
+            while stage.watcher_view() != ["#watcher#solo"] {}
+            successor.disconnect();
+            stage.reader = Reader::start(&stage.address);
+            while stage.watcher_view().len() < 2 {}
+            stage.reader.signal("-STOP");
         }
-        stage.reader.child.kill().unwrap();
-        stage.reader.child.wait().unwrap();
-        let successor = connect(&stage.address, "reader");
-        assert_eq!(successor.private_group(), name("#reader#solo"), "round {round}");
-        while stage.watcher_view() != ["#watcher#solo"] {}
-        successor.disconnect();
-        stage.reader = Reader::start(&stage.address);
-        while stage.watcher_view().len() < 2 {}
-        stage.reader.signal("-STOP");
-    }
+    });
 }
 
 /// A daemon with a stopped reader in the group busy.
@@ -112,9 +116,17 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(policy: SlowClient) -> Stage {
+    /// Plays this over TCP, and over a unix socket.
+    fn each(policy: SlowClient, play: impl Fn(&mut Stage)) {
+        for host in ["@127.0.0.1", ""] {
+            println!("over {}", if host.is_empty() { "a unix socket" } else { "TCP" });
+            play(&mut Stage::new(policy, host));
+        }
+    }
+
+    fn new(policy: SlowClient, host: &str) -> Stage {
         let any = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let start = |port| Some((start(port, policy)?, format!("{port}@127.0.0.1")));
+        let start = |port| Some((start(port, policy)?, format!("{port}{host}")));
         let (daemon, address) =
             std::iter::repeat_with(any).take(20).find_map(start).expect("one of many ports is free");
         let watcher = connect(&address, "watcher");
@@ -189,7 +201,7 @@ fn start(port: u16, policy: SlowClient) -> Option<Running> {
     let text = format!("Spread_Segment unicast:{port} {{ solo 127.0.0.1 {{ D 127.0.0.1 C 127.0.0.1 }} }}");
     let settings = Settings::parse("slow", text.as_bytes()).unwrap();
     let options = Options::from_settings(&settings, &settings.table.daemons[0]);
-    let mut options = Options { unix_sockets: vec![], control_sockets: vec![], ..options };
+    let mut options = Options { unix_sockets: vec![format!("/tmp/{port}").into()], control_sockets: vec![], ..options };
     options.node.live.session.slow_client = policy;
     options.node.live.session.max_session_messages = 500;
     spawn(options).ok()

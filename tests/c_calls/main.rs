@@ -124,11 +124,15 @@ fn many_small_messages_cost_few_system_calls_over_each_transport() {
     }
     let port = stage::free_port();
     let daemon = stage::daemon(port, "");
-    for place in [format!("{port}@127.0.0.1"), port.to_string()] {
+    for (place, sharing) in [
+        (format!("{port}@127.0.0.1"), stage::NEVER),
+        (port.to_string(), stage::NEVER),
+        (port.to_string(), stage::ALWAYS),
+    ] {
         let file = library.directory().join("summary");
         let mut traced = Command::new("strace");
         traced.args(["-c", "-o"]).arg(&file).arg(&program).args([&place, &MESSAGES.to_string(), &ROUNDS.to_string()]);
-        c_programs::expect_success(&program, &mut traced);
+        c_programs::expect_success(&program, traced.env("SPREAD_SHARED_MEMORY", sharing));
         let summary = std::fs::read_to_string(file).unwrap();
         // The two handshakes read byte by byte.
         let received = system_calls(&summary, "recv").saturating_sub(2 * 25);
@@ -182,17 +186,28 @@ fn select_finds_a_mailbox_readable_exactly_while_a_message_waits() {
 }
 
 #[test]
+fn a_mailbox_is_one_descriptor_for_everything_that_programs_do_with_descriptors() {
+    play("watch");
+}
+
+#[test]
 fn many_threads_share_a_mailbox_and_no_signal_comes_when_it_breaks() {
-    let heard = play("threads").concat().concat();
-    let frames = heard[HANDSHAKE..].chunks(FRONT + BUSY.1);
-    assert_eq!(frames.len(), BUSY.0);
-    let mut bodies = frames.map(|frame| &frame[FRONT..]);
-    assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
+    for heard in play("threads").concat() {
+        let frames = heard[HANDSHAKE..].chunks(FRONT + BUSY.1);
+        assert_eq!(frames.len(), BUSY.0);
+        let mut bodies = frames.map(|frame| &frame[FRONT..]);
+        assert!(bodies.all(|body| body.iter().all(|&byte| byte == body[0])), "messages are never mixed");
+    }
 }
 
 #[test]
 fn many_threads_and_both_sides_of_a_fork_send_over_each_transport() {
     play("crossing");
+}
+
+#[test]
+fn parent_and_child_of_a_fork_get_each_message_once_over_each_transport() {
+    play("twins");
 }
 
 #[test]
@@ -245,8 +260,18 @@ const WATCHED: [&str; 13] = [
 ];
 
 /// Those that take longer: `make check-memory` watches them too.
-const WATCHED_AT_LENGTH: [&str; 8] =
-    ["killed", "killed_flush", "killed_events", "large", "load", "embedded", "unmodified", "crossing"];
+const WATCHED_AT_LENGTH: [&str; 10] = [
+    "killed",
+    "killed_flush",
+    "killed_events",
+    "large",
+    "load",
+    "embedded",
+    "unmodified",
+    "crossing",
+    "twins",
+    "watch",
+];
 
 /// What is not watched, and why.
 const NOT_WATCHED: [(&str, &str); 8] = [

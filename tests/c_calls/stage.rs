@@ -1,6 +1,8 @@
 //! What C programs are started with: daemons that play a script, a real one, or one of which they only get the program.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use spread::config::Settings;
@@ -20,6 +22,17 @@ pub const BUSY: (usize, usize) = (200, 20);
 /// No memory is shared with the daemon, or it is from the first message on.
 pub const NEVER: &str = "never";
 pub const ALWAYS: &str = "always";
+
+/// How a program reaches a scripted daemon.
+#[derive(Clone, Copy)]
+enum Transport {
+    Tcp,
+    Unix,
+    /// A unix socket, and memory is offered that the daemon does not take.
+    Offer,
+}
+
+const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Unix, Transport::Offer];
 
 /// Bytes of the connect request.
 const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
@@ -42,12 +55,15 @@ impl Stage {
     /// The stages on which a program is run, one after the other.
     pub fn all_of(program: &str) -> Vec<Stage> {
         match program {
-            "threads" => vec![Stage::scripted([busy_script()])],
-            "short" => ["SP", "FL"].map(|layer| Stage::scripted([short_script(layer)]).with(layer)).into(),
-            "fork" => vec![Stage::scripted([fork_script()]), Stage::scripted([fork_script()]).with("flush")],
-            "arguments" => vec![Stage::scripted([then([Step::Hear(usize::MAX)]), then([Step::Hear(usize::MAX)])])],
-            "answers" => vec![Stage::answering()],
-            "core" | "flush" | "lost" | "sessions" | "select" | "crossing" => {
+            "threads" => TRANSPORTS.map(|transport| Stage::scripted(transport, [busy_script()])).into(),
+            "short" => Stage::layers("SP", "FL", short_script),
+            "fork" => Stage::layers("", "flush", |_| fork_script()),
+            "arguments" => {
+                let script = || then([Step::Hear(usize::MAX)]);
+                TRANSPORTS.map(|transport| Stage::scripted(transport, [script(), script()])).into()
+            }
+            "answers" => [Transport::Tcp, Transport::Unix].map(Stage::answering).into(),
+            "core" | "flush" | "lost" | "sessions" | "select" | "crossing" | "twins" | "watch" => {
                 let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::real("").sharing(how));
                 vec![Stage::real("@127.0.0.1"), unix, shared]
             }
@@ -76,9 +92,23 @@ impl Stage {
         self.scripted.into_iter().map(|daemon| daemon.finish().1).collect()
     }
 
-    fn scripted(scripts: impl IntoIterator<Item = Vec<Step>>) -> Stage {
-        let scripted: Vec<_> = scripts.into_iter().map(FakeDaemon::start).collect();
-        Stage { arguments: scripted.iter().map(FakeDaemon::name).collect(), scripted, ..Stage::default() }
+    fn scripted(transport: Transport, scripts: impl IntoIterator<Item = Vec<Step>>) -> Stage {
+        let (start, sharing): (fn(_) -> _, _) = match transport {
+            Transport::Tcp => (FakeDaemon::start, None),
+            Transport::Unix => (start_local, Some(NEVER)),
+            Transport::Offer => (start_local, Some(ALWAYS)),
+        };
+        let scripted: Vec<_> = scripts.into_iter().map(start).collect();
+        Stage { arguments: scripted.iter().map(FakeDaemon::name).collect(), scripted, sharing, ..Stage::default() }
+    }
+
+    /// A program over each transport, without and with the Flush layer, which an argument says.
+    fn layers(plain: &str, flush: &str, script: impl Fn(&str) -> Vec<Step>) -> Vec<Stage> {
+        let stage = |transport, layer| {
+            let stage = Stage::scripted(transport, [script(layer)]);
+            if layer.is_empty() { stage } else { stage.with(layer) }
+        };
+        TRANSPORTS.into_iter().flat_map(|transport| [plain, flush].map(|layer| stage(transport, layer))).collect()
     }
 
     fn with(mut self, argument: &str) -> Stage {
@@ -87,13 +117,13 @@ impl Stage {
     }
 
     /// For `answers.c`: each code that a daemon can answer with, and the ones without a daemon, three times each.
-    fn answering() -> Stage {
+    fn answering(transport: Transport) -> Stage {
         let refusals =
             [REJECT_QUOTA, REJECT_NO_NAME, REJECT_ILLEGAL_NAME, REJECT_NOT_UNIQUE, REJECT_VERSION, REJECT_AUTH];
         let refusals = refusals.map(|code| (code, Step::Say(vec![code as u8])));
         let mut stage = Stage::default();
         for (code, answer) in refusals.into_iter().chain([(CONNECTION_CLOSED, Step::End)]) {
-            let three = Stage::scripted((0..3).map(|_| vec![Step::Hear(REQUEST), answer.clone()]));
+            let three = Stage::scripted(transport, (0..3).map(|_| vec![Step::Hear(REQUEST), answer.clone()]));
             stage = stage.with(&code.to_string());
             stage.arguments.extend(three.arguments);
             stage.scripted.extend(three.scripted);
@@ -141,6 +171,20 @@ impl Stage {
         let stage = Stage { socket: Some(format!("/tmp/{port}")), ..Stage::default() };
         stage.with(env!("CARGO_BIN_EXE_spread")).with(file.to_str().unwrap()).with(&format!("{port}{host}"))
     }
+}
+
+/// A scripted daemon at a unix socket.
+fn start_local(script: Vec<Step>) -> FakeDaemon {
+    let bind = |port| Some((port, UnixListener::bind(format!("/tmp/{port}")).ok()?));
+    // The ports of TCP that are free may have sockets of these names all the same.
+    let (port, listener) = std::iter::repeat_with(free_port).take(100).find_map(bind).expect("one of many is free");
+    let place = format!("/tmp/{port}");
+    let accept = move || {
+        let stream = listener.accept().unwrap().0;
+        std::fs::remove_file(place).unwrap();
+        OwnedFd::from(stream).into()
+    };
+    FakeDaemon::start_at(port.to_string(), accept, script)
 }
 
 /// A daemon of this process at a port, with more lines in its configuration.
