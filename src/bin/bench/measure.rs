@@ -235,6 +235,9 @@ impl Blow {
     }
 }
 
+/// How long a host is cut off.
+const CUT_SPAN: Duration = Duration::from_secs(3);
+
 /// Causes a failure of the last daemon and repairs it, while watchers at the other daemons report their views. A daemon that is started anew gets a
 /// new watcher. `strike` causes and repairs the failure, and returns when that happened.
 pub fn blow(
@@ -252,6 +255,10 @@ pub fn blow(
     let end = |from: u64| from + nanos(seconds as f64);
     let struck = strike(Step::Strike)?;
     let missed = crew.results(0..last, end(struck))?;
+    if blow == Blow::Cut {
+        // Until the daemon that is cut off has noticed it too.
+        site.wait_until(struck + CUT_SPAN.as_nanos() as u64)?;
+    }
     let mended = strike(Step::Mend)?;
     if matches!(blow, Blow::Kill | Blow::Leave) {
         crew.replace(last, system, &job)?;
