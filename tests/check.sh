@@ -49,6 +49,8 @@ say "tests"
 export TORC_SIM_SEEDS
 cargo test --locked --no-fail-fast --lib --bins --examples --tests
 cargo test --locked --doc
+say "fuzz targets"
+CORPUS=1 ./tests/fuzz.sh
 say "the tester"
 ./tests/tester.sh
 say "the model"
