@@ -110,11 +110,13 @@ impl Intake {
             return self.read_due(stream, room);
         }
         if self.bells > BELLS {
-            // Bells that have not arrived yet are read later.
-            _ = self.read_socket(stream, room);
+            // A client rings before it says so. Who has not rung wants to keep this loop busy.
+            self.read_due(stream, room).map_err(|stop| if stop == Taken::Nothing { Taken::Ended } else { stop })?;
         }
         match self.reader.next(&self.memory, room) {
             Ok(Next::Bytes(count)) => return Ok(count),
+            // Nothing that is announced would keep this loop busy too.
+            Ok(Next::Socket(0)) => return Err(Taken::Ended),
             Ok(Next::Socket(count)) => self.due = count,
             Ok(Next::Bell) => self.bells = self.bells.saturating_add(1),
             Ok(Next::End) => self.ended = true,
@@ -292,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    /// Each such record would cost the daemon a system call, and the client nothing.
+    #[test]
+    fn who_says_that_it_rang_but_did_not_is_ended() {
+        let mut ends = Ends::new();
+        for _ in 0..=BELLS {
+            ends.writer.bell(&ends.shared).unwrap();
+        }
+        ends.write(b"m");
+        assert_eq!(ends.read(), Err(Taken::Ended));
+        let mut ends = Ends::new();
+        ends.announce(0);
+        assert_eq!(ends.read(), Err(Taken::Ended));
+    }
+
     fn after_the_end_of_the_pipe_the_socket_goes_on() {
         let mut ends = Ends::new();
         ends.write(b"a");
