@@ -277,7 +277,8 @@ mod tests {
             let mut buffer = [0; 100_000];
             match pipe::receive(&SockRef::from(&self.far), &mut buffer) {
                 Ok(received) => {
-                    self.taken = received.memory.map(|memory| (memory, Reader::default())).or(self.taken.take());
+                    let memory = received.files.into_iter().next().map(|file| pipe::accept(file).expect("a pipe"));
+                    self.taken = memory.map(|memory| (memory, Reader::default())).or(self.taken.take());
                     buffer[..received.count].to_vec()
                 }
                 Err(_) => Vec::new(),

@@ -5,7 +5,7 @@
 //! A client from which the node takes no bytes now is parked: it leaves the queue until the node takes them again. The poll watches
 //! for writability only while a stream is blocked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 
 use mio::event::Event;
@@ -18,6 +18,8 @@ use super::stream::Stream;
 use super::vanished::MachineWatch;
 use crate::groups::SessionId;
 use crate::node::Node;
+#[cfg(unix)]
+use crate::pipe::Memory;
 use crate::time::{Duration, Instant};
 use crate::wire::{Payload, Slice};
 
@@ -29,6 +31,10 @@ const WRITE_SLICES: usize = 256;
 const WRITES_IN_A_ROW: usize = 16;
 /// Clients that may share memory with the daemon.
 const PIPES: usize = 1024;
+/// How long a client waits for the pipe that it offers. After that its session goes on over the socket.
+const OFFER_TIMEOUT: Duration = Duration::from_millis(200);
+/// The pause before a client of this machine is read again if clients have passed too much.
+const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 /// Reads that are thrown away when a connection is closed. With unread bytes the system would reset the connection, and the client
 /// would lose the last frames.
 const LAST_READS: usize = 4;
@@ -44,6 +50,8 @@ pub(super) struct Clients {
     /// Clients whose pipe was empty and that do not ring yet.
     pausing: Vec<SessionId>,
     writable: VecDeque<SessionId>,
+    /// Clients that are not read before this time.
+    pauses: BTreeSet<(Instant, SessionId)>,
     buffer: Vec<u8>,
     /// Clients that have a pipe.
     pipes: usize,
@@ -67,8 +75,20 @@ struct Client {
     blocked: bool,
     /// Its socket has ended, or ends when all bytes in it are read.
     closed: bool,
+    /// It is not in that queue until a pause is over.
+    pauses: bool,
+    offer: Offer,
     /// The pipe that it shares with the daemon.
     intake: Option<Box<Intake>>,
+}
+
+/// Whether a client has offered a pipe. It may do so once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    None,
+    /// It is being examined, and the client waits.
+    Examined,
+    Answered,
 }
 
 /// The result of a read.
@@ -107,6 +127,7 @@ impl Clients {
             readable: VecDeque::new(),
             pausing: Vec::new(),
             writable: VecDeque::new(),
+            pauses: BTreeSet::new(),
             buffer: vec![0; READ_SIZE],
             pipes: 0,
             watch: MachineWatch::new(timeout),
@@ -129,6 +150,8 @@ impl Clients {
             writable: false,
             blocked: false,
             closed: false,
+            pauses: false,
+            offer: Offer::None,
             intake: None,
         };
         self.clients.insert(id, client);
@@ -179,14 +202,19 @@ impl Clients {
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, id: SessionId) -> Read<'_> {
+    pub(super) fn read(&mut self, now: Instant, id: SessionId) -> Read<'_> {
         let Some(client) = self.clients.get_mut(&id) else { return Read::Nothing };
+        if client.stream.must_wait() {
+            client.pauses = true;
+            self.pauses.insert((now + CROWDED_PAUSE, id));
+            return Read::Nothing;
+        }
         let taken = match &mut client.intake {
             Some(intake) => {
                 let state = if client.closed { SocketState::Ended } else { SocketState::Open };
                 intake.read(&mut client.stream, state, &mut self.buffer)
             }
-            None => client.read(&mut self.buffer, &mut self.pipes),
+            None => client.read(id, &mut self.buffer, self.pipes < PIPES),
         };
         // Only the socket is left, so another client may share memory with the daemon.
         if client.intake.take_if(|intake| intake.is_over()).is_some() {
@@ -194,6 +222,10 @@ impl Clients {
         }
         match taken {
             Taken::Bytes(count) => {
+                if client.offer == Offer::Examined {
+                    client.pauses = true;
+                    self.pauses.insert((now + OFFER_TIMEOUT, id));
+                }
                 // To the end of the queue: the poll does not report the rest again.
                 client.queue(id, &mut self.readable);
                 if count > 0 { Read::Bytes(&self.buffer[..count]) } else { Read::Nothing }
@@ -232,6 +264,34 @@ impl Clients {
     /// Whether the other end of this client's connection is gone. Bytes that it sent may still be there.
     pub(super) fn has_ended(&self, id: SessionId) -> bool {
         self.clients.get(&id).is_some_and(|client| client.closed)
+    }
+
+    /// The pipe that this client offered was examined, and is there if it is good.
+    #[cfg(unix)]
+    pub(super) fn examined(&mut self, id: SessionId, memory: Option<Memory>) {
+        let Some(client) = self.clients.get_mut(&id).filter(|client| client.offer == Offer::Examined) else { return };
+        if let Some(memory) = memory.filter(|_| self.pipes < PIPES) {
+            client.intake = Some(Box::new(Intake::new(memory)));
+            self.pipes += 1;
+        }
+        self.end_pause(id);
+    }
+
+    fn end_pause(&mut self, id: SessionId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.pauses = false;
+        if client.offer == Offer::Examined {
+            client.offer = Offer::Answered;
+        }
+        client.queue(id, &mut self.readable);
+    }
+
+    /// Ends the pauses that are over.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.pauses.first().filter(|&&(at, _)| at <= now) {
+            self.pauses.remove(&(at, id));
+            self.end_pause(id);
+        }
     }
 
     /// Reads nothing from this client until [`Clients::welcome`].
@@ -340,9 +400,10 @@ impl Clients {
         self.watch.set_timeout(timeout);
     }
 
-    /// When [`Clients::vanished`] must be called.
+    /// When [`Clients::handle_timeout`] and [`Clients::vanished`] must be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.watch.poll_timeout()
+        let pause = self.pauses.first().map(|&(at, _)| at);
+        pause.into_iter().chain(self.watch.poll_timeout()).min()
     }
 
     /// The clients whose machines have vanished.
@@ -371,19 +432,26 @@ impl Clients {
 }
 
 impl Client {
-    /// Reads from the socket. If the client offers a pipe and there are fewer than [`PIPES`], the daemon accepts it.
-    fn read(&mut self, buffer: &mut [u8], pipes: &mut usize) -> Taken {
+    /// Reads from the socket. What the client passes may be the offer of a pipe, for which there may be room. It may pass something once.
+    fn read(&mut self, id: SessionId, buffer: &mut [u8], room: bool) -> Taken {
         match self.stream.receive(buffer) {
-            Ok((0, _)) => Taken::Ended,
-            Ok((count, memory)) => {
-                if let Some(memory) = memory
-                    && *pipes < PIPES
-                {
-                    self.intake = Some(Box::new(Intake::new(memory)));
-                    *pipes += 1;
-                }
-                Taken::Bytes(count)
+            Ok((0, files)) => {
+                self.stream.close(files);
+                Taken::Ended
             }
+            Ok((count, files)) if files.is_empty() => Taken::Bytes(count),
+            Ok((count, files)) => match self.offer {
+                Offer::None if room => {
+                    self.offer = Offer::Examined;
+                    self.stream.examine(id, files);
+                    Taken::Bytes(count)
+                }
+                before => {
+                    self.offer = Offer::Answered;
+                    self.stream.close(files);
+                    if before == Offer::None { Taken::Bytes(count) } else { Taken::Ended }
+                }
+            },
             Err(error) => match error.kind() {
                 // There may be bytes all the same, so the client stays in the queue.
                 io::ErrorKind::Interrupted => Taken::Bytes(0),
@@ -393,9 +461,9 @@ impl Client {
         }
     }
 
-    /// Puts it into the queue, unless it is there already or is parked.
+    /// Puts it into the queue, unless it is there already or is not read now.
     fn queue(&mut self, id: SessionId, readable: &mut VecDeque<SessionId>) {
-        if !self.readable && !self.parked {
+        if !self.readable && !self.parked && !self.pauses {
             self.readable = true;
             readable.push_back(id);
         }
@@ -421,6 +489,8 @@ mod tests {
     use mio::net::TcpStream;
     use mio::{Events, Poll};
 
+    #[cfg(target_os = "linux")]
+    use super::super::passed::Passed;
     use super::*;
 
     /// Clients, and the poll that tells them what happens.
@@ -466,13 +536,15 @@ mod tests {
         let ((one, mut far_one), (two, mut far_two)) = (side.connect(), side.connect());
         far_one.write_all(&[1; 3 * READ_SIZE]).unwrap();
         assert_eq!(side.next_readable(), one);
-        assert!(matches!(side.clients.read(one), Read::Bytes(bytes) if bytes.iter().all(|&byte| byte == 1)));
+        assert!(
+            matches!(side.clients.read(Instant::ZERO, one), Read::Bytes(bytes) if bytes.iter().all(|&byte| byte == 1))
+        );
         assert_eq!(side.clients.readable(), 1);
         far_two.write_all(&[2; 10]).unwrap();
         let mut seen = Vec::new();
         while !seen.contains(&two) {
             let id = side.next_readable();
-            side.clients.read(id);
+            side.clients.read(Instant::ZERO, id);
             let mut events = Events::with_capacity(8);
             side.poll.poll(&mut events, Some(Duration::from_millis(10))).unwrap();
             events.iter().for_each(|event| side.clients.handle_event(event));
@@ -481,7 +553,7 @@ mod tests {
         drop((far_one, far_two));
         while side.clients.len() > 0 {
             let id = side.next_readable();
-            if side.clients.read(id) == Read::Ended {
+            if side.clients.read(Instant::ZERO, id) == Read::Ended {
                 side.clients.remove(id);
             }
         }
@@ -536,7 +608,7 @@ mod tests {
         side.clients.welcome(parked);
         side.clients.welcome(other);
         assert_eq!((side.clients.next_readable(), side.clients.next_readable()), (Some(parked), None));
-        assert!(matches!(side.clients.read(parked), Read::Bytes(bytes) if bytes.starts_with(b"early")));
+        assert!(matches!(side.clients.read(Instant::ZERO, parked), Read::Bytes(bytes) if bytes.starts_with(b"early")));
     }
 
     #[test]
@@ -544,18 +616,22 @@ mod tests {
     fn only_so_many_clients_share_memory_with_the_daemon() {
         let mut side = Side::new();
         side.clients.pipes = PIPES - 2;
-        let mut join = || {
+        let passed = Passed::for_test();
+        let mut join = |room: bool| {
             let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
-            let stream =
-                Stream::unix(mio::net::UnixStream::from_std(near), &super::super::discard::Discard::start().unwrap())
-                    .unwrap();
+            let stream = Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap();
             let id = side.clients.admit(stream).unwrap();
             let memory = crate::pipe::offer(&socket2::SockRef::from(&far), b'x', 0).unwrap();
-            assert_eq!(side.clients.read(id), Read::Bytes(b"x"));
+            assert_eq!(side.clients.read(Instant::ZERO, id), Read::Bytes(b"x"));
+            if room {
+                assert_eq!(side.clients.next_readable(), None, "the offer is examined");
+                passed.await_examined().into_iter().for_each(|(id, memory)| side.clients.examined(id, memory));
+            }
+            assert_eq!(side.clients.next_readable(), Some(id));
             (id, memory, far)
         };
-        let joined = [join(), join(), join()];
+        let joined = [join(true), join(true), join(false)];
         let pipes =
             |clients: &Clients| joined.iter().map(|(id, ..)| clients.clients[id].intake.is_some()).collect::<Vec<_>>();
         assert_eq!(pipes(&side.clients), [true, true, false]);
@@ -563,6 +639,29 @@ mod tests {
         side.clients.close(joined[1].0, &[]);
         side.clients.remove(joined[2].0);
         assert_eq!(side.clients.pipes, PIPES - 2);
+    }
+
+    /// The answer may come late, or never, because the client can make the examination wait.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_client_whose_offer_is_not_answered_in_time_goes_on_over_its_socket() {
+        let mut side = Side::new();
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let passed = Passed::for_test();
+        let id = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+        let offer = || crate::pipe::offer(&socket2::SockRef::from(&far), b'x', 0).unwrap();
+        let (_memory, at) = (offer(), Instant::from_millis(1000));
+        assert_eq!(side.clients.read(at, id), Read::Bytes(b"x"));
+        let due = side.clients.poll_timeout().unwrap();
+        side.clients.handle_timeout(at);
+        assert_eq!((due, side.clients.next_readable()), (at + OFFER_TIMEOUT, None));
+        side.clients.handle_timeout(due);
+        assert_eq!(side.clients.next_readable(), Some(id));
+        passed.await_examined().into_iter().for_each(|(id, memory)| side.clients.examined(id, memory));
+        assert!(side.clients.clients[&id].intake.is_none(), "too late");
+        let _another = offer();
+        assert_eq!(side.clients.read(due, id), Read::Ended, "nobody asked for a second one");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tracing::{debug, error};
 use tracing::{info, warn};
 
 #[cfg(unix)]
-use super::discard::Discard;
+use super::passed::Passed;
 use super::stream::Stream;
 #[cfg(unix)]
 use super::unix_socket::{Access, Occupied, UnixSocket};
@@ -38,6 +38,8 @@ const UNIX_MODE: u32 = 0o666;
 const ACCEPT_BACKLOG: i32 = 1024;
 /// How long no client is accepted after the system ran out of descriptors.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
+/// The pause before the doors for clients of this machine are looked at again when these have passed too much.
+const HELD_PAUSE: Duration = Duration::from_millis(20);
 /// How often a missing address is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time-out of a connection that tests whether a port is served.
@@ -82,6 +84,8 @@ pub(super) struct Listeners {
     late: VecDeque<(Stream, Peer)>,
     /// No client is accepted before this.
     paused: Option<Instant>,
+    /// Clients of this machine are held back until then: they have passed too much.
+    held: Option<Instant>,
     /// When missing doors are tried again.
     retry: Option<Instant>,
 }
@@ -101,7 +105,18 @@ enum Listener {
     Missing(SocketAddr),
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(UnixSocket, Discard),
+    Unix(UnixSocket, Passed),
+}
+
+impl Door {
+    /// Whether nobody is let in here now.
+    fn is_held(&self) -> bool {
+        match &self.listener {
+            #[cfg(unix)]
+            Listener::Unix(_, passed) => passed.is_full(),
+            _ => false,
+        }
+    }
 }
 
 impl Listeners {
@@ -116,7 +131,8 @@ impl Listeners {
         first_token: usize,
     ) -> Result<Listeners, ListenError> {
         let (doors, late) = (Vec::new(), VecDeque::new());
-        let mut listeners = Listeners { registry, first_token, port, doors, late, paused: None, retry: None };
+        let mut listeners =
+            Listeners { registry, first_token, port, doors, late, paused: None, held: None, retry: None };
         for address in tcp_addresses(addresses, port) {
             listeners.open_at(address)?;
         }
@@ -157,13 +173,13 @@ impl Listeners {
         &mut self,
         paths: &[PathBuf],
         owner: Option<(u32, u32)>,
-        discard: &Discard,
+        passed: &Passed,
     ) -> Result<(), ListenError> {
         let access = Access { mode: UNIX_MODE, owner };
         let mut failed = None;
         for path in paths {
             if let Err(error) =
-                UnixSocket::open(path, access).and_then(|socket| self.add(Listener::Unix(socket, discard.clone())))
+                UnixSocket::open(path, access).and_then(|socket| self.add(Listener::Unix(socket, passed.clone())))
             {
                 log_closed_door(path, &error);
                 failed = Some(ListenError { place: path.display().to_string(), error });
@@ -189,6 +205,7 @@ impl Listeners {
         if self.paused.is_some_and(|until| until <= now) {
             self.paused = None;
         }
+        self.held = self.held.filter(|&until| until > now);
         if self.retry.is_some_and(|at| at <= now) {
             let missing = (0..self.doors.len()).filter(|&door| !self.try_again(door)).count();
             self.retry = (missing > 0).then(|| now + RETRY_INTERVAL);
@@ -197,12 +214,12 @@ impl Listeners {
 
     /// When [`Listeners::handle_timeout`] must be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.paused.into_iter().chain(self.retry).min()
+        self.paused.into_iter().chain(self.retry).chain(self.held).min()
     }
 
     /// Whether a client may be waiting that can be accepted now.
     pub(super) fn is_ready(&self) -> bool {
-        !self.late.is_empty() || (self.paused.is_none() && self.doors.iter().any(|door| door.ready))
+        !self.late.is_empty() || (self.paused.is_none() && self.doors.iter().any(|door| door.ready && !door.is_held()))
     }
 
     /// The next client.
@@ -210,9 +227,12 @@ impl Listeners {
         if let Some(client) = self.late.pop_front() {
             return Some(client);
         }
+        if self.held.is_none() && self.doors.iter().any(|door| door.ready && door.is_held()) {
+            self.held = Some(now + HELD_PAUSE);
+        }
         let mut failures = 0;
         while failures < FAILURE_LIMIT && self.paused.is_none() {
-            let door = self.doors.iter_mut().find(|door| door.ready)?;
+            let door = self.doors.iter_mut().find(|door| door.ready && !door.is_held())?;
             match accept(&door.listener) {
                 Ok(client) => return Some(client),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
@@ -340,7 +360,7 @@ fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
             Ok((stream, Peer::Tcp(from.ip().to_canonical())))
         }
         #[cfg(unix)]
-        Listener::Unix(socket, discard) => Ok((Stream::unix(socket.listener.accept()?.0, discard)?, Peer::Unix)),
+        Listener::Unix(socket, passed) => Ok((Stream::unix(socket.listener.accept()?.0, passed)?, Peer::Unix)),
     }
 }
 
@@ -402,7 +422,7 @@ mod tests {
         #[cfg(unix)]
         {
             let path = std::env::temp_dir().join(format!("torc-door-{:x}", crate::daemon::Identity::new(None).seed));
-            listeners.open_unix(std::slice::from_ref(&path), None, &Discard::start().unwrap()).unwrap();
+            listeners.open_unix(std::slice::from_ref(&path), None, &Passed::for_test()).unwrap();
             let _far = std::os::unix::net::UnixStream::connect(&path).unwrap();
             assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Unix);
         }
@@ -451,8 +471,8 @@ mod tests {
         let registry = poll.registry().try_clone().unwrap();
         let mut none = Listeners::open(&ClientAddresses::Only(vec![]), 1, registry, 7).unwrap();
         let nowhere = [PathBuf::from("/no/such/folder/socket")];
-        assert!(none.open_unix(&nowhere, None, &Discard::start().unwrap()).is_err());
+        assert!(none.open_unix(&nowhere, None, &Passed::for_test()).is_err());
         let (_poll, some) = open(LOOPBACK, 0);
-        assert!(some.unwrap().open_unix(&nowhere, None, &Discard::start().unwrap()).is_ok());
+        assert!(some.unwrap().open_unix(&nowhere, None, &Passed::for_test()).is_ok());
     }
 }

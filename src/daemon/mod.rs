@@ -10,8 +10,6 @@ mod clock;
 #[cfg(unix)]
 mod control;
 #[cfg(unix)]
-mod discard;
-#[cfg(unix)]
 mod entrance;
 mod handle;
 mod identity;
@@ -23,6 +21,8 @@ mod members;
 mod memory;
 mod monitor;
 mod origin;
+#[cfg(unix)]
+mod passed;
 mod passwords;
 mod progress;
 mod records;

@@ -22,12 +22,12 @@ use super::clients::Clients;
 use super::clock::Clock;
 #[cfg(unix)]
 use super::control::{self, Control};
-#[cfg(unix)]
-use super::discard::Discard;
 use super::handle::{Ending, Exit, Handle, Shared, Status};
 use super::listen::Listeners;
 use super::members::Members;
 use super::monitor::{self, Monitors, Order};
+#[cfg(unix)]
+use super::passed::Workers;
 use super::passwords::Passwords;
 use super::reload::InForce;
 use super::silence::Silence;
@@ -71,8 +71,6 @@ pub struct Daemon {
     outbound: Outbound,
     listeners: Listeners,
     clients: Clients,
-    #[cfg(unix)]
-    discard: Discard,
     monitors: Monitors,
     passwords: Passwords,
     shared: Arc<Shared>,
@@ -93,6 +91,9 @@ pub struct Daemon {
     next: Option<Next>,
     #[cfg(unix)]
     _control: Option<Control>,
+    /// After everything that has files of clients.
+    #[cfg(unix)]
+    workers: Workers,
     /// The last field, so that everything is closed before other threads learn that the daemon has ended.
     _ending: Ending,
 }
@@ -122,12 +123,15 @@ impl Daemon {
         let port = options.client_port;
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
-        #[cfg(unix)]
-        let discard = Discard::start()?;
-        #[cfg(unix)]
-        listeners.open_unix(&options.unix_sockets, options.owner, &discard).map_err(StartError::Clients)?;
-        let clients = Clients::new(registry()?, FIRST_DOOR + Listeners::LIMIT, live.client_timeout);
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
+        #[cfg(unix)]
+        let workers = {
+            let shared = Arc::clone(&shared);
+            Workers::start(move || shared.wake())?
+        };
+        #[cfg(unix)]
+        listeners.open_unix(&options.unix_sockets, options.owner, workers.passed()).map_err(StartError::Clients)?;
+        let clients = Clients::new(registry()?, FIRST_DOOR + Listeners::LIMIT, live.client_timeout);
         #[cfg(unix)]
         let control = control::open(&options.control_sockets, options.owner, &Handle::new(Arc::clone(&shared)));
         let ending = Ending(Arc::clone(&shared));
@@ -140,8 +144,6 @@ impl Daemon {
             outbound: Outbound::default(),
             listeners,
             clients,
-            #[cfg(unix)]
-            discard,
             monitors,
             passwords: Passwords::new(Arc::clone(&shared)),
             shared,
@@ -159,6 +161,8 @@ impl Daemon {
             next: None,
             #[cfg(unix)]
             _control: control,
+            #[cfg(unix)]
+            workers,
             _ending: ending,
         })
     }
@@ -225,6 +229,10 @@ impl Daemon {
         assert!(!self.shared.fault.load(std::sync::atomic::Ordering::Acquire), "a test lets the daemon fail");
         for (id, verdict) in self.passwords.take() {
             self.handle_client(self.clock.now(), id, ClientInput::Checked(verdict));
+        }
+        #[cfg(unix)]
+        for (id, memory) in self.workers.passed().take_examined() {
+            self.clients.examined(id, memory);
         }
         for request in self.shared.take_requests() {
             self.serve(request);
@@ -296,6 +304,7 @@ impl Daemon {
             self.on_link(now, event);
         }
         self.listeners.handle_timeout(now);
+        self.clients.handle_timeout(now);
         self.publish_paths(now);
         self.silence.check(now, self.node.paths());
         for id in self.clients.vanished(now) {

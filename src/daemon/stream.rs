@@ -11,11 +11,11 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, Socket, TcpKeepalive};
 
-#[cfg(unix)]
-use super::discard::Discard;
 use super::origin::Origin;
+#[cfg(unix)]
+use super::passed::Passed;
+use crate::groups::SessionId;
 use crate::net::{Delivery, delivery};
-use crate::pipe::Memory;
 use crate::session::Peer;
 use crate::time::Duration;
 
@@ -36,6 +36,12 @@ const NO_SIGNAL: i32 = if cfg!(target_vendor = "apple") { 0 } else { libc::MSG_N
 #[cfg(not(unix))]
 const NO_SIGNAL: i32 = 0;
 
+/// What a client of this machine passes along its socket.
+#[cfg(unix)]
+pub(super) type Files = Vec<std::os::fd::OwnedFd>;
+#[cfg(not(unix))]
+pub(super) type Files = Vec<std::convert::Infallible>;
+
 /// A client's connection.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -52,7 +58,7 @@ pub(super) enum Stream {
 pub(super) struct Local {
     /// `None` when it has been given to that thread.
     socket: Option<UnixStream>,
-    discard: Discard,
+    passed: Passed,
 }
 
 #[cfg(unix)]
@@ -71,7 +77,7 @@ impl Drop for Local {
         if let Some(socket) = self.socket.take() {
             // The client learns it now, whenever the thread comes to it. An error means that the client is gone already.
             _ = socket.shutdown(Shutdown::Both);
-            self.discard.close(socket.into());
+            self.passed.close(socket.into());
         }
     }
 }
@@ -110,8 +116,8 @@ impl Stream {
 
     /// A unix connection.
     #[cfg(unix)]
-    pub(super) fn unix(stream: UnixStream, discard: &Discard) -> io::Result<Stream> {
-        let stream = Stream::Unix(Local { socket: Some(stream), discard: discard.clone() });
+    pub(super) fn unix(stream: UnixStream, passed: &Passed) -> io::Result<Stream> {
+        let stream = Stream::Unix(Local { socket: Some(stream), passed: passed.clone() });
         stream.socket(|socket| {
             // Only raised: the defaults of the system may be larger.
             if socket.send_buffer_size()? < BUFFER_SIZE {
@@ -162,20 +168,48 @@ impl Stream {
     /// Reads what is there. What a client passes along is closed.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // In one way only: what is not asked for would be closed by the system within the call.
-        self.receive(buffer).map(|(count, _)| count)
+        let (count, files) = self.receive(buffer)?;
+        self.close(files);
+        Ok(count)
     }
 
-    /// Reads what is there, and the pipe if the client passes one with the last bytes.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Memory>)> {
+    /// Reads what is there, and what the client passes with the last bytes.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Files)> {
         match self {
-            Stream::Tcp(stream) => Ok((stream.read(buffer)?, None)),
+            Stream::Tcp(stream) => Ok((stream.read(buffer)?, Files::new())),
             #[cfg(unix)]
             Stream::Unix(local) => {
                 let socket = local.socket();
                 let received = socket.try_io(|| crate::pipe::receive(&SockRef::from(socket), buffer))?;
-                received.others.into_iter().for_each(|file| local.discard.close(file));
-                Ok((received.count, received.memory))
+                Ok((received.count, received.files))
             }
+        }
+    }
+
+    /// Has a pipe made of what this client has passed, if it can be. The answer comes later.
+    pub(super) fn examine(&self, id: SessionId, files: Files) {
+        match self {
+            Stream::Tcp(_) => {}
+            #[cfg(unix)]
+            Stream::Unix(local) => local.passed.examine(id, files),
+        }
+    }
+
+    /// Closes what this client has passed.
+    pub(super) fn close(&self, files: Files) {
+        match self {
+            Stream::Tcp(_) => {}
+            #[cfg(unix)]
+            Stream::Unix(local) => files.into_iter().for_each(|file| local.passed.close(file)),
+        }
+    }
+
+    /// Whether clients of this machine have passed so much that this one is not read now.
+    pub(super) fn must_wait(&self) -> bool {
+        match self {
+            Stream::Tcp(_) => false,
+            #[cfg(unix)]
+            Stream::Unix(local) => local.passed.is_full(),
         }
     }
 

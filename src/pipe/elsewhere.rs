@@ -43,3 +43,9 @@ pub(crate) fn receive(mut socket: &Socket, buffer: &mut [u8]) -> io::Result<Rece
     let count = io::Read::read(&mut socket, buffer)?;
     Ok(Received { count, ..Received::default() })
 }
+
+/// Never a pipe.
+#[cfg(unix)]
+pub(crate) fn accept(file: std::os::fd::OwnedFd) -> Result<Memory, std::os::fd::OwnedFd> {
+    Err(file)
+}

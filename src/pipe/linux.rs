@@ -1,6 +1,6 @@
 //! The memory of a pipe, and how it is passed along a unix socket. The system calls here are the only unsafe code of `pipe`.
 //!
-//! The client makes the memory. The daemon takes it only if it has exactly the size of a pipe and cannot shrink, and then sees to it
+//! The client makes the memory. The daemon takes it only if it has exactly the size of a pipe and keeps it, and then sees to it
 //! that no part of it can be taken out either: so no access to it can fail. Neither side keeps the descriptor.
 
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, Socket};
 
 use super::{FORMAT, Pipe, Received};
 
+/// The blocks of 512 bytes that the memory may have. It needs fewer, but the system may use one large page. With more of them behind its end,
+/// giving it back would take long.
+const BLOCK_LIMIT: u64 = (4 << 20) / 512;
 /// The client's promise: its size stays.
 const FIXED: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
 /// The seals that the daemon adds: nobody may map the memory for writing again, or add further seals.
@@ -63,15 +67,17 @@ impl Memory {
     }
 
     /// Memory that a client has made, if it keeps to the rules.
-    fn accept(file: OwnedFd) -> Option<Memory> {
-        let file = File::from(file);
-        let is_fixed = seals(&file).is_some_and(|seals| seals & libc::F_SEAL_SHRINK != 0);
-        if !is_fixed || file.metadata().ok()?.len() != size_of::<Pipe>() as u64 {
+    fn examine(file: &File) -> Option<Memory> {
+        if seals(file).is_none_or(|seals| seals & FIXED != FIXED) {
             return None;
         }
-        let memory = Memory::map(&file).ok()?;
-        seal(&file, CLOSED).ok()?;
-        fill(&file).ok()?;
+        let metadata = file.metadata().ok()?;
+        if metadata.len() != size_of::<Pipe>() as u64 || metadata.blocks() > BLOCK_LIMIT {
+            return None;
+        }
+        let memory = Memory::map(file).ok()?;
+        seal(file, CLOSED).ok()?;
+        fill(file).ok()?;
         (memory.format.0.load(Relaxed) == FORMAT).then_some(memory)
     }
 
@@ -154,10 +160,14 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received
     }
     // SAFETY: all of it was initialized above.
     let control = control.map(|byte| unsafe { byte.assume_init() });
-    let mut others = passed(&control);
-    let is_memory = others.first().is_some_and(has_seals);
-    let memory = is_memory.then(|| others.remove(0)).and_then(Memory::accept);
-    Ok(Received { count, memory, others })
+    Ok(Received { count, files: passed(&control) })
+}
+
+/// The pipe in the memory that a client has passed, or the file again. The client may make this wait: the system locks the file, and the client
+/// may hold the lock.
+pub(crate) fn accept(file: OwnedFd) -> Result<Memory, OwnedFd> {
+    let file = File::from(file);
+    Memory::examine(&file).ok_or_else(|| file.into())
 }
 
 /// The descriptors in a control message of the system.
@@ -182,11 +192,7 @@ fn file_size_limit() -> libc::rlim_t {
     }
 }
 
-/// Whether this is memory: nothing else has seals, no file on a disk either. Closing memory waits for nobody.
-fn has_seals(file: &OwnedFd) -> bool {
-    seals(file).is_some()
-}
-
+/// Only memory has seals, so what has them is no file on some disk.
 fn seals(file: &impl AsRawFd) -> Option<i32> {
     // SAFETY: the command takes nothing.
     let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
@@ -240,14 +246,14 @@ mod tests {
         let near = offer(&client, b'x', libc::MSG_NOSIGNAL).unwrap();
         (&client).write_all(b"after").unwrap();
         let mut buffer = [0; 100];
-        let Received { count, memory: far, others } = receive(&daemon, &mut buffer).unwrap();
-        assert_eq!(others.len(), 0);
+        let Received { count, mut files } = receive(&daemon, &mut buffer).unwrap();
+        assert_eq!(files.len(), 1);
         assert_eq!(&buffer[..count], b"beforex", "nothing is read that comes after the pipe");
-        let far = far.expect("a pipe");
+        let far = accept(files.remove(0)).expect("a pipe");
         let mut writer = Writer::default();
         writer.write(&near, &[IoSlice::new(b"through memory")]).unwrap();
         assert_eq!(Reader::default().next(&far, &mut buffer), Ok(Next::Bytes(14)));
-        assert!(matches!(receive(&daemon, &mut buffer), Ok(Received { count: 5, memory: None, .. })));
+        assert!(matches!(receive(&daemon, &mut buffer), Ok(Received { count: 5, .. })));
     }
 
     #[test]
@@ -263,8 +269,8 @@ mod tests {
         let format = |file: &File| Memory::map(file).unwrap().format.0.store(FORMAT, Relaxed);
         let good = memory(SIZE, FIXED);
         format(&good);
-        assert!(Memory::accept(good.into()).is_some());
-        assert!(Memory::accept(memory(SIZE, FIXED).into()).is_none(), "another format");
+        assert!(accept(good.into()).is_ok());
+        assert!(accept(memory(SIZE, FIXED).into()).is_err(), "another format");
         let wrong = [
             memory(SIZE, libc::F_SEAL_GROW),
             memory(SIZE, FIXED | libc::F_SEAL_SEAL),
@@ -275,17 +281,17 @@ mod tests {
             if file.metadata().unwrap().len() >= SIZE as u64 {
                 format(&file);
             }
-            assert!(Memory::accept(file.into()).is_none());
+            assert!(accept(file.into()).is_err());
         }
-        assert!(Memory::accept(memory(SIZE, FIXED | libc::F_SEAL_WRITE).into()).is_none());
-        assert!(Memory::accept(File::open("/dev/zero").unwrap().into()).is_none());
+        assert!(accept(memory(SIZE, FIXED | libc::F_SEAL_WRITE).into()).is_err());
+        assert!(accept(File::open("/dev/zero").unwrap().into()).is_err());
     }
 
     #[test]
     fn no_part_of_it_can_be_taken_out_once_it_is_accepted() {
         let (near, file) = Memory::create().unwrap();
         let file = File::from(file);
-        let far = Memory::accept(file.try_clone().unwrap().into()).unwrap();
+        let far = accept(file.try_clone().unwrap().into()).unwrap();
         let whole = size_of::<Pipe>() as libc::off_t;
         let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         // SAFETY: the call takes numbers.
@@ -311,13 +317,13 @@ mod tests {
         let parts = [IoSlice::new(b"x")];
         client.sendmsg(&MsgHdr::new().with_buffers(&parts).with_control(&control), 0).unwrap();
         let received = receive(&daemon, &mut [0; 10]).unwrap();
-        assert_eq!((received.count, received.memory.is_none(), received.others.len()), (1, true, 3));
+        assert_eq!((received.count, received.files.len()), (1, 3));
     }
 
     #[test]
     fn who_waits_is_woken() {
         let (near, file) = Memory::create().unwrap();
-        let far = Memory::accept(file).unwrap();
+        let far = accept(file).unwrap();
         near.waiting.0.store(1, Relaxed);
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {

@@ -32,12 +32,12 @@ use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-#[cfg(all(unix, not(target_os = "linux")))]
-pub(crate) use elsewhere::receive;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{Memory, offer};
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use elsewhere::{accept, receive};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Memory, offer, receive};
+pub(crate) use linux::{Memory, accept, offer, receive};
 pub use reader::{Next, Reader};
 pub use writer::{NotWritten, Writer};
 
@@ -111,10 +111,8 @@ impl Pipe {
 pub(crate) struct Received {
     /// Bytes of the stream.
     pub(crate) count: usize,
-    /// The pipe that the client offers.
-    pub(crate) memory: Option<Memory>,
-    /// What else the client passes, which nobody asked for. Closing it may take as long as the client likes.
-    pub(crate) others: Vec<std::os::fd::OwnedFd>,
+    /// What the client passes. Whatever is done with it may take as long as the client likes.
+    pub(crate) files: Vec<std::os::fd::OwnedFd>,
 }
 
 /// The other side breaks the rules of the pipe.

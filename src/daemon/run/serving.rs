@@ -20,7 +20,7 @@ impl Daemon {
     pub(super) fn accept(&mut self) {
         #[cfg(unix)]
         for (stream, peer) in self.shared.take_newcomers() {
-            match Stream::unix(UnixStream::from_std(stream), &self.discard) {
+            match Stream::unix(UnixStream::from_std(stream), self.workers.passed()) {
                 Ok(stream) => self.admit(stream, peer),
                 Err(error) => debug!(%error, "a client of this process cannot be served"),
             }
@@ -52,7 +52,7 @@ impl Daemon {
                 self.clients.park(id);
                 continue;
             }
-            match self.clients.read(id) {
+            match self.clients.read(self.clock.now(), id) {
                 Read::Nothing => {}
                 Read::Bytes(bytes) => {
                     self.node.handle_client(self.clock.now(), id, ClientInput::Bytes(bytes));
