@@ -33,11 +33,12 @@ pub(crate) struct PassedForm {
 
 impl Forming {
     /// Writes down what this daemon brings and passes the form token on, for the first time.
-    pub(crate) fn enter(core: &mut Core, now: Instant, owed: Owed, mut form: Form) -> Forming {
+    pub(crate) fn enter(core: &mut Core, now: Instant, mut owed: Owed, mut form: Form) -> Forming {
         let me = core.me();
         for member in form.members.iter_mut().filter(|member| member.daemon == me) {
             member.brings = Some(owed.brings());
         }
+        form.members.iter().for_each(|member| owed.hear(member.daemon, member.incarnation));
         core.learn_sequence(form.ring.sequence);
         // A daemon forms one ring of a sequence, so an older form token is stale from here on.
         core.formed = form.ring.sequence;

@@ -98,6 +98,7 @@ impl Gather {
             core.stats.dropped.stale_join += 1;
             return None;
         }
+        self.owed.hear(origin, join.incarnation);
         let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
         if !behind && !self.failed.contains(&origin) {
             self.merge(core, &join);
@@ -175,7 +176,7 @@ impl Gather {
     ///
     /// The members of the old ring heard each other until now, so the newcomer is excluded instead. Otherwise one daemon could separate others
     /// that hear each other well. It may have returned from sleep, or one member may not hear it. A new life of a member is a newcomer too. So
-    /// is a member as which two hosts run: each host may hear only some of the others.
+    /// is a member as which two hosts run, or seem to run: each host may hear only some of the others.
     fn parts_members(&self, core: &Core, join: &Join) -> bool {
         let members = &self.owed.members;
         let given_up = |daemon: &DaemonId| members.contains(daemon) && !self.failed.contains(daemon);

@@ -28,6 +28,8 @@ pub(crate) struct Owed {
     lives: Vec<Incarnation>,
     /// Those whose form token went round with this daemon, but whose ring was not installed here.
     recovering: Vec<(DaemonId, Incarnation)>,
+    /// The members of which another life was heard since this ring broke.
+    changed: BTreeMap<DaemonId, Change>,
     pub(crate) window: Window,
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
@@ -37,6 +39,15 @@ pub(crate) struct Owed {
     handed: Option<Handed>,
     /// Packets of an exchange of a ring that this daemon has not installed. The others may have installed that ring and delivered them.
     promised: Claims,
+}
+
+/// Which lives of a member were heard one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// Another life than the one in the ring. The member has restarted.
+    NewLife,
+    /// Another life, and after it the one in the ring again. Probably two hosts run as this member.
+    OldLifeAgain,
 }
 
 /// A packet that this daemon had handed over and has not seen with a number.
@@ -67,6 +78,7 @@ impl Owed {
             members,
             lives,
             recovering: Vec::new(),
+            changed: BTreeMap::new(),
             window,
             delivery,
             trusted: 0,
@@ -86,11 +98,29 @@ impl Owed {
         self.recovering = lives.collect();
     }
 
+    /// This life of a daemon gathers, or takes part in an agreement.
+    pub(crate) fn hear(&mut self, daemon: DaemonId, life: Incarnation) {
+        let Some((_, before)) = self.member_lives().find(|member| member.0 == daemon) else { return };
+        if before != life {
+            self.changed.entry(daemon).or_insert(Change::NewLife);
+        } else if let Some(change) = self.changed.get_mut(&daemon) {
+            *change = Change::OldLifeAgain;
+        }
+    }
+
     /// Whether a daemon was heard well in this life until now: it was a member, or a form token went round with it. Members do not install
     /// a ring in one moment, so some may be in the next one already when it breaks.
+    ///
+    /// If two hosts run as a member, neither of them was heard well, because each may hear only some of the others. Their lives show that some
+    /// time before the paths have proved it.
     pub(crate) fn was_heard(&self, daemon: DaemonId, life: Incarnation) -> bool {
-        let mut members = self.members.iter().copied().zip(self.lives.iter().copied());
-        members.any(|member| member == (daemon, life)) || self.recovering.contains(&(daemon, life))
+        let is_meant = |known: (DaemonId, Incarnation)| known == (daemon, life);
+        let is_known = self.member_lives().any(is_meant) || self.recovering.iter().copied().any(is_meant);
+        is_known && self.changed.get(&daemon) != Some(&Change::OldLifeAgain)
+    }
+
+    fn member_lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
+        self.members.iter().copied().zip(self.lives.iter().copied())
     }
 
     /// Its token rested here when it broke.
@@ -450,6 +480,18 @@ mod tests {
         // The next agreement counts.
         owed.recover_with([(A, old)].into_iter());
         assert!(owed.was_heard(C, old) && !owed.was_heard(stranger, old));
+    }
+
+    #[test]
+    fn a_member_of_which_two_lives_take_turns_was_not_heard_well() {
+        let (old, new) = (Incarnation(1), Incarnation(2));
+        let mut owed = owed(vec![]).of_lives(vec![old, old, old]);
+        owed.hear(B, old);
+        owed.hear(B, new);
+        owed.recover_with([(A, old), (B, new)].into_iter());
+        assert!(owed.was_heard(B, new), "it has restarted");
+        owed.hear(B, old);
+        assert!(!owed.was_heard(B, old) && !owed.was_heard(B, new) && owed.was_heard(C, old));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::wire::Incarnation;
 
 mod forged;
 mod form;
+mod lives;
 mod rest;
 mod suspicion;
 
