@@ -1,6 +1,8 @@
 //! Datagrams that no daemon of this system sends.
 
+use super::super::outbound::Distance;
 use super::*;
+use crate::rng::Rng;
 
 #[test]
 fn a_probe_with_the_last_counter_mutes_nobody() {
@@ -230,4 +232,28 @@ fn a_host_does_not_give_way_to_what_was_said_long_ago() {
         }
         assert_eq!(site.aside(), [false; 3], "{later:?} later");
     }
+}
+
+/// The address of A leads to another one of its two hosts for each datagram, and the packet is longer than what passes. So it goes in many
+/// fragments, and one host needs all of them.
+#[test]
+fn a_packet_in_fragments_comes_to_one_of_two_hosts_elsewhere() {
+    let at_sites = |me| MultipathSettings { sites: vec![0, 1], networks: 1, ..config(me, vec![A, B]) };
+    let (mut a, mut b) = (Multipath::new(at_sites(A), Instant::ZERO), Multipath::new(at_sites(B), Instant::ZERO));
+    b.outbound.set_double([(A, Distance::Far)].into());
+    let mut rng = Rng::new(1);
+    let mut came = 0;
+    for _ in 0..32 {
+        let body = Slice::from(vec![7; 8900]);
+        b.send(Instant::ZERO, Outgoing { kind: PacketKind::Data, to: Some(A), attempt: Attempt::Again, body });
+        while let Some(transmit) = b.poll_transmit() {
+            let is_lost = rng.chance(0.1);
+            if rng.chance(0.5) && !is_lost {
+                let (network, bytes) = datagram(&transmit);
+                came += usize::from(a.handle_datagram(Instant::ZERO, network, SOMEWHERE, bytes).is_some());
+            }
+        }
+    }
+    assert!(came >= 8, "{came} of 32 packets came");
+    assert_eq!(a.stats().strange_fragments, 0);
 }
