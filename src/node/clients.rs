@@ -16,7 +16,7 @@ use super::attempts::Attempts;
 use super::doorway::Doorway;
 use super::ends::{ClientStats, EndReason};
 use super::memory::{Fill, Memory, SESSION};
-use super::pace::Pace;
+use super::pace::{Pace, Ticket};
 use super::users::{User, Users};
 use super::{NodeEvent, NodeSettings};
 use crate::groups::{self, SessionId};
@@ -74,7 +74,7 @@ struct Client {
     /// How many sessions with a full outbox it has sent to; it is not read while there are any.
     stopped_by: usize,
     /// A join or leave of it waits for the members of its group to read.
-    paced: bool,
+    paced: Option<Ticket>,
     /// The other end of its connection is gone; it is read to the end.
     hung_up: bool,
     /// It is far behind with views.
@@ -199,7 +199,7 @@ impl Clients {
 
     /// Whether this session must wait, because a receiver of its messages does not read, or members are behind with their views.
     pub(super) fn stops(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0 || client.paced)
+        self.sessions.get(&id).is_some_and(|client| client.stopped_by > 0 || client.paced.is_some())
     }
 
     /// A client connected.
@@ -214,7 +214,7 @@ impl Clients {
             opened: false,
             lagging: false,
             stopped_by: 0,
-            paced: false,
+            paced: None,
             hung_up: false,
             behind: false,
             timed: false,
@@ -279,7 +279,7 @@ impl Clients {
     /// Carries out the complete requests of a client, whose outbox was in this state before.
     fn requests(&mut self, id: SessionId, before: OutboxState) {
         // A change that waits must not be overtaken by the next requests of its client.
-        let next = |client: &mut Client| if client.paced { None } else { client.session.poll_request() };
+        let next = |client: &mut Client| if client.paced.is_some() { None } else { client.session.poll_request() };
         while let Some(request) = self.sessions.get_mut(&id).and_then(next) {
             self.on_request(id, request);
         }
@@ -296,7 +296,8 @@ impl Clients {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         client.hung_up = true;
         let before = OutboxState::of(client.session.outbox());
-        if std::mem::take(&mut client.paced) {
+        if let Some(ticket) = client.paced.take() {
+            self.pace.withdraw(&client.user, ticket);
             self.requests(id, before);
         }
     }
@@ -326,6 +327,9 @@ impl Clients {
         self.release(id);
         self.doorway.leave(id, client.source);
         self.users.leave(&client.user, client.charged);
+        if let Some(ticket) = client.paced {
+            self.pace.withdraw(&client.user, ticket);
+        }
         self.pace.fall_behind(-isize::from(client.behind));
         self.pace.watch(-isize::from(client.opened && client.membership));
         self.count_end(&client, reason);
@@ -409,7 +413,7 @@ impl Clients {
     fn judge_frame(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
         // The daemon itself did not read the client, so the pause is not the client's fault.
-        if client.stopped_by > 0 || client.paced {
+        if client.stopped_by > 0 || client.paced.is_some() {
             client.heard = self.now;
         }
         let due = client.heard.max(self.unread) + FRAME_TIMEOUT;
@@ -424,10 +428,9 @@ impl Clients {
 
     /// Releases changes that waited for members to read.
     fn resume(&mut self) {
-        let waits = |sessions: &BTreeMap<SessionId, Client>, id| sessions.get(&id).is_some_and(|client| client.paced);
-        while let Some((id, change)) = self.pace.poll(self.now, |id| waits(&self.sessions, id)) {
+        while let Some((id, change)) = self.pace.poll(self.now) {
             let Some(client) = self.sessions.get_mut(&id) else { continue };
-            client.paced = false;
+            client.paced = None;
             let before = OutboxState::of(client.session.outbox());
             self.change(id, change);
             self.requests(id, before);

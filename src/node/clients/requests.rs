@@ -82,9 +82,9 @@ impl Clients {
                 return;
             }
             // Its later requests must not overtake this one, so none is read until it proceeds.
-            client.paced = true;
+            client.paced = Some(self.pace.wait(self.now, &client.user, id, envelope(member)));
             self.stats.paced += 1;
-            return self.pace.wait(self.now, id, envelope(member));
+            return;
         }
         self.change(id, envelope(member));
     }

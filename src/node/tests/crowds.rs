@@ -179,6 +179,30 @@ fn a_crowd_joins_at_the_pace_at_which_it_reads_and_nobody_is_closed() {
 }
 
 #[test]
+fn many_joins_of_one_user_that_wait_hold_up_no_other_user() {
+    const HOSTILE: Range<u64> = 1000..1300;
+    const HONEST: u64 = 2000;
+    let mut bus = Bus::with(2, SessionSettings::default());
+    HOSTILE.for_each(|id| _ = bus.connect_from(id, &format!("h{id}"), Peer::User(1)));
+    for id in HONEST..HONEST + 2 {
+        bus.connect_from(id, &format!("u{id}"), Peer::User(id as u32));
+    }
+    stop_reading(&mut bus);
+    let join = |bus: &mut Bus, id: u64, letter: char, group: &str| {
+        bus.input(0, id, ClientInput::Bytes(&frame(&format!("{letter}{id}"), 0, FrameType::JOIN, &[group], "")));
+    };
+    HOSTILE.for_each(|id| join(&mut bus, id, 'h', "h"));
+    assert!(waiting(&bus, HOSTILE) > 200, "{} wait", waiting(&bus, HOSTILE));
+    for id in HONEST..HONEST + 2 {
+        ["i", "j"].iter().for_each(|group| join(&mut bus, id, 'u', group));
+    }
+    assert_eq!(waiting(&bus, HONEST..HONEST + 2), 2);
+    bus.run(Duration::from_millis(130));
+    assert_eq!(waiting(&bus, HONEST..HONEST + 2), 0, "two joins of each of three users take six intervals");
+    assert!(waiting(&bus, HOSTILE) > 200, "{} still wait", waiting(&bus, HOSTILE));
+}
+
+#[test]
 fn who_dies_while_a_join_waits_frees_its_name_at_once() {
     let (mut bus, names) = (Bus::with(2, SessionSettings::default()), ["dies", "is-closed", "lives"]);
     for (id, name) in (CROWD..).zip(names) {
