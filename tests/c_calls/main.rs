@@ -242,6 +242,11 @@ fn an_event_loop_hears_that_the_daemon_was_killed_before_any_call() {
     play("killed_events");
 }
 
+#[test]
+fn an_unmodified_program_talks_over_tcp_and_through_shared_memory() {
+    play("unmodified");
+}
+
 /// Programs of which `make check` watches every access to memory.
 const WATCHED: [&str; 13] = [
     "calls",

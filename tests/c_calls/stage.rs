@@ -67,16 +67,15 @@ impl Stage {
                 let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::real("").sharing(how));
                 vec![Stage::real("@127.0.0.1"), unix, shared]
             }
-            "unmodified" => vec![Stage::real("@127.0.0.1")],
+            "unmodified" => vec![Stage::real("@127.0.0.1"), Stage::real("").sharing(ALWAYS)],
             "load" => vec![Stage::real("@127.0.0.1").with("200").with("2")],
             "large" => vec![Stage::real_with("@127.0.0.1", "MaxMessageSize = 1000017\n").with("1000017")],
             "sigpipe" => vec![Stage::default().with("SP_connect")],
-            "embedded" => vec![Stage::inside().with("3")],
-            "killed" => {
+            "embedded" => vec![Stage::inside().with("3"), Stage::inside().with("3").sharing(ALWAYS)],
+            "killed" | "killed_flush" | "killed_events" => {
                 let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::mortal("").sharing(how));
                 vec![unix, shared, Stage::mortal("@127.0.0.1")]
             }
-            "killed_flush" | "killed_events" => [NEVER, ALWAYS].map(|how| Stage::mortal("").sharing(how)).into(),
             _ => vec![Stage::default()],
         }
     }
