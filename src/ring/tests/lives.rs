@@ -54,7 +54,7 @@ fn a_member_that_speaks_again_after_an_agreement_with_another_life_parts_nobody(
     let member = |n: u32| FormMember {
         daemon: DaemonId(n),
         incarnation: Incarnation(if n == 1 { 2 } else { 1 }),
-        brings: brings.clone().filter(|_| n < 4),
+        brings: brings.filter(|_| n < 4),
     };
     let ring = RingId { sequence, representative: CLONED };
     let form = Form { ring, hop: 3, members: (1..=4).map(member).collect() };
