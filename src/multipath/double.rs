@@ -156,7 +156,7 @@ impl Multipath {
 
     /// The daemons as which two hosts run.
     pub fn doubles(&self) -> impl ExactSizeIterator<Item = DaemonId> + '_ {
-        self.outbound.double().keys().copied()
+        self.doubles.iter().copied()
     }
 
     /// A ring has gathered for long, since this time. A daemon that has not been heard since counts as gone.
@@ -183,10 +183,13 @@ impl Multipath {
         self.follow_clones(now);
     }
 
-    /// While two hosts run as a daemon of this site, packets for that daemon go to all daemons of the site. If its site is another one, they
-    /// still go to its address.
+    /// While two hosts run as a daemon of this site, and for a while after that, packets for that daemon go to all daemons of the site. If its
+    /// site is another one, they still go to its address.
     pub(super) fn follow_clones(&mut self, now: Instant) {
-        let double = self.table.others().filter(|&other| self.inbound.is_double(now, other)).map(|other| {
+        let others = self.table.others();
+        self.doubles =
+            others.filter(|&other| self.inbound.is_double(now, other)).map(|other| self.table.id(other)).collect();
+        let double = self.table.others().filter(|&other| self.inbound.is_unclear(now, other)).map(|other| {
             let is_near = self.table.site(other) == self.table.site(self.table.me());
             (self.table.id(other), if is_near { Distance::Near } else { Distance::Far })
         });

@@ -107,6 +107,8 @@ pub struct Multipath {
     inbound: Inbound,
     shown: Shown,
     senior: Senior,
+    /// The daemons as which two hosts run.
+    doubles: Vec<DaemonId>,
     health: Health,
     outbound: Outbound,
     stats: Stats,
@@ -133,6 +135,7 @@ impl Multipath {
             succession: Succession::new(config.sources.clone()),
             shown: Shown::default(),
             senior: Senior::default(),
+            doubles: Vec::new(),
             inbound: Inbound::new(config.incarnation, &table, config.sources, config.keys),
             table,
             stats: Stats::default(),

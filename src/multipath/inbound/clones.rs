@@ -11,7 +11,11 @@ use crate::wire::Incarnation;
 
 /// Two lives that alternate, if there are any.
 #[derive(Debug, Default)]
-pub(super) struct Clones(Option<Rivals>);
+pub(super) struct Clones {
+    rivals: Option<Rivals>,
+    /// When the second of two hosts was last heard.
+    last_two: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Rivals {
@@ -41,12 +45,15 @@ const GAP_LIMIT: Duration = Duration::from_millis(500);
 pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
 /// The host that gives way counts as gone after this silence. While it runs, it goes on reporting.
 const GONE: Duration = Duration::from_secs(10);
+/// After two hosts were known, the address of the daemon may lead to either machine for this long, although one daemon has ended. Its machine may
+/// still be there, and others may remember it. So packets for that daemon still go to all.
+const UNCLEAR: Duration = Duration::from_secs(600);
 
 impl Clones {
     /// Whether a packet of this life must be dropped, because another host with this identity is heard. If `expected` is given, the other host
     /// must have been heard since then. Otherwise it counts as gone.
     pub(super) fn give_way(&mut self, now: Instant, life: Incarnation, expected: Option<Instant>) -> bool {
-        let Some(rivals) = &mut self.0 else { return false };
+        let Some(rivals) = &mut self.rivals else { return false };
         let Some(heard) = rivals.heard else { return false };
         // Only packets of the first host renew this time. Otherwise the second host could never take over.
         if life == rivals.first.life {
@@ -57,11 +64,12 @@ impl Clones {
         // separated from all daemons that hear the second host.
         let is_gone = gives_way && expected.is_some_and(|expected| heard < expected);
         if is_gone || now.since(heard) >= SILENCE {
-            self.0 = None;
+            self.rivals = None;
             return false;
         }
         if gives_way {
             rivals.spoke = now;
+            self.last_two = Some(now);
         }
         gives_way
     }
@@ -69,7 +77,8 @@ impl Clones {
     /// The other daemons continue with this life. If it is the life of the host that gave way, that host is heard too from now on, until it is
     /// proved again that there are two.
     pub(super) fn follow_agreed(&mut self, now: Instant, life: Incarnation) {
-        if let Some(rivals) = self.0.as_mut().filter(|rivals| rivals.heard.is_some() && rivals.second.life == life) {
+        if let Some(rivals) = self.rivals.as_mut().filter(|rivals| rivals.heard.is_some() && rivals.second.life == life)
+        {
             (rivals.heard, rivals.turns, rivals.provable) = (None, 0, now + LASTING_AGAIN);
         }
     }
@@ -77,7 +86,12 @@ impl Clones {
     /// Whether two hosts are proved, and the second one was heard recently.
     pub(super) fn are_two(&self, now: Instant) -> bool {
         let two = |rivals: &&Rivals| rivals.heard.is_some() && now.since(rivals.spoke) < GONE;
-        self.0.as_ref().filter(two).is_some()
+        self.rivals.as_ref().filter(two).is_some()
+    }
+
+    /// Whether the address of this daemon may lead to another host. That is so for a while after there were two.
+    pub(super) fn is_unclear(&self, now: Instant) -> bool {
+        self.last_two.is_some_and(|last| now.since(last) < UNCLEAR)
     }
 
     /// A packet of this host arrived after packets of the life `before`. If the two lives differ, this is a turn: see [`Clones::take_turns`].
@@ -94,19 +108,21 @@ impl Clones {
         // The smaller life comes first. So all daemons choose the same host without any message.
         let (first, second) = if before.0 < host.life.0 { (other, host) } else { (host, other) };
         let same = |rivals: &&mut Rivals| (rivals.first.life, rivals.second.life) == (first.life, second.life);
-        match self.0.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < GAP_LIMIT) {
+        match self.rivals.as_mut().filter(same).filter(|rivals| now.since(rivals.last_turn) < GAP_LIMIT) {
             Some(rivals) => (rivals.turns, rivals.last_turn) = (rivals.turns + 1, now),
             None => {
                 let provable = now + LASTING;
-                self.0 = Some(Rivals { first, second, provable, last_turn: now, turns: 1, heard: None, spoke: now });
+                self.rivals =
+                    Some(Rivals { first, second, provable, last_turn: now, turns: 1, heard: None, spoke: now });
             }
         }
-        let rivals = self.0.as_mut()?;
+        let rivals = self.rivals.as_mut()?;
         rivals.hear(host);
         // Both the number and the time matter. A restart gives many turns within a moment, and late packets give a few turns over a long time.
         let clear = rivals.heard.is_none() && rivals.turns >= TURNS && now >= rivals.provable;
         clear.then(|| {
             (rivals.heard, rivals.spoke) = (Some(now), now);
+            self.last_two = Some(now);
             [rivals.first, rivals.second]
         })
     }
@@ -188,6 +204,18 @@ mod tests {
             }
             assert_eq!(clones.are_two(at(second * 1000)), second < 15, "after {second} s");
         }
+    }
+
+    #[test]
+    fn the_address_stays_unclear_when_one_of_two_hosts_has_ended() {
+        let mut clones = Clones::default();
+        assert!(!clones.is_unclear(at(0)));
+        clones = rivals();
+        assert!(clones.give_way(at(1000), B, None));
+        assert!(!clones.give_way(at(10_000), B, None), "the first one has ended");
+        assert_eq!((clones.are_two(at(10_000)), clones.is_unclear(at(10_000))), (false, true));
+        let limit = UNCLEAR.as_millis() as u64;
+        assert_eq!([999, 1000].map(|millis| clones.is_unclear(at(limit + millis))), [true, false]);
     }
 
     #[test]

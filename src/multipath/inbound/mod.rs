@@ -315,6 +315,11 @@ impl Inbound {
         self.clones[daemon].are_two(now)
     }
 
+    /// Whether the address of this daemon may lead to another host.
+    pub(super) fn is_unclear(&self, now: Instant, daemon: Seat) -> bool {
+        self.clones[daemon].is_unclear(now)
+    }
+
     /// A daemon says which keys it has. Whether that is new.
     pub(super) fn learn_keys(&mut self, sender: Seat, keys: impl Iterator<Item = u32> + Clone) -> bool {
         match &mut self.trust {
