@@ -141,15 +141,19 @@ fn many_small_messages_cost_few_system_calls_over_each_transport() {
     daemon.stop();
 }
 
-/// Shared memory is a file to the system, and a file that grows beyond the limit ends the program by a signal.
+/// Shared memory is a file to the system. A file that grows beyond the limit ends the program by a signal, and the memory needs a descriptor when the
+/// two mailboxes have taken the last ones.
 #[test]
-fn a_small_limit_of_file_sizes_ends_no_program() {
+fn small_limits_of_file_sizes_and_descriptors_end_no_program() {
     let program = Library::prepare("limited").build_program("load");
     let port = stage::free_port();
     let daemon = stage::daemon(port, "");
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(&program).args([&port.to_string(), "200", "10"]);
-    c_programs::expect_success(&program, &mut limited);
+    for limit in ["-f 1", "-n 5"] {
+        let script = format!("ulimit {limit}; exec \"$0\" \"$@\"");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &script]).arg(&program).args([&port.to_string(), "200", "10"]);
+        c_programs::expect_success(&program, limited.env("SPREAD_SHARED_MEMORY", stage::ALWAYS));
+    }
     daemon.stop();
 }
 
