@@ -189,7 +189,7 @@ impl Stream {
     /// Has a pipe made of what this client has passed, if it can be. The answer comes later.
     pub(super) fn examine(&self, id: SessionId, files: Files) {
         match self {
-            Stream::Tcp(_) => {}
+            Stream::Tcp(_) => _ = (id, files),
             #[cfg(unix)]
             Stream::Unix(local) => local.passed.examine(id, files),
         }
@@ -198,7 +198,7 @@ impl Stream {
     /// Closes what this client has passed.
     pub(super) fn close(&self, files: Files) {
         match self {
-            Stream::Tcp(_) => {}
+            Stream::Tcp(_) => drop(files),
             #[cfg(unix)]
             Stream::Unix(local) => files.into_iter().for_each(|file| local.passed.close(file)),
         }
