@@ -200,6 +200,24 @@ fn a_daemon_that_comes_later_finds_out_that_there_are_two_hosts() {
     assert_eq!(site.aside(), [false, false, true]);
 }
 
+/// The machine of the first host is still there, and the address leads to it.
+#[test]
+fn the_host_that_is_left_is_reached_although_its_address_leads_to_the_other_machine() {
+    let mut site = Doubled::new(Keys::NONE);
+    site.run(500, &[0, 1]);
+    site.run(1000, &[0, 1, 2]);
+    site.run(6000, &[0, 2]);
+    assert_eq!((site.aside(), site.hosts[0].doubles().len()), ([false; 3], 0), "there is one host again");
+    let body = Slice::copy_from(b"form");
+    site.hosts[0].send(site.now, Outgoing { kind: PacketKind::Form, to: Some(A), attempt: Attempt::First, body });
+    let sent: Vec<Transmit> = std::iter::from_fn(|| site.hosts[0].poll_transmit()).collect();
+    let came = sent.iter().filter(|transmit| transmit.to.is_none()).any(|transmit| {
+        let (network, bytes) = datagram(transmit);
+        site.hosts[2].handle_datagram(site.now, network, SOMEWHERE, bytes).is_some()
+    });
+    assert!(came);
+}
+
 /// The host that is heard may know the other one by then. It answers all the same.
 #[test]
 fn a_host_learns_of_the_other_one_though_the_first_answers_are_lost() {
