@@ -49,6 +49,7 @@ pub(super) enum Taken {
 }
 
 impl Intake {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nobody passes memory"))]
     pub(super) fn new(memory: Memory) -> Intake {
         Intake { memory, reader: Reader::default(), bells: 0, due: 0, ended: false, fresh: false }
     }

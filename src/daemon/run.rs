@@ -121,6 +121,7 @@ impl Daemon {
         let silence = Silence::new(clock.now(), &options.networks);
         let links = Links::open(options.networks, buffers, registry()?, clock.now()).map_err(StartError::Network)?;
         let port = options.client_port;
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "unix sockets are opened later"))]
         let mut listeners =
             Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);

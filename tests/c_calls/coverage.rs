@@ -8,7 +8,7 @@ use std::path::Path;
 use spread::ffi::*;
 
 use super::c_programs::{Library, ROOT};
-use super::stage::Stage;
+use super::stage::{Stage, TRANSPORTS};
 
 /// Any number that is no error.
 const WELL: i32 = i32::MAX;
@@ -124,7 +124,7 @@ fn every_call_and_every_code_is_tried() {
     let notes = library.directory().join("notes");
     let _ = fs::remove_file(&notes);
     for program in PROGRAMS {
-        for stage in Stage::all_of(program) {
+        for stage in Stage::all_of(program, &TRANSPORTS) {
             library.run_noting(program, &stage.arguments, &notes);
             stage.end();
         }

@@ -15,7 +15,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use c_programs::Library;
-use stage::{BUSY, FRONT, HANDSHAKE, Stage};
+use stage::{BUSY, FRONT, HANDSHAKE, Stage, TRANSPORTS};
 
 /// Runs a program on each of its stages; gives what the daemons of each heard.
 fn play(program: &str) -> Vec<Vec<Vec<u8>>> {
@@ -25,7 +25,7 @@ fn play(program: &str) -> Vec<Vec<Vec<u8>>> {
         c_programs::expect_success(&built, Command::new(&built).args(&stage.arguments).envs(stage.environment()));
         stage.end()
     };
-    Stage::all_of(program).into_iter().map(play).collect()
+    Stage::all_of(program, &TRANSPORTS).into_iter().map(play).collect()
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn memory_is_used_cleanly() {
     let library = Library::prepare("valgrind");
     let at_length = if std::env::var_os("TORC_MEMORY").is_some() { &WATCHED_AT_LENGTH[..] } else { &[] };
     for program in WATCHED.iter().chain(at_length) {
-        for stage in Stage::all_of(program) {
+        for stage in Stage::all_of(program, &TRANSPORTS) {
             library.check_memory(program, &stage.arguments, stage.environment());
             stage.end();
         }

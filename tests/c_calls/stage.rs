@@ -25,14 +25,15 @@ pub const ALWAYS: &str = "always";
 
 /// How a program reaches a scripted daemon.
 #[derive(Clone, Copy)]
-enum Transport {
+pub enum Transport {
     Tcp,
     Unix,
     /// A unix socket, and memory is offered that the daemon does not take.
     Offer,
 }
 
-const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Unix, Transport::Offer];
+/// All of them. The first one is there on every system.
+pub const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Unix, Transport::Offer];
 
 /// Bytes of the connect request.
 const REQUEST: usize = b"\x04\x04\x00\x01\x02me".len();
@@ -52,17 +53,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The stages on which a program is run, one after the other.
-    pub fn all_of(program: &str) -> Vec<Stage> {
+    /// The stages on which a program is run, one after the other. Scripted daemons are reached over these transports.
+    pub fn all_of(program: &str, transports: &[Transport]) -> Vec<Stage> {
+        let each = |stage: &dyn Fn(Transport) -> Stage| transports.iter().map(|&transport| stage(transport)).collect();
         match program {
-            "threads" => TRANSPORTS.map(|transport| Stage::scripted(transport, [busy_script()])).into(),
-            "short" => Stage::layers("SP", "FL", short_script),
-            "fork" => Stage::layers("", "flush", |_| fork_script()),
+            "threads" => each(&|transport| Stage::scripted(transport, [busy_script()])),
+            "short" => Stage::layers(transports, ["SP", "FL"], short_script),
+            "fork" => Stage::layers(transports, ["", "flush"], |_| fork_script()),
             "arguments" => {
                 let script = || then([Step::Hear(usize::MAX)]);
-                TRANSPORTS.map(|transport| Stage::scripted(transport, [script(), script()])).into()
+                each(&|transport| Stage::scripted(transport, [script(), script()]))
             }
-            "answers" => [Transport::Tcp, Transport::Unix].map(Stage::answering).into(),
+            "answers" => each(&Stage::answering),
             "core" | "flush" | "lost" | "sessions" | "select" | "crossing" | "twins" | "watch" => {
                 let [unix, shared] = [NEVER, ALWAYS].map(|how| Stage::real("").sharing(how));
                 vec![Stage::real("@127.0.0.1"), unix, shared]
@@ -102,12 +104,12 @@ impl Stage {
     }
 
     /// A program over each transport, without and with the Flush layer, which an argument says.
-    fn layers(plain: &str, flush: &str, script: impl Fn(&str) -> Vec<Step>) -> Vec<Stage> {
+    fn layers(transports: &[Transport], layers: [&str; 2], script: impl Fn(&str) -> Vec<Step>) -> Vec<Stage> {
         let stage = |transport, layer| {
             let stage = Stage::scripted(transport, [script(layer)]);
             if layer.is_empty() { stage } else { stage.with(layer) }
         };
-        TRANSPORTS.into_iter().flat_map(|transport| [plain, flush].map(|layer| stage(transport, layer))).collect()
+        transports.iter().flat_map(|&transport| layers.map(|layer| stage(transport, layer))).collect()
     }
 
     fn with(mut self, argument: &str) -> Stage {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use spread::client::doze;
 
 use super::process::Process;
-use super::stage::Stage;
+use super::stage::{Stage, TRANSPORTS};
 
 /// Where the package lies.
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -207,7 +207,7 @@ impl System {
     /// Compiles a program of `tests/c` and plays it on all its stages, with daemons of this machine.
     pub fn play(&self, name: &str) {
         let program = self.compile(&format!("tests/c/{name}.c"));
-        for stage in Stage::all_of(name) {
+        for stage in Stage::all_of(name, &TRANSPORTS[..1]) {
             self.run_with(&program, &stage.arguments, stage.environment());
             stage.end();
         }
