@@ -98,6 +98,7 @@ impl Gather {
             core.stats.dropped.stale_join += 1;
             return None;
         }
+        // Before it is believed: the two hosts may have given up different members.
         self.owed.hear(origin, join.incarnation);
         let behind = join.present.is_subset(&self.present) && join.failed.is_subset(&self.failed);
         if !behind && !self.failed.contains(&origin) {

@@ -25,11 +25,9 @@ pub(crate) struct Owed {
     /// Its members in ring order; empty if this daemon has not been in a ring yet.
     pub(crate) members: Vec<DaemonId>,
     /// The life of each member.
-    lives: Vec<Incarnation>,
+    lives: Vec<MemberLife>,
     /// Those whose form token went round with this daemon, but whose ring was not installed here.
     recovering: Vec<(DaemonId, Incarnation)>,
-    /// The members of which another life was heard since this ring broke.
-    changed: BTreeMap<DaemonId, Change>,
     pub(crate) window: Window,
     pub(crate) delivery: Delivery,
     /// Bit n is the n-th member: its packets are delivered even behind a hole.
@@ -41,9 +39,18 @@ pub(crate) struct Owed {
     promised: Claims,
 }
 
+/// The life in which a member was in the ring, and which lives of it were heard since the ring broke.
+#[derive(Debug)]
+struct MemberLife {
+    life: Incarnation,
+    since: Since,
+}
+
 /// Which lives of a member were heard one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+enum Since {
+    /// Only the one in the ring, or none.
+    Same,
     /// Another life than the one in the ring. The member has restarted.
     NewLife,
     /// Another life, and after it the one in the ring again. Probably two hosts run as this member.
@@ -78,7 +85,6 @@ impl Owed {
             members,
             lives,
             recovering: Vec::new(),
-            changed: BTreeMap::new(),
             window,
             delivery,
             trusted: 0,
@@ -90,6 +96,7 @@ impl Owed {
 
     /// Its members were in it in these lives.
     pub(crate) fn of_lives(self, lives: Vec<Incarnation>) -> Owed {
+        let lives = lives.into_iter().map(|life| MemberLife { life, since: Since::Same }).collect();
         Owed { lives, ..self }
     }
 
@@ -100,27 +107,24 @@ impl Owed {
 
     /// This life of a daemon gathers, or takes part in an agreement.
     pub(crate) fn hear(&mut self, daemon: DaemonId, life: Incarnation) {
-        let Some((_, before)) = self.member_lives().find(|member| member.0 == daemon) else { return };
-        if before != life {
-            self.changed.entry(daemon).or_insert(Change::NewLife);
-        } else if let Some(change) = self.changed.get_mut(&daemon) {
-            *change = Change::OldLifeAgain;
-        }
+        let mut members = self.members.iter().zip(&mut self.lives);
+        let Some((_, member)) = members.find(|(member, _)| **member == daemon) else { return };
+        member.since = match (member.life == life, member.since) {
+            (false, Since::Same) => Since::NewLife,
+            // A restart never returns to the old life, and late packets of it are dropped before they come here.
+            (true, Since::NewLife) => Since::OldLifeAgain,
+            (_, since) => since,
+        };
     }
 
     /// Whether a daemon was heard well in this life until now: it was a member, or a form token went round with it. Members do not install
     /// a ring in one moment, so some may be in the next one already when it breaks.
-    ///
-    /// If two hosts run as a member, neither of them was heard well, because each may hear only some of the others. Their lives show that some
-    /// time before the paths have proved it.
     pub(crate) fn was_heard(&self, daemon: DaemonId, life: Incarnation) -> bool {
-        let is_meant = |known: (DaemonId, Incarnation)| known == (daemon, life);
-        let is_known = self.member_lives().any(is_meant) || self.recovering.iter().copied().any(is_meant);
-        is_known && self.changed.get(&daemon) != Some(&Change::OldLifeAgain)
-    }
-
-    fn member_lives(&self) -> impl Iterator<Item = (DaemonId, Incarnation)> + '_ {
-        self.members.iter().copied().zip(self.lives.iter().copied())
+        let member = self.members.iter().zip(&self.lives).find(|(member, _)| **member == daemon).map(|(_, life)| life);
+        let was_member = member.is_some_and(|member| member.life == life);
+        // Two hosts seem to run as this member, some time before the paths can prove it. Each may hear only some of the others.
+        let takes_turns = member.is_some_and(|member| member.since == Since::OldLifeAgain);
+        (was_member || self.recovering.contains(&(daemon, life))) && !takes_turns
     }
 
     /// Its token rested here when it broke.

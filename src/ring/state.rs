@@ -11,7 +11,6 @@ use crate::wire::DaemonId;
 
 /// Where a ring is.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a daemon has one of them, and most of the time the largest but one")]
 pub(crate) enum State {
     /// Finding out who is there.
     Gather(Gather),
