@@ -116,7 +116,7 @@ impl Multipath {
     pub(super) fn follow_senior(&mut self, now: Instant) {
         let voice = if self.senior.is_there(now) { Voice::Signs } else { Voice::Full };
         if voice == Voice::Signs && !self.stands_aside() {
-            // Some daemons may not have noticed yet that there are two hosts.
+            // Some daemons may not have noticed yet that there are two hosts. They need several reports of this one for that.
             self.health.stir(now);
         }
         self.outbound.set_voice(voice);
@@ -140,7 +140,7 @@ impl Multipath {
             PacketKind::Greeting => header.destination == Some(header.sender),
             _ => false,
         };
-        is_meant && header.way == Way::Direct && self.outbound.double().contains_key(&header.sender)
+        is_meant && header.way == Way::Direct && self.doubles.contains(&header.sender)
     }
 
     /// Shows such a packet to the other host, unless the same was shown a moment ago.
@@ -189,6 +189,7 @@ impl Multipath {
         let others = self.table.others();
         self.doubles =
             others.filter(|&other| self.inbound.is_double(now, other)).map(|other| self.table.id(other)).collect();
+        // Its machine may answer for the address after its daemon has ended, so this lasts longer.
         let double = self.table.others().filter(|&other| self.inbound.is_unclear(now, other)).map(|other| {
             let is_near = self.table.site(other) == self.table.site(self.table.me());
             (self.table.id(other), if is_near { Distance::Near } else { Distance::Far })

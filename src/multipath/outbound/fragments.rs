@@ -10,8 +10,8 @@ use crate::wire::{DaemonId, Fragment, Head, Header, NetworkId, PacketKind, SealT
 /// No path is so short that a fragment has less room than this.
 const SHORTEST_PART: usize = 128;
 
-/// How often each fragment is sent to a daemon at another site as which two hosts run. The address leads to either host, perhaps to another
-/// one for each datagram. One host needs all fragments of a packet, so it would nearly never have them if each were sent once.
+/// How often each fragment is sent to a daemon at another site as which two hosts run. Each datagram may come to the other host, and one host
+/// needs all fragments.
 const COPIES_FOR_TWO: usize = 4;
 
 impl Outbound {
@@ -26,17 +26,21 @@ impl Outbound {
         // No packet here is longer than a datagram can be.
         let Ok(total) = u16::try_from(datagram.len()) else { return };
         self.fragmented = self.fragmented.wrapping_add(1);
-        let mut fragments = Vec::new();
+        let leads_to_either = to.is_some_and(|to| self.double.get(&to) == Some(&Distance::Far));
+        let mut again = Vec::new();
         for start in (0..datagram.len()).step_by(size) {
             let part = datagram.part(start, datagram.len().min(start + size));
             let fragment = Fragment { number: self.fragmented, total, offset: start as u16, part };
             let header = self.next_header(PacketKind::Fragment, to);
-            fragments.push(self.sealer.seal(header, fragment.encode().into(), None));
+            let parcel = self.sealer.seal(header, fragment.encode().into(), None);
+            self.put_whole(&parcel, networks, to);
+            if leads_to_either {
+                again.push(parcel);
+            }
         }
-        let leads_to_either = to.is_some_and(|to| self.double.get(&to) == Some(&Distance::Far));
         // One round after the other, so that a burst of losses does not take all copies of one fragment.
-        for _ in 0..if leads_to_either { COPIES_FOR_TWO } else { 1 } {
-            fragments.iter().for_each(|fragment| self.put_whole(fragment, networks, to));
+        for _ in 1..COPIES_FOR_TWO {
+            again.iter().for_each(|parcel| self.put_whole(parcel, networks, to));
         }
     }
 }
