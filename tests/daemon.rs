@@ -316,7 +316,7 @@ fn a_client_whose_files_close_slowly_holds_up_nobody() {
 fn lingering() -> (Socket, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = Socket::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-    near.set_linger(Some(Duration::from_secs(1000))).unwrap();
+    near.set_linger(Some(3 * PATIENCE)).unwrap();
     near.set_nonblocking(true).unwrap();
     while near.send(&[7; 100_000]).is_ok() {}
     (near, listener)

@@ -50,7 +50,7 @@ pub(super) struct Clients {
     /// Clients whose pipe was empty and that do not ring yet.
     pausing: Vec<SessionId>,
     writable: VecDeque<SessionId>,
-    /// Clients that are not read before this time.
+    /// The clients that pause, by the ends of their pauses.
     pauses: BTreeSet<(Instant, SessionId)>,
     buffer: Vec<u8>,
     /// Clients that have a pipe.
@@ -75,8 +75,8 @@ struct Client {
     blocked: bool,
     /// Its socket has ended, or ends when all bytes in it are read.
     closed: bool,
-    /// It is not in that queue until a pause is over.
-    pauses: bool,
+    /// It is not in that queue before this time.
+    pause: Option<Instant>,
     offer: Offer,
     /// The pipe that it shares with the daemon.
     intake: Option<Box<Intake>>,
@@ -150,7 +150,7 @@ impl Clients {
             writable: false,
             blocked: false,
             closed: false,
-            pauses: false,
+            pause: None,
             offer: Offer::None,
             intake: None,
         };
@@ -205,8 +205,8 @@ impl Clients {
     pub(super) fn read(&mut self, now: Instant, id: SessionId) -> Read<'_> {
         let Some(client) = self.clients.get_mut(&id) else { return Read::Nothing };
         if client.stream.must_wait() {
-            client.pauses = true;
-            self.pauses.insert((now + CROWDED_PAUSE, id));
+            // Not parked: nothing would tell that there is room again.
+            client.begin_pause(now + CROWDED_PAUSE, id, &mut self.pauses);
             return Read::Nothing;
         }
         let taken = match &mut client.intake {
@@ -223,8 +223,8 @@ impl Clients {
         match taken {
             Taken::Bytes(count) => {
                 if client.offer == Offer::Examined {
-                    client.pauses = true;
-                    self.pauses.insert((now + OFFER_TIMEOUT, id));
+                    // What follows may be in the pipe or in the socket, and only the answer says where.
+                    client.begin_pause(now + OFFER_TIMEOUT, id, &mut self.pauses);
                 }
                 // To the end of the queue: the poll does not report the rest again.
                 client.queue(id, &mut self.readable);
@@ -279,7 +279,9 @@ impl Clients {
 
     fn end_pause(&mut self, id: SessionId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        client.pauses = false;
+        if let Some(until) = client.pause.take() {
+            self.pauses.remove(&(until, id));
+        }
         if client.offer == Offer::Examined {
             client.offer = Offer::Answered;
         }
@@ -288,8 +290,7 @@ impl Clients {
 
     /// Ends the pauses that are over.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(&(at, id)) = self.pauses.first().filter(|&&(at, _)| at <= now) {
-            self.pauses.remove(&(at, id));
+        while let Some(&(_, id)) = self.pauses.first().filter(|&&(until, _)| until <= now) {
             self.end_pause(id);
         }
     }
@@ -391,6 +392,9 @@ impl Clients {
     fn take(&mut self, id: SessionId) -> Option<Client> {
         let client = self.clients.remove(&id)?;
         self.pipes -= usize::from(client.intake.is_some());
+        if let Some(until) = client.pause {
+            self.pauses.remove(&(until, id));
+        }
         self.watch.forget(id);
         Some(client)
     }
@@ -402,7 +406,7 @@ impl Clients {
 
     /// When [`Clients::handle_timeout`] and [`Clients::vanished`] must be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let pause = self.pauses.first().map(|&(at, _)| at);
+        let pause = self.pauses.first().map(|&(until, _)| until);
         pause.into_iter().chain(self.watch.poll_timeout()).min()
     }
 
@@ -461,9 +465,15 @@ impl Client {
         }
     }
 
+    /// Keeps it out of the queue until then.
+    fn begin_pause(&mut self, until: Instant, id: SessionId, pauses: &mut BTreeSet<(Instant, SessionId)>) {
+        self.pause = Some(until);
+        pauses.insert((until, id));
+    }
+
     /// Puts it into the queue, unless it is there already or is not read now.
     fn queue(&mut self, id: SessionId, readable: &mut VecDeque<SessionId>) {
-        if !self.readable && !self.parked && !self.pauses {
+        if !self.readable && !self.parked && self.pause.is_none() {
             self.readable = true;
             readable.push_back(id);
         }
@@ -659,9 +669,50 @@ mod tests {
         side.clients.handle_timeout(due);
         assert_eq!(side.clients.next_readable(), Some(id));
         passed.await_examined().into_iter().for_each(|(id, memory)| side.clients.examined(id, memory));
-        assert!(side.clients.clients[&id].intake.is_none(), "too late");
+        assert!(side.clients.clients[&id].intake.is_none() && side.clients.pauses.is_empty(), "too late");
         let _another = offer();
         assert_eq!(side.clients.read(due, id), Read::Ended, "nobody asked for a second one");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn while_too_many_files_wait_clients_of_this_machine_pause_and_others_are_read() {
+        let mut side = Side::new();
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let passed = Passed::for_test();
+        let local = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+        far.write_all(b"local").unwrap();
+        assert_eq!(side.next_readable(), local);
+        passed.fill();
+        let at = Instant::from_millis(1000);
+        assert_eq!(side.clients.read(at, local), Read::Nothing);
+        let (other, mut far_other) = side.connect();
+        far_other.write_all(b"other").unwrap();
+        assert_eq!(side.next_readable(), other);
+        assert_eq!(side.clients.read(at, other), Read::Bytes(b"other"));
+        passed.empty();
+        let due = side.clients.poll_timeout().unwrap();
+        assert_eq!(due, at + CROWDED_PAUSE);
+        side.clients.handle_timeout(due);
+        assert_eq!((side.clients.next_readable(), side.clients.next_readable()), (Some(other), Some(local)));
+        assert_eq!(side.clients.read(due, local), Read::Bytes(b"local"));
+    }
+
+    /// The node must learn it: a join of such a client may wait for long.
+    #[test]
+    fn a_parked_client_whose_other_end_goes_gets_one_more_turn() {
+        let mut side = Side::new();
+        let (id, mut far) = side.connect();
+        far.write_all(b"last words").unwrap();
+        assert_eq!(side.next_readable(), id);
+        side.clients.park(id);
+        assert!(!side.clients.has_ended(id));
+        drop(far);
+        assert_eq!(side.next_readable(), id);
+        assert!(side.clients.has_ended(id));
+        side.clients.park(id);
+        assert_eq!(side.clients.next_readable(), None);
     }
 
     #[test]

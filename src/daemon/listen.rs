@@ -413,6 +413,31 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn while_too_many_files_wait_nobody_of_this_machine_is_let_in_and_others_are() {
+        let place = std::env::temp_dir().join(format!("torc-held-{:x}", crate::daemon::Identity::new(None).seed));
+        let (mut poll, listeners) = open(LOOPBACK, 0);
+        let (mut listeners, passed) = (listeners.unwrap(), Passed::for_test());
+        listeners.open_unix(std::slice::from_ref(&place), None, &passed).unwrap();
+        let _local = std::os::unix::net::UnixStream::connect(&place).unwrap();
+        let mut events = Events::with_capacity(8);
+        while listeners.doors.iter().all(|door| !door.ready) {
+            poll.poll(&mut events, None).unwrap();
+            events.iter().for_each(|event| listeners.handle_event(event.token()));
+        }
+        passed.fill();
+        let now = Instant::from_millis(1000);
+        assert!(listeners.accept(now).is_none() && !listeners.is_ready());
+        let due = listeners.poll_timeout().unwrap();
+        assert_eq!(due, now + HELD_PAUSE);
+        let _other = TcpStream::connect(address(&listeners)).unwrap();
+        assert_eq!(accepted(&mut poll, &mut listeners).1, Peer::Tcp(LOOPBACK));
+        passed.empty();
+        listeners.handle_timeout(due);
+        assert!(listeners.is_ready() && matches!(listeners.accept(due), Some((_, Peer::Unix))));
+    }
+
+    #[test]
     fn clients_come_in_by_tcp_and_by_the_unix_socket() {
         let (mut poll, listeners) = open(LOOPBACK, 0);
         let mut listeners = listeners.unwrap();

@@ -60,6 +60,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.passed = None;
         if self.ended.recv_timeout(END_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            // A client holds a thread up. To join it could take for ever.
             return;
         }
         for thread in std::mem::take(&mut *self.state.threads.lock()) {
@@ -133,6 +134,7 @@ impl Passed {
         // The threads read the queue to its end, so one of them takes the job.
         _ = self.queue.send(job);
         let threads = self.state.threads.lock().len();
+        // Perhaps all threads are held up. One more than is needed does no harm.
         if unfinished > threads && threads < THREADS {
             // Without another thread the others have to do it.
             _ = self.start_thread();
@@ -184,6 +186,7 @@ impl State {
             None => None,
         };
         self.examined.lock().push((id, memory));
+        // Before the other files are closed: that may take long, and the session waits.
         (self.wake)();
         files.for_each(|file| self.close(file));
     }
@@ -203,6 +206,16 @@ impl Passed {
     /// Threads for which nobody waits.
     pub(super) fn for_test() -> Passed {
         Passed::start(|| {}).unwrap().0
+    }
+
+    /// As if too many files waited, until [`Passed::empty`].
+    pub(super) fn fill(&self) {
+        self.state.unfinished.fetch_add(LIMIT, Ordering::Relaxed);
+    }
+
+    /// Takes back [`Passed::fill`].
+    pub(super) fn empty(&self) {
+        self.state.unfinished.fetch_sub(LIMIT, Ordering::Relaxed);
     }
 
     /// Waits until something was examined.

@@ -120,16 +120,17 @@ impl Daemon {
         let node = Node::new(options.node, clock.now()).map_err(StartError::Ring)?;
         let silence = Silence::new(clock.now(), &options.networks);
         let links = Links::open(options.networks, buffers, registry()?, clock.now()).map_err(StartError::Network)?;
-        let port = options.client_port;
-        #[cfg_attr(not(unix), expect(unused_mut, reason = "unix sockets are opened later"))]
-        let mut listeners =
-            Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
         let shared = Shared::new(Waker::new(poll.registry(), WAKER)?, in_force);
+        // Before the listeners, so that it ends after them if this start fails: it waits for all that have a way to its threads.
         #[cfg(unix)]
         let workers = {
             let shared = Arc::clone(&shared);
             Workers::start(move || shared.wake())?
         };
+        let port = options.client_port;
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "unix sockets are opened later"))]
+        let mut listeners =
+            Listeners::open(&options.client_addresses, port, registry()?, FIRST_DOOR).map_err(StartError::Clients)?;
         #[cfg(unix)]
         listeners.open_unix(&options.unix_sockets, options.owner, workers.passed()).map_err(StartError::Clients)?;
         let clients = Clients::new(registry()?, FIRST_DOOR + Listeners::LIMIT, live.client_timeout);
