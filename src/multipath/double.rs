@@ -6,8 +6,8 @@
 //! host.
 //!
 //! The host with the larger life learns from these packets that it must give way. It *stands aside*: it receives and sends no packets of a ring.
-//! So it stays alone in a ring. It still reports, at first often. So each daemon finds out that there are two hosts, also one that did not notice it
-//! with the others. When the other host has been silent for [`SILENCE`], this host comes back.
+//! So it stays alone in a ring. It still reports, at first often. So a daemon that comes later finds out too that there are two hosts.
+//! When the other host has been silent for [`SILENCE`], this host comes back.
 
 use std::collections::BTreeMap;
 

@@ -45,8 +45,8 @@ const GAP_LIMIT: Duration = Duration::from_millis(500);
 pub(in crate::multipath) const SILENCE: Duration = Duration::from_secs(5);
 /// The host that gives way counts as gone after this silence. While it runs, it goes on reporting.
 const GONE: Duration = Duration::from_secs(10);
-/// After two hosts were known, the address of the daemon may lead to either machine for this long, although one daemon has ended. Its machine may
-/// still be there, and others may remember it. So packets for that daemon still go to all.
+/// How long the address of a daemon is unclear after there were two hosts. The daemon of one host has ended, but its machine may still answer
+/// for the address.
 const UNCLEAR: Duration = Duration::from_secs(600);
 
 impl Clones {
