@@ -98,7 +98,16 @@ impl Members<'_> {
             findings.warning(at, "VirtualID has no effect: the address identifies a daemon");
         }
         if let Some(other) = self.names.insert(name.value.clone(), name.at) {
-            let message = format!("a daemon named {} is already in line {}", shown(&name.value), other.line);
+            let (line, written) = (other.line, &syntax.name.value);
+            let message = match *written == name.value {
+                true => format!("a daemon named {} is already in line {line}", shown(written)),
+                // Otherwise the operator would look for two equal names, and find none.
+                false => format!(
+                    "the daemon name {} is cut to {} bytes, and is then equal to the one in line {line}: shorten both",
+                    shown(written),
+                    Table::NAME_LIMIT
+                ),
+            };
             return Err(Mistake::new(name.at, message));
         }
         let identity = self.identity(syntax, segment, &networks[0], findings)?;
@@ -490,6 +499,13 @@ e 10.0.0.6 { D 10.0.0.7 }\nf 0.0.0.0\ng 239.0.0.1\nh fe80::1\n\"i\tj\" 10.0.0.8"
             "f:12:1: the daemon name \"i\\tj\" contains characters that cannot be shown: leave them out",
         ];
         assert_eq!(messages.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn names_that_are_equal_once_they_are_cut_are_told_as_such() {
+        let message = refusal("10.0.0.255", "a-rather-long-name-of-one 10.0.0.1\na-rather-long-name-of-two 10.0.0.2");
+        let cut = "is cut to 19 bytes, and is then equal to the one in line 2: shorten both";
+        assert_eq!(message, format!("f:3:1: the daemon name \"a-rather-long-name-of-two\" {cut}"));
     }
 
     #[test]
