@@ -184,6 +184,7 @@ fn a_port_that_ended_connections_hold_is_waited_for() {
     assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, setup.port)).is_err(), "nothing holds the port");
     let daemon = setup.start();
     daemon.expect_log(&["WARN port_held", "as soon as the system frees it"]);
+    daemon.expect_log(&["INFO started", "clients can connect, except to the addresses named above"]);
     // With a reset the other side is gone at once.
     socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);

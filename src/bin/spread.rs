@@ -264,7 +264,9 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     };
     daemon.handle().set_program(Program { reload: Box::new(reload.clone()), set_log: Box::new(level_setter(&log)) });
     watch(daemon.handle(), Box::new(reload))?;
-    info!(name: "started", name = me.name, id = %me.id, "clients can connect, the ring is being formed");
+    let where_clients_can =
+        if daemon.has_all_client_addresses() { "" } else { ", except to the addresses named above" };
+    info!(name: "started", name = me.name, id = %me.id, "clients can connect{where_clients_can}, the ring is being formed");
     let mut reporter = Reporter::new(&manager);
     let exit = daemon.run_with(|status| reporter.on_status(status));
     manager.stopping();

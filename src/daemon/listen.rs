@@ -166,6 +166,11 @@ impl Listeners {
         self.add(listener).map_err(|error| ListenError { place: place(address), error })
     }
 
+    /// Whether clients can connect to every address that they are to find.
+    pub(super) fn are_complete(&self) -> bool {
+        self.doors.iter().all(|door| !matches!(door.listener, Listener::Missing(_)))
+    }
+
     /// Opens the unix sockets. One that cannot be opened is an error only if there is no other place for clients.
     #[cfg(unix)]
     pub(super) fn open_unix(
@@ -470,10 +475,11 @@ mod tests {
         let now = Instant::from_millis(5);
         listeners.handle_timeout(now);
         assert_eq!(listeners.poll_timeout(), Some(now + RETRY_INTERVAL));
-        assert!(listeners.accept(now).is_none());
+        assert!(listeners.accept(now).is_none() && !listeners.are_complete());
         listeners.doors[0].listener = Listener::Missing(SocketAddr::new(LOOPBACK, 0));
         listeners.handle_timeout(now + RETRY_INTERVAL);
         assert_eq!(listeners.poll_timeout(), None);
+        assert!(listeners.are_complete());
         address(&listeners);
     }
 

@@ -174,6 +174,11 @@ impl Daemon {
         Handle::new(Arc::clone(&self.shared))
     }
 
+    /// Whether clients can connect to every address that the configuration gives them. The log names those that are missing.
+    pub fn has_all_client_addresses(&self) -> bool {
+        self.listeners.are_complete()
+    }
+
     /// Runs until [`Handle::stop`], then leaves the ring and closes everything.
     pub fn run(self) {
         self.run_with(|_| {});
