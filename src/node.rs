@@ -20,7 +20,7 @@ use std::net::IpAddr;
 
 use crate::config::Live;
 use crate::groups::{Groups, GroupsEvent, SessionId};
-use crate::multipath::{self, Attempt, Multipath, MultipathSettings, Networks, System};
+use crate::multipath::{self, Attempt, Multipath, MultipathSettings, Networks, Reason, System};
 use crate::ring::{self, Configuration, ConfigurationKind, Ring, RingEvent, RingSettings, RingSettingsError};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
@@ -213,11 +213,15 @@ impl Node {
                     // Reported before the ring handles it, so that the log can tell a farewell from a loss.
                     self.events.push_back(NodeEvent::Farewell(header.sender));
                 }
+                let lies = self.ring.stats().dropped.lies();
                 self.ring.handle_packet(now, header.sender, packet);
+                if self.ring.stats().dropped.lies() != lies {
+                    self.paths.refuse_body(now, network, source, Reason::Impossible);
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, sender = %header.sender, kind = ?header.kind, "malformed packet");
-                self.paths.count_malformed();
+                self.paths.refuse_body(now, network, source, Reason::Malformed);
             }
         }
         self.pump(now);

@@ -152,7 +152,11 @@ impl Multipath {
         source: IpAddr,
         datagram: Slice,
     ) -> Option<(Header, Slice)> {
+        let malformed = self.stats.malformed;
         let first = self.arrive(now, Arrival { network, source, form: Form::Whole }, datagram);
+        if self.stats.malformed != malformed {
+            self.inbound.notify(now, network, source, Reason::Malformed);
+        }
         self.follow_lengths();
         first
     }
@@ -296,8 +300,14 @@ impl Multipath {
         self.outbound.send(Known { now, table: &self.table, health: &self.health }, packet);
     }
 
-    /// The body of a packet that was handed up made no sense.
-    pub fn count_malformed(&mut self) {
+    /// A packet that was handed up makes no sense. The operator learns where it came from.
+    pub fn refuse_body(&mut self, now: Instant, network: NetworkId, source: IpAddr, reason: Reason) {
+        self.stats.count(reason);
+        self.inbound.notify(now, network, source, reason);
+    }
+
+    /// The body of a packet that is not handed up makes no sense.
+    fn count_malformed(&mut self) {
         self.stats.malformed += 1;
     }
 

@@ -122,6 +122,10 @@ pub enum Reason {
     Sealed,
     /// It is of another version of the protocol between daemons.
     OtherVersion(u8),
+    /// Its bytes are no packet, or no packet of the kind that it says.
+    Malformed,
+    /// It says what no daemon can say.
+    Impossible,
 }
 
 impl fmt::Display for Reason {
@@ -136,13 +140,15 @@ impl fmt::Display for Reason {
                     "another version of the protocol between daemons ({version}): run the same release everywhere"
                 )
             }
+            Reason::Malformed => f.write_str("it is no packet of a daemon"),
+            Reason::Impossible => f.write_str("no daemon says this: it is forged, or was damaged on its way"),
         }
     }
 }
 
 impl Reason {
     /// How many reasons there are.
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 6;
 
     /// Its place in a list of all.
     pub(super) fn number(self) -> usize {
@@ -151,6 +157,8 @@ impl Reason {
             Reason::NotOpened => 1,
             Reason::Sealed => 2,
             Reason::OtherVersion(_) => 3,
+            Reason::Malformed => 4,
+            Reason::Impossible => 5,
         }
     }
 }

@@ -61,6 +61,9 @@ impl Stats {
             Reason::ForeignSource => &mut self.foreign_source,
             Reason::NotOpened | Reason::Sealed => &mut self.not_opened,
             Reason::OtherVersion(_) => &mut self.other_version,
+            Reason::Malformed => &mut self.malformed,
+            // The ring has counted it, by what is impossible in it.
+            Reason::Impossible => return,
         } += 1;
     }
 }

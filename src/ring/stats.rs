@@ -89,6 +89,15 @@ counters! {
     }
 }
 
+impl Dropped {
+    /// How many of them no daemon can have sent.
+    pub fn lies(&self) -> u64 {
+        let impossible = self.impossible_token + self.impossible_data + self.impossible_join + self.impossible_rest;
+        let others = self.impossible_form + self.impossible_probe + self.contradictions + self.false_farewell;
+        impossible + others + self.malformed
+    }
+}
+
 counters! {
     /// Gathers begun, by reason.
     pub struct Gathers in "gathers" {
