@@ -1,7 +1,8 @@
 //! Finds the first copy of each packet across the lives of a daemon, in a system without keys, where nothing proves which life is present.
 //!
 //! Lives have no order, and a packet of an earlier life may come late. So no life ends for good here: a life becomes the present one again with the
-//! first packet whose counter is above all others of it. A daemon that runs soon sends such a packet.
+//! first packet whose counter is above all others of it. A daemon that runs soon sends such a packet. If a forged packet has made its counter
+//! too high, its own packets seem to be late ones. So a life also becomes the present one again if that many new ones come one after the other.
 
 use super::super::health::Copied;
 use super::duplicates::{Copies, Mark, SPAN, Seen, Trust};
@@ -17,10 +18,15 @@ pub(super) struct Life {
     pub(super) incarnation: Incarnation,
     to_all: Copies,
     to_me: Copies,
+    /// Packets that were refused as late ones since the present life was last heard, copies left out.
+    late: u32,
 }
 
 /// How many lives of a daemon are remembered.
 const LIFE_LIMIT: usize = 8;
+
+/// So many packets are not left over in some queue while the present life says nothing: their life goes on, and the present one was forged.
+const LATE_LIMIT: u32 = 16;
 
 /// Why a packet does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +49,7 @@ impl Lives {
         match known {
             Some(0) => {}
             // Not above all counters of its life, so it may be left over in some queue.
-            Some(place) if self.0[place].copies(header).is_late(header.counter) => return Err(Old::PastLife),
+            Some(place) if self.0[place].is_left_over(header, mark) => return Err(Old::PastLife),
             // That life speaks again. If it were refused, one forged packet of another life could mute the daemon.
             Some(place) => self.0[..=place].rotate_right(1),
             None => {
@@ -52,13 +58,24 @@ impl Lives {
                 self.0.insert(0, Life::new(header.incarnation, Trust::Unproved));
             }
         }
+        self.0.iter_mut().for_each(|life| life.late = 0);
         self.0[0].record(header, mark)
     }
 }
 
 impl Life {
     pub(super) fn new(incarnation: Incarnation, trust: Trust) -> Life {
-        Life { incarnation, to_all: Copies::new(trust, SPAN), to_me: Copies::new(trust, SPAN) }
+        Life { incarnation, to_all: Copies::new(trust, SPAN), to_me: Copies::new(trust, SPAN), late: 0 }
+    }
+
+    /// Whether a packet of this life is a late one, while another life is present.
+    fn is_left_over(&mut self, header: &Header, mark: Mark) -> bool {
+        if !self.copies(header).is_late(header.counter) {
+            return false;
+        }
+        // A copy of what came before does not show that the life goes on.
+        self.late += u32::from(self.seen(header, mark) == Seen::Never);
+        self.late < LATE_LIMIT
     }
 
     /// Which copy of a packet of this life this is.
@@ -124,6 +141,31 @@ mod tests {
         }
         let real = (1..9).map(|counter| record(&mut lives, header(1, None, counter)));
         assert!(real.into_iter().all(|copied| copied == Ok(Copied::First)));
+    }
+
+    #[test]
+    fn a_forged_counter_that_is_little_too_high_and_a_forged_life_mute_nobody_for_long() {
+        let mut lives = Lives::default();
+        for forged in [header(1, None, 1), header(1, None, 8000), header(6, None, 1)] {
+            assert_eq!(record(&mut lives, forged), Ok(Copied::First));
+        }
+        let real: Vec<_> = (2..40).map(|counter| record(&mut lives, header(1, None, counter))).collect();
+        let refused = LATE_LIMIT as usize - 1;
+        assert!(real[..refused].iter().all(|copied| *copied == Err(Old::PastLife)));
+        assert!(real[refused..].iter().all(|copied| *copied == Ok(Copied::First)));
+    }
+
+    #[test]
+    fn what_is_left_over_of_an_earlier_life_does_not_end_the_present_one() {
+        let mut lives = Lives::default();
+        for life in [header(1, None, 1), header(1, None, 8000), header(2, None, 1)] {
+            assert_eq!(record(&mut lives, life), Ok(Copied::First));
+        }
+        for counter in 2..200 {
+            assert_eq!(record(&mut lives, header(1, None, counter)), Err(Old::PastLife));
+            assert_eq!(record(&mut lives, header(1, None, 8000)), Err(Old::PastLife), "a copy shows nothing");
+            assert!(counter % 8 != 0 || record(&mut lives, header(2, None, counter)) == Ok(Copied::First));
+        }
     }
 
     #[test]
