@@ -61,8 +61,12 @@ pub struct Status {
     pub keys: Vec<KeyId>,
     /// The key that seals packets.
     pub key: Option<KeyId>,
+    /// The daemons that are not known to have the newest key.
+    pub without_newest_key: Vec<DaemonId>,
     /// Why the key file could not be used when it was last read again; `None` if it could.
     pub key_error: Option<String>,
+    /// The daemons as which two hosts run. This one is among them if it is the host that gives way.
+    pub two_hosts: Vec<DaemonId>,
     /// The digest of the membership table.
     pub system: u32,
     /// The members of the ring that have not read the next membership table; `None` if there is no next one.

@@ -120,7 +120,8 @@ fn write_members(text: &mut String, names: &Names, status: &Status) {
     let ring = status.configuration.as_ref().map_or(&[][..], |configuration| &configuration.members);
     for (daemon, name) in &names.daemons {
         let place = if ring.contains(daemon) { "in" } else { "out" };
-        let _ = writeln!(text, "member daemon={daemon} name={name} ring={place}");
+        let hosts = if status.two_hosts.contains(daemon) { 2 } else { 1 };
+        let _ = writeln!(text, "member daemon={daemon} name={name} ring={place} hosts={hosts}");
     }
 }
 
@@ -207,7 +208,9 @@ fn status_of(name: &str, names: &Names, status: &Status) -> String {
     let _ = writeln!(text, " other_version={} strangers={}", packets.other_version, packets.strangers);
     let ids: Vec<String> = status.keys.iter().map(KeyId::to_string).collect();
     let using = or_dash(status.key.map(|key| key.to_string()).unwrap_or_default());
-    let _ = writeln!(text, "seal key={using} keys={}", or_dash(ids.join(",")));
+    let lacking: Vec<String> = status.without_newest_key.iter().map(ToString::to_string).collect();
+    let (ids, lacking) = (or_dash(ids.join(",")), or_dash(lacking.join(",")));
+    let _ = writeln!(text, "seal key={using} keys={ids} newest_waits_for={lacking}");
     let policy = status.policy.to_string();
     let (name, copies) = policy.split_once(' ').unwrap_or((&policy, "-"));
     let _ = writeln!(text, "data policy={name} copies={copies}");
@@ -425,7 +428,7 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(lines[0], format!("daemon name=alpha version={version} state=operational clients=2"));
         assert_eq!(lines[2], "times section=ring key=token_rotation count=0 p50_us=- p99_us=-");
-        assert_eq!(lines[5], "seal key=- keys=-");
+        assert_eq!(lines[5], "seal key=- keys=- newest_waits_for=-");
         assert_eq!(lines[6], "data policy=active copies=2");
         let network = "network network=0 link=up switched=off drill=off priority=7 sent=0 ";
         assert!(lines[7].starts_with(network), "{}", lines[7]);

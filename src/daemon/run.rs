@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::{Events, Poll, Token, Waker};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::clients::Clients;
 use super::clock::Clock;
@@ -39,6 +39,7 @@ use crate::multipath::Networks;
 use crate::net::{Arrived, Buffers, Links, Remainder, Runs, SOCKET_LIMIT, SocketId, TOKEN_LIMIT};
 use crate::node::{ClientInput, EndReason, Node, NodeEvent};
 use crate::ring::{Configuration, ConfigurationKind};
+use crate::seal::KeyId;
 use crate::time::{Duration, Instant};
 use crate::wire::{MonitorCommand, NetworkId, Refusal};
 use succession::Next;
@@ -87,6 +88,8 @@ pub struct Daemon {
     path_changes: u64,
     state_file: Option<PathBuf>,
     key_error: Option<String>,
+    /// The key that sealed packets when the last status was made.
+    sealing: Option<KeyId>,
     reload_error: Option<String>,
     next: Option<Next>,
     #[cfg(unix)]
@@ -137,6 +140,7 @@ impl Daemon {
         #[cfg(unix)]
         let control = control::open(&options.control_sockets, options.owner, &Handle::new(Arc::clone(&shared)));
         let ending = Ending(Arc::clone(&shared));
+        let sealing = node.key();
         Ok(Daemon {
             clock,
             poll,
@@ -159,6 +163,7 @@ impl Daemon {
             path_changes: 0,
             state_file: options.state_file,
             key_error: None,
+            sealing,
             reload_error: None,
             next: None,
             #[cfg(unix)]
@@ -354,6 +359,12 @@ impl Daemon {
 
     fn publish(&mut self, now: Instant) -> Status {
         self.next_status = now + STATUS_INTERVAL;
+        let key = self.node.key();
+        if mem::replace(&mut self.sealing, key) != key
+            && let Some(key) = key
+        {
+            info!(name: "key_in_use", %key, "packets are sealed with this key from now on");
+        }
         let status = Status {
             configuration: self.configuration.clone(),
             ring_state: self.node.ring_state(),
@@ -367,8 +378,10 @@ impl Daemon {
             paths: self.node.paths().collect(),
             matrix: self.node.matrix().collect(),
             keys: self.node.keys().collect(),
-            key: self.node.key(),
+            key,
+            without_newest_key: self.node.without_newest_key().collect(),
             key_error: self.key_error.clone(),
+            two_hosts: self.node.two_hosts().collect(),
             system: self.node.system_digest(),
             waits_for: self.node.waits_for(),
             differing: self.node.differing().collect(),

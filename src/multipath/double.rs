@@ -159,6 +159,11 @@ impl Multipath {
         self.doubles.iter().copied()
     }
 
+    /// The daemons as which two hosts run, with this one if it gives way to the other host.
+    pub fn two_hosts(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        self.doubles().chain(self.stands_aside().then(|| self.table.my_id()))
+    }
+
     /// A ring has gathered for long, since this time. A daemon that has not been heard since counts as gone.
     pub fn set_long_gather(&mut self, since: Option<Instant>) {
         self.inbound.set_long_gather(since);

@@ -9,7 +9,7 @@ use super::outbound::{Known, KnownTo, LifeMet, Parcel, Relaying};
 use super::seat::Seat;
 use crate::seal::{KeyId, Keys};
 use crate::time::{Duration, Instant};
-use crate::wire::{Greeting, KeyBytes, PacketKind};
+use crate::wire::{DaemonId, Greeting, KeyBytes, PacketKind};
 
 /// A daemon that was heard within this time may still be there, so no key is used that it may not have.
 const KEY_PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +39,24 @@ impl Multipath {
     /// The keys with which packets may be opened, the newest last.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
         self.keys.iter().map(|&bytes| KeyId(u32::from_be_bytes(bytes)))
+    }
+
+    /// The daemons that are not known to have the newest key. While one of them may still be there, that key seals nothing.
+    pub fn without_newest_key(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        let newest = self.keys().next_back();
+        let lacks = move |other: &Seat| newest.is_some_and(|key| !self.inbound.has_key(*other, key));
+        self.table.others().filter(lacks).map(|other| self.table.id(other))
+    }
+
+    /// The daemons that are heard, and that are known to have none of the keys of this one. They cannot hear it.
+    pub fn without_common_key(&self, now: Instant) -> impl Iterator<Item = DaemonId> + '_ {
+        let heard = move |other: &Seat| self.health.paths().is_alive(now, *other);
+        let lacks = |other: &Seat| !self.keys().any(|key| self.inbound.has_key(*other, key));
+        let is_sealed = !self.keys.is_empty();
+        self.table
+            .others()
+            .filter(move |other| is_sealed && heard(other) && lacks(other))
+            .map(|other| self.table.id(other))
     }
 
     pub(super) fn choose_key(&mut self, now: Instant) {

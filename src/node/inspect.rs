@@ -6,6 +6,7 @@ use crate::groups::SessionId;
 use crate::multipath::{self, Hearing, Networks, Path, Policy};
 use crate::ring::{self, Progress, Windows};
 use crate::seal::KeyId;
+use crate::time::Instant;
 use crate::wire::{DaemonId, Name};
 
 /// Where a client's session stands.
@@ -32,6 +33,21 @@ impl Node {
     /// The keys with which packets may be opened, the newest last.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = KeyId> + '_ {
         self.paths.keys()
+    }
+
+    /// The daemons that are not known to have the newest key.
+    pub fn without_newest_key(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        self.paths.without_newest_key()
+    }
+
+    /// The daemons that are heard, and that are known to have none of the keys of this one.
+    pub fn without_common_key(&self, now: Instant) -> impl Iterator<Item = DaemonId> + '_ {
+        self.paths.without_common_key(now)
+    }
+
+    /// The daemons as which two hosts run, as far as is known here. This one is among them if it gives way to the other host.
+    pub fn two_hosts(&self) -> impl Iterator<Item = DaemonId> + '_ {
+        self.paths.two_hosts()
     }
 
     /// Bytes of a datagram that are not a packet's body: the header, and the tag of a sealed one.

@@ -56,8 +56,19 @@ impl Health {
                 _ => {}
             }
         }
+        let (mut out, mut double) = (Vec::new(), Vec::new());
+        for member in control::records(answer).filter(|record| record.kind == "member") {
+            let (daemon, is_silent) = (member.value("daemon"), silent.get(member.value("daemon")) == Some(&true));
+            if member.value("ring") == "out" && !is_silent {
+                out.push(format!("{} is not in the ring", named(daemon)));
+            }
+            if member.value("hosts") == "2" {
+                double.push(format!("two hosts run as {}", named(daemon)));
+            }
+        }
         let gone =
             silent.iter().filter(|(_, silent)| **silent).map(|(daemon, _)| format!("{} is not heard", named(daemon)));
+        let gone: Vec<String> = gone.chain(out).chain(double).collect();
         troubles.splice(0..0, gone);
         Health::grade(state.as_deref(), members, &troubles)
     }
@@ -114,5 +125,21 @@ mod tests {
         assert_eq!(health("operational", "down", ["healthy", "healthy"]).0, Grade::Degraded);
         assert_eq!(health("gather", "up", ["healthy", "healthy"]).0, Grade::Failed);
         assert_eq!(Health::of("").grade, Grade::Failed);
+    }
+
+    #[test]
+    fn a_daemon_outside_the_ring_and_a_second_host_are_failures() {
+        let health = |members: &str| {
+            let front = "daemon name=a state=operational\nring id=x daemons=1\n";
+            let paths = "path daemon=10.0.0.2 network=0 state=healthy\npath daemon=10.0.0.3 network=0 state=silent\n";
+            let Health { grade, words } = Health::of(&format!("{front}{paths}{members}"));
+            assert_eq!(grade, Grade::Degraded);
+            words
+        };
+        let beta = "member daemon=10.0.0.2 name=beta ring=out hosts=2\n";
+        let gamma = "member daemon=10.0.0.3 name=gamma ring=out hosts=1\n";
+        let (lost, two) = ("beta (10.0.0.2) is not in the ring", "two hosts run as beta (10.0.0.2)");
+        let words = format!("degraded: a ring of 1; gamma (10.0.0.3) is not heard; {lost}; {two}");
+        assert_eq!(health(&format!("{beta}{gamma}")), words);
     }
 }

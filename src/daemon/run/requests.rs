@@ -82,7 +82,11 @@ impl Daemon {
     /// Uses keys that were read again.
     pub(super) fn set_keys(&mut self, keys: Keys) {
         let count = keys.ids().count();
-        self.node.set_keys(self.clock.now(), keys);
+        let now = self.clock.now();
+        self.node.set_keys(now, keys);
+        for daemon in self.node.without_common_key(now) {
+            warn!(name: "key_missing", %daemon, "a daemon is not known to have any key of this file: it is cut off until it reads one of them");
+        }
         self.key_error = None;
         info!(name: "keys", count, using = self.node.key().map(tracing::field::display), "key file read");
     }
