@@ -234,6 +234,10 @@ impl Clients {
                 self.pausing.push(id);
                 Read::Nothing
             }
+            Taken::Crowded => {
+                client.begin_pause(now + CROWDED_PAUSE, id, &mut self.pauses);
+                Read::Nothing
+            }
             Taken::Nothing => Read::Nothing,
             Taken::Ended => Read::Ended,
         }
@@ -379,8 +383,12 @@ impl Clients {
             }
         }
         if client.stream.finish().is_ok() {
-            let mut reads = 0..LAST_READS;
-            while reads.next().is_some() && client.stream.read(&mut self.buffer).is_ok_and(|n| n > 0) {}
+            for _ in 0..LAST_READS {
+                // Files that lie unread in the socket are closed with it, outside the loop.
+                if client.stream.must_wait() || !client.stream.read(&mut self.buffer).is_ok_and(|n| n > 0) {
+                    break;
+                }
+            }
         }
     }
 
@@ -493,7 +501,7 @@ fn write_some<'a>(stream: &Stream, slices: impl Iterator<Item = &'a Slice>) -> i
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::{ErrorKind, Read as _, Write as _};
     use std::net::{self, Ipv4Addr};
 
     use mio::net::TcpStream;
@@ -697,6 +705,27 @@ mod tests {
         side.clients.handle_timeout(due);
         assert_eq!((side.clients.next_readable(), side.clients.next_readable()), (Some(other), Some(local)));
         assert_eq!(side.clients.read(due, local), Read::Bytes(b"local"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn while_too_many_files_wait_a_client_that_ends_is_not_read_either() {
+        for full in [true, false] {
+            let mut side = Side::new();
+            let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let passed = Passed::for_test();
+            let id = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+            far.write_all(b"last words").unwrap();
+            if full {
+                passed.fill();
+            }
+            side.clients.close(id, &[]);
+            passed.await_closed();
+            // The system says in this way that something was left unread.
+            let error = far.read(&mut [0; 10]).map_err(|error| error.kind());
+            assert_eq!(error, if full { Err(ErrorKind::ConnectionReset) } else { Ok(0) });
+        }
     }
 
     /// The node must learn it: a join of such a client may wait for long.

@@ -27,6 +27,9 @@ pub const PASSWORD_FILE: &str = "spread.access_pword";
 
 /// Descriptors that clients cannot have: for networks, doors, the log, and a client that is refused.
 const OTHER_DESCRIPTORS: usize = 64;
+/// Descriptors for files that clients of this machine pass; but no more than a quarter of all. What finds no descriptor is closed by the system
+/// within the loop, and that may take as long as the client likes.
+const PASSED_DESCRIPTORS: usize = 512;
 
 /// Why a file cannot be used.
 #[derive(Debug)]
@@ -184,7 +187,8 @@ pub(super) fn fit_memory(live: &mut Live) {
 
 /// Limits the clients to the descriptors of this process.
 pub(super) fn fit_descriptors(session: &mut SessionSettings, descriptors: usize) {
-    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
+    let others = OTHER_DESCRIPTORS + PASSED_DESCRIPTORS.min(descriptors / 4);
+    let room = descriptors.saturating_sub(others).max(1);
     if room < session.quota {
         warn!(name: "few_descriptors", descriptors, wanted = session.quota, "fewer clients than MaxSessions fit: raise the limit of open files");
         session.quota = room;

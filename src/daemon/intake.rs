@@ -44,6 +44,8 @@ pub(super) enum Taken {
     Nothing,
     /// Nothing now. The client does not ring: read again, or call [`Intake::sleep`].
     Pause,
+    /// Nothing now: clients of this machine have passed so many files that no socket of theirs is read.
+    Crowded,
     /// The stream has ended.
     Ended,
 }
@@ -132,6 +134,10 @@ impl Intake {
         if self.is_over() || room.is_empty() {
             return Err(Taken::Bytes(0));
         }
+        // Before each read, because each may bring as many files as the system passes at once.
+        if stream.must_wait() {
+            return Err(Taken::Crowded);
+        }
         self.read_socket(stream, room).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => Taken::Nothing,
             ErrorKind::Interrupted => Taken::Bytes(0),
@@ -180,6 +186,7 @@ mod tests {
 
     /// Both ends of a session with a pipe.
     struct Ends {
+        passed: Passed,
         far: UnixStream,
         shared: Memory,
         writer: Writer,
@@ -191,11 +198,12 @@ mod tests {
         fn new() -> Ends {
             let (near, far) = UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
-            let mut stream = Stream::unix(mio::net::UnixStream::from_std(near), &Passed::for_test()).unwrap();
+            let passed = Passed::for_test();
+            let mut stream = Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap();
             let shared = pipe::offer(&SockRef::from(&far), b'x', 0).unwrap();
             let Ok((1, mut files)) = stream.receive(&mut [0; 10]) else { panic!("no byte") };
             let memory = pipe::accept(files.remove(0)).expect("a pipe");
-            Ends { far, shared, writer: Writer::default(), stream, intake: Intake::new(memory) }
+            Ends { passed, far, shared, writer: Writer::default(), stream, intake: Intake::new(memory) }
         }
 
         fn write(&mut self, bytes: &[u8]) {
@@ -222,6 +230,19 @@ mod tests {
         fn read(&mut self) -> Result<Vec<u8>, Taken> {
             self.read_when(SocketState::Open)
         }
+    }
+
+    /// The loop would close files that find no descriptor, and that may take as long as the client likes.
+    #[test]
+    fn while_too_many_files_wait_no_byte_of_the_socket_is_read() {
+        let mut ends = Ends::new();
+        ends.write(b"ab");
+        ends.announce(2);
+        ends.far.write_all(b"cd").unwrap();
+        ends.passed.fill();
+        assert_eq!((ends.read(), ends.read()), (Ok(b"ab".to_vec()), Err(Taken::Crowded)));
+        ends.passed.empty();
+        assert_eq!(ends.read(), Ok(b"cd".to_vec()));
     }
 
     /// A bell for which there is no room is lost, and nobody rings again.

@@ -26,7 +26,8 @@ use crate::pipe::{self, Memory};
 
 /// Threads, if many files must be closed at once or some are slow.
 const THREADS: usize = 8;
-/// Files that wait for a thread, or that a thread is at. With more, clients of this machine are not read.
+/// Files that wait for a thread, or that a thread is at. With more, no socket of a client of this machine is read, so there are never more than this
+/// and what one read brings.
 const LIMIT: usize = 256;
 
 /// The time that the end of a daemon waits for its threads. A client may hold them up for ever.
@@ -211,6 +212,13 @@ impl Passed {
     /// As if too many files waited, until [`Passed::empty`].
     pub(super) fn fill(&self) {
         self.state.unfinished.fetch_add(LIMIT, Ordering::Relaxed);
+    }
+
+    /// Waits until everything is closed but what [`Passed::fill`] has added.
+    pub(super) fn await_closed(&self) {
+        while !self.state.unfinished.load(Ordering::Relaxed).is_multiple_of(LIMIT) {
+            thread::yield_now();
+        }
     }
 
     /// Takes back [`Passed::fill`].

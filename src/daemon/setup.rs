@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn no_more_clients_come_in_than_have_descriptors() {
         let mut alpha = options(&settings(TWO_SEGMENTS), "alpha");
-        for (descriptors, quota) in [(1024, 5), (67, 3), (10, 1)] {
+        for (descriptors, quota) in [(1024, 5), (89, 3), (10, 1)] {
             alpha.fit_descriptors(descriptors);
             assert_eq!(alpha.node.live.session.quota, quota);
         }
