@@ -151,7 +151,11 @@ fn refused_monitors_do_not_fill_the_log_and_stop_nobody() {
         }
         daemon.expect_well();
     }
-    daemon.expect_log(&["monitor_refused", "wants this daemon to stop", "from=solo (127.0.0.1)"]);
+    daemon.expect_log(&[
+        "monitor_refused",
+        "wants this daemon to stop",
+        "source=solo (127.0.0.1) claims=solo (127.0.0.1)",
+    ]);
     assert!(daemon.log().len() < 10_000, "{} bytes", daemon.log().len());
     daemon.expect_log(&["suppressed", "more like this"]);
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use tracing::{debug, warn};
 
@@ -116,18 +116,18 @@ impl Monitors {
             && Header::decode(&mut Reader::new(datagram)).is_ok_and(|header| self.hidden.contains(&header.sender))
     }
 
-    /// A monitor's command arrived.
-    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<Order> {
+    /// A monitor's command arrived from this address. The daemon that it names as its sender is only a claim.
+    pub(super) fn handle(&mut self, now: Instant, source: IpAddr, datagram: &[u8]) -> Option<Order> {
         let command = match MonitorCommand::decode(datagram, self.daemons.len()) {
             Ok(command) => command,
             Err(error) => {
-                debug!(%error, "malformed command of a monitor");
+                debug!(%source, %error, "malformed command of a monitor");
                 return None;
             }
         };
         let same = [self.configuration, MonitorCommand::ANY_CONFIGURATION].contains(&command.configuration);
         if !same || !self.daemons.contains(&command.from) {
-            debug!(from = %command.from, "command of a monitor with another configuration");
+            debug!(%source, claims = %command.from, "command of a monitor with another configuration");
             return None;
         }
         match command.request {
@@ -138,7 +138,8 @@ impl Monitors {
             MonitorRequest::Reload => {
                 warn!(
                     name: "monitor_refused",
-                    from = %command.from,
+                    %source,
+                    claims = %command.from,
                     command = "reload",
                     "a monitor wants the daemon to reload its files, but anybody could have sent that: use spmonitor reload, or SIGHUP"
                 );
@@ -147,7 +148,8 @@ impl Monitors {
             _ if !self.options.dangerous => {
                 warn!(
                     name: "monitor_refused",
-                    from = %command.from,
+                    %source,
+                    claims = %command.from,
                     "a monitor is not obeyed: DangerousMonitor is not set"
                 );
                 None
@@ -155,13 +157,14 @@ impl Monitors {
             _ if self.traffic == Traffic::Sealed => {
                 warn!(
                     name: "monitor_refused",
-                    from = %command.from,
+                    %source,
+                    claims = %command.from,
                     "a monitor is not obeyed: packets are sealed, but its commands are not; use the control socket"
                 );
                 None
             }
             MonitorRequest::Partition(components) => {
-                self.partition(now, command.from, &components);
+                self.partition(now, source, (command.from, &components));
                 None
             }
             MonitorRequest::FlowControl(FlowControl { personal, ring }) => {
@@ -226,12 +229,13 @@ impl Monitors {
         self.socket.insert(socket).send_to(&report.encode(), to).map(|_| ())
     }
 
-    fn partition(&mut self, now: Instant, from: DaemonId, components: &[i16]) {
+    fn partition(&mut self, now: Instant, source: IpAddr, (claims, components): (DaemonId, &[i16])) {
         let Some(&own) = self.place().and_then(|place| components.get(place)) else { return };
         if own == MonitorCommand::TERMINATE {
             warn!(
                 name: "monitor_refused",
-                %from,
+                %source,
+                %claims,
                 command = "terminate",
                 "a monitor wants this daemon to stop, but anybody could have sent that: use spmonitor terminate on this machine"
             );
@@ -240,7 +244,7 @@ impl Monitors {
         let elsewhere = self.daemons.iter().zip(components).filter(|&(_, &component)| component != own);
         let hidden: BTreeSet<DaemonId> = elsewhere.map(|(&daemon, _)| daemon).collect();
         if hidden != self.hidden {
-            warn!(name: "monitor_partition", %from, ?hidden, "a monitor partitions the daemons");
+            warn!(name: "monitor_partition", %source, %claims, ?hidden, "a monitor partitions the daemons");
         }
         self.hidden = hidden;
         // The monitor may be gone before it ends the partition.
@@ -293,6 +297,7 @@ mod tests {
     const B: DaemonId = DaemonId(0x0a00_0002);
     const C: DaemonId = DaemonId(0x0a00_0003);
     const DIGEST: u32 = 77;
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
     fn monitors() -> Monitors {
         Monitors::new(
@@ -333,9 +338,9 @@ mod tests {
             (DaemonId(9), DIGEST, None),
         ] {
             let status = command(from, configuration, MonitorRequest::Status);
-            assert_eq!(monitors.handle(NOW, &status), order, "{from} {configuration}");
+            assert_eq!(monitors.handle(NOW, ELSEWHERE, &status), order, "{from} {configuration}");
         }
-        assert_eq!(monitors.handle(NOW, &[0; 40]), None);
+        assert_eq!(monitors.handle(NOW, ELSEWHERE, &[0; 40]), None);
     }
 
     #[test]
@@ -345,7 +350,7 @@ mod tests {
         let apart = MonitorRequest::Partition(vec![0, 1, 1]);
         let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
         for request in [stop, apart, throttle, MonitorRequest::Reload] {
-            assert_eq!(monitors.handle(NOW, &command(A, DIGEST, request)), None);
+            assert_eq!(monitors.handle(NOW, ELSEWHERE, &command(A, DIGEST, request)), None);
         }
         assert!(!monitors.hides(NOW, &from(A)));
     }
@@ -356,22 +361,25 @@ mod tests {
         let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
         let throttle = MonitorRequest::FlowControl(FlowControl { personal: vec![Some(1); 3], ring: Some(1) });
         for request in [stop, MonitorRequest::Partition(vec![0, 1, 1]), throttle] {
-            assert_eq!(monitors.handle(NOW, &command(A, DIGEST, request)), None);
+            assert_eq!(monitors.handle(NOW, ELSEWHERE, &command(A, DIGEST, request)), None);
         }
         assert!(!monitors.hides(NOW, &from(A)));
-        assert!(monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::Status)).is_some(), "a report harms nobody");
+        assert!(
+            monitors.handle(NOW, ELSEWHERE, &command(A, DIGEST, MonitorRequest::Status)).is_some(),
+            "a report harms nobody"
+        );
     }
 
     #[test]
     fn a_partition_hides_other_components_until_it_ends() {
         let mut monitors = dangerous_monitors(Traffic::Plain);
         let partition = |components: [i16; 3]| command(A, DIGEST, MonitorRequest::Partition(components.to_vec()));
-        assert_eq!(monitors.handle(NOW, &partition([0, 1, 1])), None);
+        assert_eq!(monitors.handle(NOW, ELSEWHERE, &partition([0, 1, 1])), None);
         assert!(monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
         assert!(!monitors.hides(NOW + PARTITION_TIME, &from(A)));
-        monitors.handle(NOW + PARTITION_TIME / 2, &partition([0, 1, 1]));
+        monitors.handle(NOW + PARTITION_TIME / 2, ELSEWHERE, &partition([0, 1, 1]));
         assert!(monitors.hides(NOW + PARTITION_TIME, &from(A)), "it was repeated");
-        monitors.handle(NOW, &partition([0, 0, 0]));
+        monitors.handle(NOW, ELSEWHERE, &partition([0, 0, 0]));
         assert!(!monitors.hides(NOW, &from(A)));
     }
 
@@ -379,7 +387,7 @@ mod tests {
     fn no_datagram_stops_a_daemon() {
         let mut monitors = dangerous_monitors(Traffic::Plain);
         let stop = MonitorRequest::Partition(vec![MonitorCommand::TERMINATE; 3]);
-        assert_eq!(monitors.handle(NOW, &command(A, DIGEST, stop)), None);
+        assert_eq!(monitors.handle(NOW, ELSEWHERE, &command(A, DIGEST, stop)), None);
         assert!(!monitors.hides(NOW, &from(A)) && !monitors.hides(NOW, &from(C)));
     }
 
@@ -387,7 +395,7 @@ mod tests {
     fn the_own_place_in_the_lists_counts() {
         let mut monitors = dangerous_monitors(Traffic::Plain);
         let flow = FlowControl { personal: vec![Some(1), Some(30), None], ring: None };
-        let order = monitors.handle(NOW, &command(A, DIGEST, MonitorRequest::FlowControl(flow)));
+        let order = monitors.handle(NOW, ELSEWHERE, &command(A, DIGEST, MonitorRequest::FlowControl(flow)));
         assert_eq!(order, Some(Order::Windows { ring: None, personal: Some(30) }));
         let before = Windows { ring: 512, personal: 128 };
         assert_eq!(changed(before, None, Some(30)), Windows { ring: 512, personal: 30 });

@@ -12,6 +12,7 @@ mod wait;
 
 use std::io;
 use std::mem;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -271,7 +272,7 @@ impl Daemon {
         let mut arrived = mem::take(&mut self.arrived);
         for Arrived { source, bytes: datagram } in arrived.drain(..) {
             if MonitorCommand::is_one(&datagram) {
-                self.obey(now, &datagram);
+                self.obey(now, source, &datagram);
                 continue;
             }
             if self.monitors.hides(now, &datagram) {
@@ -287,8 +288,8 @@ impl Daemon {
     }
 
     /// Carries out a monitor's command, if it is allowed.
-    fn obey(&mut self, now: Instant, datagram: &[u8]) {
-        match self.monitors.handle(now, datagram) {
+    fn obey(&mut self, now: Instant, source: IpAddr, datagram: &[u8]) {
+        match self.monitors.handle(now, source, datagram) {
             Some(Order::Report(to)) => {
                 let report = self.monitors.report(now, &self.node, self.configuration.as_ref());
                 self.monitors.send(to, &report);
@@ -296,7 +297,7 @@ impl Daemon {
             Some(Order::Windows { ring, personal }) => {
                 self.live.windows = monitor::changed(self.node.windows(), ring, personal);
                 self.node.apply(now, &self.live);
-                warn!(name: "monitor_windows", windows = ?self.node.windows(), "a monitor changes the windows");
+                warn!(name: "monitor_windows", %source, windows = ?self.node.windows(), "a monitor changes the windows");
             }
             None => {}
         }
