@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -130,6 +131,19 @@ fn who_is_not_let_in_is_logged_with_the_reason_and_does_not_fill_the_log() {
     (0..100).for_each(|_| assert!(Mailbox::connect(&options).is_err()));
     daemon.expect_log(&["WARN client_refused: ", "from=solo (127.0.0.1):", "reason=too many sessions"]);
     assert!(daemon.log().matches("client_refused").count() < 20, "{}", daemon.log());
+}
+
+#[test]
+fn who_opens_connections_and_says_nothing_is_named_and_does_not_fill_the_log() {
+    let daemon = Setup::new("evicted", "MaxSessions = 40").start();
+    daemon.expect_well();
+    let _silent: Vec<_> = (0..40).map(|_| daemon.raw()).collect();
+    // Clients of another source take the places of those that say nothing.
+    let place = format!("/tmp/{}", daemon.port);
+    let _others: Vec<_> = (0..15).map(|_| UnixStream::connect(&place).unwrap()).collect();
+    daemon.expect_log(&["WARN session_ended: ", "evicted during the handshake", "from=solo (127.0.0.1)"]);
+    daemon.expect_log(&["suppressed", "like=session_ended", "127.0.0.1"]);
+    assert!(daemon.log().matches("session_ended: ").count() <= 6, "{}", daemon.log());
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Events that somebody outside can cause although they are about no client.
+const OUTSIDE: [&str; 4] = ["datagrams_refused", "monitor_partition", "monitor_refused", "monitor_windows"];
+
 /// Names of an event's fields.
 type Fields = BTreeSet<String>;
 
@@ -82,9 +85,9 @@ fn event(arguments: &str) -> Option<(String, Fields)> {
     Some((name, fields.map(field).collect()))
 }
 
-/// What the code logs.
-fn logged() -> BTreeMap<String, Fields> {
-    let mut events: BTreeMap<String, Fields> = BTreeMap::new();
+/// Each call of the code that logs something, with its name and fields.
+fn events() -> Vec<(String, Fields)> {
+    let mut events = Vec::new();
     for file in sources(&root().join("src")) {
         // Programs other than the daemon, and client libraries, have no log of their own.
         let place = file.strip_prefix(root().join("src")).expect("it is below").display().to_string();
@@ -94,15 +97,30 @@ fn logged() -> BTreeMap<String, Fields> {
         let text = fs::read_to_string(&file).expect("readable");
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for call in ["info!(", "warn!(", "error!("].iter().flat_map(|name| calls(code, name)) {
-            let (name, fields) = event(call).unwrap_or_else(|| panic!("{place}: a line without a name: {call:.80}"));
-            events.entry(name).or_default().extend(fields);
+            events.push(event(call).unwrap_or_else(|| panic!("{place}: a line without a name: {call:.80}")));
         }
+    }
+    events
+}
+
+/// What the code logs.
+fn logged() -> BTreeMap<String, Fields> {
+    let mut logged: BTreeMap<String, Fields> = BTreeMap::new();
+    for (name, fields) in events() {
+        logged.entry(name).or_default().extend(fields);
     }
     // What the log says of itself.
     for (name, fields) in [("suppressed", "like count from"), ("log_lost", "count reason"), ("log_not_reopened", "")] {
-        events.insert(name.to_owned(), fields.split_whitespace().map(str::to_owned).collect());
+        logged.insert(name.to_owned(), fields.split_whitespace().map(str::to_owned).collect());
     }
-    events
+    logged
+}
+
+/// The fields by which the log limits the lines of one source.
+fn source_fields() -> Fields {
+    let text = fs::read_to_string(root().join("src/bin/service/log/line.rs")).expect("readable");
+    let list = text.split("const SOURCES: ").nth(1).and_then(|rest| rest.split(';').nth(1)).expect("the list is there");
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// What the page lists: rows of `| level | name | fields | meaning |`.
@@ -126,6 +144,20 @@ fn the_page_lists_every_event_with_its_fields_and_no_other() {
     }
     let names = |events: &BTreeMap<String, Fields>| events.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&logged), names(&documented));
+}
+
+#[test]
+fn what_somebody_outside_causes_names_the_source_that_the_limit_counts() {
+    let sources = source_fields();
+    assert!(sources.contains("from") && sources.len() >= 4, "{sources:?}");
+    let mut nameless = Vec::new();
+    for (name, fields) in events() {
+        let is_caused = fields.contains("client") || fields.contains("user") || OUTSIDE.contains(&name.as_str());
+        if is_caused && fields.is_disjoint(&sources) {
+            nameless.push(name);
+        }
+    }
+    assert!(nameless.is_empty(), "one source can fill the log with these: {nameless:?}");
 }
 
 #[test]

@@ -350,9 +350,10 @@ impl Clients {
     fn count_end(&mut self, client: &Client, reason: EndReason) {
         self.stats.count_end(reason);
         if !reason.is_remarkable() {
-            tracing::debug!(client = %client.name(), %reason, "session ended");
+            tracing::debug!(client = %client.name(), from = %client.source, %reason, "session ended");
         } else {
-            tracing::warn!(name: "session_ended", client = %client.name(), %reason, "session ended");
+            // With its source: a flood from one must not use up the lines of all others.
+            tracing::warn!(name: "session_ended", client = %client.name(), from = %client.source, %reason, "session ended");
         }
     }
 

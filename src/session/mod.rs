@@ -80,6 +80,18 @@ impl Source {
     }
 }
 
+/// As the log names it: the rate limit of the log counts the lines of each text.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Unix => f.write_str("an unknown user"),
+            Source::User(uid) => write!(f, "user {uid}"),
+            Source::Address(address @ std::net::IpAddr::V4(_)) => address.fmt(f),
+            Source::Address(prefix) => write!(f, "{prefix}/64"),
+        }
+    }
+}
+
 /// A request of a client, in the order of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -357,5 +369,18 @@ impl Session {
             _ => {}
         }
         self.phase = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_named_by_its_user_or_address() {
+        let from = |address: &str| Peer::Tcp(address.parse().unwrap()).source().to_string();
+        assert_eq!([Peer::User(0), Peer::Unix].map(|peer| peer.source().to_string()), ["user 0", "an unknown user"]);
+        assert_eq!((from("127.0.0.1"), from("::ffff:10.0.0.1")), ("127.0.0.1".to_owned(), "10.0.0.1".to_owned()));
+        assert_eq!(from("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
     }
 }

@@ -81,7 +81,8 @@ impl Clients {
         }
         if !client.lagging && outbox.is_lagging() {
             let (messages, bytes) = (outbox.frames(), outbox.bytes());
-            tracing::warn!(name: "client_slow", client = %client.name(), messages, bytes, "client reads slowly");
+            let from = client.source;
+            tracing::warn!(name: "client_slow", client = %client.name(), %from, messages, bytes, "client reads slowly");
             self.stats.lagging += 1;
             client.lagging = true;
         }

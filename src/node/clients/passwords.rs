@@ -53,7 +53,7 @@ impl Clients {
     pub(super) fn refuse_password(&mut self, id: SessionId, user: &str) {
         self.stats.wrong_passwords += 1;
         if let Some(client) = self.sessions.get(&id) {
-            tracing::warn!(name: "password_wrong", user, from = ?client.source, "wrong password");
+            tracing::warn!(name: "password_wrong", user, from = %client.source, "wrong password");
         }
         self.answer(id, Verdict::Refused(Refusal::AUTH));
     }
