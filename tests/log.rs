@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use solo::{Setup, Solo, eventually};
 use spread::client::{ConnectOptions, Mailbox};
-use spread::wire::{DaemonId, MonitorCommand, MonitorRequest};
+use spread::wire::{DaemonId, FrameType, MonitorCommand, MonitorRequest, Name};
 
 /// A daemon whose log has more than any pipe holds.
 fn talkative(test: &str) -> Setup {
@@ -172,6 +172,23 @@ fn refused_monitors_do_not_fill_the_log_and_stop_nobody() {
     ]);
     assert!(daemon.log().len() < 10_000, "{} bytes", daemon.log().len());
     daemon.expect_log(&["suppressed", "more like this"]);
+}
+
+#[test]
+fn what_a_rule_for_groups_refuses_is_logged_and_counted() {
+    let mut setup = Setup::new("rules", "");
+    // The daemon looks for its access file in its working directory first.
+    fs::write(setup.directory.join("spread.access_ip"), "group pay send nobody\ngroup pay join nobody\n").unwrap();
+    setup.command.current_dir(&setup.directory);
+    let daemon = setup.start();
+    let client = daemon.connect();
+    let pay = Name::new(b"pay").unwrap();
+    client.join(pay).unwrap();
+    (0..20).for_each(|_| client.multicast(FrameType::AGREED, &[pay], 0, b"pay me").unwrap());
+    daemon.expect_log(&["WARN rule_refused: ", "from=", "action=join group=pay"]);
+    daemon.expect_log(&["WARN rule_refused: ", "from=", "action=send group=pay"]);
+    daemon.expect_well();
+    assert_eq!(daemon.log().matches("WARN rule_refused: ").count(), 5, "{}", daemon.log());
 }
 
 #[test]

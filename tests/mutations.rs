@@ -116,7 +116,8 @@ fn a_session_goes_on_or_closes_whatever_its_client_sends() {
                     }
                     Request::Multicast { frame, .. } => handed_out += frame.len(),
                     Request::Kill | Request::Refused(_) | Request::Slow(_) | Request::Violation(_) => ended = true,
-                    Request::Opened | Request::Check(_) | Request::Join(_) | Request::Leave(_) => {}
+                    Request::Opened | Request::Check(_) | Request::Join(_) | Request::Leave(_) | Request::Denied(_) => {
+                    }
                 }
             }
         }

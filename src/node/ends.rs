@@ -29,6 +29,8 @@ counters! {
         refused,
         /// Passwords that were wrong, or refused because too many were wrong before.
         wrong_passwords,
+        /// Joins and messages refused by the rules for groups.
+        denied_by_rules,
         /// Unfinished handshakes closed because others needed their place.
         crowded_out,
         /// Sessions ended because the rest of a frame did not come in time.

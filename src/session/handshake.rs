@@ -203,7 +203,7 @@ impl Authentication {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AccessList, HANDSHAKE_LIMIT, Session, Violation};
+    use super::super::{AccessList, Action, Denial, HANDSHAKE_LIMIT, Session, Violation};
     use super::*;
     use crate::wire::{MethodName, PrivateName};
 
@@ -280,7 +280,8 @@ mod tests {
         let access = AccessList::parse("group g join nobody").unwrap();
         session.configure(&SessionSettings { access, ..SessionSettings::default() });
         let before = output(&session).len();
-        assert_eq!(drive(&mut session, JOIN), []);
+        let denial = Denial { action: Action::Join, group: Name::new(b"g").unwrap() };
+        assert_eq!(drive(&mut session, JOIN), [Request::Denied(denial)]);
         assert!(output(&session).len() > before, "the request comes back as a reject");
     }
 

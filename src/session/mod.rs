@@ -26,7 +26,7 @@ pub use access::{AccessError, AccessList};
 pub use config::{Method, SessionSettings, SlowClient};
 pub use outbox::{Frame, Outbox, Overflow};
 pub use password::{Check, PasswordError, Passwords};
-pub use policy::{Attempt, Policy};
+pub use policy::{Attempt, Denial, Policy};
 pub use rules::{Action, GroupRules, Identity};
 
 use crate::wire::{ConnectRequest, FrameHeader, Limits, Name, Refusal, Service, Slice};
@@ -112,6 +112,8 @@ pub enum Request {
         /// The whole frame as receivers get it: a little-endian header, names without garbage, hint and data untouched.
         frame: Slice,
     },
+    /// A rule for groups refused a request of the client, which has its answer: only count and log it.
+    Denied(Denial),
     /// The client ends the session. Nothing follows, and the outbox need not be written.
     Kill,
     /// The client may not connect; the outbox holds the refusal. Nothing follows; a name given by `admit` is free again.
@@ -202,10 +204,6 @@ impl Step {
 
     fn enter(next: SessionPhase, request: Request) -> Step {
         Step { request: Some(request), output: None, next: Some(next) }
-    }
-
-    fn answer(output: Vec<u8>) -> Step {
-        Step { request: None, output: Some(output), next: None }
     }
 
     fn refuse(refusal: Refusal) -> Step {

@@ -6,7 +6,7 @@
 use tracing::debug;
 
 use super::input::Input;
-use super::policy::Judge;
+use super::policy::{Judge, Judgement};
 use super::{Request, SessionPhase, Step, Violation};
 use crate::wire::{FrameHeader, FrameType, MAX_GROUPS, Name, Slice, decode_names, encode_reject};
 
@@ -38,12 +38,16 @@ impl Open {
             if header.kind.contains(FrameType::KILL) {
                 return Some(Step::enter(SessionPhase::Closed, Request::Kill));
             }
-            if !judge.permits(&header, frame) {
+            let denied = match judge.judge(&header, frame) {
+                Judgement::Passes => None,
+                Judgement::AgainstPolicy => Some(None),
+                Judgement::AgainstRule(denial) => Some(Some(Request::Denied(denial))),
+            };
+            if let Some(request) = denied {
                 // A reject frame is a copy of the client's own message, which this client does not want.
-                if header.kind.contains(FrameType::SELF_DISCARD) {
-                    continue;
-                }
-                return Some(Step::answer(encode_reject(&header, frame)));
+                let wants_it_back = !header.kind.contains(FrameType::SELF_DISCARD);
+                let output = wants_it_back.then(|| encode_reject(&header, frame));
+                return Some(Step { request, output, next: None });
             }
             if let Some(request) = request(header, frame) {
                 return Some(Step::stay(request));
@@ -91,7 +95,7 @@ fn group(header: &FrameHeader, frame: &[u8]) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AccessList, Peer, SessionSettings};
+    use super::super::{AccessList, Action, Denial, Peer, SessionSettings};
     use super::*;
     use crate::rng::Rng;
     use crate::wire::{ByteOrder, CLASSIC_DAEMON_LIMIT, Hint, Service};
@@ -219,18 +223,22 @@ mod tests {
 
     #[test]
     fn rules_of_groups_send_what_they_refuse_back() {
-        let rejected = (None, Some(FrameType::REJECT.0));
+        let denied = |action, group| Some(Request::Denied(Denial { action, group: name(group) }));
+        let rejected = |action, group| (denied(action, group), Some(FrameType::REJECT.0));
         let closed = "group g send user:8\ngroup g join user:8\ngroup h monitor user:8\ngroup i all user:7";
-        assert_eq!(comes_of(closed, FrameType::AGREED, &["g"]), rejected);
-        assert_eq!(comes_of(closed, FrameType::AGREED, &["i", "g"]), rejected, "all groups must be allowed");
-        assert_eq!(comes_of(closed, FrameType::AGREED | FrameType::SELF_DISCARD, &["g"]), (None, None));
-        assert_eq!(comes_of(closed, FrameType::JOIN, &["g"]), rejected);
-        assert_eq!(comes_of(closed, FrameType::JOIN, &["h"]), rejected, "it wants views");
+        assert_eq!(comes_of(closed, FrameType::AGREED, &["g"]), rejected(Action::Send, "g"));
+        let of_two = comes_of(closed, FrameType::AGREED, &["i", "g"]);
+        assert_eq!(of_two, rejected(Action::Send, "g"), "all groups must be allowed");
+        let unwanted = comes_of(closed, FrameType::AGREED | FrameType::SELF_DISCARD, &["g"]);
+        assert_eq!(unwanted, (denied(Action::Send, "g"), None));
+        assert_eq!(comes_of(closed, FrameType::JOIN, &["g"]), rejected(Action::Join, "g"));
+        assert_eq!(comes_of(closed, FrameType::JOIN, &["h"]), rejected(Action::Monitor, "h"), "it wants views");
         for (kind, group) in
             [(FrameType::JOIN, "i"), (FrameType::LEAVE, "g"), (FrameType::AGREED, "h"), (FrameType::AGREED, "#b#d1")]
         {
             let (request, back) = comes_of(closed, kind, &[group]);
-            assert!(request.is_some() && back.is_none(), "{kind:?} {group}");
+            let passes = request.is_some_and(|request| !matches!(request, Request::Denied(_)));
+            assert!(passes && back.is_none(), "{kind:?} {group}");
         }
     }
 

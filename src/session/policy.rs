@@ -35,6 +35,25 @@ pub enum Attempt<'a> {
     },
 }
 
+/// What a rule for groups does not let a client do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The action.
+    pub action: Action,
+    /// The group. Of several destinations it is the first one that the client may not send to.
+    pub group: Name,
+}
+
+/// Whether a frame may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Passes,
+    /// The program's own policy refuses it, so the program knows.
+    AgainstPolicy,
+    /// A rule of the access file refuses it, so the operator must learn it.
+    AgainstRule(Denial),
+}
+
 /// Decides what a client may do.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
@@ -64,9 +83,9 @@ impl Judge {
     }
 
     /// Whether a checked frame may pass.
-    pub(super) fn permits(&self, header: &FrameHeader, frame: &[u8]) -> bool {
+    pub(super) fn judge(&self, header: &FrameHeader, frame: &[u8]) -> Judgement {
         if self.policy.is_none() && self.groups.is_empty() {
-            return true;
+            return Judgement::Passes;
         }
         // Names are decoded only here, because that costs time and most daemons have no rules.
         let groups = usize::try_from(header.groups).unwrap_or(0);
@@ -78,19 +97,28 @@ impl Judge {
             [to] if to.as_bytes().starts_with(b"#") => Attempt::Unicast { to, mess_type },
             _ => Attempt::Multicast { to: &names, mess_type },
         };
-        self.policy.is_none_or(|policy| policy(&header.name, &attempt)) && self.rules_permit(&attempt)
+        if self.policy.is_some_and(|policy| !policy(&header.name, &attempt)) {
+            return Judgement::AgainstPolicy;
+        }
+        self.denial(&attempt).map_or(Judgement::Passes, Judgement::AgainstRule)
     }
 
-    fn rules_permit(&self, attempt: &Attempt<'_>) -> bool {
-        let may = |action, group: &Name| self.groups.allow(action, group, &self.client);
-        match attempt {
-            Attempt::Join(group) => may(Action::Join, group) && (!self.wants_views || may(Action::Monitor, group)),
+    /// What the rules refuse of this attempt, if anything.
+    fn denial(&self, attempt: &Attempt<'_>) -> Option<Denial> {
+        let is_denied = |denial: &Denial| !self.groups.allow(denial.action, &denial.group, &self.client);
+        match *attempt {
+            Attempt::Join(group) => {
+                let monitors = self.wants_views.then_some(Action::Monitor);
+                let actions = [Action::Join].into_iter().chain(monitors);
+                actions.map(|action| Denial { action, group }).find(is_denied)
+            }
             Attempt::Multicast { to, .. } => {
                 // Rules are for groups. A message to a single client passes, alone or in a list.
-                to.iter().filter(|group| !group.as_bytes().starts_with(b"#")).all(|group| may(Action::Send, group))
+                let groups = to.iter().filter(|group| !group.as_bytes().starts_with(b"#"));
+                groups.map(|&group| Denial { action: Action::Send, group }).find(is_denied)
             }
             // Nobody is kept in a group.
-            Attempt::Connect | Attempt::Leave(_) | Attempt::Unicast { .. } => true,
+            Attempt::Connect | Attempt::Leave(_) | Attempt::Unicast { .. } => None,
         }
     }
 }

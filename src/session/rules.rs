@@ -3,6 +3,7 @@
 //! If no rule names a group, it is open to everybody. Otherwise only the rules with the most exact name count, and one of them must
 //! accept the client.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::access::Rule;
@@ -22,6 +23,16 @@ pub enum Action {
     Send,
     /// Be a member that learns the other members.
     Monitor,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Join => "join",
+            Action::Send => "send",
+            Action::Monitor => "monitor",
+        })
+    }
 }
 
 /// The proved identity of a client.

@@ -3,7 +3,7 @@
 use super::{Clients, Demand, Holder};
 use crate::groups::{self, SessionId};
 use crate::node::ends::EndReason;
-use crate::session::Request;
+use crate::session::{Denial, Request};
 use crate::wire::{ConnectRequest, Envelope, Name, Refusal, Service};
 
 impl Clients {
@@ -15,11 +15,26 @@ impl Clients {
             Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
             Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
             Request::Multicast { service, frame } => self.submit(id, service, Envelope::Data(frame.into())),
+            Request::Denied(denial) => self.on_denied(id, denial),
             Request::Kill => self.end(id, EndReason::Kill),
             Request::Refused(refusal) => self.end(id, EndReason::Refused(refusal)),
             Request::Slow(overflow) => self.end(id, EndReason::Slow(overflow)),
             Request::Violation(violation) => self.end(id, EndReason::Violation(violation)),
         }
+    }
+
+    fn on_denied(&mut self, id: SessionId, Denial { action, group }: Denial) {
+        self.stats.denied_by_rules += 1;
+        let Some(client) = self.sessions.get(&id) else { return };
+        let (client, from) = (client.name(), client.source);
+        tracing::warn!(
+            name: "rule_refused",
+            %client,
+            %from,
+            %action,
+            %group,
+            "a group line of the access file does not let a client do this"
+        );
     }
 
     fn on_hello(&mut self, id: SessionId, hello: &ConnectRequest) {
