@@ -418,7 +418,7 @@ impl Daemon {
                     let from = self.clients.origin(id);
                     match reason {
                         // Only an operator can help these clients. Others try again, or with another name.
-                        EndReason::Refused(Refusal::AUTH | Refusal::QUOTA) => {
+                        EndReason::Refused(Refusal::AUTH | Refusal::QUOTA) | EndReason::MemoryShort => {
                             warn!(name: "client_refused", client = id.0, %from, %reason, "a client is refused");
                         }
                         EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::CrowdedOut => {

@@ -242,7 +242,8 @@ impl Clients {
     fn admit_newcomer(&mut self, id: SessionId, source: Source) {
         // Refused before the limit is reached, because open sessions need the rest.
         if self.memory.fill() >= Fill::Tight {
-            return self.refuse(id, Refusal::QUOTA);
+            // The protocol has no word for this, but the log has.
+            return self.refuse_as(id, Refusal::QUOTA, EndReason::MemoryShort);
         }
         if let Some(surplus) = self.doorway.surplus(source) {
             self.end(surplus, EndReason::CrowdedOut);
@@ -343,7 +344,7 @@ impl Clients {
         let rest = outbox.take_all();
         self.memory.change(outbox.take_memory_change() - client.input as isize - SESSION as isize);
         // A refused client should learn why. To any other nothing more can be promised.
-        let rest = if matches!(reason, EndReason::Refused(_)) { rest } else { Vec::new() };
+        let rest = if reason.is_refusal() { rest } else { Vec::new() };
         self.events.push_back(NodeEvent::Close { id, reason, rest });
     }
 

@@ -57,6 +57,8 @@ pub enum EndReason {
     Gone,
     /// The client was refused.
     Refused(Refusal),
+    /// The client was refused because all clients together take nearly all the memory that they may.
+    MemoryShort,
     /// The client broke the protocol.
     Violation(Violation),
     /// The client did not finish its handshake in time.
@@ -76,7 +78,13 @@ pub enum EndReason {
 impl EndReason {
     /// Whether an operator should know: the client is neither gone by itself nor refused.
     pub(super) fn is_remarkable(self) -> bool {
-        !matches!(self, EndReason::Kill | EndReason::Gone | EndReason::Refused(_) | EndReason::HandshakeTimeout)
+        let by_itself = matches!(self, EndReason::Kill | EndReason::Gone | EndReason::HandshakeTimeout);
+        !by_itself && !self.is_refusal()
+    }
+
+    /// Whether the client was refused, and should learn why.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, EndReason::Refused(_) | EndReason::MemoryShort)
     }
 }
 
@@ -86,6 +94,12 @@ impl fmt::Display for EndReason {
             EndReason::Kill => write!(f, "disconnected"),
             EndReason::Gone => write!(f, "connection ended"),
             EndReason::Refused(refusal) => write!(f, "{refusal}"),
+            EndReason::MemoryShort => {
+                write!(
+                    f,
+                    "clients use seven eighths of the memory that they may: raise MaxMemory, or see which of them do not read"
+                )
+            }
             EndReason::Violation(violation) => write!(f, "broke the protocol: {violation}"),
             EndReason::HandshakeTimeout => write!(f, "did not finish the handshake in time"),
             EndReason::CrowdedOut => write!(f, "evicted during the handshake, because another client needed its place"),
@@ -107,7 +121,7 @@ impl ClientStats {
             EndReason::Greedy => &mut self.greedy,
             EndReason::GreedyUser => &mut self.greedy_for_user,
             EndReason::Violation(_) => &mut self.violations,
-            EndReason::Refused(_) => &mut self.refused,
+            EndReason::Refused(_) | EndReason::MemoryShort => &mut self.refused,
             EndReason::CrowdedOut => &mut self.crowded_out,
             EndReason::Unfinished => &mut self.unfinished,
             EndReason::Kill => &mut self.disconnected,

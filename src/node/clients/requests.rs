@@ -110,9 +110,14 @@ impl Clients {
     }
 
     pub(super) fn refuse(&mut self, id: SessionId, refusal: Refusal) {
+        self.refuse_as(id, refusal, EndReason::Refused(refusal));
+    }
+
+    /// Refuses a client with this answer. The log has this reason.
+    pub(super) fn refuse_as(&mut self, id: SessionId, refusal: Refusal, reason: EndReason) {
         if let Some(client) = self.sessions.get_mut(&id) {
             client.session.refuse(refusal);
-            self.end(id, EndReason::Refused(refusal));
+            self.end(id, reason);
         }
     }
 

@@ -60,6 +60,9 @@ fn unfinished_frames_of_all_clients_together_stay_below_the_ceiling() {
         assert!(bus.nodes[0].client_stats().memory_bytes <= LIMIT as u64);
     }
     let stats = bus.nodes[0].client_stats();
+    let newcomer = *bus.closed.iter().find(|(_, _, reason)| *reason != EndReason::Greedy).unwrap();
+    assert_eq!((newcomer.2, &bus.take(0, newcomer.1.0)[..]), (EndReason::MemoryShort, &[0xfd][..]));
+    assert!(newcomer.2.to_string().contains("memory"), "{}", newcomer.2);
     assert!(stats.refused > 70 && stats.greedy < 5, "{stats:?}: newcomers are refused first");
     bus.input(0, 0, ClientInput::Closed);
     bus.connect(0, 1001, "late");
