@@ -236,7 +236,10 @@ impl Multipath {
         let copied = self.inbound.record(now, came, (network, arrival.origin(header)), header)?;
         if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
-            self.health.on_crossed(now, header.sender, header.network, network);
+            // No cable leads from a network that nobody has: the number was changed, perhaps by who repeats the datagram.
+            if header.network.0 < self.networks {
+                self.health.on_crossed(now, header.sender, header.network, network);
+            }
         }
         Ok((came, copied))
     }

@@ -39,6 +39,17 @@ fn without_keys_a_datagram_from_no_configured_address_is_dropped_before_it_is_re
 }
 
 #[test]
+fn a_network_that_nobody_has_is_counted_and_makes_no_notice() {
+    let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
+    for number in 2..8 {
+        let (came, bytes) = datagrams(&mut a, None).remove(0);
+        let header = Header { network: NetworkId(number), ..Head::decode(&bytes).unwrap().0 };
+        assert!(arrive(&mut b, &(came, Slice::from([&header.encode()[..], b"body"].concat()))));
+    }
+    assert_eq!((b.stats().crossed, b.poll_notice()), (6, None));
+}
+
+#[test]
 fn another_version_of_the_protocol_is_told_as_such() {
     let (mut a, mut b) = (daemon(A, 1), daemon(B, 1));
     let (network, bytes) = datagrams(&mut a, None).remove(0);
