@@ -319,7 +319,7 @@ impl Daemon {
         self.listeners.handle_timeout(now);
         self.clients.handle_timeout(now);
         self.publish_paths(now);
-        self.silence.check(now, self.node.paths());
+        self.silence.check(now, self.node.paths(), || self.node.multipath_stats());
         for id in self.clients.vanished(now) {
             warn!(
                 name: "client_vanished",

@@ -1,10 +1,11 @@
-//! Warns once if no other daemon was heard since the start. No ring can repair that: an address, a switch or a firewall is wrong.
+//! Warns once if no other daemon was heard since the start. No ring can repair that: an address, a switch or a firewall is wrong. Or what
+//! the others send is refused, because a key, the version or the configuration is another one.
 
 use std::fmt::Write;
 
 use tracing::warn;
 
-use crate::multipath::Path;
+use crate::multipath::{Path, Stats};
 use crate::net::Network;
 use crate::time::{Duration, Instant};
 
@@ -33,10 +34,24 @@ impl Silence {
     }
 
     /// Warns if it is time and no daemon was heard.
-    pub(super) fn check(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>) {
+    pub(super) fn check(&mut self, now: Instant, mut paths: impl Iterator<Item = Path>, stats: impl FnOnce() -> Stats) {
         if self.due.take_if(|due| *due <= now).is_some() && paths.all(|path| path.heard == 0) {
-            warn!(name: "nobody_heard", "no other daemon was heard in {} s: {}", SILENCE_LIMIT.as_secs(), self.advice);
+            let cause = self.cause(&stats());
+            warn!(name: "nobody_heard", "no other daemon was heard in {} s: {cause}", SILENCE_LIMIT.as_secs());
         }
+    }
+
+    /// Why nobody was heard, as far as the counters show it, and what to do.
+    fn cause(&self, stats: &Stats) -> String {
+        let refused = [(stats.refused(), "datagrams_refused"), (stats.other_system, "other_configuration")];
+        let lines: Vec<&str> = refused.iter().filter(|(count, _)| *count > 0).map(|(_, line)| *line).collect();
+        if lines.is_empty() {
+            return self.advice.clone();
+        }
+        let text = format!("datagrams of others come, but are refused: see {}", lines.join(" and "));
+        // Anybody may send the other ones, so they do not show that the network carries what daemons send.
+        let of_daemons = stats.not_opened + stats.other_version + stats.other_system;
+        if of_daemons > 0 { text } else { format!("{text}; {}", self.advice) }
     }
 }
 
@@ -99,12 +114,25 @@ mod tests {
     fn it_looks_once_and_only_where_others_could_be() {
         let mut silence = Silence::new(Instant::ZERO, &[network(Kind::Unicast)]);
         let due = Instant::from_millis(10_000);
-        silence.check(Instant::from_millis(9_999), [path(0)].into_iter());
+        silence.check(Instant::from_millis(9_999), [path(0)].into_iter(), Stats::default);
         assert_eq!(silence.poll_timeout(), Some(due));
-        silence.check(due, [path(1)].into_iter());
+        silence.check(due, [path(1)].into_iter(), Stats::default);
         assert_eq!(silence.poll_timeout(), None);
         let alone = Network { peers: Vec::new(), ..network(Kind::Unicast) };
         assert_eq!(Silence::new(Instant::ZERO, &[alone]).poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_is_refused_is_no_fault_of_a_switch() {
+        let silence = Silence::new(Instant::ZERO, &[network(Kind::Unicast)]);
+        let refused = "datagrams of others come, but are refused: see datagrams_refused";
+        assert_eq!(silence.cause(&Stats { not_opened: 9, ..Stats::default() }), refused);
+        assert_eq!(silence.cause(&Stats { other_version: 1, malformed: 1, ..Stats::default() }), refused);
+        let both = silence.cause(&Stats { other_version: 1, other_system: 1, ..Stats::default() });
+        assert_eq!(both, format!("{refused} and other_configuration"));
+        let foreign = silence.cause(&Stats { foreign_source: 3, ..Stats::default() });
+        assert_eq!(foreign, format!("{refused}; {}", silence.advice), "that may be a stranger");
+        assert_eq!(silence.cause(&Stats::default()), silence.advice);
     }
 
     #[test]

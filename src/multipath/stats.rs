@@ -56,6 +56,11 @@ counters! {
 }
 
 impl Stats {
+    /// Datagrams that were dropped before anything was believed of them.
+    pub fn refused(&self) -> u64 {
+        self.foreign_source + self.not_opened + self.other_version + self.malformed
+    }
+
     pub(super) fn count(&mut self, reason: Reason) {
         *match reason {
             Reason::ForeignSource => &mut self.foreign_source,
