@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 #[cfg(unix)]
 use super::passed::Passed;
+use super::spell::Spell;
 use super::stream::Stream;
 #[cfg(unix)]
 use super::unix_socket::{Access, Occupied, UnixSocket};
@@ -83,6 +84,8 @@ pub(super) struct Listeners {
     late: VecDeque<(Stream, Peer)>,
     /// No client is accepted before this.
     paused: Option<Instant>,
+    /// The time in which the system has no descriptors left. Clients can cause it, and a line for each pause would fill the log.
+    shortage: Spell,
     /// Clients of this machine are held back until then: they have passed too much.
     held: Option<Instant>,
     /// When missing doors are tried again.
@@ -129,9 +132,17 @@ impl Listeners {
         registry: Registry,
         first_token: usize,
     ) -> Result<Listeners, ListenError> {
-        let (doors, late) = (Vec::new(), VecDeque::new());
-        let mut listeners =
-            Listeners { registry, first_token, port, doors, late, paused: None, held: None, retry: None };
+        let mut listeners = Listeners {
+            registry,
+            first_token,
+            port,
+            doors: Vec::new(),
+            late: VecDeque::new(),
+            paused: None,
+            shortage: Spell::default(),
+            held: None,
+            retry: None,
+        };
         for address in tcp_addresses(addresses, port) {
             listeners.open_at(address)?;
         }
@@ -238,10 +249,16 @@ impl Listeners {
         while failures < FAILURE_LIMIT && self.paused.is_none() {
             let door = self.doors.iter_mut().find(|door| door.ready && !door.is_held())?;
             match accept(&door.listener) {
-                Ok(client) => return Some(client),
+                Ok(client) => {
+                    self.shortage.should_log(now, false);
+                    return Some(client);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => door.ready = false,
                 Err(error) if is_shortage(&error) => {
-                    warn!(name: "clients_paused", %error, "no client is accepted for {} ms", SHORTAGE_PAUSE.as_millis());
+                    if self.shortage.should_log(now, true) {
+                        let pause = SHORTAGE_PAUSE.as_millis();
+                        warn!(name: "clients_paused", %error, "no client is accepted; the daemon tries again every {pause} ms");
+                    }
                     // An attempt at once would fail too, because descriptors come back only when something is closed.
                     self.paused = Some(now + SHORTAGE_PAUSE);
                 }

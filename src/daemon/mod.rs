@@ -30,6 +30,7 @@ mod reload;
 mod run;
 mod setup;
 mod silence;
+mod spell;
 mod stream;
 mod tally;
 #[cfg(test)]

@@ -20,9 +20,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use socket2::SockRef;
+use tracing::warn;
 
+use super::spell::Spell;
 use crate::groups::SessionId;
 use crate::pipe::{self, Memory};
+use crate::time::Instant;
 
 /// Threads, if many files must be closed at once or some are slow.
 const THREADS: usize = 8;
@@ -41,6 +44,8 @@ pub(super) struct Workers {
     state: Arc<State>,
     /// Disconnected when all threads have ended.
     ended: Receiver<Infallible>,
+    /// The time in which too many files wait.
+    backlog: Spell,
 }
 
 impl Workers {
@@ -48,12 +53,23 @@ impl Workers {
     pub(super) fn start(wake: impl Fn() + Send + Sync + 'static) -> io::Result<Workers> {
         let (passed, ended) = Passed::start(wake)?;
         let state = Arc::clone(&passed.state);
-        Ok(Workers { passed: Some(passed), state, ended })
+        Ok(Workers { passed: Some(passed), state, ended, backlog: Spell::default() })
     }
 
     /// The way to the threads.
     pub(super) fn passed(&self) -> &Passed {
         self.passed.as_ref().expect("it is given up at the very end only")
+    }
+
+    /// Writes a log line when clients of this machine begin to wait. They cannot know why.
+    pub(super) fn log_backlog(&mut self, now: Instant) {
+        let is_full = self.passed().is_full();
+        if self.backlog.should_log(now, is_full) {
+            warn!(
+                name: "local_clients_wait",
+                "{LIMIT} files that clients of this machine passed wait to be closed: none of these clients is accepted or read until there are fewer"
+            );
+        }
     }
 }
 

@@ -320,6 +320,8 @@ impl Daemon {
         self.clients.handle_timeout(now);
         self.publish_paths(now);
         self.silence.check(now, self.node.paths(), || self.node.multipath_stats());
+        #[cfg(unix)]
+        self.workers.log_backlog(now);
         for id in self.clients.vanished(now) {
             warn!(
                 name: "client_vanished",
