@@ -24,10 +24,10 @@ pub fn open(
 ) -> Result<Name, ConnectError> {
     let request = request(options)?;
     stream.set_deadline(deadline)?;
-    stream.write_all(&mut [IoSlice::new(&request.encode())])?;
+    send(stream, &request.encode())?;
     let allowed = read_list(stream, deadline)?;
     let choice = auth::choose(methods, &allowed).ok_or(ConnectError::Refused(Refusal::AUTH))?;
-    stream.write_all(&mut [IoSlice::new(&choice.encode())])?;
+    send(stream, &choice.encode())?;
     converse(stream, methods)?;
     let answer = read_answer(stream, deadline)?;
     stream.set_deadline(None)?;
@@ -59,6 +59,29 @@ fn converse(stream: &Stream, methods: &[AuthMethod]) -> Result<(), ConnectError>
     stream.set_deadline(None)?;
     let failed = methods.iter().filter(|method| !method.converse(stream.descriptor())).count();
     if failed > 0 { Err(ConnectError::Refused(Refusal::AUTH)) } else { Ok(()) }
+}
+
+/// Sends a part of the handshake. A daemon that is full refuses and closes before it reads. Then sending fails, and its refusal may
+/// wait in the socket.
+fn send(stream: &Stream, bytes: &[u8]) -> Result<(), ConnectError> {
+    stream.write_all(&mut [IoSlice::new(bytes)]).map_err(|error| match ConnectError::from(error) {
+        ConnectError::Closed => refusal(stream).map_or(ConnectError::Closed, ConnectError::Refused),
+        error => error,
+    })
+}
+
+/// The refusal at the front of what the daemon said before it closed. It is one byte in place of a list or an answer.
+fn refusal(stream: &Stream) -> Option<Refusal> {
+    // A daemon that only reads no more has perhaps said nothing, and must not make the client wait.
+    if stream.bytes_waiting() == 0 {
+        return None;
+    }
+    let mut byte = [0];
+    stream.read_all(&mut [IoSliceMut::new(&mut byte)]).ok()?;
+    match MethodList::decode(&byte) {
+        Err(ListError::Refused(refusal)) => Some(refusal),
+        _ => None,
+    }
 }
 
 fn read_list(stream: &Stream, deadline: Deadline) -> Result<MethodList, ConnectError> {
@@ -105,5 +128,63 @@ impl From<io::Error> for ConnectError {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ConnectError::TimedOut,
             _ => ConnectError::Closed,
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpListener};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::client::Address;
+    use crate::wire::MethodName;
+
+    fn open_with(stream: &Stream, deadline: Deadline) -> Result<Name, ConnectError> {
+        open(stream, &ConnectOptions::default(), &[AuthMethod::null()], deadline)
+    }
+
+    #[test]
+    fn a_daemon_that_refuses_and_closes_before_it_reads_has_refused() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        far.write_all(&[Refusal::QUOTA.encode()]).unwrap();
+        drop(far);
+        assert_eq!(open_with(&Stream::over(near), None), Err(ConnectError::Refused(Refusal::QUOTA)));
+    }
+
+    #[test]
+    fn a_daemon_that_closes_without_a_word_or_reads_no_more_has_closed() {
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        assert_eq!(open_with(&Stream::over(near), None), Err(ConnectError::Closed));
+        // Its end stays open, so that a read would wait for ever.
+        let (near, far) = UnixStream::pair().unwrap();
+        far.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(open_with(&Stream::over(near), None), Err(ConnectError::Closed));
+        drop(far);
+        let (near, mut far) = UnixStream::pair().unwrap();
+        far.write_all(&MethodList(vec![MethodName::NULL]).encode()).unwrap();
+        drop(far);
+        assert_eq!(open_with(&Stream::over(near), None), Err(ConnectError::Closed));
+    }
+
+    /// The daemon closes with bytes that it has not read, so its system resets the connection. Linux keeps what came before that.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_refusal_that_came_before_a_reset_counts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Remote("127.0.0.1".to_owned(), listener.local_addr().unwrap().port());
+        let stream = Stream::connect(&address, None).unwrap();
+        let mut far = listener.accept().unwrap().0;
+        stream.write_all(&mut [IoSlice::new(b"unread")]).unwrap();
+        far.read_exact(&mut [0]).unwrap();
+        far.write_all(&[Refusal::QUOTA.encode()]).unwrap();
+        drop(far);
+        while !stream.has_ended() {
+            std::hint::spin_loop();
+        }
+        assert_eq!(open_with(&stream, None), Err(ConnectError::Refused(Refusal::QUOTA)));
     }
 }
