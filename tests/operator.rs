@@ -10,6 +10,7 @@ mod solo;
 use std::fs;
 use std::io::{self, Write};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -298,6 +299,56 @@ fn root_becomes_the_user_of_the_configuration_in_every_thread_and_cleans_up_behi
     assert!(sockets.iter().all(|socket| !socket.exists()), "{sockets:?}");
     fs::remove_dir(&runtime).unwrap();
     [log.with_extension("old"), log].iter().for_each(|file| _ = fs::remove_file(file));
+}
+
+/// A daemon that gives up root says at its start that it could not read a file again, and not at the first reload.
+#[test]
+fn a_daemon_that_gives_up_root_does_not_start_if_its_user_cannot_read_its_files() {
+    if !is_root() {
+        let _ = writeln!(io::stderr(), "skipped: needs root");
+        return;
+    }
+    // The user must be able to enter the working directory.
+    let place = Path::new("/tmp").join(format!("torc-files-{}", std::process::id()));
+    fs::create_dir_all(&place).unwrap();
+    let key = place.join("torc.key");
+    spread::daemon::make_key_file(&key).unwrap();
+    fs::write(place.join("spread.access_pword"), "").unwrap();
+    fs::write(place.join("spread.access_ip"), "group g join *\n").unwrap();
+    let mode = |file: &Path, mode| fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    let lines = "DaemonUser = nobody\nDaemonGroup = nogroup\n";
+    let keyed = format!("{lines}KeyFile = {}", key.display());
+    for (file, lines) in [
+        (key.as_path(), keyed.as_str()),
+        (Path::new("spread.access_pword"), &format!("{lines}RequiredAuthMethods = PWORD")),
+        (Path::new("spread.access_ip"), lines),
+    ] {
+        let at = place.join(file);
+        mode(&at, 0o600);
+        let mut setup = Setup::new("unreadable", lines);
+        setup.command.current_dir(&place);
+        let says = format!(
+            "its owner root keeps it from user nobody; a daemon that runs as this user needs 'chown root:nogroup {0}; chmod 640 {0}'",
+            file.display()
+        );
+        setup.expect_refusal(&says);
+        std::os::unix::fs::chown(&at, None, Some(65_534)).unwrap();
+        mode(&at, 0o640);
+    }
+    let mut setup = Setup::new("unreadable", &keyed);
+    setup.command.current_dir(&place);
+    let daemon = setup.start();
+    daemon.expect_well();
+    assert!(spmonitor(&daemon, &["rekey"]).status.success());
+    mode(&key, 0o600);
+    let says = refused_reload(&daemon);
+    assert!(says.contains(&format!("chmod 640 {}", key.display())), "{says}");
+    mode(&key, 0o640);
+    // Rules for groups that cannot be read do not vanish: nothing changes.
+    mode(&place.join("spread.access_ip"), 0o600);
+    let says = refused_reload(&daemon);
+    assert!(says.contains("chmod 640 spread.access_ip"), "{says}");
+    fs::remove_dir_all(&place).unwrap();
 }
 
 #[test]

@@ -37,8 +37,9 @@ use service::unix as system;
 use service::web::Web;
 #[cfg(windows)]
 use service::windows as system;
-use spread::config::{self, EntryError, Labels, LogFormat, Settings};
-use spread::daemon::{Daemon, Exit, Handle, Options, Program, files};
+use spread::config::{self, EntryError, Labels, Live, LogFormat, Settings};
+use spread::daemon::files::{self, FilesInUse};
+use spread::daemon::{Daemon, Exit, Handle, Options, Program};
 use spread::net;
 use tracing::{debug, info, warn};
 
@@ -247,7 +248,7 @@ fn run(arguments: &Arguments, watch: &Watch) -> Result<Exit, String> {
     prepare(&plan, Path::new(&process.runtime_dir));
     let daemon = Daemon::start(options).map_err(text)?;
     let web = Web::start(&settings.live.web, daemon.handle())?;
-    plan.carry_out()?;
+    give_up_root(&plan, &settings.live)?;
     announce(&plan);
     let manager = Arc::new(Manager::of_this_process());
     let reload = {
@@ -344,6 +345,18 @@ fn prepare(plan: &Plan, directory: &Path) {
     if let Err(error) = plan.make_directory(directory) {
         let directory = directory.display();
         warn!(name: "runtime_dir_failed", %directory, %error, "the daemon has no runtime directory: its sockets are in /tmp only");
+    }
+}
+
+/// Gives root up, if the plan says so. The files that a reload reads must still be readable: nobody would notice otherwise before the
+/// first reload, which may be the one that changes the keys in a hurry.
+fn give_up_root(plan: &Plan, live: &Live) -> Result<(), String> {
+    // Root looks for the files, because the user may be unable to enter the working directory.
+    let used = FilesInUse::of(live);
+    plan.carry_out()?;
+    match plan {
+        Plan::Become(_) => used.read().map_err(|error| format!("{error}, because a reload reads the file again")),
+        Plan::Ordinary | Plan::StayRoot(_) => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use super::denied::explain;
 use super::key_file::{KeyFileError, has_aes, read_key_file};
 use super::memory;
 use crate::config::{Hosts, Invalid, Live, Settings};
@@ -73,6 +74,12 @@ impl std::error::Error for FileError {
     }
 }
 
+impl FileError {
+    fn unreadable(path: &Path, error: io::Error) -> FileError {
+        FileError::Unreadable(path.to_path_buf(), explain(path, error))
+    }
+}
+
 impl From<Invalid> for FileError {
     fn from(error: Invalid) -> FileError {
         FileError::Invalid(error)
@@ -98,7 +105,7 @@ pub fn read_again(path: &Path) -> Result<Settings, FileError> {
 
 /// A pipe gives its text once, and who reads it waits until somebody writes. So what a reload reads must not be one.
 fn refuse_pipe(path: &Path) -> Result<(), FileError> {
-    let unreadable = |error| FileError::Unreadable(path.to_path_buf(), error);
+    let unreadable = |error| FileError::unreadable(path, error);
     let kind = path.metadata().map_err(unreadable)?.file_type();
     if kind.is_file() || kind.is_dir() {
         return Ok(());
@@ -140,8 +147,7 @@ pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
 /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. If no
 /// check uses the access file, a mistake in it is only a warning, unless it has rules for groups: these always count.
 pub(super) fn read_access(session: &mut SessionSettings) -> Result<(), FileError> {
-    let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
-    let (by_access, by_password) = (checks(Method::Ip) || checks(Method::Unix), checks(Method::Password));
+    let (by_access, by_password) = checks(session);
     match find_access_file() {
         Some(path) => match read_access_file(&path) {
             Ok(access) => session.access = access,
@@ -165,10 +171,50 @@ pub(super) fn read_access(session: &mut SessionSettings) -> Result<(), FileError
     Ok(())
 }
 
-/// Whether a line of the access file begins like a rule for groups.
+/// The files that a reload reads again besides the configuration. Root may have read them before the daemon became another user.
+#[derive(Clone, Debug)]
+pub struct FilesInUse {
+    rules: Option<PathBuf>,
+    passwords: Option<PathBuf>,
+    keys: Option<PathBuf>,
+}
+
+impl FilesInUse {
+    /// The files that a daemon with these settings uses.
+    pub fn of(live: &Live) -> FilesInUse {
+        let (by_access, by_password) = checks(&live.session);
+        FilesInUse {
+            rules: find_access_file().filter(|path| by_access || has_group_rules(path)),
+            passwords: find_password_file().filter(|_| by_password),
+            keys: live.key_file.as_ref().map(PathBuf::from),
+        }
+    }
+
+    /// Reads the files as the user that this process is now.
+    pub fn read(&self) -> Result<(), FileError> {
+        self.keys.as_deref().map(read_key_file).transpose().map_err(FileError::Keys)?;
+        self.passwords.as_deref().map(read_password_file).transpose()?;
+        self.rules.as_deref().map(read_access_file).transpose()?;
+        Ok(())
+    }
+}
+
+/// Whether clients are checked by the access file, and whether by the password file.
+fn checks(session: &SessionSettings) -> (bool, bool) {
+    let checks = |method| session.allowed.contains(&method) || session.required.contains(&method);
+    (checks(Method::Ip) || checks(Method::Unix), checks(Method::Password))
+}
+
+/// Whether a line of the access file begins like a rule for groups. One that is there and may not be read can have such rules, and
+/// without them clients could do what the rules forbid.
 fn has_group_rules(path: &Path) -> bool {
-    let text = refuse_pipe(path).and_then(|()| read_limited(path)).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group"))
+    match refuse_pipe(path).and_then(|()| read_limited(path)) {
+        Ok(text) => String::from_utf8_lossy(&text).lines().any(|line| line.split_whitespace().next() == Some("group")),
+        Err(FileError::Unreadable(_, error)) => {
+            error.kind() == ErrorKind::PermissionDenied && path.symlink_metadata().is_ok()
+        }
+        Err(_) => false,
+    }
 }
 
 /// The keys of the file that the settings name.
@@ -207,7 +253,7 @@ fn read_limited(path: &Path) -> Result<Vec<u8>, FileError> {
     let limit = Settings::FILE_LIMIT as u64 + 1;
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut text))
-        .map_err(|error| FileError::Unreadable(path.to_path_buf(), error))?;
+        .map_err(|error| FileError::unreadable(path, error))?;
     if text.len() > Settings::FILE_LIMIT {
         return Err(FileError::TooLarge(path.to_path_buf()));
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ring_crypto::rand::{SecureRandom as _, SystemRandom};
 
+use super::denied::explain;
 use crate::seal::{Cipher, Key, KeyError, Keys};
 
 /// Bytes of the largest key file: keys and some comments.
@@ -46,13 +47,13 @@ pub fn make_key_file(path: &Path) -> Result<Key, KeyFileError> {
 fn read(path: &Path) -> Result<Keys, Reason> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Reason::Missing,
-        _ => Reason::System(error),
+        _ => Reason::System(explain(path, error)),
     })?;
     if !metadata.is_file() || metadata.len() > SIZE_LIMIT {
         return Err(Reason::NoFile);
     }
     check_mode(&metadata)?;
-    let text = fs::read_to_string(path).map_err(Reason::System)?;
+    let text = fs::read_to_string(path).map_err(|error| Reason::System(explain(path, error)))?;
     text.parse().map_err(Reason::Keys)
 }
 

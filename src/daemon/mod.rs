@@ -9,6 +9,7 @@ mod clients;
 mod clock;
 #[cfg(unix)]
 mod control;
+mod denied;
 #[cfg(unix)]
 mod entrance;
 mod handle;
