@@ -24,11 +24,16 @@ pub struct KeyFileError {
 #[derive(Debug)]
 enum Reason {
     Missing,
-    System(io::Error),
+    Unreadable(io::Error),
+    Unwritable(io::Error),
     /// Somebody else can read or change it.
     #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has such modes"))]
     Open(u32),
-    NoFile,
+    /// It is something else than a file.
+    NoFile(&'static str),
+    TooLarge,
+    /// Its bytes are not UTF-8.
+    NoText,
     Keys(KeyError),
     NoRandom,
     Exists,
@@ -47,13 +52,21 @@ pub fn make_key_file(path: &Path) -> Result<Key, KeyFileError> {
 fn read(path: &Path) -> Result<Keys, Reason> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Reason::Missing,
-        _ => Reason::System(explain(path, error)),
+        _ => Reason::Unreadable(explain(path, error)),
     })?;
-    if !metadata.is_file() || metadata.len() > SIZE_LIMIT {
-        return Err(Reason::NoFile);
+    match metadata.file_type() {
+        kind if kind.is_file() => {}
+        kind if kind.is_dir() => return Err(Reason::NoFile("a directory")),
+        _ => return Err(Reason::NoFile("a pipe, a socket or a device")),
+    }
+    if metadata.len() > SIZE_LIMIT {
+        return Err(Reason::TooLarge);
     }
     check_mode(&metadata)?;
-    let text = fs::read_to_string(path).map_err(|error| Reason::System(explain(path, error)))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Reason::NoText,
+        _ => Reason::Unreadable(explain(path, error)),
+    })?;
     text.parse().map_err(Reason::Keys)
 }
 
@@ -81,12 +94,12 @@ fn make(path: &Path) -> Result<Key, Reason> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Reason::Exists,
-        _ => Reason::System(error),
+        _ => Reason::Unwritable(error),
     })?;
     let text =
         format!("# Key {} of a Torc system. Every daemon has the same file; nobody else may read it.\n", key.id());
     let written = file.write_all(format!("{text}{}\n", key.to_line()).as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(Reason::System)?;
+    written.map_err(Reason::Unwritable)?;
     Ok(key)
 }
 
@@ -108,26 +121,48 @@ pub(super) fn has_aes() -> bool {
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
+        write!(f, "key file {file}: ")?;
         match &self.reason {
             Reason::Missing => write!(
                 f,
-                "key file {file}: it does not exist; make it with 'spread --make-key {file}' and copy it to every daemon's machine"
+                "it does not exist; make it with 'spread --make-key {file}' and copy it to every daemon's machine"
             ),
-            Reason::System(error) => write!(f, "key file {file}: {error}"),
-            Reason::Open(mode) => {
-                write!(f, "key file {file}: others can read or change it (mode {mode:o}); do 'chmod 600 {file}'")
+            Reason::Unreadable(error) | Reason::Unwritable(error) => error.fmt(f),
+            Reason::Open(mode) => write!(
+                f,
+                "others can read or change it (mode {mode:o}); do 'chmod 600 {file}' if the daemon's user owns it, \
+                 or 'chmod 640 {file}' if its group is the daemon's; if others may have read the key, \
+                 'spread --make-key {file}.new' makes a file with another one"
+            ),
+            Reason::NoFile(kind) => write!(f, "it is {kind}, not a file of keys; {}", Maker(&self.file)),
+            Reason::TooLarge => {
+                write!(f, "it is longer than {} KiB; {}", SIZE_LIMIT >> 10, Maker(&self.file))
             }
-            Reason::NoFile => write!(f, "key file {file}: it is not a plain file of keys"),
-            Reason::Keys(error) => {
-                write!(f, "key file {file}: {error}; 'spread --make-key {file}.new' makes a file with a key")
-            }
-            Reason::NoRandom => write!(f, "key file {file}: the system gives no random numbers"),
-            Reason::Exists => write!(f, "key file {file}: it exists and is left as it is"),
+            Reason::NoText => write!(f, "it is not text in UTF-8; {}", Maker(&self.file)),
+            Reason::Keys(error) => write!(f, "{error}; {}", Maker(&self.file)),
+            Reason::NoRandom => f.write_str("the system gives no random numbers"),
+            Reason::Exists => f.write_str("it exists and is left as it is"),
         }
     }
 }
 
 impl std::error::Error for KeyFileError {}
+
+impl KeyFileError {
+    /// Whether there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.reason, Reason::Missing)
+    }
+}
+
+/// The command that makes a file with a key beside the one of no use.
+struct Maker<'a>(&'a Path);
+
+impl fmt::Display for Maker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'spread --make-key {}.new' makes a file with a key", self.0.display())
+    }
+}
 
 #[cfg(test)]
 #[cfg(unix)]
@@ -159,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_missing_or_short_or_open_to_others_is_refused_with_the_way_out() {
+    fn a_key_file_of_no_use_is_refused_with_the_way_out() {
         let path = path();
         assert_eq!(
             error(&path),
@@ -171,11 +206,28 @@ mod tests {
             assert_eq!(read_key_file(&path).is_err(), refused, "{mode:o}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
-        assert_eq!(error(&path), "key file FILE: others can read or change it (mode 604); do 'chmod 600 FILE'");
+        assert_eq!(
+            error(&path),
+            "key file FILE: others can read or change it (mode 604); do 'chmod 600 FILE' if the daemon's user owns it, \
+             or 'chmod 640 FILE' if its group is the daemon's; if others may have read the key, \
+             'spread --make-key FILE.new' makes a file with another one"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, &key.to_line()[..40]).unwrap();
         let short = "key file FILE: the key of line 1 must have 64 hexadecimal digits; 'spread --make-key FILE.new' makes a file with a key";
         assert_eq!(error(&path), short);
+        let made = "; 'spread --make-key FILE.new' makes a file with a key";
+        fs::write(&path, b"aes-256-gcm \xff\n").unwrap();
+        assert_eq!(error(&path), format!("key file FILE: it is not text in UTF-8{made}"));
+        fs::write(&path, vec![b'#'; SIZE_LIMIT as usize + 1]).unwrap();
+        assert_eq!(error(&path), format!("key file FILE: it is longer than 64 KiB{made}"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(error(&path), format!("key file FILE: it is a directory, not a file of keys{made}"));
+        fs::remove_dir(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let pipe = format!("key file FILE: it is a pipe, a socket or a device, not a file of keys{made}");
+        assert_eq!(error(&path), pipe);
         fs::remove_file(&path).unwrap();
     }
 }
