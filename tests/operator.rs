@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use solo::{PATIENCE, Setup, Solo, eventually, is_root};
@@ -331,6 +331,10 @@ fn a_daemon_that_gives_up_root_does_not_start_if_its_user_cannot_read_its_files(
             "its owner root keeps it from user nobody; a daemon that runs as this user needs 'chown root:nogroup {0}; chmod 640 {0}'",
             file.display()
         );
+        fs::copy(setup.directory.join("spread.conf"), place.join("spread.conf")).unwrap();
+        let checked = Command::new(env!("CARGO_BIN_EXE_spread")).arg("--check").current_dir(&place).output().unwrap();
+        let complaint = String::from_utf8(checked.stderr).unwrap();
+        assert!(checked.status.code() == Some(1) && complaint.contains(&says), "{complaint}");
         setup.expect_refusal(&says);
         std::os::unix::fs::chown(&at, None, Some(65_534)).unwrap();
         mode(&at, 0o640);
@@ -349,6 +353,52 @@ fn a_daemon_that_gives_up_root_does_not_start_if_its_user_cannot_read_its_files(
     let says = refused_reload(&daemon);
     assert!(says.contains("chmod 640 spread.access_ip"), "{says}");
     fs::remove_dir_all(&place).unwrap();
+}
+
+/// Runs the check and the daemon on this file and in its directory. Neither likes it, and both say the same; gives that.
+fn refused_by_check_and_start(setup: &Setup) -> String {
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spread"));
+        // A daemon that starts is ended, so that the test fails and does not wait.
+        command.args(words).current_dir(&setup.directory).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let ended = solo::within_patience(|| process.try_wait().unwrap());
+        let _ = process.kill();
+        let errors = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(ended.and_then(|status| status.code()), Some(1), "{words:?}: {errors}");
+        errors
+    };
+    let checked = run(&["-n", "solo", "--check"]);
+    assert_eq!(run(&["-n", "solo", "--check", "--print"]), checked);
+    assert_eq!(run(&["-n", "solo"]), checked);
+    checked
+}
+
+#[test]
+fn the_check_refuses_the_files_with_which_the_daemon_does_not_start() {
+    for (test, file, text, lines, says) in [
+        ("rules", "spread.access_ip", "10.1.2.3\ngroup\n", "", "line 2: expected a group's name"),
+        ("passwords", "spread.access_pword", "alice\n", "RequiredAuthMethods = PWORD", "spread.access_pword: line 1: "),
+        ("keys", "torc.key", "aes-256-gcm 00ff\n", "KeyFile = torc.key", "must have 64 hexadecimal digits"),
+        ("no-keys", "other.key", "", "KeyFile = torc.key", "key file torc.key: it does not exist"),
+    ] {
+        let setup = Setup::new(&format!("check-{test}"), lines);
+        let file = setup.directory.join(file);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let said = refused_by_check_and_start(&setup);
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+/// The file is often checked on another machine, which has no keys of the daemons.
+#[test]
+fn a_key_file_that_is_missing_on_another_machine_is_a_warning_of_the_check() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elsewhere.conf");
+    fs::write(&file, "Spread_Segment 192.0.2.255 { a 192.0.2.1 }\nKeyFile = /no/such/key\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_spread")).arg("--check").arg(&file).output().unwrap();
+    let says = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && says.contains("warning: key file /no/such/key: it does not exist"), "{says}");
 }
 
 #[test]

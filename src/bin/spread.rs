@@ -38,7 +38,7 @@ use service::web::Web;
 #[cfg(windows)]
 use service::windows as system;
 use spread::config::{self, EntryError, Labels, Live, LogFormat, Settings};
-use spread::daemon::files::{self, FilesInUse};
+use spread::daemon::files::{self, FileError, FilesInUse};
 use spread::daemon::{Daemon, Exit, Handle, Options, Program};
 use spread::net;
 use tracing::{debug, info, warn};
@@ -135,7 +135,7 @@ fn main() -> ExitCode {
         Some(file) => {
             let output = if arguments.print { CheckOutput::File } else { CheckOutput::Words };
             let file = file.as_deref().or(arguments.config.as_deref());
-            check(file, arguments.name.as_deref(), output).map(|()| Exit::Stop)
+            check(&arguments, file, output).map(|()| Exit::Stop)
         }
         #[cfg(windows)]
         None if arguments.service => {
@@ -182,23 +182,24 @@ enum CheckOutput {
 }
 
 /// Checks a configuration file.
-fn check(file: Option<&Path>, name: Option<&str>, output: CheckOutput) -> Result<(), String> {
-    let Source { settings, .. } = source(file)?;
-    if output == CheckOutput::File {
-        return write!(io::stdout(), "{settings}").map_err(text);
-    }
+fn check(arguments: &Arguments, file: Option<&Path>, output: CheckOutput) -> Result<(), String> {
+    let (Source { mut settings, .. }, name) = (source(file)?, arguments.name.as_deref());
+    arguments.overrule(&mut settings);
     let addresses = net::local_addresses().unwrap_or_default();
     let me = match name {
         Some(_) => Some(own_entry(&settings, name, &addresses)?),
         None => settings.table.me(None, &addresses).ok(),
     };
+    let log = check_log(&settings.live.log)?;
+    let keys = check_files(&settings, me)?;
+    if output == CheckOutput::File {
+        return write!(io::stdout(), "{settings}").map_err(text);
+    }
     write!(io::stdout(), "{}", config::explain(&settings, me)).map_err(text)?;
     let networks = me.map(|me| Options::from_settings(&settings, me).networks).unwrap_or_default();
     let shared = net::shared_wires(&networks);
     let shared = shared.iter().map(|shared| format!("on this machine {shared}"));
-    let keys = settings.live.key_file.as_deref().map(Path::new);
-    let keys = keys.and_then(|file| spread::daemon::read_key_file(file).err()).map(|error| error.to_string());
-    let warnings = shared.chain(check_log(&settings.live.log)?).chain(keys);
+    let warnings = shared.chain(log).chain(keys);
     warnings.into_iter().try_for_each(|warning| writeln!(io::stdout(), "warning: {warning}")).map_err(text)
 }
 
@@ -209,6 +210,23 @@ fn check_log(settings: &config::Log) -> Result<Option<String>, String> {
     let missing =
         format!("the folder {} of EventLogFile is not there: make it before the daemon starts", folder.display());
     Ok((!folder.is_dir()).then_some(missing))
+}
+
+/// Reads the files that a start reads, as the same users: an error if the daemon would not start with them. A missing key file is a
+/// warning if no daemon of the file is this machine's, because the keys need not be here then.
+fn check_files(settings: &Settings, me: Option<&config::Daemon>) -> Result<Option<String>, String> {
+    let mut live = settings.live.clone();
+    let missing = match (files::read_all(&mut live), me) {
+        (Err(FileError::Keys(error)), None) if error.is_missing() => Some(error.to_string()),
+        (result, _) => result.map(|_| None).map_err(text)?,
+    };
+    // An unknown user is no error here, because the machine that is meant may have it.
+    if missing.is_none()
+        && let Ok(plan) = Plan::new(&settings.process.user, &settings.process.group)
+    {
+        give_up_root(&plan, &settings.live)?;
+    }
+    Ok(missing)
 }
 
 /// Runs the daemon until a stop is requested.

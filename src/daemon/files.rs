@@ -144,6 +144,12 @@ pub fn read_password_file(path: &Path) -> Result<Passwords, FileError> {
     Passwords::parse(&String::from_utf8_lossy(&text)).map_err(|error| FileError::Password(path.into(), error))
 }
 
+/// Reads the files that these settings name or need, as [`crate::daemon::Options::read_files`] does. Gives the keys.
+pub fn read_all(live: &mut Live) -> Result<Keys, FileError> {
+    read_access(&mut live.session)?;
+    live.key_file.as_deref().map_or(Ok(Keys::NONE), read_keys)
+}
+
 /// Reads the access file, and the password file if clients are checked by password. Without its file a check refuses everybody. If no
 /// check uses the access file, a mistake in it is only a warning, unless it has rules for groups: these always count.
 pub(super) fn read_access(session: &mut SessionSettings) -> Result<(), FileError> {

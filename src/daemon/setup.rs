@@ -71,10 +71,7 @@ impl Options {
     /// file. Without its file a check refuses everybody. If no check uses the access file, a mistake in it is only a warning, unless it
     /// has rules for groups: these always count.
     pub fn read_files(&mut self) -> Result<(), FileError> {
-        files::read_access(&mut self.node.live.session)?;
-        if let Some(file) = &self.node.live.key_file {
-            self.node.keys = files::read_keys(file)?;
-        }
+        self.node.keys = files::read_all(&mut self.node.live)?;
         Ok(())
     }
 
