@@ -175,7 +175,7 @@ fn refused_monitors_do_not_fill_the_log_and_stop_nobody() {
 }
 
 #[test]
-fn what_a_rule_for_groups_refuses_is_logged_and_counted() {
+fn what_a_rule_for_groups_refuses_is_logged() {
     let mut setup = Setup::new("rules", "");
     // The daemon looks for its access file in its working directory first.
     fs::write(setup.directory.join("spread.access_ip"), "group pay send nobody\ngroup pay join nobody\n").unwrap();

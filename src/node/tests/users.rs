@@ -55,6 +55,17 @@ fn a_password_is_compared_outside_and_the_client_waits_for_it() {
 }
 
 #[test]
+fn what_rules_for_groups_refuse_is_counted() {
+    let access = session::AccessList::parse("group pay all nobody").unwrap();
+    let mut bus = Bus::with(1, SessionSettings { access, ..Default::default() });
+    bus.connect(0, 1, "alice");
+    bus.say(0, 1, FrameType::JOIN, "pay", "");
+    bus.say(0, 1, FrameType::AGREED, "pay", "me");
+    bus.say(0, 1, FrameType::AGREED, "other", "all");
+    assert_eq!(bus.nodes[0].client_stats().denied_by_rules, 2);
+}
+
+#[test]
 fn who_guesses_passwords_is_slowed_down_and_others_are_not() {
     let mut bus = Bus::with(1, with_passwords());
     let mut compared = 0;
