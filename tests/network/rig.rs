@@ -207,12 +207,19 @@ impl Rig {
 
     /// From now on a node's interface is off.
     pub fn switch_off(&mut self, node: usize, network: usize) {
+        // A soak has two faults at a time, and they may hit the same interface.
+        if self.gone.contains(&(node, network)) {
+            return;
+        }
         ip_in(&self.node(node), &format!("link set net{network} down\n"));
         self.off.push((node, network));
     }
 
     /// From now on a node has no interface in a network.
     pub fn take_away(&mut self, node: usize, network: usize) {
+        if self.gone.contains(&(node, network)) {
+            return;
+        }
         ip_in(&self.node(node), &format!("link delete net{network}\n"));
         self.gone.push((node, network));
     }

@@ -58,7 +58,7 @@ fn a_password_is_compared_outside_and_the_client_waits_for_it() {
 fn what_rules_for_groups_refuse_is_counted() {
     let access = session::AccessList::parse("group pay all nobody").unwrap();
     let mut bus = Bus::with(1, SessionSettings { access, ..Default::default() });
-    bus.connect(0, 1, "alice");
+    bus.connect(0, 1, "c");
     bus.say(0, 1, FrameType::JOIN, "pay", "");
     bus.say(0, 1, FrameType::AGREED, "pay", "me");
     bus.say(0, 1, FrameType::AGREED, "other", "all");
