@@ -383,12 +383,9 @@ impl Clients {
             }
         }
         if client.stream.finish().is_ok() {
-            for _ in 0..LAST_READS {
-                // Files that lie unread in the socket are closed with it, outside the loop.
-                if client.stream.must_wait() || !client.stream.read(&mut self.buffer).is_ok_and(|n| n > 0) {
-                    break;
-                }
-            }
+            let (stream, mut reads) = (&mut client.stream, 0..LAST_READS);
+            // Files that lie unread in the socket are closed with it, outside the loop.
+            while !stream.must_wait() && reads.next().is_some() && stream.read(&mut self.buffer).is_ok_and(|n| n > 0) {}
         }
     }
 
