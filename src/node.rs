@@ -213,6 +213,7 @@ impl Node {
                     // Reported before the ring handles it, so that the log can tell a farewell from a loss.
                     self.events.push_back(NodeEvent::Farewell(header.sender));
                 }
+                // The ring counts by kind what no daemon says. It does not know the source.
                 let lies = self.ring.stats().dropped.lies();
                 self.ring.handle_packet(now, header.sender, packet);
                 if self.ring.stats().dropped.lies() != lies {

@@ -73,22 +73,25 @@ const ENTRY_LIMIT: usize = 1 << 20;
 #[cfg(unix)]
 pub(crate) fn user_id(name: &str) -> Option<u32> {
     let name = std::ffi::CString::new(name).ok()?;
-    read_entry(
-        // SAFETY: the name ends with a NUL, and `read_entry` gives places and a room that may be written.
-        |entry, room, length, found| unsafe { libc::getpwnam_r(name.as_ptr(), entry, room, length, found) },
-        |user: &libc::passwd| user.pw_uid,
-    )
+    // SAFETY: the name ends with a NUL, and the system gives the address of the entry that it has written, or null.
+    unsafe {
+        read_entry(
+            |entry, room, length, found| libc::getpwnam_r(name.as_ptr(), entry, room, length, found),
+            |user: &libc::passwd| user.pw_uid,
+        )
+    }
 }
 
 /// The name of a user of this machine, or else the number.
 #[cfg(unix)]
 pub(crate) fn user_name(number: u32) -> String {
-    let name = read_entry(
-        // SAFETY: `read_entry` gives places and a room that may be written.
-        |entry, room, length, found| unsafe { libc::getpwuid_r(number, entry, room, length, found) },
-        // SAFETY: the name of an entry that the system found ends with a NUL, and lives as long as the entry.
-        |user: &libc::passwd| unsafe { std::ffi::CStr::from_ptr(user.pw_name) }.to_string_lossy().into_owned(),
-    );
+    // SAFETY: the system gives the address of the entry that it has written, or null. The name in it ends with a NUL.
+    let name = unsafe {
+        read_entry(
+            |entry, room, length, found| libc::getpwuid_r(number, entry, room, length, found),
+            |user: &libc::passwd| std::ffi::CStr::from_ptr(user.pw_name).to_string_lossy().into_owned(),
+        )
+    };
     name.unwrap_or_else(|| number.to_string())
 }
 
@@ -97,19 +100,24 @@ pub(crate) fn user_name(number: u32) -> String {
 pub(crate) fn effective_group_name() -> String {
     // SAFETY: the call takes nothing, changes nothing and cannot fail.
     let number = unsafe { libc::getegid() };
-    let name = read_entry(
-        // SAFETY: `read_entry` gives places and a room that may be written.
-        |entry, room, length, found| unsafe { libc::getgrgid_r(number, entry, room, length, found) },
-        // SAFETY: the name of an entry that the system found ends with a NUL, and lives as long as the entry.
-        |group: &libc::group| unsafe { std::ffi::CStr::from_ptr(group.gr_name) }.to_string_lossy().into_owned(),
-    );
+    // SAFETY: the system gives the address of the entry that it has written, or null. The name in it ends with a NUL.
+    let name = unsafe {
+        read_entry(
+            |entry, room, length, found| libc::getgrgid_r(number, entry, room, length, found),
+            |group: &libc::group| std::ffi::CStr::from_ptr(group.gr_name).to_string_lossy().into_owned(),
+        )
+    };
     name.unwrap_or_else(|| number.to_string())
 }
 
 /// Asks the system for an entry, with more room each time that it needs more. The call gets a place for the entry, the room for its
 /// texts, the bytes of the room, and a place for the address of the entry if there is one.
+///
+/// # Safety
+///
+/// If the call returns 0, it must have set that address to null, or to an entry that lives as long as the place and the room.
 #[cfg(unix)]
-fn read_entry<E, T>(
+unsafe fn read_entry<E, T>(
     call: impl Fn(*mut E, *mut libc::c_char, usize, *mut *mut E) -> libc::c_int,
     take: impl Fn(&E) -> T,
 ) -> Option<T> {
@@ -119,7 +127,7 @@ fn read_entry<E, T>(
         let mut found = std::ptr::null_mut();
         match call(entry.as_mut_ptr(), room.as_mut_ptr().cast(), room.len(), &mut found) {
             0 if found.is_null() => return None,
-            // SAFETY: the system says that the entry is there, and the entry and its room live until the end of this turn.
+            // SAFETY: the caller promises that an entry is there, and the place and the room live until the end of this turn.
             0 => return Some(take(unsafe { &*found })),
             libc::ERANGE if room.len() < ENTRY_LIMIT => room.resize(2 * room.len(), 0),
             _ => return None,

@@ -531,6 +531,15 @@ mod tests {
             (self.clients.admit(stream).unwrap(), far)
         }
 
+        /// A client of this machine, and its other end.
+        #[cfg(target_os = "linux")]
+        fn connect_locally(&mut self, passed: &Passed) -> (SessionId, std::os::unix::net::UnixStream) {
+            let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+            near.set_nonblocking(true).unwrap();
+            let stream = Stream::unix(mio::net::UnixStream::from_std(near), passed).unwrap();
+            (self.clients.admit(stream).unwrap(), far)
+        }
+
         /// Polls until somebody may be readable, and says who is first.
         fn next_readable(&mut self) -> SessionId {
             let mut events = Events::with_capacity(8);
@@ -661,10 +670,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_client_whose_offer_is_not_answered_in_time_goes_on_over_its_socket() {
         let mut side = Side::new();
-        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        near.set_nonblocking(true).unwrap();
         let passed = Passed::for_test();
-        let id = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+        let (id, far) = side.connect_locally(&passed);
         let offer = || crate::pipe::offer(&socket2::SockRef::from(&far), b'x', 0).unwrap();
         let (_memory, at) = (offer(), Instant::from_millis(1000));
         assert_eq!(side.clients.read(at, id), Read::Bytes(b"x"));
@@ -683,10 +690,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn while_too_many_files_wait_clients_of_this_machine_pause_and_others_are_read() {
         let mut side = Side::new();
-        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
-        near.set_nonblocking(true).unwrap();
         let passed = Passed::for_test();
-        let local = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+        let (local, mut far) = side.connect_locally(&passed);
         far.write_all(b"local").unwrap();
         assert_eq!(side.next_readable(), local);
         passed.fill();
@@ -709,10 +714,8 @@ mod tests {
     fn while_too_many_files_wait_a_client_that_ends_is_not_read_either() {
         for full in [true, false] {
             let mut side = Side::new();
-            let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
-            near.set_nonblocking(true).unwrap();
             let passed = Passed::for_test();
-            let id = side.clients.admit(Stream::unix(mio::net::UnixStream::from_std(near), &passed).unwrap()).unwrap();
+            let (id, mut far) = side.connect_locally(&passed);
             far.write_all(b"last words").unwrap();
             if full {
                 passed.fill();

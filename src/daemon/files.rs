@@ -28,8 +28,8 @@ pub const PASSWORD_FILE: &str = "spread.access_pword";
 
 /// Descriptors that clients cannot have: for networks, doors, the log, and a client that is refused.
 const OTHER_DESCRIPTORS: usize = 64;
-/// Descriptors for files that clients of this machine pass; but no more than a quarter of all. What finds no descriptor is closed by the system
-/// within the loop, and that may take as long as the client likes.
+/// Descriptors for files that clients of this machine pass: those that may wait (`passed`), and those of one more read. But no more than a quarter
+/// of all descriptors. The system closes a file that finds none within the loop, and that may take as long as the client likes.
 const PASSED_DESCRIPTORS: usize = 512;
 
 /// Why a file cannot be used.

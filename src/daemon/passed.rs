@@ -29,8 +29,8 @@ use crate::time::Instant;
 
 /// Threads, if many files must be closed at once or some are slow.
 const THREADS: usize = 8;
-/// Files that wait for a thread, or that a thread is at. With more, no socket of a client of this machine is read, so there are never more than this
-/// and what one read brings.
+/// Files that wait for a thread, or that a thread is at. With more, no socket of a client of this machine is read. So there are never more than
+/// these and those of one read.
 const LIMIT: usize = 256;
 
 /// The time that the end of a daemon waits for its threads. A client may hold them up for ever.

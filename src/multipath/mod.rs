@@ -152,6 +152,7 @@ impl Multipath {
         source: IpAddr,
         datagram: Slice,
     ) -> Option<(Header, Slice)> {
+        // Each step of the way in counts such bytes, and the operator learns here where they came from.
         let malformed = self.stats.malformed;
         let first = self.arrive(now, Arrival { network, source, form: Form::Whole }, datagram);
         if self.stats.malformed != malformed {
@@ -236,7 +237,7 @@ impl Multipath {
         let copied = self.inbound.record(now, came, (network, arrival.origin(header)), header)?;
         if header.network != network && numbering == Numbering::Ours {
             self.stats.crossed += 1;
-            // No cable leads from a network that nobody has: the number was changed, perhaps by who repeats the datagram.
+            // No daemon sends on a network that nobody has. So no cable is crossed, and the number was changed on its way.
             if header.network.0 < self.networks {
                 self.health.on_crossed(now, header.sender, header.network, network);
             }

@@ -8,13 +8,12 @@ use crate::multipath::Policy;
 use crate::ring::{RingSettings, Windows};
 use crate::session::{self, SessionSettings};
 use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, RingId, Version, Way};
-use crate::wire::{
-    ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, Join, MethodChoice, MethodName, Name, Refusal,
-};
+use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name, Refusal};
 
 mod crowds;
 mod large;
 mod lateness;
+mod strangers;
 mod users;
 
 /// Where datagrams come from, which nobody checks here.
@@ -325,66 +324,6 @@ fn a_half_open_client_is_ended_and_its_name_freed() {
     bus.run(Duration::from_secs(11));
     assert_eq!(bus.closed, [(0, SessionId(1), EndReason::HandshakeTimeout)]);
     bus.connect(0, 2, "alice");
-}
-
-#[test]
-fn garbage_leads_to_a_count_and_nothing_else() {
-    let mut bus = Bus::new(2);
-    let junk = Slice::copy_from(&[7; 100]);
-    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), SOMEWHERE, junk);
-    assert_eq!(bus.nodes[0].multipath_stats().malformed, 1);
-    let header = Header {
-        kind: PacketKind::Token,
-        network: NetworkId(0),
-        protection: Protection::Plain,
-        way: Way::Direct,
-        sender: DaemonId(2),
-        destination: None,
-        system: 7,
-        incarnation: Incarnation(9),
-        counter: 1,
-    };
-    let bad_body = Slice::from([&header.encode()[..], &[0xff; 60]].concat());
-    bus.nodes[0].handle_datagram(bus.now, NetworkId(0), SOMEWHERE, bad_body);
-    assert_eq!(bus.nodes[0].multipath_stats().malformed, 2);
-    bus.input(0, 9, ClientInput::Connected(Peer::Unix));
-    bus.input(0, 9, ClientInput::Bytes(&[0xff; 64]));
-    assert!(matches!(bus.closed[..], [(0, SessionId(9), EndReason::Refused(_))]));
-    bus.connect(0, 10, "bob");
-}
-
-#[test]
-fn what_no_daemon_says_is_told_with_its_source() {
-    let mut bus = Bus::new(2);
-    bus.run(Duration::from_secs(1));
-    let header = Header {
-        kind: PacketKind::Join,
-        network: NetworkId(0),
-        protection: Protection::Plain,
-        way: Way::Direct,
-        sender: DaemonId(2),
-        destination: None,
-        system: 7,
-        incarnation: Incarnation(1),
-        counter: u64::MAX >> 1,
-    };
-    let (origin, present) = (DaemonId(2), [DaemonId(1), DaemonId(2)].into());
-    let (sequence, leaving, failed) = ((1 << 62) - 1, false, Default::default());
-    let join = Join { origin, incarnation: Incarnation(1), sequence, leaving, present, failed };
-    let forged = [&header.encode()[..], &Packet::Join(join).encode()].concat();
-    while bus.nodes[0].poll_event().is_some() {}
-    for (source, datagram) in [([10, 0, 0, 8], &forged[..]), ([10, 0, 0, 9], &[7; 100])] {
-        bus.nodes[0].handle_datagram(bus.now, NetworkId(0), source.into(), Slice::copy_from(datagram));
-    }
-    let told = std::iter::from_fn(|| bus.nodes[0].poll_event()).filter_map(|event| match event {
-        NodeEvent::Network(notice) => Some(notice.to_string()),
-        _ => None,
-    });
-    let expected = [
-        "a datagram from 10.0.0.8 on network 0 is dropped: no daemon says this: it is forged, or was damaged on its way",
-        "a datagram from 10.0.0.9 on network 0 is dropped: it is no packet of a daemon",
-    ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[test]

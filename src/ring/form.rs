@@ -38,7 +38,7 @@ impl Forming {
         for member in form.members.iter_mut().filter(|member| member.daemon == me) {
             member.brings = Some(owed.brings());
         }
-        // Also from an agreement the ring learns lives: this daemon may have heard no join of the other host.
+        // An agreement shows lives too: this daemon may have heard no join of the other host.
         form.members.iter().for_each(|member| owed.hear(member.daemon, member.incarnation));
         core.learn_sequence(form.ring.sequence);
         // A daemon forms one ring of a sequence, so an older form token is stale from here on.

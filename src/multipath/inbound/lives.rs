@@ -2,7 +2,7 @@
 //!
 //! Lives have no order, and a packet of an earlier life may come late. So no life ends for good here: a life becomes the present one again with the
 //! first packet whose counter is above all others of it. A daemon that runs soon sends such a packet. If a forged packet has made its counter
-//! too high, its own packets seem to be late ones. So a life also becomes the present one again if that many new ones come one after the other.
+//! too high, its own packets seem to be late ones. So a life also becomes the present one again after [`LATE_LIMIT`] new packets in a row.
 
 use super::super::health::Copied;
 use super::duplicates::{Copies, Mark, SPAN, Seen, Trust};
@@ -25,7 +25,8 @@ pub(super) struct Life {
 /// How many lives of a daemon are remembered.
 const LIFE_LIMIT: usize = 8;
 
-/// So many packets are not left over in some queue while the present life says nothing: their life goes on, and the present one was forged.
+/// So many new packets of a life, while the present one says nothing, are not left over in some queue. That life goes on, and the present one was
+/// forged.
 const LATE_LIMIT: u32 = 16;
 
 /// Why a packet does not count.
@@ -51,14 +52,18 @@ impl Lives {
             // Not above all counters of its life, so it may be left over in some queue.
             Some(place) if self.0[place].is_left_over(header, mark) => return Err(Old::PastLife),
             // That life speaks again. If it were refused, one forged packet of another life could mute the daemon.
-            Some(place) => self.0[..=place].rotate_right(1),
+            Some(place) => {
+                self.0[..=place].rotate_right(1);
+                self.0[0].late = 0;
+            }
             None => {
                 // The life that was heard longest ago goes, so forged lives take bounded memory.
                 self.0.truncate(LIFE_LIMIT - 1);
                 self.0.insert(0, Life::new(header.incarnation, Trust::Unproved));
             }
         }
-        self.0.iter_mut().for_each(|life| life.late = 0);
+        // The present life is heard, so what was late of others may have been left over.
+        self.0[1..].iter_mut().for_each(|life| life.late = 0);
         self.0[0].record(header, mark)
     }
 }

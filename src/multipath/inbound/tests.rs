@@ -290,6 +290,8 @@ fn the_newest_key_that_all_have_is_used_and_a_rotation_loses_no_packet() {
         assert_eq!(using(&site), all(key(1)), "{n} have the new key");
         let now = site.now;
         assert!(site.daemons[daemon].set_keys(now, keys(&[1, 2])));
+        // It has heard of the new key from those that got it before.
+        assert_eq!(site.daemons[daemon].without_newest_key().count(), 2 - n, "{n} have the new key");
         for from in 1..=3 {
             assert_eq!(site.send(from, PacketKind::Token, None).0.len(), 2);
         }
@@ -305,6 +307,22 @@ fn the_newest_key_that_all_have_is_used_and_a_rotation_loses_no_packet() {
     }
     assert!(site.daemons.iter().all(|daemon| daemon.stats().not_opened == 0));
     assert!(!site.daemons[0].set_keys(site.now, Keys::NONE), "keys are not lost by mistake");
+}
+
+#[test]
+fn whom_a_key_file_cuts_off_is_known_when_it_is_read() {
+    let mut site = Site::sealed(3, keys(&[1]));
+    site.run(300);
+    let cut_off = |site: &Site| site.daemons[0].without_common_key(site.now).collect::<Vec<_>>();
+    let now = site.now;
+    assert!(site.daemons[1].set_keys(now, keys(&[1, 2])));
+    site.run(100);
+    assert!(site.daemons[0].set_keys(now, keys(&[1, 2])) && cut_off(&site).is_empty());
+    assert!(site.daemons[0].set_keys(now, keys(&[2])));
+    assert_eq!(cut_off(&site), [DaemonId(3)]);
+    let mut open = Site::sealed(3, Keys::NONE);
+    open.run(300);
+    assert_eq!((cut_off(&open), open.daemons[0].without_newest_key().count()), (vec![], 0), "nobody seals");
 }
 
 /// A sleeper has said that it has the old key only, and the others lose that key before the sleeper is forgotten.

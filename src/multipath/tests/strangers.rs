@@ -190,6 +190,8 @@ fn a_host_that_gives_way_stands_aside_until_the_other_is_gone_with_keys_too() {
         );
         site.run(20_000, &[0, 1, 2]);
         assert_eq!(site.aside(), [false, false, true], "as long as the other one is there");
+        let two_hosts = |at: usize| site.hosts[at].two_hosts().collect::<Vec<_>>();
+        assert_eq!([0, 1, 2].map(two_hosts), [vec![A], vec![], vec![A]], "the first one hears nothing of the other");
         site.run(4500, &[0, 2]);
         assert_eq!(site.aside(), [false, false, true]);
         site.run(1500, &[0, 2]);
