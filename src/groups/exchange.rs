@@ -217,7 +217,7 @@ impl Exchange {
 
     /// Another message arrived and must wait. Its daemon must have sent its whole state before it.
     pub fn hold(&mut self, origin: DaemonId, envelope: Envelope, dropped: &mut Dropped) -> Result<(), Contradiction> {
-        if self.table.position(origin).is_some() && !self.has_said_all(origin) {
+        if self.waits_for(origin) {
             debug!(%origin, "a message before the state");
             dropped.contradictions += 1;
             return Err(Contradiction);
@@ -234,6 +234,11 @@ impl Exchange {
     /// Whether the whole state of every member has arrived.
     pub fn is_complete(&self) -> bool {
         self.table.order().iter().all(|&member| self.has_said_all(member))
+    }
+
+    /// Whether this is a member whose state has not arrived in full. Anything else in its name was forged, and the state may be lost with it.
+    pub fn waits_for(&self, origin: DaemonId) -> bool {
+        self.table.position(origin).is_some() && !self.has_said_all(origin)
     }
 
     fn has_said_all(&self, member: DaemonId) -> bool {

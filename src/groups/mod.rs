@@ -32,7 +32,7 @@ use crate::ring::{self, Configuration, ConfigurationKind, RingEvent};
 use crate::wire::{DaemonId, Envelope, Name, Payload, RingId, Service};
 use agenda::{Agenda, Cursor, STEP_COST, Work};
 pub use exchange::HELD_LIMIT;
-use exchange::{Exchange, Parting, Speech};
+use exchange::{Contradiction, Exchange, Parting, Speech};
 use names::Names;
 pub use pieces::PIECED_LIMIT;
 pub use sessions::{NameInUse, Session, SessionId};
@@ -273,15 +273,19 @@ impl Groups {
                 // All daemons fail to read it, so dropping it keeps their tables equal.
                 debug!(origin = %message.origin, %error, "not an envelope");
                 self.views.dropped.malformed += 1;
+                if matches!(&self.phase, Phase::Exchange(exchange) if exchange.waits_for(message.origin)) {
+                    self.views.events.push_back(GroupsEvent::Forged);
+                }
                 return;
             }
         };
         let taken = match (&mut self.phase, envelope) {
             (Phase::Exchange(exchange), Envelope::State(state)) => {
-                if !self.views.speaks_for_its_own(message.origin, &state) {
-                    return;
-                }
-                let taken = exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped);
+                let taken = if self.views.speaks_for_its_own(message.origin, &state) {
+                    exchange.on_state(message.origin, state, &self.views.sessions, &mut self.views.dropped)
+                } else {
+                    Err(Contradiction)
+                };
                 // This message has the same place in the order at all daemons, so all of them switch tables here.
                 if exchange.is_complete() {
                     self.complete();
@@ -359,3 +363,61 @@ fn next(transitional: &Configuration) -> RingId {
 
 /// The events to come; drained after every input.
 type Events = VecDeque<GroupsEvent>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Basis, ExchangeState, GroupId, GroupState};
+
+    const RING: RingId = RingId { sequence: 5, representative: DaemonId(1) };
+    const PEER: DaemonId = DaemonId(2);
+
+    /// Daemon `a` in an exchange with `b`, of which it has heard nothing yet.
+    fn exchanging() -> Groups {
+        let names = [(DaemonId(1), "a".to_owned()), (PEER, "b".to_owned())];
+        let mut groups = Groups::new(DaemonId(1), names);
+        let members = vec![DaemonId(1), PEER];
+        let configuration = Configuration { kind: ConfigurationKind::Regular, ring: RING, members, next: None };
+        groups.handle_event(RingEvent::Configuration(configuration));
+        events(&mut groups);
+        groups
+    }
+
+    fn events(groups: &mut Groups) -> Vec<GroupsEvent> {
+        std::iter::from_fn(|| groups.poll_event()).collect()
+    }
+
+    /// What comes of bytes in the name of `b`.
+    fn hear(groups: &mut Groups, payload: Payload) -> Vec<GroupsEvent> {
+        let (service, numbered) = (Service::Safe, true);
+        groups.handle_event(RingEvent::Message(ring::Message { origin: PEER, service, payload, numbered }));
+        events(groups)
+    }
+
+    /// The state of a daemon with this client in a group.
+    fn state(member: &str) -> Payload {
+        let name = |text: &str| Name::new(text.as_bytes()).expect("a name");
+        let group = GroupState { group: name("g"), id: GroupId::default(), broken: false, members: vec![name(member)] };
+        let basis = Basis { ring: RING, together: vec![PEER] };
+        Envelope::State(ExchangeState { exchange: RING, basis, parts: 1, groups: vec![group] }).encode()
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_state_shows_a_forger() {
+        let mut groups = exchanging();
+        for forged in [state("#me#a"), state("#root#elsewhere"), Payload::from(b"\x09".to_vec()), Payload::default()] {
+            assert_eq!(hear(&mut groups, forged), [GroupsEvent::Forged]);
+            assert!(groups.is_exchanging());
+        }
+        let dropped = *groups.dropped();
+        assert_eq!((dropped.false_senders, dropped.malformed), (2, 2));
+        assert!(!hear(&mut groups, state("#me#b")).contains(&GroupsEvent::Forged), "the true one");
+    }
+
+    #[test]
+    fn what_means_nothing_is_dropped_where_no_state_can_be_lost_with_it() {
+        let mut groups = exchanging();
+        hear(&mut groups, state("#me#b"));
+        assert_eq!(hear(&mut groups, Payload::default()), [], "the state of this daemon is still on its way");
+    }
+}
