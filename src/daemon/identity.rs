@@ -3,7 +3,7 @@
 //! A ring's sequence must exceed that of every ring of an earlier life. Microseconds since 1970 do, because no daemon forms a million
 //! rings a second. If the clock may go back, a state file keeps the sequence.
 //!
-//! No ring's sequence is ahead of the clock by more than [`AHEAD`]. A packet with a larger one is forged or damaged; to accept it would
+//! No ring's sequence is ahead of the clock by more than [`AHEAD`], unless somebody forges packets. To accept a larger one at once would
 //! use up the numbers that are left for rings.
 
 use std::fs;

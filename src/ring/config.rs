@@ -17,8 +17,9 @@ pub struct RingSettings {
     /// No ring of this daemon gets this sequence or a lower one. It must exceed the ring sequences of all earlier lives.
     pub sequence_floor: u64,
     /// The highest ring sequence that this daemon believes at its start. The limit grows by one for each microsecond, and packets
-    /// with a higher sequence are dropped. It should be about the same at all daemons, and far above `sequence_floor`. Default
-    /// 2^61, the highest value that leaves room to count.
+    /// with a higher sequence are dropped. While joins with higher ones come, it grows a million times as fast, because another
+    /// daemon may have a higher limit. It should be far above `sequence_floor`. Default 2^61, the highest value that leaves room to
+    /// count.
     pub sequence_horizon: u64,
     /// The number after which a ring counts its hops and packets, the same at all daemons. Default 0. Tests begin just below a
     /// power of two, to find numbers that are cut to fewer bits.
@@ -81,6 +82,8 @@ impl std::error::Error for RingSettingsError {}
 impl RingSettings {
     /// The largest window.
     pub const WINDOW_LIMIT: u32 = 8192;
+    /// The largest ring sequence that leaves room to count.
+    pub(crate) const SEQUENCE_MAX: u64 = 1 << 61;
     /// The smallest room for a packet's body.
     pub const BODY_LIMIT_MIN: usize = 512;
 
@@ -91,7 +94,7 @@ impl RingSettings {
             incarnation,
             daemons,
             sequence_floor: 0,
-            sequence_horizon: 1 << 61,
+            sequence_horizon: RingSettings::SEQUENCE_MAX,
             first_number: 0,
             token_timeout: Duration::from_millis(1000),
             rest_interval: Duration::from_millis(100),
@@ -138,7 +141,10 @@ impl RingSettings {
             RingSettingsError::BodyLimit,
         )?;
         rule(self.first_number >= 1 << 61, RingSettingsError::FirstNumber)?;
-        rule(!(self.sequence_floor..=1 << 61).contains(&self.sequence_horizon), RingSettingsError::Horizon)
+        rule(
+            !(self.sequence_floor..=RingSettings::SEQUENCE_MAX).contains(&self.sequence_horizon),
+            RingSettingsError::Horizon,
+        )
     }
 }
 

@@ -145,18 +145,17 @@ impl Core {
 
     /// Whether some daemon can have reached this ring sequence by now.
     pub(crate) fn is_possible_sequence(&self, now: Instant, sequence: u64) -> bool {
-        sequence <= self.sequence_limit(now)
+        sequence <= self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
+    }
+
+    /// Whether a ring sequence in a probe is believed.
+    pub(crate) fn believes_sequence(&mut self, now: Instant, sequence: u64) -> bool {
+        self.hearsay.believes(now, self.sequence + SEQUENCE_STEP, sequence)
     }
 
     /// Decides whether this join is news, stale or false.
     pub(crate) fn judge_join(&mut self, now: Instant, from: DaemonId, join: &Join) -> Worth {
-        let limit = self.sequence_limit(now);
-        self.hearsay.judge(&self.config.daemons, limit, from, join)
-    }
-
-    /// The highest ring sequence that is believed: the horizon, or a few rings above the highest sequence known here.
-    fn sequence_limit(&self, now: Instant) -> u64 {
-        self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
+        self.hearsay.judge(now, &self.config.daemons, self.sequence + SEQUENCE_STEP, from, join)
     }
 
     /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.

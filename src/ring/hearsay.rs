@@ -2,11 +2,14 @@
 //!
 //! Ring sequences begin at a daemon's clock (microseconds since 1970) and grow by one with each ring. So no sequence is above the *horizon*, a
 //! time far in the future. A forged sequence above it would use up the numbers that are left for rings.
+//!
+//! The clocks of daemons differ, and so do their horizons. A forger can bring one daemon to a sequence between its own horizon and those of the
+//! others, who would never hear it again. So the horizon follows joins and probes that are above it, but only as fast as [`PURSUIT`] says.
 
 use std::collections::BTreeMap;
 
 use super::RingSettings;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Incarnation, Join};
 
 /// The facts about other daemons that their joins have brought.
@@ -15,10 +18,18 @@ pub(crate) struct Hearsay {
     /// The horizon at the start of this daemon, and the time of the start.
     horizon: u64,
     since: Instant,
+    /// When the horizon last followed a packet.
+    followed: Option<Instant>,
     /// The life and the ring sequence in the last join of each.
     last: BTreeMap<DaemonId, (Incarnation, u64)>,
     farewells: BTreeMap<DaemonId, (Incarnation, Farewell)>,
 }
+
+/// How fast the horizon follows joins and probes that are above it, as a multiple of the time that passes: a year in half a minute. A forger
+/// who keeps it moving needs a hundred days to use up all numbers.
+const PURSUIT: u64 = 1 << 20;
+/// The most time that the horizon makes up for with one packet. So it reaches clocks that are twelve days ahead at once.
+const PURSUIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The verdict on a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +56,7 @@ impl Hearsay {
     /// Nothing was heard yet.
     pub(crate) fn new(config: &RingSettings, now: Instant) -> Hearsay {
         let horizon = config.sequence_horizon;
-        Hearsay { horizon, since: now, last: BTreeMap::new(), farewells: BTreeMap::new() }
+        Hearsay { horizon, since: now, followed: None, last: BTreeMap::new(), farewells: BTreeMap::new() }
     }
 
     /// The largest ring sequence that may be believed at this time.
@@ -54,18 +65,37 @@ impl Hearsay {
         self.horizon.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
-    /// Judges a join from `from`. The membership table has these daemons. A join that is news is remembered.
-    pub(crate) fn judge(&mut self, daemons: &[DaemonId], horizon: u64, from: DaemonId, join: &Join) -> Worth {
-        let known = join.present.iter().all(|daemon| daemons.contains(daemon));
+    /// Whether a sequence in a join or a probe is believed: up to the horizon, which moves towards those above it, or up to `known`.
+    pub(crate) fn believes(&mut self, now: Instant, known: u64, sequence: u64) -> bool {
+        let horizon = self.horizon(now);
+        if sequence > horizon.max(known) && sequence <= RingSettings::SEQUENCE_MAX {
+            let pause = self.followed.map_or(PURSUIT_PAUSE, |followed| now.since(followed).min(PURSUIT_PAUSE));
+            self.followed = Some(now);
+            self.horizon += (pause.as_micros() as u64 * PURSUIT).min(sequence - horizon);
+        }
+        sequence <= self.horizon(now).max(known)
+    }
+
+    /// Judges a join from `from`. The membership table has these daemons, and a sequence up to `known` is believed whatever the horizon is.
+    /// A join that is news is remembered.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        daemons: &[DaemonId],
+        known: u64,
+        from: DaemonId,
+        join: &Join,
+    ) -> Worth {
+        let members = join.present.iter().all(|daemon| daemons.contains(daemon));
         // A daemon counts itself as present, and gives up only daemons that it has named as present.
         let sound = join.origin == from
             && join.present.contains(&from)
             && !join.failed.contains(&from)
             && join.failed.is_subset(&join.present);
-        if !sound || join.sequence > horizon {
+        if !sound || !self.believes(now, known, join.sequence) {
             return Worth::Impossible;
         }
-        if !known {
+        if !members {
             return Worth::OtherTable;
         }
         if join.leaving { self.judge_farewell(join) } else { self.judge_join(join) }
@@ -104,7 +134,6 @@ impl Hearsay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Duration;
 
     const A: DaemonId = DaemonId(1);
     const B: DaemonId = DaemonId(2);
@@ -128,8 +157,11 @@ mod tests {
         }
 
         fn hear(&mut self, join: Join) -> Worth {
-            let horizon = self.0.horizon(Instant::ZERO);
-            self.0.judge(&[A, B], horizon, B, &join)
+            self.judge(Instant::ZERO, join)
+        }
+
+        fn judge(&mut self, now: Instant, join: Join) -> Worth {
+            self.0.judge(now, &[A, B], 0, B, &join)
         }
     }
 
@@ -141,11 +173,41 @@ mod tests {
     }
 
     #[test]
-    fn no_sequence_is_believed_beyond_the_horizon_which_moves_with_time() {
+    fn the_horizon_moves_with_time_and_follows_joins_at_its_own_pace() {
         let mut ear = Ear::new();
-        assert_eq!(ear.hear(join(1, 1000)), Worth::News);
-        assert_eq!(ear.hear(join(1, 1001)), Worth::Impossible);
         assert_eq!(ear.0.horizon(Instant::ZERO + Duration::from_millis(2)), 3000);
+        let (at_once, day) = (PURSUIT * 1_000_000, 86_400_000_000);
+        let ten_days = 10 * day;
+        assert!(at_once > ten_days);
+        assert_eq!(ear.hear(join(1, 1000 + ten_days)), Worth::News, "a clock that is ten days ahead");
+        assert_eq!(ear.0.horizon(Instant::ZERO), 1000 + ten_days, "it follows no further than the join is");
+        let year = 365 * day;
+        let mut late = Instant::ZERO + Duration::from_millis(30);
+        assert_eq!(ear.judge(late, join(1, year)), Worth::Impossible, "a clock that is a year ahead");
+        let reached = ear.0.horizon(late);
+        assert_eq!(reached, 1000 + ten_days + 30_000 * (PURSUIT + 1));
+        assert_eq!(ear.judge(late, join(1, year)), Worth::Impossible);
+        assert_eq!(ear.0.horizon(late), reached, "more joins make it no faster");
+        late += Duration::from_secs(60);
+        assert_eq!(ear.judge(late, join(1, year)), Worth::Impossible);
+        assert_eq!(ear.0.horizon(late), reached + at_once + 60_000_000, "time without such joins counts little");
+        while ear.judge(late, join(1, year)) == Worth::Impossible {
+            late += Duration::from_millis(30);
+        }
+        assert!(late < Instant::ZERO + Duration::from_secs(60 + 31), "{late:?}");
+    }
+
+    #[test]
+    fn the_horizon_follows_no_join_that_nobody_sends_nor_one_that_leaves_no_room_to_count() {
+        let mut ear = Ear::new();
+        for lie in [
+            join(1, RingSettings::SEQUENCE_MAX + 1),
+            Join { failed: [A].into(), present: [B].into(), ..join(1, 5000) },
+            Join { origin: A, ..join(1, 5000) },
+        ] {
+            assert_eq!(ear.hear(lie), Worth::Impossible);
+        }
+        assert_eq!(ear.0.horizon(Instant::ZERO), 1000);
     }
 
     #[test]

@@ -409,7 +409,7 @@ impl Ring {
 
     fn on_probe(&mut self, now: Instant, from: DaemonId, probe: Probe) -> Option<Transition> {
         match &mut self.state {
-            State::Operational(_) if !self.core.is_possible_sequence(now, probe.ring.sequence) => {
+            State::Operational(_) if !self.core.believes_sequence(now, probe.ring.sequence) => {
                 self.core.stats.dropped.impossible_probe += 1;
                 None
             }

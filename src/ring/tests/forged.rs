@@ -82,6 +82,24 @@ fn a_ring_sequence_that_nobody_can_have_reached_is_not_learnt() {
 }
 
 #[test]
+fn daemons_whose_clocks_differ_agree_soon_after_a_ring_sequence_that_only_one_of_them_believes() {
+    // The clock of daemon 2 is an hour ahead.
+    const HOUR: u64 = 3_600_000_000;
+    let mut bus = Bus::with(3, |config| {
+        config.sequence_horizon = if config.me == FRIEND { (1 << 40) + HOUR } else { 1 << 40 };
+    });
+    bus.run(SECOND);
+    let present = [VICTIM, FRIEND, DaemonId(3)].into();
+    let (leaving, failed, sequence) = (false, Default::default(), (1 << 40) + HOUR);
+    let join = Join { origin: DaemonId(3), incarnation: Incarnation(1), sequence, leaving, present, failed };
+    bus.rings.get_mut(&FRIEND).unwrap().handle_packet(bus.now, DaemonId(3), Packet::Join(join));
+    bus.drain(FRIEND);
+    bus.run(SECOND);
+    bus.is_well();
+    assert!(bus.victim().core.sequence > sequence);
+}
+
+#[test]
 fn a_packet_with_the_number_that_this_daemon_gives_next_stops_nobody() {
     let mut bus = busy();
     for ahead in 1..4 {
