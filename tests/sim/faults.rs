@@ -58,6 +58,8 @@ pub struct Plan {
     pub twin: Option<TwinPlan>,
     /// A daemon whose state file has an extreme number from its second life on.
     poisoned: Option<DaemonId>,
+    /// By daemon: how far its clock is ahead, in microseconds. Empty if no clock is.
+    clocks: Vec<u64>,
     /// Short timeouts, so that more faults meet a membership change.
     brisk: bool,
     actions: Vec<(Instant, Action)>,
@@ -106,6 +108,11 @@ impl Plan {
         if rng.chance(0.5) {
             plan.tables = TablePlan::constant(plan.daemons, plan.networks);
             plan.actions.retain(|(_, action)| !matches!(action, Action::Reload(_)));
+        }
+        if rng.chance(0.5) {
+            const CLOCKS: [u64; 4] = [0, SECOND, 3600 * SECOND, 30 * 86_400 * SECOND];
+            const SECOND: u64 = 1_000_000;
+            plan.clocks = (0..plan.daemons).map(|_| CLOCKS[rng.below(4) as usize]).collect();
         }
         plan
     }
@@ -189,6 +196,7 @@ impl Plan {
             body_limit: [512, 700, 1436][rng.below(3) as usize],
             numbers: Numbers::draw(&mut rng),
             poisoned: None,
+            clocks: Vec::new(),
             sleeper: None,
             twin: None,
             brisk: !masked && rng.chance(0.5),
@@ -257,7 +265,7 @@ impl Plan {
     pub fn config(&self) -> impl Fn(DaemonId, u64, Instant) -> RingSettings + use<> {
         let ids: Vec<DaemonId> = (1..=self.daemons as u32).map(DaemonId).collect();
         let (window, body_limit, brisk, numbers) = (self.window, self.body_limit, self.brisk, self.numbers);
-        let poisoned = self.poisoned;
+        let (poisoned, clocks) = (self.poisoned, self.clocks.clone());
         move |me, life, now| {
             let mut config = config(me, life, now, &ids);
             if brisk {
@@ -265,7 +273,7 @@ impl Plan {
             }
             config.first_number = numbers.packets;
             config.sequence_floor += numbers.rings;
-            config.sequence_horizon += numbers.rings;
+            config.sequence_horizon += numbers.rings + clocks.get(me.0 as usize - 1).copied().unwrap_or(0);
             if poisoned == Some(me) && life > 1 {
                 config.sequence_floor = config.sequence_horizon - 3;
             }

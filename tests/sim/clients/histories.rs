@@ -66,7 +66,10 @@ pub fn hostile_history(seed: u64, log: Log) -> Result<Outcome, Violation> {
         world.run(Duration::from_millis(100));
     }
     if !whole(&world) {
-        return Err(broken("forger", "not every daemon has a whole ring and its clients' groups".to_string()));
+        let states = (0..world.daemons()).map(|daemon| world.actor(daemon).describe());
+        let states: Vec<String> = states.collect();
+        let what = format!("not every daemon has a whole ring and its clients' groups\n{}", states.join("\n"));
+        return Err(broken("forger", what));
     }
     let (healing, simulated) = (world.now().since(begin), world.now().since(Instant::ZERO));
     let digest = world.trace.digest();

@@ -74,6 +74,13 @@ impl NodeDaemon {
         self.node.group_status() == GroupsStatus::Operational
     }
 
+    /// The state of its ring and its groups, for people.
+    pub fn describe(&self) -> String {
+        let node = &self.node;
+        let (ring, groups, progress) = (node.ring_state(), node.group_status(), node.progress());
+        format!("{ring} {groups:?} {progress:?} {:?} {:?}", node.ring_stats().dropped, node.group_stats())
+    }
+
     /// Lets every client send a last message to each of its groups.
     pub fn say_farewell(&mut self, now: Instant) {
         self.clients.iter_mut().for_each(|client| client.say_farewell(now));
