@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use spread::session::Peer;
+
 /// How often lines may come: this many at once, and one more after each pause.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
@@ -141,10 +143,12 @@ impl Place {
     }
 }
 
-/// The cause behind a source: an address without its port, or a user without the process. A new port or process is not a new cause.
+/// The cause behind a source: an address without its port, or a user without the process. A new port or process is not a new cause, nor
+/// is another IPv6 address of the same host.
 fn cause(source: &str) -> String {
-    match source.parse::<SocketAddr>() {
-        Ok(address) => address.ip().to_string(),
+    let address = source.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| source.parse());
+    match address {
+        Ok(address) => Peer::Tcp(address).source().to_string(),
         Err(_) => source.rsplit_once(" of ").map_or(source, |(_, user)| user).to_owned(),
     }
 }
@@ -166,6 +170,14 @@ mod tests {
         assert_eq!(logged(&mut limiter, now, 1000, |n| format!("10.0.0.9:{}", 1 + n)), 5);
         assert_eq!(logged(&mut limiter, now, 1000, |n| format!("process {n} of user 7")), 5);
         assert_eq!(logged(&mut limiter, now + OF_A_SOURCE.pause * 2, 1000, |_| "10.0.0.9:1".to_owned()), 2);
+    }
+
+    #[test]
+    fn one_host_has_few_lines_whatever_its_address() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        assert_eq!(logged(&mut limiter, now, 1000, |n| format!("[2001:db8::{n:x}]:{}", 1 + n)), 5);
+        assert_eq!(logged(&mut limiter, now, 1000, |n| format!("2001:db8::{n:x}")), 0);
+        assert_eq!(logged(&mut limiter, now, 1000, |_| "2001:db8:0:1::1".to_owned()), 5, "another host");
     }
 
     #[test]
