@@ -12,12 +12,13 @@ mod solo;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use browser::Browser;
+use socket2::{Domain, Socket, Type};
 use spread::counters::{Counter, Value};
 use spread::daemon::Status;
 use spread::net::{Counters, LinkStatus};
@@ -77,6 +78,7 @@ fn get(port: u16, path: &str) -> (String, String) {
 
 fn exchange(port: u16, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -124,6 +126,29 @@ fn who_says_nothing_is_not_waited_for_for_long() {
     let _ = long.write_all(&[b'a'; 1 << 16]);
     assert!(get(pair.status, "/").1.contains("<svg"));
     pair.one.expect_well();
+}
+
+#[test]
+fn many_that_say_nothing_keep_nobody_else_out() {
+    let pair = Pair::start("crowd");
+    // More than the system keeps for a server that does not accept.
+    let crowd: Vec<TcpStream> = (0..300).map(|_| connect_from("127.0.0.3", pair.metrics)).collect();
+    for _ in 0..3 {
+        assert!(get(pair.metrics, "/metrics").1.contains("torc_ring_operational"));
+    }
+    drop(crowd);
+    pair.one.expect_well();
+}
+
+/// A connection from another address of this machine, opened without waiting for the server.
+fn connect_from(host: &str, port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let at = |host: &str, port: u16| SocketAddr::from((host.parse::<Ipv4Addr>().unwrap(), port));
+    socket.bind(&at(host, 0).into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let _in_progress = socket.connect(&at("127.0.0.1", port).into());
+    socket.set_nonblocking(false).unwrap();
+    socket.into()
 }
 
 #[test]

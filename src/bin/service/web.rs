@@ -1,27 +1,31 @@
 //! The daemon's state by HTTP: metrics for Prometheus at one address, a page that draws the ring at another one.
 //!
-//! Everything is read only. One thread for each address serves one request at a time, with a short time-out. So slow or many clients
-//! delay each other, but never the ring.
+//! Everything is read only. Each connection has a short time-out and a thread of its own, up to a limit for each source. The daemon is
+//! asked for one answer at a time. So many clients delay each other, but slow ones of one source keep no other out, and none delays the ring.
 
 mod metrics;
+mod visitors;
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use spread::config;
 use spread::daemon::Handle;
 use tracing::{debug, info, warn};
+use visitors::Visitors;
 
 /// Bytes of a request.
 const REQUEST_LIMIT: usize = 8 << 10;
 /// Header fields of a request.
 const HEADER_LIMIT: usize = 64;
-/// How long a client may take to send its request, and to read its answer.
-const STREAM_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a client may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a client may take to read its answer: a long list of groups on a slow link.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PAGE: &str = include_str!("web/page.html");
 
@@ -105,17 +109,15 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         let ending = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&ending);
+        let (visitors, desk) = (Arc::new(Visitors::default()), Arc::new(Desk { site, handle: Mutex::new(handle) }));
         let serve = move || {
-            for stream in listener.incoming() {
+            loop {
+                let accepted = listener.accept();
                 if ended.load(Ordering::Acquire) {
                     return;
                 }
-                match stream {
-                    Ok(stream) => {
-                        if let Err(error) = serve(&stream, site, &handle) {
-                            debug!(%error, "a web client is not served");
-                        }
-                    }
+                match accepted {
+                    Ok((stream, from)) => admit(stream, from.ip(), &visitors, &desk),
                     // Perhaps no descriptor is left, so wait until one is closed.
                     Err(_) => thread::sleep(Duration::from_millis(100)),
                 }
@@ -135,7 +137,7 @@ impl Drop for Server {
         if here.ip().is_unspecified() {
             here.set_ip(if here.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
         }
-        match TcpStream::connect_timeout(&here, STREAM_TIMEOUT) {
+        match TcpStream::connect_timeout(&here, REQUEST_TIMEOUT) {
             Ok(_) => {
                 if let Some(thread) = self.thread.take() {
                     let _ = thread.join();
@@ -145,6 +147,32 @@ impl Drop for Server {
                 warn!(name: "web_stuck", %error, "a web server could not be ended: it runs until the daemon ends")
             }
         }
+    }
+}
+
+/// What a server gives out.
+#[derive(Debug)]
+struct Desk {
+    site: Site,
+    /// Locked while the daemon is asked, so that it is asked for one answer at a time.
+    handle: Mutex<Handle>,
+}
+
+/// Serves a connection on a thread of its own, or closes it if there are too many.
+fn admit(stream: TcpStream, from: IpAddr, visitors: &Arc<Visitors>, desk: &Arc<Desk>) {
+    let Some(place) = visitors.enter(from) else {
+        debug!(%from, "a web client is not served: there are too many");
+        return;
+    };
+    let desk = Arc::clone(desk);
+    let served = thread::Builder::new().name("web client".to_owned()).spawn(move || {
+        if let Err(error) = serve(&stream, &desk) {
+            debug!(%error, "a web client is not served");
+        }
+        drop(place);
+    });
+    if let Err(error) = served {
+        debug!(%error, "a web client is not served");
     }
 }
 
@@ -162,11 +190,13 @@ impl Answer {
     }
 }
 
-fn serve(stream: &TcpStream, site: Site, handle: &Handle) -> io::Result<()> {
-    stream.set_write_timeout(Some(STREAM_TIMEOUT))?;
+fn serve(stream: &TcpStream, desk: &Desk) -> io::Result<()> {
     let answer = match request(stream)? {
         Some((method, _)) if method != "GET" => Answer::text("405 Method Not Allowed", "only GET is answered\n"),
-        Some((_, path)) => answer(site, &path, handle),
+        Some((_, path)) => {
+            let handle = desk.handle.lock().unwrap_or_else(PoisonError::into_inner);
+            answer(desk.site, &path, &handle)
+        }
         None => Answer::text("400 Bad Request", "this is not an HTTP request\n"),
     };
     let Answer { status, kind, body } = answer;
@@ -176,8 +206,26 @@ fn serve(stream: &TcpStream, site: Site, handle: &Handle) -> io::Result<()> {
          style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\r\n\r\n",
         body.len()
     );
-    let mut stream = stream;
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())
+    write(stream, &[head.as_bytes(), body.as_bytes()].concat())
+}
+
+/// Writes all of it, or fails if that takes too long.
+fn write(mut stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    let end = Instant::now() + ANSWER_TIMEOUT;
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(left_until(end)?))?;
+        match stream.write(bytes)? {
+            0 => return Err(ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    Ok(())
+}
+
+/// The time that is left; an error if none is.
+fn left_until(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn answer(site: Site, path: &str, handle: &Handle) -> Answer {
@@ -199,14 +247,10 @@ fn answer(site: Site, path: &str, handle: &Handle) -> Answer {
 
 /// The method and the path of a request; `None` if the bytes are not a request.
 fn request(mut stream: &TcpStream) -> io::Result<Option<(String, String)>> {
-    let (mut bytes, end) = (Vec::new(), Instant::now() + STREAM_TIMEOUT);
+    let (mut bytes, end) = (Vec::new(), Instant::now() + REQUEST_TIMEOUT);
     let mut piece = [0; 1024];
     loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(left_until(end)?))?;
         let read = stream.read(&mut piece)?;
         bytes.extend_from_slice(&piece[..read]);
         let mut headers = [httparse::EMPTY_HEADER; HEADER_LIMIT];
