@@ -12,6 +12,7 @@ mod inspect;
 mod lanes;
 mod memory;
 mod pace;
+mod passing;
 mod succession;
 mod users;
 
@@ -19,15 +20,15 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::config::Live;
-use crate::groups::{Groups, GroupsEvent, SessionId};
+use crate::groups::{Groups, SessionId};
 use crate::multipath::{self, Attempt, Multipath, MultipathSettings, Networks, Reason, System};
-use crate::ring::{self, Configuration, ConfigurationKind, Ring, RingEvent, RingSettings, RingSettingsError};
+use crate::ring::{self, Configuration, Ring, RingSettings, RingSettingsError};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
 use crate::wire::{DaemonId, Header, NetworkId, Packet, Payload, Slice};
-use clients::{Clients, Demand};
-use lanes::{Lanes, PIECE, Submission};
+use clients::Clients;
+use lanes::{Lanes, PIECE};
 use memory::Elsewhere;
 use succession::Followed;
 
@@ -397,27 +398,6 @@ impl Node {
         }
     }
 
-    /// Passes events from part to part until none is left. What the ring delivered comes first: a client's request must not be submitted before
-    /// the answer to a configuration.
-    fn pass_events(&mut self, now: Instant) {
-        loop {
-            if let Some(event) = self.ring.poll_event() {
-                self.on_ring(event);
-            } else if let Some(event) = self.groups.poll_event_within(&mut self.budget) {
-                self.on_groups(now, event);
-            } else if let Some(demand) = self.clients.poll_demand() {
-                self.on_demand(demand);
-            } else if let Some(submission) = self.next_submission() {
-                match submission {
-                    Submission::Message(service, payload) => self.ring.submit(now, service, payload),
-                    Submission::Change(payload) => self.ring.submit_barrier(now, payload),
-                }
-            } else {
-                break;
-            }
-        }
-    }
-
     /// Ends the largest sessions while all clients together exceed the memory limit.
     fn keep_ceiling(&mut self) {
         let (lanes, groups) = (&self.lanes, &self.groups);
@@ -432,54 +412,6 @@ impl Node {
         let welcome = std::iter::from_fn(|| self.lanes.poll_welcome()).map(NodeEvent::Welcome);
         self.events.extend(welcome);
         self.events.extend(std::iter::from_fn(|| self.clients.poll_event()));
-    }
-
-    fn on_ring(&mut self, event: RingEvent) {
-        if let RingEvent::Configuration(configuration) = &event {
-            if configuration.kind == ConfigurationKind::Regular {
-                // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
-                self.budget = usize::MAX;
-                self.paths.set_company(&configuration.members);
-                // Whether a member leaves with the next table depends on who is in the ring.
-                self.ring.set_handover(self.handover());
-            }
-            self.events.push_back(NodeEvent::Configuration(configuration.clone()));
-        }
-        self.groups.handle_event(event);
-    }
-
-    fn on_demand(&mut self, demand: Demand) {
-        match demand {
-            Demand::Open(session) => self.groups.connect(session).expect("the clients keep their names apart"),
-            Demand::Submit { session, service, envelope } => self.lanes.submit(session, service, envelope),
-        }
-    }
-
-    /// Submits to the ring. Pieces wait during an exchange, like the bytes of clients.
-    fn next_submission(&mut self) -> Option<Submission> {
-        let piece = |node: &mut Node| node.lanes.poll_piece(node.ring.waiting_bytes());
-        // During an exchange every message is held back in memory, so large ones wait here instead.
-        let waits = self.groups.is_exchanging() || self.groups.is_busy();
-        self.lanes.poll_ready().or_else(|| if waits { None } else { piece(self) })
-    }
-
-    fn on_groups(&mut self, now: Instant, event: GroupsEvent) {
-        match event {
-            // A state counts in this configuration only, and before all messages of clients.
-            GroupsEvent::Submit { service, payload } => self.ring.submit_first(now, service, payload),
-            GroupsEvent::Deliver { to, frame } => self.clients.deliver(&to, frame),
-            GroupsEvent::Released(id) => self.clients.released(id),
-            GroupsEvent::Whole(number) => self.lanes.on_whole(number),
-            GroupsEvent::Refused(number) => self.lanes.on_refused(number),
-            GroupsEvent::RoomForPieces => self.lanes.on_room(),
-            // Somebody forges messages, and nobody can tell which are true. A new ring begins with a new exchange.
-            GroupsEvent::Forged => self.ring.begin_anew(now),
-            GroupsEvent::Changed => self.clients.changed(),
-            GroupsEvent::Begun(ring) => {
-                self.lanes.on_configuration(ring);
-                self.clients.on_configuration();
-            }
-        }
     }
 
     fn transmit(&mut self, now: Instant, ring::Transmit { to, again, packet }: ring::Transmit) {
