@@ -13,6 +13,7 @@ mod lanes;
 mod memory;
 mod pace;
 mod passing;
+mod patience;
 mod succession;
 mod users;
 
@@ -30,6 +31,7 @@ use crate::wire::{DaemonId, Header, NetworkId, Packet, Payload, Slice};
 use clients::Clients;
 use lanes::{Lanes, PIECE};
 use memory::Elsewhere;
+use patience::Patience;
 use succession::Followed;
 
 pub use crate::multipath::Transmit;
@@ -139,6 +141,8 @@ pub struct Node {
     budget: usize,
     /// When the next slice of long work is due.
     next_slice: Option<Instant>,
+    /// How long the groups of others may not come.
+    patience: Patience,
     /// The daemons of the table that comes next, in ring order, and their names.
     next_daemons: Vec<(DaemonId, String)>,
     /// The next table has come, and nobody has asked for it yet.
@@ -181,6 +185,7 @@ impl Node {
             slice: SLICE,
             budget: SLICE,
             next_slice: None,
+            patience: Patience::new(),
             next_daemons: Vec::new(),
             adopted: false,
             events: VecDeque::new(),
@@ -257,6 +262,7 @@ impl Node {
             self.ring.suspect(now, daemon);
         }
         self.ring.handle_timeout(now);
+        self.end_patience(now);
         self.clients.set_now(now);
         self.clients.handle_timeout();
         // While a slice is scheduled, the groups have no budget. This one is due, so they get one again.
@@ -313,7 +319,13 @@ impl Node {
 
     /// When [`Node::handle_timeout`] must be called at the latest.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        let others = self.clients.poll_timeout().into_iter().chain(self.paths.poll_timeout()).chain(self.next_slice);
+        let others = self
+            .clients
+            .poll_timeout()
+            .into_iter()
+            .chain(self.paths.poll_timeout())
+            .chain(self.next_slice)
+            .chain(self.patience_ends());
         self.alarm.set(self.ring.poll_timeout().into_iter().chain(others).min())
     }
 
@@ -382,6 +394,7 @@ impl Node {
         if self.paths.is_asked() {
             self.agree(now);
         }
+        self.follow_exchange(now);
         self.collect_events();
         // Last, because everything before this may submit messages, and the ring sends them in packets.
         while let Some(transmit) = self.ring.poll_transmit() {

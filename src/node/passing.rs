@@ -40,6 +40,7 @@ impl Node {
             }
             self.events.push_back(NodeEvent::Configuration(configuration.clone()));
         }
+        self.patience.heard();
         self.groups.handle_event(event);
     }
 

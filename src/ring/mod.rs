@@ -271,6 +271,11 @@ impl Ring {
         self.state.name()
     }
 
+    /// Whether a ring is installed.
+    pub fn is_operational(&self) -> bool {
+        matches!(self.state, State::Operational(_))
+    }
+
     /// While this daemon gathers: when the gather began, if that was long ago. A daemon that lives has been heard since, because all that gather
     /// say so every [`RingSettings::join_interval`].
     pub fn long_gather(&self, now: Instant) -> Option<Instant> {

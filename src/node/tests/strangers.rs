@@ -1,6 +1,8 @@
 //! Datagrams and bytes that no daemon and no client sends.
 
 use super::*;
+use crate::groups::GroupsStatus;
+use crate::ring::{ConfigurationKind, RingEvent};
 use crate::wire::Join;
 
 /// A packet in the name of the second daemon. Its counter is far above that daemon's own.
@@ -54,4 +56,27 @@ fn what_no_daemon_says_is_told_with_its_source() {
     let told = bus.told_of([10, 0, 0, 8], &packet(PacketKind::Join, &Packet::Join(join).encode()));
     let line = "a datagram from 10.0.0.8 on network 0 is dropped: no daemon says this: it is forged, or was damaged on its way";
     assert_eq!(told, [line]);
+}
+
+#[test]
+fn who_waits_for_the_groups_of_others_in_vain_lets_the_ring_form_again() {
+    let mut bus = Bus::new(2);
+    let ring = bus.ring.expect("there is a ring");
+    // As if a forged packet had taken the place of the other daemon's groups: no state of that daemon belongs to this ring.
+    let (other, members) = (RingId { sequence: ring.sequence + 1, ..ring }, vec![DaemonId(1), DaemonId(2)]);
+    let groups = &mut bus.nodes[0].groups;
+    for (kind, ring, next) in
+        [(ConfigurationKind::Transitional, ring, Some(other)), (ConfigurationKind::Regular, other, None)]
+    {
+        let members = members.clone();
+        groups.handle_event(RingEvent::Configuration(Configuration { kind, ring, members, next }));
+    }
+    bus.run(Duration::from_secs(9));
+    assert_eq!((bus.nodes[0].group_status(), bus.ring), (GroupsStatus::Exchanging, Some(ring)));
+    bus.run(Duration::from_secs(2));
+    assert_eq!(bus.nodes[0].group_status(), GroupsStatus::Operational);
+    assert_ne!(bus.ring, Some(ring));
+    let ring = bus.ring;
+    bus.run(Duration::from_secs(60));
+    assert_eq!(bus.ring, ring, "once");
 }
