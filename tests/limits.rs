@@ -293,6 +293,8 @@ fn opened(config: &SessionSettings) -> Session {
     assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
     session.admit(name("#me#d"));
     session.handle_bytes(&MethodChoice([Some(MethodName::NULL), None, None]).encode());
+    assert_eq!(session.poll_request(), Some(Request::Authenticated));
+    session.open();
     assert_eq!(session.poll_request(), Some(Request::Opened));
     session
 }

@@ -114,6 +114,7 @@ fn a_session_goes_on_or_closes_whatever_its_client_sends() {
                         let name = hello.name.as_ref().map_or(&b"r1"[..], |name| name.as_bytes());
                         session.admit(Name::private_group(name, b"localhost").unwrap());
                     }
+                    Request::Authenticated => session.open(),
                     Request::Multicast { frame, .. } => handed_out += frame.len(),
                     Request::Kill | Request::Refused(_) | Request::Slow(_) | Request::Violation(_) => ended = true,
                     Request::Opened | Request::Check(_) | Request::Join(_) | Request::Leave(_) | Request::Denied(_) => {

@@ -187,6 +187,7 @@ fn drive(session: &mut Session, bytes: &[u8], answer: Result<Name, Refusal>) -> 
                 session.refuse(refusal);
                 requests.push(Request::Refused(refusal));
             }
+            (Request::Authenticated, _) => session.open(),
             (other, _) => requests.push(other),
         }
     }

@@ -27,8 +27,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut session = Session::new(&SessionSettings::default(), Peer::Unix);
     session.handle_bytes(bytes);
     while let Some(request) = session.poll_request() {
-        if let Request::Hello(_) = request {
-            session.admit(Name::new(b"#sess#localhost").expect("a short name"));
+        match request {
+            Request::Hello(_) => session.admit(Name::new(b"#sess#localhost").expect("a short name")),
+            Request::Authenticated => session.open(),
+            _ => {}
         }
     }
 });

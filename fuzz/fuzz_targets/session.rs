@@ -11,8 +11,10 @@ fuzz_target!(|input: (u16, &[u8])| {
     session.handle_bytes(b"\x03\x0f\x00\x01\x04sess");
     let private_group = Name::new(b"#sess#localhost").expect("a short name");
     while let Some(request) = session.poll_request() {
-        if matches!(request, Request::Hello(_)) {
-            session.admit(private_group);
+        match request {
+            Request::Hello(_) => session.admit(private_group),
+            Request::Authenticated => session.open(),
+            _ => {}
         }
     }
     assert!(session.is_open());

@@ -64,7 +64,7 @@ struct Client {
     session: Session,
     source: Source,
     user: User,
-    /// The name it was admitted under.
+    /// The name that it asks for, and has once it has authenticated.
     private_group: Option<Name>,
     membership: bool,
     /// The handshake is done: the groups know the session.
@@ -120,7 +120,7 @@ impl OutboxState {
 /// The owner of a private group.
 #[derive(Debug)]
 enum Holder {
-    /// A session, from its hello to its end.
+    /// A session, from the end of its authentication on.
     Session(SessionId),
     /// A session that has ended, and the one that waits for the name.
     Leaving { next: Option<SessionId> },
@@ -365,11 +365,12 @@ impl Clients {
         self.submit(id, Service::Agreed, Envelope::Disconnect { member: name });
     }
 
-    /// Frees the name of a session that ended before it was open. The session held the name or waited for it.
+    /// Frees the name of a session that ended before it was open, if the session held the name or waited for it.
     fn give_name_back(&mut self, id: SessionId, name: Name) {
         match self.names.get_mut(&name) {
             Some(Holder::Leaving { next }) => *next = next.filter(|&waiting| waiting != id),
-            _ => _ = self.names.remove(&name),
+            Some(Holder::Session(holder)) if *holder == id => _ = self.names.remove(&name),
+            _ => {}
         }
     }
 
@@ -379,7 +380,7 @@ impl Clients {
         self.memory.forget(memory);
         if let Some(Holder::Leaving { next: Some(next) }) = self.names.remove(&name) {
             let before = self.outbox(next).map_or(OutboxState::Filled, OutboxState::of);
-            self.admit(next, name);
+            self.open(next, name);
             self.requests(next, before);
         }
     }

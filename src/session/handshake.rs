@@ -91,7 +91,7 @@ impl Authenticator {
     }
 }
 
-/// The state of a client that has its name and must now authenticate.
+/// The state of a client that must authenticate.
 #[derive(Debug)]
 pub(super) struct Authentication {
     version: Version,
@@ -108,6 +108,10 @@ enum Stage {
     Methods(VecDeque<Method>),
     /// A password is being compared; these methods are left.
     Checking { check: Check, rest: VecDeque<Method> },
+    /// All methods accept the client. The owner must answer.
+    Passed,
+    /// The owner opens the session.
+    Granted,
     /// The client may not connect.
     Refused(Refusal),
 }
@@ -130,7 +134,10 @@ impl Authentication {
         }
         // The required methods come behind the chosen ones, because the client runs its part of the chosen ones first.
         while let Stage::Methods(methods) = &mut self.stage {
-            let Some(&method) = methods.front() else { return Some(self.open(judge, message_limit)) };
+            let Some(&method) = methods.front() else {
+                self.stage = Stage::Passed;
+                return Some(Step::stay(Request::Authenticated));
+            };
             match authenticator.accepts(method) {
                 Some(true) => _ = methods.pop_front(),
                 Some(false) => self.stage = Stage::Refused(Refusal::AUTH),
@@ -145,9 +152,21 @@ impl Authentication {
             }
         }
         match self.stage {
+            Stage::Granted => Some(self.open(judge, message_limit)),
             Stage::Refused(refusal) => Some(Step::refuse(refusal)),
             _ => None,
         }
+    }
+
+    /// Whether all methods have accepted the client, and the owner has not answered.
+    pub(super) fn has_passed(&self) -> bool {
+        matches!(self.stage, Stage::Passed)
+    }
+
+    /// The owner opens the session.
+    pub(super) fn grant(&mut self) {
+        assert!(self.has_passed(), "open follows an Authenticated, once");
+        self.stage = Stage::Granted;
     }
 
     /// The user whose password is being compared.
@@ -230,6 +249,7 @@ mod tests {
         while let Some(request) = session.poll_request() {
             match request {
                 Request::Hello(_) => session.admit(group()),
+                Request::Authenticated => session.open(),
                 Request::Check(check) if check.is_right() => session.answer(Verdict::Accepted),
                 Request::Check(_) => session.answer(Verdict::Refused(Refusal::AUTH)),
                 other => requests.push(other),
@@ -266,7 +286,9 @@ mod tests {
         assert_eq!(output(&session), b"\x05NULL ");
         assert_eq!(session.poll_request(), None);
         session.handle_bytes(&choice(&[MethodName::NULL]));
-        assert!(!session.is_open());
+        assert_eq!(session.poll_request(), Some(Request::Authenticated));
+        assert_eq!((session.poll_request(), session.is_open()), (None, false));
+        session.open();
         assert_eq!(session.poll_request(), Some(Request::Opened));
         assert!(session.is_open());
         assert_eq!(output(&session), b"\x05NULL \x01\x04\x04\x00\x09#alice#d1");
@@ -355,6 +377,17 @@ mod tests {
         assert_eq!(session.poll_request(), None);
         session.refuse(Refusal::NOT_UNIQUE);
         assert_eq!((session.poll_request(), output(&session)), (None, vec![0xfa]));
+    }
+
+    #[test]
+    fn the_owner_may_refuse_who_has_authenticated() {
+        let mut session = unix(&SessionSettings::default());
+        session.handle_bytes(&[HELLO, &choice(&[MethodName::NULL]), JOIN].concat());
+        assert!(matches!(session.poll_request(), Some(Request::Hello(_))));
+        session.admit(group());
+        assert_eq!(session.poll_request(), Some(Request::Authenticated));
+        session.refuse(Refusal::NOT_UNIQUE);
+        assert_eq!((session.poll_request(), output(&session)), (None, b"\x05NULL \xfa".to_vec()));
     }
 
     #[test]
@@ -447,6 +480,8 @@ mod tests {
         assert!(matches!(session.poll_request(), Some(Request::Check(_))));
         assert_eq!((session.poll_request(), session.user()), (None, None));
         session.answer(Verdict::Accepted);
+        assert_eq!((session.poll_request(), session.user()), (Some(Request::Authenticated), Some("alice")));
+        session.open();
         let requests: Vec<Request> = std::iter::from_fn(|| session.poll_request()).collect();
         assert_eq!(requests, [Request::Opened, Request::Join(Name::new(b"g").unwrap())]);
         assert_eq!(session.user(), Some("alice"));

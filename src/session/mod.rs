@@ -99,7 +99,9 @@ pub enum Request {
     Hello(ConnectRequest),
     /// Compare a password with the file, which takes long. Answer with [`Session::answer`]; until then there is no other request.
     Check(Check),
-    /// The client is authenticated and its answer waits in the outbox: the session is open.
+    /// The client has shown who it is. Answer with [`Session::open`] or [`Session::refuse`]; until then there is no other request.
+    Authenticated,
+    /// The client's answer waits in the outbox: the session is open.
     Opened,
     /// Join this group.
     Join(Name),
@@ -285,12 +287,23 @@ impl Session {
         self.enter(SessionPhase::Authentication(Authentication::new(version, private_group)));
     }
 
-    /// Refuses the client: at once after it connected, or as an answer to [`Request::Hello`]. The session is over.
+    /// Answers [`Request::Authenticated`]. Then drain [`Session::poll_request`] again.
+    pub fn open(&mut self) {
+        let SessionPhase::Authentication(authentication) = &mut self.phase else {
+            panic!("open follows an Authenticated, once")
+        };
+        authentication.grant();
+    }
+
+    /// Refuses the client: at once after it connected, or as an answer to [`Request::Hello`] or [`Request::Authenticated`]. The session is
+    /// over.
     pub fn refuse(&mut self, refusal: Refusal) {
-        assert!(
-            matches!(self.phase, SessionPhase::Greeting | SessionPhase::Admission(_)),
-            "refuse comes before admit, once"
-        );
+        let may = match &self.phase {
+            SessionPhase::Greeting | SessionPhase::Admission(_) => true,
+            SessionPhase::Authentication(authentication) => authentication.has_passed(),
+            SessionPhase::Open(_) | SessionPhase::Closed => false,
+        };
+        assert!(may, "refuse answers a connection, a Hello or an Authenticated, once");
         self.outbox.push_handshake(vec![refusal.encode()]);
         self.enter(SessionPhase::Closed);
     }

@@ -11,6 +11,7 @@ impl Clients {
         match request {
             Request::Hello(hello) => self.on_hello(id, &hello),
             Request::Check(check) => self.on_check(id, check),
+            Request::Authenticated => self.on_authenticated(id),
             Request::Opened => self.on_opened(id),
             Request::Join(group) => self.on_member(id, |member| Envelope::Join { member, group }),
             Request::Leave(group) => self.on_member(id, |member| Envelope::Leave { member, group }),
@@ -44,22 +45,36 @@ impl Clients {
             self.doorway.named(id, client.source);
         }
         let Some(name) = self.private_group(id, hello) else { return self.refuse(id, Refusal::ILLEGAL_NAME) };
+        // The name is not taken yet: somebody who cannot authenticate must not keep it from others.
+        if self.is_taken(&name) {
+            return self.refuse(id, Refusal::NOT_UNIQUE);
+        }
+        if let Some(client) = self.sessions.get_mut(&id) {
+            client.private_group = Some(name);
+            client.session.admit(name);
+        }
+    }
+
+    /// Whether a session has this name, or waits for it.
+    fn is_taken(&self, name: &Name) -> bool {
+        matches!(self.names.get(name), Some(Holder::Session(_) | Holder::Leaving { next: Some(_) }))
+    }
+
+    fn on_authenticated(&mut self, id: SessionId) {
+        let Some(name) = self.sessions.get(&id).and_then(|client| client.private_group) else { return };
         match self.names.get_mut(&name) {
-            None => self.admit(id, name),
+            None => self.open(id, name),
             // The old session has ended, but its disconnection has no place in the order yet: the client waits for the name.
-            Some(Holder::Leaving { next: next @ None }) => {
-                *next = Some(id);
-                self.sessions.entry(id).and_modify(|client| client.private_group = Some(name));
-            }
+            Some(Holder::Leaving { next: next @ None }) => *next = Some(id),
             // In use. Or it is free soon, but another client waits for it already.
             Some(_) => self.refuse(id, Refusal::NOT_UNIQUE),
         }
     }
 
-    pub(super) fn admit(&mut self, id: SessionId, name: Name) {
+    /// The session gets its name.
+    pub(super) fn open(&mut self, id: SessionId, name: Name) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
-        client.private_group = Some(name);
-        client.session.admit(name);
+        client.session.open();
         self.names.insert(name, Holder::Session(id));
     }
 
@@ -79,7 +94,7 @@ impl Clients {
 
     fn on_opened(&mut self, id: SessionId) {
         let Some(client) = self.sessions.get_mut(&id) else { return };
-        let private_group = client.private_group.expect("a session opens under the name it was admitted with");
+        let private_group = client.private_group.expect("a session opens under the name that it asked for");
         client.opened = true;
         self.doorway.leave(id, client.source);
         self.pace.watch(isize::from(client.membership));
