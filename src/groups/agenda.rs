@@ -77,6 +77,17 @@ impl Agenda {
         work.into_iter().rev().for_each(|work| self.work.push_front(work));
     }
 
+    /// Drops what this daemon has not said yet.
+    pub(super) fn cancel_speech(&mut self) {
+        // It is the first work from its beginning to its end.
+        self.work.pop_front_if(|work| matches!(work, Work::Say(_)));
+    }
+
+    /// Whether a configuration of the ring waits.
+    pub(super) fn has_configuration(&self) -> bool {
+        self.work.iter().any(|work| matches!(work, Work::Heard(RingEvent::Configuration(_))))
+    }
+
     /// The next work.
     pub(super) fn next(&mut self) -> Option<Work> {
         self.work.pop_front()

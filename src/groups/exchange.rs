@@ -69,6 +69,7 @@ impl Speech {
             (Some(count), None) => {
                 let last = std::mem::take(&mut self.parts.last);
                 self.say(count, Some(last), views);
+                views.events.push_back(GroupsEvent::Said);
             }
         }
         self.at = rest?;

@@ -42,13 +42,15 @@ use views::Views;
 /// An event for the level above, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupsEvent {
-    /// Submit these bytes to the ring, before every client's message that still waits.
+    /// A part of this daemon's state: submit these bytes to the ring, before every client's message that still waits.
     Submit {
         /// The message.
         payload: Payload,
         /// The promise it needs.
         service: Service,
     },
+    /// All of this daemon's state in this configuration was given out: messages of clients may follow.
+    Said,
     /// Write this frame to these sessions. Sessions that have ended meanwhile may be among them.
     Deliver {
         /// The receivers, each once.
@@ -145,9 +147,15 @@ impl Groups {
         self.views.sessions.add(session)
     }
 
-    /// The ring delivered something. It is carried out when the caller polls for events. After a regular configuration the caller polls
-    /// at once until nothing is left, because this daemon's state must be submitted before any message of its clients.
+    /// The ring delivered something. It is carried out when the caller polls for events. After a regular configuration the ring must send no
+    /// message of a client before [`GroupsEvent::Said`], because this daemon's state comes first.
     pub fn handle_event(&mut self, event: RingEvent) {
+        if matches!(&event, RingEvent::Configuration(configuration) if configuration.kind == ConfigurationKind::Transitional)
+        {
+            // The ring broke, so nobody needs this daemon's state in it any more.
+            self.agenda.cancel_speech();
+            self.views.events.retain(|event| !matches!(event, GroupsEvent::Submit { .. } | GroupsEvent::Said));
+        }
         self.agenda.append(Work::Heard(event));
     }
 
@@ -332,7 +340,10 @@ impl Groups {
         self.views.events.push_back(GroupsEvent::Begun(ring));
         self.views.pieces.begin(ring);
         self.phase = Phase::Exchange(Exchange::new(ring, configuration.members, self.views.me));
-        self.agenda.prepend([Work::Say(Box::new(Speech::new(ring)))]);
+        // If the ring has broken meanwhile, nobody needs this daemon's state in it.
+        if !self.agenda.has_configuration() {
+            self.agenda.prepend([Work::Say(Box::new(Speech::new(ring)))]);
+        }
     }
 
     fn complete(&mut self) {

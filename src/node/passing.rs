@@ -32,8 +32,9 @@ impl Node {
     fn on_ring(&mut self, event: RingEvent) {
         if let RingEvent::Configuration(configuration) = &event {
             if configuration.kind == ConfigurationKind::Regular {
-                // This daemon's state must be submitted before any message of a client, so it cannot wait for the next slice.
-                self.budget = usize::MAX;
+                // This daemon's state goes before any message of a client, and it may take many slices.
+                self.ring.hold();
+                self.installed = Some(configuration.ring);
                 self.paths.set_company(&configuration.members);
                 // Whether a member leaves with the next table depends on who is in the ring.
                 self.ring.set_handover(self.handover());
@@ -61,8 +62,10 @@ impl Node {
 
     fn on_groups(&mut self, now: Instant, event: GroupsEvent) {
         match event {
-            // A state counts in this configuration only, and before all messages of clients.
+            // A state counts in its configuration only. If that has broken, there will be another one.
+            GroupsEvent::Submit { .. } | GroupsEvent::Said if !self.groups_are_up_to_date() => {}
             GroupsEvent::Submit { service, payload } => self.ring.submit_first(now, service, payload),
+            GroupsEvent::Said => self.ring.release(now),
             GroupsEvent::Deliver { to, frame } => self.clients.deliver(&to, frame),
             GroupsEvent::Released(id) => self.clients.released(id),
             GroupsEvent::Whole(number) => self.lanes.on_whole(number),
@@ -72,9 +75,15 @@ impl Node {
             GroupsEvent::Forged => self.ring.begin_anew(now),
             GroupsEvent::Changed => self.clients.changed(),
             GroupsEvent::Begun(ring) => {
+                self.begun = Some(ring);
                 self.lanes.on_configuration(ring);
                 self.clients.on_configuration();
             }
         }
+    }
+
+    /// Whether the groups have come to the ring's present configuration.
+    fn groups_are_up_to_date(&self) -> bool {
+        self.ring.is_operational() && self.begun == self.installed
     }
 }

@@ -147,11 +147,27 @@ impl Ring {
     }
 
     /// Like [`Ring::submit`], but the message goes before everything that waits, is a barrier, and is for this ring only: it is
-    /// dropped if the ring breaks first. Only allowed in answer to [`RingEvent::Configuration`], before any other input.
+    /// dropped if the ring breaks first. Only allowed in answer to [`RingEvent::Configuration`], before any other input, and from there on
+    /// until [`Ring::release`] if messages are held.
     pub fn submit_first(&mut self, now: Instant, service: Service, payload: Payload) {
         self.core.sender.set_now(now);
         self.core.sender.push_first(service, payload);
         self.on_submit(now);
+    }
+
+    /// Holds all messages back but those of [`Ring::submit_first`]. Only allowed in answer to [`RingEvent::Configuration`], before any other
+    /// input.
+    pub fn hold(&mut self) {
+        self.core.sender.hold(true);
+    }
+
+    /// Sends the messages that were held.
+    pub fn release(&mut self, now: Instant) {
+        self.core.sender.hold(false);
+        if !self.core.sender.is_empty() {
+            self.core.sender.set_now(now);
+            self.on_submit(now);
+        }
     }
 
     /// Limits the bodies of packets that are made from now on to this many bytes, or to [`RingSettings::BODY_LIMIT_MIN`] if that is

@@ -16,6 +16,8 @@ pub(crate) struct Sender {
     /// Messages that go before all others, in this ring only.
     first: VecDeque<Outgoing>,
     queue: VecDeque<Outgoing>,
+    /// Only messages in `first` are sent.
+    held: bool,
     /// Payload bytes in both queues.
     bytes: usize,
     /// Place in the stream of this ring.
@@ -76,7 +78,7 @@ impl Sender {
     }
 
     /// Adds a message that nothing overtakes, before all others but those added this way before. It is for this ring only: if the
-    /// ring breaks before the message has a number, it is dropped. Only before the ring has numbered any other message.
+    /// ring breaks before the message has a number, it is dropped. Only before the ring has numbered any other message, or while these are held.
     pub(crate) fn push_first(&mut self, service: Service, payload: Payload) {
         // A stream has one message open at a time. Its receivers could not tell two apart.
         assert!(self.written == 0 || !self.first.is_empty(), "a message cannot pass one that has begun");
@@ -84,14 +86,19 @@ impl Sender {
         self.first.push_back(Outgoing { service, barrier: true, pushed: self.now, payload });
     }
 
+    /// Whether all messages but those of [`Sender::push_first`] are held back. No message has begun when that begins.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Payload bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether nothing waits.
+    /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.queue.is_empty()
+        self.first.is_empty() && (self.held || self.queue.is_empty())
     }
 
     /// A new ring begins: its stream starts at 0, with whole messages, and without what was only for the old one.
@@ -160,6 +167,7 @@ impl Sender {
         // To the last byte: packets of equal size leave in one system call (GSO).
         while payload.len() < room {
             let (kind, queue) = match self.first.is_empty() {
+                true if self.held => break,
                 true => (Queue::Rest, &mut self.queue),
                 false => (Queue::First, &mut self.first),
             };
@@ -221,6 +229,22 @@ mod tests {
 
     fn message(bytes: &str) -> Payload {
         Payload::from(bytes.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_is_held_waits_for_all_that_goes_first() {
+        let mut sender = Sender::default();
+        sender.hold(true);
+        sender.push(Service::Agreed, message("rest"));
+        assert!(sender.is_empty() && sender.stretch(100).is_none());
+        for part in ["a", "b"] {
+            sender.push_first(Service::Safe, message(part));
+            let stretch = sender.stretch(100).expect("it is not held");
+            assert!(stretch.payload.ends_with(part.as_bytes()));
+            assert!(sender.is_empty() && sender.bytes() == 4);
+        }
+        sender.hold(false);
+        assert!(sender.stretch(100).expect("it is released").payload.ends_with(b"rest"));
     }
 
     #[test]

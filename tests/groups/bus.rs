@@ -279,6 +279,7 @@ impl Bus {
             match event {
                 GroupsEvent::Submit { payload, service } => daemon.first.push_back((payload, service)),
                 GroupsEvent::Whole(_) | GroupsEvent::Changed | GroupsEvent::Begun(_) => {}
+                GroupsEvent::Said => {}
                 GroupsEvent::Refused(_) | GroupsEvent::RoomForPieces | GroupsEvent::Forged => {
                     panic!("nobody forges anything")
                 }

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::*;
+use crate::groups::GroupsStatus;
+use crate::wire::{Envelope, Service};
 
 impl Bus {
     /// A client of this machine gets in.
@@ -285,4 +287,57 @@ fn a_mass_disconnect_is_worked_off_in_slices_between_which_the_ring_goes_on() {
     let views: Vec<Vec<(u32, String)>> = (0..2).map(|at| frames(&bus.take(at, 100))).collect();
     assert_eq!((views[0].len(), &views[0]), (CLIENTS as usize * GROUPS, &views[1]));
     assert!(slices > 100 && largest < 20_000, "{slices} slices, the largest of {largest} bytes");
+}
+
+#[test]
+fn a_large_table_is_sent_in_slices_between_which_the_ring_goes_on() {
+    const GROUPS: usize = 3000;
+    let mut bus = Bus::new(2);
+    (0..2).for_each(|at| bus.connect(at, 1, "c"));
+    for group in 0..GROUPS {
+        bus.say(0, 1, FrameType::JOIN, &format!("g{group}"), "");
+    }
+    (0..2).for_each(|at| bus.say(at, 1, FrameType::JOIN, "both", ""));
+    bus.run(Duration::from_secs(2));
+    bus.parted = true;
+    bus.run(Duration::from_secs(5));
+    (0..2).for_each(|at| _ = bus.take(at, 1));
+    bus.nodes[0].set_slice(100);
+    bus.parted = false;
+    let (mut slices, mut said) = (0, false);
+    for _ in 0..100_000 {
+        let exchanging = bus.nodes[0].group_status() == GroupsStatus::Exchanging;
+        if exchanging && bus.nodes[0].ring.is_operational() {
+            // A message that comes while the table is being sent waits for it.
+            if !said {
+                bus.nodes[0].ring.submit(
+                    bus.now,
+                    Service::Agreed,
+                    Envelope::Leave { member: member(0), group: group("both") }.encode(),
+                );
+                said = true;
+            }
+            slices += usize::from(bus.nodes[0].groups.is_busy());
+        } else if said {
+            break;
+        }
+        bus.exchange(1);
+    }
+    bus.run(Duration::from_secs(1));
+    assert!(slices > 20, "{slices}");
+    for at in 0..2 {
+        let node = &bus.nodes[at];
+        assert_eq!((node.group_status(), node.group_count()), (GroupsStatus::Operational, GROUPS + 1));
+        assert_eq!(node.group_stats().contradictions, 0, "the message came after the table");
+        assert_eq!(node.groups.groups_of(&member(at)), if at == 0 { GROUPS } else { 1 });
+    }
+}
+
+fn group(name: &str) -> Name {
+    Name::new(name.as_bytes()).unwrap()
+}
+
+/// The client of a daemon.
+fn member(at: usize) -> Name {
+    group(&format!("#c#d{}", at + 1))
 }
