@@ -46,14 +46,19 @@ impl Identity {
     /// A new life that begins at this many microseconds since 1970.
     fn at(clock: u64, state_file: Option<&Path>) -> Identity {
         let sequence_horizon = clock + AHEAD;
-        let remembered = state_file.and_then(|path| recall(path, sequence_horizon)).unwrap_or(0);
+        let remembered = state_file.and_then(|path| recall(path, clock + AHEAD_AFTER_ATTACK)).unwrap_or(0);
         let sequence_floor = clock.max(remembered);
+        // Others are at least there, so what they say must be believed at once.
+        let sequence_horizon = sequence_horizon.max(remembered);
         Identity { incarnation: Incarnation(random()), sequence_floor, sequence_horizon, seed: random() }
     }
 }
 
 /// How far ahead of the clock a ring's sequence may be, in microseconds: 285 years, for clocks that were wrong once.
 const AHEAD: u64 = 1 << 53;
+
+/// The same for a number of a state file. It is larger, because a forger may have moved the rings' numbers while the last life ran.
+const AHEAD_AFTER_ATTACK: u64 = 16 * AHEAD;
 
 /// A random number. The standard library seeds every hash state with randomness of the system.
 fn random() -> u64 {
@@ -129,6 +134,16 @@ mod tests {
             assert!(identity.sequence_floor < 1 << 52, "{forged}");
             assert!(identity.sequence_horizon < 1 << 54);
         }
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn who_was_in_a_ring_whose_number_a_forger_had_moved_knows_it_after_a_restart() {
+        let path = std::env::temp_dir().join(format!("torc-state-{}", random()));
+        let moved = (1 << 51) + 5 * AHEAD;
+        remember(&path, moved);
+        let identity = Identity::at(1 << 51, Some(&path));
+        assert_eq!((identity.sequence_floor, identity.sequence_horizon), (moved, moved));
         fs::remove_file(&path).unwrap();
     }
 

@@ -17,7 +17,7 @@ pub struct RingSettings {
     /// No ring of this daemon gets this sequence or a lower one. It must exceed the ring sequences of all earlier lives.
     pub sequence_floor: u64,
     /// The highest ring sequence that this daemon believes at its start. The limit grows by one for each microsecond, and packets
-    /// with a higher sequence are dropped. While joins with higher ones come, it grows a million times as fast, because another
+    /// with a higher sequence are dropped. While joins with higher ones come, it grows eight million times as fast, because another
     /// daemon may have a higher limit. It should be far above `sequence_floor`. Default 2^61, the highest value that leaves room to
     /// count.
     pub sequence_horizon: u64,
