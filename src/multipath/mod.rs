@@ -459,7 +459,7 @@ impl Multipath {
             // Every copy is read, because each shows the round trip on its own network.
             (PacketKind::Report, _) => {
                 self.stats.reports += u64::from(copied == Copied::First);
-                self.on_report(now, came, &header, &opened.body);
+                self.on_report(now, (came, copied), &header, &opened.body);
                 return None;
             }
             (PacketKind::Greeting, Copied::First) => {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::config::NextTable;
-use super::health::{Came, Differs};
+use super::health::{Came, Copied, Differs};
 use super::moves::Moves;
 use super::outbound::Known;
 use super::table::Table;
@@ -279,7 +279,7 @@ impl Multipath {
     }
 
     /// A report of a daemon of this system.
-    pub(super) fn on_report(&mut self, now: Instant, came: Came, header: &Header, body: &[u8]) {
+    pub(super) fn on_report(&mut self, now: Instant, (came, copied): (Came, Copied), header: &Header, body: &[u8]) {
         let report = match PathReport::decode(body) {
             Ok(report) => report,
             Err(error) => {
@@ -289,7 +289,7 @@ impl Multipath {
         };
         self.hear_announcement(now, header, &report);
         if header.system == self.system.digest {
-            self.health.on_report(now, self.table.me(), came, header.incarnation, &report);
+            self.health.on_report(now, self.table.me(), (came, copied), header.incarnation, &report);
         }
         if self.inbound.learn_keys(came.sender, report.keys.iter()) {
             // At once: a daemon that has lost the key in use hears nobody until then.

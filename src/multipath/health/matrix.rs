@@ -8,7 +8,7 @@ use super::super::networks::Networks;
 use super::super::seat::{BySeat, Seat};
 use super::super::table::Table;
 use crate::time::Instant;
-use crate::wire::{Incarnation, PathReport};
+use crate::wire::PathReport;
 
 #[derive(Debug)]
 pub(in crate::multipath) struct Matrix {
@@ -21,8 +21,6 @@ const FOREVER: Instant = Instant::from_nanos(u64::MAX);
 
 #[derive(Debug)]
 struct Row {
-    life: Incarnation,
-    number: u64,
     /// When the row expires, unless a report renews it.
     until: Instant,
     /// By seat.
@@ -44,26 +42,17 @@ impl Matrix {
         self.daemons = moves.to.len();
     }
 
-    /// A report arrived. Its row is valid until `until`. Returns whether the row changed.
-    pub(in crate::multipath) fn learn(
-        &mut self,
-        until: Instant,
-        daemon: Seat,
-        life: Incarnation,
-        report: &PathReport<'_>,
-    ) -> bool {
-        let row = &mut self.rows[daemon];
-        // A copy, or a report that a newer one overtook. Lives have no order, so the row of the life that was heard last counts.
-        let stale = row.as_ref().is_some_and(|row| row.life == life && row.number >= report.number);
-        if stale || report.hears.len() != self.daemons {
+    /// The newest report of a daemon arrived. Its row is valid until `until`. Returns whether the row changed.
+    pub(in crate::multipath) fn learn(&mut self, until: Instant, daemon: Seat, report: &PathReport<'_>) -> bool {
+        if report.hears.len() != self.daemons {
             return false;
         }
-        renew(row, (life, report.number, until), report.hears.iter().map(|&bits| Networks::from_bits(bits)))
+        renew(&mut self.rows[daemon], until, report.hears.iter().map(|&bits| Networks::from_bits(bits)))
     }
 
     /// Sets the row of this daemon. Returns whether it changed.
     pub(in crate::multipath) fn set_mine(&mut self, me: Seat, hears: impl Iterator<Item = Networks> + Clone) -> bool {
-        renew(&mut self.rows[me], (Incarnation(0), 0, FOREVER), hears)
+        renew(&mut self.rows[me], FOREVER, hears)
     }
 
     /// The rows of other daemons expire at this time at the latest, unless a report renews them.
@@ -98,20 +87,15 @@ impl Matrix {
 }
 
 /// Writes a row. Usually it is the same as before. Returns whether it changed.
-fn renew(
-    row: &mut Option<Row>,
-    said: (Incarnation, u64, Instant),
-    hears: impl Iterator<Item = Networks> + Clone,
-) -> bool {
-    let (life, number, until) = said;
+fn renew(row: &mut Option<Row>, until: Instant, hears: impl Iterator<Item = Networks> + Clone) -> bool {
     match row {
         // In the usual case nothing is allocated, and the plan stays valid.
         Some(row) if row.hears.iter().copied().eq(hears.clone()) => {
-            (row.life, row.number, row.until) = (life, number, until);
+            row.until = until;
             false
         }
         _ => {
-            *row = Some(Row { life, number, until, hears: hears.collect() });
+            *row = Some(Row { until, hears: hears.collect() });
             true
         }
     }
@@ -124,9 +108,9 @@ mod tests {
 
     const SECOND: Seat = Seat::from_wire(1);
 
-    fn report(number: u64, hears: &[u8]) -> PathReport<'_> {
+    fn report(hears: &[u8]) -> PathReport<'_> {
         PathReport {
-            number,
+            number: 1,
             clock: 0,
             networks: 2,
             off: 0,
@@ -141,17 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_report_of_a_life_counts_until_it_is_old() {
+    fn the_newest_report_counts_until_it_is_old() {
         let table = Table::new(DaemonId(1), &[1, 2, 3].map(DaemonId), &[]);
         let mut matrix = Matrix::new(&table);
         let at = Instant::from_millis;
         assert!(!matrix.knows(SECOND) && matrix.hears(SECOND, Seat::new(0)).is_empty());
-        assert!(matrix.learn(at(500), SECOND, Incarnation(1), &report(5, &[3, 0, 1])));
-        assert!(!matrix.learn(at(501), SECOND, Incarnation(1), &report(6, &[3, 0, 1])), "nothing new");
-        assert!(!matrix.learn(at(502), SECOND, Incarnation(1), &report(4, &[0, 0, 0])), "overtaken");
+        assert!(matrix.learn(at(500), SECOND, &report(&[3, 0, 1])));
+        assert!(!matrix.learn(at(501), SECOND, &report(&[3, 0, 1])), "nothing new");
         assert_eq!(matrix.hears(SECOND, Seat::new(0)), Networks::first(2));
-        assert!(matrix.learn(at(503), SECOND, Incarnation(2), &report(1, &[2, 0, 1])), "another life");
-        assert!(!matrix.learn(at(504), SECOND, Incarnation(2), &report(2, &[2, 0])), "a row of another table");
+        assert!(matrix.learn(at(503), SECOND, &report(&[2, 0, 1])));
+        assert!(!matrix.learn(at(504), SECOND, &report(&[2, 0])), "a row of another table");
         assert!(!matrix.expire(at(503)));
         assert!(matrix.expire(at(504)));
         assert!(!matrix.knows(SECOND));
@@ -163,10 +146,10 @@ mod tests {
         let mut matrix = Matrix::new(&table);
         let at = Instant::from_millis;
         matrix.set_mine(Seat::new(0), [Networks::NONE, Networks::first(1)].into_iter());
-        matrix.learn(at(10_000), SECOND, Incarnation(1), &report(1, &[1, 0]));
+        matrix.learn(at(10_000), SECOND, &report(&[1, 0]));
         matrix.shorten(at(800));
         assert!(!matrix.expire(at(800)));
-        matrix.learn(at(900), SECOND, Incarnation(1), &report(2, &[1, 0]));
+        matrix.learn(at(900), SECOND, &report(&[1, 0]));
         assert!(!matrix.expire(at(850)) && matrix.expire(at(901)));
         assert!(matrix.knows(Seat::new(0)), "what this daemon hears itself it knows");
     }

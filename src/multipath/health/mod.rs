@@ -131,13 +131,21 @@ impl Health {
     }
 
     /// A report arrived from this life of its sender.
-    pub(super) fn on_report(&mut self, now: Instant, me: Seat, came: Came, life: Incarnation, report: &PathReport<'_>) {
-        let paths = self.paths.on_report(now, came, life, report);
+    pub(super) fn on_report(
+        &mut self,
+        now: Instant,
+        me: Seat,
+        (came, copied): (Came, Copied),
+        life: Incarnation,
+        report: &PathReport<'_>,
+    ) {
+        let reported = self.paths.on_report(now, (came, copied), life, report);
         self.sizes.on_life(came.sender, life);
         // The report says when the next one follows. So the row of a quiet daemon lives longer.
         let until = now + self.paths.pause(came.sender) * LIFETIME;
-        // Not `||`: both sides must process every report.
-        if paths | self.matrix.learn(until, came.sender, life, report) {
+        // A copy, or a report that a newer one overtook, would restore an old row.
+        let rows = reported.is_newest && self.matrix.learn(until, came.sender, report);
+        if reported.changed || rows {
             self.stir(now);
         }
         if let Some(asked) = report.asks.map(Seat::from_wire) {

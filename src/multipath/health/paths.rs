@@ -65,7 +65,10 @@ struct Peer {
     /// Since when it has been heard.
     present: Instant,
     life: Option<Incarnation>,
+    /// The number of its newest report in this life.
     newest: u64,
+    /// Reports with lower numbers that arrived since the newest one, copies left out.
+    late: u32,
     off: Networks,
     promise: Promise,
 }
@@ -78,6 +81,17 @@ struct Promise {
     since: Instant,
 }
 
+/// What a report has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reported {
+    /// Whether it is the newest report of its sender.
+    pub(super) is_newest: bool,
+    /// Whether the state of a path changed.
+    pub(super) changed: bool,
+}
+
+/// After so many late reports and no newer one, the newest one was forged.
+const LATE_LIMIT: u32 = 8;
 /// The longest pause that a promise may name.
 const PROMISE_LIMIT: Duration = Duration::from_secs(10);
 /// A packet within this time proves as much as a packet now. It is a small part of the shortest silence that counts.
@@ -120,24 +134,30 @@ impl Paths {
         changed
     }
 
-    /// A report arrived from this life of its sender. Returns whether a state changed.
-    pub(super) fn on_report(&mut self, now: Instant, came: Came, life: Incarnation, report: &PathReport<'_>) -> bool {
+    /// A report arrived from this life of its sender.
+    pub(super) fn on_report(
+        &mut self,
+        now: Instant,
+        (came, copied): (Came, Copied),
+        life: Incarnation,
+        report: &PathReport<'_>,
+    ) -> Reported {
         let peer = &mut self.peers[came.sender];
         if peer.life != Some(life) {
             // A new life numbers its reports from the start. Without this, they would all look old.
-            (peer.life, peer.newest) = (Some(life), 0);
+            (peer.life, peer.newest, peer.late) = (Some(life), 0, 0);
             peer.tracks.iter_mut().for_each(Track::forget_numbers);
         }
         // Only the newest report counts. An old copy would restore an old promise.
-        if report.number > peer.newest {
-            peer.newest = report.number;
+        let is_newest = peer.record_number(report.number, copied);
+        if is_newest {
             peer.off = Networks::from_bits(report.off);
             peer.promise.renew(now, self.usual, Duration::from_millis(report.pause.into()));
         }
         let track = came.directly.and_then(|network| peer.tracks.get_mut(usize::from(network.0)));
         let changed = track.is_some_and(|track| track.on_report(now, report.number, report.clock));
         self.changes += u64::from(changed);
-        changed
+        Reported { is_newest, changed }
     }
 
     /// Another daemon has measured a path from us. Its report came directly on `network`.
@@ -313,9 +333,26 @@ impl Peer {
             present: Instant::ZERO,
             life: None,
             newest: 0,
+            late: 0,
             off: Networks::NONE,
             promise: Promise { pause: usual, since: Instant::ZERO },
         }
+    }
+
+    /// Records the number of a report. Returns whether it is now the newest one.
+    fn record_number(&mut self, number: u64, copied: Copied) -> bool {
+        if number <= self.newest {
+            // A slow network delivers copies of reports that came before. They do not show that the newest report is forged.
+            self.late += u32::from(copied == Copied::First);
+            if self.late < LATE_LIMIT {
+                return false;
+            }
+            // Without this, one forged number would make the daemon's own reports look old for the rest of its life.
+            let misled = self.tracks.iter_mut().filter(|track| track.highest() > number);
+            misled.for_each(Track::forget_numbers);
+        }
+        (self.newest, self.late) = (number, 0);
+        true
     }
 
     /// Whether it was heard recently, on any path.
@@ -339,4 +376,112 @@ impl Promise {
 /// Our clock in the form in which reports carry it.
 pub(super) fn micros(now: Instant) -> u32 {
     (now.as_nanos() / 1000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Seat = Seat::from_wire(1);
+    const USUAL: Duration = Duration::from_millis(50);
+    /// The last number that a report can carry.
+    const LAST: u64 = (1 << 62) - 1;
+
+    /// What this daemon knows of another one, which reports every 50 ms on two networks.
+    struct Story {
+        table: Table,
+        paths: Paths,
+        now: Instant,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            let table = Table::new(DaemonId(1), &[1, 2].map(DaemonId), &[]);
+            let paths = Paths::new(&table, 2, USUAL);
+            // Long after the start, because a forged pause delays the first check.
+            Story { table, paths, now: Instant::from_millis(100_000) }
+        }
+
+        /// A report arrives. Returns whether it is the newest one.
+        fn report(&mut self, network: u8, copied: Copied, number: u64, off: u8, pause: u16) -> bool {
+            let report = PathReport {
+                number,
+                clock: 0,
+                networks: 2,
+                off,
+                digests: [0; PathReport::DIGESTS],
+                next: 0,
+                pause,
+                asks: None,
+                hears: &[],
+                measures: Default::default(),
+                keys: Default::default(),
+            };
+            let came = Came { sender: SECOND, directly: Some(NetworkId(network)) };
+            self.paths.on_packet(self.now, came, copied);
+            self.paths.on_report(self.now, (came, copied), Incarnation(1), &report).is_newest
+        }
+
+        /// A true report arrives on both networks. Returns whether it is the newest one.
+        fn pass(&mut self, number: u64) -> bool {
+            self.now += USUAL;
+            let is_newest = self.report(0, Copied::First, number, 0, 50);
+            assert!(!self.report(1, Copied::Later, number, 0, 50), "a copy");
+            self.paths.check(self.now);
+            is_newest
+        }
+
+        /// The state and the loss of each path.
+        fn paths(&self) -> Vec<(PathState, Option<u8>)> {
+            self.paths.iter(&self.table).map(|path| (path.state, path.loss)).collect()
+        }
+    }
+
+    #[test]
+    fn a_forged_number_is_believed_for_a_few_reports_only() {
+        for forged in [LAST, 100] {
+            let mut story = Story::new();
+            (1..=20).for_each(|number| assert!(story.pass(number)));
+            assert!(story.report(0, Copied::First, forged, 1, u16::MAX));
+            // A second forged number is no way to keep the first one.
+            assert!(!story.report(1, Copied::First, forged - 1, 1, u16::MAX));
+            story.paths.check(story.now);
+            assert_eq!((story.paths()[0].0, story.paths.pause(SECOND)), (PathState::Off, PROMISE_LIMIT));
+            let believed = (21..).position(|number| story.pass(number)).unwrap() as u32;
+            assert_eq!(believed, LATE_LIMIT - 2, "the second forged one counts too");
+            assert_eq!(story.paths.pause(SECOND), USUAL);
+            let next = 21 + u64::from(LATE_LIMIT);
+            (next - 1..next + 3).for_each(|number| assert!(story.pass(number)));
+            assert_eq!(story.paths(), [(PathState::Healthy, Some(0)); 2]);
+        }
+    }
+
+    #[test]
+    fn late_copies_from_a_slow_network_do_not_make_the_newest_report_look_forged() {
+        let mut story = Story::new();
+        for number in 1..=100 {
+            story.now += USUAL;
+            assert!(story.report(0, Copied::First, number, 0, 50));
+            // The slow network is one second behind.
+            assert!(number <= 20 || !story.report(1, Copied::Later, number - 20, 1, 50));
+            story.paths.check(story.now);
+        }
+        // The fast network has stopped, and the slow one still delivers copies.
+        for number in 81..=100 {
+            story.now += USUAL;
+            assert!(!story.report(1, Copied::Later, number, 1, 50));
+        }
+        assert_eq!(story.paths.peers[SECOND].newest, 100);
+        assert!(story.report(1, Copied::First, 101, 0, 50));
+    }
+
+    #[test]
+    fn a_newer_report_shows_that_late_ones_are_late() {
+        let mut story = Story::new();
+        // The fast network loses all but one of eight reports. The slow network delivers them later.
+        for number in (100..1000).step_by(8) {
+            assert!(story.report(0, Copied::First, number, 0, 50));
+            (number - 39..number - 32).for_each(|late| assert!(!story.report(1, Copied::First, late, 0, 50)));
+        }
+    }
 }

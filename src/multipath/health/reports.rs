@@ -215,7 +215,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::super::super::table::Table;
-    use super::super::Came;
+    use super::super::{Came, Copied};
     use super::*;
     use crate::wire::{DaemonId, Incarnation, Measure};
 
@@ -297,7 +297,7 @@ mod tests {
             let report = reports.compose(now, &said, [NOTHING; 20].into_iter(), &paths);
             let report = PathReport { clock: 9, ..report };
             let came = Came { sender: daemon, directly: Some(NetworkId(network)) };
-            paths.on_report(now, came, Incarnation(1), &report);
+            paths.on_report(now, (came, Copied::First), Incarnation(1), &report);
         }
         reports.cursor = 0;
         let mut told = || {

@@ -141,7 +141,12 @@ impl Track {
         self.state == PathState::Probation && self.run >= self.probation() && self.enter(now, PathState::Healthy)
     }
 
-    /// A new life of the daemon numbers its reports from the start.
+    /// The highest number of a report that arrived here, or 0.
+    pub(super) fn highest(&self) -> u64 {
+        self.numbers.highest
+    }
+
+    /// The daemon numbers its reports from the start, or a number was forged.
     pub(super) fn forget_numbers(&mut self) {
         (self.numbers, self.echo) = (Numbers::default(), None);
     }

@@ -15,6 +15,8 @@ use crate::wire::{Fragment, Incarnation, Slice};
 
 /// The limit for bytes of incomplete datagrams from one sender.
 pub(super) const BYTES_LIMIT: usize = 256 << 10;
+/// Each incomplete datagram counts so many bytes more than its length. This also bounds their number, and so the search for each fragment.
+const OVERHEAD: usize = 256;
 /// How long an incomplete datagram is kept. By then a retransmission of its packet has been requested.
 const ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An incomplete datagram that has waited for this long has probably lost a fragment.
@@ -114,8 +116,7 @@ impl Incomplete {
 
     /// Drops stalled datagrams until there is space for this many bytes. Returns whether there is.
     fn make_room(&mut self, now: Instant, total: usize) -> bool {
-        let held = |datagrams: &VecDeque<Partial>| datagrams.iter().map(|partial| partial.bytes.len()).sum::<usize>();
-        while held(&self.datagrams) + total > BYTES_LIMIT {
+        while self.held() + OVERHEAD + total > BYTES_LIMIT {
             // One datagram alone always fits: its length is a number of 16 bits.
             let Some(oldest) = self.datagrams.front() else { return true };
             if now.since(oldest.since) < STALLED {
@@ -124,6 +125,11 @@ impl Incomplete {
             self.datagrams.pop_front();
         }
         true
+    }
+
+    /// The bytes that the incomplete datagrams count.
+    fn held(&self) -> usize {
+        self.datagrams.iter().map(|partial| OVERHEAD + partial.bytes.len()).sum()
     }
 
     fn refuse(&mut self, number: u32) {
@@ -226,12 +232,27 @@ mod tests {
         let (mut fragments, sender) = fragments();
         for number in 0..1000 {
             assert_eq!(fragments.join(at(0), sender, LIFE, &fragment(number, u16::MAX, 9, b"a")), Joined::Waits);
-            let held: usize = fragments.0[sender].datagrams.iter().map(|partial| partial.bytes.len()).sum();
+            let held = fragments.0[sender].held();
             assert!(held <= BYTES_LIMIT, "{held}");
         }
-        assert_eq!(fragments.0[sender].datagrams.len(), 4);
+        assert_eq!(fragments.0[sender].datagrams.len(), 3);
         assert_eq!(fragments.join(at(1000), sender, LIFE, &fragment(1000, 2, 0, b"a")), Joined::Waits);
         assert_eq!(fragments.0[sender].datagrams.len(), 1, "the others are too old");
+    }
+
+    #[test]
+    fn many_short_datagrams_that_stay_incomplete_are_bounded_in_number() {
+        let (mut fragments, sender) = fragments();
+        for number in 0..20_000 {
+            assert_eq!(fragments.join(at(0), sender, LIFE, &fragment(number, 2, 0, b"a")), Joined::Waits);
+        }
+        let kept = fragments.0[sender].datagrams.len();
+        assert!(kept <= 1024, "{kept} datagrams are kept");
+        assert_eq!(fragments.join(at(100), sender, LIFE, &fragment(20_000, 2, 0, b"a")), Joined::Waits);
+        assert_eq!(
+            fragments.join(at(100), sender, LIFE, &fragment(20_000, 2, 1, b"b")),
+            Joined::Whole(Slice::copy_from(b"ab"))
+        );
     }
 
     /// The networks have different delays. So the fragments of all datagrams of a burst arrive in mixed order.

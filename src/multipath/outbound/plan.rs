@@ -224,7 +224,7 @@ pub(super) fn cover(sets: impl Iterator<Item = Networks>) -> Networks {
 mod tests {
     use super::*;
     use crate::time::Instant;
-    use crate::wire::{Incarnation, PathReport};
+    use crate::wire::PathReport;
 
     /// The plan of the daemon with this number, where `rows[by][of]` are the networks on which one hears the other.
     fn plan(me: usize, rows: &[&[u8]]) -> Plan {
@@ -235,7 +235,6 @@ mod tests {
             matrix.learn(
                 Instant::ZERO,
                 Seat::new(by),
-                Incarnation(1),
                 &crate::wire::PathReport {
                     number: 1,
                     clock: 0,

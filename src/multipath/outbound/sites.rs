@@ -69,7 +69,7 @@ fn gateways_at(table: &Table, matrix: &Matrix, usable: Networks, from: Seat, sit
 mod tests {
     use super::*;
     use crate::time::Instant;
-    use crate::wire::{DaemonId, Incarnation, PathReport};
+    use crate::wire::{DaemonId, PathReport};
 
     /// The gateways of the first daemon, with two at its site and the others at another; `rows[by][of]` as in reports.
     fn of_first(rows: &[&[u8]]) -> Vec<(usize, u8)> {
@@ -91,7 +91,7 @@ mod tests {
                 measures: Default::default(),
                 keys: Default::default(),
             };
-            matrix.learn(Instant::ZERO, Seat::new(by), Incarnation(1), &report);
+            matrix.learn(Instant::ZERO, Seat::new(by), &report);
         }
         let gateways = gateways(&table, &matrix, Networks::first(2));
         gateways.iter().map(|gateway| (gateway.daemon.number(), gateway.networks.bits())).collect()

@@ -3,6 +3,7 @@
 use super::super::outbound::Distance;
 use super::*;
 use crate::rng::Rng;
+use crate::wire::PathReport;
 
 #[test]
 fn a_probe_with_the_last_counter_mutes_nobody() {
@@ -287,4 +288,60 @@ fn a_packet_in_fragments_comes_to_one_of_two_hosts_elsewhere() {
     }
     assert!(came >= 8, "{came} of 32 packets came");
     assert_eq!(a.stats().strange_fragments, 0);
+}
+
+impl Site {
+    /// Forges a report of daemon 1 to daemon 2 on network 0. It has the last number there is.
+    fn forge_report(&mut self) {
+        let taken = loop {
+            self.run(1);
+            let report = self.flying.iter().find_map(|(to, network, bytes)| {
+                let (header, _, front) = Head::decode(bytes).unwrap();
+                let is_meant = (header.kind, header.sender, *network) == (PacketKind::Report, A, NetworkId(0));
+                (is_meant && *to == 1).then(|| (header, bytes.tail(front)))
+            });
+            if let Some(taken) = report {
+                break taken;
+            }
+        };
+        let (header, body) = taken;
+        let report = PathReport::decode(&body).unwrap();
+        let hears = vec![0; report.hears.len()];
+        let forged = PathReport { number: (1 << 62) - 1, off: 1, pause: u16::MAX, hears: &hears, ..report };
+        let header = Header { counter: header.counter + 1000, ..header };
+        let bytes = Slice::from([&header.encode()[..], &forged.encode()].concat());
+        self.flying.push((1, NetworkId(0), bytes));
+    }
+
+    /// Whether daemon 2 knows that daemon 1 and it hear each other on both networks.
+    fn believes_its_neighbour(&self) -> bool {
+        let mut paths = self.daemons[1].paths().filter(|path| path.daemon == A);
+        paths.all(|path| (path.state, path.loss) == (PathState::Healthy, Some(0))) && self.hears(2, 1, 2) == Some(3)
+    }
+}
+
+#[test]
+fn a_forged_report_with_the_last_number_is_soon_outnumbered() {
+    for is_quiet in [false, true] {
+        let mut site = Site::new(3);
+        // The forged pause delays checks until four such pauses after the start.
+        site.run(50_000);
+        if !is_quiet {
+            site.send(1, PacketKind::Data, None);
+            site.run(1000);
+        }
+        site.forge_report();
+        site.run(200);
+        assert_eq!((site.state(2, 1, 0), site.hears(2, 1, 2)), (PathState::Off, Some(0)), "it is believed");
+        let mut millis = 0;
+        while millis < 60_000 && !site.believes_its_neighbour() {
+            site.run(10);
+            millis += 10;
+        }
+        assert!(millis <= 1000, "quiet: {is_quiet}, it lasts {millis} ms longer");
+        // The daemon is judged by its reports as before.
+        site.cut_between(0, 1, 2);
+        site.run(1500);
+        assert_eq!([site.state(2, 1, 0), site.state(2, 1, 1)], [PathState::Faulty, PathState::Healthy]);
+    }
 }
