@@ -21,11 +21,11 @@ use spread::client::doze;
 const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
 
 /// Runs the rest of its arguments with the first as `/tmp`, where the second, if it lies in `/tmp`, is still to be seen. The other
-/// directory for daemons' sockets, if the machine has it, is empty.
+/// directory for daemons' sockets, if the machine has it, is the node's own too.
 const IN_NODE: &str = r#"
 case $2 in /tmp/*) mkdir -p "$1${2#/tmp}" && mount --rbind "$2" "$1${2#/tmp}" || exit 125 ;; esac
 mount --rbind "$1" /tmp || exit 125
-[ ! -d /run/spread ] || mount -t tmpfs tmpfs /run/spread || exit 125
+[ ! -d /run/spread ] || { mkdir -p /tmp/run-spread && mount --bind /tmp/run-spread /run/spread; } || exit 125
 shift 2
 exec "$@"
 "#;
