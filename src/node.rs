@@ -27,7 +27,7 @@ use crate::ring::{self, Configuration, Ring, RingSettings, RingSettingsError};
 use crate::seal::Keys;
 use crate::session::{Check, Peer, Verdict};
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Header, NetworkId, Packet, Payload, RingId, Slice};
+use crate::wire::{DaemonId, Header, NetworkId, Packet, Payload, Slice};
 use clients::Clients;
 use lanes::{Lanes, PIECE};
 use memory::Elsewhere;
@@ -141,10 +141,6 @@ pub struct Node {
     budget: usize,
     /// When the next slice of long work is due.
     next_slice: Option<Instant>,
-    /// The ring that was installed last.
-    installed: Option<RingId>,
-    /// The ring to which the groups have come. They may be late, because they have long work.
-    begun: Option<RingId>,
     /// How long the groups of others may not come.
     patience: Patience,
     /// The daemons of the table that comes next, in ring order, and their names.
@@ -189,8 +185,6 @@ impl Node {
             slice: SLICE,
             budget: SLICE,
             next_slice: None,
-            installed: None,
-            begun: None,
             patience: Patience::new(),
             next_daemons: Vec::new(),
             adopted: false,

@@ -69,7 +69,7 @@ impl Speech {
             (Some(count), None) => {
                 let last = std::mem::take(&mut self.parts.last);
                 self.say(count, Some(last), views);
-                views.events.push_back(GroupsEvent::Said);
+                views.events.push_back(GroupsEvent::Said(self.ring));
             }
         }
         self.at = rest?;
@@ -82,7 +82,7 @@ impl Speech {
             let basis = views.basis.clone();
             let payload = Envelope::State(ExchangeState { exchange: self.ring, basis, parts, groups }).encode();
             views.spent += payload.len() / Name::SIZE;
-            views.events.push_back(GroupsEvent::Submit { payload, service: Service::Safe });
+            views.events.push_back(GroupsEvent::Submit { ring: self.ring, payload, service: Service::Safe });
         }
     }
 }

@@ -44,13 +44,15 @@ use views::Views;
 pub enum GroupsEvent {
     /// A part of this daemon's state: submit these bytes to the ring, before every client's message that still waits.
     Submit {
+        /// The ring that it is for. In any other one it is worth nothing.
+        ring: RingId,
         /// The message.
         payload: Payload,
         /// The promise it needs.
         service: Service,
     },
-    /// All of this daemon's state in this configuration was given out: messages of clients may follow.
-    Said,
+    /// All of this daemon's state for this ring was given out: messages of clients may follow.
+    Said(RingId),
     /// Write this frame to these sessions. Sessions that have ended meanwhile may be among them.
     Deliver {
         /// The receivers, each once.
@@ -150,11 +152,9 @@ impl Groups {
     /// The ring delivered something. It is carried out when the caller polls for events. After a regular configuration the ring must send no
     /// message of a client before [`GroupsEvent::Said`], because this daemon's state comes first.
     pub fn handle_event(&mut self, event: RingEvent) {
-        if matches!(&event, RingEvent::Configuration(configuration) if configuration.kind == ConfigurationKind::Transitional)
-        {
+        if let RingEvent::Configuration(_) = &event {
             // The ring broke, so nobody needs this daemon's state in it any more.
             self.agenda.cancel_speech();
-            self.views.events.retain(|event| !matches!(event, GroupsEvent::Submit { .. } | GroupsEvent::Said));
         }
         self.agenda.append(Work::Heard(event));
     }

@@ -4,7 +4,7 @@ use super::clients::Demand;
 use super::lanes::Submission;
 use super::{Node, NodeEvent};
 use crate::groups::GroupsEvent;
-use crate::ring::{ConfigurationKind, RingEvent};
+use crate::ring::{ConfigurationKind, GatherReason, RingEvent};
 use crate::time::Instant;
 
 impl Node {
@@ -34,7 +34,6 @@ impl Node {
             if configuration.kind == ConfigurationKind::Regular {
                 // This daemon's state goes before any message of a client, and it may take many slices.
                 self.ring.hold();
-                self.installed = Some(configuration.ring);
                 self.paths.set_company(&configuration.members);
                 // Whether a member leaves with the next table depends on who is in the ring.
                 self.ring.set_handover(self.handover());
@@ -62,28 +61,22 @@ impl Node {
 
     fn on_groups(&mut self, now: Instant, event: GroupsEvent) {
         match event {
-            // A state counts in its configuration only. If that has broken, there will be another one.
-            GroupsEvent::Submit { .. } | GroupsEvent::Said if !self.groups_are_up_to_date() => {}
-            GroupsEvent::Submit { service, payload } => self.ring.submit_first(now, service, payload),
-            GroupsEvent::Said => self.ring.release(now),
+            // The groups may be late. If this ring has broken meanwhile, they will have a state for the next one.
+            GroupsEvent::Submit { ring, .. } | GroupsEvent::Said(ring) if self.ring.installed() != Some(ring) => {}
+            GroupsEvent::Submit { service, payload, .. } => self.ring.submit_first(now, service, payload),
+            GroupsEvent::Said(_) => self.ring.release(now),
             GroupsEvent::Deliver { to, frame } => self.clients.deliver(&to, frame),
             GroupsEvent::Released(id) => self.clients.released(id),
             GroupsEvent::Whole(number) => self.lanes.on_whole(number),
             GroupsEvent::Refused(number) => self.lanes.on_refused(number),
             GroupsEvent::RoomForPieces => self.lanes.on_room(),
             // Somebody forges messages, and nobody can tell which are true. A new ring begins with a new exchange.
-            GroupsEvent::Forged => self.ring.begin_anew(now),
+            GroupsEvent::Forged => self.ring.begin_anew(now, GatherReason::Contradiction),
             GroupsEvent::Changed => self.clients.changed(),
             GroupsEvent::Begun(ring) => {
-                self.begun = Some(ring);
                 self.lanes.on_configuration(ring);
                 self.clients.on_configuration();
             }
         }
-    }
-
-    /// Whether the groups have come to the ring's present configuration.
-    fn groups_are_up_to_date(&self) -> bool {
-        self.ring.is_operational() && self.begun == self.installed
     }
 }

@@ -5,6 +5,7 @@
 //! groups may be slow too: the time doubles whenever it was too short.
 
 use super::Node;
+use crate::ring::GatherReason;
 use crate::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_secs(10);
@@ -63,7 +64,7 @@ impl Node {
     pub(super) fn follow_exchange(&mut self, now: Instant) {
         let wait = if !self.groups.is_exchanging() {
             Wait::Nothing
-        } else if !self.ring.is_operational() || self.groups.is_busy() || self.ring.waiting_bytes() > 0 {
+        } else if self.ring.installed().is_none() || self.groups.is_busy() || self.ring.waiting_bytes() > 0 {
             Wait::Here
         } else {
             Wait::Others
@@ -79,7 +80,7 @@ impl Node {
     /// Lets the ring form again if the groups of others did not come.
     pub(super) fn end_patience(&mut self, now: Instant) {
         if self.patience.is_over(now) {
-            self.ring.begin_anew(now);
+            self.ring.begin_anew(now, GatherReason::GroupsMissing);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::multipath::Policy;
 use crate::ring::{RingSettings, Windows};
 use crate::session::{self, SessionSettings};
-use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, Version, Way};
+use crate::wire::{ByteOrder, DaemonId, Header, PacketKind, PrivateName, Protection, RingId, Version, Way};
 use crate::wire::{ConnectRequest, FrameHeader, FrameType, Hint, Incarnation, MethodChoice, MethodName, Name, Refusal};
 
 mod crowds;

@@ -145,17 +145,23 @@ impl Core {
 
     /// Whether some daemon can have reached this ring sequence by now.
     pub(crate) fn is_possible_sequence(&self, now: Instant, sequence: u64) -> bool {
-        sequence <= self.hearsay.horizon(now).max(self.sequence + SEQUENCE_STEP)
+        sequence <= self.hearsay.horizon(now).max(self.near_sequence())
     }
 
     /// Whether a ring sequence in a probe is believed.
     pub(crate) fn believes_sequence(&mut self, now: Instant, sequence: u64) -> bool {
-        self.hearsay.believes(now, self.sequence + SEQUENCE_STEP, sequence)
+        self.hearsay.believes(now, self.near_sequence(), sequence)
+    }
+
+    /// Others may have reached this ring sequence, whatever the clocks say.
+    fn near_sequence(&self) -> u64 {
+        self.sequence + SEQUENCE_STEP
     }
 
     /// Decides whether this join is news, stale or false.
     pub(crate) fn judge_join(&mut self, now: Instant, from: DaemonId, join: &Join) -> Worth {
-        self.hearsay.judge(now, &self.config.daemons, self.sequence + SEQUENCE_STEP, from, join)
+        let near = self.near_sequence();
+        self.hearsay.judge(now, &self.config.daemons, near, from, join)
     }
 
     /// Merging with this daemon has just failed. It is not tried again for a while, longer each time.

@@ -65,37 +65,37 @@ impl Hearsay {
         self.horizon.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
-    /// Whether a sequence in a join or a probe is believed: up to the horizon, which moves towards those above it, or up to `known`.
-    pub(crate) fn believes(&mut self, now: Instant, known: u64, sequence: u64) -> bool {
+    /// Whether a sequence in a join or a probe is believed: up to the horizon, which moves towards those above it, or up to `near`.
+    pub(crate) fn believes(&mut self, now: Instant, near: u64, sequence: u64) -> bool {
         let horizon = self.horizon(now);
-        if sequence > horizon.max(known) && sequence <= RingSettings::SEQUENCE_MAX {
+        if sequence > horizon.max(near) && sequence <= RingSettings::SEQUENCE_MAX {
             let pause = self.followed.map_or(PURSUIT_PAUSE, |followed| now.since(followed).min(PURSUIT_PAUSE));
             self.followed = Some(now);
             self.horizon += (pause.as_micros() as u64 * PURSUIT).min(sequence - horizon);
         }
-        sequence <= self.horizon(now).max(known)
+        sequence <= self.horizon(now).max(near)
     }
 
-    /// Judges a join from `from`. The membership table has these daemons, and a sequence up to `known` is believed whatever the horizon is.
+    /// Judges a join from `from`. The membership table has these daemons, and a sequence up to `near` is believed whatever the horizon is.
     /// A join that is news is remembered.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
         daemons: &[DaemonId],
-        known: u64,
+        near: u64,
         from: DaemonId,
         join: &Join,
     ) -> Worth {
-        let members = join.present.iter().all(|daemon| daemons.contains(daemon));
+        let known = join.present.iter().all(|daemon| daemons.contains(daemon));
         // A daemon counts itself as present, and gives up only daemons that it has named as present.
         let sound = join.origin == from
             && join.present.contains(&from)
             && !join.failed.contains(&from)
             && join.failed.is_subset(&join.present);
-        if !sound || !self.believes(now, known, join.sequence) {
+        if !sound || !self.believes(now, near, join.sequence) {
             return Worth::Impossible;
         }
-        if !members {
+        if !known {
             return Worth::OtherTable;
         }
         if join.leaving { self.judge_farewell(join) } else { self.judge_join(join) }

@@ -45,7 +45,7 @@ pub use transition::GatherReason;
 
 use self::core::Core;
 use crate::time::{Duration, Instant};
-use crate::wire::{DaemonId, Data, FormPart, Incarnation, Join, Packet, Payload, Probe, Service, Token};
+use crate::wire::{DaemonId, Data, FormPart, Incarnation, Join, Packet, Payload, Probe, RingId, Service, Token};
 use circulation::Circulation;
 use form::Forming;
 use gather::Gather;
@@ -185,10 +185,10 @@ impl Ring {
         }
     }
 
-    /// Gathers, so that another ring forms: messages of this ring contradict each other, so somebody forges them.
-    pub fn begin_anew(&mut self, now: Instant) {
+    /// Gathers, so that another ring forms: the level above has a reason to give up this one, for example that somebody forges messages.
+    pub fn begin_anew(&mut self, now: Instant, reason: GatherReason) {
         if let State::Operational(_) = &self.state {
-            self.follow(now, Some(Transition::gather(GatherReason::Contradiction)));
+            self.follow(now, Some(Transition::gather(reason)));
         }
     }
 
@@ -287,9 +287,12 @@ impl Ring {
         self.state.name()
     }
 
-    /// Whether a ring is installed.
-    pub fn is_operational(&self) -> bool {
-        matches!(self.state, State::Operational(_))
+    /// The ring that is installed.
+    pub fn installed(&self) -> Option<RingId> {
+        match &self.state {
+            State::Operational(operational) => Some(operational.circulation.ring),
+            _ => None,
+        }
     }
 
     /// While this daemon gathers: when the gather began, if that was long ago. A daemon that lives has been heard since, because all that gather

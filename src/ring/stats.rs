@@ -125,6 +125,8 @@ counters! {
         absent,
         /// Two packets of the ring contradicted each other.
         contradiction,
+        /// The groups of another daemon did not come. They may be lost because a forged packet took their place.
+        groups_missing,
         /// A member was removed from the membership table.
         member_removed,
         /// A member had died, stood still or was cut off, as its closed port or its silence said.
@@ -153,6 +155,7 @@ impl Gathers {
             GatherReason::Absent => &mut self.absent,
             GatherReason::MemberRemoved => &mut self.member_removed,
             GatherReason::Contradiction => &mut self.contradiction,
+            GatherReason::GroupsMissing => &mut self.groups_missing,
             GatherReason::MemberDied => &mut self.member_died,
             GatherReason::HolderSilent => &mut self.holder_silent,
             GatherReason::MemberSilent => &mut self.member_silent,

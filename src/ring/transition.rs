@@ -51,6 +51,8 @@ pub enum GatherReason {
     Absent,
     /// Two packets of the ring contradict each other, so one is a lie.
     Contradiction,
+    /// The groups of another daemon did not come. They may be lost because a forged packet took their place.
+    GroupsMissing,
     /// A member is not in the membership table any more.
     MemberRemoved,
     /// A member's port is closed, and the member does not answer; or it is silent, and nobody hears it.
@@ -82,6 +84,7 @@ impl fmt::Display for GatherReason {
             GatherReason::MemberLeaving => "a member is leaving",
             GatherReason::NoProgress => "a member gets no data",
             GatherReason::Absent => "this daemon stood still for too long",
+            GatherReason::GroupsMissing => "the groups of a daemon did not come",
             GatherReason::MemberRemoved => "a member is removed from the configuration",
             GatherReason::Contradiction => "packets contradict each other: somebody forges them",
             GatherReason::MemberDied => "a member has died, stands still or is cut off",

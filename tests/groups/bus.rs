@@ -277,9 +277,9 @@ impl Bus {
         let daemon = self.daemons.get_mut(&id).unwrap();
         while let Some(event) = daemon.groups.poll_event_within(&mut budget) {
             match event {
-                GroupsEvent::Submit { payload, service } => daemon.first.push_back((payload, service)),
+                GroupsEvent::Submit { payload, service, .. } => daemon.first.push_back((payload, service)),
                 GroupsEvent::Whole(_) | GroupsEvent::Changed | GroupsEvent::Begun(_) => {}
-                GroupsEvent::Said => {}
+                GroupsEvent::Said(_) => {}
                 GroupsEvent::Refused(_) | GroupsEvent::RoomForPieces | GroupsEvent::Forged => {
                     panic!("nobody forges anything")
                 }

@@ -98,7 +98,7 @@ fn drain(groups: &mut Groups, delivered: &mut usize) -> Vec<Payload> {
             GroupsEvent::Submit { payload, .. } => said.push(payload),
             GroupsEvent::Deliver { to, .. } => *delivered += to.len(),
             GroupsEvent::Released(_) | GroupsEvent::Whole(_) | GroupsEvent::Changed | GroupsEvent::Begun(_) => {}
-            GroupsEvent::Said => {}
+            GroupsEvent::Said(_) => {}
             GroupsEvent::Refused(_) | GroupsEvent::RoomForPieces | GroupsEvent::Forged => {
                 panic!("nobody forges anything")
             }

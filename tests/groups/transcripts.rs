@@ -223,7 +223,7 @@ fn hear(groups: &mut Groups, event: RingEvent) -> Option<(Payload, Service)> {
     groups.handle_event(event);
     let events = std::iter::from_fn(|| groups.poll_event());
     let said =
-        |event| if let GroupsEvent::Submit { payload, service } = event { Some((payload, service)) } else { None };
+        |event| if let GroupsEvent::Submit { payload, service, .. } = event { Some((payload, service)) } else { None };
     events.filter_map(said).last()
 }
 

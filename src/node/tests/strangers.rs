@@ -76,6 +76,7 @@ fn who_waits_for_the_groups_of_others_in_vain_lets_the_ring_form_again() {
     bus.run(Duration::from_secs(2));
     assert_eq!(bus.nodes[0].group_status(), GroupsStatus::Operational);
     assert_ne!(bus.ring, Some(ring));
+    assert_eq!(bus.nodes[0].ring_stats().reasons.groups_missing, 1, "the operator learns why");
     let ring = bus.ring;
     bus.run(Duration::from_secs(60));
     assert_eq!(bus.ring, ring, "once");

@@ -302,7 +302,7 @@ fn a_daemon_that_lacks_what_others_were_made_to_forget_is_taken_in() {
         it.circulation.window.forget(aru);
     }
     let now = bus.now;
-    bus.rings.get_mut(&VICTIM).unwrap().begin_anew(now);
+    bus.rings.get_mut(&VICTIM).unwrap().begin_anew(now, GatherReason::Contradiction);
     bus.drain(VICTIM);
     bus.is_well();
 }

@@ -46,7 +46,7 @@ fn a_member_that_dies_while_the_ring_is_formed_anew_is_not_waited_for() {
     bus.run(SECOND);
     (1..=3).for_each(|id| drop(bus.take(id)));
     bus.kill(3);
-    bus.rings.get_mut(&DaemonId(1)).unwrap().begin_anew(bus.now);
+    bus.rings.get_mut(&DaemonId(1)).unwrap().begin_anew(bus.now, GatherReason::Contradiction);
     bus.drain(DaemonId(1));
     bus.run(SECOND / 50);
     assert_eq!(bus.rings[&DaemonId(1)].state_name(), "gather");

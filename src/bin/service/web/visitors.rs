@@ -29,12 +29,11 @@ impl Visitors {
     pub fn enter(self: &Arc<Visitors>, address: IpAddr) -> Option<Place> {
         let source = Peer::Tcp(address).source();
         let mut places = self.places();
-        let all: usize = places.values().sum();
-        let own = places.entry(source).or_default();
-        if all >= OF_ALL || *own >= OF_A_SOURCE {
+        let own = places.get(&source).copied().unwrap_or(0);
+        if own >= OF_A_SOURCE || places.values().sum::<usize>() >= OF_ALL {
             return None;
         }
-        *own += 1;
+        places.insert(source, own + 1);
         Some(Place { visitors: Arc::clone(self), source })
     }
 
@@ -67,6 +66,7 @@ mod tests {
         inside.extend((2..100).filter_map(|n| visitors.enter(from(n))));
         assert_eq!(inside.len(), OF_ALL);
         assert!(visitors.enter(from(200)).is_none(), "no place is left");
+        assert!(!visitors.places().contains_key(&Peer::Tcp(from(200)).source()), "who is refused takes no memory");
         inside.truncate(OF_A_SOURCE - 1);
         assert!(visitors.enter(from(200)).is_some() && visitors.enter(from(1)).is_some());
         drop(inside);
